@@ -1,0 +1,1 @@
+//! Media shards: threads, sockets, clocks; runs the pure crates.

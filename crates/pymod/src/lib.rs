@@ -1,0 +1,1 @@
+//! The language boundary: the only crate that knows Python.

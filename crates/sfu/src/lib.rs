@@ -1,0 +1,1 @@
+//! Producers, consumers, history, NACK, feedback, rewriting: the forwarding plane without I/O.

@@ -1,0 +1,1 @@
+//! SRTP and SRTCP: AES-CM and GCM, in place.

@@ -1,0 +1,1 @@
+"""Roomtone: one media server for phone calls, browser rooms and live streams."""
