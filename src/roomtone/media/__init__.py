@@ -1,1 +1,46 @@
-"""The façade over the engine: typed commands, events and questions; the only importer of ``roomtone._core``."""
+"""The typed façade over the media engine: commands, events, questions, statistics."""
+
+from roomtone.media.core import CoreLink
+from roomtone.media.engine import Engine, Report
+from roomtone.media.errors import (
+    EngineCommandError,
+    EngineStartError,
+    MailboxClosed,
+    MailboxOverflow,
+    MediaError,
+    QueueFull,
+)
+from roomtone.media.link import Link
+from roomtone.media.mailbox import Mailbox
+from roomtone.media.objects import (
+    AudioLevelObserver,
+    Consumer,
+    DataChannel,
+    PlainTransport,
+    Producer,
+    Router,
+    Transport,
+    WebRtcTransport,
+)
+
+__all__ = [
+    "AudioLevelObserver",
+    "Consumer",
+    "CoreLink",
+    "DataChannel",
+    "Engine",
+    "EngineCommandError",
+    "EngineStartError",
+    "Link",
+    "Mailbox",
+    "MailboxClosed",
+    "MailboxOverflow",
+    "MediaError",
+    "PlainTransport",
+    "Producer",
+    "QueueFull",
+    "Report",
+    "Router",
+    "Transport",
+    "WebRtcTransport",
+]

@@ -1,0 +1,465 @@
+"""What lives in the engine: routers, transports, producers, consumers, observers, data channels.
+
+Each object is an id and the commands it takes. Closing an object closes what it holds; events about an
+object come through `Engine.subscribe` with its id.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from roomtone.media.errors import EngineCommandError
+from roomtone.media.values import (
+    AddRemoteCandidates,
+    AnyCommand,
+    Candidate,
+    ChannelId,
+    ChannelOpening,
+    CloseChannel,
+    CloseConsumer,
+    CloseObserver,
+    CloseProducer,
+    CloseRouter,
+    CloseTransport,
+    CodecFeedback,
+    CodecParameters,
+    ConnectPlainTransport,
+    ConnectWebRtcTransport,
+    Consume,
+    Consumed,
+    ConsumerId,
+    Done,
+    DtlsRole,
+    Dump,
+    Dumped,
+    EncodingParameters,
+    ErrorCode,
+    Fingerprint,
+    GetStats,
+    HeaderExtension,
+    IceMode,
+    IceRestarted,
+    MediaKind,
+    ObserveAudioLevels,
+    ObserverId,
+    ObserverOpened,
+    OpenChannel,
+    OpenPlainTransport,
+    OpenWebRtcTransport,
+    PauseConsumer,
+    PauseProducer,
+    PipeProducer,
+    PlainTransportOpened,
+    Produce,
+    Produced,
+    ProducerId,
+    RequestKeyframe,
+    RestartIce,
+    ResumeConsumer,
+    ResumeProducer,
+    RouterId,
+    SendMessage,
+    SetPreferredLayers,
+    SrtpKeys,
+    Stats,
+    SwitchSource,
+    TransportId,
+    WebRtcTransportOpened,
+)
+
+if TYPE_CHECKING:
+    from roomtone.media.engine import Engine, Report
+
+DEFAULT_MAX_MESSAGE_SIZE = 262_144
+
+
+class EngineObject:
+    """An object of the engine, by id."""
+
+    __slots__ = ("_engine", "_id", "closed")
+
+    def __init__(self, engine: Engine, id_: int) -> None:
+        self._engine = engine
+        self._id = id_
+        self.closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._id}>"
+
+    async def stats(self) -> list[Report]:
+        """Reports of this object, its own first; W3C webrtc-stats names where they exist."""
+        return (await self._engine.ask(GetStats(id=self._id), Stats)).reports
+
+    async def dump(self) -> dict[str, Any]:
+        """The whole inner state."""
+        dumped = await self._engine.ask(Dump(id=self._id), Dumped)
+        state: dict[str, Any] = json.loads(dumped.json)
+        return state
+
+    async def close(self) -> None:
+        """Close the object and what it holds; closing what is gone already is no error."""
+        self.closed = True
+        try:
+            await self._engine.ask(self._close_command(), Done)
+        except EngineCommandError as error:
+            if error.code not in {ErrorCode.NOT_FOUND, ErrorCode.ENGINE_CLOSED}:
+                raise
+
+    def _close_command(self) -> AnyCommand:
+        raise NotImplementedError
+
+    async def _do(self, command: AnyCommand) -> None:
+        await self._engine.ask(command, Done)
+
+
+class Router(EngineObject):
+    """A forwarding domain on one shard."""
+
+    __slots__ = ("shard",)
+
+    def __init__(self, engine: Engine, id_: RouterId, shard: int) -> None:
+        super().__init__(engine, id_)
+        self.shard = shard
+
+    @property
+    def id(self) -> RouterId:
+        """The router's id."""
+        return RouterId(self._id)
+
+    def _close_command(self) -> AnyCommand:
+        return CloseRouter(router=self.id)
+
+    async def open_webrtc_transport(
+        self,
+        *,
+        ice_mode: IceMode = IceMode.LITE,
+        sctp: bool = False,
+        cname: str = "",
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+    ) -> WebRtcTransport:
+        """Open a transport for one WebRTC peer; `WebRtcTransport.connect` follows."""
+        command = OpenWebRtcTransport(
+            router=self.id, ice_mode=ice_mode, sctp=sctp, cname=cname, max_message_size=max_message_size
+        )
+        return WebRtcTransport(self._engine, await self._engine.ask(command, WebRtcTransportOpened))
+
+    async def open_plain_transport(
+        self,
+        *,
+        listen_ip: str = "127.0.0.1",
+        rtcp_mux: bool = True,
+        learn_remote: bool = False,
+        srtp: SrtpKeys | None = None,
+        cname: str = "",
+    ) -> PlainTransport:
+        """Open RTP and RTCP on ports of their own, without ICE and DTLS."""
+        command = OpenPlainTransport(
+            router=self.id,
+            listen_ip=listen_ip,
+            rtcp_mux=rtcp_mux,
+            learn_remote=learn_remote,
+            srtp=srtp,
+            cname=cname,
+        )
+        return PlainTransport(self._engine, await self._engine.ask(command, PlainTransportOpened))
+
+    async def pipe_to(self, producer: Producer, other: Router) -> Producer:
+        """Carry a producer of this router to another one, on any shard; gives the piped producer there."""
+        command = PipeProducer(producer=producer.id, router=other.id)
+        return Producer(self._engine, (await self._engine.ask(command, Produced)).producer, producer.kind)
+
+    async def observe_audio_levels(
+        self,
+        *,
+        interval_ms: int = 400,
+        threshold_dbov: int = -50,
+        percentile: int = 40,
+        smoothing: float = 0.3,
+        hold_ms: int = 1000,
+        max_entries: int = 3,
+    ) -> AudioLevelObserver:
+        """Report who speaks by `ActiveSpeakers` events."""
+        command = ObserveAudioLevels(
+            router=self.id,
+            interval_ms=interval_ms,
+            threshold_dbov=threshold_dbov,
+            percentile=percentile,
+            smoothing=smoothing,
+            hold_ms=hold_ms,
+            max_entries=max_entries,
+        )
+        return AudioLevelObserver(self._engine, (await self._engine.ask(command, ObserverOpened)).observer)
+
+
+class Transport(EngineObject):
+    """A path to one peer."""
+
+    __slots__ = ()
+
+    @property
+    def id(self) -> TransportId:
+        """The transport's id."""
+        return TransportId(self._id)
+
+    def _close_command(self) -> AnyCommand:
+        return CloseTransport(transport=self.id)
+
+    async def produce(
+        self,
+        kind: MediaKind,
+        codecs: Sequence[CodecParameters],
+        *,
+        encodings: Sequence[EncodingParameters] = (),
+        mid: str | None = None,
+        header_extensions: Sequence[HeaderExtension] = (),
+        paused: bool = False,
+    ) -> Producer:
+        """Take media in; several encodings are one simulcast source."""
+        command = Produce(
+            transport=self.id,
+            kind=kind,
+            codecs=list(codecs),
+            encodings=list(encodings),
+            mid=mid,
+            header_extensions=list(header_extensions),
+            paused=paused,
+        )
+        return Producer(self._engine, (await self._engine.ask(command, Produced)).producer, kind)
+
+    async def consume(
+        self,
+        kind: MediaKind,
+        producer: Producer | None = None,
+        *,
+        mid: str | None = None,
+        payload_types: Sequence[tuple[int, int]] = (),
+        rtx_payload_types: Sequence[tuple[int, int]] = (),
+        header_extensions: Sequence[HeaderExtension] = (),
+        feedback: CodecFeedback | None = None,
+        ssrc: int | None = None,
+        rtx_ssrc: int | None = None,
+        paused: bool = False,
+    ) -> Consumer:
+        """Send media out; without a producer the consumer waits for `Consumer.switch_source`."""
+        command = Consume(
+            transport=self.id,
+            kind=kind,
+            producer=None if producer is None else producer.id,
+            mid=mid,
+            payload_types=list(payload_types),
+            rtx_payload_types=list(rtx_payload_types),
+            header_extensions=list(header_extensions),
+            feedback=feedback or CodecFeedback(),
+            ssrc=ssrc,
+            rtx_ssrc=rtx_ssrc,
+            paused=paused,
+        )
+        return Consumer(self._engine, kind, await self._engine.ask(command, Consumed))
+
+
+class WebRtcTransport(Transport):
+    """ICE, DTLS, SRTP and data channels to one peer."""
+
+    __slots__ = ("candidates", "fingerprints", "ice_pwd", "ice_ufrag")
+
+    def __init__(self, engine: Engine, opened: WebRtcTransportOpened) -> None:
+        super().__init__(engine, opened.transport)
+        self.ice_ufrag = opened.ice_ufrag
+        self.ice_pwd = opened.ice_pwd
+        self.candidates: tuple[Candidate, ...] = tuple(opened.candidates)
+        self.fingerprints: tuple[Fingerprint, ...] = tuple(opened.fingerprints)
+
+    async def connect(
+        self,
+        *,
+        dtls_role: DtlsRole,
+        fingerprints: Sequence[Fingerprint],
+        ice_ufrag: str | None = None,
+        ice_pwd: str | None = None,
+        candidates: Sequence[Candidate] = (),
+        ice_lite: bool = False,
+    ) -> None:
+        """Name the peer, once; ``dtls_role`` is ours."""
+        await self._do(
+            ConnectWebRtcTransport(
+                transport=self.id,
+                dtls_role=dtls_role,
+                fingerprints=list(fingerprints),
+                ice_ufrag=ice_ufrag,
+                ice_pwd=ice_pwd,
+                ice_lite=ice_lite,
+                candidates=list(candidates),
+            )
+        )
+
+    async def add_remote_candidates(self, candidates: Sequence[Candidate]) -> None:
+        """Hand in trickled candidates of the peer."""
+        await self._do(AddRemoteCandidates(transport=self.id, candidates=list(candidates)))
+
+    async def restart_ice(self, ice_ufrag: str | None = None, ice_pwd: str | None = None) -> IceRestarted:
+        """Take new local credentials (RFC 8445 section 9), and the peer's new ones when it began."""
+        restarted = await self._engine.ask(
+            RestartIce(transport=self.id, ice_ufrag=ice_ufrag, ice_pwd=ice_pwd), IceRestarted
+        )
+        self.ice_ufrag, self.ice_pwd = restarted.ice_ufrag, restarted.ice_pwd
+        self.candidates = tuple(restarted.candidates)
+        return restarted
+
+    async def open_channel(
+        self,
+        label: str,
+        *,
+        protocol: str = "",
+        ordered: bool = True,
+        max_retransmits: int | None = None,
+        max_lifetime_ms: int | None = None,
+    ) -> DataChannel:
+        """Open a data channel; a `ChannelOpened` event says when it can be used."""
+        command = OpenChannel(
+            transport=self.id,
+            label=label,
+            protocol=protocol,
+            ordered=ordered,
+            max_retransmits=max_retransmits,
+            max_lifetime_ms=max_lifetime_ms,
+        )
+        opening = await self._engine.ask(command, ChannelOpening)
+        return DataChannel(self._engine, opening.channel, label, protocol)
+
+    def channel(self, id_: ChannelId, label: str, protocol: str = "") -> DataChannel:
+        """Name a channel the peer opened, from its `ChannelOpened` event."""
+        return DataChannel(self._engine, id_, label, protocol)
+
+
+class PlainTransport(Transport):
+    """RTP and RTCP on ports of their own."""
+
+    __slots__ = ("ip", "port", "rtcp_port")
+
+    def __init__(self, engine: Engine, opened: PlainTransportOpened) -> None:
+        super().__init__(engine, opened.transport)
+        self.ip = opened.ip
+        self.port = opened.port
+        self.rtcp_port = opened.rtcp_port
+
+    async def connect(
+        self, ip: str, port: int, *, rtcp_port: int | None = None, srtp: SrtpKeys | None = None
+    ) -> None:
+        """Say where to send, and the peer's SRTP keys."""
+        await self._do(ConnectPlainTransport(transport=self.id, ip=ip, port=port, rtcp_port=rtcp_port, srtp=srtp))
+
+
+class Producer(EngineObject):
+    """Media coming in."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, engine: Engine, id_: ProducerId, kind: MediaKind) -> None:
+        super().__init__(engine, id_)
+        self.kind = kind
+
+    @property
+    def id(self) -> ProducerId:
+        """The producer's id."""
+        return ProducerId(self._id)
+
+    def _close_command(self) -> AnyCommand:
+        return CloseProducer(producer=self.id)
+
+    async def pause(self) -> None:
+        """Forward nothing until resumed."""
+        await self._do(PauseProducer(producer=self.id))
+
+    async def resume(self) -> None:
+        """Forward again; video starts at a keyframe."""
+        await self._do(ResumeProducer(producer=self.id))
+
+    async def request_keyframe(self) -> None:
+        """Ask the sender for a keyframe; merged with other requests and rate-limited."""
+        await self._do(RequestKeyframe(producer=self.id))
+
+
+class Consumer(EngineObject):
+    """Media going out."""
+
+    __slots__ = ("cname", "kind", "rtx_ssrc", "ssrc")
+
+    def __init__(self, engine: Engine, kind: MediaKind, consumed: Consumed) -> None:
+        super().__init__(engine, consumed.consumer)
+        self.kind = kind
+        self.ssrc = consumed.ssrc
+        self.rtx_ssrc = consumed.rtx_ssrc
+        self.cname = consumed.cname
+
+    @property
+    def id(self) -> ConsumerId:
+        """The consumer's id."""
+        return ConsumerId(self._id)
+
+    def _close_command(self) -> AnyCommand:
+        return CloseConsumer(consumer=self.id)
+
+    async def switch_source(
+        self, producer: Producer | None, payload_types: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        """Feed from another producer, or from none; numbering goes on without a break."""
+        await self._do(
+            SwitchSource(
+                consumer=self.id,
+                producer=None if producer is None else producer.id,
+                payload_types=list(payload_types),
+            )
+        )
+
+    async def pause(self) -> None:
+        """Send nothing until resumed."""
+        await self._do(PauseConsumer(consumer=self.id))
+
+    async def resume(self) -> None:
+        """Send again; video starts at a keyframe, which is requested."""
+        await self._do(ResumeConsumer(consumer=self.id))
+
+    async def set_preferred_layers(self, spatial: int | None = None, temporal: int | None = None) -> None:
+        """Choose encoding and temporal layer; None leaves the choice to the engine."""
+        await self._do(SetPreferredLayers(consumer=self.id, spatial=spatial, temporal=temporal))
+
+
+class AudioLevelObserver(EngineObject):
+    """Watches who speaks in a router."""
+
+    __slots__ = ()
+
+    @property
+    def id(self) -> ObserverId:
+        """The observer's id."""
+        return ObserverId(self._id)
+
+    def _close_command(self) -> AnyCommand:
+        return CloseObserver(observer=self.id)
+
+
+class DataChannel(EngineObject):
+    """A data channel (RFC 8831)."""
+
+    __slots__ = ("label", "protocol")
+
+    def __init__(self, engine: Engine, id_: ChannelId, label: str, protocol: str) -> None:
+        super().__init__(engine, id_)
+        self.label = label
+        self.protocol = protocol
+
+    @property
+    def id(self) -> ChannelId:
+        """The channel's id."""
+        return ChannelId(self._id)
+
+    def _close_command(self) -> AnyCommand:
+        return CloseChannel(channel=self.id)
+
+    async def send(self, data: bytes | str) -> None:
+        """Send one message; `ErrorCode.QUEUE_FULL` when the channel's buffer is full."""
+        text = isinstance(data, str)
+        payload = data.encode() if isinstance(data, str) else data
+        await self._do(SendMessage(channel=self.id, data=payload, text=text))
