@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roomtone.media.errors import EngineStartError, QueueFull
 from roomtone.media.link import encode
-from roomtone.media.values import EngineConfig
+
+if TYPE_CHECKING:
+    from roomtone.media.values import EngineConfig
 
 
 def core_module() -> Any:  # the module is a binary; its stub is `_core.pyi`

@@ -171,10 +171,10 @@ class Engine:
     # --- the way in ---
 
     def _on_readable(self) -> None:
-        assert self._loop is not None, "only the loop calls this"
         if self._backlog:
             return
-        started = self._loop.time()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         drained = self._link.drain(self._batch)
         self.counters.wakes += 1
         for data in drained:
@@ -183,7 +183,7 @@ class Engine:
             except msgspec.MsgspecError:
                 self.counters.undecodable += 1
         self._handle_backlog()
-        self._adapt_batch(len(drained), self._loop.time() - started)
+        self._adapt_batch(len(drained), loop.time() - started)
 
     def _adapt_batch(self, taken: int, seconds: float) -> None:
         if seconds > BATCH_BUDGET_S:
@@ -198,8 +198,7 @@ class Engine:
             if isinstance(self._backlog[0], Reply):
                 replied = True
             elif replied:
-                assert self._loop is not None, "only the loop calls this"
-                self._loop.call_soon(self._handle_backlog)
+                asyncio.get_running_loop().call_soon(self._handle_backlog)
                 return
             self._handle(self._backlog.popleft())
 
@@ -243,7 +242,7 @@ class Engine:
                 decision = await handler(question)
         except TimeoutError:
             decision = Answer(id=question.id, allowed=False, detail="deadline passed")
-        except Exception as error:  # a broken decision refuses, it does not take the engine along
+        except Exception as error:  # noqa: BLE001 - a broken decision refuses, it does not take the engine along
             decision = Answer(id=question.id, allowed=False, detail=f"decision failed: {type(error).__name__}")
         if isinstance(decision, bool):
             decision = Answer(id=question.id, allowed=decision)

@@ -17,7 +17,7 @@ class EngineStartError(MediaError):
     """The engine could not start: a port is taken, an address is not ours, the module is not built."""
 
 
-class QueueFull(MediaError):
+class QueueFull(MediaError):  # noqa: N818 - named as asyncio.QueueFull is
     """A link's command queue is full; the command was not sent."""
 
     retryable = True
@@ -33,9 +33,9 @@ class EngineCommandError(MediaError):
         self.retryable = code in _RETRYABLE
 
 
-class MailboxOverflow(MediaError):
+class MailboxOverflow(MediaError):  # noqa: N818 - says what happened
     """A mailbox was not read fast enough and an event that may not be lost did not fit; the mailbox is closed."""
 
 
-class MailboxClosed(MediaError):
+class MailboxClosed(MediaError):  # noqa: N818 - says what happened
     """The mailbox is closed and empty: no event will come any more."""

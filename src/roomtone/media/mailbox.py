@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TYPE_CHECKING, Self
 
 from roomtone.media.errors import MailboxClosed, MailboxOverflow
 from roomtone.media.values import (
@@ -26,10 +26,13 @@ from roomtone.media.values import (
     TransportClosed,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
 DEFAULT_MAILBOX_LIMIT = 1024
 
 
-def subjects(event: AnyEvent) -> tuple[int, ...]:
+def subjects(event: AnyEvent) -> tuple[int, ...]:  # noqa: PLR0911 - one arm a kind of subject
     """Ids of the objects an event is about."""
     match event:
         case IceStateChanged() | DtlsStateChanged() | TransportClosed() | RemoteLearnt():
@@ -143,7 +146,7 @@ class Mailbox:
             except MailboxClosed:
                 return
 
-    def __enter__(self) -> Mailbox:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

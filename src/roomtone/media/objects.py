@@ -7,8 +7,7 @@ object come through `Engine.subscribe` with its id.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from roomtone.media.errors import EngineCommandError
 from roomtone.media.values import (
@@ -70,6 +69,8 @@ from roomtone.media.values import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from roomtone.media.engine import Engine, Report
 
 DEFAULT_MAX_MESSAGE_SIZE = 262_144
@@ -89,11 +90,11 @@ class EngineObject:
         return f"<{type(self).__name__} {self._id}>"
 
     async def stats(self) -> list[Report]:
-        """Reports of this object, its own first; W3C webrtc-stats names where they exist."""
+        """Get reports of this object, its own first; W3C webrtc-stats names where they exist."""
         return (await self._engine.ask(GetStats(id=self._id), Stats)).reports
 
     async def dump(self) -> dict[str, Any]:
-        """The whole inner state."""
+        """Get the whole inner state."""
         dumped = await self._engine.ask(Dump(id=self._id), Dumped)
         state: dict[str, Any] = json.loads(dumped.json)
         return state
@@ -344,9 +345,7 @@ class PlainTransport(Transport):
         self.port = opened.port
         self.rtcp_port = opened.rtcp_port
 
-    async def connect(
-        self, ip: str, port: int, *, rtcp_port: int | None = None, srtp: SrtpKeys | None = None
-    ) -> None:
+    async def connect(self, ip: str, port: int, *, rtcp_port: int | None = None, srtp: SrtpKeys | None = None) -> None:
         """Say where to send, and the peer's SRTP keys."""
         await self._do(ConnectPlainTransport(transport=self.id, ip=ip, port=port, rtcp_port=rtcp_port, srtp=srtp))
 
@@ -401,9 +400,7 @@ class Consumer(EngineObject):
     def _close_command(self) -> AnyCommand:
         return CloseConsumer(consumer=self.id)
 
-    async def switch_source(
-        self, producer: Producer | None, payload_types: Sequence[tuple[int, int]] = ()
-    ) -> None:
+    async def switch_source(self, producer: Producer | None, payload_types: Sequence[tuple[int, int]] = ()) -> None:
         """Feed from another producer, or from none; numbering goes on without a break."""
         await self._do(
             SwitchSource(

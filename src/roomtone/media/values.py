@@ -84,7 +84,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
 # --- configuration ---------------------------------------------------------------------------
 
 
-class EngineConfig(Value):
+class EngineConfig(Value, frozen=True, kw_only=True):
     """How the engine is laid out; given once.
 
     ``shards`` threads each own one UDP and one TCP port out of ``webrtc_ports`` (inclusive) on each of
@@ -112,7 +112,7 @@ class EngineConfig(Value):
 # --- parts of commands and replies ------------------------------------------------------------
 
 
-class Candidate(Value):
+class Candidate(Value, frozen=True, kw_only=True):
     """An ICE candidate (RFC 8839): ``protocol`` is "udp" or "tcp", ``kind`` "host", "srflx", "prflx" or "relay"."""
 
     foundation: str
@@ -125,21 +125,21 @@ class Candidate(Value):
     tcp_type: str | None = None
 
 
-class Fingerprint(Value):
+class Fingerprint(Value, frozen=True, kw_only=True):
     """A certificate fingerprint (RFC 8122): ``algorithm`` such as "sha-256", ``value`` in upper-case hex pairs."""
 
     algorithm: str
     value: str
 
 
-class SrtpKeys(Value):
+class SrtpKeys(Value, frozen=True, kw_only=True):
     """SRTP keys given by hand (SDES): ``suite`` by its SDES name, ``key`` is master key followed by master salt."""
 
     suite: str
     key: bytes
 
 
-class CodecFeedback(Value):
+class CodecFeedback(Value, frozen=True, kw_only=True):
     """RTCP feedback agreed for a codec (RFC 4585, 5104)."""
 
     nack: bool = False
@@ -149,7 +149,7 @@ class CodecFeedback(Value):
     remb: bool = False
 
 
-class CodecParameters(Value):
+class CodecParameters(Value, frozen=True, kw_only=True):
     """One payload type a producer may send; ``name`` is the upper-case encoding name, e.g. "OPUS", "VP8"."""
 
     payload_type: int
@@ -160,7 +160,7 @@ class CodecParameters(Value):
     feedback: CodecFeedback = CodecFeedback()
 
 
-class EncodingParameters(Value):
+class EncodingParameters(Value, frozen=True, kw_only=True):
     """One RTP stream of a producer, named by SSRC or by RID."""
 
     ssrc: int | None = None
@@ -168,7 +168,7 @@ class EncodingParameters(Value):
     rtx_ssrc: int | None = None
 
 
-class HeaderExtension(Value):
+class HeaderExtension(Value, frozen=True, kw_only=True):
     """A negotiated RTP header extension: id on the wire and URI."""
 
     id: int
@@ -178,23 +178,23 @@ class HeaderExtension(Value):
 # --- commands ---------------------------------------------------------------------------------
 
 
-class Command(Value, tag_field="op"):
+class Command(Value, tag_field="op", frozen=True, kw_only=True):
     """Base of all commands."""
 
 
-class OpenRouter(Command, tag="open_router"):
+class OpenRouter(Command, tag="open_router", frozen=True, kw_only=True):
     """Open a forwarding domain; ``shard`` None lets the engine choose the least loaded."""
 
     shard: int | None = None
 
 
-class CloseRouter(Command, tag="close_router"):
+class CloseRouter(Command, tag="close_router", frozen=True, kw_only=True):
     """Close a router and all it holds."""
 
     router: RouterId
 
 
-class OpenWebRtcTransport(Command, tag="open_webrtc_transport"):
+class OpenWebRtcTransport(Command, tag="open_webrtc_transport", frozen=True, kw_only=True):
     """Open a transport for one WebRTC peer."""
 
     router: RouterId
@@ -204,7 +204,7 @@ class OpenWebRtcTransport(Command, tag="open_webrtc_transport"):
     cname: str = ""
 
 
-class ConnectWebRtcTransport(Command, tag="connect_webrtc_transport"):
+class ConnectWebRtcTransport(Command, tag="connect_webrtc_transport", frozen=True, kw_only=True):
     """Tell the transport its peer. ``dtls_role`` is ours."""
 
     transport: TransportId
@@ -216,14 +216,14 @@ class ConnectWebRtcTransport(Command, tag="connect_webrtc_transport"):
     candidates: list[Candidate] = []
 
 
-class AddRemoteCandidates(Command, tag="add_remote_candidates"):
+class AddRemoteCandidates(Command, tag="add_remote_candidates", frozen=True, kw_only=True):
     """Trickled candidates of the peer."""
 
     transport: TransportId
     candidates: list[Candidate]
 
 
-class RestartIce(Command, tag="restart_ice"):
+class RestartIce(Command, tag="restart_ice", frozen=True, kw_only=True):
     """New local ICE credentials (RFC 8445 section 9); with the peer's new ones when it started the restart."""
 
     transport: TransportId
@@ -231,7 +231,7 @@ class RestartIce(Command, tag="restart_ice"):
     ice_pwd: str | None = None
 
 
-class OpenPlainTransport(Command, tag="open_plain_transport"):
+class OpenPlainTransport(Command, tag="open_plain_transport", frozen=True, kw_only=True):
     """Open RTP/RTCP on ports of its own; ``learn_remote`` takes the address from the first valid packet."""
 
     router: RouterId
@@ -242,7 +242,7 @@ class OpenPlainTransport(Command, tag="open_plain_transport"):
     cname: str = ""
 
 
-class ConnectPlainTransport(Command, tag="connect_plain_transport"):
+class ConnectPlainTransport(Command, tag="connect_plain_transport", frozen=True, kw_only=True):
     """Where to send, and the peer's SRTP keys. ``port`` 0 with ``learn_remote`` sets only keys."""
 
     transport: TransportId
@@ -252,13 +252,13 @@ class ConnectPlainTransport(Command, tag="connect_plain_transport"):
     srtp: SrtpKeys | None = None
 
 
-class CloseTransport(Command, tag="close_transport"):
+class CloseTransport(Command, tag="close_transport", frozen=True, kw_only=True):
     """Close a transport with its producers and consumers; a WebRTC peer gets a DTLS close_notify."""
 
     transport: TransportId
 
 
-class Produce(Command, tag="produce"):
+class Produce(Command, tag="produce", frozen=True, kw_only=True):
     """Take media in on a transport."""
 
     transport: TransportId
@@ -270,25 +270,25 @@ class Produce(Command, tag="produce"):
     paused: bool = False
 
 
-class CloseProducer(Command, tag="close_producer"):
+class CloseProducer(Command, tag="close_producer", frozen=True, kw_only=True):
     """Stop taking this media; its consumers keep waiting for another source."""
 
     producer: ProducerId
 
 
-class PauseProducer(Command, tag="pause_producer"):
+class PauseProducer(Command, tag="pause_producer", frozen=True, kw_only=True):
     """Forward nothing of this producer until resumed."""
 
     producer: ProducerId
 
 
-class ResumeProducer(Command, tag="resume_producer"):
+class ResumeProducer(Command, tag="resume_producer", frozen=True, kw_only=True):
     """Forward again; video starts at a keyframe."""
 
     producer: ProducerId
 
 
-class Consume(Command, tag="consume"):
+class Consume(Command, tag="consume", frozen=True, kw_only=True):
     """Send media out on a transport; ``producer`` None makes a consumer that waits for a source.
 
     ``payload_types`` maps the producer's payload types to the consumer's; ``rtx_payload_types`` maps the
@@ -308,7 +308,7 @@ class Consume(Command, tag="consume"):
     paused: bool = False
 
 
-class SwitchSource(Command, tag="switch_source"):
+class SwitchSource(Command, tag="switch_source", frozen=True, kw_only=True):
     """Feed a consumer from another producer (or none), numbering going on without a break."""
 
     consumer: ConsumerId
@@ -316,25 +316,25 @@ class SwitchSource(Command, tag="switch_source"):
     payload_types: list[tuple[int, int]] = []
 
 
-class CloseConsumer(Command, tag="close_consumer"):
+class CloseConsumer(Command, tag="close_consumer", frozen=True, kw_only=True):
     """Stop sending this media."""
 
     consumer: ConsumerId
 
 
-class PauseConsumer(Command, tag="pause_consumer"):
+class PauseConsumer(Command, tag="pause_consumer", frozen=True, kw_only=True):
     """Send nothing to this consumer until resumed."""
 
     consumer: ConsumerId
 
 
-class ResumeConsumer(Command, tag="resume_consumer"):
+class ResumeConsumer(Command, tag="resume_consumer", frozen=True, kw_only=True):
     """Send again; video starts at a keyframe, which is requested."""
 
     consumer: ConsumerId
 
 
-class SetPreferredLayers(Command, tag="set_preferred_layers"):
+class SetPreferredLayers(Command, tag="set_preferred_layers", frozen=True, kw_only=True):
     """Choose simulcast encoding (``spatial``, 0 lowest) and temporal layer; None leaves it to the engine."""
 
     consumer: ConsumerId
@@ -342,20 +342,20 @@ class SetPreferredLayers(Command, tag="set_preferred_layers"):
     temporal: int | None = None
 
 
-class RequestKeyframe(Command, tag="request_keyframe"):
+class RequestKeyframe(Command, tag="request_keyframe", frozen=True, kw_only=True):
     """Ask a producer's sender for a keyframe (merged and rate-limited)."""
 
     producer: ProducerId
 
 
-class PipeProducer(Command, tag="pipe_producer"):
+class PipeProducer(Command, tag="pipe_producer", frozen=True, kw_only=True):
     """Carry a producer to a router on another shard; the reply names the piped producer there."""
 
     producer: ProducerId
     router: RouterId
 
 
-class ObserveAudioLevels(Command, tag="observe_audio_levels"):
+class ObserveAudioLevels(Command, tag="observe_audio_levels", frozen=True, kw_only=True):
     """Report active speakers of a router: levels in dBov (RFC 6464, 0 loudest), over a window of ``interval_ms``."""
 
     router: RouterId
@@ -367,13 +367,13 @@ class ObserveAudioLevels(Command, tag="observe_audio_levels"):
     max_entries: int = 3
 
 
-class CloseObserver(Command, tag="close_observer"):
+class CloseObserver(Command, tag="close_observer", frozen=True, kw_only=True):
     """Stop an observer."""
 
     observer: ObserverId
 
 
-class OpenChannel(Command, tag="open_channel"):
+class OpenChannel(Command, tag="open_channel", frozen=True, kw_only=True):
     """Open a data channel (RFC 8831). Unordered and partial reliability by the last three."""
 
     transport: TransportId
@@ -384,7 +384,7 @@ class OpenChannel(Command, tag="open_channel"):
     max_lifetime_ms: int | None = None
 
 
-class SendMessage(Command, tag="send_message"):
+class SendMessage(Command, tag="send_message", frozen=True, kw_only=True):
     """Send one message on a data channel; fails with `queue_full` when the channel's buffer is."""
 
     channel: ChannelId
@@ -392,47 +392,47 @@ class SendMessage(Command, tag="send_message"):
     text: bool = False
 
 
-class CloseChannel(Command, tag="close_channel"):
+class CloseChannel(Command, tag="close_channel", frozen=True, kw_only=True):
     """Close a data channel."""
 
     channel: ChannelId
 
 
-class GetStats(Command, tag="get_stats"):
+class GetStats(Command, tag="get_stats", frozen=True, kw_only=True):
     """Statistics of an object, by its id; names of W3C webrtc-stats where they exist."""
 
     id: int
 
 
-class Dump(Command, tag="dump"):
+class Dump(Command, tag="dump", frozen=True, kw_only=True):
     """The whole inner state of an object, by its id, as a JSON-like map."""
 
     id: int
 
 
-class GetEngineStats(Command, tag="get_engine_stats"):
+class GetEngineStats(Command, tag="get_engine_stats", frozen=True, kw_only=True):
     """Counters of all shards (packets, bytes, drops by reason, syscalls, GSO run length, queue depths)."""
 
 
 # --- replies -----------------------------------------------------------------------------------
 
 
-class Result(Value, tag_field="result"):
+class Result(Value, tag_field="result", frozen=True, kw_only=True):
     """Base of all results."""
 
 
-class Done(Result, tag="done"):
+class Done(Result, tag="done", frozen=True, kw_only=True):
     """The command took effect."""
 
 
-class RouterOpened(Result, tag="router_opened"):
+class RouterOpened(Result, tag="router_opened", frozen=True, kw_only=True):
     """A router and the shard it lives on."""
 
     router: RouterId
     shard: int
 
 
-class WebRtcTransportOpened(Result, tag="webrtc_transport_opened"):
+class WebRtcTransportOpened(Result, tag="webrtc_transport_opened", frozen=True, kw_only=True):
     """What the peer has to know of our transport."""
 
     transport: TransportId
@@ -442,7 +442,7 @@ class WebRtcTransportOpened(Result, tag="webrtc_transport_opened"):
     fingerprints: list[Fingerprint]
 
 
-class IceRestarted(Result, tag="ice_restarted"):
+class IceRestarted(Result, tag="ice_restarted", frozen=True, kw_only=True):
     """Our new credentials and all candidates."""
 
     ice_ufrag: str
@@ -450,7 +450,7 @@ class IceRestarted(Result, tag="ice_restarted"):
     candidates: list[Candidate]
 
 
-class PlainTransportOpened(Result, tag="plain_transport_opened"):
+class PlainTransportOpened(Result, tag="plain_transport_opened", frozen=True, kw_only=True):
     """Where we listen; ``rtcp_port`` equals ``port`` with rtcp-mux."""
 
     transport: TransportId
@@ -459,13 +459,13 @@ class PlainTransportOpened(Result, tag="plain_transport_opened"):
     rtcp_port: int
 
 
-class Produced(Result, tag="produced"):
+class Produced(Result, tag="produced", frozen=True, kw_only=True):
     """The new producer."""
 
     producer: ProducerId
 
 
-class Consumed(Result, tag="consumed"):
+class Consumed(Result, tag="consumed", frozen=True, kw_only=True):
     """The new consumer and the SSRCs it sends with."""
 
     consumer: ConsumerId
@@ -474,25 +474,25 @@ class Consumed(Result, tag="consumed"):
     cname: str
 
 
-class ObserverOpened(Result, tag="observer_opened"):
+class ObserverOpened(Result, tag="observer_opened", frozen=True, kw_only=True):
     """The new observer."""
 
     observer: ObserverId
 
 
-class ChannelOpening(Result, tag="channel_opening"):
+class ChannelOpening(Result, tag="channel_opening", frozen=True, kw_only=True):
     """The new data channel; an event tells when it is open."""
 
     channel: ChannelId
 
 
-class Stats(Result, tag="stats"):
+class Stats(Result, tag="stats", frozen=True, kw_only=True):
     """Reports by kind; each report is a flat map. The first one is the object's own."""
 
     reports: list[dict[str, int | float | str | bool | None]]
 
 
-class Dumped(Result, tag="dumped"):
+class Dumped(Result, tag="dumped", frozen=True, kw_only=True):
     """Inner state as JSON text."""
 
     json: str
@@ -512,7 +512,7 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
 
 
-class Failed(Result, tag="failed"):
+class Failed(Result, tag="failed", frozen=True, kw_only=True):
     """The command had no effect."""
 
     code: ErrorCode
@@ -522,11 +522,11 @@ class Failed(Result, tag="failed"):
 # --- events ------------------------------------------------------------------------------------
 
 
-class Event(Value, tag_field="event"):
+class Event(Value, tag_field="event", frozen=True, kw_only=True):
     """Base of all events."""
 
 
-class IceStateChanged(Event, tag="ice_state_changed"):
+class IceStateChanged(Event, tag="ice_state_changed", frozen=True, kw_only=True):
     """ICE state; with the selected pair once there is one ("udp"/"tcp", local, remote as ip:port)."""
 
     transport: TransportId
@@ -536,7 +536,7 @@ class IceStateChanged(Event, tag="ice_state_changed"):
     remote: str | None = None
 
 
-class DtlsStateChanged(Event, tag="dtls_state_changed"):
+class DtlsStateChanged(Event, tag="dtls_state_changed", frozen=True, kw_only=True):
     """DTLS state; once connected, the SRTP profile in use."""
 
     transport: TransportId
@@ -544,7 +544,7 @@ class DtlsStateChanged(Event, tag="dtls_state_changed"):
     srtp_profile: str | None = None
 
 
-class TransportClosed(Event, tag="transport_closed"):
+class TransportClosed(Event, tag="transport_closed", frozen=True, kw_only=True):
     """A transport is gone, with all its producers and consumers; ``detail`` says what was tried."""
 
     transport: TransportId
@@ -552,14 +552,14 @@ class TransportClosed(Event, tag="transport_closed"):
     detail: str = ""
 
 
-class RemoteLearnt(Event, tag="remote_learnt"):
+class RemoteLearnt(Event, tag="remote_learnt", frozen=True, kw_only=True):
     """A plain transport now knows where its peer is."""
 
     transport: TransportId
     remote: str
 
 
-class ProducerStarted(Event, tag="producer_started"):
+class ProducerStarted(Event, tag="producer_started", frozen=True, kw_only=True):
     """First packet of an encoding arrived (or the first after silence)."""
 
     producer: ProducerId
@@ -567,14 +567,14 @@ class ProducerStarted(Event, tag="producer_started"):
     ssrc: int
 
 
-class ProducerSilent(Event, tag="producer_silent"):
+class ProducerSilent(Event, tag="producer_silent", frozen=True, kw_only=True):
     """No packet of the encoding for two seconds."""
 
     producer: ProducerId
     encoding: int
 
 
-class ProducerScore(Event, tag="producer_score"):
+class ProducerScore(Event, tag="producer_score", frozen=True, kw_only=True):
     """Receive quality of an encoding from 0 (worst) to 10, when it changed."""
 
     producer: ProducerId
@@ -582,21 +582,21 @@ class ProducerScore(Event, tag="producer_score"):
     score: int
 
 
-class ProducerClosed(Event, tag="producer_closed"):
+class ProducerClosed(Event, tag="producer_closed", frozen=True, kw_only=True):
     """A producer ended without a command for itself."""
 
     producer: ProducerId
     reason: EngineCloseReason
 
 
-class ConsumerClosed(Event, tag="consumer_closed"):
+class ConsumerClosed(Event, tag="consumer_closed", frozen=True, kw_only=True):
     """A consumer ended without a command for itself."""
 
     consumer: ConsumerId
     reason: EngineCloseReason
 
 
-class ConsumerLayersChanged(Event, tag="consumer_layers_changed"):
+class ConsumerLayersChanged(Event, tag="consumer_layers_changed", frozen=True, kw_only=True):
     """The layer now sent; None when none is."""
 
     consumer: ConsumerId
@@ -604,14 +604,14 @@ class ConsumerLayersChanged(Event, tag="consumer_layers_changed"):
     temporal: int | None
 
 
-class AudioLevel(Value):
+class AudioLevel(Value, frozen=True, kw_only=True):
     """Level of a producer over the last window, in dBov."""
 
     producer: ProducerId
     level_dbov: int
 
 
-class ActiveSpeakers(Event, tag="active_speakers"):
+class ActiveSpeakers(Event, tag="active_speakers", frozen=True, kw_only=True):
     """Who speaks, loudest first; ``dominant`` stays through short pauses."""
 
     router: RouterId
@@ -620,7 +620,7 @@ class ActiveSpeakers(Event, tag="active_speakers"):
     dominant: ProducerId | None
 
 
-class ChannelOpened(Event, tag="channel_opened"):
+class ChannelOpened(Event, tag="channel_opened", frozen=True, kw_only=True):
     """A data channel is open, by us or by the peer."""
 
     transport: TransportId
@@ -629,7 +629,7 @@ class ChannelOpened(Event, tag="channel_opened"):
     protocol: str
 
 
-class ChannelMessage(Event, tag="channel_message"):
+class ChannelMessage(Event, tag="channel_message", frozen=True, kw_only=True):
     """A message came in on a data channel."""
 
     channel: ChannelId
@@ -637,13 +637,13 @@ class ChannelMessage(Event, tag="channel_message"):
     text: bool
 
 
-class ChannelClosed(Event, tag="channel_closed"):
+class ChannelClosed(Event, tag="channel_closed", frozen=True, kw_only=True):
     """A data channel is closed."""
 
     channel: ChannelId
 
 
-class EventsDropped(Event, tag="events_dropped"):
+class EventsDropped(Event, tag="events_dropped", frozen=True, kw_only=True):
     """The event queue was full: how many of each sort were dropped or merged."""
 
     statistics: int
@@ -716,28 +716,28 @@ AnyEvent = (
 )
 
 
-class Request(Value):
+class Request(Value, frozen=True, kw_only=True):
     """A command on its way in; ``id`` comes back in the reply."""
 
     id: int
     command: AnyCommand
 
 
-class Reply(Value, tag_field="kind", tag="reply"):
+class Reply(Value, tag_field="kind", tag="reply", frozen=True, kw_only=True):
     """The answer to the request of the same id."""
 
     id: int
     result: AnyResult
 
 
-class EventOut(Value, tag_field="kind", tag="event"):
+class EventOut(Value, tag_field="kind", tag="event", frozen=True, kw_only=True):
     """An event on its way out; ``seq`` counts all events of the engine."""
 
     seq: int
     event: AnyEvent
 
 
-class Question(Value, tag_field="kind", tag="question"):
+class Question(Value, tag_field="kind", tag="question", frozen=True, kw_only=True):
     """The engine needs a decision by ``deadline_ms`` from now; no answer means refusal."""
 
     id: int
@@ -747,7 +747,7 @@ class Question(Value, tag_field="kind", tag="question"):
     credential: str | None = None
 
 
-class Answer(Value):
+class Answer(Value, frozen=True, kw_only=True):
     """The decision on the question of the same id."""
 
     id: int
