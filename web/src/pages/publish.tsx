@@ -1,0 +1,169 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import { endpoint, findToken, query, roomName } from "../parts/address";
+import { Page, show } from "../parts/Page";
+import { StatTable } from "../parts/StatTable";
+import { useStatistics } from "../parts/useStatistics";
+import type { MediaResource } from "../webrtc/http";
+import { testCard } from "../webrtc/testcard";
+import { publish, sendableCodecs } from "../webrtc/whip";
+
+type Source = "camera" | "screen" | "testcard";
+
+const WIDTH = Number(query.get("width") ?? "1280");
+const HEIGHT = Number(query.get("height") ?? "720");
+const FRAME_RATE = Number(query.get("fps") ?? "30");
+
+async function open(source: Source): Promise<MediaStream> {
+  const size = { width: WIDTH, height: HEIGHT, frameRate: FRAME_RATE };
+  switch (source) {
+    case "camera":
+      return navigator.mediaDevices.getUserMedia({ video: size, audio: true });
+    case "screen":
+      return navigator.mediaDevices.getDisplayMedia({ video: size, audio: true });
+    case "testcard":
+      return testCard(WIDTH, HEIGHT, FRAME_RATE);
+  }
+}
+
+function Publish() {
+  const [source, setSource] = useState<Source>((query.get("source") as Source | null) ?? "camera");
+  const [codec, setCodec] = useState(query.get("codec") ?? "");
+  const [simulcast, setSimulcast] = useState(query.get("simulcast") === "1");
+  const [maxBitrate, setMaxBitrate] = useState(Number(query.get("kbps") ?? "1700"));
+  const [resource, setResource] = useState<MediaResource | null>(null);
+  const [stream, setStream] = useState<MediaStream | null>(null);
+  const [status, setStatus] = useState("Not publishing.");
+  const [failed, setFailed] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const preview = useRef<HTMLVideoElement>(null);
+  const started = useRef(false);
+  const lines = useStatistics(resource?.pc ?? null);
+
+  const start = useCallback(async () => {
+    setBusy(true);
+    setFailed(false);
+    setStatus("Connecting…");
+    let opened: MediaStream | null = null;
+    try {
+      opened = await open(source);
+      const token = await findToken("publish");
+      const made = await publish(endpoint("whip"), token, opened, { codec, simulcast, maxBitrate: maxBitrate * 1000 });
+      made.pc.onconnectionstatechange = () => {
+        setStatus(made.pc.connectionState === "connected" ? "Live." : `Connection: ${made.pc.connectionState}.`);
+      };
+      setStream(opened);
+      setResource(made);
+    } catch (error) {
+      opened?.getTracks().forEach((track) => {
+        track.stop();
+      });
+      setFailed(true);
+      setStatus(error instanceof Error ? error.message : String(error));
+    } finally {
+      setBusy(false);
+    }
+  }, [source, codec, simulcast, maxBitrate]);
+
+  const stop = async () => {
+    stream?.getTracks().forEach((track) => {
+      track.stop();
+    });
+    setStream(null);
+    setResource(null);
+    try {
+      await resource?.close();
+      setStatus("Not publishing.");
+    } catch (error) {
+      setFailed(true);
+      setStatus(error instanceof Error ? error.message : String(error));
+    }
+  };
+
+  useEffect(() => {
+    if (preview.current !== null) preview.current.srcObject = stream;
+  }, [stream]);
+
+  useEffect(() => {
+    if (query.get("autostart") !== "1" || started.current) return;
+    started.current = true;
+    void start();
+  }, [start]);
+
+  const live = resource !== null;
+  return (
+    <Page title={`Publish to ${roomName}`}>
+      <div className="stage">
+        <video ref={preview} autoPlay muted playsInline aria-label="Preview" />
+      </div>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void (live ? stop() : start());
+        }}
+      >
+        <label>
+          Source
+          <select
+            value={source}
+            disabled={live}
+            onChange={(event) => {
+              setSource(event.target.value as Source);
+            }}
+          >
+            <option value="camera">Camera and microphone</option>
+            <option value="screen">Screen</option>
+            <option value="testcard">Test card and tone</option>
+          </select>
+        </label>
+        <label>
+          Video codec
+          <select
+            value={codec}
+            disabled={live}
+            onChange={(event) => {
+              setCodec(event.target.value);
+            }}
+          >
+            <option value="">Browser’s choice</option>
+            {sendableCodecs().map((name) => (
+              <option key={name}>{name}</option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Highest bitrate (kbit/s)
+          <input
+            type="number"
+            min={100}
+            max={20000}
+            value={maxBitrate}
+            disabled={live}
+            onChange={(event) => {
+              setMaxBitrate(Number(event.target.value));
+            }}
+          />
+        </label>
+        <label className="check">
+          <input
+            type="checkbox"
+            checked={simulcast}
+            disabled={live}
+            onChange={(event) => {
+              setSimulcast(event.target.checked);
+            }}
+          />
+          Simulcast, three sizes
+        </label>
+        <button type="submit" disabled={busy}>
+          {live ? "Stop" : "Publish"}
+        </button>
+      </form>
+      <p className={failed ? "status bad" : "status"} role="status" data-status>
+        {status}
+      </p>
+      <StatTable lines={lines} />
+    </Page>
+  );
+}
+
+show(<Publish />);

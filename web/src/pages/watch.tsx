@@ -1,0 +1,100 @@
+import { useEffect, useRef, useState } from "react";
+import { endpoint, findToken, roomName } from "../parts/address";
+import { Page, show } from "../parts/Page";
+import { StatTable } from "../parts/StatTable";
+import { useStatistics } from "../parts/useStatistics";
+import type { MediaResource } from "../webrtc/http";
+import { watchWhenLive } from "../webrtc/whep";
+
+function Watch() {
+  const player = useRef<HTMLVideoElement>(null);
+  const [resource, setResource] = useState<MediaResource | null>(null);
+  const [status, setStatus] = useState("Connecting…");
+  const [failed, setFailed] = useState(false);
+  const [muted, setMuted] = useState(true);
+  const [attempt, setAttempt] = useState(0);
+  const lines = useStatistics(resource?.pc ?? null);
+
+  useEffect(() => {
+    let wanted = true;
+    let mine: MediaResource | null = null;
+    const play = async () => {
+      const token = await findToken("subscribe");
+      mine = await watchWhenLive(
+        endpoint("whep"),
+        token,
+        (stream) => {
+          if (player.current !== null) player.current.srcObject = stream;
+        },
+        (why) => {
+          if (wanted) setStatus(why === "" ? "Nobody is publishing yet; waiting." : `${why} Waiting.`);
+        },
+        () => wanted,
+      );
+      if (mine === null) return;
+      // The page went away while the offer was under way.
+      if (!wanted) return mine.close();
+      const { pc } = mine;
+      pc.onconnectionstatechange = () => {
+        if (!wanted) return;
+        setFailed(pc.connectionState === "failed");
+        setStatus(pc.connectionState === "connected" ? "Live." : `Connection: ${pc.connectionState}.`);
+      };
+      setResource(mine);
+    };
+    play().catch((error: unknown) => {
+      if (!wanted) return;
+      setFailed(true);
+      setStatus(error instanceof Error ? error.message : String(error));
+    });
+    const leave = () => {
+      wanted = false;
+      void mine?.close().catch(() => undefined);
+    };
+    window.addEventListener("pagehide", leave);
+    return () => {
+      window.removeEventListener("pagehide", leave);
+      leave();
+    };
+  }, [attempt]);
+
+  return (
+    <Page title={`Watch ${roomName}`}>
+      <div className="stage">
+        <video ref={player} autoPlay playsInline muted={muted} aria-label={`Live picture of ${roomName}`} />
+        <div className="over">
+          <span role="status" data-status className={failed ? "bad" : ""}>
+            {status}
+          </span>
+          <span>
+            {failed && (
+              <button
+                type="button"
+                onClick={() => {
+                  setFailed(false);
+                  setStatus("Connecting…");
+                  setAttempt(attempt + 1);
+                }}
+              >
+                Try again
+              </button>
+            )}{" "}
+            <button
+              type="button"
+              aria-pressed={!muted}
+              onClick={() => {
+                setMuted(!muted);
+              }}
+            >
+              {muted ? "Sound on" : "Sound off"}
+            </button>
+          </span>
+        </div>
+      </div>
+      <h2 className="status">What arrives</h2>
+      <StatTable lines={lines} />
+    </Page>
+  );
+}
+
+show(<Watch />);

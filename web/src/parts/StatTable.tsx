@@ -1,0 +1,18 @@
+import type { StatLine } from "../webrtc/statistics";
+
+/** The statistics as a table; each value can be found by its name. */
+export function StatTable({ lines }: { lines: StatLine[] }) {
+  if (lines.length === 0) return null;
+  return (
+    <table aria-label="Statistics">
+      <tbody>
+        {lines.map(({ name, value }) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td data-stat={name}>{value}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
