@@ -1,1 +1,48 @@
 //! Producers, consumers, history, NACK, feedback, rewriting: the forwarding plane without I/O.
+//!
+//! A [`Router`] is fed plain (decrypted) packets and asked, one transport at a time, for the plain
+//! packets to send; sockets, ciphers and threads are the driver's. It never reads a clock and draws
+//! no randomness but from the seed it was given.
+//!
+//! A packet is parsed once on arrival and stored in the history of its stream. A consumer is a
+//! cursor into that history: it rewrites header and extensions straight into the caller's buffer
+//! and copies the payload behind them, so a subscriber costs no packet memory of its own.
+#![forbid(unsafe_code)]
+
+mod audio_level;
+mod clock;
+mod config;
+mod consumer;
+mod errors;
+mod estimator;
+mod events;
+mod history;
+mod ids;
+mod params;
+mod producer;
+mod router;
+mod rtcp_in;
+mod rtcp_out;
+mod stats;
+mod timers;
+mod transport;
+mod twcc;
+
+pub use clock::WallClock;
+pub use config::{AudioLevelConfig, KeyframeConfig, Limits, NackConfig, RouterConfig};
+pub use errors::{RtcpDrop, RtpDrop, SfuError};
+pub use estimator::{
+    BandwidthEstimator, Estimate, FeedbackEntry, ReceiverReportEstimator, ReportedLoss, SentPacket,
+};
+pub use events::{ActiveSpeaker, RouterEvent, StreamScore};
+pub use ids::{ConsumerId, ProducerId, TransportId};
+pub use params::{
+    CodecParams, ConsumerDescription, ConsumerEncoding, ConsumerParams, EncodingParams,
+    FeedbackKinds, ProducerParams, TransportParams,
+};
+pub use router::{Router, Written};
+pub use stats::{
+    ConsumerDump, ConsumerStats, InboundStreamStats, OutboundStreamStats, ProducerDump,
+    ProducerStats, RemoteInboundStats, RouterDump, RouterStats, StreamDump, TransportDump,
+    TransportStats,
+};

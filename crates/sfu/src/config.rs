@@ -1,0 +1,174 @@
+//! Settings of a router, with their defaults.
+
+use std::time::Duration;
+
+/// Settings of one router.
+#[derive(Debug, Clone)]
+pub struct RouterConfig {
+    /// How long a packet may wait for the rest of its burst. Frames leave when they are complete.
+    pub burst_delay: Duration,
+    /// Time between RTCP reports of a transport.
+    pub report_interval: Duration,
+    /// Time between transport-wide feedback packets, while packets arrive.
+    pub feedback_interval: Duration,
+    /// What a peer that negotiated only REMB may send, where its transport names no limit.
+    pub default_max_bitrate: u64,
+    /// A simulcast encoding that was silent for this long is not chosen.
+    pub encoding_timeout: Duration,
+    /// Retransmission requests to publishers.
+    pub nack: NackConfig,
+    /// Keyframe requests to publishers.
+    pub keyframe: KeyframeConfig,
+    /// Active speaker observation.
+    pub audio_level: AudioLevelConfig,
+    /// What a peer can grow.
+    pub limits: Limits,
+}
+
+impl Default for RouterConfig {
+    fn default() -> Self {
+        Self {
+            burst_delay: Duration::from_millis(3),
+            report_interval: Duration::from_secs(1),
+            feedback_interval: Duration::from_millis(75),
+            default_max_bitrate: 10_000_000,
+            encoding_timeout: Duration::from_secs(2),
+            nack: NackConfig::default(),
+            keyframe: KeyframeConfig::default(),
+            audio_level: AudioLevelConfig::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// When a missing packet is asked for, and when it is given up.
+#[derive(Debug, Clone)]
+pub struct NackConfig {
+    /// Time for reordered packets before the first request.
+    pub first_delay: Duration,
+    /// Time before a request is repeated; grows to the round trip where that is longer.
+    pub retry_interval: Duration,
+    /// Requests before a packet is given up.
+    pub max_attempts: u8,
+    /// A packet missing for this long is given up.
+    pub max_age: Duration,
+}
+
+impl Default for NackConfig {
+    fn default() -> Self {
+        Self {
+            first_delay: Duration::from_millis(6),
+            retry_interval: Duration::from_millis(40),
+            max_attempts: 10,
+            max_age: Duration::from_secs(1),
+        }
+    }
+}
+
+/// How keyframe requests of many consumers become few requests to the publisher.
+#[derive(Debug, Clone)]
+pub struct KeyframeConfig {
+    /// Least time between two requests for one stream.
+    pub min_interval: Duration,
+    /// Time after which an unanswered request is repeated.
+    pub retry_interval: Duration,
+    /// Unanswered requests before the router stops asking until a consumer asks again.
+    pub max_attempts: u8,
+}
+
+impl Default for KeyframeConfig {
+    fn default() -> Self {
+        Self {
+            min_interval: Duration::from_millis(500),
+            retry_interval: Duration::from_millis(1_000),
+            max_attempts: 10,
+        }
+    }
+}
+
+/// How active speakers are found from the audio level extension (RFC 6464).
+#[derive(Debug, Clone)]
+pub struct AudioLevelConfig {
+    /// Time between two looks at the levels; also the window of the percentile.
+    pub interval: Duration,
+    /// Levels above this (in -dBov, so smaller is louder) count as speech.
+    pub threshold: u8,
+    /// Per cent of the packets of a window that must be louder than the threshold.
+    pub min_percentile: u8,
+    /// Weight in per cent of the newest window in the smoothed level.
+    pub smoothing: u8,
+    /// A speaker stays in the list for this long after the last window with speech.
+    pub hold: Duration,
+    /// Speakers named in one event, the loudest first.
+    pub max_entries: usize,
+}
+
+impl Default for AudioLevelConfig {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_millis(300),
+            threshold: 50,
+            min_percentile: 40,
+            smoothing: 50,
+            hold: Duration::from_millis(900),
+            max_entries: 8,
+        }
+    }
+}
+
+/// Everything a peer can grow is bounded here; what is refused or dropped is counted.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Transports of one router.
+    pub transports: usize,
+    /// Producers of one transport.
+    pub producers_per_transport: usize,
+    /// Consumers of one transport.
+    pub consumers_per_transport: usize,
+    /// Encodings of one producer.
+    pub encodings_per_producer: usize,
+    /// Packets kept for each video stream; rounded up to a power of two. The oldest go first.
+    pub video_history: usize,
+    /// Packets kept for each audio stream; rounded up to a power of two. The oldest go first.
+    pub audio_history: usize,
+    /// The longest packet taken; longer ones are dropped.
+    pub packet_bytes: usize,
+    /// Missing packets tracked for each stream; above it all are given up and a keyframe is asked for.
+    pub missing_per_stream: usize,
+    /// Retransmissions waiting for one consumer; further requests are dropped.
+    pub pending_resends: usize,
+    /// Retransmissions to one consumer in a second; further requests are dropped.
+    pub resends_per_second: u32,
+    /// Changes of numbering a consumer remembers to answer old NACKs; the oldest go first.
+    pub numbering_segments: usize,
+    /// Arrivals kept for one transport-wide feedback packet; the oldest go first.
+    pub feedback_arrivals: usize,
+    /// RTCP messages waiting on one transport; further ones are dropped.
+    pub pending_rtcp: usize,
+    /// Events waiting for the driver; above it the newest scores and levels are dropped.
+    pub events: usize,
+    /// RTCP packets of one compound that are looked at.
+    pub rtcp_packets_per_compound: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            transports: 10_000,
+            producers_per_transport: 64,
+            consumers_per_transport: 512,
+            encodings_per_producer: 8,
+            video_history: 1_024,
+            audio_history: 256,
+            packet_bytes: 2_048,
+            missing_per_stream: 512,
+            pending_resends: 256,
+            resends_per_second: 500,
+            numbering_segments: 32,
+            feedback_arrivals: 4_096,
+            pending_rtcp: 64,
+            events: 4_096,
+            rtcp_packets_per_compound: 64,
+        }
+    }
+}

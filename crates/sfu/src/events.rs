@@ -1,0 +1,96 @@
+//! What the router tells its driver.
+
+use crate::{ConsumerId, ProducerId, TransportId};
+
+/// The state of one received stream as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamScore {
+    /// The SSRC, where it is known yet.
+    pub ssrc: Option<u32>,
+    /// 0 (nothing arrives) to 10 (nothing is missing).
+    pub score: u8,
+}
+
+/// One speaker and how loud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveSpeaker {
+    /// Who.
+    pub producer: ProducerId,
+    /// Smoothed level in -dBov: 0 is the loudest, 127 silence.
+    pub level: u8,
+}
+
+/// Something happened that the driver may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RouterEvent {
+    /// The first packet of an encoding arrived, or the first one after a silence.
+    ProducerActive {
+        /// Whose.
+        producer: ProducerId,
+        /// Index of the encoding.
+        encoding: u8,
+        /// Its SSRC.
+        ssrc: u32,
+    },
+    /// An encoding has been silent for the time-out.
+    ProducerSilent {
+        /// Whose.
+        producer: ProducerId,
+        /// Index of the encoding.
+        encoding: u8,
+    },
+    /// The peer said BYE for an encoding.
+    ProducerBye {
+        /// Whose.
+        producer: ProducerId,
+        /// Index of the encoding.
+        encoding: u8,
+    },
+    /// A producer was closed with its transport or by command; its consumers are without a source.
+    ProducerClosed {
+        /// Which.
+        producer: ProducerId,
+        /// Consumers that have lost their source.
+        consumers: Vec<ConsumerId>,
+    },
+    /// A producer's scores changed.
+    ProducerScore {
+        /// Whose.
+        producer: ProducerId,
+        /// One an encoding.
+        scores: Vec<StreamScore>,
+    },
+    /// A consumer's score changed: what the subscriber reports back.
+    ConsumerScore {
+        /// Whose.
+        consumer: ConsumerId,
+        /// 0 to 10.
+        score: u8,
+    },
+    /// A consumer changed the encoding it forwards.
+    LayersChanged {
+        /// Whose.
+        consumer: ConsumerId,
+        /// The spatial layer (encoding); `None`: nothing is forwarded.
+        spatial: Option<u8>,
+        /// The highest temporal layer forwarded; `None`: all.
+        temporal: Option<u8>,
+    },
+    /// The list of active speakers or their levels changed; the loudest first.
+    ActiveSpeakers(Vec<ActiveSpeaker>),
+    /// A keyframe request went to the publisher.
+    KeyframeRequested {
+        /// Whose.
+        producer: ProducerId,
+        /// Index of the encoding.
+        encoding: u8,
+    },
+    /// The bandwidth estimate toward a transport changed.
+    EstimateChanged {
+        /// Which.
+        transport: TransportId,
+        /// Bits per second.
+        bps: u64,
+    },
+}

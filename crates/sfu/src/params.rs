@@ -1,0 +1,131 @@
+//! What a transport, a producer and a consumer are made of.
+
+use roomtone_rtp::{Codec, ExtensionKind, MediaKind};
+
+use crate::ProducerId;
+
+/// How a transport is opened.
+#[derive(Debug, Clone, Default)]
+pub struct TransportParams {
+    /// The canonical name of what this transport sends (RFC 3550 section 6.5.1); empty: one is drawn.
+    pub rtcp_cname: String,
+    /// What the peer is told it may send in all, in bits per second, where only REMB was
+    /// negotiated; `None`: the router's default.
+    pub max_bitrate: Option<u64>,
+    /// RTCP may be sent without a report in front (RFC 5506).
+    pub reduced_size: bool,
+    /// Audio levels of producers here are not observed (the far end of a pipe observes its own).
+    pub ignore_audio_levels: bool,
+}
+
+/// The RTCP feedback that was negotiated for a codec or a consumer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FeedbackKinds {
+    /// Generic NACK (RFC 4585 section 6.2.1).
+    pub nack: bool,
+    /// Picture loss indication (RFC 4585 section 6.3.1).
+    pub pli: bool,
+    /// Full intra request (RFC 5104 section 4.3.1).
+    pub fir: bool,
+    /// Transport-wide congestion control feedback.
+    pub transport_cc: bool,
+    /// Receiver estimated maximum bitrate.
+    pub remb: bool,
+}
+
+/// One codec a producer may send; the payload type may change between packets.
+#[derive(Debug, Clone)]
+pub struct CodecParams {
+    /// The payload type of the media packets.
+    pub payload_type: u8,
+    /// The codec, which decides the payload descriptor.
+    pub codec: Codec,
+    /// RTP clock rate in Hz.
+    pub clock_rate: u32,
+    /// Audio channels; 0 for video.
+    pub channels: u8,
+    /// The payload type of its retransmissions (RFC 4588).
+    pub rtx_payload_type: Option<u8>,
+    /// Negotiated feedback.
+    pub feedback: FeedbackKinds,
+}
+
+/// One encoding of a producer. Where neither SSRC nor RID is known, the SSRC is learnt from the
+/// first packet with one of the producer's payload types.
+#[derive(Debug, Clone, Default)]
+pub struct EncodingParams {
+    /// The SSRC, where it was signalled.
+    pub ssrc: Option<u32>,
+    /// The RID (RFC 8851), where simulcast is signalled with it.
+    pub rid: Option<String>,
+    /// The SSRC of its retransmissions, where it was signalled (FID group).
+    pub rtx_ssrc: Option<u32>,
+}
+
+/// How a producer is made.
+#[derive(Debug, Clone)]
+pub struct ProducerParams {
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// The MID of its media section; `None` where the peer has none.
+    pub mid: Option<String>,
+    /// The codecs negotiated.
+    pub codecs: Vec<CodecParams>,
+    /// The encodings, lowest layer first: the index is the spatial layer of
+    /// [`crate::Router::set_preferred_layers`].
+    pub encodings: Vec<EncodingParams>,
+    /// Negotiated header extensions.
+    pub extensions: Vec<(u8, ExtensionKind)>,
+    /// Whether packets are dropped until it is resumed.
+    pub paused: bool,
+}
+
+/// How a consumer is made.
+#[derive(Debug, Clone)]
+pub struct ConsumerParams {
+    /// What it forwards; `None`: nothing until [`crate::Router::switch_source`].
+    pub producer: Option<ProducerId>,
+    /// Audio or video; must be the producer's.
+    pub kind: MediaKind,
+    /// The MID of its media section, sent in every packet where the extension was negotiated.
+    pub mid: Option<String>,
+    /// The producer's payload types and what they become; others are not forwarded.
+    pub payload_types: Vec<(u8, u8)>,
+    /// The consumer's own media payload types and those of their retransmissions.
+    pub rtx_payload_types: Vec<(u8, u8)>,
+    /// Negotiated header extensions.
+    pub extensions: Vec<(u8, ExtensionKind)>,
+    /// The SSRC to send with; `None`: one is drawn.
+    pub ssrc: Option<u32>,
+    /// The SSRC of retransmissions; `None`: one is drawn where `rtx_payload_types` has any.
+    pub rtx_ssrc: Option<u32>,
+    /// Whether it starts paused.
+    pub paused: bool,
+    /// Negotiated feedback.
+    pub feedback: FeedbackKinds,
+    /// The consumer of a pipe: every layer, payload type, extension and timestamp as it came (after
+    /// padding and jumps were closed up); only the SSRC is its own, one an encoding.
+    pub verbatim: bool,
+}
+
+/// What a consumer sends, for the signalling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerDescription {
+    /// The media SSRC (of the first encoding where the consumer is verbatim).
+    pub ssrc: u32,
+    /// The SSRC of retransmissions.
+    pub rtx_ssrc: Option<u32>,
+    /// The canonical name in the transport's source descriptions.
+    pub cname: String,
+    /// One SSRC an encoding for a verbatim consumer, else the one media SSRC.
+    pub encodings: Vec<ConsumerEncoding>,
+}
+
+/// One encoding of a consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerEncoding {
+    /// The SSRC it is sent with.
+    pub ssrc: u32,
+    /// The producer's RID of it; the value itself is not sent.
+    pub rid: Option<String>,
+}

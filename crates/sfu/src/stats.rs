@@ -1,0 +1,319 @@
+//! Statistics and dumps. Names follow the W3C's webrtc-stats where it has one.
+
+use std::time::Duration;
+
+use roomtone_rtp::MediaKind;
+
+use crate::{ConsumerId, ProducerId, TransportId};
+
+/// One received RTP stream (W3C `inbound-rtp`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InboundStreamStats {
+    /// The SSRC, once known.
+    pub ssrc: Option<u32>,
+    /// The RID.
+    pub rid: Option<String>,
+    /// Payload type of the newest packet.
+    pub payload_type: u8,
+    /// Packets received, repaired ones included, duplicates not.
+    pub packets_received: u64,
+    /// Payload bytes received.
+    pub bytes_received: u64,
+    /// Header and padding bytes received.
+    pub header_bytes_received: u64,
+    /// Packets lost for good or not yet repaired (RFC 3550 section 6.4.1; may be negative).
+    pub packets_lost: i64,
+    /// Fraction lost in the last report, of 256.
+    pub fraction_lost: u8,
+    /// Interarrival jitter in seconds.
+    pub jitter: f64,
+    /// Packets dropped: duplicates and too old ones.
+    pub packets_discarded: u64,
+    /// Duplicates among them.
+    pub duplicates: u64,
+    /// Padding-only packets swallowed.
+    pub padding_packets: u64,
+    /// Packets that arrived as retransmissions.
+    pub retransmitted_packets_received: u64,
+    /// Payload bytes of those.
+    pub retransmitted_bytes_received: u64,
+    /// Missing packets that came after a request.
+    pub packets_repaired: u64,
+    /// Missing packets given up.
+    pub packets_given_up: u64,
+    /// NACK packets sent.
+    pub nack_count: u64,
+    /// Packets asked for in them.
+    pub nacked_packets: u64,
+    /// PLI packets sent.
+    pub pli_count: u64,
+    /// FIR packets sent.
+    pub fir_count: u64,
+    /// Keyframe requests of consumers that were merged into others.
+    pub keyframe_requests_merged: u64,
+    /// Frames whose first packet arrived.
+    pub frames_received: u64,
+    /// Keyframes among them.
+    pub key_frames_received: u64,
+    /// Times the SSRC, the numbering or the clock jumped and was closed up.
+    pub discontinuities: u64,
+    /// Payload descriptors that could not be read; such packets are forwarded all the same.
+    pub descriptor_errors: u64,
+    /// Bits per second over the last second or so.
+    pub bitrate: u64,
+    /// 0 to 10.
+    pub score: u8,
+}
+
+/// One producer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProducerStats {
+    /// Which.
+    pub id: ProducerId,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// One an encoding.
+    pub streams: Vec<InboundStreamStats>,
+    /// Packets dropped because the producer is paused.
+    pub dropped_paused: u64,
+}
+
+/// What a subscriber reports back about one stream (W3C `remote-inbound-rtp`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RemoteInboundStats {
+    /// Cumulative packets lost.
+    pub packets_lost: i64,
+    /// Fraction lost, 0 to 1.
+    pub fraction_lost: f64,
+    /// Jitter in seconds.
+    pub jitter: f64,
+    /// The last round trip.
+    pub round_trip_time: Option<Duration>,
+    /// Report blocks received.
+    pub reports_received: u64,
+}
+
+/// One sent RTP stream (W3C `outbound-rtp`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OutboundStreamStats {
+    /// The SSRC.
+    pub ssrc: u32,
+    /// The SSRC of retransmissions.
+    pub rtx_ssrc: Option<u32>,
+    /// Packets sent, retransmissions included.
+    pub packets_sent: u64,
+    /// Payload bytes sent, retransmissions included.
+    pub bytes_sent: u64,
+    /// Header bytes sent.
+    pub header_bytes_sent: u64,
+    /// Retransmissions sent.
+    pub retransmitted_packets_sent: u64,
+    /// Payload bytes of those.
+    pub retransmitted_bytes_sent: u64,
+    /// NACK packets received.
+    pub nack_count: u64,
+    /// Packets asked for in them.
+    pub nacked_packets: u64,
+    /// Of those, no longer in the history.
+    pub nack_misses: u64,
+    /// Of those, refused by the limits against storms.
+    pub nack_suppressed: u64,
+    /// PLI packets received.
+    pub pli_count: u64,
+    /// FIR packets received.
+    pub fir_count: u64,
+    /// Packets that the history had dropped before they could be sent.
+    pub overruns: u64,
+    /// Packets not sent: before the first keyframe, other payload types, late ones from before a switch.
+    pub packets_skipped: u64,
+    /// Packets that did not fit the caller's buffer.
+    pub packets_oversized: u64,
+}
+
+/// One consumer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsumerStats {
+    /// Which.
+    pub id: ConsumerId,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// What was sent.
+    pub outbound: OutboundStreamStats,
+    /// What came back.
+    pub remote: RemoteInboundStats,
+    /// 0 to 10.
+    pub score: u8,
+}
+
+/// One transport.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TransportStats {
+    /// RTP packets received.
+    pub rtp_packets_received: u64,
+    /// Their bytes.
+    pub rtp_bytes_received: u64,
+    /// RTP packets written.
+    pub rtp_packets_sent: u64,
+    /// Their bytes.
+    pub rtp_bytes_sent: u64,
+    /// RTCP compounds received.
+    pub rtcp_packets_received: u64,
+    /// RTCP compounds written.
+    pub rtcp_packets_sent: u64,
+    /// Malformed RTP packets.
+    pub rtp_malformed: u64,
+    /// Malformed RTCP packets.
+    pub rtcp_malformed: u64,
+    /// Packets of unknown streams.
+    pub rtp_unknown: u64,
+    /// Packets with a payload type nobody negotiated.
+    pub rtp_payload_type: u64,
+    /// Packets longer than the limit.
+    pub rtp_too_long: u64,
+    /// Retransmissions that belong to no stream, are empty or padding only.
+    pub rtx_discarded: u64,
+    /// RTCP packets of a kind the router does not use, or about streams it does not know.
+    pub rtcp_ignored: u64,
+    /// RTCP messages dropped because too many waited.
+    pub rtcp_overflow: u64,
+    /// Transport-wide feedback packets sent.
+    pub feedback_sent: u64,
+    /// Transport-wide feedback packets received.
+    pub feedback_received: u64,
+    /// Arrivals dropped because too many waited for feedback.
+    pub feedback_overflow: u64,
+    /// The bandwidth estimate toward the peer in bits per second (W3C `availableOutgoingBitrate`).
+    pub available_outgoing_bitrate: u64,
+    /// The last round trip (W3C `currentRoundTripTime`) in microseconds.
+    pub current_round_trip_us: Option<u64>,
+    /// Bursts given out.
+    pub bursts: u64,
+}
+
+/// The router.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RouterStats {
+    /// Transports open.
+    pub transports: usize,
+    /// Producers open.
+    pub producers: usize,
+    /// Consumers open.
+    pub consumers: usize,
+    /// Packets taken from publishers.
+    pub packets_in: u64,
+    /// Packets written to subscribers.
+    pub packets_out: u64,
+    /// Bytes held by packet histories.
+    pub history_bytes: u64,
+    /// Events dropped because too many waited.
+    pub events_dropped: u64,
+    /// Timers waiting.
+    pub timers: usize,
+}
+
+/// One stream of a producer, inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamDump {
+    /// The SSRC.
+    pub ssrc: Option<u32>,
+    /// The RID.
+    pub rid: Option<String>,
+    /// The SSRC of its retransmissions.
+    pub rtx_ssrc: Option<u32>,
+    /// Whether packets arrive.
+    pub active: bool,
+    /// Packets in the history.
+    pub history_packets: usize,
+    /// Bytes the history holds.
+    pub history_bytes: usize,
+    /// Missing packets being asked for.
+    pub missing: usize,
+    /// Whether a keyframe request is unanswered.
+    pub keyframe_pending: bool,
+    /// Consumers that read it.
+    pub listeners: usize,
+}
+
+/// One producer, inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProducerDump {
+    /// Which.
+    pub id: ProducerId,
+    /// On which transport.
+    pub transport: TransportId,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// The MID.
+    pub mid: Option<String>,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Its streams.
+    pub streams: Vec<StreamDump>,
+    /// Its consumers.
+    pub consumers: Vec<ConsumerId>,
+}
+
+/// One consumer, inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerDump {
+    /// Which.
+    pub id: ConsumerId,
+    /// On which transport.
+    pub transport: TransportId,
+    /// Its source.
+    pub producer: Option<ProducerId>,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// The SSRC.
+    pub ssrc: u32,
+    /// The SSRC of retransmissions.
+    pub rtx_ssrc: Option<u32>,
+    /// The MID.
+    pub mid: Option<String>,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Whether it waits for a keyframe.
+    pub waiting_for_keyframe: bool,
+    /// The encoding wanted by command.
+    pub preferred_spatial: Option<u8>,
+    /// The temporal layer wanted by command.
+    pub preferred_temporal: Option<u8>,
+    /// The encoding forwarded.
+    pub current_spatial: Option<u8>,
+    /// The encoding it is switching to.
+    pub target_spatial: Option<u8>,
+    /// Changes of numbering remembered.
+    pub segments: usize,
+    /// The sequence number of the newest packet.
+    pub last_sequence: Option<u16>,
+    /// Whether it is verbatim.
+    pub verbatim: bool,
+}
+
+/// One transport, inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportDump {
+    /// Which.
+    pub id: TransportId,
+    /// Whether packets may be written.
+    pub writable: bool,
+    /// Its producers.
+    pub producers: Vec<ProducerId>,
+    /// Its consumers.
+    pub consumers: Vec<ConsumerId>,
+    /// SSRCs routed.
+    pub routes: usize,
+    /// The CNAME sent.
+    pub cname: String,
+}
+
+/// The router, inside.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouterDump {
+    /// All transports.
+    pub transports: Vec<TransportId>,
+    /// All producers.
+    pub producers: Vec<ProducerId>,
+    /// All consumers.
+    pub consumers: Vec<ConsumerId>,
+}
