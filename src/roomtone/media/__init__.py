@@ -10,6 +10,7 @@ from roomtone.media.errors import (
     MediaError,
     QueueFull,
 )
+from roomtone.media.fake import FakeLink
 from roomtone.media.link import Link
 from roomtone.media.mailbox import Mailbox
 from roomtone.media.objects import (
@@ -22,6 +23,7 @@ from roomtone.media.objects import (
     Transport,
     WebRtcTransport,
 )
+from roomtone.media.socket_link import SocketLink
 
 __all__ = [
     "AudioLevelObserver",
@@ -31,6 +33,7 @@ __all__ = [
     "Engine",
     "EngineCommandError",
     "EngineStartError",
+    "FakeLink",
     "Link",
     "Mailbox",
     "MailboxClosed",
@@ -41,6 +44,7 @@ __all__ = [
     "QueueFull",
     "Report",
     "Router",
+    "SocketLink",
     "Transport",
     "WebRtcTransport",
 ]

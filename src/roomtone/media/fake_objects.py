@@ -1,0 +1,87 @@
+"""What lives in the fake engine; tests read these to see what control asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from roomtone.media.values import Candidate, CodecParameters, EncodingParameters, MediaKind
+
+
+@dataclass(slots=True)
+class FakeRouter:
+    """A router of the fake."""
+
+    id: int
+    shard: int
+
+
+@dataclass(slots=True)
+class FakeTransport:
+    """A transport of the fake."""
+
+    id: int
+    router: int
+    kind: str
+    cname: str
+    sctp: bool = False
+    connected: bool = False
+    ice_generation: int = 0
+    ports: list[int] = field(default_factory=list)
+    remote_candidates: list[Candidate] = field(default_factory=list)
+    writable: bool = False
+
+
+@dataclass(slots=True)
+class FakeProducer:
+    """A producer of the fake."""
+
+    id: int
+    router: int
+    transport: int | None
+    kind: MediaKind
+    paused: bool
+    codecs: list[CodecParameters]
+    encodings: list[EncodingParameters]
+    keyframe_requests: int = 0
+
+
+@dataclass(slots=True)
+class FakeConsumer:
+    """A consumer of the fake."""
+
+    id: int
+    router: int
+    transport: int
+    kind: MediaKind
+    producer: int | None
+    ssrc: int
+    rtx_ssrc: int | None
+    paused: bool
+    payload_types: list[tuple[int, int]]
+    spatial: int | None = None
+    temporal: int | None = None
+
+
+@dataclass(slots=True)
+class FakeObserver:
+    """An audio level observer of the fake."""
+
+    id: int
+    router: int
+
+
+@dataclass(slots=True)
+class FakeChannel:
+    """A data channel of the fake."""
+
+    id: int
+    transport: int
+    label: str
+    protocol: str
+    open: bool = False
+    sent: list[bytes] = field(default_factory=list)
+
+
+FakeObject = FakeRouter | FakeTransport | FakeProducer | FakeConsumer | FakeObserver | FakeChannel
