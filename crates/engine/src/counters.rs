@@ -1,0 +1,138 @@
+//! Counters of one shard: written by its thread only, read by anyone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::values::Report;
+
+/// A number one thread adds to.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one. A plain load and store, which costs less than a locked add: there is one writer.
+    pub(crate) fn up(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, more: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What one shard did.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $($(#[$doc])* pub(crate) $name: Counter,)*
+        }
+
+        impl Counters {
+            /// Name and value of each.
+            pub(crate) fn report(&self) -> Report {
+                let mut report = Report::new();
+                $(report.insert(stringify!($name).to_owned(), self.$name.get().into());)*
+                report
+            }
+        }
+    };
+}
+
+counters! {
+    /// Turns of the loop.
+    turns,
+    /// Calls that took datagrams in.
+    receive_calls,
+    /// Datagrams that came in.
+    datagrams_received,
+    /// Their bytes.
+    bytes_received,
+    /// Calls that sent datagrams.
+    send_calls,
+    /// Datagrams that went out.
+    datagrams_sent,
+    /// Their bytes.
+    bytes_sent,
+    /// Sends with more than one segment.
+    gso_runs,
+    /// Datagrams in those sends.
+    gso_segments,
+    /// Segmented sends the kernel refused, sent one by one.
+    gso_refused,
+    /// RTP packets given to routers.
+    rtp_received,
+    /// RTCP packets given to routers.
+    rtcp_received,
+    /// RTP packets sent to peers.
+    rtp_sent,
+    /// RTCP packets sent to peers.
+    rtcp_sent,
+    /// Datagrams of nobody known.
+    dropped_unknown_source,
+    /// Connectivity checks for nobody known.
+    dropped_unknown_ufrag,
+    /// Datagrams the transport refused (forged, malformed, replayed, too early).
+    dropped_transport,
+    /// RTP packets the router refused.
+    dropped_rtp,
+    /// RTCP packets the router refused.
+    dropped_rtcp,
+    /// Packets on a plain transport from another address than the peer's.
+    dropped_wrong_source,
+    /// Packets on a plain transport that SRTP refused.
+    dropped_srtp,
+    /// What is neither RTP nor RTCP on a plain transport.
+    dropped_not_media,
+    /// Datagrams not sent since the socket's buffer was full.
+    send_dropped_full,
+    /// Datagrams not sent for another error of the socket.
+    send_errors,
+    /// Datagrams not sent since sealing failed.
+    send_dropped_seal,
+    /// Datagrams not sent since a TCP peer reads too slowly.
+    send_dropped_tcp_full,
+    /// Datagrams not sent since no TCP connection to the peer is left.
+    send_dropped_no_connection,
+    /// TCP connections taken.
+    tcp_accepted,
+    /// TCP connections refused since too many are open.
+    tcp_refused,
+    /// TCP connections closed for wrong framing or a wrong first packet.
+    tcp_dropped,
+    /// Packets carried to another shard.
+    pipe_packets,
+    /// Packets not carried since the other shard's queue was full.
+    pipe_dropped_full,
+    /// Packets for pipe ends that are gone.
+    pipe_dropped_unknown,
+    /// Peers closed after a panic.
+    peers_panicked,
+    /// Commands done or refused.
+    commands,
+    /// Timers that fired.
+    timers,
+    /// Channel messages refused by a full event queue; the channel is closed then.
+    messages_refused,
+    /// Routers open.
+    routers,
+    /// Transports open.
+    transports,
+    /// Producers open.
+    producers,
+    /// Consumers open.
+    consumers,
+    /// Data channels open.
+    channels,
+    /// TCP connections open.
+    tcp_connections,
+    /// Longest command queue seen.
+    command_queue_peak,
+}

@@ -1,0 +1,36 @@
+//! Ids of objects: unique in one run of the process, with the shard in the low bits.
+//!
+//! The shard inside lets a command find its thread without a table that threads would have to share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bits that hold the shard.
+const SHARD_BITS: u32 = 8;
+
+/// Most shards an engine can have.
+pub const MAX_SHARDS: usize = 1 << SHARD_BITS;
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// A fresh id on `shard`.
+pub(crate) fn allocate(shard: usize) -> u64 {
+    debug_assert!(shard < MAX_SHARDS, "the configuration limits the number of shards");
+    (NEXT.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | shard as u64
+}
+
+/// The shard an id belongs to.
+pub(crate) fn shard_of(id: u64) -> usize {
+    (id & (MAX_SHARDS as u64 - 1)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_differ_and_name_their_shard() {
+        let (a, b) = (allocate(3), allocate(3));
+        assert_ne!(a, b);
+        assert_eq!((shard_of(a), shard_of(b), shard_of(allocate(255))), (3, 3, 255));
+    }
+}

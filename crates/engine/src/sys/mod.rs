@@ -1,0 +1,15 @@
+//! The only unsafe code of the engine: what the kernel offers beyond the standard library.
+//!
+//! Each call wraps one system call in a safe signature; no policy lives here.
+#![allow(unsafe_code)]
+
+mod address;
+mod epoll;
+mod eventfd;
+mod interfaces;
+mod udp;
+
+pub(crate) use epoll::{Epoll, Ready};
+pub(crate) use eventfd::EventFd;
+pub(crate) use interfaces::interface_addresses;
+pub(crate) use udp::{Datagrams, MAX_SEGMENTS, enable_gro, send, send_segmented};

@@ -1,0 +1,173 @@
+//! Many datagrams a system call: `recvmmsg` with `UDP_GRO` in, `sendmsg` with `UDP_SEGMENT` out.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+
+use super::address::{from_kernel, to_kernel};
+
+/// Most datagrams the kernel makes of one segmented send (UDP_MAX_SEGMENTS of older kernels).
+pub(crate) const MAX_SEGMENTS: usize = 64;
+
+/// Messages taken by one `recvmmsg`.
+const MESSAGES: usize = 32;
+/// A coalesced message may be as long as an IP packet can.
+const MESSAGE_BYTES: usize = 65_536;
+/// Room for one control message with an int.
+const CONTROL_BYTES: usize = 64;
+
+/// Lets the kernel hand over runs of equal datagrams as one.
+pub(crate) fn enable_gro(socket: &impl AsRawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option value is one readable int of the length given.
+    let rc = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_GRO,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; CONTROL_BYTES]);
+
+/// Where received datagrams lie. One is shared by all sockets of a shard; it does not move to another thread.
+pub(crate) struct Datagrams {
+    bytes: Vec<u8>,
+    names: Vec<libc::sockaddr_storage>,
+    controls: Vec<Control>,
+    vectors: Vec<libc::iovec>,
+    headers: Vec<libc::mmsghdr>,
+}
+
+impl Datagrams {
+    pub(crate) fn new() -> Self {
+        // SAFETY: all-zero is a valid value of these plain C structures.
+        let (name, vector, header) = unsafe {
+            (
+                std::mem::zeroed::<libc::sockaddr_storage>(),
+                std::mem::zeroed::<libc::iovec>(),
+                std::mem::zeroed::<libc::mmsghdr>(),
+            )
+        };
+        Self {
+            bytes: vec![0; MESSAGES * MESSAGE_BYTES],
+            names: vec![name; MESSAGES],
+            controls: vec![Control([0; CONTROL_BYTES]); MESSAGES],
+            vectors: vec![vector; MESSAGES],
+            headers: vec![header; MESSAGES],
+        }
+    }
+
+    /// Takes what waits on a non-blocking socket; how many messages came, 0 when none waits.
+    pub(crate) fn receive(&mut self, socket: &impl AsRawFd) -> io::Result<usize> {
+        for index in 0..MESSAGES {
+            self.vectors[index] = libc::iovec {
+                iov_base: self.bytes[index * MESSAGE_BYTES..].as_mut_ptr().cast(),
+                iov_len: MESSAGE_BYTES,
+            };
+            let header = &mut self.headers[index].msg_hdr;
+            header.msg_name = (&raw mut self.names[index]).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_iov = &raw mut self.vectors[index];
+            header.msg_iovlen = 1;
+            header.msg_control = self.controls[index].0.as_mut_ptr().cast();
+            header.msg_controllen = CONTROL_BYTES as _;
+            header.msg_flags = 0;
+        }
+        // SAFETY: every header points into vectors of `self`, which outlive the call and are not touched meanwhile.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                MESSAGES as libc::c_uint,
+                libc::MSG_DONTWAIT as _,
+                std::ptr::null_mut(),
+            )
+        };
+        usize::try_from(count).or_else(|_| {
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                // An ICMP error of an earlier send shows up here; it says nothing about what waits.
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionRefused => Ok(0),
+                _ => Err(error),
+            }
+        })
+    }
+
+    /// How many messages one `receive` can return; that many mean that more may wait.
+    pub(crate) const fn capacity() -> usize {
+        MESSAGES
+    }
+
+    /// Message `index` of the last `receive`: sender, length of each segment, bytes of all segments.
+    pub(crate) fn message(&mut self, index: usize) -> Option<(SocketAddr, usize, &mut [u8])> {
+        let header = &self.headers[index];
+        // SAFETY: the kernel wrote the sender's address when msg_namelen is not zero.
+        let from = (header.msg_hdr.msg_namelen > 0)
+            .then(|| unsafe { from_kernel((&raw const self.names[index]).cast()) })??;
+        let len = (header.msg_len as usize).min(MESSAGE_BYTES);
+        let segment = gro_segment(&header.msg_hdr).unwrap_or(len).max(1);
+        let start = index * MESSAGE_BYTES;
+        Some((from, segment, &mut self.bytes[start..start + len]))
+    }
+}
+
+fn gro_segment(header: &libc::msghdr) -> Option<usize> {
+    // SAFETY: `header` was filled by recvmmsg and its control buffer is alive.
+    let mut control = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !control.is_null() {
+        // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR return headers that lie whole inside the buffer.
+        let (level, kind) = unsafe { ((*control).cmsg_level, (*control).cmsg_type) };
+        if level == libc::SOL_UDP && kind == libc::UDP_GRO {
+            // SAFETY: a UDP_GRO message carries one int.
+            let size = unsafe { libc::CMSG_DATA(control).cast::<libc::c_int>().read_unaligned() };
+            return usize::try_from(size).ok().filter(|size| *size > 0);
+        }
+        // SAFETY: as above.
+        control = unsafe { libc::CMSG_NXTHDR(header, control) };
+    }
+    None
+}
+
+/// Sends one datagram.
+pub(crate) fn send(socket: RawFd, to: SocketAddr, data: &[u8]) -> io::Result<()> {
+    send_message(socket, to, data, None)
+}
+
+/// Sends `data` as datagrams of `segment` bytes, the last one shorter where it does not divide.
+pub(crate) fn send_segmented(socket: RawFd, to: SocketAddr, data: &[u8], segment: u16) -> io::Result<()> {
+    send_message(socket, to, data, Some(segment))
+}
+
+fn send_message(socket: RawFd, to: SocketAddr, data: &[u8], segment: Option<u16>) -> io::Result<()> {
+    // SAFETY: all-zero is a valid value of these plain C structures.
+    let (mut name, mut header) =
+        unsafe { (std::mem::zeroed::<libc::sockaddr_storage>(), std::mem::zeroed::<libc::msghdr>()) };
+    let mut vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
+    let mut control = Control([0; CONTROL_BYTES]);
+    header.msg_namelen = to_kernel(to, &mut name);
+    header.msg_name = (&raw mut name).cast();
+    header.msg_iov = &raw mut vector;
+    header.msg_iovlen = 1;
+    if let Some(segment) = segment {
+        header.msg_control = control.0.as_mut_ptr().cast();
+        // SAFETY: the buffer is aligned for cmsghdr and has room for one message with a u16.
+        unsafe {
+            header.msg_controllen = libc::CMSG_SPACE(size_of::<u16>() as u32) as _;
+            let message = libc::CMSG_FIRSTHDR(&raw const header);
+            (*message).cmsg_level = libc::SOL_UDP;
+            (*message).cmsg_type = libc::UDP_SEGMENT;
+            (*message).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;
+            libc::CMSG_DATA(message).cast::<u16>().write_unaligned(segment);
+        }
+    }
+    // SAFETY: the header points to locals and to `data`, all alive for the length of the call; the kernel only reads them.
+    let sent = unsafe { libc::sendmsg(socket, &raw const header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

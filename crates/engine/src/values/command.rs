@@ -1,0 +1,352 @@
+//! What the engine can be told.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters, Fingerprint, HeaderExtension, IceMode,
+    MediaKind, SrtpKeys,
+};
+
+/// One command; each is answered by one reply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Command {
+    /// Open a forwarding domain.
+    OpenRouter {
+        /// Absent: the least loaded.
+        #[serde(default)]
+        shard: Option<usize>,
+    },
+    /// Close a router and all it holds.
+    CloseRouter {
+        /// Which.
+        router: u64,
+    },
+    /// Open a transport for one WebRTC peer.
+    #[serde(rename = "open_webrtc_transport")]
+    OpenWebRtcTransport {
+        /// In which router.
+        router: u64,
+        /// Lite or full.
+        #[serde(default)]
+        ice_mode: IceMode,
+        /// With data channels.
+        #[serde(default)]
+        sctp: bool,
+        /// Largest message the peer may send.
+        #[serde(default = "default_message_size")]
+        max_message_size: u32,
+        /// CNAME of what we send.
+        #[serde(default)]
+        cname: String,
+    },
+    /// Tell the transport its peer.
+    #[serde(rename = "connect_webrtc_transport")]
+    ConnectWebRtcTransport {
+        /// Which.
+        transport: u64,
+        /// Ours.
+        dtls_role: DtlsRole,
+        /// Of the peer's certificate.
+        fingerprints: Vec<Fingerprint>,
+        /// The peer's.
+        #[serde(default)]
+        ice_ufrag: Option<String>,
+        /// The peer's.
+        #[serde(default)]
+        ice_pwd: Option<String>,
+        /// The peer is lite.
+        #[serde(default)]
+        ice_lite: bool,
+        /// The peer's.
+        #[serde(default)]
+        candidates: Vec<Candidate>,
+    },
+    /// Trickled candidates of the peer.
+    AddRemoteCandidates {
+        /// Which.
+        transport: u64,
+        /// The new ones.
+        candidates: Vec<Candidate>,
+    },
+    /// New local ICE credentials (RFC 8445 section 9).
+    RestartIce {
+        /// Which.
+        transport: u64,
+        /// The peer's, when it started the restart.
+        #[serde(default)]
+        ice_ufrag: Option<String>,
+        /// The peer's, when it started the restart.
+        #[serde(default)]
+        ice_pwd: Option<String>,
+    },
+    /// Open RTP/RTCP on ports of its own.
+    OpenPlainTransport {
+        /// In which router.
+        router: u64,
+        /// Where to listen.
+        #[serde(default = "default_listen_ip")]
+        listen_ip: String,
+        /// RTP and RTCP on one port (RFC 5761).
+        #[serde(default = "yes")]
+        rtcp_mux: bool,
+        /// Take the address from the first valid packet.
+        #[serde(default)]
+        learn_remote: bool,
+        /// Our keys.
+        #[serde(default)]
+        srtp: Option<SrtpKeys>,
+        /// CNAME of what we send.
+        #[serde(default)]
+        cname: String,
+    },
+    /// Where to send, and the peer's SRTP keys.
+    ConnectPlainTransport {
+        /// Which.
+        transport: u64,
+        /// The peer's address.
+        ip: String,
+        /// The peer's RTP port; 0 with a learnt address sets only keys.
+        port: u16,
+        /// The peer's RTCP port; the one after `port` when absent.
+        #[serde(default)]
+        rtcp_port: Option<u16>,
+        /// The peer's keys.
+        #[serde(default)]
+        srtp: Option<SrtpKeys>,
+    },
+    /// Close a transport with its producers and consumers.
+    CloseTransport {
+        /// Which.
+        transport: u64,
+    },
+    /// Take media in on a transport.
+    Produce {
+        /// On which.
+        transport: u64,
+        /// Kind.
+        kind: MediaKind,
+        /// Payload types.
+        codecs: Vec<CodecParameters>,
+        /// Streams; none means they are learnt.
+        #[serde(default)]
+        encodings: Vec<EncodingParameters>,
+        /// MID (RFC 8843).
+        #[serde(default)]
+        mid: Option<String>,
+        /// Negotiated extensions.
+        #[serde(default)]
+        header_extensions: Vec<HeaderExtension>,
+        /// Start paused.
+        #[serde(default)]
+        paused: bool,
+    },
+    /// Stop taking this media.
+    CloseProducer {
+        /// Which.
+        producer: u64,
+    },
+    /// Forward nothing of this producer until resumed.
+    PauseProducer {
+        /// Which.
+        producer: u64,
+    },
+    /// Forward again.
+    ResumeProducer {
+        /// Which.
+        producer: u64,
+    },
+    /// Send media out on a transport.
+    Consume {
+        /// On which.
+        transport: u64,
+        /// Kind.
+        kind: MediaKind,
+        /// Source; absent makes a consumer that waits for one.
+        #[serde(default)]
+        producer: Option<u64>,
+        /// MID (RFC 8843).
+        #[serde(default)]
+        mid: Option<String>,
+        /// The producer's payload types to the consumer's.
+        #[serde(default)]
+        payload_types: Vec<(u8, u8)>,
+        /// The consumer's media payload types to its RTX ones.
+        #[serde(default)]
+        rtx_payload_types: Vec<(u8, u8)>,
+        /// Negotiated extensions.
+        #[serde(default)]
+        header_extensions: Vec<HeaderExtension>,
+        /// What the peer may send back.
+        #[serde(default)]
+        feedback: CodecFeedback,
+        /// Fixed SSRC.
+        #[serde(default)]
+        ssrc: Option<u32>,
+        /// Fixed SSRC of retransmissions.
+        #[serde(default)]
+        rtx_ssrc: Option<u32>,
+        /// Start paused.
+        #[serde(default)]
+        paused: bool,
+    },
+    /// Feed a consumer from another producer, or none.
+    SwitchSource {
+        /// Which.
+        consumer: u64,
+        /// The new source.
+        producer: Option<u64>,
+        /// The new producer's payload types to the consumer's.
+        #[serde(default)]
+        payload_types: Vec<(u8, u8)>,
+    },
+    /// Stop sending this media.
+    CloseConsumer {
+        /// Which.
+        consumer: u64,
+    },
+    /// Send nothing to this consumer until resumed.
+    PauseConsumer {
+        /// Which.
+        consumer: u64,
+    },
+    /// Send again.
+    ResumeConsumer {
+        /// Which.
+        consumer: u64,
+    },
+    /// Choose encoding and temporal layer.
+    SetPreferredLayers {
+        /// Which.
+        consumer: u64,
+        /// Encoding, 0 lowest.
+        #[serde(default)]
+        spatial: Option<u8>,
+        /// Temporal layer.
+        #[serde(default)]
+        temporal: Option<u8>,
+    },
+    /// Ask a producer's sender for a keyframe.
+    RequestKeyframe {
+        /// Which.
+        producer: u64,
+    },
+    /// Carry a producer to a router on another shard.
+    PipeProducer {
+        /// Which.
+        producer: u64,
+        /// Where to.
+        router: u64,
+    },
+    /// Report active speakers of a router.
+    ObserveAudioLevels {
+        /// Of which.
+        router: u64,
+        /// Window.
+        #[serde(default = "default_interval")]
+        interval_ms: u32,
+        /// Quieter than this is silence.
+        #[serde(default = "default_threshold")]
+        threshold_dbov: i32,
+        /// Of the levels in a window.
+        #[serde(default = "default_percentile")]
+        percentile: u8,
+        /// Weight of a new window.
+        #[serde(default = "default_smoothing")]
+        smoothing: f64,
+        /// How long a dominant speaker stays in a pause.
+        #[serde(default = "default_hold")]
+        hold_ms: u32,
+        /// Speakers in one event.
+        #[serde(default = "default_entries")]
+        max_entries: usize,
+    },
+    /// Stop an observer.
+    CloseObserver {
+        /// Which.
+        observer: u64,
+    },
+    /// Open a data channel (RFC 8831).
+    OpenChannel {
+        /// On which transport.
+        transport: u64,
+        /// Label.
+        label: String,
+        /// Subprotocol.
+        #[serde(default)]
+        protocol: String,
+        /// In order.
+        #[serde(default = "yes")]
+        ordered: bool,
+        /// Partial reliability by count.
+        #[serde(default)]
+        max_retransmits: Option<u16>,
+        /// Partial reliability by time.
+        #[serde(default)]
+        max_lifetime_ms: Option<u16>,
+    },
+    /// Send one message on a data channel.
+    SendMessage {
+        /// Which.
+        channel: u64,
+        /// Content.
+        #[serde(with = "serde_bytes")]
+        data: Vec<u8>,
+        /// Text or binary.
+        #[serde(default)]
+        text: bool,
+    },
+    /// Close a data channel.
+    CloseChannel {
+        /// Which.
+        channel: u64,
+    },
+    /// Statistics of an object.
+    GetStats {
+        /// Which.
+        id: u64,
+    },
+    /// Inner state of an object.
+    Dump {
+        /// Which.
+        id: u64,
+    },
+    /// Counters of all shards.
+    GetEngineStats {},
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_message_size() -> u32 {
+    262_144
+}
+
+fn default_listen_ip() -> String {
+    "127.0.0.1".to_owned()
+}
+
+fn default_interval() -> u32 {
+    400
+}
+
+fn default_threshold() -> i32 {
+    -50
+}
+
+fn default_percentile() -> u8 {
+    40
+}
+
+fn default_smoothing() -> f64 {
+    0.3
+}
+
+fn default_hold() -> u32 {
+    1000
+}
+
+fn default_entries() -> usize {
+    3
+}

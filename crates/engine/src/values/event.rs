@@ -1,0 +1,208 @@
+//! What the engine tells by itself.
+
+use serde::{Deserialize, Serialize};
+
+/// RTCIceTransportState of W3C WebRTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IceState {
+    /// Nothing happened yet.
+    New,
+    /// Checks run.
+    Checking,
+    /// A pair works.
+    Connected,
+    /// The pair stopped working; it may come back.
+    Disconnected,
+    /// No pair works.
+    Failed,
+    /// Over.
+    Closed,
+}
+
+/// RTCDtlsTransportState of W3C WebRTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DtlsState {
+    /// Nothing happened yet.
+    New,
+    /// Handshake runs.
+    Connecting,
+    /// Keys are agreed.
+    Connected,
+    /// Ended in order.
+    Closed,
+    /// Ended by an error.
+    Failed,
+}
+
+/// Why the engine ended an object by itself, or that it did so when told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseReason {
+    /// A command said so.
+    Requested,
+    /// It never connected.
+    IceTimeout,
+    /// The peer answers no more (RFC 7675).
+    ConsentExpired,
+    /// The handshake failed.
+    DtlsFailed,
+    /// The peer closed.
+    DtlsClosed,
+    /// The peer has an RSA certificate.
+    DtlsRsaUnsupported,
+    /// The certificate is not the one announced.
+    FingerprintMismatch,
+    /// A defect was met while serving this peer.
+    PeerPanicked,
+    /// What it belonged to is gone.
+    ParentClosed,
+    /// The engine stops.
+    EngineClosed,
+}
+
+/// Level of a producer over the last window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpeakerLevel {
+    /// Who.
+    pub producer: u64,
+    /// In dBov, 0 loudest.
+    pub level_dbov: i32,
+}
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// ICE state; with the selected pair once there is one.
+    IceStateChanged {
+        /// Which transport.
+        transport: u64,
+        /// New state.
+        state: IceState,
+        /// "udp" or "tcp".
+        protocol: Option<String>,
+        /// Our end.
+        local: Option<String>,
+        /// The peer's end.
+        remote: Option<String>,
+    },
+    /// DTLS state; once connected, the SRTP profile in use.
+    DtlsStateChanged {
+        /// Which transport.
+        transport: u64,
+        /// New state.
+        state: DtlsState,
+        /// Name of the SRTP profile.
+        srtp_profile: Option<String>,
+    },
+    /// A transport is gone, with all its producers and consumers.
+    TransportClosed {
+        /// Which transport.
+        transport: u64,
+        /// Why.
+        reason: CloseReason,
+        /// What was tried.
+        detail: String,
+    },
+    /// A plain transport now knows where its peer is.
+    RemoteLearnt {
+        /// Which transport.
+        transport: u64,
+        /// Address and port.
+        remote: String,
+    },
+    /// First packet of an encoding arrived (or the first after silence).
+    ProducerStarted {
+        /// Which producer.
+        producer: u64,
+        /// Index of the encoding.
+        encoding: u32,
+        /// Its SSRC.
+        ssrc: u32,
+    },
+    /// No packet of the encoding for two seconds.
+    ProducerSilent {
+        /// Which producer.
+        producer: u64,
+        /// Index of the encoding.
+        encoding: u32,
+    },
+    /// Receive quality from 0 to 10, when it changed.
+    ProducerScore {
+        /// Which producer.
+        producer: u64,
+        /// Index of the encoding.
+        encoding: u32,
+        /// 10 is best.
+        score: u8,
+    },
+    /// A producer ended without a command for itself.
+    ProducerClosed {
+        /// Which producer.
+        producer: u64,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A consumer ended without a command for itself.
+    ConsumerClosed {
+        /// Which consumer.
+        consumer: u64,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// The layer now sent; absent when none is.
+    ConsumerLayersChanged {
+        /// Which consumer.
+        consumer: u64,
+        /// Simulcast encoding.
+        spatial: Option<u8>,
+        /// Temporal layer.
+        temporal: Option<u8>,
+    },
+    /// Who speaks, loudest first.
+    ActiveSpeakers {
+        /// In which router.
+        router: u64,
+        /// Which observer tells.
+        observer: u64,
+        /// Loudest first.
+        speakers: Vec<SpeakerLevel>,
+        /// Stays through short pauses.
+        dominant: Option<u64>,
+    },
+    /// A data channel is open, by us or by the peer.
+    ChannelOpened {
+        /// On which transport.
+        transport: u64,
+        /// The channel.
+        channel: u64,
+        /// Its label.
+        label: String,
+        /// Its subprotocol.
+        protocol: String,
+    },
+    /// A message came in on a data channel.
+    ChannelMessage {
+        /// The channel.
+        channel: u64,
+        /// Content.
+        #[serde(with = "serde_bytes")]
+        data: Vec<u8>,
+        /// Text or binary.
+        text: bool,
+    },
+    /// A data channel is closed.
+    ChannelClosed {
+        /// The channel.
+        channel: u64,
+    },
+    /// The event queue was full.
+    EventsDropped {
+        /// Statistics that were dropped.
+        statistics: u64,
+        /// State events that were merged into newer ones.
+        merged: u64,
+    },
+}

@@ -1,0 +1,142 @@
+//! Parts of commands and results.
+
+use serde::{Deserialize, Serialize};
+
+/// Kind of media of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaKind {
+    /// Sound.
+    Audio,
+    /// Picture.
+    Video,
+}
+
+/// Which ICE agent answers (RFC 8445).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IceMode {
+    /// A responder that only answers checks.
+    #[default]
+    Lite,
+    /// The full role.
+    Full,
+}
+
+/// Our own DTLS role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DtlsRole {
+    /// We send the first ClientHello.
+    Active,
+    /// We wait for it.
+    Passive,
+}
+
+/// An ICE candidate (RFC 8839).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Equal for candidates of the same kind, base and protocol.
+    pub foundation: String,
+    /// 1 for RTP (and everything, with rtcp-mux).
+    pub component: u16,
+    /// "udp" or "tcp".
+    pub protocol: String,
+    /// RFC 8445 section 5.1.2.
+    pub priority: u32,
+    /// Address in text.
+    pub ip: String,
+    /// Port.
+    pub port: u16,
+    /// "host", "srflx", "prflx" or "relay".
+    pub kind: String,
+    /// "active", "passive" or "so" with TCP (RFC 6544).
+    #[serde(default)]
+    pub tcp_type: Option<String>,
+}
+
+/// A certificate fingerprint (RFC 8122).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Hash name such as "sha-256".
+    pub algorithm: String,
+    /// Upper-case hex pairs with colons.
+    pub value: String,
+}
+
+/// SRTP keys given by hand (SDES, RFC 4568).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SrtpKeys {
+    /// Suite by its SDES name.
+    pub suite: String,
+    /// Master key followed by master salt.
+    #[serde(with = "serde_bytes")]
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for SrtpKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SrtpKeys").field("suite", &self.suite).field("key", &"redacted").finish()
+    }
+}
+
+/// RTCP feedback agreed for a codec (RFC 4585, 5104).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CodecFeedback {
+    /// Generic NACK.
+    pub nack: bool,
+    /// Picture loss indication.
+    pub pli: bool,
+    /// Full intra request.
+    pub fir: bool,
+    /// Transport-wide feedback.
+    pub transport_cc: bool,
+    /// Receiver estimated maximum bitrate.
+    pub remb: bool,
+}
+
+/// One payload type a producer may send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodecParameters {
+    /// On the wire.
+    pub payload_type: u8,
+    /// Upper-case encoding name.
+    pub name: String,
+    /// RTP clock in Hz.
+    pub clock_rate: u32,
+    /// Audio channels.
+    #[serde(default = "one")]
+    pub channels: u8,
+    /// Payload type of its retransmissions (RFC 4588).
+    #[serde(default)]
+    pub rtx_payload_type: Option<u8>,
+    /// RTCP feedback.
+    #[serde(default)]
+    pub feedback: CodecFeedback,
+}
+
+fn one() -> u8 {
+    1
+}
+
+/// One RTP stream of a producer, named by SSRC or by RID.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EncodingParameters {
+    /// SSRC when it is known beforehand.
+    pub ssrc: Option<u32>,
+    /// RID (RFC 8852).
+    pub rid: Option<String>,
+    /// SSRC of the retransmissions.
+    pub rtx_ssrc: Option<u32>,
+}
+
+/// A negotiated RTP header extension.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeaderExtension {
+    /// On the wire.
+    pub id: u8,
+    /// What it means.
+    pub uri: String,
+}
