@@ -565,7 +565,7 @@ class FakeLink:
         return port
 
     def _credentials(self, transport: FakeTransport) -> IceRestarted:
-        port = self.config.webrtc_ports[0]
+        port = self.config.webrtc_ports[0] or 40_000
         candidate = Candidate(
             foundation="1", component=1, protocol="udp", priority=2130706431, ip="127.0.0.1", port=port, kind="host"
         )

@@ -1,0 +1,330 @@
+"""One suite for every engine behind the façade: in memory, through a socket pair, and the real one."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from roomtone.media import CoreLink, Engine, EngineCommandError, FakeLink, Link, Router, SocketLink, WebRtcTransport
+from roomtone.media.values import (
+    AnyEvent,
+    CodecParameters,
+    ConsumerClosed,
+    DtlsRole,
+    EncodingParameters,
+    EngineCloseReason,
+    EngineConfig,
+    ErrorCode,
+    Fingerprint,
+    MediaKind,
+    ProducerClosed,
+    TransportClosed,
+)
+
+VP8 = CodecParameters(payload_type=96, name="VP8", clock_rate=90_000, rtx_payload_type=97)
+OPUS = CodecParameters(payload_type=111, name="OPUS", clock_rate=48_000, channels=2)
+FINGERPRINT = Fingerprint(algorithm="sha-256", value=":".join(["0A"] * 32))
+CONFIG = EngineConfig(
+    shards=2,
+    listen_ips=["127.0.0.1"],
+    webrtc_ports=(0, 0),
+    plain_ports=(44_000, 44_999),
+    max_transports=4,
+    max_producers_per_transport=3,
+    max_consumers_per_transport=3,
+    seed=7,
+)
+
+_has_core = importlib.util.find_spec("roomtone._core") is not None
+_real = pytest.mark.skipif(not _has_core, reason="roomtone._core is not built")
+LINKS: list[object] = [
+    pytest.param(FakeLink, id="fake"),
+    pytest.param(lambda config: SocketLink(lambda: FakeLink(config)), id="socket-fake"),
+    pytest.param(CoreLink, id="real", marks=_real),
+    pytest.param(lambda config: SocketLink(lambda: CoreLink(config)), id="socket-real", marks=_real),
+]
+
+
+@pytest.fixture(params=LINKS)
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    open_link: Callable[[EngineConfig], Link] = request.param
+    engine = Engine(open_link(CONFIG))
+    await engine.start()
+    yield engine
+    await engine.close()
+
+
+@asynccontextmanager
+async def refused(code: ErrorCode) -> AsyncIterator[None]:
+    with pytest.raises(EngineCommandError) as caught:
+        yield
+    assert caught.value.code is code, caught.value
+
+
+async def connect(transport: WebRtcTransport) -> None:
+    await transport.connect(dtls_role=DtlsRole.PASSIVE, fingerprints=[FINGERPRINT], ice_ufrag="peer", ice_pwd="p" * 24)
+
+
+async def events_until(take: Callable[[], Awaitable[AnyEvent]], last: type[AnyEvent]) -> list[AnyEvent]:
+    events = [await take()]
+    while not isinstance(events[-1], last):
+        events.append(await take())
+    return events
+
+
+async def test_a_router_opens_on_the_shard_asked_for(engine: Engine) -> None:
+    router = await engine.open_router(shard=1)
+    assert router.shard == 1
+
+
+async def test_routers_spread_over_the_shards(engine: Engine) -> None:
+    routers = [await engine.open_router() for _ in range(2)]
+    assert {router.shard for router in routers} == {0, 1}
+
+
+async def test_a_shard_that_does_not_exist_is_refused(engine: Engine) -> None:
+    async with refused(ErrorCode.INVALID):
+        await engine.open_router(shard=9)
+
+
+async def test_ids_are_unique_over_all_kinds(engine: Engine) -> None:
+    router = await engine.open_router()
+    transport = await router.open_webrtc_transport()
+    producer = await transport.produce(MediaKind.AUDIO, [OPUS])
+    consumer = await transport.consume(MediaKind.AUDIO, payload_types=[(111, 111)])
+    assert len({router.id, transport.id, producer.id, consumer.id}) == 4
+
+
+async def test_a_webrtc_transport_tells_what_the_peer_must_know(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    assert len(transport.ice_ufrag) >= 4
+    assert len(transport.ice_pwd) >= 22
+    assert transport.candidates
+    assert {candidate.ip for candidate in transport.candidates} == {"127.0.0.1"}
+    assert all(candidate.port for candidate in transport.candidates)
+    assert transport.fingerprints[0].algorithm == "sha-256"
+    assert len(transport.fingerprints[0].value.split(":")) == 32
+
+
+async def test_a_transport_is_connected_once(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    await connect(transport)
+    async with refused(ErrorCode.WRONG_STATE):
+        await connect(transport)
+
+
+async def test_an_ice_restart_changes_the_credentials(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    await connect(transport)
+    before = (transport.ice_ufrag, transport.ice_pwd)
+    restarted = await transport.restart_ice("newu", "n" * 24)
+    assert (restarted.ice_ufrag, restarted.ice_pwd) != before
+    assert (transport.ice_ufrag, transport.ice_pwd) == (restarted.ice_ufrag, restarted.ice_pwd)
+    assert restarted.candidates
+
+
+async def test_a_plain_transport_has_a_port_pair_without_rtcp_mux(engine: Engine) -> None:
+    router = await engine.open_router()
+    muxed = await router.open_plain_transport()
+    paired = await router.open_plain_transport(rtcp_mux=False)
+    assert muxed.ip == paired.ip == "127.0.0.1"
+    assert muxed.rtcp_port == muxed.port
+    assert len({muxed.port, paired.port, paired.rtcp_port}) == 3
+
+
+async def test_a_consumer_of_a_producer_gets_its_own_ssrcs(engine: Engine) -> None:
+    router = await engine.open_router()
+    sender = await router.open_webrtc_transport()
+    receiver = await router.open_webrtc_transport(cname="the-cname")
+    producer = await sender.produce(MediaKind.VIDEO, [VP8], encodings=[EncodingParameters(ssrc=1111, rtx_ssrc=2222)])
+    consumer = await receiver.consume(
+        MediaKind.VIDEO, producer, payload_types=[(96, 100)], rtx_payload_types=[(100, 101)]
+    )
+    assert consumer.cname == "the-cname"
+    assert consumer.rtx_ssrc is not None
+    assert consumer.ssrc != consumer.rtx_ssrc
+
+
+async def test_a_consumer_without_retransmission_has_no_rtx_ssrc(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    consumer = await transport.consume(MediaKind.AUDIO, payload_types=[(111, 111)])
+    assert consumer.rtx_ssrc is None
+
+
+async def test_a_consumer_keeps_the_ssrc_asked_for_and_no_other_may_have_it(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    consumer = await transport.consume(MediaKind.AUDIO, ssrc=0xCAFE, payload_types=[(111, 111)])
+    assert consumer.ssrc == 0xCAFE
+    async with refused(ErrorCode.INVALID):
+        await transport.consume(MediaKind.AUDIO, ssrc=0xCAFE, payload_types=[(111, 111)])
+
+
+async def test_a_consumer_of_the_wrong_kind_is_refused(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    producer = await transport.produce(MediaKind.AUDIO, [OPUS])
+    async with refused(ErrorCode.INVALID):
+        await transport.consume(MediaKind.VIDEO, producer)
+
+
+@pytest.mark.parametrize(
+    ("codecs", "encodings"),
+    [
+        pytest.param([], [], id="no codec"),
+        pytest.param([VP8, VP8], [], id="a payload type twice"),
+        pytest.param([VP8], [EncodingParameters(ssrc=5), EncodingParameters(ssrc=5)], id="an SSRC twice"),
+    ],
+)
+async def test_a_producer_that_makes_no_sense_is_refused(
+    engine: Engine, codecs: list[CodecParameters], encodings: list[EncodingParameters]
+) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    async with refused(ErrorCode.INVALID):
+        await transport.produce(MediaKind.VIDEO, codecs, encodings=encodings)
+
+
+async def test_media_of_another_router_must_be_piped_first(engine: Engine) -> None:
+    here, there = await engine.open_router(shard=0), await engine.open_router(shard=1)
+    producer = await (await here.open_webrtc_transport()).produce(MediaKind.VIDEO, [VP8])
+    receiver = await there.open_webrtc_transport()
+    async with refused(ErrorCode.INVALID):
+        await receiver.consume(MediaKind.VIDEO, producer, payload_types=[(96, 96)])
+    piped = await here.pipe_to(producer, there)
+    assert piped.kind is MediaKind.VIDEO
+    await receiver.consume(MediaKind.VIDEO, piped, payload_types=[(96, 96)])
+    async with refused(ErrorCode.INVALID):
+        await here.pipe_to(producer, here)
+
+
+async def test_a_consumer_outlives_its_source_and_takes_another(engine: Engine) -> None:
+    router = await engine.open_router()
+    transport = await router.open_webrtc_transport()
+    first = await transport.produce(MediaKind.VIDEO, [VP8], encodings=[EncodingParameters(ssrc=1)])
+    second = await transport.produce(MediaKind.VIDEO, [VP8], encodings=[EncodingParameters(ssrc=2)])
+    consumer = await transport.consume(MediaKind.VIDEO, first, payload_types=[(96, 96)])
+    await first.close()
+    await consumer.switch_source(second, [(96, 96)])
+    await consumer.switch_source(None)
+
+
+async def test_pausing_layers_and_keyframes_are_accepted(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    producer = await transport.produce(MediaKind.VIDEO, [VP8], paused=True)
+    consumer = await transport.consume(MediaKind.VIDEO, producer, payload_types=[(96, 96)], paused=True)
+    await producer.resume()
+    await consumer.resume()
+    await consumer.set_preferred_layers(0, 1)
+    await consumer.set_preferred_layers()
+    await producer.request_keyframe()
+    await consumer.pause()
+    await producer.pause()
+
+
+async def test_what_is_closed_is_not_found_and_closing_twice_is_no_error(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    producer = await transport.produce(MediaKind.AUDIO, [OPUS])
+    await producer.close()
+    async with refused(ErrorCode.NOT_FOUND):
+        await producer.pause()
+    await producer.close()
+    assert producer.closed
+
+
+async def test_closing_a_transport_closes_what_it_holds_and_says_so(engine: Engine) -> None:
+    router = await engine.open_router()
+    transport = await router.open_webrtc_transport()
+    producer = await transport.produce(MediaKind.AUDIO, [OPUS])
+    consumer = await transport.consume(MediaKind.AUDIO, payload_types=[(111, 111)])
+    with engine.subscribe(transport.id, producer.id, consumer.id) as mailbox:
+        await transport.close()
+        events = await events_until(mailbox.get, TransportClosed)
+    assert ProducerClosed(producer=producer.id, reason=EngineCloseReason.PARENT_CLOSED) in events
+    assert ConsumerClosed(consumer=consumer.id, reason=EngineCloseReason.PARENT_CLOSED) in events
+    assert events[-1] == TransportClosed(transport=transport.id, reason=EngineCloseReason.REQUESTED)
+    async with refused(ErrorCode.NOT_FOUND):
+        await consumer.pause()
+
+
+async def test_closing_a_router_closes_its_transports(engine: Engine) -> None:
+    router = await engine.open_router()
+    transport = await router.open_webrtc_transport()
+    with engine.subscribe(transport.id) as mailbox:
+        await router.close()
+        events = await events_until(mailbox.get, TransportClosed)
+    assert events[-1] == TransportClosed(transport=transport.id, reason=EngineCloseReason.PARENT_CLOSED)
+    async with refused(ErrorCode.NOT_FOUND):
+        await transport.produce(MediaKind.AUDIO, [OPUS])
+    async with refused(ErrorCode.NOT_FOUND):
+        await router.open_webrtc_transport()
+
+
+async def test_limits_of_transports_producers_and_consumers_hold(engine: Engine) -> None:
+    router = await engine.open_router()
+    transports = [await router.open_webrtc_transport() for _ in range(4)]
+    async with refused(ErrorCode.LIMIT):
+        await router.open_webrtc_transport()
+    for ssrc in range(3):
+        await transports[0].produce(MediaKind.AUDIO, [OPUS], encodings=[EncodingParameters(ssrc=ssrc + 1)])
+        await transports[0].consume(MediaKind.AUDIO, payload_types=[(111, 111)])
+    async with refused(ErrorCode.LIMIT):
+        await transports[0].produce(MediaKind.AUDIO, [OPUS], encodings=[EncodingParameters(ssrc=9)])
+    async with refused(ErrorCode.LIMIT):
+        await transports[0].consume(MediaKind.AUDIO, payload_types=[(111, 111)])
+    await transports[1].close()
+    await router.open_webrtc_transport()
+
+
+async def test_data_channels_need_a_transport_that_was_opened_for_them(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    async with refused(ErrorCode.WRONG_STATE):
+        await transport.open_channel("chat")
+
+
+async def test_a_message_on_a_channel_that_is_not_open_is_refused(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport(sctp=True)
+    channel = await transport.open_channel("chat")
+    async with refused(ErrorCode.WRONG_STATE):
+        await channel.send("hello")
+    await channel.close()
+
+
+async def test_every_object_has_statistics_and_a_dump(engine: Engine) -> None:
+    router = await engine.open_router()
+    transport = await router.open_webrtc_transport()
+    producer = await transport.produce(MediaKind.AUDIO, [OPUS])
+    consumer = await transport.consume(MediaKind.AUDIO, producer, payload_types=[(111, 111)])
+    for thing in (router, transport, producer, consumer):
+        report = (await thing.stats())[0]
+        assert report["id"] == str(thing.id)
+        assert report["type"]
+        assert (await thing.dump())["id"] == thing.id
+    assert (await producer.stats())[0]["type"] == "inbound-rtp"
+    assert (await consumer.stats())[0]["type"] == "outbound-rtp"
+
+
+async def test_the_engine_has_statistics_of_each_shard(engine: Engine) -> None:
+    assert len(await engine.stats()) >= 2
+
+
+async def test_an_audio_level_observer_opens_and_closes(engine: Engine) -> None:
+    router: Router = await engine.open_router()
+    observer = await router.observe_audio_levels(interval_ms=200)
+    await observer.close()
+    async with refused(ErrorCode.NOT_FOUND):
+        await observer.stats()
+
+
+async def test_many_commands_at_once_are_answered_each(engine: Engine) -> None:
+    routers = await asyncio.gather(*(engine.open_router() for _ in range(200)))
+    assert len({router.id for router in routers}) == 200
+    assert engine.pending_commands == 0
+
+
+async def test_commands_after_the_end_say_that_the_engine_is_closed(engine: Engine) -> None:
+    await engine.close()
+    async with refused(ErrorCode.ENGINE_CLOSED):
+        await engine.open_router()
+    await engine.close()
