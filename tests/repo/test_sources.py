@@ -1,0 +1,48 @@
+"""The sources keep to the house rules that no linter knows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PURE = ("rtp", "srtp", "webrtc", "sfu", "netem")
+UNFINISHED = re.compile(r"todo!\(|unimplemented!\(|NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b|\bHACK\b")
+SLEEPS = re.compile(r"time\.sleep\(|asyncio\.sleep\([1-9]|thread::sleep")
+LONGEST = 600
+
+
+def sources(*patterns: str) -> list[Path]:
+    return sorted(path for pattern in patterns for path in ROOT.glob(pattern) if "node_modules" not in path.parts)
+
+
+CODE = sources("crates/**/*.rs", "src/**/*.py", "web/src/**/*.ts*", "tools/*", "benches/**/*.py", "benches/**/*.rs")
+
+
+def test_nothing_is_left_unfinished_in_words() -> None:
+    assert [str(path.relative_to(ROOT)) for path in CODE if UNFINISHED.search(path.read_text())] == []
+
+
+def test_no_file_has_grown_into_a_hub() -> None:
+    assert {str(path.relative_to(ROOT)): n for path in CODE if (n := len(path.read_text().splitlines())) > LONGEST} == {}
+
+
+def test_no_name_says_nothing() -> None:
+    vague = re.compile(r"(^|_)(manager|helpers?|utils?|misc|common)(_|$)")
+    assert [str(path.relative_to(ROOT)) for path in CODE if vague.search(path.stem)] == []
+
+
+def test_tests_do_not_sleep() -> None:
+    tests = sources("tests/**/*.py", "crates/*/tests/**/*.rs")
+    assert [str(path.relative_to(ROOT)) for path in tests if path != Path(__file__) and SLEEPS.search(path.read_text())] == []
+
+
+@pytest.mark.parametrize("crate", PURE)
+def test_a_pure_crate_forbids_unsafe_code_and_reads_no_clock(crate: str) -> None:
+    root = ROOT / "crates" / crate
+    assert "#![forbid(unsafe_code)]" in (root / "src/lib.rs").read_text()
+    refused = (root / "clippy.toml").read_text()
+    for name in ("std::time::Instant::now", "std::time::SystemTime::now", "std::net::UdpSocket", "std::net::TcpStream"):
+        assert name in refused

@@ -1,0 +1,111 @@
+"""Runs every test suite and ends with one line that counts over all of them: ``N passed, N failed, N skipped``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Outcome:
+    """What a suite said: counts, and the reason of each skip."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+
+def main() -> int:
+    """Run all suites; exit status 1 when anything failed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--long", action="store_true", help="long forms too")
+    long = parser.parse_args().long
+    total = Outcome()
+    for name, suite in (("Rust", rust), ("Python", python), ("pages", pages)):
+        print(f"== {name}", flush=True)
+        begun = time.monotonic()
+        outcome = suite(long)
+        print(f"-- {name}: {outcome.passed} passed, {outcome.failed} failed, {len(outcome.skipped)} skipped "
+              f"in {time.monotonic() - begun:.0f} s", flush=True)  # fmt: skip
+        total.passed += outcome.passed
+        total.failed += outcome.failed
+        total.skipped += outcome.skipped
+    for reason in total.skipped:
+        print(f"skipped: {reason}")
+    print(f"{total.passed} passed, {total.failed} failed, {len(total.skipped)} skipped")
+    return 1 if total.failed or not total.passed else 0
+
+
+def rust(long: bool) -> Outcome:
+    """All crates; with ``long`` also the tests marked as ignored for their length."""
+    command = ["cargo", "test", "--workspace", "--quiet", "--no-fail-fast", "--", "--nocapture" if long else "--quiet"]
+    if long:
+        command = ["cargo", "test", "--workspace", "--quiet", "--no-fail-fast", "--", "--include-ignored"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    outcome = Outcome()
+    for passed, failed, ignored in re.findall(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", done.stdout):
+        outcome.passed += int(passed)
+        outcome.failed += int(failed)
+        outcome.skipped += ["Rust test of the long tier (make test-all)"] * int(ignored)
+    if done.returncode:
+        print(done.stdout[-12_000:], done.stderr[-6_000:])
+        outcome.failed = max(1, outcome.failed)
+    return outcome
+
+
+def python(long: bool) -> Outcome:
+    """All pytest folders."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}"]
+        command += [] if long else ["-m", "not long"]
+        done = subprocess.run(command, cwd=ROOT, check=False)
+        outcome = Outcome()
+        if not report.exists():
+            outcome.failed = 1
+            return outcome
+        for case in ET.parse(report).iter("testcase"):  # noqa: S314 - our own report
+            skip = case.find("skipped")
+            if skip is not None:
+                outcome.skipped.append(f"{case.get('classname')}.{case.get('name')}: {skip.get('message')}")
+            elif case.find("failure") is not None or case.find("error") is not None:
+                outcome.failed += 1
+            else:
+                outcome.passed += 1
+    if done.returncode:
+        outcome.failed = max(1, outcome.failed)
+    return outcome
+
+
+def pages(_long: bool) -> Outcome:
+    """The unit tests of the pages."""
+    done = subprocess.run(
+        ["npx", "vitest", "run", "--reporter=json"],
+        cwd=ROOT / "web", capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    start = done.stdout.find("{")
+    if start < 0:
+        print(done.stdout, done.stderr)
+        return Outcome(failed=1)
+    report = json.loads(done.stdout[start:])
+    outcome = Outcome(passed=report["numPassedTests"], failed=report["numFailedTests"])
+    outcome.skipped += ["page test marked as skipped"] * report["numPendingTests"]
+    if done.returncode:
+        print(done.stdout[-4_000:])
+        outcome.failed = max(1, outcome.failed)
+    return outcome
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
