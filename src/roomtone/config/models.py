@@ -1,0 +1,289 @@
+"""Every setting with its default: the reference, the sample file and the checks are made from these models."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from roomtone.config.types import Address, Addresses, OptionalAddress, PortRange, PortRangeSetting, Strings
+
+DEV_KEY = "devkey"
+DEV_SECRET = "secret"  # noqa: S105 - the published secret of `--dev`, which listens on loopback only
+
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+
+
+def default_data_dir() -> Path:
+    """Directory for data after the XDG base directory specification."""
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "roomtone"
+
+
+class LogLevel(StrEnum):
+    """Lowest level that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks; `auto` is `console` on a terminal, else `json`."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ServerSettings(Section):
+    """The process."""
+
+    data_dir: Path | None = None
+    """Where the server keeps what must survive it: certificates, keys. Default: $XDG_DATA_HOME/roomtone."""
+    dev: bool = False
+    """Development: loopback only, the published key devkey/secret, pages get tokens by themselves."""
+    demo: bool = False
+    """Keep a room `demo` with a test picture and a tone."""
+    shutdown_timeout_s: Positive = 10
+    """How long peers, requests and workers may take to end before the server stops anyway."""
+
+    @property
+    def data_path(self) -> Path:
+        """The data directory, the default filled in."""
+        return (self.data_dir or default_data_dir()).expanduser()
+
+
+class HttpLimits(Section):
+    """Limits and time-outs of the HTTP listeners; a time-out of 0 is none."""
+
+    max_body_bytes: Positive = 1 << 20
+    """Largest request body; above it 413."""
+    max_header_bytes: Positive = 32 << 10
+    """Largest sum of header names and values of a request; above it 431."""
+    max_headers: Positive = 100
+    """Most headers of a request; above it 431."""
+    max_connections: Positive = 16_384
+    """Open connections; one more is closed at once and counted."""
+    max_connections_per_address: Positive = 4_096
+    """Open connections of one address (IPv6: of one /64); trusted proxies are exempt."""
+    requests_per_second: NotNegative = 1_000
+    """Requests a second of one address (IPv6: of one /64); above it 429. 0 is no limit."""
+    request_burst: Positive = 4_000
+    """Requests one address may make at once before `requests_per_second` is enforced."""
+    header_timeout_ms: NotNegative = 10_000
+    """How long the first byte, a TLS handshake or a request's head may take."""
+    idle_timeout_ms: NotNegative = 75_000
+    """How long a connection may stay open without a request."""
+    body_timeout_ms: NotNegative = 30_000
+    """How long a request's body may stall; then 408."""
+    write_timeout_ms: NotNegative = 30_000
+    """How long a peer may refuse to take bytes we have for it."""
+
+
+class HttpSettings(Section):
+    """HTTP and HTTPS: pages, WHIP, WHEP, the API."""
+
+    listen: Addresses = (Address("0.0.0.0", 8080), Address("::", 8080))  # noqa: S104 - a server listens; `--dev` narrows it
+    """Plain HTTP; empty switches it off."""
+    tls_listen: Addresses = (Address("0.0.0.0", 8443), Address("::", 8443))  # noqa: S104 - likewise
+    """HTTPS; empty switches it off."""
+    cert: Path | None = None
+    """PEM file with the certificate chain, leaf first. Without it a self-signed one is made in the data directory."""
+    key: Path | None = None
+    """PEM file with the certificate's private key."""
+    names: Strings = ()
+    """Further DNS names and addresses of the self-signed certificate."""
+    trusted_proxies: Strings = ()
+    """Addresses or networks (10.0.0.0/8) whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    public_url: str | None = None
+    """How clients reach this server, e.g. "https://media.example.org", where it is not plain from the request."""
+    limits: HttpLimits = HttpLimits()
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together: set both or neither")
+        return self
+
+
+class WebRtcSettings(Section):
+    """Media to and from browsers."""
+
+    listen_ips: Strings = ()
+    """Addresses to send and receive on; empty takes all of this machine."""
+    announced_ips: Strings = ()
+    """Addresses told to peers: "203.0.113.5" for all, or "10.0.0.2=203.0.113.5" for one listening address."""
+    ports: PortRangeSetting = PortRange(40_000, 40_099)
+    """UDP and TCP ports; each shard takes one for all its peers."""
+    udp: bool = True
+    """Offer UDP candidates."""
+    tcp: bool = True
+    """Offer TCP candidates (RFC 6544, RFC 4571 framing), for networks without UDP."""
+    share_https_port: bool = False
+    """Take media over TCP on the HTTPS port too, told apart by the first byte."""
+    stun_server: str | None = None
+    """Ask this STUN server ("stun.example.org:3478") at start for the public address, unless one is announced."""
+    connect_timeout_s: Positive = 30
+    """A session whose transport has not connected by then is closed."""
+
+
+class IceServer(Section):
+    """A STUN or TURN server named to every client."""
+
+    urls: Strings
+    """URLs, e.g. "turn:turn.example.org:3478?transport=udp"."""
+    username: str | None = None
+    """Fixed user name of a TURN server."""
+    credential: SecretStr | None = None
+    """Fixed password of a TURN server."""
+    secret: SecretStr | None = None
+    """Shared secret of coturn's REST API (`static-auth-secret`): user name and password are made for each client."""
+    ttl_s: Positive = 86_400
+    """How long credentials made with `secret` are valid."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.secret is not None and self.credential is not None:
+            raise ValueError("give either username and credential, or secret")
+        if (self.username is None) != (self.credential is None):
+            raise ValueError("username and credential belong together")
+        return self
+
+
+class IceSettings(Section):
+    """What clients are told of ICE servers."""
+
+    servers: tuple[IceServer, ...] = ()
+    """One [[ice.servers]] table each, with `urls` and `username` and `credential`, or `secret`."""
+
+
+class PlainSettings(Section):
+    """RTP without WebRTC."""
+
+    ports: PortRangeSetting = PortRange(40_100, 49_999)
+    """Ports of plain transports; each takes one, or a pair without rtcp-mux."""
+    listen_ip: str = "127.0.0.1"
+    """Address plain transports listen on."""
+
+
+class RoomSettings(Section):
+    """Rooms."""
+
+    create_on_join: bool = True
+    """Joining a room that does not exist makes it."""
+    max_rooms: Positive = 1_000
+    """Most rooms at once; above it 503."""
+    max_participants: Positive = 500
+    """Most participants of a room (viewers by WHEP not counted); above it 503."""
+    max_viewers: Positive = 5_000
+    """Most viewers of a room; above it 503."""
+    max_tracks_per_participant: Positive = 32
+    """Most tracks one participant may publish; above it 503."""
+    empty_timeout_s: NotNegative = 60
+    """How long a room without participants and viewers lives on."""
+
+
+class LimitSettings(Section):
+    """What one address may do, and how large bodies may be."""
+
+    joins_per_second: Positive = 100
+    """Joins a second of one address; above it 503 with Retry-After."""
+    sessions_per_address: Positive = 1_000
+    """Sessions of one address at once; above it 503 with Retry-After."""
+    max_addresses: Positive = 65_536
+    """Addresses remembered for these limits; when full, further addresses share one count."""
+    max_sdp_bytes: Positive = 65_536
+    """Largest session description; above it 413."""
+    max_trickle_bytes: Positive = 16_384
+    """Largest body of a trickle PATCH; above it 413."""
+    max_json_bytes: Positive = 65_536
+    """Largest JSON body of the API; above it 413."""
+    max_token_ttl_s: Positive = 31_536_000
+    """Longest life of a token that is accepted."""
+
+
+class MetricsSettings(Section):
+    """Prometheus metrics."""
+
+    listen: OptionalAddress = Address("127.0.0.1", 9091)
+    """Where /metrics is served; empty switches it off."""
+
+
+class LogSettings(Section):
+    """Logs, on standard error."""
+
+    level: LogLevel = LogLevel.INFO
+    """debug, info, warning or error."""
+    format: LogFormat = LogFormat.AUTO
+    """auto, console or json."""
+
+
+class EngineSettings(Section):
+    """The media engine."""
+
+    shards: NotNegative = 0
+    """Media threads; 0 takes one a core."""
+    burst_delay_ms: Annotated[float, Field(ge=0, le=50)] = 3.0
+    """How long packets may wait for company before they go out together."""
+    history_packets: Positive = 1024
+    """Packets each stream keeps for retransmission."""
+    event_queue: Positive = 8192
+    """Events that may wait for this side; when full, statistics go first."""
+    command_queue: Positive = 4096
+    """Commands that may wait for the engine; above it they are refused."""
+    max_transports: Positive = 10_000
+    """Transports of all shards together."""
+    max_producers_per_transport: Positive = 64
+    """Media streams one peer may send."""
+    max_consumers_per_transport: Positive = 512
+    """Media streams one peer may be sent."""
+
+    @property
+    def shard_count(self) -> int:
+        """Media threads, the default filled in."""
+        return self.shards or os.cpu_count() or 1
+
+
+class Settings(Section):
+    """All settings."""
+
+    server: ServerSettings = ServerSettings()
+    http: HttpSettings = HttpSettings()
+    webrtc: WebRtcSettings = WebRtcSettings()
+    ice: IceSettings = IceSettings()
+    plain: PlainSettings = PlainSettings()
+    rooms: RoomSettings = RoomSettings()
+    keys: dict[str, SecretStr] = {}
+    """API keys and their secrets, which sign tokens: name = "secret" (32 characters or more)."""
+    limits: LimitSettings = LimitSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+    engine: EngineSettings = EngineSettings()
+
+    @model_validator(mode="after")
+    def _secrets_are_long(self) -> Self:
+        for name, secret in self.keys.items():
+            if len(secret.get_secret_value()) < MIN_SECRET and not self.server.dev:
+                raise ValueError(f"the secret of key {name!r} in [keys] is shorter than {MIN_SECRET} characters")
+        return self
+
+    @property
+    def api_keys(self) -> dict[str, str]:
+        """Keys and secrets in force: `devkey` only with `--dev`."""
+        keys = {name: secret.get_secret_value() for name, secret in self.keys.items()}
+        return ({DEV_KEY: DEV_SECRET} if self.server.dev else {}) | keys
+
+
+MIN_SECRET = 32

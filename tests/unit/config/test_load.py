@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from roomtone.config import Address, ConfigError, PortRange, Settings, load_settings, sample
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "roomtone.toml"
+    path.write_text(text)
+    return path
+
+
+def problem(file: Path | None = None, environment: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(file, environment)
+    return str(caught.value)
+
+
+def test_without_any_source_the_defaults_hold() -> None:
+    settings = load_settings()
+    assert settings == Settings()
+    assert settings.webrtc.ports == PortRange(40_000, 40_099)
+    assert settings.metrics.listen == Address("127.0.0.1", 9091)
+
+
+def test_flags_go_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
+    file = write(tmp_path, '[http]\nlisten = ["127.0.0.1:1"]\n[webrtc]\nports = "1000-1001"\n[log]\nlevel = "debug"\n')
+    settings = load_settings(
+        file,
+        {"ROOMTONE_HTTP__LISTEN": "127.0.0.1:2,[::1]:2", "ROOMTONE_WEBRTC__PORTS": "2000-2001"},
+        {"webrtc": {"ports": "3000-3001"}},
+    )
+    assert settings.http.listen == (Address("127.0.0.1", 2), Address("::1", 2))
+    assert settings.webrtc.ports == PortRange(3000, 3001)
+    assert settings.log.level == "debug"
+
+
+def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
+    file = write(tmp_path, "[rooms]\nmax_rooms = 3\n")
+    assert load_settings(environment={"ROOMTONE_CONFIG": str(file)}).rooms.max_rooms == 3
+
+
+def test_an_unknown_key_names_file_line_and_what_was_meant(tmp_path: Path) -> None:
+    file = write(tmp_path, "[server]\ndev = false\n\n[http]\n# a comment\nlisen = []\n")
+    assert problem(file) == f"{file}:6: unknown key http.lisen (did you mean listen?)"
+
+
+def test_an_unknown_section_names_its_line(tmp_path: Path) -> None:
+    file = write(tmp_path, "[log]\n\n[htp]\nlisten = []\n")
+    assert problem(file) == f"{file}:3: unknown key htp (did you mean http?)"
+
+
+def test_a_dotted_key_in_a_nested_table_is_found(tmp_path: Path) -> None:
+    file = write(tmp_path, "[http]\nlimits.max_body_bytes = 5\nlimits.max_bodies = 6\n")
+    assert problem(file).startswith(f"{file}:3: unknown key http.limits.max_bodies")
+
+
+def test_a_wrong_value_names_its_line(tmp_path: Path) -> None:
+    file = write(tmp_path, '[webrtc]\n\nports = "9-1"\n')
+    assert problem(file).startswith(f"{file}:3: webrtc.ports:")
+
+
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
+    file = write(tmp_path, "[rooms]\nmax_rooms = 0\nmax_moons = 1\n")
+    assert len(problem(file).splitlines()) == 2
+
+
+def test_an_unknown_environment_variable_is_named() -> None:
+    text = problem(environment={"ROOMTONE_HTTP__LISEN": "x"})
+    assert text == "environment variable ROOMTONE_HTTP__LISEN: unknown key http.lisen (did you mean listen?)"
+
+
+def test_a_single_underscore_in_the_environment_is_an_error_with_the_right_name() -> None:
+    assert "ROOMTONE_HTTP__LISTEN" in problem(environment={"ROOMTONE_HTTP_LISTEN": "127.0.0.1:1"})
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    assert load_settings(environment={"ROOMTONE": "x", "PATH": "y", "ROOMTONE_TEST": "1"}) == Settings()
+
+
+def test_a_file_that_is_missing_or_no_toml_says_so(tmp_path: Path) -> None:
+    assert "cannot be read" in problem(tmp_path / "none.toml")
+    assert "is not TOML" in problem(write(tmp_path, "[http"))
+
+
+@pytest.mark.parametrize("address", ["8080", "localhost", "::1:80", "host:70000", "host:x", ":80"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    assert "no address" in problem(environment={"ROOMTONE_METRICS__LISTEN": address})
+
+
+def test_metrics_are_switched_off_by_an_empty_address() -> None:
+    assert load_settings(environment={"ROOMTONE_METRICS__LISTEN": ""}).metrics.listen is None
+
+
+def test_certificate_and_key_belong_together() -> None:
+    assert "cert and key belong together" in problem(environment={"ROOMTONE_HTTP__CERT": "/c.pem"})
+
+
+def test_short_secrets_are_refused_and_never_printed(tmp_path: Path) -> None:
+    text = problem(write(tmp_path, '[keys]\nmine = "hunter2"\n'))
+    assert "shorter than 32" in text
+    assert "hunter2" not in text
+
+
+def test_secrets_do_not_show_in_a_dump() -> None:
+    settings = Settings.model_validate({"keys": {"mine": "s" * 40}})
+    assert "s" * 40 not in str(settings)
+    assert "s" * 40 not in settings.model_dump_json()
+
+
+def test_the_published_key_is_in_force_only_with_dev() -> None:
+    assert Settings().api_keys == {}
+    assert Settings.model_validate({"server": {"dev": True}}).api_keys == {"devkey": "secret"}
+
+
+def test_turn_servers_take_either_way_of_credentials_but_not_both() -> None:
+    server = {"urls": ["turn:t"], "secret": "x"}
+    assert Settings.model_validate({"ice": {"servers": [server]}}).ice.servers[0].ttl_s == 86_400
+    both = {"ROOMTONE_ICE__SERVERS": '[{"urls": ["turn:t"], "secret": "x", "username": "u", "credential": "c"}]'}
+    assert "either" in problem(environment=both)
+
+
+def test_the_sample_loads_and_equals_the_defaults(tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path, sample())) == Settings()
+
+
+def test_every_setting_has_a_comment_in_the_sample() -> None:
+    lines = sample().splitlines()
+    for before, line in zip(lines, lines[1:], strict=False):
+        if line and not line.startswith("#"):
+            assert before.startswith("#"), line
