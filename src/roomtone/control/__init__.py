@@ -1,0 +1,1 @@
+"""Orchestration in async functions over the façade: no sockets, no web framework."""

@@ -1,0 +1,1 @@
+"""Protocol cores: pure values and functions, without sockets, clocks or randomness."""

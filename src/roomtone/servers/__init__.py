@@ -1,0 +1,1 @@
+"""Listeners: each translates a protocol to control and back."""
