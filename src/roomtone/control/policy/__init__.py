@@ -1,0 +1,28 @@
+"""Who may do what: tokens and grants, ICE credentials, rates."""
+
+from roomtone.control.policy.rates import JoinLimiter, RateError
+from roomtone.control.policy.tokens import (
+    DEV_KEY,
+    DEV_SECRET,
+    AccessDenial,
+    AccessError,
+    AccessToken,
+    Grant,
+    KeyTable,
+    VideoGrants,
+    require,
+)
+
+__all__ = [
+    "DEV_KEY",
+    "DEV_SECRET",
+    "AccessDenial",
+    "AccessError",
+    "AccessToken",
+    "Grant",
+    "JoinLimiter",
+    "KeyTable",
+    "RateError",
+    "VideoGrants",
+    "require",
+]
