@@ -1,0 +1,151 @@
+"""Prometheus metrics: one registry a server, filled by what happens and by sources asked at each scrape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from roomtone.observe.logs import LOG_COUNTS
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Report = Mapping[str, int | float | str | bool | None]
+EngineSource = Callable[[], Awaitable[Iterable[Report]]]
+GaugeSource = Callable[[], Mapping[str, float]]
+
+_LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+_REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_GAUGE_NAMES = re.compile(
+    r"(^|_)(routers|transports|producers|consumers|observers|channels|pipes|depth|queued|peers|memory|mean|max|load|"
+    r"shards|open|limit)(_|$)"
+)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_LABELS = ("id", "type", "shard", "reason", "kind")
+
+
+def metric_name(name: str) -> str:
+    """Turn a statistic's name (`packetsReceived`) into a metric's (`packets_received`)."""
+    return re.sub(r"[^a-z0-9_]", "_", _CAMEL.sub("_", name).lower())
+
+
+class EngineCollector:
+    """The engine's reports as metrics; `refresh` before each scrape."""
+
+    def __init__(self) -> None:
+        self._reports: list[Report] = []
+
+    def refresh(self, reports: Iterable[Report]) -> None:
+        """Take the newest reports."""
+        self._reports = list(reports)
+
+    def collect(self) -> Iterator[Metric]:
+        """Give one family a statistic, one sample a report."""
+        families: dict[str, tuple[CounterMetricFamily | GaugeMetricFamily, tuple[str, ...]]] = {}
+        for report in self._reports:
+            labels = {key: str(report[key]) for key in _LABELS if report.get(key) is not None}
+            for key, value in report.items():
+                if key in _LABELS or isinstance(value, str | bool) or value is None:
+                    continue
+                name = f"roomtone_engine_{metric_name(key)}"
+                if name not in families:
+                    families[name] = (_family(name, tuple(labels)), tuple(labels))
+                family, names = families[name]
+                family.add_metric([labels.get(label, "") for label in names], float(value))
+        yield from (family for family, _ in families.values())
+
+
+def _family(name: str, labels: tuple[str, ...]) -> CounterMetricFamily | GaugeMetricFamily:
+    kind = GaugeMetricFamily if _GAUGE_NAMES.search(name.removeprefix("roomtone_engine")) else CounterMetricFamily
+    return kind(name, "Of the media engine; see the reference of statistics.", labels=labels)
+
+
+class _LogCollector:
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily("roomtone_log_lines", "Lines logged, by level.", labels=["level"])
+        for level, count in LOG_COUNTS.by_level.items():
+            family.add_metric([level], count)
+        yield family
+
+
+class Metrics:
+    """All metrics of a server."""
+
+    def __init__(self, version: str, profile: str) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.loop_lag = Histogram(
+            "roomtone_loop_lag_seconds",
+            "How late the event loop ran a timer.",
+            buckets=_LAG_BUCKETS,
+            registry=self.registry,
+        )
+        self.requests = Counter(
+            "roomtone_http_requests",
+            "HTTP requests answered.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "roomtone_http_request_seconds",
+            "Time to answer an HTTP request.",
+            ["route"],
+            buckets=_REQUEST_BUCKETS,
+            registry=self.registry,
+        )
+        self.worker_restarts = Counter(
+            "roomtone_worker_restarts", "Worker processes started again.", ["worker"], registry=self.registry
+        )
+        self.scrape_failures = Counter(
+            "roomtone_scrape_failures", "Sources that failed at a scrape.", ["source"], registry=self.registry
+        )
+        build = Gauge("roomtone_build_info", "Constant 1.", ["version", "profile"], registry=self.registry)
+        build.labels(version, profile).set(1)
+        ProcessCollector(registry=self.registry)
+        self._engine = EngineCollector()
+        self._engine_source: EngineSource | None = None
+        self._gauges: dict[str, tuple[Gauge, str]] = {}
+        self._gauge_sources: list[GaugeSource] = []
+        self.registry.register(self._engine)
+        self.registry.register(_LogCollector())
+
+    def read_engine(self, source: EngineSource | None) -> None:
+        """Ask this for the engine's reports at each scrape."""
+        self._engine_source = source
+
+    def read_gauges(self, source: GaugeSource) -> None:
+        """Ask this for named values (`roomtone_` is put before) at each scrape."""
+        self._gauge_sources.append(source)
+
+    async def render(self) -> bytes:
+        """Ask all sources and write the exposition text; a source that fails is counted and left out."""
+        await self._refresh_engine()
+        for source in self._gauge_sources:
+            try:
+                values = source()
+            except Exception:  # noqa: BLE001 - one broken source must not hide the rest
+                self.scrape_failures.labels("gauges").inc()
+                continue
+            for name, value in values.items():
+                self._gauge(name).set(value)
+        return generate_latest(self.registry)
+
+    async def _refresh_engine(self) -> None:
+        if self._engine_source is None:
+            return
+        try:
+            self._engine.refresh(await self._engine_source())
+        except Exception:  # noqa: BLE001 - likewise
+            self._engine.refresh(())
+            self.scrape_failures.labels("engine").inc()
+
+    def _gauge(self, name: str) -> Gauge:
+        if name not in self._gauges:
+            gauge = Gauge(f"roomtone_{name}", f"Of the server: {name.replace('_', ' ')}.", registry=self.registry)
+            self._gauges[name] = (gauge, name)
+        return self._gauges[name][0]
