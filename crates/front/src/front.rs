@@ -1,0 +1,258 @@
+//! Starting and closing, and what there is to ask in between.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::header::HeaderValue;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use crate::bind::{self, Bound};
+use crate::config::{self, FrontConfig};
+use crate::connection::{self, Listener};
+use crate::door::{Door, Entrance};
+use crate::error::FrontError;
+use crate::rate::ConnectionTable;
+use crate::sniff::MediaTcpSink;
+use crate::stats::Stats;
+use crate::tls::Certificate;
+
+/// How long closing waits for a read from disk that does not come back.
+const DISK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The running front door. Dropping it closes it.
+pub struct Front {
+    addresses: Vec<(String, SocketAddr)>,
+    stats: Arc<Stats>,
+    certificate: Option<Arc<Certificate>>,
+    lifetimes: Arc<Lifetimes>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Front {
+    /// Binds, loads the certificate and starts serving.
+    pub fn start(config: &FrontConfig) -> Result<Self, FrontError> {
+        Self::start_with(config, None)
+    }
+
+    /// As [`Front::start`]; connections on TLS binds that are not TLS go to `media`.
+    pub fn start_with(
+        config: &FrontConfig,
+        media: Option<Arc<dyn MediaTcpSink>>,
+    ) -> Result<Self, FrontError> {
+        let door = Arc::new(Door::new(config)?);
+        let has_tls = config.binds.iter().any(|bind| bind.tls);
+        let certificate = has_tls
+            .then(|| Certificate::load(&config.tls))
+            .transpose()?;
+        let lifetimes = Arc::new(Lifetimes::new());
+        let limits = &config.limits;
+        let shared = Listening {
+            table: Arc::new(ConnectionTable::new(
+                limits.max_connections,
+                limits.max_connections_per_address,
+            )),
+            acceptor: certificate.as_ref().map(acceptor).transpose()?,
+            media,
+            door: Arc::clone(&door),
+            lifetimes: Arc::clone(&lifetimes),
+        };
+        let bound = bind::bind_all(&config.binds)?;
+        let addresses = bound
+            .iter()
+            .map(|one| (one.config.name.clone(), one.address))
+            .collect();
+        let runtime = runtime(config.threads)?;
+        let listeners = {
+            let _inside = runtime.enter();
+            bound
+                .into_iter()
+                .map(|one| shared.listener(one))
+                .collect::<Result<Vec<_>, _>>()?
+        };
+        let drain = config::timeout(limits.drain_timeout_ms);
+        let main = serve(
+            listeners,
+            Arc::clone(&lifetimes),
+            drain,
+            Arc::clone(&door.stats),
+        );
+        let thread = std::thread::Builder::new()
+            .name("front".to_owned())
+            .spawn(move || {
+                runtime.block_on(main);
+                runtime.shutdown_timeout(DISK_PATIENCE);
+            })
+            .map_err(|error| FrontError::io("cannot start the front door's thread", error))?;
+        Ok(Self {
+            addresses,
+            stats: Arc::clone(&door.stats),
+            certificate,
+            lifetimes,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// The name and address of each bind, in the order configured; an optional bind left out is missing.
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// All counters and gauges by name, in a fixed order.
+    pub fn stats(&self) -> Vec<(String, u64)> {
+        self.stats.snapshot()
+    }
+
+    /// Reads certificate and key again. On error the old ones stay in use.
+    pub fn reload_certificate(&self) -> Result<(), FrontError> {
+        match &self.certificate {
+            Some(certificate) => certificate.reload(),
+            None => Err(FrontError::BadConfig(
+                "no bind uses TLS, so there is no certificate".into(),
+            )),
+        }
+    }
+
+    /// Stops accepting; connections end after the request they are at. Returns at once.
+    pub fn drain(&self) {
+        self.lifetimes.drain();
+    }
+
+    /// Drains, waits for requests under way up to the deadline, and joins all threads. Again: nothing.
+    pub fn close(&self) {
+        self.drain();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // A panic there was printed by the hook; there is nobody else to tell while closing.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn acceptor(certificate: &Arc<Certificate>) -> Result<TlsAcceptor, FrontError> {
+    Ok(TlsAcceptor::from(Arc::new(certificate.server_config()?)))
+}
+
+fn runtime(threads: usize) -> Result<Runtime, FrontError> {
+    let mut builder = if threads <= 1 {
+        Builder::new_current_thread()
+    } else {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(threads);
+        builder
+    };
+    builder
+        .enable_all()
+        .thread_name("front-worker")
+        .build()
+        .map_err(|error| FrontError::io("cannot start the front door's runtime", error))
+}
+
+/// What all listeners share.
+struct Listening {
+    door: Arc<Door>,
+    table: Arc<ConnectionTable>,
+    acceptor: Option<TlsAcceptor>,
+    media: Option<Arc<dyn MediaTcpSink>>,
+    lifetimes: Arc<Lifetimes>,
+}
+
+impl Listening {
+    fn listener(&self, bound: Bound) -> Result<(Arc<Listener>, TcpListener), FrontError> {
+        let Bound {
+            config,
+            listener,
+            address,
+        } = bound;
+        let name = HeaderValue::try_from(config.name.as_str()).map_err(|_| {
+            FrontError::BadConfig(format!("{:?} is no name for a bind", config.name))
+        })?;
+        let socket = TcpListener::from_std(listener)
+            .map_err(|error| FrontError::io(format!("cannot listen on {address}"), error))?;
+        let listener = Listener {
+            door: Arc::clone(&self.door),
+            entrance: Arc::new(Entrance {
+                name,
+                only: config.only,
+            }),
+            tls: self.acceptor.clone().filter(|_| config.tls),
+            media: self.media.clone(),
+            table: Arc::clone(&self.table),
+            lifetimes: Arc::clone(&self.lifetimes),
+            http: connection::http(&self.door.limits),
+        };
+        Ok((Arc::new(listener), socket))
+    }
+}
+
+async fn serve(
+    listeners: Vec<(Arc<Listener>, TcpListener)>,
+    lifetimes: Arc<Lifetimes>,
+    drain: Duration,
+    stats: Arc<Stats>,
+) {
+    for (listener, socket) in listeners {
+        tokio::spawn(listener.run(socket));
+    }
+    let _ = lifetimes.draining().wait_for(|draining| *draining).await;
+    let mut open = lifetimes.open.subscribe();
+    if tokio::time::timeout(drain, open.wait_for(|open| *open == 0))
+        .await
+        .is_err()
+    {
+        let cut = *open.borrow();
+        (0..cut).for_each(|_| stats.drain_cut.increment());
+    }
+}
+
+/// Whether the front door drains, and how much is still open.
+pub(crate) struct Lifetimes {
+    draining: watch::Sender<bool>,
+    open: watch::Sender<u64>,
+}
+
+impl Lifetimes {
+    fn new() -> Self {
+        Self {
+            draining: watch::Sender::new(false),
+            open: watch::Sender::new(0),
+        }
+    }
+
+    fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    pub(crate) fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+
+    /// Notes something open until the result is dropped.
+    pub(crate) fn enter(self: &Arc<Self>) -> Alive {
+        self.open.send_modify(|open| *open += 1);
+        Alive(Arc::clone(self))
+    }
+}
+
+/// A connection or tunnel that closing waits for.
+pub(crate) struct Alive(Arc<Lifetimes>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.open.send_modify(|open| *open -= 1);
+    }
+}
