@@ -1,0 +1,210 @@
+//! The DTLS association: the crate `dimpl` does the handshake, this checks who shook hands.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use dimpl::{
+    CertificateError, CryptoError, Dtls, Error, KeyingMaterial, Output, SecurityError, SrtpProfile,
+};
+use roomtone_srtp::Profile;
+
+use crate::certificate::{Certificate, Fingerprint};
+use crate::event::CloseReason;
+use crate::x509;
+
+/// First size of the buffer records are written to; the library says when it needs more.
+const OUTPUT_LEN: usize = 2048;
+/// A deadline further away than this means that nothing is pending.
+const NO_DEADLINE: Duration = Duration::from_secs(3600);
+/// handshake_failure (RFC 5246 section 7.2).
+const ALERT_HANDSHAKE_FAILURE: u8 = 40;
+
+/// What the association puts out.
+pub(crate) enum DtlsOutput {
+    /// A datagram to send.
+    Packet(Vec<u8>),
+    /// The handshake is done and the certificate is the signalled one.
+    Connected,
+    /// SRTP keying material.
+    Keys(Profile, KeyingMaterial),
+    /// Decrypted application data.
+    Data(Vec<u8>),
+    /// The peer sent close_notify.
+    Closed,
+}
+
+/// Why the association is over.
+#[derive(Debug)]
+pub(crate) struct DtlsFailure {
+    pub(crate) reason: CloseReason,
+    pub(crate) detail: String,
+}
+
+pub(crate) struct DtlsSession {
+    dtls: Box<Dtls>,
+    active: bool,
+    fingerprints: Vec<Fingerprint>,
+    /// The peer's certificate was seen and has a signalled fingerprint.
+    trusted: bool,
+    next: Option<Instant>,
+    output: VecDeque<DtlsOutput>,
+}
+
+impl DtlsSession {
+    pub(crate) fn new(
+        certificate: &Certificate,
+        active: bool,
+        fingerprints: Vec<Fingerprint>,
+        now: Instant,
+    ) -> Self {
+        let mut dtls = Box::new(Dtls::new_12(
+            certificate.settings(),
+            certificate.dtls(),
+            now,
+        ));
+        dtls.set_active(active);
+        Self {
+            dtls,
+            active,
+            fingerprints,
+            trusted: false,
+            next: None,
+            output: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// Runs the timers; the first call makes the client's first flight.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsFailure> {
+        let result = self.dtls.handle_timeout(now);
+        self.settle(result, now)
+    }
+
+    /// Takes a datagram.
+    pub(crate) fn handle_packet(&mut self, packet: &[u8], now: Instant) -> Result<(), DtlsFailure> {
+        let result = self
+            .dtls
+            .handle_timeout(now)
+            .and_then(|()| self.dtls.handle_packet(packet));
+        self.settle(result, now)
+    }
+
+    /// Encrypts application data.
+    pub(crate) fn send(&mut self, data: &[u8], now: Instant) -> Result<(), DtlsFailure> {
+        let result = self.dtls.send_application_data(data).map(|_| ());
+        self.settle(result, now)
+    }
+
+    /// Leaves a close_notify in the output, where the handshake is done.
+    pub(crate) fn close(&mut self, now: Instant) {
+        let result = self.dtls.close();
+        // The association is over either way.
+        let _ = self.settle(result, now);
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<DtlsOutput> {
+        self.output.pop_front()
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Takes what the library put out, also after an error: an alert may be among it.
+    fn settle(&mut self, result: Result<(), Error>, now: Instant) -> Result<(), DtlsFailure> {
+        let drained = self.drain(now);
+        result.map_err(|error| self.failure(&error))?;
+        drained
+    }
+
+    fn drain(&mut self, now: Instant) -> Result<(), DtlsFailure> {
+        let mut buffer = vec![0; OUTPUT_LEN];
+        loop {
+            match self.dtls.poll_output(&mut buffer) {
+                Output::Packet(packet) => {
+                    self.output.push_back(DtlsOutput::Packet(packet.to_vec()))
+                }
+                Output::BufferTooSmall { needed } => buffer.resize(needed, 0),
+                Output::Timeout(at) => {
+                    self.next = (at.saturating_duration_since(now) < NO_DEADLINE).then_some(at);
+                    return Ok(());
+                }
+                Output::PeerCert(certificate) => {
+                    check_certificate(certificate, &self.fingerprints)?;
+                    self.trusted = true;
+                }
+                Output::Connected if self.trusted => self.output.push_back(DtlsOutput::Connected),
+                Output::Connected => {
+                    return Err(DtlsFailure {
+                        reason: CloseReason::DtlsFingerprintMismatch,
+                        detail: "the handshake ended without a certificate of the peer".to_owned(),
+                    });
+                }
+                Output::KeyingMaterial(material, profile) => {
+                    self.output
+                        .push_back(DtlsOutput::Keys(srtp_profile(profile)?, material));
+                }
+                Output::ApplicationData(data) => {
+                    self.output.push_back(DtlsOutput::Data(data.to_vec()))
+                }
+                Output::CloseNotify => self.output.push_back(DtlsOutput::Closed),
+                _ => {}
+            }
+        }
+    }
+
+    fn failure(&self, error: &Error) -> DtlsFailure {
+        let reason = match error {
+            Error::Timeout(_) => CloseReason::DtlsTimeout,
+            Error::CryptoError(CryptoError::UnsupportedPublicKeyAlgorithm)
+            // Asked for an ECDSA certificate, a peer that has only RSA sends none.
+            | Error::CertificateError(CertificateError::NoClientCertificateReceived) => CloseReason::DtlsRsaUnsupported,
+            // Offered only ECDSA suites, a server that has only RSA refuses before its certificate.
+            Error::SecurityError(SecurityError::FatalAlert { description: ALERT_HANDSHAKE_FAILURE })
+                if self.active && !self.trusted =>
+            {
+                CloseReason::DtlsRsaUnsupported
+            }
+            _ => CloseReason::DtlsFailed,
+        };
+        let role = if self.active { "client" } else { "server" };
+        DtlsFailure {
+            reason,
+            detail: format!("DTLS {role}: {error}"),
+        }
+    }
+}
+
+fn check_certificate(certificate: &[u8], fingerprints: &[Fingerprint]) -> Result<(), DtlsFailure> {
+    if !fingerprints
+        .iter()
+        .any(|fingerprint| fingerprint.matches(certificate))
+    {
+        return Err(DtlsFailure {
+            reason: CloseReason::DtlsFingerprintMismatch,
+            detail: "the peer's certificate has none of the signalled fingerprints".to_owned(),
+        });
+    }
+    if x509::public_key(certificate) == Some(x509::PublicKey::Rsa) {
+        return Err(DtlsFailure {
+            reason: CloseReason::DtlsRsaUnsupported,
+            detail: "the peer's certificate has an RSA key".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn srtp_profile(profile: SrtpProfile) -> Result<Profile, DtlsFailure> {
+    match profile {
+        SrtpProfile::AES128_CM_SHA1_80 => Ok(Profile::Aes128CmSha1_80),
+        SrtpProfile::AEAD_AES_128_GCM => Ok(Profile::AeadAes128Gcm),
+        SrtpProfile::AEAD_AES_256_GCM => Ok(Profile::AeadAes256Gcm),
+        other => Err(DtlsFailure {
+            reason: CloseReason::DtlsNoSrtpProfile,
+            detail: format!("the DTLS library chose {other}, which this transport cannot use"),
+        }),
+    }
+}

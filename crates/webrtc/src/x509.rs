@@ -1,0 +1,83 @@
+//! The subject's public key in a certificate (RFC 5280 section 4.1): only which kind it is, and a P-224 point.
+//!
+//! Nothing else of a peer's certificate matters: it is authenticated by its fingerprint.
+
+/// Kinds of key that need telling apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PublicKey<'a> {
+    /// rsaEncryption.
+    Rsa,
+    /// An EC key on secp224r1: the encoded point.
+    P224(&'a [u8]),
+    /// Any other.
+    Other,
+}
+
+const SEQUENCE: u8 = 0x30;
+const OBJECT_IDENTIFIER: u8 = 0x06;
+const BIT_STRING: u8 = 0x03;
+const VERSION: u8 = 0xa0;
+
+/// 1.2.840.113549.1.1.1
+const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+/// 1.2.840.10045.2.1
+const OID_EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+/// 1.3.132.0.33
+const OID_P224: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x21];
+
+/// The key of a certificate in DER; nothing when it does not parse.
+pub(crate) fn public_key(certificate: &[u8]) -> Option<PublicKey<'_>> {
+    let (certificate, _) = take(certificate, SEQUENCE)?;
+    let (mut fields, _) = take(certificate, SEQUENCE)?;
+    if fields.first() == Some(&VERSION) {
+        fields = take(fields, VERSION)?.1;
+    }
+    // Serial number, signature algorithm, issuer, validity, subject.
+    for _ in 0..5 {
+        fields = take_any(fields)?.2;
+    }
+    let (info, _) = take(fields, SEQUENCE)?;
+    let (algorithm, rest) = take(info, SEQUENCE)?;
+    let (identifier, parameters) = take(algorithm, OBJECT_IDENTIFIER)?;
+    if identifier == OID_RSA {
+        return Some(PublicKey::Rsa);
+    }
+    let curve = take(parameters, OBJECT_IDENTIFIER).map(|(curve, _)| curve);
+    if identifier == OID_EC && curve == Some(OID_P224) {
+        let (bits, _) = take(rest, BIT_STRING)?;
+        // The first byte counts unused bits, always none here.
+        return bits.split_first().map(|(_, point)| PublicKey::P224(point));
+    }
+    Some(PublicKey::Other)
+}
+
+/// The content of the element at the front, which must have that tag, and what follows it.
+fn take(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (found, content, rest) = take_any(bytes)?;
+    (found == tag).then_some((content, rest))
+}
+
+fn take_any(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&tag, bytes) = bytes.split_first()?;
+    let (&first, bytes) = bytes.split_first()?;
+    let (length, bytes) = if first < 0x80 {
+        (usize::from(first), bytes)
+    } else {
+        let count = usize::from(first & 0x7f);
+        // No certificate in a handshake is longer than a 24-bit length says.
+        if count == 0 || count > 3 || bytes.len() < count {
+            return None;
+        }
+        let (digits, bytes) = bytes.split_at(count);
+        (
+            digits
+                .iter()
+                .fold(0, |sum, digit| sum << 8 | usize::from(*digit)),
+            bytes,
+        )
+    };
+    (length <= bytes.len()).then(|| {
+        let (content, rest) = bytes.split_at(length);
+        (tag, content, rest)
+    })
+}
