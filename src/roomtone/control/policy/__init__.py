@@ -1,6 +1,6 @@
 """Who may do what: tokens and grants, ICE credentials, rates."""
 
-from roomtone.control.policy.rates import JoinLimiter, RateError
+from roomtone.control.policy.rates import JoinLimiter, JoinTicket, RateError
 from roomtone.control.policy.tokens import (
     DEV_KEY,
     DEV_SECRET,
@@ -21,6 +21,7 @@ __all__ = [
     "AccessToken",
     "Grant",
     "JoinLimiter",
+    "JoinTicket",
     "KeyTable",
     "RateError",
     "VideoGrants",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MAX_ADDRESSES = 65_536
+_SHARED = "*"
 
 
 class RateReason(StrEnum):
@@ -15,7 +16,6 @@ class RateReason(StrEnum):
 
     JOINS = "join_rate"
     HELD = "held_by_address"
-    ADDRESSES = "addresses"
 
 
 class RateError(Exception):
@@ -34,11 +34,26 @@ class _Address:
     held: int = 0
 
 
+class JoinTicket:
+    """The place of one join; released once, however often asked."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: _Address) -> None:
+        self._state: _Address | None = state
+
+    def release(self) -> None:
+        """Give the place back."""
+        if self._state is not None:
+            self._state.held -= 1
+            self._state = None
+
+
 class JoinLimiter:
     """A token bucket and a count for each address.
 
-    Limits: ``MAX_ADDRESSES`` addresses are remembered; when full, the one unseen for longest that holds nothing
-    is forgotten; if all hold something the join is refused. ``refused`` counts by reason. 0 turns a limit off.
+    Limits: ``max_addresses`` are remembered; when full, the one unseen for longest that holds nothing is forgotten;
+    if all hold something, further addresses share one count. ``refused`` counts by reason. 0 turns a limit off.
     """
 
     def __init__(self, joins_per_second: float, max_held: int, *, max_addresses: int = MAX_ADDRESSES) -> None:
@@ -48,8 +63,8 @@ class JoinLimiter:
         self._max_addresses = max_addresses
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
 
-    def take(self, address: str, now: float) -> None:
-        """Count a join that begins; raise `RateError` over a limit. `release` gives the held place back."""
+    def take(self, address: str, now: float) -> JoinTicket:
+        """Count a join that begins; raise `RateError` over a limit. `JoinTicket.release` gives the place back."""
         state = self._state(address, now)
         if self._max_held and state.held >= self._max_held:
             raise self._refuse(RateReason.HELD, 5)
@@ -60,12 +75,7 @@ class JoinLimiter:
                 raise self._refuse(RateReason.JOINS, max(1, math.ceil((1 - state.tokens) / self._rate)))
             state.tokens -= 1
         state.held += 1
-
-    def release(self, address: str) -> None:
-        """Count that something joined is gone."""
-        state = self._addresses.get(address)
-        if state is not None and state.held:
-            state.held -= 1
+        return JoinTicket(state)
 
     def held(self, address: str) -> int:
         """How much an address holds."""
@@ -74,19 +84,20 @@ class JoinLimiter:
 
     def _state(self, address: str, now: float) -> _Address:
         state = self._addresses.get(address)
+        if state is None and len(self._addresses) >= self._max_addresses and not self._forget_one():
+            address = _SHARED
+            state = self._addresses.get(address)
         if state is None:
-            self._make_room()
             state = self._addresses[address] = _Address(self._rate, now)
         self._addresses.move_to_end(address)
         return state
 
-    def _make_room(self) -> None:
-        if len(self._addresses) < self._max_addresses:
-            return
+    def _forget_one(self) -> bool:
         idle = next((address for address, state in self._addresses.items() if not state.held), None)
         if idle is None:
-            raise self._refuse(RateReason.ADDRESSES, 5)
+            return False
         del self._addresses[idle]
+        return True
 
     def _refuse(self, reason: RateReason, retry_after_s: int) -> RateError:
         self.refused[reason] += 1

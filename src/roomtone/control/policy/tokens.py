@@ -24,6 +24,7 @@ DEV_SECRET = "secret"  # noqa: S105 (the well-known pair of development servers;
 LEEWAY_S = 10
 MAX_TOKEN_LENGTH = 8192
 DEFAULT_LIFETIME_S = 6 * 3600
+DEFAULT_MAX_LIFETIME_S = 31_536_000
 
 
 class AccessDenial(StrEnum):
@@ -35,6 +36,7 @@ class AccessDenial(StrEnum):
     BAD_SIGNATURE = "token_bad_signature"
     EXPIRED = "token_expired"
     NOT_YET_VALID = "token_not_yet_valid"
+    LIVES_TOO_LONG = "token_lives_too_long"
     NO_IDENTITY = "token_no_identity"
     OTHER_ROOM = "other_room"
     NOT_GRANTED = "not_granted"
@@ -105,6 +107,7 @@ class KeyTable:
     """Names and secrets of the keys that sign tokens."""
 
     secrets: Mapping[str, str] = field(repr=False)
+    max_lifetime_s: float = DEFAULT_MAX_LIFETIME_S
 
     def verify(self, token: str | None, now: float) -> AccessToken:
         """Check a token; raise `AccessError`."""
@@ -118,6 +121,8 @@ class KeyTable:
             raise AccessError(AccessDenial.EXPIRED, "the token has expired")
         if begins is not None and now < begins - LEEWAY_S:
             raise AccessError(AccessDenial.NOT_YET_VALID, "the token is not valid yet")
+        if expires - max(begins or now, now) > self.max_lifetime_s:
+            raise AccessError(AccessDenial.LIVES_TOO_LONG, "the token lives longer than this server allows")
         attributes = claims.get("attributes")
         pairs = attributes.items() if isinstance(attributes, dict) else ()
         return AccessToken(

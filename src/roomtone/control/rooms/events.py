@@ -1,0 +1,155 @@
+"""The one ordered, numbered stream of events of a room, read through bounded mailboxes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from roomtone.control.rooms.reasons import CloseReason
+
+MAILBOX_LIMIT = 1024
+MAX_MAILBOXES = 16_384
+
+
+class RoomEventKind(StrEnum):
+    """What happened."""
+
+    ROOM_OPENED = "room_opened"
+    ROOM_CLOSED = "room_closed"
+    PARTICIPANT_JOINED = "participant_joined"
+    PARTICIPANT_CONNECTED = "participant_connected"
+    PARTICIPANT_LEFT = "participant_left"
+    TRACK_PUBLISHED = "track_published"
+    TRACK_UNPUBLISHED = "track_unpublished"
+    TRACK_ACTIVE = "track_active"
+    TRACK_SILENT = "track_silent"
+    TRACK_MUTED = "track_muted"
+    TRACK_UNMUTED = "track_unmuted"
+    VIEWER_JOINED = "viewer_joined"
+    VIEWER_CONNECTED = "viewer_connected"
+    VIEWER_LEFT = "viewer_left"
+    SOURCE_SWITCHED = "source_switched"
+    LAYERS_CHANGED = "layers_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEvent:
+    """One event; ``seq`` counts all events of the room from one, ``at`` is seconds since the epoch."""
+
+    seq: int
+    at: float
+    kind: RoomEventKind
+    room: str
+    participant: str | None = None
+    track: str | None = None
+    viewer: str | None = None
+    reason: CloseReason | None = None
+    encoding: int | None = None
+
+
+class EventsLostError(Exception):
+    """The mailbox was not read fast enough and is closed; ``after`` is the last event that was put in."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__(f"events after {after} were lost")
+        self.after = after
+
+
+class EventMailbox:
+    """Events of a room for one reader. Limit: ``limit`` events; when full it closes, and the reader is told."""
+
+    def __init__(self, limit: int, on_close: Callable[[EventMailbox], None]) -> None:
+        self.limit = limit
+        self.lost_after: int | None = None
+        self._events: deque[RoomEvent] = deque()
+        self._wake = asyncio.Event()
+        self._closed = False
+        self._on_close = on_close
+
+    def put(self, event: RoomEvent) -> bool:
+        """Add an event; False when it did not fit and the mailbox is now closed."""
+        if self._closed:
+            return True
+        if len(self._events) >= self.limit:
+            self.lost_after = self._events[-1].seq
+            self.close()
+            return False
+        self._events.append(event)
+        self._wake.set()
+        return True
+
+    async def get(self) -> RoomEvent | None:
+        """Wait for the next event; None at the end, `EventsLostError` when it overflowed."""
+        while not self._events:
+            if self.lost_after is not None:
+                raise EventsLostError(self.lost_after)
+            if self._closed:
+                return None
+            self._wake.clear()
+            await self._wake.wait()
+        return self._events.popleft()
+
+    def close(self) -> None:
+        """Take no more events. May be called twice."""
+        if not self._closed:
+            self._closed = True
+            self._wake.set()
+            self._on_close(self)
+
+    async def __aiter__(self) -> AsyncIterator[RoomEvent]:
+        """Iterate until the end."""
+        while (event := await self.get()) is not None:
+            yield event
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class EventStream:
+    """Numbers events and hands them to all mailboxes. Limit: ``MAX_MAILBOXES``; ``overflows`` counts closed ones."""
+
+    def __init__(self, room: str, clock: Callable[[], float]) -> None:
+        self.last_seq = 0
+        self.overflows = 0
+        self._room = room
+        self._clock = clock
+        self._mailboxes: list[EventMailbox] = []
+
+    def open(self, limit: int = MAILBOX_LIMIT) -> EventMailbox:
+        """Open a mailbox for events from now on; close it when done."""
+        if len(self._mailboxes) >= MAX_MAILBOXES:
+            raise OverflowError(f"the room has {MAX_MAILBOXES} event mailboxes")
+        mailbox = EventMailbox(limit, self._mailboxes.remove)
+        self._mailboxes.append(mailbox)
+        return mailbox
+
+    def emit(
+        self,
+        kind: RoomEventKind,
+        *,
+        participant: str | None = None,
+        track: str | None = None,
+        viewer: str | None = None,
+        reason: CloseReason | None = None,
+        encoding: int | None = None,
+    ) -> RoomEvent:
+        """Give an event its number and put it into all mailboxes."""
+        self.last_seq += 1
+        event = RoomEvent(self.last_seq, self._clock(), kind, self._room, participant, track, viewer, reason, encoding)
+        for mailbox in tuple(self._mailboxes):
+            self.overflows += not mailbox.put(event)
+        return event
+
+    def close(self) -> None:
+        """Close all mailboxes; what is in them can still be read."""
+        for mailbox in tuple(self._mailboxes):
+            mailbox.close()

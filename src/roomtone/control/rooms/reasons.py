@@ -1,0 +1,112 @@
+"""Why something in a room ended, and why something was refused: closed sets, mapped once for each boundary."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from roomtone.media.values import EngineCloseReason, ErrorCode
+
+if TYPE_CHECKING:
+    from roomtone.media import EngineCommandError
+
+
+class CloseReason(StrEnum):
+    """Why a participant, a viewer or a room ended."""
+
+    LEFT = "left"
+    DUPLICATE_IDENTITY = "duplicate_identity"
+    REMOVED = "removed"
+    ROOM_CLOSED = "room_closed"
+    ROOM_EMPTY = "room_empty"
+    SERVER_SHUTDOWN = "server_shutdown"
+    NEVER_CONNECTED = "never_connected"
+    CONNECTION_LOST = "connection_lost"
+    PEER_CLOSED = "peer_closed"
+    HANDSHAKE_FAILED = "handshake_failed"
+    CERTIFICATE_UNSUPPORTED = "certificate_unsupported"
+    CERTIFICATE_MISMATCH = "certificate_mismatch"
+    MEDIA_FAILED = "media_failed"
+
+
+_OF_ENGINE = {
+    EngineCloseReason.REQUESTED: CloseReason.LEFT,
+    EngineCloseReason.ICE_TIMEOUT: CloseReason.NEVER_CONNECTED,
+    EngineCloseReason.CONSENT_EXPIRED: CloseReason.CONNECTION_LOST,
+    EngineCloseReason.DTLS_FAILED: CloseReason.HANDSHAKE_FAILED,
+    EngineCloseReason.DTLS_CLOSED: CloseReason.PEER_CLOSED,
+    EngineCloseReason.DTLS_RSA_UNSUPPORTED: CloseReason.CERTIFICATE_UNSUPPORTED,
+    EngineCloseReason.FINGERPRINT_MISMATCH: CloseReason.CERTIFICATE_MISMATCH,
+    EngineCloseReason.PEER_PANICKED: CloseReason.MEDIA_FAILED,
+    EngineCloseReason.PARENT_CLOSED: CloseReason.ROOM_CLOSED,
+    EngineCloseReason.ENGINE_CLOSED: CloseReason.SERVER_SHUTDOWN,
+}
+
+
+def of_engine(reason: EngineCloseReason) -> CloseReason:
+    """Say for a room what the engine said of a transport."""
+    return _OF_ENGINE.get(reason, CloseReason.MEDIA_FAILED)
+
+
+class Refusal(StrEnum):
+    """Why a request about a room was not done; nothing of it remains."""
+
+    BAD_NAME = "bad_name"
+    NO_SUCH_ROOM = "no_such_room"
+    NO_SUCH_PARTICIPANT = "no_such_participant"
+    NO_SUCH_TRACK = "no_such_track"
+    NOT_LIVE = "not_live"
+    NO_COMMON_CODEC = "no_common_codec"
+    NO_SUCH_LAYER = "no_such_layer"
+    TOO_MANY_ROOMS = "too_many_rooms"
+    TOO_MANY_PARTICIPANTS = "too_many_participants"
+    TOO_MANY_VIEWERS = "too_many_viewers"
+    TOO_MANY_TRACKS = "too_many_tracks"
+    ENGINE_BUSY = "engine_busy"
+    ENGINE_REFUSED = "engine_refused"
+    ENGINE_FAILED = "engine_failed"
+    CLOSED = "closed"
+    SHUTTING_DOWN = "shutting_down"
+
+
+_BUSY = frozenset({ErrorCode.QUEUE_FULL, ErrorCode.LIMIT, ErrorCode.NO_PORT})
+_RETRYABLE = frozenset(
+    {
+        Refusal.NOT_LIVE,
+        Refusal.TOO_MANY_ROOMS,
+        Refusal.TOO_MANY_PARTICIPANTS,
+        Refusal.TOO_MANY_VIEWERS,
+        Refusal.ENGINE_BUSY,
+        Refusal.SHUTTING_DOWN,
+    }
+)
+
+
+class RoomError(Exception):
+    """A request about a room was refused; it had no effect."""
+
+    def __init__(self, refusal: Refusal, message: str, *, closed: CloseReason | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+        self.message = message
+        self.closed = closed
+
+    @property
+    def retryable(self) -> bool:
+        """The same request may succeed later."""
+        return self.refusal in _RETRYABLE
+
+
+def of_command(error: EngineCommandError) -> RoomError:
+    """Say for a room why the engine refused a command."""
+    match error.code:
+        case code if code in _BUSY:
+            return RoomError(Refusal.ENGINE_BUSY, f"the media engine has no place: {error.message}")
+        case ErrorCode.INVALID | ErrorCode.UNSUPPORTED:
+            return RoomError(Refusal.ENGINE_REFUSED, f"the media engine cannot do that: {error.message}")
+        case ErrorCode.NOT_FOUND | ErrorCode.WRONG_STATE:
+            return RoomError(Refusal.CLOSED, f"it ended meanwhile: {error.message}", closed=CloseReason.MEDIA_FAILED)
+        case ErrorCode.ENGINE_CLOSED:
+            return RoomError(Refusal.SHUTTING_DOWN, "the media engine is closed")
+        case _:
+            return RoomError(Refusal.ENGINE_FAILED, f"the media engine failed: {error.message}")

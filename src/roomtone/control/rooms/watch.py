@@ -1,0 +1,132 @@
+"""Follows the engine's events and lets rooms act on them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from roomtone.control.rooms.events import RoomEventKind
+from roomtone.control.rooms.model import Participant, Viewer
+from roomtone.control.rooms.reasons import CloseReason, of_engine
+from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow
+from roomtone.media.values import (
+    AnyEvent,
+    ConsumerLayersChanged,
+    DtlsState,
+    DtlsStateChanged,
+    ErrorCode,
+    ProducerClosed,
+    ProducerSilent,
+    ProducerStarted,
+    RemoteLearnt,
+    TransportClosed,
+)
+
+if TYPE_CHECKING:
+    from roomtone.control.rooms.rooms import Rooms
+    from roomtone.media import Mailbox
+    from roomtone.media.values import TransportId
+
+MAILBOX_LIMIT = 16_384
+_log = logging.getLogger(__name__)
+
+
+class EngineWatch:
+    """One task that reads all engine events. When its mailbox overflows it asks after every transport it knows."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self.overflows = 0
+        self._rooms = rooms
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Read events from now on."""
+        if self._task is None:
+            mailbox = self._rooms.engine.events(MAILBOX_LIMIT)
+            self._task = asyncio.ensure_future(self._read(mailbox))
+
+    async def stop(self) -> None:
+        """Read no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _read(self, mailbox: Mailbox) -> None:
+        try:
+            while True:
+                try:
+                    self._handle(await mailbox.get())
+                except MailboxOverflow:
+                    self.overflows += 1
+                    mailbox = self._rooms.engine.events(MAILBOX_LIMIT)
+                    self._rooms.spawn(self._ask_after_all())
+        except MailboxClosed:
+            return
+        finally:
+            mailbox.close()
+
+    def _handle(self, event: AnyEvent) -> None:
+        match event:
+            case TransportClosed():
+                self._on_transport_closed(event.transport, of_engine(event.reason), event.detail)
+            case DtlsStateChanged(state=DtlsState.CONNECTED) | RemoteLearnt():
+                self._on_connected(event.transport)
+            case ProducerStarted() | ProducerSilent():
+                self._on_producer(event)
+            case ProducerClosed():
+                publication = self._rooms.publications.get(event.producer)
+                if publication is not None:
+                    self._rooms.spawn(self._rooms.unpublish(publication))
+            case ConsumerLayersChanged():
+                self._on_layers(event)
+            case _:
+                pass
+
+    def _on_transport_closed(self, transport: TransportId, reason: CloseReason, detail: str) -> None:
+        connection = self._rooms.connections.get(transport)
+        if connection is None:
+            return
+        owner = connection.owner
+        _log.info("a connection in room %s ended: %s %s", owner.room.name, reason.value, detail)
+        self._rooms.spawn(self._rooms.end(owner, reason))
+
+    def _on_connected(self, transport: TransportId) -> None:
+        connection = self._rooms.connections.get(transport)
+        if connection is None or connection.connected:
+            return
+        connection.connected = True
+        owner = connection.owner
+        if isinstance(owner, Participant):
+            owner.room.events.emit(RoomEventKind.PARTICIPANT_CONNECTED, participant=owner.identity)
+        elif isinstance(owner, Viewer):
+            owner.room.events.emit(RoomEventKind.VIEWER_CONNECTED, viewer=owner.id)
+
+    def _on_producer(self, event: ProducerStarted | ProducerSilent) -> None:
+        publication = self._rooms.publications.get(event.producer)
+        if publication is None:
+            return
+        started = isinstance(event, ProducerStarted)
+        (publication.started_encodings.add if started else publication.started_encodings.discard)(event.encoding)
+        participant = publication.participant
+        participant.room.events.emit(
+            RoomEventKind.TRACK_ACTIVE if started else RoomEventKind.TRACK_SILENT,
+            participant=participant.identity,
+            track=publication.id,
+            encoding=event.encoding,
+        )
+
+    def _on_layers(self, event: ConsumerLayersChanged) -> None:
+        subscription = self._rooms.subscriptions.get(event.consumer)
+        if subscription is not None and isinstance(subscription.member, Viewer):
+            viewer = subscription.member
+            viewer.room.events.emit(RoomEventKind.LAYERS_CHANGED, viewer=viewer.id, encoding=event.spatial)
+
+    async def _ask_after_all(self) -> None:
+        """End the owners of transports that are gone: their closing may be among what was lost."""
+        for id_, connection in tuple(self._rooms.connections.items()):
+            try:
+                await connection.transport.stats()
+            except EngineCommandError as error:
+                if error.code is ErrorCode.NOT_FOUND:
+                    self._on_transport_closed(id_, CloseReason.CONNECTION_LOST, "its events were lost")
