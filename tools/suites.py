@@ -54,7 +54,9 @@ def rust(long: bool) -> Outcome:
         command = ["cargo", "test", "--workspace", "--quiet", "--no-fail-fast", "--", "--include-ignored"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     outcome = Outcome()
-    for passed, failed, ignored in re.findall(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", done.stdout):
+    for passed, failed, ignored in re.findall(
+        r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", done.stdout
+    ):
         outcome.passed += int(passed)
         outcome.failed += int(failed)
         outcome.skipped += ["Rust test of the long tier (make test-all)"] * int(ignored)
@@ -89,7 +91,7 @@ def python(long: bool) -> Outcome:
 
 
 def pages(_long: bool) -> Outcome:
-    """The unit tests of the pages."""
+    """Run the unit tests of the pages."""
     done = subprocess.run(
         ["npx", "vitest", "run", "--reporter=json"],
         cwd=ROOT / "web", capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"},

@@ -26,7 +26,9 @@ def test_nothing_is_left_unfinished_in_words() -> None:
 
 
 def test_no_file_has_grown_into_a_hub() -> None:
-    assert {str(path.relative_to(ROOT)): n for path in CODE if (n := len(path.read_text().splitlines())) > LONGEST} == {}
+    assert {
+        str(path.relative_to(ROOT)): n for path in CODE if (n := len(path.read_text().splitlines())) > LONGEST
+    } == {}
 
 
 def test_no_name_says_nothing() -> None:
@@ -36,7 +38,9 @@ def test_no_name_says_nothing() -> None:
 
 def test_tests_do_not_sleep() -> None:
     tests = sources("tests/**/*.py", "crates/*/tests/**/*.rs")
-    assert [str(path.relative_to(ROOT)) for path in tests if path != Path(__file__) and SLEEPS.search(path.read_text())] == []
+    assert [
+        str(path.relative_to(ROOT)) for path in tests if path != Path(__file__) and SLEEPS.search(path.read_text())
+    ] == []
 
 
 @pytest.mark.parametrize("crate", PURE)

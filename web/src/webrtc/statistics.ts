@@ -59,7 +59,7 @@ export class Statistics {
     const now = { bytes: number(entry, counter), at: number(entry, "timestamp") };
     const before = this.#before.get(id);
     this.#before.set(id, now);
-    if (before === undefined || now.at <= before.at) return "–";
+    if (before === undefined || now.at <= before.at) return "-";
     return `${Math.round(((now.bytes - before.bytes) * 8) / (now.at - before.at))} kbit/s`;
   }
 }
@@ -76,5 +76,5 @@ function text(entry: Record<string, unknown>, name: string): string {
 
 function codec(entry: Record<string, unknown>, report: RTCStatsReport): string {
   const found = report.get(text(entry, "codecId")) as Record<string, unknown> | undefined;
-  return found === undefined ? "–" : text(found, "mimeType").replace(/^\w+\//, "");
+  return found === undefined ? "-" : text(found, "mimeType").replace(/^\w+\//, "");
 }

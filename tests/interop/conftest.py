@@ -1,0 +1,180 @@
+"""A real server in a process of its own, on ports the kernel chose, and foreign peers around it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+READY_WITHIN_S = 30
+
+
+def token(room: str, identity: str, **grants: bool) -> str:
+    """A room token as any LiveKit token library makes it, signed with the development key."""
+    claims = {
+        "iss": "devkey",
+        "sub": identity,
+        "exp": 4_000_000_000,
+        "video": {"roomJoin": True, "room": room, **grants},
+    }
+    return jwt.encode(claims, "secret", algorithm="HS256")
+
+
+@dataclass
+class Server:
+    """A running `roomtone serve --dev`."""
+
+    process: subprocess.Popen[str]
+    http: str
+    addresses: dict[str, list[str]]
+    log: list[str] = field(default_factory=list)
+
+    def get(self, path: str, **params: str) -> Any:
+        """JSON of an API path, asked with an administrator's token."""
+        admin = jwt.encode(
+            {"iss": "devkey", "sub": "test", "exp": 4_000_000_000, "video": {"roomAdmin": True, "roomList": True}},
+            "secret",
+            algorithm="HS256",
+        )
+        answer = httpx.get(self.http + path, params=params, headers={"Authorization": f"Bearer {admin}"})
+        answer.raise_for_status()
+        return answer.json()
+
+
+def start_server(data_dir: Path, *arguments: str, **environment: str) -> Server:
+    """Start a server and wait until it says that it is ready; its output is in the failure otherwise."""
+    settings = {
+        "ROOMTONE_HTTP__LISTEN": '["127.0.0.1:0"]',
+        "ROOMTONE_HTTP__TLS_LISTEN": '["127.0.0.1:0"]',
+        "ROOMTONE_METRICS__LISTEN": "127.0.0.1:0",
+        "ROOMTONE_WEBRTC__PORTS": "0",
+        "ROOMTONE_PLAIN__PORTS": "0",
+        "ROOMTONE_LOG__FORMAT": "json",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "roomtone", "serve", "--dev", "--data-dir", str(data_dir), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **settings, **environment},
+    )
+    lines: queue.Queue[str] = queue.Queue()
+    log: list[str] = []
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            log.append(line)
+            lines.put(line)
+        lines.put("")
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=READY_WITHIN_S)
+        except queue.Empty:
+            line = ""
+        if not line:
+            process.kill()
+            pytest.fail("the server did not become ready:\n" + "".join(log))
+        if not line.startswith("{"):
+            continue
+        event = json.loads(line)
+        if event.get("event") == "ready":
+            addresses = event["addresses"]
+            return Server(process, f"http://{addresses['http'][0]}", addresses, log)
+
+
+def stop_server(server: Server) -> None:
+    """Ask it to end and see that it does so in order."""
+    server.process.send_signal(signal.SIGTERM)
+    try:
+        code = server.process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        server.process.kill()
+        pytest.fail("the server did not end on SIGTERM:\n" + "".join(server.log[-50:]))
+    assert code == 0, "".join(server.log[-50:])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = start_server(tmp_path_factory.mktemp("data"))
+    yield running
+    stop_server(running)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+                "--autoplay-policy=no-user-gesture-required",
+                # Loopback addresses as they are, instead of mDNS names that nobody resolves here.
+                "--disable-features=WebRtcHideLocalIpsWithMdns",
+            ],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
+    """Open a page of the server in a context of its own; the console's errors fail the test."""
+    contexts = []
+    errors: list[str] = []
+
+    def open_(path: str) -> Page:
+        context = browser.new_context(permissions=["camera", "microphone"])
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(server.http + path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def statistic(page: Page, name: str) -> str:
+    """The value of a line in the page's table of statistics; empty before it is there."""
+    return page.evaluate("name => document.querySelector(`[data-stat=\"${name}\"]`)?.textContent ?? ''", name)
+
+
+def wait_for_statistic(page: Page, name: str, condition: str, timeout_s: float = 25) -> str:
+    """Wait until the JavaScript `condition` on `value` holds for the statistic; it says what it saw otherwise."""
+    expression = (
+        "name => { const value = document.querySelector(`[data-stat=\"${name}\"]`)?.textContent ?? ''; return "
+        + condition
+        + "; }"
+    )
+    try:
+        page.wait_for_function(expression, arg=name, timeout=timeout_s * 1000, polling=200)
+    except Exception as error:  # Playwright's own time-out says nothing of the page
+        table = page.evaluate("[...document.querySelectorAll('tr')].map(row => row.textContent).join('; ')")
+        status = page.evaluate("document.querySelector('[data-status]')?.textContent ?? ''")
+        raise AssertionError(f"{name} did not become {condition}: {status!r}; {table}") from error
+    return statistic(page, name)
