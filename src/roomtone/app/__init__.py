@@ -1,0 +1,1 @@
+"""Command line, wiring, order of start and stop."""

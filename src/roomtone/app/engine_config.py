@@ -1,0 +1,52 @@
+"""What the engine is told, from the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roomtone.app.errors import StartError
+from roomtone.media.values import EngineConfig
+
+if TYPE_CHECKING:
+    from roomtone.config import Settings
+
+DEV_IPS = ("127.0.0.1", "::1")
+ANY = ""
+
+
+def engine_config(settings: Settings, *, has_ipv6: bool, public_address: str | None = None) -> EngineConfig:
+    """Lay the engine out; ``public_address`` is what a STUN server said, if one was asked."""
+    webrtc, engine = settings.webrtc, settings.engine
+    if not (webrtc.udp or webrtc.tcp):
+        raise StartError("webrtc.udp and webrtc.tcp are both off: switch one on")
+    return EngineConfig(
+        shards=engine.shard_count,
+        listen_ips=_listen_ips(settings, has_ipv6=has_ipv6),
+        announced_ips=_announced(webrtc.announced_ips) or ([(ANY, public_address)] if public_address else []),
+        webrtc_ports=(webrtc.ports.low, webrtc.ports.high),
+        plain_ports=(settings.plain.ports.low, settings.plain.ports.high),
+        udp=webrtc.udp,
+        tcp=webrtc.tcp,
+        burst_delay_us=int(engine.burst_delay_ms * 1000),
+        event_queue=engine.event_queue,
+        command_queue=engine.command_queue,
+        max_transports=engine.max_transports,
+        max_producers_per_transport=engine.max_producers_per_transport,
+        max_consumers_per_transport=engine.max_consumers_per_transport,
+        history_packets=engine.history_packets,
+        ice_timeout_ms=webrtc.connect_timeout_s * 1000,
+    )
+
+
+def _listen_ips(settings: Settings, *, has_ipv6: bool) -> list[str]:
+    if settings.webrtc.listen_ips or not settings.server.dev:
+        return list(settings.webrtc.listen_ips)
+    return list(DEV_IPS if has_ipv6 else DEV_IPS[:1])
+
+
+def _announced(texts: tuple[str, ...]) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts:
+        listen, equals, announced = text.partition("=")
+        pairs.append((listen.strip(), announced.strip()) if equals else (ANY, text))
+    return pairs

@@ -1,0 +1,67 @@
+"""Which sockets the server opens, and how hard it insists on each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from roomtone.config import Address
+from roomtone.media.front import FrontBind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from roomtone.config import Settings
+
+HTTP, HTTPS, METRICS = "http", "https", "metrics"
+METRICS_PATH = "/metrics"
+LOOPBACK = ("127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One socket; ``optional``: taken is a warning. IPv6 beside IPv4 is left out where the machine has none."""
+
+    name: str
+    address: Address
+    optional: bool
+
+    def to_bind(self) -> FrontBind:
+        """Describe it to the front door."""
+        return FrontBind(
+            name=self.name,
+            address=str(self.address),
+            tls=self.name == HTTPS,
+            only=[METRICS_PATH] if self.name == METRICS else [],
+            optional=self.optional,
+        )
+
+
+def listeners(settings: Settings, *, has_ipv6: bool) -> list[Listener]:
+    """All listeners of the HTTP server after the settings; `--dev` keeps them on loopback."""
+    dev = settings.server.dev
+    wanted = [
+        (HTTP, settings.http.listen, "listen" in settings.http.model_fields_set),
+        (HTTPS, settings.http.tls_listen, "tls_listen" in settings.http.model_fields_set),
+        (
+            METRICS,
+            (settings.metrics.listen,) if settings.metrics.listen else (),
+            "listen" in settings.metrics.model_fields_set,
+        ),
+    ]
+    made: list[Listener] = []
+    for name, addresses, configured in wanted:
+        chosen = _on_loopback(addresses) if dev else tuple(addresses)
+        if not has_ipv6 and not configured:
+            chosen = tuple(address for address in chosen if ":" not in address.host)
+        made += [Listener(name, address, optional=dev and not configured) for address in chosen]
+    return made
+
+
+def _on_loopback(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """Turn "any address" into the loopback of its family; others that are not loopback likewise."""
+    turned = (
+        address if address.host in LOOPBACK else Address("::1" if ":" in address.host else "127.0.0.1", address.port)
+        for address in addresses
+    )
+    return tuple(dict.fromkeys(turned))

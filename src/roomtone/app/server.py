@@ -1,0 +1,211 @@
+"""A server's life: everything opened in order, closed in the opposite one."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import roomtone
+from roomtone.app.application import Application
+from roomtone.app.build import engine_profile, version
+from roomtone.app.demo import Demo
+from roomtone.app.door import DirectDoor, Door, HttpServer, RustDoor, has_ipv6, unix_socket
+from roomtone.app.engine_config import engine_config
+from roomtone.app.errors import StartError
+from roomtone.app.listeners import HTTP, HTTPS, Listener, listeners
+from roomtone.app.operator import operator_app
+from roomtone.app.public_address import ask_public_address
+from roomtone.app.wiring import Parts, room_gauges, wire
+from roomtone.media import CoreLink, Engine, EngineStartError
+from roomtone.observe import OK, Health, LoopLag, Metrics, ServerInput, Verdict, get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from roomtone.config import Settings
+    from roomtone.media import Link
+    from roomtone.media.values import EngineConfig
+
+_log = get_logger(__name__)
+
+DEMO_ROOM = "demo"
+STUCK_LOOP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Factories:
+    """What tests replace: the engine, and whether the binary's front door is used."""
+
+    open_link: Callable[[EngineConfig], Link] = CoreLink
+    rust_door: bool = True
+
+
+class Server:
+    """One running server. `start` either opens everything or leaves nothing open and raises `StartError`."""
+
+    def __init__(self, settings: Settings, factories: Factories | None = None) -> None:
+        self.settings = settings
+        self.profile = engine_profile()
+        self.health = Health(clock=time.monotonic)
+        self.metrics = Metrics(version(), self.profile)
+        self.addresses: dict[str, list[str]] = {}
+        self._factories = factories or Factories()
+        self._open = AsyncExitStack()
+        self._ipv6 = has_ipv6()
+
+    async def start(self) -> None:
+        """Open all parts in order: data directory, engine, control, application, front door, demo."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._open.aclose()
+            raise
+        self.health.advance(ServerInput.STARTED)
+
+    async def close(self) -> None:
+        """Close in the opposite order; peers are told. May be called twice."""
+        if self.health.state in {self.health.state.DRAINING, self.health.state.STOPPED}:
+            return
+        self.health.advance(ServerInput.STOP)
+        limit = self.settings.server.shutdown_timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                await self._open.aclose()
+        except TimeoutError:
+            _log.warning("stop took too long; what is left ends with the process", limit_s=limit)
+        self.health.advance(ServerInput.CLOSED)
+
+    async def _start(self) -> None:
+        _prepare_data_dir(self.settings.server.data_path)
+        _check_certificate(self.settings)
+        if self.settings.webrtc.share_https_port:
+            raise StartError("webrtc.share_https_port is not built yet: set it to false")
+        self._watch_loop()
+        engine = await self._open_engine()
+        parts = wire(self.settings, engine)
+        parts.rooms.start()
+        self._open.push_async_callback(parts.rooms.close)
+        self.metrics.read_engine(engine.stats)
+        self.metrics.read_gauges(lambda: room_gauges(parts.rooms))
+        self.metrics.read_gauges(lambda: _boundary_gauges(engine))
+        door = await self._open_door(parts)
+        self.addresses = door.addresses()
+        if self.settings.server.demo:
+            await self._open_demo(parts)
+
+    def _watch_loop(self) -> None:
+        lag = LoopLag(
+            self.metrics.loop_lag.observe, lambda late: _log.warning("event loop was late", late_s=round(late, 3))
+        )
+        lag.start()
+        self._open.callback(lag.stop)
+
+        def check() -> Verdict:
+            return OK if lag.last_s < STUCK_LOOP_S else Verdict(ok=False, reason=f"the loop is {lag.last_s:.1f} s late")
+
+        self.health.watch("loop", check, vital=True)
+
+    async def _open_engine(self) -> Engine:
+        if self.profile == "debug":
+            warning = "the media engine is built without optimisation: expect ten times the CPU time"
+            self.health.warnings.append(warning)
+            _log.warning(warning)
+        public = None
+        if self.settings.webrtc.stun_server and not self.settings.webrtc.announced_ips:
+            public = await ask_public_address(self.settings.webrtc.stun_server)
+            if public is None:
+                self.health.warnings.append("the STUN server did not answer: no public address is announced")
+            _log.info("asked for the public address", stun_server=self.settings.webrtc.stun_server, address=public)
+        config = engine_config(self.settings, has_ipv6=self._ipv6, public_address=public)
+        try:
+            link = await asyncio.to_thread(self._factories.open_link, config)
+        except EngineStartError as error:
+            raise StartError(f"the media engine did not start: {error}") from error
+        engine = Engine(link)
+        await engine.start()
+        self._open.push_async_callback(engine.close)
+        self.health.watch(
+            "engine",
+            lambda: Verdict(ok=False, reason="closed") if engine.closed else OK,
+            vital=True,
+        )
+        return engine
+
+    async def _open_door(self, parts: Parts) -> Door:
+        wanted = listeners(self.settings, has_ipv6=self._ipv6)
+        operator = operator_app(self.health, self.metrics, self.profile)
+        folder_of_pages = Path(roomtone.__file__).parent / "pages"
+        pages = folder_of_pages if (folder_of_pages / "index.html").exists() else None
+        app = Application(parts.api, operator, self.metrics, pages)
+        limit = self.settings.server.shutdown_timeout_s
+        door: Door
+        if self._factories.rust_door:
+            folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="roomtone-"))
+            path = Path(folder) / "application.sock"
+            http = HttpServer(app, [unix_socket(path)], limit, behind_front=True)
+            await http.start()
+            self._open.push_async_callback(http.close)
+            door = await RustDoor.open(self.settings, wanted, path, pages)
+        else:
+            door = await DirectDoor.open(wanted, app, limit)
+        self._open.push_async_callback(door.close)
+        self._check_listening(wanted, door)
+        return door
+
+    def _check_listening(self, wanted: list[Listener], door: Door) -> None:
+        listening = door.addresses()
+        for name in dict.fromkeys(listener.name for listener in wanted):
+            tried = [str(listener.address) for listener in wanted if listener.name == name]
+            if len(listening.get(name, [])) < len(tried) and (name != HTTPS or self._factories.rust_door):
+                warning = f"{name}: not all of {', '.join(tried)} could be had; another program listens there"
+                self.health.warnings.append(warning)
+                _log.warning(warning, listening=listening.get(name, []))
+        if not listening.get(HTTP) and not listening.get(HTTPS):
+            raise StartError("no address is left to serve HTTP on: stop the other program or set http.listen")
+
+    async def _open_demo(self, parts: Parts) -> None:
+        demo = Demo(parts.rooms, DEMO_ROOM, on_restart=self.metrics.worker_restarts.labels("testcard").inc)
+        self._open.push_async_callback(demo.close)
+        await demo.start()
+        self.health.watch("demo", demo.verdict)
+
+
+def _prepare_data_dir(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path, prefix=".write-test-"):
+            pass
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise StartError(f"data directory {path} cannot be written ({why}): set --data-dir") from error
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Find a missing file before anything is opened; what is in it the front door checks."""
+    for key, path in (("http.cert", settings.http.cert), ("http.key", settings.http.key)):
+        if path is None:
+            continue
+        try:
+            path.read_bytes()
+        except OSError as error:
+            why = os.strerror(error.errno or errno.EIO)
+            raise StartError(f"{key}: {path} cannot be read ({why}): give a PEM file") from error
+
+
+def _boundary_gauges(engine: Engine) -> dict[str, float]:
+    counters = engine.counters
+    return {
+        "boundary_commands": counters.commands,
+        "boundary_failures": counters.failures,
+        "boundary_events": counters.events,
+        "boundary_events_missed": counters.events_missed,
+        "boundary_questions": counters.questions,
+        "boundary_pending_commands": engine.pending_commands,
+    }

@@ -1,0 +1,83 @@
+"""The HTTP front door: `roomtone._core.Front` and its configuration, as MessagePack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from roomtone.media.core import core_module
+from roomtone.media.errors import EngineStartError
+
+# The fields below mirror `crates/front/src/config.rs`; a field left out takes the default there.
+
+
+class FrontBind(msgspec.Struct, frozen=True, kw_only=True):
+    """One listening socket.
+
+    ``optional``: an address in use leaves it out. ``only``: path prefixes that are served nowhere else.
+    """
+
+    name: str
+    address: str
+    tls: bool = False
+    only: list[str] = []
+    optional: bool = False
+
+
+class FrontTls(msgspec.Struct, frozen=True, kw_only=True):
+    """Certificate and key, or the directory where a self-signed one is kept."""
+
+    certificate: str | None = None
+    key: str | None = None
+    directory: str
+    names: list[str] = []
+
+
+class FrontStaticDir(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory of files under a path prefix."""
+
+    prefix: str
+    directory: str
+
+
+class FrontConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What the front door is told at start."""
+
+    binds: list[FrontBind]
+    application: str
+    tls: FrontTls
+    trusted_proxies: list[str] = []
+    static_dirs: list[FrontStaticDir] = []
+    limits: dict[str, int] = {}
+    threads: int = 1
+
+
+class FrontDoor:
+    """A running front door; raises `EngineStartError` when it cannot listen or read its certificate."""
+
+    def __init__(self, config: FrontConfig) -> None:
+        core = core_module()
+        if not hasattr(core, "Front"):
+            raise EngineStartError("this build has no front door")
+        self._front: Any = core.Front()
+        try:
+            self._front.start(msgspec.msgpack.encode(config))
+        except Exception as error:
+            raise EngineStartError(str(error)) from error
+
+    def addresses(self) -> dict[str, list[str]]:
+        """Where it listens, by name of bind; a bind left out is missing."""
+        listening: dict[str, list[str]] = {}
+        for name, address in self._front.addresses():
+            listening.setdefault(name, []).append(str(address))
+        return listening
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start."""
+        counters: dict[str, int] = msgspec.msgpack.decode(self._front.stats())
+        return counters
+
+    def close(self) -> None:
+        """Stop accepting, let requests under way end, join the threads; waits."""
+        self._front.close()
