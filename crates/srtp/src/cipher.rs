@@ -48,7 +48,7 @@ pub(crate) struct Position {
 /// The session keys for RTP or for RTCP, ready to use.
 pub(crate) enum SessionCipher {
     /// AES-CM with HMAC-SHA1.
-    Cm(CmCipher),
+    Cm(Box<CmCipher>),
     /// AES-GCM.
     Gcm(GcmCipher),
 }
@@ -88,12 +88,12 @@ impl SessionCipher {
         }
         let mut salt = [0; 14];
         salt.copy_from_slice(&material.salt);
-        Ok(Self::Cm(CmCipher {
+        Ok(Self::Cm(Box::new(CmCipher {
             keystream: Keystream::new(&material.cipher)?,
             auth: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &material.auth),
             salt,
             tag_len,
-        }))
+        })))
     }
 }
 

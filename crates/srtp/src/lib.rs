@@ -15,6 +15,8 @@ mod packet;
 mod profile;
 mod sealer;
 mod streams;
+#[cfg(test)]
+mod vectors;
 
 pub use counters::{OpenCounters, SealCounters};
 pub use error::SrtpError;

@@ -16,7 +16,7 @@ struct Stream<const WORDS: usize> {
 #[derive(Clone, Debug)]
 pub(crate) struct Streams<const WORDS: usize> {
     ssrcs: Vec<u32>,
-    streams: Vec<Stream<WORDS>>,
+    states: Vec<Stream<WORDS>>,
     last: usize,
     limit: usize,
 }
@@ -32,7 +32,7 @@ impl<const WORDS: usize> Streams<WORDS> {
     pub(crate) const fn new(limit: usize) -> Self {
         Self {
             ssrcs: Vec::new(),
-            streams: Vec::new(),
+            states: Vec::new(),
             last: 0,
             limit,
         }
@@ -73,7 +73,7 @@ impl<const WORDS: usize> Streams<WORDS> {
 
     fn stream(&self, place: Place) -> Option<&Stream<WORDS>> {
         match place {
-            Place::Known(at) => self.streams.get(at),
+            Place::Known(at) => self.states.get(at),
             Place::Free(_) => None,
         }
     }
@@ -81,7 +81,7 @@ impl<const WORDS: usize> Streams<WORDS> {
     /// Marks `index` at `place`, which [`Streams::find`] gave for `ssrc` just before.
     pub(crate) fn accept(&mut self, place: Place, ssrc: u32, index: u64) {
         let at = self.occupy(place, ssrc);
-        self.streams[at].window.accept(index);
+        self.states[at].window.accept(index);
     }
 
     fn occupy(&mut self, place: Place, ssrc: u32) -> usize {
@@ -89,7 +89,7 @@ impl<const WORDS: usize> Streams<WORDS> {
             Place::Known(at) => at,
             Place::Free(at) => {
                 self.ssrcs.insert(at, ssrc);
-                self.streams.insert(
+                self.states.insert(
                     at,
                     Stream {
                         window: ReplayWindow::new(),
@@ -106,7 +106,7 @@ impl<const WORDS: usize> Streams<WORDS> {
     pub(crate) fn set_rollover(&mut self, ssrc: u32, rollover: u32) -> Result<(), SrtpError> {
         let place = self.find(ssrc)?;
         let at = self.occupy(place, ssrc);
-        self.streams[at].rollover = rollover;
+        self.states[at].rollover = rollover;
         Ok(())
     }
 
@@ -114,7 +114,7 @@ impl<const WORDS: usize> Streams<WORDS> {
     pub(crate) fn forget(&mut self, ssrc: u32) {
         if let Ok(at) = self.ssrcs.binary_search(&ssrc) {
             self.ssrcs.remove(at);
-            self.streams.remove(at);
+            self.states.remove(at);
         }
     }
 

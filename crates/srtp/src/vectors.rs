@@ -1,0 +1,184 @@
+//! Published test vectors. Those that give session keys instead of a master key are why this
+//! stands inside the crate.
+
+use crate::cipher::{GcmCipher, Keystream, Position, SessionCipher};
+use crate::key::SessionMaterial;
+use crate::{MasterKey, Opener, Profile, Sealer, SrtpError};
+use hex_literal::hex;
+use zeroize::Zeroizing;
+
+/// The keystream blocks 0, 1, 2 and 0xFEFF to 0xFF01 of RFC 3711 B.2 and RFC 6188 7.1.
+fn keystream_blocks(key: &[u8]) -> [[u8; 16]; 6] {
+    let keystream = Keystream::new(key).unwrap();
+    let salt = hex!("F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000");
+    let mut first = [0; 48];
+    keystream.apply(salt, &mut first).unwrap();
+    let mut whole = vec![0; (0xff01 + 1) * 16];
+    keystream.apply(salt, &mut whole).unwrap();
+    assert_eq!(whole[..48], first);
+    let block = |at: usize| whole[at * 16..at * 16 + 16].try_into().unwrap();
+    [0, 1, 2, 0xfeff, 0xff00, 0xff01].map(block)
+}
+
+#[test]
+fn aes_128_counter_mode_of_rfc_3711_b_2() {
+    let expected = [
+        hex!("E03EAD0935C95E80E166B16DD92B4EB4"),
+        hex!("D23513162B02D0F72A43A2FE4A5F97AB"),
+        hex!("41E95B3BB0A2E8DD477901E4FCA894C0"),
+        hex!("EC8CDF7398607CB0F2D21675EA9EA1E4"),
+        hex!("362B7C3C6773516318A077D7FC5073AE"),
+        hex!("6A2CC3787889374FBEB4C81B17BA6C44"),
+    ];
+    assert_eq!(
+        keystream_blocks(&hex!("2B7E151628AED2A6ABF7158809CF4F3C")),
+        expected
+    );
+}
+
+#[test]
+fn aes_256_counter_mode_of_rfc_6188_7_1() {
+    let expected = [
+        hex!("92bdd28a93c3f52511c677d08b5515a4"),
+        hex!("9da71b2378a854f67050756ded165bac"),
+        hex!("63c4868b7096d88421b563b8c94c9a31"),
+        hex!("cea518c90fd91ced9cbb18c078a54711"),
+        hex!("3dbc4814f4da5f00a08772b63c6a046d"),
+        hex!("6eb246913062a16891433e97dd01a57f"),
+    ];
+    let key = hex!("57f82fe3613fd170a85ec93c40b1f0922ec4cb0dc025b58272147cc438944a98");
+    assert_eq!(keystream_blocks(&key), expected);
+}
+
+fn gcm(profile: Profile, key: &[u8]) -> GcmCipher {
+    let material = SessionMaterial {
+        cipher: Zeroizing::new(key.to_vec()),
+        auth: Zeroizing::new(Vec::new()),
+        salt: Zeroizing::new(b"Quid pro quo".to_vec()),
+    };
+    match SessionCipher::new(profile, &material, 16).unwrap() {
+        SessionCipher::Gcm(gcm) => gcm,
+        SessionCipher::Cm(_) => panic!("not a GCM profile"),
+    }
+}
+
+const RTP_HEADER: [u8; 12] = hex!("8040f17b8041f8d35501a0b2");
+const RTP_AT: Position = Position {
+    ssrc: 0x5501_a0b2,
+    index: 0xf17b,
+};
+const RTCP_HEADER: [u8; 8] = hex!("81c8000d4d617273");
+const RTCP_BODY: [u8; 44] = hex!(
+    "4e5450314e545032525450200000042a0000e9304c756e61deadbeefdeadbeefdeadbeefdeadbeefdeadbeef"
+);
+const RTCP_AT: Position = Position {
+    ssrc: 0x4d61_7273,
+    index: 0x5d4,
+};
+
+fn check_gcm(cipher: &GcmCipher, at: Position, aad: &[u8], plain: &[u8], sealed: &[u8]) {
+    let mut buf = plain.to_vec();
+    let mut tag = [0; 16];
+    cipher.seal(at, aad, &mut buf, &mut tag).unwrap();
+    buf.extend_from_slice(&tag);
+    assert_eq!(buf, sealed);
+    let mut spoilt = buf.clone();
+    spoilt[0] ^= 1;
+    let before = spoilt.clone();
+    let mut scratch = Vec::new();
+    assert_eq!(
+        cipher.open(at, aad, &mut spoilt, Some(&mut scratch)),
+        Err(SrtpError::Forged)
+    );
+    assert_eq!(spoilt, before, "a try with a scratch buffer spoils nothing");
+    assert_eq!(
+        cipher.open(at, aad, &mut spoilt, None),
+        Err(SrtpError::Forged)
+    );
+    cipher.open(at, aad, &mut buf, None).unwrap();
+    assert_eq!(&buf[..plain.len()], plain);
+}
+
+#[test]
+fn aes_128_gcm_of_rfc_7714_16_1() {
+    check_gcm(
+        &gcm(
+            Profile::AeadAes128Gcm,
+            &hex!("000102030405060708090a0b0c0d0e0f"),
+        ),
+        RTP_AT,
+        &RTP_HEADER,
+        b"Gallia est omnis divisa in partes tres",
+        &hex!(
+            "f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833"
+            "899d7f27beb16a9152cf765ee4390cce"
+        ),
+    );
+}
+
+#[test]
+fn aes_256_gcm_of_rfc_7714_16_2() {
+    check_gcm(
+        &gcm(
+            Profile::AeadAes256Gcm,
+            &hex!("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
+        ),
+        RTP_AT,
+        &RTP_HEADER,
+        b"Gallia est omnis divisa in partes tres",
+        &hex!(
+            "32b1de78a822fe12ef9f78fa332e33aab18012389a58e2f3b50b2a0276ffae0f1ba63799b87b"
+            "7aa3db36dfffd6b0f9bb7878d7a76c13"
+        ),
+    );
+}
+
+#[test]
+fn aes_128_gcm_rtcp_of_rfc_7714_17_1() {
+    let aad = [&RTCP_HEADER[..], &hex!("800005d4")].concat();
+    check_gcm(
+        &gcm(
+            Profile::AeadAes128Gcm,
+            &hex!("000102030405060708090a0b0c0d0e0f"),
+        ),
+        RTCP_AT,
+        &aad,
+        &RTCP_BODY,
+        &hex!(
+            "63e94885dcdab67ca727d7662f6b7e997ff5c0f76c06f32dc676a5f1730d6fda4ce09b4686303ded"
+            "0bb9275bc84aa45896cf4d2fc5abf87245d9eade"
+        ),
+    );
+}
+
+/// The validation vectors of libsrtp's `srtp_driver.c`: whole packets from a master key.
+#[test]
+fn whole_packets_as_libsrtp_makes_them() {
+    let master = MasterKey::new(
+        hex!("e1f97a0d3e018be0d64fa32c06de4139").to_vec(),
+        hex!("0ec675ad498afeebb6960b3aabe6").to_vec(),
+    );
+    let profile = Profile::Aes128CmSha1_80;
+    let rtp = hex!("800f1234decafbadcafebabeabababababababababababababababab");
+    let srtp = hex!("800f1234decafbadcafebabe4e55dc4ce79978d88ca4d215949d2402b78d6acc99ea179b8dbb");
+    let rtcp = hex!("81c8000bcafebabeabababababababababababababababab");
+    let srtcp =
+        hex!("81c8000bcafebabe7128035be487b9bdbef89041f977a5a880000001993e08cd54d6c1230798");
+    let mut sealer = Sealer::new(profile, &master).unwrap();
+    let mut buf = [0; 64];
+    buf[..rtp.len()].copy_from_slice(&rtp);
+    let len = sealer.seal_rtp(&mut buf, rtp.len()).unwrap();
+    assert_eq!(buf[..len], srtp);
+    sealer.set_rtcp_index(1);
+    buf[..rtcp.len()].copy_from_slice(&rtcp);
+    let len = sealer.seal_rtcp(&mut buf, rtcp.len()).unwrap();
+    assert_eq!(buf[..len], srtcp);
+
+    let mut opener = Opener::new(profile, &master).unwrap();
+    let mut packet = srtp;
+    assert_eq!(opener.open_rtp(&mut packet), Ok(rtp.len()));
+    assert_eq!(packet[..rtp.len()], rtp);
+    let mut packet = srtcp;
+    assert_eq!(opener.open_rtcp(&mut packet), Ok(rtcp.len()));
+    assert_eq!(packet[..rtcp.len()], rtcp);
+}
