@@ -1,4 +1,4 @@
-"""Run the test publisher: ``python -m roomtone.workers.testcard --to 127.0.0.1:40100 ...``.
+"""Run the test publisher: ``python -m roomtone.workers.testcard --video-to 127.0.0.1:40100 ...``.
 
 It ends when its standard input closes, so it never outlives the server that started it.
 """
@@ -32,7 +32,8 @@ class _Socket(asyncio.DatagramProtocol):
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="roomtone.workers.testcard", description=__doc__)
-    parser.add_argument("--to", required=True, help="host:port that takes RTP and RTCP on one port")
+    parser.add_argument("--video-to", required=True, help="host:port that takes RTP and RTCP of the picture")
+    parser.add_argument("--audio-to", required=True, help="host:port that takes RTP and RTCP of the tone")
     parser.add_argument("--video-ssrc", type=int, required=True)
     parser.add_argument("--video-payload-type", type=int, default=96)
     parser.add_argument("--audio-ssrc", type=int, required=True)
@@ -44,7 +45,6 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 async def publish(arguments: argparse.Namespace) -> None:
     """Send until standard input closes, a signal comes or the time is over."""
-    host, _, port = arguments.to.rpartition(":")
     loop = asyncio.get_running_loop()
     numbers = StreamNumbers(
         video_ssrc=arguments.video_ssrc,
@@ -54,30 +54,40 @@ async def publish(arguments: argparse.Namespace) -> None:
         cname=arguments.cname,
     )
     publisher = Publisher(numbers, loop.time(), random.Random(secrets.randbits(64)))  # noqa: S311 - start numbers only
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: _Socket(publisher), remote_addr=(host.strip("[]"), int(port))
-    )
+    sockets = {
+        numbers.video_ssrc: await _open(arguments.video_to, publisher),
+        numbers.audio_ssrc: await _open(arguments.audio_to, publisher),
+    }
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     watcher = asyncio.create_task(_wait_for_end_of_input(stop))
     try:
         async with asyncio.timeout(arguments.seconds):
-            await _send(publisher, transport, stop)
+            await _send(publisher, sockets, stop)
     except TimeoutError:
         pass
     finally:
         for datagram in publisher.close():
-            transport.sendto(datagram)
-        transport.close()
+            sockets[datagram.ssrc].sendto(datagram.data)
+        for transport in sockets.values():
+            transport.close()
         watcher.cancel()
 
 
-async def _send(publisher: Publisher, transport: asyncio.DatagramTransport, stop: asyncio.Event) -> None:
+async def _open(address: str, publisher: Publisher) -> asyncio.DatagramTransport:
+    host, _, port = address.rpartition(":")
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: _Socket(publisher), remote_addr=(host.strip("[]"), int(port))
+    )
+    return transport
+
+
+async def _send(publisher: Publisher, sockets: dict[int, asyncio.DatagramTransport], stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     while not stop.is_set():
         for datagram in publisher.poll(loop.time(), time.time()):
-            transport.sendto(datagram)
+            sockets[datagram.ssrc].sendto(datagram.data)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, publisher.next_timeout() - loop.time())):
                 await stop.wait()

@@ -25,6 +25,14 @@ MAX_LATE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
+class Datagram:
+    """RTP or RTCP of the stream with this SSRC."""
+
+    ssrc: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StreamNumbers:
     """What the receiver has to know to route our streams."""
 
@@ -69,7 +77,7 @@ class Publisher:
         """When `poll` has something again."""
         return min(self._frame_at(), self._block_at(), self._report_at)
 
-    def poll(self, now: float, wall_s: float) -> Iterator[bytes]:
+    def poll(self, now: float, wall_s: float) -> Iterator[Datagram]:
         """Give all datagrams that are due."""
         self._skip_what_is_too_late(now)
         while self._block_at() <= now:
@@ -80,10 +88,10 @@ class Publisher:
             self._report_at = now + REPORT_INTERVAL_S
             yield from self._reports(now, wall_s)
 
-    def close(self) -> Iterator[bytes]:
+    def close(self) -> Iterator[Datagram]:
         """Give the goodbyes."""
-        yield goodbye(self._video)
-        yield goodbye(self._audio)
+        for stream in (self._video, self._audio):
+            yield Datagram(stream.ssrc, goodbye(stream))
 
     def _frame_at(self) -> float:
         return self._start + self._frame / FPS
@@ -97,7 +105,7 @@ class Publisher:
         if now - self._block_at() > MAX_LATE_S:
             self._block = int((now - self._start) * RATE / FRAME_SAMPLES)
 
-    def _next_frame(self, now: float, wall_s: float) -> Iterator[bytes]:
+    def _next_frame(self, now: float, wall_s: float) -> Iterator[Datagram]:
         keyframe = self._keyframe_wanted and now >= self._keyframe_allowed_at
         card = self._card.frame(wall_s, int(wall_s % 1 * FPS))
         coded = self._video_encoder.encode(card, self._frame, keyframe=keyframe)
@@ -112,20 +120,23 @@ class Publisher:
         payloads = vp8_payloads(coded, self._picture_id)
         self._picture_id += 1
         for number, payload in enumerate(payloads, start=1):
-            yield self._video.packet(payload, timestamp, marker=number == len(payloads))
+            last = number == len(payloads)
+            yield Datagram(self._video.ssrc, self._video.packet(payload, timestamp, marker=last))
 
-    def _next_block(self) -> Iterator[bytes]:
+    def _next_block(self) -> Iterator[Datagram]:
         first = self._block * FRAME_SAMPLES
         self._block += 1
         for coded in self._audio_encoder.encode(tone(first), first):
             # RFC 7587 section 4.2: the marker is for the first packet after silence, which we never have.
-            yield self._audio.packet(coded, self._audio_offset + first, marker=False)
+            packet = self._audio.packet(coded, self._audio_offset + first, marker=False)
+            yield Datagram(self._audio.ssrc, packet)
 
-    def _reports(self, now: float, wall_s: float) -> Iterator[bytes]:
+    def _reports(self, now: float, wall_s: float) -> Iterator[Datagram]:
         elapsed = now - self._start
         for stream, offset, clock in (
             (self._video, self._video_offset, VIDEO_CLOCK),
             (self._audio, self._audio_offset, RATE),
         ):
             if stream.packets:
-                yield sender_report(stream, self._numbers.cname, wall_s, offset + int(elapsed * clock))
+                timestamp = offset + int(elapsed * clock)
+                yield Datagram(stream.ssrc, sender_report(stream, self._numbers.cname, wall_s, timestamp))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SENDER_REPORT, SOURCE_DESCRIPTION, GOODBYE, PAYLOAD_FEEDBACK = 200, 202, 203, 206
 PLI, FIR = 1, 4
+RTP_VERSION = 2
 NTP_EPOCH_OFFSET = 2_208_988_800
 """Seconds from 1900 to 1970."""
 
@@ -58,7 +59,7 @@ def _feedback(data: bytes) -> Iterator[tuple[int, int, tuple[int, ...]]]:
     while len(data) >= _HEADER_SIZE:
         first, kind, words = _HEADER.unpack_from(data)
         size = (words + 1) * 4
-        if first >> 6 != 2 or size > len(data):
+        if first >> 6 != RTP_VERSION or size > len(data):
             return
         if kind == PAYLOAD_FEEDBACK and size >= _FIR_ENTRIES:
             (media,) = struct.unpack_from("!I", data, _FIRST_MEDIA_SSRC)

@@ -1,0 +1,90 @@
+"""Run a server in this process: logs, loop, signals, and what is told on the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from roomtone.app.listeners import HTTP, HTTPS
+from roomtone.app.server import DEMO_ROOM, Server
+from roomtone.observe import configure_logs, get_logger
+
+if TYPE_CHECKING:
+    from roomtone.config import Settings
+
+_log = get_logger(__name__)
+
+EXIT_SECOND_SIGNAL = 130
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal comes; raise `StartError` when the server cannot start."""
+    configure_logs(settings.log.level, settings.log.format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings))
+
+
+async def serve(settings: Settings) -> None:
+    """Start, wait for SIGTERM or SIGINT, stop; a signal during the start undoes it."""
+    began = time.monotonic()
+    stop = asyncio.Event()
+    _catch_signals(stop)
+    server = Server(settings)
+    starting = asyncio.create_task(server.start())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return
+    await starting
+    seconds = time.monotonic() - began
+    _log.info("ready", start_s=round(seconds, 3), engine=server.profile, **server.addresses)
+    tell(settings, server.addresses, seconds)
+    await stopping
+    _log.info("stopping")
+    await server.close()
+    _log.info("stopped")
+
+
+def tell(settings: Settings, addresses: dict[str, list[str]], seconds: float) -> None:
+    """Say on standard output where to go."""
+    base = page_url(addresses)
+    lines = [f"Roomtone is ready after {seconds:.1f} s: {base}/"]
+    if settings.server.demo:
+        lines.append(f"Watch the test picture: {base}/watch/?room={DEMO_ROOM}")
+    if settings.server.dev:
+        lines.append(f"Publish your camera:    {base}/publish/?room={DEMO_ROOM}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def page_url(addresses: dict[str, list[str]]) -> str:
+    """Address of the pages: on loopback by plain HTTP, where browsers allow cameras too, else by HTTPS."""
+    for name in (HTTP, HTTPS):
+        if found := addresses.get(name):
+            host, _, port = found[0].rpartition(":")
+            shown = "localhost" if host in {"127.0.0.1", "0.0.0.0", "[::]", "[::1]"} else host  # noqa: S104 - shown
+            return f"{name}://{shown}:{port}"
+    return "http://localhost"
+
+
+def _catch_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            sys.stderr.write("roomtone: second signal, ending at once\n")
+            sys.stderr.flush()
+            os._exit(EXIT_SECOND_SIGNAL)
+        _log.info("signal", signal=number.name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
