@@ -97,12 +97,15 @@ fn error_responses_carry_code_and_unknown_attributes() {
 
 #[test]
 fn any_changed_bit_is_noticed() {
-    for bit in 0..RFC5769_REQUEST.len() * 8 {
+    // A changed type of the fingerprint attribute itself makes it an unknown optional one; integrity covers the rest.
+    let fingerprint_type = 800..816;
+    for bit in (0..RFC5769_REQUEST.len() * 8).filter(|bit| !fingerprint_type.contains(bit)) {
         let mut bytes = RFC5769_REQUEST;
         bytes[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(message) = StunMessage::parse(&bytes) {
-            panic!("bit {bit} went unnoticed: {message:?}");
-        }
+        assert!(
+            StunMessage::parse(&bytes).is_err(),
+            "bit {bit} went unnoticed"
+        );
     }
 }
 

@@ -1,0 +1,453 @@
+//! Two endpoints, a seeded bad network between them, and virtual time.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use roomtone_webrtc::{
+    Candidate, Certificate, DtlsRole, FiveTuple, IceCredentials, MAX_TRANSMIT_LEN, Protocol,
+    Random, Received, RemoteParameters, SeededRandom, Transport, TransportConfig, TransportEvent,
+};
+
+/// What the world drives.
+pub(crate) trait Endpoint {
+    /// Takes a datagram.
+    fn receive(&mut self, tuple: FiveTuple, data: &mut [u8], now: Instant);
+    /// Gives the next datagram.
+    fn transmit(&mut self, now: Instant) -> Option<(FiveTuple, Vec<u8>)>;
+    /// Runs timers.
+    fn timeout(&mut self, now: Instant);
+    /// When it wants to.
+    fn next(&mut self) -> Option<Instant>;
+}
+
+/// One of our transports with all it reported.
+pub(crate) struct Ours {
+    pub(crate) transport: Transport,
+    pub(crate) events: Vec<TransportEvent>,
+    pub(crate) rtp: Vec<Vec<u8>>,
+    pub(crate) rtcp: Vec<Vec<u8>>,
+    pub(crate) errors: Vec<String>,
+}
+
+impl Ours {
+    pub(crate) fn new(transport: Transport) -> Self {
+        Self {
+            transport,
+            events: Vec::new(),
+            rtp: Vec::new(),
+            rtcp: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    pub(crate) fn drain_events(&mut self) {
+        while let Some(event) = self.transport.poll_event() {
+            self.events.push(event);
+        }
+    }
+
+    pub(crate) fn closed(&self) -> Option<(roomtone_webrtc::CloseReason, String)> {
+        self.events.iter().find_map(|event| match event {
+            TransportEvent::Closed { reason, detail } => Some((*reason, detail.clone())),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn selections(&self) -> Vec<FiveTuple> {
+        let selected = self.events.iter().filter_map(|event| match event {
+            TransportEvent::Selected(tuple) => Some(*tuple),
+            _ => None,
+        });
+        selected.collect()
+    }
+}
+
+impl Endpoint for Ours {
+    fn receive(&mut self, tuple: FiveTuple, data: &mut [u8], now: Instant) {
+        match self.transport.handle_datagram(tuple, data, now) {
+            Ok(Received::Handled) => {}
+            Ok(Received::Rtp(packet)) => self.rtp.push(packet.to_vec()),
+            Ok(Received::Rtcp(packet)) => self.rtcp.push(packet.to_vec()),
+            Err(error) => self.errors.push(error.to_string()),
+        }
+        self.drain_events();
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<(FiveTuple, Vec<u8>)> {
+        let mut buffer = [0; MAX_TRANSMIT_LEN];
+        let sent = self.transport.poll_transmit(&mut buffer);
+        self.drain_events();
+        sent.map(|transmit| (transmit.tuple, buffer[..transmit.len].to_vec()))
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        self.transport.handle_timeout(now);
+        self.drain_events();
+    }
+
+    fn next(&mut self) -> Option<Instant> {
+        self.transport.next_timeout()
+    }
+}
+
+/// What the network does to a datagram, in thousandths.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Weather {
+    pub(crate) loss: u64,
+    pub(crate) duplicate: u64,
+    /// Extra delay up to this, which reorders.
+    pub(crate) jitter: Duration,
+}
+
+/// Side 0 and side 1 with the network between.
+pub(crate) struct World<A, B> {
+    pub(crate) a: A,
+    pub(crate) b: B,
+    pub(crate) now: Instant,
+    pub(crate) weather: Weather,
+    /// Datagrams from or to side 1 get this address instead of its own, as behind a NAT.
+    pub(crate) nat: Option<SocketAddr>,
+    inner: SocketAddr,
+    random: SeededRandom,
+    in_flight: BTreeMap<(Instant, u64), (usize, FiveTuple, Vec<u8>)>,
+    count: u64,
+}
+
+pub(crate) const DELAY: Duration = Duration::from_millis(20);
+
+impl<A: Endpoint, B: Endpoint> World<A, B> {
+    /// `inner` is the address of side 1.
+    pub(crate) fn new(a: A, b: B, inner: SocketAddr, now: Instant, seed: u64) -> Self {
+        Self {
+            a,
+            b,
+            now,
+            weather: Weather::default(),
+            nat: None,
+            inner,
+            random: SeededRandom::new(seed),
+            in_flight: BTreeMap::new(),
+            count: 0,
+        }
+    }
+
+    fn chance(&mut self, thousandths: u64) -> bool {
+        self.random.next_u64() % 1000 < thousandths
+    }
+
+    fn launch(&mut self, to: usize, tuple: FiveTuple, data: &[u8]) {
+        let copies = 1 + usize::from(self.chance(self.weather.duplicate));
+        for _ in 0..copies {
+            if self.chance(self.weather.loss) {
+                continue;
+            }
+            let jitter = self.weather.jitter.as_micros() as u64;
+            let extra = if jitter == 0 {
+                0
+            } else {
+                self.random.next_u64() % jitter
+            };
+            self.count += 1;
+            let at = self.now + DELAY + Duration::from_micros(extra);
+            self.in_flight
+                .insert((at, self.count), (to, tuple, data.to_vec()));
+        }
+    }
+
+    /// Puts a datagram on the wire as if side `to` were to receive it.
+    pub(crate) fn inject(&mut self, to: usize, tuple: FiveTuple, data: &[u8]) {
+        self.count += 1;
+        self.in_flight
+            .insert((self.now, self.count), (to, tuple, data.to_vec()));
+    }
+
+    fn outer(&self, address: SocketAddr) -> SocketAddr {
+        if address == self.inner {
+            self.nat.unwrap_or(address)
+        } else {
+            address
+        }
+    }
+
+    pub(crate) fn flush(&mut self) {
+        while let Some((tuple, data)) = self.a.transmit(self.now) {
+            // What goes to an address side 1 no longer has is lost.
+            if tuple.remote == self.outer(self.inner) {
+                let seen = FiveTuple {
+                    protocol: tuple.protocol,
+                    local: self.inner,
+                    remote: tuple.local,
+                };
+                self.launch(1, seen, &data);
+            }
+        }
+        while let Some((tuple, data)) = self.b.transmit(self.now) {
+            let seen = FiveTuple {
+                protocol: tuple.protocol,
+                local: tuple.remote,
+                remote: self.outer(tuple.local),
+            };
+            self.launch(0, seen, &data);
+        }
+    }
+
+    /// Goes to the next thing that happens, no further than `limit`.
+    pub(crate) fn step(&mut self, limit: Instant) {
+        self.flush();
+        let arrival = self.in_flight.keys().next().map(|(at, _)| *at);
+        let next = [arrival, self.a.next(), self.b.next()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(limit);
+        self.now = self.now.max(next).min(limit);
+        while let Some(entry) = self.in_flight.first_entry() {
+            if entry.key().0 > self.now {
+                break;
+            }
+            let (to, tuple, mut data) = entry.remove();
+            if to == 0 {
+                self.a.receive(tuple, &mut data, self.now);
+            } else {
+                self.b.receive(tuple, &mut data, self.now);
+            }
+        }
+        if self.a.next().is_some_and(|at| at <= self.now) {
+            self.a.timeout(self.now);
+        }
+        if self.b.next().is_some_and(|at| at <= self.now) {
+            self.b.timeout(self.now);
+        }
+        self.flush();
+    }
+
+    /// Runs until it is done or the time is over; whether it was done.
+    pub(crate) fn run_until(
+        &mut self,
+        limit: Duration,
+        mut done: impl FnMut(&mut Self) -> bool,
+    ) -> bool {
+        let end = self.now + limit;
+        let mut steps = 0;
+        while self.now < end {
+            if done(self) {
+                return true;
+            }
+            self.step(end);
+            steps += 1;
+            assert!(steps < 200_000, "virtual time does not move on");
+        }
+        done(self)
+    }
+
+    pub(crate) fn run_for(&mut self, time: Duration) {
+        self.run_until(time, |_| false);
+    }
+}
+
+pub(crate) fn server_address() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 40_000))
+}
+
+pub(crate) fn client_address() -> SocketAddr {
+    SocketAddr::from(([198, 51, 100, 7], 50_000))
+}
+
+pub(crate) fn certificate() -> Arc<Certificate> {
+    Arc::new(Certificate::generate().expect("the crypto library makes certificates"))
+}
+
+pub(crate) fn credentials(seed: u64) -> IceCredentials {
+    IceCredentials::generate(&mut SeededRandom::new(seed))
+}
+
+pub(crate) fn udp(address: SocketAddr) -> Candidate {
+    Candidate::host(Protocol::Udp, address, 65_535)
+}
+
+/// Settings for a pair of transports.
+pub(crate) struct Pair {
+    pub(crate) server: TransportConfig,
+    pub(crate) client: TransportConfig,
+    pub(crate) server_role: DtlsRole,
+    pub(crate) client_role: DtlsRole,
+}
+
+impl Pair {
+    /// A lite server and a full, controlling client.
+    pub(crate) fn lite(seed: u64) -> Self {
+        let server = TransportConfig::lite(
+            credentials(seed),
+            vec![udp(server_address())],
+            certificate(),
+        );
+        let client = TransportConfig::full(
+            credentials(seed + 1),
+            vec![udp(client_address())],
+            certificate(),
+            true,
+        );
+        Self {
+            server,
+            client,
+            server_role: DtlsRole::Passive,
+            client_role: DtlsRole::Active,
+        }
+    }
+
+    /// Two full transports.
+    pub(crate) fn full(seed: u64) -> Self {
+        let mut pair = Self::lite(seed);
+        pair.server = TransportConfig::full(
+            credentials(seed),
+            vec![udp(server_address())],
+            certificate(),
+            false,
+        );
+        pair
+    }
+
+    pub(crate) fn server_active(mut self) -> Self {
+        self.server_role = DtlsRole::Active;
+        self.client_role = DtlsRole::Passive;
+        self
+    }
+
+    pub(crate) fn with_channels(mut self) -> Self {
+        self.server.sctp = true;
+        self.client.sctp = true;
+        self
+    }
+
+    /// Makes both and tells each about the other.
+    pub(crate) fn connect(self, seed: u64) -> World<Ours, Ours> {
+        let to_server = remote(&self.client, false, self.server_role);
+        self.connect_told(seed, to_server)
+    }
+
+    /// The same with what the server hears of the client given.
+    pub(crate) fn connect_told(self, seed: u64, to_server: RemoteParameters) -> World<Ours, Ours> {
+        let now = Instant::now();
+        let server_lite = self.server.ice_mode == roomtone_webrtc::IceMode::Lite;
+        let to_client = remote(&self.server, server_lite, self.client_role);
+        let random = |seed| Box::new(SeededRandom::new(seed));
+        let mut server = Ours::new(Transport::new(self.server, now, random(seed)));
+        let mut client = Ours::new(Transport::new(self.client, now, random(seed + 1)));
+        server
+            .transport
+            .connect(to_server, now)
+            .expect("the server connects");
+        client
+            .transport
+            .connect(to_client, now)
+            .expect("the client connects");
+        World::new(server, client, client_address(), now, seed)
+    }
+}
+
+/// What signalling would tell about a transport made of `config`.
+pub(crate) fn remote(
+    config: &TransportConfig,
+    ice_lite: bool,
+    dtls_role: DtlsRole,
+) -> RemoteParameters {
+    RemoteParameters {
+        ice: Some(config.local.clone()),
+        ice_lite,
+        candidates: config.candidates.clone(),
+        dtls_role,
+        fingerprints: vec![config.certificate.fingerprint().clone()],
+    }
+}
+
+pub(crate) fn both_writable(world: &mut World<Ours, Ours>) -> bool {
+    world.a.transport.is_writable() && world.b.transport.is_writable()
+}
+
+/// A small RTP packet.
+pub(crate) fn rtp(sequence: u16, ssrc: u32) -> Vec<u8> {
+    let mut packet = vec![0x80, 96];
+    packet.extend_from_slice(&sequence.to_be_bytes());
+    packet.extend_from_slice(&(u32::from(sequence) * 3000).to_be_bytes());
+    packet.extend_from_slice(&ssrc.to_be_bytes());
+    packet.extend_from_slice(&[sequence as u8; 100]);
+    packet
+}
+
+/// A receiver report without blocks.
+pub(crate) fn rtcp(ssrc: u32) -> Vec<u8> {
+    let mut packet = vec![0x80, 201, 0, 1];
+    packet.extend_from_slice(&ssrc.to_be_bytes());
+    packet
+}
+
+/// Seals a packet and says where it goes.
+pub(crate) fn sealed(side: &mut Ours, plain: &[u8], is_rtcp: bool) -> (FiveTuple, Vec<u8>) {
+    let mut buffer = plain.to_vec();
+    buffer.resize(plain.len() + 64, 0);
+    let len = if is_rtcp {
+        side.transport.seal_rtcp(&mut buffer, plain.len())
+    } else {
+        side.transport.seal_rtp(&mut buffer, plain.len())
+    };
+    buffer.truncate(len.expect("a writable transport seals"));
+    (
+        side.transport
+            .selected()
+            .expect("a writable transport has a pair"),
+        buffer,
+    )
+}
+
+/// Sends media both ways over a calm network and checks that it arrives as it was.
+pub(crate) fn exchange_media(world: &mut World<Ours, Ours>, seed: u64) {
+    world.weather = Weather::default();
+    world.a.rtp.clear();
+    world.b.rtp.clear();
+    world.a.rtcp.clear();
+    for sequence in 0..20 {
+        let (tuple, data) = sealed(&mut world.a, &rtp(sequence, seed as u32 + 1), false);
+        world.inject(
+            1,
+            FiveTuple {
+                local: tuple.remote,
+                remote: tuple.local,
+                ..tuple
+            },
+            &data,
+        );
+        let (tuple, data) = sealed(&mut world.b, &rtp(sequence, seed as u32 + 2), false);
+        world.inject(
+            0,
+            FiveTuple {
+                local: tuple.remote,
+                remote: tuple.local,
+                ..tuple
+            },
+            &data,
+        );
+    }
+    let (tuple, data) = sealed(&mut world.b, &rtcp(seed as u32 + 2), true);
+    world.inject(
+        0,
+        FiveTuple {
+            local: tuple.remote,
+            remote: tuple.local,
+            ..tuple
+        },
+        &data,
+    );
+    world.run_for(Duration::from_millis(50));
+    let expected: Vec<Vec<u8>> = (0..20)
+        .map(|sequence| rtp(sequence, seed as u32 + 1))
+        .collect();
+    assert_eq!(world.b.rtp, expected, "server to client, seed {seed}");
+    let expected: Vec<Vec<u8>> = (0..20)
+        .map(|sequence| rtp(sequence, seed as u32 + 2))
+        .collect();
+    assert_eq!(world.a.rtp, expected, "client to server, seed {seed}");
+    assert_eq!(world.a.rtcp, vec![rtcp(seed as u32 + 2)]);
+}
