@@ -20,8 +20,10 @@ fn main() -> std::io::Result<()> {
     for line in std::io::stdin().lock().lines() {
         match contexts.answer(&line?) {
             Ok(packet) => {
-                let hex: String = packet.iter().map(|byte| format!("{byte:02x}")).collect();
-                writeln!(out, "{hex}")?;
+                for byte in packet {
+                    write!(out, "{byte:02x}")?;
+                }
+                writeln!(out)?;
             }
             Err(error) => writeln!(out, "error: {error}")?,
         }

@@ -1,4 +1,5 @@
 //! What sealing and opening promise, for every profile.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
 use roomtone_srtp::{
