@@ -30,7 +30,9 @@ impl Deframer {
     pub(crate) fn next_frame(&mut self) -> Result<Option<&mut [u8]>, FramingError> {
         loop {
             let rest = &self.buffer[self.start..];
-            let [high, low, ..] = *rest else { return Ok(None) };
+            let [high, low, ..] = *rest else {
+                return Ok(None);
+            };
             let len = usize::from(u16::from_be_bytes([high, low]));
             if len > MAX_FRAME {
                 return Err(FramingError::TooLong(len));

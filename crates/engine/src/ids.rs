@@ -14,7 +14,10 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// A fresh id on `shard`.
 pub(crate) fn allocate(shard: usize) -> u64 {
-    debug_assert!(shard < MAX_SHARDS, "the configuration limits the number of shards");
+    debug_assert!(
+        shard < MAX_SHARDS,
+        "the configuration limits the number of shards"
+    );
     (NEXT.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | shard as u64
 }
 
@@ -31,6 +34,9 @@ mod tests {
     fn ids_differ_and_name_their_shard() {
         let (a, b) = (allocate(3), allocate(3));
         assert_ne!(a, b);
-        assert_eq!((shard_of(a), shard_of(b), shard_of(allocate(255))), (3, 3, 255));
+        assert_eq!(
+            (shard_of(a), shard_of(b), shard_of(allocate(255))),
+            (3, 3, 255)
+        );
     }
 }

@@ -40,9 +40,10 @@ fn policy(event: &Event) -> Policy {
         Event::DtlsStateChanged { transport, .. } => Policy::Merge((1, transport, 0)),
         Event::RemoteLearnt { transport, .. } => Policy::Merge((2, transport, 0)),
         // Started and silent are two values of one state.
-        Event::ProducerStarted { producer, encoding, .. } | Event::ProducerSilent { producer, encoding } => {
-            Policy::Merge((3, producer, encoding))
+        Event::ProducerStarted {
+            producer, encoding, ..
         }
+        | Event::ProducerSilent { producer, encoding } => Policy::Merge((3, producer, encoding)),
         Event::ConsumerLayersChanged { consumer, .. } => Policy::Merge((4, consumer, 0)),
         Event::ChannelMessage { ref data, .. } => Policy::Message(data.len()),
         Event::TransportClosed { .. }
@@ -104,7 +105,9 @@ impl Outbox {
     /// Counts one more request unless `limit` wait already.
     pub(crate) fn admit(&self, limit: usize) -> bool {
         let more = |count: usize| (count < limit).then_some(count + 1);
-        self.outstanding.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        self.outstanding
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
     }
 
     /// Takes back an `admit` whose request was not passed on.
@@ -115,7 +118,9 @@ impl Outbox {
     /// Answers a request.
     pub(crate) fn reply(&self, id: u64, result: CommandResult) {
         let mut queue = self.lock();
-        queue.entries.push_back(Some(Outbound::Reply { id, result }));
+        queue
+            .entries
+            .push_back(Some(Outbound::Reply { id, result }));
         self.wake.signal();
     }
 
@@ -136,7 +141,10 @@ impl Outbox {
             self.wake.signal();
         }
         drop(queue);
-        let replies = taken.iter().filter(|one| matches!(one, Outbound::Reply { .. })).count();
+        let replies = taken
+            .iter()
+            .filter(|one| matches!(one, Outbound::Reply { .. }))
+            .count();
         self.outstanding.fetch_sub(replies, Ordering::Relaxed);
         taken
     }
@@ -144,12 +152,18 @@ impl Outbox {
     /// Values that wait, statistics dropped, state events merged.
     pub(crate) fn depth(&self) -> (usize, u64, u64) {
         let queue = self.lock();
-        (queue.entries.iter().flatten().count(), queue.dropped, queue.merged)
+        (
+            queue.entries.iter().flatten().count(),
+            queue.dropped,
+            queue.merged,
+        )
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
         // A panic while the lock was held can at worst have lost one event.
-        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.queue
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -179,7 +193,10 @@ impl Queue {
         }
         self.next_seq += 1;
         self.events += 1;
-        self.entries.push_back(Some(Outbound::Event { seq: self.next_seq, event }));
+        self.entries.push_back(Some(Outbound::Event {
+            seq: self.next_seq,
+            event,
+        }));
         Ok(())
     }
 
@@ -206,7 +223,9 @@ impl Queue {
     }
 
     fn remove(&mut self, index: u64) {
-        let slot = index.checked_sub(self.base).and_then(|at| self.entries.get_mut(at as usize));
+        let slot = index
+            .checked_sub(self.base)
+            .and_then(|at| self.entries.get_mut(at as usize));
         if slot.is_some_and(|slot| slot.take().is_some()) {
             self.events -= 1;
         }
@@ -222,10 +241,15 @@ impl Queue {
                 merged: now.1 - self.reported.1,
             };
             self.reported = now;
-            taken.push(Outbound::Event { seq: self.next_seq, event });
+            taken.push(Outbound::Event {
+                seq: self.next_seq,
+                event,
+            });
         }
         while taken.len() < limit {
-            let Some(entry) = self.entries.pop_front() else { break };
+            let Some(entry) = self.entries.pop_front() else {
+                break;
+            };
             let index = self.base;
             self.base += 1;
             let Some(value) = entry else { continue };
@@ -260,20 +284,43 @@ mod tests {
     use crate::values::{CloseReason, IceState};
 
     fn score(score: u8) -> Event {
-        Event::ProducerScore { producer: 1, encoding: 0, score }
+        Event::ProducerScore {
+            producer: 1,
+            encoding: 0,
+            score,
+        }
     }
 
     fn ice(transport: u64, state: IceState) -> Event {
-        Event::IceStateChanged { transport, state, protocol: None, local: None, remote: None }
+        Event::IceStateChanged {
+            transport,
+            state,
+            protocol: None,
+            local: None,
+            remote: None,
+        }
     }
 
     fn closed(transport: u64) -> Event {
-        Event::TransportClosed { transport, reason: CloseReason::Requested, detail: String::new() }
+        Event::TransportClosed {
+            transport,
+            reason: CloseReason::Requested,
+            detail: String::new(),
+        }
     }
 
     fn events(outbox: &Outbox) -> Vec<Event> {
         let values = outbox.drain(100);
-        values.into_iter().filter_map(|v| if let Outbound::Event { event, .. } = v { Some(event) } else { None }).collect()
+        values
+            .into_iter()
+            .filter_map(|v| {
+                if let Outbound::Event { event, .. } = v {
+                    Some(event)
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 
     #[test]
@@ -282,8 +329,17 @@ mod tests {
         for transport in 1..=3 {
             outbox.event(closed(transport)).unwrap();
         }
-        let seqs: Vec<u64> =
-            outbox.drain(10).iter().map(|v| if let Outbound::Event { seq, .. } = v { *seq } else { 0 }).collect();
+        let seqs: Vec<u64> = outbox
+            .drain(10)
+            .iter()
+            .map(|v| {
+                if let Outbound::Event { seq, .. } = v {
+                    *seq
+                } else {
+                    0
+                }
+            })
+            .collect();
         assert_eq!(seqs, [1, 2, 3]);
         assert!(outbox.drain(10).is_empty());
     }
@@ -297,7 +353,14 @@ mod tests {
         outbox.event(ice(7, IceState::Checking)).unwrap();
         assert_eq!(
             events(&outbox),
-            [Event::EventsDropped { statistics: 2, merged: 0 }, score(2), ice(7, IceState::Checking)]
+            [
+                Event::EventsDropped {
+                    statistics: 2,
+                    merged: 0
+                },
+                score(2),
+                ice(7, IceState::Checking)
+            ]
         );
     }
 
@@ -310,7 +373,10 @@ mod tests {
         assert_eq!(
             events(&outbox),
             [
-                Event::EventsDropped { statistics: 0, merged: 1 },
+                Event::EventsDropped {
+                    statistics: 0,
+                    merged: 1
+                },
                 ice(8, IceState::Checking),
                 ice(7, IceState::Connected)
             ]
@@ -331,7 +397,11 @@ mod tests {
     #[test]
     fn channel_messages_are_refused_when_full() {
         let outbox = Outbox::new(1).unwrap();
-        let message = Event::ChannelMessage { channel: 1, data: vec![1], text: false };
+        let message = Event::ChannelMessage {
+            channel: 1,
+            data: vec![1],
+            text: false,
+        };
         outbox.event(message.clone()).unwrap();
         assert_eq!(outbox.event(message.clone()), Err(Full));
         assert_eq!(events(&outbox).len(), 1);
@@ -341,7 +411,11 @@ mod tests {
     #[test]
     fn channel_messages_are_bounded_in_bytes() {
         let outbox = Outbox::new(1000).unwrap();
-        let message = Event::ChannelMessage { channel: 1, data: vec![0; MAX_MESSAGE_BYTES / 2 + 1], text: false };
+        let message = Event::ChannelMessage {
+            channel: 1,
+            data: vec![0; MAX_MESSAGE_BYTES / 2 + 1],
+            text: false,
+        };
         outbox.event(message.clone()).unwrap();
         assert_eq!(outbox.event(message), Err(Full));
     }

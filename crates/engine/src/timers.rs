@@ -20,7 +20,9 @@ pub(crate) struct Armed(Option<Instant>);
 
 impl<K: Ord + Copy> Timers<K> {
     pub(crate) fn new() -> Self {
-        Self { heap: BinaryHeap::new() }
+        Self {
+            heap: BinaryHeap::new(),
+        }
     }
 
     /// Makes sure that `key` fires at `deadline` or before.

@@ -33,7 +33,10 @@ impl Epoll {
         }
         // SAFETY: the kernel just gave us this descriptor and nobody else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self { fd, events: Vec::with_capacity(BATCH) })
+        Ok(Self {
+            fd,
+            events: Vec::with_capacity(BATCH),
+        })
     }
 
     /// Watches a descriptor for input. Closing the descriptor ends the watch.
@@ -48,22 +51,44 @@ impl Epoll {
 
     fn control(&self, operation: i32, fd: RawFd, token: u64, writable: bool) -> io::Result<()> {
         let out = if writable { libc::EPOLLOUT } else { 0 };
-        let mut event = libc::epoll_event { events: (libc::EPOLLIN | out) as u32, u64: token };
+        let mut event = libc::epoll_event {
+            events: (libc::EPOLLIN | out) as u32,
+            u64: token,
+        };
         // SAFETY: `event` is a valid epoll_event for the length of the call.
         let rc = unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), operation, fd, &raw mut event) };
-        if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        if rc < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
     }
 
     /// Waits until something is ready or the time is over (rounded up to milliseconds); appends to `ready`.
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
-        let millis = timeout.map_or(-1, |t| i32::try_from(t.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        ready: &mut Vec<Ready>,
+    ) -> io::Result<()> {
+        let millis = timeout.map_or(-1, |t| {
+            i32::try_from(t.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
+        });
         // SAFETY: the vector has room for BATCH events; the kernel writes at most that many.
         let count = unsafe {
-            libc::epoll_wait(self.fd.as_raw_fd(), self.events.as_mut_ptr(), BATCH as i32, millis)
+            libc::epoll_wait(
+                self.fd.as_raw_fd(),
+                self.events.as_mut_ptr(),
+                BATCH as i32,
+                millis,
+            )
         };
         let Ok(count) = usize::try_from(count) else {
             let error = io::Error::last_os_error();
-            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
+            return if error.kind() == io::ErrorKind::Interrupted {
+                Ok(())
+            } else {
+                Err(error)
+            };
         };
         // SAFETY: the kernel initialised `count` events, which is at most the capacity.
         unsafe { self.events.set_len(count) };

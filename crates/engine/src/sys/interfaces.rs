@@ -16,7 +16,8 @@ pub(crate) fn interface_addresses() -> io::Result<Vec<IpAddr>> {
     let mut entry = list;
     while !entry.is_null() {
         // SAFETY: `entry` is a member of the list, which is freed only below.
-        let (flags, address, next) = unsafe { ((*entry).ifa_flags, (*entry).ifa_addr, (*entry).ifa_next) };
+        let (flags, address, next) =
+            unsafe { ((*entry).ifa_flags, (*entry).ifa_addr, (*entry).ifa_next) };
         if !address.is_null() && flags & (libc::IFF_UP as u32) != 0 {
             // SAFETY: a non-null ifa_addr has the length of its family.
             if let Some(address) = unsafe { from_kernel(address) } {

@@ -29,7 +29,11 @@ pub(crate) fn enable_gro(socket: &impl AsRawFd) -> io::Result<()> {
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
-    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if rc < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 #[repr(C, align(8))]
@@ -94,7 +98,9 @@ impl Datagrams {
             let error = io::Error::last_os_error();
             match error.kind() {
                 // An ICMP error of an earlier send shows up here; it says nothing about what waits.
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionRefused => Ok(0),
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::Interrupted
+                | io::ErrorKind::ConnectionRefused => Ok(0),
                 _ => Err(error),
             }
         })
@@ -126,7 +132,11 @@ fn gro_segment(header: &libc::msghdr) -> Option<usize> {
         let (level, kind) = unsafe { ((*control).cmsg_level, (*control).cmsg_type) };
         if level == libc::SOL_UDP && kind == libc::UDP_GRO {
             // SAFETY: a UDP_GRO message carries one int.
-            let size = unsafe { libc::CMSG_DATA(control).cast::<libc::c_int>().read_unaligned() };
+            let size = unsafe {
+                libc::CMSG_DATA(control)
+                    .cast::<libc::c_int>()
+                    .read_unaligned()
+            };
             return usize::try_from(size).ok().filter(|size| *size > 0);
         }
         // SAFETY: as above.
@@ -141,15 +151,32 @@ pub(crate) fn send(socket: RawFd, to: SocketAddr, data: &[u8]) -> io::Result<()>
 }
 
 /// Sends `data` as datagrams of `segment` bytes, the last one shorter where it does not divide.
-pub(crate) fn send_segmented(socket: RawFd, to: SocketAddr, data: &[u8], segment: u16) -> io::Result<()> {
+pub(crate) fn send_segmented(
+    socket: RawFd,
+    to: SocketAddr,
+    data: &[u8],
+    segment: u16,
+) -> io::Result<()> {
     send_message(socket, to, data, Some(segment))
 }
 
-fn send_message(socket: RawFd, to: SocketAddr, data: &[u8], segment: Option<u16>) -> io::Result<()> {
+fn send_message(
+    socket: RawFd,
+    to: SocketAddr,
+    data: &[u8],
+    segment: Option<u16>,
+) -> io::Result<()> {
     // SAFETY: all-zero is a valid value of these plain C structures.
-    let (mut name, mut header) =
-        unsafe { (std::mem::zeroed::<libc::sockaddr_storage>(), std::mem::zeroed::<libc::msghdr>()) };
-    let mut vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
+    let (mut name, mut header) = unsafe {
+        (
+            std::mem::zeroed::<libc::sockaddr_storage>(),
+            std::mem::zeroed::<libc::msghdr>(),
+        )
+    };
+    let mut vector = libc::iovec {
+        iov_base: data.as_ptr().cast_mut().cast(),
+        iov_len: data.len(),
+    };
     let mut control = Control([0; CONTROL_BYTES]);
     header.msg_namelen = to_kernel(to, &mut name);
     header.msg_name = (&raw mut name).cast();
@@ -164,10 +191,22 @@ fn send_message(socket: RawFd, to: SocketAddr, data: &[u8], segment: Option<u16>
             (*message).cmsg_level = libc::SOL_UDP;
             (*message).cmsg_type = libc::UDP_SEGMENT;
             (*message).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;
-            libc::CMSG_DATA(message).cast::<u16>().write_unaligned(segment);
+            libc::CMSG_DATA(message)
+                .cast::<u16>()
+                .write_unaligned(segment);
         }
     }
     // SAFETY: the header points to locals and to `data`, all alive for the length of the call; the kernel only reads them.
-    let sent = unsafe { libc::sendmsg(socket, &raw const header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    let sent = unsafe {
+        libc::sendmsg(
+            socket,
+            &raw const header,
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }

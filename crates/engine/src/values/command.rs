@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters, Fingerprint, HeaderExtension, IceMode,
-    MediaKind, SrtpKeys,
+    Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters, Fingerprint,
+    HeaderExtension, IceMode, MediaKind, SrtpKeys,
 };
 
 /// One command; each is answered by one reply.
@@ -283,7 +283,7 @@ pub enum Command {
         max_retransmits: Option<u16>,
         /// Partial reliability by time.
         #[serde(default)]
-        max_lifetime_ms: Option<u16>,
+        max_lifetime_ms: Option<u32>,
     },
     /// Send one message on a data channel.
     SendMessage {

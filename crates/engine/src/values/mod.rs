@@ -13,8 +13,8 @@ pub use command::Command;
 pub use config::EngineConfig;
 pub use event::{CloseReason, DtlsState, Event, IceState, SpeakerLevel};
 pub use parts::{
-    Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters, Fingerprint, HeaderExtension, IceMode,
-    MediaKind, SrtpKeys,
+    Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters, Fingerprint,
+    HeaderExtension, IceMode, MediaKind, SrtpKeys,
 };
 pub use result::{CommandResult, ErrorCode, Report, StatValue};
 
@@ -86,7 +86,8 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError>
 
 /// Writes one value.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    rmp_serde::to_vec_named(value).expect("boundary values have no unserialisable parts and a Vec does not fail")
+    rmp_serde::to_vec_named(value)
+        .expect("boundary values have no unserialisable parts and a Vec does not fail")
 }
 
 #[cfg(test)]

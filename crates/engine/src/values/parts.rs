@@ -76,7 +76,10 @@ pub struct SrtpKeys {
 
 impl std::fmt::Debug for SrtpKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SrtpKeys").field("suite", &self.suite).field("key", &"redacted").finish()
+        f.debug_struct("SrtpKeys")
+            .field("suite", &self.suite)
+            .field("key", &"redacted")
+            .finish()
     }
 }
 

@@ -1,0 +1,573 @@
+//! What each command does. Commands about packets carriers are in the files of those carriers.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use roomtone_rtp::{Codec, ExtensionKind, MediaKind};
+use roomtone_sfu::{
+    CodecParams, ConsumerId, ConsumerParams, EncodingParams, FeedbackKinds, Limits, ProducerId,
+    ProducerParams, Router, RouterConfig, TransportId, TransportParams,
+};
+
+use super::objects::{Carrier, Object, ProducerEntry, RouterEntry, TransportEntry};
+use super::{Panicked, Shard, guard};
+use crate::failure::Failure;
+use crate::ids;
+use crate::timers::Armed;
+use crate::values::{self, Command, CommandResult, ErrorCode, Request};
+
+/// Encodings of one producer.
+const MAX_ENCODINGS: usize = 8;
+/// The result of a command; `None` when another shard answers.
+pub(super) type Answered = Result<Option<CommandResult>, Failure>;
+
+/// The common answer.
+pub(super) const DONE: Answered = Ok(Some(CommandResult::Done {}));
+
+impl Shard {
+    /// Runs a request and answers it; events it caused follow the answer.
+    pub(super) fn on_request(&mut self, request: Request) {
+        self.counters.commands.up();
+        let Request { id, command } = request;
+        let answered = match guard(|| self.execute(id, command)) {
+            Ok(answered) => answered,
+            Err(Panicked) => Err(Failure::new(
+                ErrorCode::Internal,
+                "a defect was met while doing this",
+            )),
+        };
+        match answered {
+            Ok(Some(result)) => self.shared.outbox.reply(id, result),
+            Ok(None) => {}
+            Err(failure) => self.shared.outbox.reply(id, failure.into()),
+        }
+    }
+
+    /// Answers a request that came while the engine stops.
+    pub(super) fn refuse_closed(&self, id: u64) {
+        let failure = Failure::new(ErrorCode::EngineClosed, "the engine stops");
+        self.shared.outbox.reply(id, failure.into());
+    }
+
+    fn execute(&mut self, request: u64, command: Command) -> Answered {
+        match command {
+            Command::OpenRouter { .. } => self.open_router(),
+            Command::CloseRouter { router } => {
+                let slot = self.router(router)?;
+                self.close_router(slot);
+                DONE
+            }
+            command @ Command::OpenWebRtcTransport { .. } => self.open_webrtc(command),
+            command @ Command::ConnectWebRtcTransport { .. } => self.connect_webrtc(command),
+            Command::AddRemoteCandidates {
+                transport,
+                candidates,
+            } => self.add_candidates(transport, &candidates),
+            Command::RestartIce {
+                transport,
+                ice_ufrag,
+                ice_pwd,
+            } => self.restart_ice(transport, ice_ufrag, ice_pwd),
+            command @ Command::OpenPlainTransport { .. } => self.open_plain(command),
+            command @ Command::ConnectPlainTransport { .. } => self.connect_plain(command),
+            Command::CloseTransport { transport } => {
+                let slot = self.transport(transport)?;
+                self.close_transport(slot, values::CloseReason::Requested, String::new());
+                DONE
+            }
+            command @ Command::Produce { .. } => self.produce(command),
+            Command::CloseProducer { producer } => self.close_producer(producer).and(DONE),
+            Command::PauseProducer { producer } => {
+                self.on_producer(producer, Router::pause_producer)
+            }
+            Command::ResumeProducer { producer } => {
+                self.on_producer(producer, Router::resume_producer)
+            }
+            Command::RequestKeyframe { producer } => {
+                self.on_producer(producer, Router::request_producer_keyframe)
+            }
+            command @ Command::Consume { .. } => self.consume(command),
+            Command::SwitchSource {
+                consumer,
+                producer,
+                payload_types,
+            } => self.switch_source(consumer, producer, payload_types),
+            Command::CloseConsumer { consumer } => self.close_consumer(consumer).and(DONE),
+            Command::PauseConsumer { consumer } => {
+                self.on_consumer(consumer, Router::pause_consumer)
+            }
+            Command::ResumeConsumer { consumer } => {
+                self.on_consumer(consumer, Router::resume_consumer)
+            }
+            Command::SetPreferredLayers {
+                consumer,
+                spatial,
+                temporal,
+            } => self.on_consumer(consumer, |router, id, now| {
+                router.set_preferred_layers(id, spatial, temporal, now)
+            }),
+            Command::PipeProducer { producer, router } => {
+                self.pipe_producer(request, producer, router)
+            }
+            command @ Command::ObserveAudioLevels { .. } => self.observe(&command),
+            Command::CloseObserver { observer } => self.close_observer(observer),
+            command @ Command::OpenChannel { .. } => self.open_channel(command),
+            Command::SendMessage {
+                channel,
+                data,
+                text,
+            } => self.send_message(channel, &data, text),
+            Command::CloseChannel { channel } => self.close_channel(channel),
+            Command::GetStats { id } => self.object_stats(id),
+            Command::Dump { id } => self.dump(id),
+            Command::GetEngineStats {} => Err(Failure::new(
+                ErrorCode::Internal,
+                "the engine answers this itself",
+            )),
+        }
+    }
+
+    fn open_router(&mut self) -> Answered {
+        let config = &self.shared.config;
+        let history = config.history_packets;
+        let router_config = RouterConfig {
+            burst_delay: Duration::from_micros(config.burst_delay_us),
+            limits: Limits {
+                transports: config.max_transports,
+                producers_per_transport: config.max_producers_per_transport,
+                consumers_per_transport: config.max_consumers_per_transport,
+                video_history: history,
+                audio_history: (history / 4).max(16),
+                ..Limits::default()
+            },
+            ..RouterConfig::default()
+        };
+        let id = ids::allocate(self.index);
+        self.seed = self
+            .seed
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(id);
+        let slot = self.routers.insert(RouterEntry {
+            id,
+            router: Router::new(router_config, self.shared.clock, self.seed),
+            transports: Vec::new(),
+            observers: Vec::new(),
+            armed: Armed::default(),
+            dirty: false,
+        });
+        self.insert_object(id, Object::Router(slot));
+        self.shared.loads[self.index].fetch_add(1, Ordering::Relaxed);
+        Ok(Some(CommandResult::RouterOpened {
+            router: id,
+            shard: self.index,
+        }))
+    }
+
+    /// Room for one more transport that somebody opened, or a refusal.
+    pub(super) fn admit_transport(&self) -> Result<(), Failure> {
+        let limit = self.shared.config.max_transports;
+        let more = |count: usize| (count < limit).then_some(count + 1);
+        self.shared
+            .transports
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .map_err(|_| Failure::new(ErrorCode::Limit, format!("{limit} transports are open")))?;
+        Ok(())
+    }
+
+    /// Takes back what `admit_transport` counted.
+    pub(super) fn retract_transport(&self) {
+        self.shared.transports.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Enters a transport into its router and the tables.
+    pub(super) fn insert_transport(
+        &mut self,
+        id: u64,
+        router: usize,
+        carrier: Carrier,
+        params: TransportParams,
+    ) -> Result<usize, Failure> {
+        let now = self.now;
+        self.routers[router]
+            .router
+            .open_transport(TransportId(id), params, now)?;
+        let piped = matches!(carrier, Carrier::Pipe(_));
+        let slot = self.transports.insert(TransportEntry {
+            id,
+            router,
+            carrier,
+            writable: false,
+            producers: Vec::new(),
+            consumers: Vec::new(),
+            armed: Armed::default(),
+            dirty: false,
+            #[cfg(test)]
+            panics: false,
+        });
+        self.routers[router].transports.push(slot);
+        self.insert_object(id, Object::Transport(slot));
+        if !piped {
+            self.counters.transports.up();
+            self.shared.loads[self.index].fetch_add(1, Ordering::Relaxed);
+        }
+        self.update_writable(slot);
+        self.touch_router(router);
+        Ok(slot)
+    }
+
+    fn produce(&mut self, command: Command) -> Answered {
+        let Command::Produce {
+            transport,
+            kind,
+            codecs,
+            encodings,
+            mid,
+            header_extensions,
+            paused,
+        } = command
+        else {
+            return Err(Failure::invalid("not a produce command"));
+        };
+        let slot = self.transport(transport)?;
+        check_producer(&codecs, &encodings)?;
+        let encodings = if encodings.is_empty() {
+            vec![values::EncodingParameters::default()]
+        } else {
+            encodings
+        };
+        let params = ProducerParams {
+            kind: media_kind(kind),
+            mid,
+            codecs: codecs
+                .iter()
+                .map(|codec| codec_params(codec, kind))
+                .collect(),
+            encodings: encodings
+                .into_iter()
+                .map(|e| EncodingParams {
+                    ssrc: e.ssrc,
+                    rid: e.rid,
+                    rtx_ssrc: e.rtx_ssrc,
+                })
+                .collect(),
+            extensions: extensions(&header_extensions),
+            paused,
+        };
+        let id = self.add_producer(slot, params)?;
+        Ok(Some(CommandResult::Produced { producer: id }))
+    }
+
+    /// Enters a producer into the router and the tables.
+    pub(super) fn add_producer(
+        &mut self,
+        slot: usize,
+        params: ProducerParams,
+    ) -> Result<u64, Failure> {
+        let limit = self.shared.config.max_producers_per_transport;
+        if self.transports[slot].producers.len() >= limit {
+            return Err(Failure::new(
+                ErrorCode::Limit,
+                format!("{limit} producers are on this transport"),
+            ));
+        }
+        let id = ids::allocate(self.index);
+        let now = self.now;
+        let (entry, transport) = self.router_of(slot);
+        entry
+            .router
+            .produce(transport, ProducerId(id), params.clone(), now)?;
+        let router = self.transports[slot].router;
+        self.touch_router(router);
+        self.transports[slot].producers.push(id);
+        let entry = ProducerEntry {
+            transport: slot,
+            kind: params.kind,
+            params,
+            pipes: Vec::new(),
+        };
+        self.insert_object(id, Object::Producer(Box::new(entry)));
+        Ok(id)
+    }
+
+    fn consume(&mut self, command: Command) -> Answered {
+        let Command::Consume {
+            transport,
+            kind,
+            producer,
+            mid,
+            payload_types,
+            rtx_payload_types,
+            header_extensions,
+            feedback,
+            ssrc,
+            rtx_ssrc,
+            paused,
+        } = command
+        else {
+            return Err(Failure::invalid("not a consume command"));
+        };
+        let slot = self.transport(transport)?;
+        let kind = media_kind(kind);
+        self.check_source(producer, slot, kind)?;
+        let params = ConsumerParams {
+            producer: producer.map(ProducerId),
+            kind,
+            mid,
+            payload_types,
+            rtx_payload_types,
+            extensions: extensions(&header_extensions),
+            ssrc,
+            rtx_ssrc,
+            paused,
+            feedback: feedback_kinds(feedback),
+            verbatim: false,
+        };
+        let (id, description) = self.add_consumer(slot, params)?;
+        Ok(Some(CommandResult::Consumed {
+            consumer: id,
+            ssrc: description.ssrc,
+            rtx_ssrc: description.rtx_ssrc,
+            cname: description.cname,
+        }))
+    }
+
+    /// Enters a consumer into the router and the tables.
+    pub(super) fn add_consumer(
+        &mut self,
+        slot: usize,
+        params: ConsumerParams,
+    ) -> Result<(u64, roomtone_sfu::ConsumerDescription), Failure> {
+        let limit = self.shared.config.max_consumers_per_transport;
+        if self.transports[slot].consumers.len() >= limit {
+            return Err(Failure::new(
+                ErrorCode::Limit,
+                format!("{limit} consumers are on this transport"),
+            ));
+        }
+        let id = ids::allocate(self.index);
+        let (now, kind) = (self.now, params.kind);
+        let (entry, transport) = self.router_of(slot);
+        let description = entry
+            .router
+            .consume(transport, ConsumerId(id), params, now)?;
+        let router = self.transports[slot].router;
+        self.touch_router(router);
+        self.transports[slot].consumers.push(id);
+        self.insert_object(id, Object::Consumer(slot, kind));
+        Ok((id, description))
+    }
+
+    fn switch_source(
+        &mut self,
+        consumer: u64,
+        producer: Option<u64>,
+        payload_types: Vec<(u8, u8)>,
+    ) -> Answered {
+        let slot = self.consumer(consumer)?;
+        let Some(Object::Consumer(_, kind)) = self.objects.get(&consumer) else {
+            return Err(Failure::not_found("consumer", consumer));
+        };
+        self.check_source(producer, slot, *kind)?;
+        let producer = producer.map(ProducerId);
+        self.on_consumer(consumer, |router, id, now| {
+            router.switch_source(id, producer, payload_types, now)
+        })
+    }
+
+    /// The source must live in the router of the transport in `slot`.
+    fn check_source(
+        &self,
+        producer: Option<u64>,
+        slot: usize,
+        kind: MediaKind,
+    ) -> Result<(), Failure> {
+        let Some(producer) = producer else {
+            return Ok(());
+        };
+        if ids::shard_of(producer) != self.index {
+            return Err(Failure::invalid(
+                "the producer lives on another router: pipe it first",
+            ));
+        }
+        let entry = self.producer(producer)?;
+        if self.transports[entry.transport].router != self.transports[slot].router {
+            return Err(Failure::invalid(
+                "the producer lives on another router: pipe it first",
+            ));
+        }
+        if entry.kind != kind {
+            return Err(Failure::invalid(
+                "consumer and producer are not of the same kind",
+            ));
+        }
+        Ok(())
+    }
+
+    fn on_producer(
+        &mut self,
+        id: u64,
+        act: impl FnOnce(
+            &mut Router,
+            ProducerId,
+            std::time::Instant,
+        ) -> Result<(), roomtone_sfu::SfuError>,
+    ) -> Answered {
+        let slot = self.producer(id)?.transport;
+        let (router, now) = (self.transports[slot].router, self.now);
+        act(&mut self.routers[router].router, ProducerId(id), now)?;
+        self.touch_router(router);
+        DONE
+    }
+
+    fn on_consumer(
+        &mut self,
+        id: u64,
+        act: impl FnOnce(
+            &mut Router,
+            ConsumerId,
+            std::time::Instant,
+        ) -> Result<(), roomtone_sfu::SfuError>,
+    ) -> Answered {
+        let slot = self.consumer(id)?;
+        let (router, now) = (self.transports[slot].router, self.now);
+        act(&mut self.routers[router].router, ConsumerId(id), now)?;
+        self.touch_router(router);
+        DONE
+    }
+
+    fn observe(&mut self, command: &Command) -> Answered {
+        let Command::ObserveAudioLevels {
+            router,
+            max_entries,
+            ..
+        } = *command
+        else {
+            return Err(Failure::invalid("not an observe command"));
+        };
+        let slot = self.router(router)?;
+        let id = ids::allocate(self.index);
+        self.routers[slot].observers.push(id);
+        self.insert_object(id, Object::Observer(slot, max_entries));
+        Ok(Some(CommandResult::ObserverOpened { observer: id }))
+    }
+
+    fn close_observer(&mut self, id: u64) -> Answered {
+        let Some(Object::Observer(slot, _)) = self.objects.get(&id) else {
+            return Err(Failure::not_found("observer", id));
+        };
+        self.routers[*slot].observers.retain(|other| *other != id);
+        self.remove_object(id);
+        DONE
+    }
+
+    pub(super) fn router(&self, id: u64) -> Result<usize, Failure> {
+        match self.objects.get(&id) {
+            Some(Object::Router(slot)) => Ok(*slot),
+            _ => Err(Failure::not_found("router", id)),
+        }
+    }
+
+    /// A transport that somebody opened: ends of pipes are not for commands.
+    pub(super) fn transport(&self, id: u64) -> Result<usize, Failure> {
+        match self.objects.get(&id) {
+            Some(Object::Transport(slot))
+                if !matches!(self.transports[*slot].carrier, Carrier::Pipe(_)) =>
+            {
+                Ok(*slot)
+            }
+            _ => Err(Failure::not_found("transport", id)),
+        }
+    }
+
+    pub(super) fn producer(&self, id: u64) -> Result<&ProducerEntry, Failure> {
+        match self.objects.get(&id) {
+            Some(Object::Producer(entry)) => Ok(entry),
+            _ => Err(Failure::not_found("producer", id)),
+        }
+    }
+
+    pub(super) fn consumer(&self, id: u64) -> Result<usize, Failure> {
+        match self.objects.get(&id) {
+            Some(Object::Consumer(slot, _)) => Ok(*slot),
+            _ => Err(Failure::not_found("consumer", id)),
+        }
+    }
+}
+
+fn check_producer(
+    codecs: &[values::CodecParameters],
+    encodings: &[values::EncodingParameters],
+) -> Result<(), Failure> {
+    if codecs.is_empty() {
+        return Err(Failure::invalid("a producer needs at least one codec"));
+    }
+    if encodings.len() > MAX_ENCODINGS {
+        return Err(Failure::new(
+            ErrorCode::Limit,
+            format!("more than {MAX_ENCODINGS} encodings"),
+        ));
+    }
+    let mut types: Vec<u8> = codecs
+        .iter()
+        .flat_map(|c| std::iter::once(c.payload_type).chain(c.rtx_payload_type))
+        .collect();
+    if types.iter().any(|payload_type| *payload_type > 127) {
+        return Err(Failure::invalid("a payload type is above 127"));
+    }
+    if has_duplicates(&mut types) {
+        return Err(Failure::invalid("a payload type is listed twice"));
+    }
+    let mut ssrcs: Vec<u32> = encodings
+        .iter()
+        .flat_map(|e| e.ssrc.into_iter().chain(e.rtx_ssrc))
+        .collect();
+    if has_duplicates(&mut ssrcs) {
+        return Err(Failure::invalid("an SSRC is listed twice"));
+    }
+    Ok(())
+}
+
+fn has_duplicates<T: Ord>(values: &mut [T]) -> bool {
+    values.sort_unstable();
+    values.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+fn media_kind(kind: values::MediaKind) -> MediaKind {
+    match kind {
+        values::MediaKind::Audio => MediaKind::Audio,
+        values::MediaKind::Video => MediaKind::Video,
+    }
+}
+
+fn codec_params(codec: &values::CodecParameters, kind: values::MediaKind) -> CodecParams {
+    CodecParams {
+        payload_type: codec.payload_type,
+        codec: Codec::from_name(&codec.name),
+        clock_rate: codec.clock_rate,
+        channels: if kind == values::MediaKind::Video {
+            0
+        } else {
+            codec.channels
+        },
+        rtx_payload_type: codec.rtx_payload_type,
+        feedback: feedback_kinds(codec.feedback),
+    }
+}
+
+fn feedback_kinds(feedback: values::CodecFeedback) -> FeedbackKinds {
+    FeedbackKinds {
+        nack: feedback.nack,
+        pli: feedback.pli,
+        fir: feedback.fir,
+        transport_cc: feedback.transport_cc,
+        remb: feedback.remb,
+    }
+}
+
+/// Extensions nobody here understands are left out: they are not forwarded.
+fn extensions(negotiated: &[values::HeaderExtension]) -> Vec<(u8, ExtensionKind)> {
+    negotiated
+        .iter()
+        .filter_map(|one| Some((one.id, ExtensionKind::from_uri(&one.uri)?)))
+        .collect()
+}

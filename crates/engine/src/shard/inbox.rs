@@ -1,0 +1,184 @@
+//! What other threads send to a shard: requests, messages about pipes, batches of piped packets.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+
+use roomtone_sfu::ProducerParams;
+
+use crate::sys::EventFd;
+use crate::values::Request;
+
+/// Batches of piped packets that may wait; more are dropped and counted, NACK asks for them again.
+const MAX_BATCHES: usize = 1024;
+
+/// Packets on their way through a pipe. The buffers come back to the sender to be used again.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Transport at the receiving end.
+    pub(crate) to: u64,
+    /// Packets, one behind the other.
+    pub(crate) bytes: Vec<u8>,
+    /// Length of each, and whether it is RTCP.
+    pub(crate) packets: Vec<(u32, bool)>,
+    /// Where the empty batch goes back to.
+    pub(crate) home: Option<SyncSender<Batch>>,
+}
+
+/// Between shards; bounded by the pipes there are.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Make the far end of a pipe and answer the request.
+    OpenPipe(Box<OpenPipe>),
+    /// The far end of this end of a pipe is gone.
+    PipeClosed {
+        /// The end on the receiving shard.
+        transport: u64,
+    },
+    /// Close everything and end the thread.
+    Shutdown,
+    /// Panic while serving this transport next time.
+    #[cfg(test)]
+    PanicAt(u64),
+}
+
+/// All the far end of a pipe has to know.
+#[derive(Debug)]
+pub(crate) struct OpenPipe {
+    /// Request to answer.
+    pub(crate) request: u64,
+    /// Id for the end to make.
+    pub(crate) transport: u64,
+    /// The end that sends.
+    pub(crate) source: u64,
+    /// Router the producer shall appear in.
+    pub(crate) router: u64,
+    /// What it carries.
+    pub(crate) params: ProducerParams,
+}
+
+#[derive(Debug)]
+struct Wake {
+    fd: EventFd,
+    signalled: AtomicBool,
+}
+
+/// The sending side, held by the engine and all shards.
+#[derive(Debug, Clone)]
+pub(crate) struct ShardHandle {
+    requests: SyncSender<Request>,
+    control: Sender<Control>,
+    batches: SyncSender<Batch>,
+    wake: Arc<Wake>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The receiving side, held by the shard.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) requests: Receiver<Request>,
+    pub(crate) control: Receiver<Control>,
+    pub(crate) batches: Receiver<Batch>,
+    wake: Arc<Wake>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Both sides of a shard's inbox.
+pub(crate) fn inbox(command_queue: usize) -> io::Result<(ShardHandle, Inbox)> {
+    let wake = Arc::new(Wake {
+        fd: EventFd::new()?,
+        signalled: AtomicBool::new(false),
+    });
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let (requests, requests_in) = sync_channel(command_queue.max(1));
+    let (control, control_in) = channel();
+    let (batches, batches_in) = sync_channel(MAX_BATCHES);
+    let handle = ShardHandle {
+        requests,
+        control,
+        batches,
+        wake: wake.clone(),
+        waiting: waiting.clone(),
+    };
+    Ok((
+        handle,
+        Inbox {
+            requests: requests_in,
+            control: control_in,
+            batches: batches_in,
+            wake,
+            waiting,
+        },
+    ))
+}
+
+impl ShardHandle {
+    /// Hands a request over; gives it back when the queue is full or the shard is gone.
+    pub(crate) fn request(&self, request: Request) -> Result<(), Request> {
+        use std::sync::mpsc::TrySendError::{Disconnected, Full};
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.requests.try_send(request).map_err(|error| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                Full(request) | Disconnected(request) => request,
+            }
+        })?;
+        self.wake();
+        Ok(())
+    }
+
+    /// A shard that is gone needs no message.
+    pub(crate) fn control(&self, message: Control) {
+        if self.control.send(message).is_ok() {
+            self.wake();
+        }
+    }
+
+    /// Hands packets over; gives them back when the queue is full or the shard is gone.
+    pub(crate) fn batch(&self, batch: Batch) -> Result<(), Batch> {
+        use std::sync::mpsc::TrySendError::{Disconnected, Full};
+        self.batches.try_send(batch).map_err(|error| match error {
+            Full(batch) | Disconnected(batch) => batch,
+        })?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Requests that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Wakes the shard unless somebody did already.
+    pub(crate) fn wake(&self) {
+        if !self.wake.signalled.swap(true, Ordering::SeqCst) {
+            self.wake.fd.signal();
+        }
+    }
+}
+
+impl Inbox {
+    /// Readable when something waits.
+    pub(crate) fn fd(&self) -> &EventFd {
+        &self.wake.fd
+    }
+
+    /// To be called before the queues are emptied: what comes later signals again.
+    pub(crate) fn rearm(&self) {
+        self.wake.fd.clear();
+        self.wake.signalled.store(false, Ordering::SeqCst);
+    }
+
+    /// The next request.
+    pub(crate) fn next_request(&self) -> Option<Request> {
+        let request = self.requests.try_recv().ok()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(request)
+    }
+
+    /// Requests that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,245 @@
+//! How objects end: closing by command, with their parent, or after a panic.
+
+use std::sync::atomic::Ordering;
+
+use roomtone_sfu::{ConsumerId, ProducerId, TransportId};
+
+use super::objects::{Carrier, Object};
+use super::{Control, Panicked, Shard, guard};
+use crate::counters::{Counter, Counters};
+use crate::values::{CloseReason, Event};
+
+impl Shard {
+    /// Ends a transport with its producers and consumers, and tells.
+    pub(super) fn close_transport(&mut self, slot: usize, reason: CloseReason, detail: String) {
+        self.end_transport(slot, reason, detail, true);
+    }
+
+    /// As `close_transport`; nothing is sent and nothing of the broken state is used.
+    pub(super) fn transport_panicked(&mut self, slot: usize) {
+        self.counters.peers_panicked.up();
+        let detail = "a defect was met while serving this peer".to_owned();
+        self.end_transport(slot, CloseReason::PeerPanicked, detail, false);
+    }
+
+    fn end_transport(&mut self, slot: usize, reason: CloseReason, detail: String, farewell: bool) {
+        let Some(entry) = self.transports.get(slot) else {
+            return;
+        };
+        let (id, router) = (entry.id, entry.router);
+        self.end_streams(slot);
+        self.leave_router(slot, farewell);
+        let entry = self.transports.remove(slot);
+        self.remove_object(id);
+        if let Some(entry) = self.routers.get_mut(router) {
+            entry.transports.retain(|other| *other != slot);
+        }
+        match entry.carrier {
+            Carrier::WebRtc(mut peer) => {
+                if farewell {
+                    self.say_goodbye(&mut peer);
+                }
+                self.forget_peer(slot, &peer);
+            }
+            Carrier::Plain(_) => {}
+            Carrier::Pipe(end) => {
+                self.unlink_pipe(id, &end);
+                return;
+            }
+        }
+        self.shared.transports.fetch_sub(1, Ordering::Relaxed);
+        self.counters.transports.down();
+        self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+        self.events.push(Event::TransportClosed {
+            transport: id,
+            reason,
+            detail,
+        });
+    }
+
+    /// Removes producers and consumers from the tables; the router forgets them with the transport.
+    fn end_streams(&mut self, slot: usize) {
+        let entry = &mut self.transports[slot];
+        let consumers = std::mem::take(&mut entry.consumers);
+        let producers = std::mem::take(&mut entry.producers);
+        let piped = matches!(entry.carrier, Carrier::Pipe(_));
+        for producer in producers {
+            self.forget_producer(producer);
+            self.events.push(Event::ProducerClosed {
+                producer,
+                reason: CloseReason::ParentClosed,
+            });
+        }
+        for consumer in consumers {
+            if self.remove_object(consumer).is_some() && !piped {
+                self.events.push(Event::ConsumerClosed {
+                    consumer,
+                    reason: CloseReason::ParentClosed,
+                });
+            }
+        }
+    }
+
+    fn leave_router(&mut self, slot: usize, farewell: bool) {
+        let now = self.now;
+        let (entry, id) = self.router_of(slot);
+        let goodbye = guard(|| entry.router.close_transport(id, now));
+        let router = self.transports[slot].router;
+        match goodbye {
+            Ok(Ok(Some(rtcp))) if farewell => self.send_goodbye(slot, &rtcp),
+            Ok(_) => {}
+            Err(Panicked) => {
+                // The router itself is broken: it goes, with all it holds, once this transport is out of the way.
+                self.routers[router]
+                    .transports
+                    .retain(|other| *other != slot);
+                self.router_panicked(router);
+                return;
+            }
+        }
+        self.touch_router(router);
+    }
+
+    /// A router met a defect: everything in it ends.
+    pub(super) fn router_panicked(&mut self, slot: usize) {
+        let Some(entry) = self.routers.get_mut(slot) else {
+            return;
+        };
+        let fresh =
+            roomtone_sfu::Router::new(roomtone_sfu::RouterConfig::default(), self.shared.clock, 0);
+        // Its state cannot be trusted: an empty router takes its place while the transports are taken out.
+        entry.router = fresh;
+        for transport in std::mem::take(&mut entry.transports) {
+            self.transport_panicked(transport);
+        }
+        self.close_router(slot);
+    }
+
+    /// Ends a router with all it holds.
+    pub(super) fn close_router(&mut self, slot: usize) {
+        let Some(entry) = self.routers.get_mut(slot) else {
+            return;
+        };
+        for transport in std::mem::take(&mut entry.transports) {
+            self.close_transport(transport, CloseReason::ParentClosed, String::new());
+        }
+        let entry = self.routers.remove(slot);
+        self.remove_object(entry.id);
+        for observer in entry.observers {
+            self.remove_object(observer);
+        }
+        self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Ends a producer by command.
+    pub(super) fn close_producer(&mut self, id: u64) -> Result<(), crate::failure::Failure> {
+        let slot = self.producer(id)?.transport;
+        let now = self.now;
+        let (entry, _) = self.router_of(slot);
+        entry.router.close_producer(ProducerId(id), now)?;
+        let router = self.transports[slot].router;
+        self.touch_router(router);
+        self.transports[slot].producers.retain(|other| *other != id);
+        self.forget_producer(id);
+        if matches!(self.transports[slot].carrier, Carrier::Pipe(_)) {
+            self.end_transport(slot, CloseReason::Requested, String::new(), false);
+        }
+        Ok(())
+    }
+
+    /// Takes a producer out of the table and ends the pipes that carry it.
+    fn forget_producer(&mut self, id: u64) {
+        let Some(Object::Producer(entry)) = self.remove_object(id) else {
+            return;
+        };
+        for pipe in entry.pipes {
+            if let Some(Object::Transport(slot)) = self.objects.get(&pipe) {
+                self.end_transport(*slot, CloseReason::ParentClosed, String::new(), false);
+            }
+        }
+    }
+
+    /// Ends a consumer by command.
+    pub(super) fn close_consumer(&mut self, id: u64) -> Result<(), crate::failure::Failure> {
+        let slot = self.consumer(id)?;
+        let now = self.now;
+        let (entry, _) = self.router_of(slot);
+        entry.router.close_consumer(ConsumerId(id), now)?;
+        let router = self.transports[slot].router;
+        self.touch_router(router);
+        self.transports[slot].consumers.retain(|other| *other != id);
+        self.remove_object(id);
+        Ok(())
+    }
+
+    /// Tells the router whether packets for a transport can go out.
+    pub(super) fn update_writable(&mut self, slot: usize) {
+        let now = self.now;
+        let entry = &mut self.transports[slot];
+        let writable = match &entry.carrier {
+            Carrier::WebRtc(peer) => peer.transport.is_writable(),
+            Carrier::Plain(plain) => plain.can_send(),
+            Carrier::Pipe(_) => true,
+        };
+        if entry.writable != writable {
+            entry.writable = writable;
+            let (id, router) = (TransportId(entry.id), entry.router);
+            let _ = self.routers[router].router.set_writable(id, writable, now);
+            self.touch_router(router);
+        }
+    }
+
+    /// Enters an object into the table.
+    pub(super) fn insert_object(&mut self, id: u64, object: Object) {
+        if let Some(counter) = live_counter(&self.counters, &object) {
+            counter.up();
+        }
+        self.objects.insert(id, object);
+    }
+
+    /// Takes an object out of the table.
+    pub(super) fn remove_object(&mut self, id: u64) -> Option<Object> {
+        let object = self.objects.remove(&id)?;
+        if let Some(counter) = live_counter(&self.counters, &object) {
+            counter.down();
+        }
+        Some(object)
+    }
+
+    /// Ends everything; the thread ends after it.
+    pub(super) fn shut_down(&mut self) {
+        // Requests that came too late are answered, so that nobody waits for them.
+        while let Some(request) = self.inbox.next_request() {
+            self.refuse_closed(request.id);
+        }
+        let slots: Vec<usize> = self.routers.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            let Some(entry) = self.routers.get_mut(slot) else {
+                continue;
+            };
+            for transport in std::mem::take(&mut entry.transports) {
+                self.close_transport(transport, CloseReason::EngineClosed, String::new());
+            }
+            self.close_router(slot);
+        }
+        self.flush_events();
+    }
+
+    /// Tells the far end of a pipe that this end is gone.
+    pub(super) fn tell_far_end(&self, shard: usize, transport: u64) {
+        if let Some(handle) = self.handles.get(shard) {
+            handle.control(Control::PipeClosed { transport });
+        }
+    }
+}
+
+fn live_counter<'a>(counters: &'a Counters, object: &Object) -> Option<&'a Counter> {
+    match object {
+        Object::Router(_) => Some(&counters.routers),
+        Object::Producer(_) => Some(&counters.producers),
+        Object::Consumer(..) => Some(&counters.consumers),
+        Object::Channel(..) => Some(&counters.channels),
+        // Pipes are transports too, but nobody opened them.
+        Object::Transport(_) | Object::Observer(..) => None,
+    }
+}

@@ -1,0 +1,442 @@
+//! One media thread: a poller, its sockets, timers, routers and transports.
+//!
+//! A turn of the loop waits for descriptors or the next deadline, takes commands and datagrams in, runs what is due,
+//! and then looks after every object that was touched: own datagrams and events of transports, bursts and events of
+//! routers. Nothing here is shared with another thread but the inbox, the outbox and counters.
+
+mod commands;
+mod egress;
+mod inbox;
+mod ingress;
+mod lifetime;
+mod objects;
+mod pipe;
+mod plain;
+mod stats;
+mod stream;
+mod webrtc;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use roomtone_sfu::{RouterEvent, TransportId};
+use roomtone_webrtc::{Candidate, Certificate, MAX_TRANSMIT_LEN, Protocol};
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use crate::bind::{Listener, PlainPorts};
+use crate::counters::Counters;
+use crate::outbox::Outbox;
+use crate::sys::{Datagrams, Epoll, Ready};
+use crate::timers::Timers;
+use crate::values::{CloseReason, EngineConfig, Event, SpeakerLevel};
+
+pub(crate) use inbox::{Control, Inbox, ShardHandle, inbox};
+use objects::{Carrier, Object, RouterEntry, TimerKey, Token, TransportEntry};
+use stream::Connection;
+
+/// Requests done in one turn, so that media never waits long behind them.
+const REQUESTS_A_TURN: usize = 64;
+/// Size of the buffer that bursts are gathered in: the longest segmented send.
+const SCRATCH: usize = 64 * 1024;
+
+/// What all shards share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: EngineConfig,
+    pub(crate) outbox: Outbox,
+    pub(crate) certificate: Arc<Certificate>,
+    /// Transports open in the whole engine, pipes not counted.
+    pub(crate) transports: AtomicUsize,
+    /// Objects on each shard, to find the least loaded.
+    pub(crate) loads: Vec<AtomicUsize>,
+    pub(crate) clock: roomtone_sfu::WallClock,
+}
+
+/// A defect was met; the thread goes on.
+pub(crate) struct Panicked;
+
+/// Runs what serves one peer; a panic costs this peer only.
+pub(crate) fn guard<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    // The state of the one object that panicked is closed by the caller; nothing else was touched.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
+}
+
+/// One media thread's state.
+pub(crate) struct Shard {
+    index: usize,
+    shared: Arc<Shared>,
+    handles: Vec<ShardHandle>,
+    inbox: Inbox,
+    counters: Arc<Counters>,
+    poller: Epoll,
+    listeners: Vec<Listener>,
+    candidates: Vec<Candidate>,
+    plain_ports: PlainPorts,
+    objects: FxHashMap<u64, Object>,
+    routers: Slab<RouterEntry>,
+    transports: Slab<TransportEntry>,
+    connections: Slab<Connection>,
+    /// Connections that have not shown whose they are.
+    strangers: usize,
+    /// Slot of the connection between two addresses, ours first.
+    connection_of: FxHashMap<(std::net::SocketAddr, std::net::SocketAddr), usize>,
+    /// Slot of the transport a user fragment names.
+    ufrags: FxHashMap<String, usize>,
+    /// Slot of the transport that an address belongs to, since a check from there was authenticated.
+    addresses: FxHashMap<(Protocol, std::net::SocketAddr), usize>,
+    timers: Timers<TimerKey>,
+    dirty_routers: Vec<usize>,
+    dirty_transports: Vec<usize>,
+    events: Vec<Event>,
+    /// Absent only while datagrams are taken from it.
+    datagrams: Option<Datagrams>,
+    /// Absent only while a burst is gathered in it.
+    scratch: Option<Box<[u8]>>,
+    transmit: Box<[u8]>,
+    stream_input: Option<Box<[u8]>>,
+    now: Instant,
+    seed: u64,
+    running: bool,
+}
+
+/// What a shard is made of.
+pub(crate) struct ShardParts {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) handles: Vec<ShardHandle>,
+    pub(crate) inbox: Inbox,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) seed: u64,
+}
+
+impl Shard {
+    /// To be called on the thread that runs it.
+    pub(crate) fn new(parts: ShardParts) -> std::io::Result<Self> {
+        let poller = Epoll::new()?;
+        poller.add(parts.inbox.fd(), Token::Inbox.into())?;
+        for (slot, listener) in parts.listeners.iter().enumerate() {
+            if let Some((socket, _)) = &listener.udp {
+                poller.add(socket, Token::Udp(slot).into())?;
+            }
+            if let Some((socket, _)) = &listener.tcp {
+                poller.add(socket, Token::Listener(slot).into())?;
+            }
+        }
+        let config = &parts.shared.config;
+        let plain_ports = PlainPorts::new(config.plain_ports, parts.index, config.shards);
+        Ok(Self {
+            index: parts.index,
+            handles: parts.handles,
+            inbox: parts.inbox,
+            counters: parts.counters,
+            poller,
+            listeners: parts.listeners,
+            candidates: parts.candidates,
+            plain_ports,
+            objects: FxHashMap::default(),
+            routers: Slab::new(),
+            transports: Slab::new(),
+            connections: Slab::new(),
+            strangers: 0,
+            connection_of: FxHashMap::default(),
+            ufrags: FxHashMap::default(),
+            addresses: FxHashMap::default(),
+            timers: Timers::new(),
+            dirty_routers: Vec::new(),
+            dirty_transports: Vec::new(),
+            events: Vec::new(),
+            datagrams: Some(Datagrams::new()),
+            scratch: Some(vec![0; SCRATCH].into_boxed_slice()),
+            transmit: vec![0; MAX_TRANSMIT_LEN].into_boxed_slice(),
+            stream_input: Some(vec![0; SCRATCH].into_boxed_slice()),
+            now: Instant::now(),
+            seed: parts.seed,
+            running: true,
+            shared: parts.shared,
+        })
+    }
+
+    /// The loop; ends after a shutdown message.
+    pub(crate) fn run(&mut self) {
+        let mut ready = Vec::new();
+        while self.running {
+            let timeout = self
+                .timers
+                .next()
+                .map(|at| at.saturating_duration_since(Instant::now()));
+            ready.clear();
+            if self.poller.wait(timeout, &mut ready).is_err() {
+                // Only a wrong descriptor can cause this, and then nothing can go on here.
+                break;
+            }
+            self.now = Instant::now();
+            self.counters.turns.up();
+            for one in ready.drain(..) {
+                self.on_ready(one);
+            }
+            self.run_timers();
+            self.settle();
+        }
+        self.shut_down();
+    }
+
+    fn on_ready(&mut self, ready: Ready) {
+        match Token::from_u64(ready.token) {
+            Some(Token::Inbox) => self.on_inbox(),
+            Some(Token::Udp(slot)) => self.read_listener(slot),
+            Some(Token::Listener(slot)) => self.accept(slot),
+            Some(Token::Connection(slot)) => {
+                self.on_connection(slot, ready.readable, ready.writable)
+            }
+            Some(Token::PlainRtp(slot)) => self.read_plain(slot, false),
+            Some(Token::PlainRtcp(slot)) => self.read_plain(slot, true),
+            None => {}
+        }
+    }
+
+    fn on_inbox(&mut self) {
+        self.inbox.rearm();
+        while let Ok(message) = self.inbox.control.try_recv() {
+            self.on_control(message);
+        }
+        let waiting = self.inbox.waiting() as u64;
+        if waiting > self.counters.command_queue_peak.get() {
+            self.counters.command_queue_peak.set(waiting);
+        }
+        for _ in 0..REQUESTS_A_TURN {
+            let Some(request) = self.inbox.next_request() else {
+                break;
+            };
+            self.on_request(request);
+        }
+        while let Ok(batch) = self.inbox.batches.try_recv() {
+            self.on_batch(batch);
+        }
+        if self.inbox.waiting() > 0 {
+            self.handles[self.index].wake();
+        }
+    }
+
+    fn on_control(&mut self, message: Control) {
+        match message {
+            Control::OpenPipe(pipe) => self.on_open_pipe(*pipe),
+            Control::PipeClosed { transport } => self.on_pipe_closed(transport),
+            Control::Shutdown => self.running = false,
+            #[cfg(test)]
+            Control::PanicAt(id) => {
+                if let Some(Object::Transport(slot)) = self.objects.get(&id) {
+                    self.transports[*slot].panics = true;
+                }
+            }
+        }
+    }
+
+    fn run_timers(&mut self) {
+        while let Some((at, key)) = self.timers.pop_due(self.now) {
+            match key {
+                TimerKey::Router(slot) => self.on_router_timer(slot, at),
+                TimerKey::Transport(slot) => self.on_transport_timer(slot, at),
+                TimerKey::Connection(slot) => self.on_connection_timer(slot, at),
+            }
+        }
+    }
+
+    fn on_router_timer(&mut self, slot: usize, at: Instant) {
+        let Some(entry) = self.routers.get_mut(slot) else {
+            return;
+        };
+        if !entry.armed.fire(at) {
+            return;
+        }
+        self.counters.timers.up();
+        let now = self.now;
+        if guard(|| entry.router.handle_timeout(now)).is_err() {
+            self.router_panicked(slot);
+            return;
+        }
+        self.touch_router(slot);
+    }
+
+    fn on_transport_timer(&mut self, slot: usize, at: Instant) {
+        let now = self.now;
+        let Some(entry) = self.transports.get_mut(slot) else {
+            return;
+        };
+        if !entry.armed.fire(at) {
+            return;
+        }
+        self.counters.timers.up();
+        let Carrier::WebRtc(peer) = &mut entry.carrier else {
+            return;
+        };
+        if peer.give_up.is_some_and(|deadline| deadline <= now) {
+            let detail = "no remote parameters were given in time".to_owned();
+            self.close_transport(slot, CloseReason::IceTimeout, detail);
+            return;
+        }
+        if guard(|| peer.transport.handle_timeout(now)).is_err() {
+            self.transport_panicked(slot);
+            return;
+        }
+        self.touch_transport(slot);
+    }
+
+    /// Puts a router on the list of those to look after.
+    fn touch_router(&mut self, slot: usize) {
+        let entry = &mut self.routers[slot];
+        if !entry.dirty {
+            entry.dirty = true;
+            self.dirty_routers.push(slot);
+        }
+    }
+
+    /// Puts a transport on the list of those to look after.
+    fn touch_transport(&mut self, slot: usize) {
+        let entry = &mut self.transports[slot];
+        if !entry.dirty {
+            entry.dirty = true;
+            self.dirty_transports.push(slot);
+        }
+    }
+
+    /// Looks after everything that was touched until nothing is.
+    fn settle(&mut self) {
+        loop {
+            if let Some(slot) = self.dirty_transports.pop() {
+                if self.transports.contains(slot) {
+                    self.settle_transport(slot);
+                }
+            } else if let Some(slot) = self.dirty_routers.pop() {
+                if self.routers.contains(slot) {
+                    self.settle_router(slot);
+                }
+            } else if self.events.is_empty() {
+                break;
+            } else {
+                self.flush_events();
+            }
+        }
+    }
+
+    fn settle_router(&mut self, slot: usize) {
+        self.routers[slot].dirty = false;
+        let now = self.now;
+        loop {
+            let entry = &mut self.routers[slot];
+            match guard(|| entry.router.poll_burst(now)) {
+                Ok(Some(transport)) => self.send_burst(slot, transport),
+                Ok(None) => break,
+                Err(Panicked) => return self.router_panicked(slot),
+            }
+            if !self.routers.contains(slot) {
+                return;
+            }
+        }
+        while let Some(event) = self.routers[slot].router.poll_event() {
+            self.on_router_event(slot, event);
+        }
+        let entry = &mut self.routers[slot];
+        self.timers.arm(
+            TimerKey::Router(slot),
+            &mut entry.armed,
+            entry.router.next_timeout(),
+        );
+    }
+
+    fn on_router_event(&mut self, slot: usize, event: RouterEvent) {
+        match event {
+            RouterEvent::ProducerActive {
+                producer,
+                encoding,
+                ssrc,
+            } => {
+                self.events.push(Event::ProducerStarted {
+                    producer: producer.0,
+                    encoding: encoding.into(),
+                    ssrc,
+                });
+            }
+            // A stream that said BYE is silent from now on; it may come back.
+            RouterEvent::ProducerSilent { producer, encoding }
+            | RouterEvent::ProducerBye { producer, encoding } => {
+                self.events.push(Event::ProducerSilent {
+                    producer: producer.0,
+                    encoding: encoding.into(),
+                });
+            }
+            RouterEvent::ProducerScore { producer, scores } => {
+                for (encoding, score) in scores.into_iter().enumerate() {
+                    let encoding = encoding as u32;
+                    self.events.push(Event::ProducerScore {
+                        producer: producer.0,
+                        encoding,
+                        score: score.score,
+                    });
+                }
+            }
+            RouterEvent::LayersChanged {
+                consumer,
+                spatial,
+                temporal,
+            } => {
+                self.events.push(Event::ConsumerLayersChanged {
+                    consumer: consumer.0,
+                    spatial,
+                    temporal,
+                });
+            }
+            RouterEvent::ActiveSpeakers(speakers) => self.on_speakers(slot, &speakers),
+            // Told by commands and by statistics; a closed producer is reported where it is closed.
+            _ => {}
+        }
+    }
+
+    fn on_speakers(&mut self, slot: usize, speakers: &[roomtone_sfu::ActiveSpeaker]) {
+        let entry = &self.routers[slot];
+        for observer in &entry.observers {
+            let Some(Object::Observer(_, max_entries)) = self.objects.get(observer) else {
+                continue;
+            };
+            let levels = speakers.iter().take(*max_entries);
+            self.events.push(Event::ActiveSpeakers {
+                router: entry.id,
+                observer: *observer,
+                speakers: levels
+                    .map(|s| SpeakerLevel {
+                        producer: s.producer.0,
+                        level_dbov: -i32::from(s.level),
+                    })
+                    .collect(),
+                dominant: speakers.first().map(|s| s.producer.0),
+            });
+        }
+    }
+
+    /// Hands events to the outbox; a channel whose message finds no place is closed, since it is reliable no more.
+    fn flush_events(&mut self) {
+        for event in std::mem::take(&mut self.events) {
+            let channel = if let Event::ChannelMessage { channel, .. } = &event {
+                Some(*channel)
+            } else {
+                None
+            };
+            if self.shared.outbox.event(event).is_err() {
+                self.counters.messages_refused.up();
+                if let Some(channel) = channel {
+                    self.close_channel_of(channel);
+                }
+            }
+        }
+    }
+
+    /// The router and the id of the transport in `slot`.
+    fn router_of(&mut self, slot: usize) -> (&mut RouterEntry, TransportId) {
+        let entry = &self.transports[slot];
+        (&mut self.routers[entry.router], TransportId(entry.id))
+    }
+}

@@ -1,0 +1,195 @@
+//! What lives on a shard.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::mpsc::Receiver;
+
+use roomtone_rtp::MediaKind;
+use roomtone_sfu::{ProducerParams, Router};
+use roomtone_srtp::{Opener, Sealer};
+use roomtone_webrtc::{ChannelId, FiveTuple, Protocol, Transport};
+use rustc_hash::FxHashMap;
+
+use super::inbox::Batch;
+use crate::timers::Armed;
+
+/// A forwarding domain and what the driver keeps beside it.
+pub(crate) struct RouterEntry {
+    pub(crate) id: u64,
+    pub(crate) router: Router,
+    /// Slots of its transports.
+    pub(crate) transports: Vec<usize>,
+    pub(crate) observers: Vec<u64>,
+    pub(crate) armed: Armed,
+    /// Already in the list of those to look after.
+    pub(crate) dirty: bool,
+}
+
+/// A transport and what the driver keeps beside it.
+pub(crate) struct TransportEntry {
+    pub(crate) id: u64,
+    /// Slot of its router.
+    pub(crate) router: usize,
+    pub(crate) carrier: Carrier,
+    /// What the router was told last.
+    pub(crate) writable: bool,
+    pub(crate) producers: Vec<u64>,
+    pub(crate) consumers: Vec<u64>,
+    pub(crate) armed: Armed,
+    pub(crate) dirty: bool,
+    #[cfg(test)]
+    pub(crate) panics: bool,
+}
+
+/// What carries a transport's packets.
+pub(crate) enum Carrier {
+    /// ICE, DTLS, SCTP.
+    WebRtc(Box<Peer>),
+    /// Ports of its own.
+    Plain(Box<Plain>),
+    /// Another shard.
+    Pipe(Box<PipeEnd>),
+}
+
+/// One WebRTC peer.
+pub(crate) struct Peer {
+    pub(crate) transport: Transport,
+    pub(crate) sctp: bool,
+    /// Keys of the address table that lead here; oldest first.
+    pub(crate) addresses: Vec<(Protocol, SocketAddr)>,
+    /// User fragments that lead here.
+    pub(crate) ufrags: Vec<String>,
+    /// Slots of TCP connections that carry its packets.
+    pub(crate) connections: Vec<usize>,
+    pub(crate) channels: FxHashMap<ChannelId, u64>,
+    /// Set until the peer is known by command: when to give up.
+    pub(crate) give_up: Option<std::time::Instant>,
+    pub(crate) selected: Option<FiveTuple>,
+}
+
+/// RTP and RTCP on ports of their own.
+pub(crate) struct Plain {
+    pub(crate) rtp: UdpSocket,
+    pub(crate) rtp_local: SocketAddr,
+    /// Absent with rtcp-mux.
+    pub(crate) rtcp: Option<(UdpSocket, SocketAddr)>,
+    pub(crate) learn: bool,
+    pub(crate) remote: Option<SocketAddr>,
+    pub(crate) rtcp_remote: Option<SocketAddr>,
+    /// Whether the RTCP address was seen or said, rather than derived from the RTP address.
+    pub(crate) rtcp_certain: bool,
+    /// SRTP is wanted: nothing passes without keys.
+    pub(crate) secure: bool,
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) opener: Option<Opener>,
+}
+
+impl Plain {
+    /// Whether packets can go out.
+    pub(crate) fn can_send(&self) -> bool {
+        self.remote.is_some() && (!self.secure || self.sealer.is_some())
+    }
+}
+
+/// One end of a pipe.
+pub(crate) struct PipeEnd {
+    pub(crate) far_shard: usize,
+    pub(crate) far_transport: u64,
+    /// The producer that is carried, at the end it is carried from.
+    pub(crate) source: Option<u64>,
+    /// Empty batches that came back.
+    pub(crate) returned: Receiver<Batch>,
+    /// Given along with each batch.
+    pub(crate) home: std::sync::mpsc::SyncSender<Batch>,
+}
+
+/// A producer as the driver knows it.
+pub(crate) struct ProducerEntry {
+    /// Slot of its transport.
+    pub(crate) transport: usize,
+    pub(crate) kind: MediaKind,
+    /// Kept for pipes.
+    pub(crate) params: ProducerParams,
+    /// Transports that carry it to other shards.
+    pub(crate) pipes: Vec<u64>,
+}
+
+/// What an id stands for.
+pub(crate) enum Object {
+    Router(usize),
+    Transport(usize),
+    Producer(Box<ProducerEntry>),
+    /// Slot of its transport.
+    Consumer(usize, MediaKind),
+    /// Slot of its router.
+    Observer(usize, usize),
+    /// Slot of its transport, its stream, whether it is open.
+    Channel(usize, ChannelId, bool),
+}
+
+/// Deadlines of these are in the heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TimerKey {
+    Router(usize),
+    Transport(usize),
+    Connection(usize),
+}
+
+/// What a descriptor in the poller belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    Inbox,
+    Udp(usize),
+    Listener(usize),
+    Connection(usize),
+    PlainRtp(usize),
+    PlainRtcp(usize),
+}
+
+impl From<Token> for u64 {
+    fn from(token: Token) -> Self {
+        let (kind, slot) = match token {
+            Token::Inbox => (0, 0),
+            Token::Udp(slot) => (1, slot),
+            Token::Listener(slot) => (2, slot),
+            Token::Connection(slot) => (3, slot),
+            Token::PlainRtp(slot) => (4, slot),
+            Token::PlainRtcp(slot) => (5, slot),
+        };
+        (kind << 56) | slot as u64
+    }
+}
+
+impl Token {
+    pub(crate) fn from_u64(value: u64) -> Option<Self> {
+        let slot = (value & ((1 << 56) - 1)) as usize;
+        Some(match value >> 56 {
+            0 => Self::Inbox,
+            1 => Self::Udp(slot),
+            2 => Self::Listener(slot),
+            3 => Self::Connection(slot),
+            4 => Self::PlainRtp(slot),
+            5 => Self::PlainRtcp(slot),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_come_back_as_they_were() {
+        for token in [
+            Token::Inbox,
+            Token::Udp(3),
+            Token::Listener(1),
+            Token::Connection(70_000),
+            Token::PlainRtp(5),
+            Token::PlainRtcp(usize::from(u16::MAX)),
+        ] {
+            assert_eq!(Token::from_u64(token.into()), Some(token));
+        }
+        assert_eq!(Token::from_u64(u64::MAX), None);
+    }
+}

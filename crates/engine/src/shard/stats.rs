@@ -1,0 +1,314 @@
+//! Statistics and dumps of objects. Names are those of W3C webrtc-stats where it has them.
+
+use roomtone_rtp::MediaKind;
+use roomtone_sfu::{
+    ConsumerId, InboundStreamStats, OutboundStreamStats, ProducerId, RemoteInboundStats,
+    TransportId,
+};
+use serde_json::{Value, json};
+
+use super::Shard;
+use super::commands::Answered;
+use super::objects::{Carrier, Object, Peer, Plain};
+use crate::failure::Failure;
+use crate::values::{CommandResult, Report, StatValue};
+
+/// A report of pairs.
+macro_rules! report {
+    ($($name:literal: $value:expr),* $(,)?) => {
+        Report::from([$(($name.to_owned(), StatValue::from($value))),*])
+    };
+}
+
+impl Shard {
+    pub(super) fn object_stats(&self, id: u64) -> Answered {
+        let object = self
+            .objects
+            .get(&id)
+            .ok_or_else(|| Failure::not_found("object", id))?;
+        let reports = match object {
+            Object::Router(slot) => vec![self.router_report(id, *slot)],
+            Object::Transport(slot) => vec![self.transport_report(id, *slot)?],
+            Object::Producer(entry) => self.producer_reports(id, entry.transport)?,
+            Object::Consumer(slot, _) => self.consumer_reports(id, *slot)?,
+            Object::Observer(slot, _) => vec![report! {
+                "id": id.to_string(), "type": "observer", "router": self.routers[*slot].id,
+            }],
+            Object::Channel(slot, stream, open) => vec![report! {
+                "id": id.to_string(), "type": "data-channel",
+                "dataChannelIdentifier": u64::from(stream.0),
+                "state": if *open { "open" } else { "connecting" },
+                "bufferedAmount": self.buffered(*slot, *stream),
+            }],
+        };
+        Ok(Some(CommandResult::Stats { reports }))
+    }
+
+    fn buffered(&self, slot: usize, stream: roomtone_webrtc::ChannelId) -> usize {
+        match &self.transports[slot].carrier {
+            Carrier::WebRtc(peer) => peer.transport.buffered_amount(stream),
+            _ => 0,
+        }
+    }
+
+    fn router_report(&self, id: u64, slot: usize) -> Report {
+        let stats = self.routers[slot].router.stats();
+        report! {
+            "id": id.to_string(), "type": "router", "shard": self.index,
+            "transports": stats.transports, "producers": stats.producers, "consumers": stats.consumers,
+            "packetsReceived": stats.packets_in, "packetsSent": stats.packets_out,
+            "historyBytes": stats.history_bytes, "eventsDropped": stats.events_dropped, "timers": stats.timers,
+        }
+    }
+
+    fn transport_report(&self, id: u64, slot: usize) -> Result<Report, Failure> {
+        let entry = &self.transports[slot];
+        let stats = self.routers[entry.router]
+            .router
+            .transport_stats(TransportId(id))?;
+        let mut report = report! {
+            "id": id.to_string(), "type": "transport", "writable": entry.writable,
+            "packetsReceived": stats.rtp_packets_received + stats.rtcp_packets_received,
+            "packetsSent": stats.rtp_packets_sent + stats.rtcp_packets_sent,
+            "rtpPacketsReceived": stats.rtp_packets_received, "rtpBytesReceived": stats.rtp_bytes_received,
+            "rtpPacketsSent": stats.rtp_packets_sent, "rtpBytesSent": stats.rtp_bytes_sent,
+            "rtcpPacketsReceived": stats.rtcp_packets_received, "rtcpPacketsSent": stats.rtcp_packets_sent,
+            "rtpMalformed": stats.rtp_malformed, "rtcpMalformed": stats.rtcp_malformed,
+            "rtpUnknown": stats.rtp_unknown, "rtpPayloadType": stats.rtp_payload_type,
+            "rtpTooLong": stats.rtp_too_long, "rtxDiscarded": stats.rtx_discarded,
+            "rtcpIgnored": stats.rtcp_ignored, "rtcpOverflow": stats.rtcp_overflow,
+            "feedbackSent": stats.feedback_sent, "feedbackReceived": stats.feedback_received,
+            "feedbackOverflow": stats.feedback_overflow,
+            "availableOutgoingBitrate": stats.available_outgoing_bitrate,
+            "currentRoundTripTime": stats.current_round_trip_us.map(|us| us as f64 / 1e6),
+            "bursts": stats.bursts,
+        };
+        report.extend(match &entry.carrier {
+            Carrier::WebRtc(peer) => peer_report(peer),
+            Carrier::Plain(plain) => plain_report(plain),
+            Carrier::Pipe(_) => report! { "carrier": "pipe" },
+        });
+        Ok(report)
+    }
+
+    fn producer_reports(&self, id: u64, slot: usize) -> Result<Vec<Report>, Failure> {
+        let entry = &self.transports[slot];
+        let stats = self.routers[entry.router]
+            .router
+            .producer_stats(ProducerId(id))?;
+        let sum = |of: fn(&InboundStreamStats) -> u64| stats.streams.iter().map(of).sum::<u64>();
+        let mut reports = vec![report! {
+            "id": id.to_string(), "type": "inbound-rtp", "kind": kind_name(stats.kind), "transportId": entry.id.to_string(),
+            "packetsReceived": sum(|s| s.packets_received), "bytesReceived": sum(|s| s.bytes_received),
+            "packetsLost": stats.streams.iter().map(|s| s.packets_lost).sum::<i64>(),
+            "framesReceived": sum(|s| s.frames_received), "keyFramesReceived": sum(|s| s.key_frames_received),
+            "nackCount": sum(|s| s.nack_count), "pliCount": sum(|s| s.pli_count), "firCount": sum(|s| s.fir_count),
+            "bitrate": sum(|s| s.bitrate), "encodings": stats.streams.len(), "droppedPaused": stats.dropped_paused,
+        }];
+        for (index, stream) in stats.streams.iter().enumerate() {
+            let mut report = inbound_report(stream);
+            report.insert("id".into(), format!("{id}-{index}").into());
+            report.insert("kind".into(), kind_name(stats.kind).into());
+            report.insert("encoding".into(), index.into());
+            reports.push(report);
+        }
+        Ok(reports)
+    }
+
+    fn consumer_reports(&self, id: u64, slot: usize) -> Result<Vec<Report>, Failure> {
+        let entry = &self.transports[slot];
+        let stats = self.routers[entry.router]
+            .router
+            .consumer_stats(ConsumerId(id))?;
+        let mut own = outbound_report(&stats.outbound);
+        own.insert("id".into(), id.to_string().into());
+        own.insert("kind".into(), kind_name(stats.kind).into());
+        own.insert("transportId".into(), entry.id.to_string().into());
+        own.insert("score".into(), u64::from(stats.score).into());
+        let mut remote = remote_report(&stats.remote);
+        remote.insert("id".into(), format!("{id}-remote").into());
+        remote.insert("localId".into(), id.to_string().into());
+        remote.insert("kind".into(), kind_name(stats.kind).into());
+        Ok(vec![own, remote])
+    }
+
+    pub(super) fn dump(&self, id: u64) -> Answered {
+        let object = self
+            .objects
+            .get(&id)
+            .ok_or_else(|| Failure::not_found("object", id))?;
+        let dumped = match object {
+            Object::Router(slot) => self.dump_router(id, *slot),
+            Object::Transport(slot) => self.dump_transport(id, *slot)?,
+            Object::Producer(entry) => {
+                let router = &self.routers[self.transports[entry.transport].router].router;
+                let dump = router.producer_dump(ProducerId(id))?;
+                json!({
+                    "id": id, "type": "producer", "transport": dump.transport.0, "kind": kind_name(dump.kind),
+                    "mid": dump.mid, "paused": dump.paused, "pipes": entry.pipes,
+                    "consumers": dump.consumers.iter().map(|c| c.0).collect::<Vec<_>>(),
+                    "streams": dump.streams.iter().map(dump_stream).collect::<Vec<_>>(),
+                })
+            }
+            Object::Consumer(slot, _) => {
+                let router = &self.routers[self.transports[*slot].router].router;
+                let dump = router.consumer_dump(ConsumerId(id))?;
+                json!({
+                    "id": id, "type": "consumer", "transport": dump.transport.0, "kind": kind_name(dump.kind),
+                    "producer": dump.producer.map(|p| p.0), "ssrc": dump.ssrc, "rtx_ssrc": dump.rtx_ssrc,
+                    "mid": dump.mid, "paused": dump.paused, "waiting_for_keyframe": dump.waiting_for_keyframe,
+                    "preferred_spatial": dump.preferred_spatial, "preferred_temporal": dump.preferred_temporal,
+                    "current_spatial": dump.current_spatial, "target_spatial": dump.target_spatial,
+                    "segments": dump.segments, "last_sequence": dump.last_sequence, "verbatim": dump.verbatim,
+                })
+            }
+            Object::Observer(slot, max_entries) => json!({
+                "id": id, "type": "observer", "router": self.routers[*slot].id, "max_entries": max_entries,
+            }),
+            Object::Channel(slot, stream, open) => json!({
+                "id": id, "type": "data-channel", "transport": self.transports[*slot].id,
+                "stream": stream.0, "open": open, "buffered": self.buffered(*slot, *stream),
+            }),
+        };
+        Ok(Some(CommandResult::Dumped {
+            json: dumped.to_string(),
+        }))
+    }
+
+    fn dump_router(&self, id: u64, slot: usize) -> Value {
+        let entry = &self.routers[slot];
+        let dump = entry.router.dump();
+        json!({
+            "id": id, "type": "router", "shard": self.index,
+            "transports": dump.transports.iter().map(|t| t.0).collect::<Vec<_>>(),
+            "producers": dump.producers.iter().map(|p| p.0).collect::<Vec<_>>(),
+            "consumers": dump.consumers.iter().map(|c| c.0).collect::<Vec<_>>(),
+            "observers": entry.observers,
+        })
+    }
+
+    fn dump_transport(&self, id: u64, slot: usize) -> Result<Value, Failure> {
+        let entry = &self.transports[slot];
+        let dump = self.routers[entry.router]
+            .router
+            .transport_dump(TransportId(id))?;
+        let carrier = match &entry.carrier {
+            Carrier::WebRtc(peer) => json!({
+                "kind": "webrtc", "ufrags": peer.ufrags, "sctp": peer.sctp,
+                "addresses": peer.addresses.iter().map(|(p, a)| format!("{p} {a}")).collect::<Vec<_>>(),
+                "tcp_connections": peer.connections.len(), "channels": peer.channels.len(),
+                "selected": peer.selected.map(|tuple| tuple.to_string()), "ice": peer.transport.ice_report(),
+            }),
+            Carrier::Plain(plain) => json!({
+                "kind": "plain", "local": plain.rtp_local.to_string(),
+                "rtcp_local": plain.rtcp.as_ref().map(|(_, at)| at.to_string()),
+                "remote": plain.remote.map(|at| at.to_string()),
+                "rtcp_remote": plain.rtcp_remote.map(|at| at.to_string()),
+                "learn_remote": plain.learn, "secure": plain.secure,
+            }),
+            Carrier::Pipe(end) => json!({
+                "kind": "pipe", "far_shard": end.far_shard, "far_transport": end.far_transport,
+            }),
+        };
+        Ok(json!({
+            "id": id, "type": "transport", "router": self.routers[entry.router].id, "writable": dump.writable,
+            "cname": dump.cname, "routes": dump.routes, "carrier": carrier,
+            "producers": dump.producers.iter().map(|p| p.0).collect::<Vec<_>>(),
+            "consumers": dump.consumers.iter().map(|c| c.0).collect::<Vec<_>>(),
+        }))
+    }
+}
+
+fn kind_name(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Audio => "audio",
+        MediaKind::Video => "video",
+        MediaKind::Data => "data",
+    }
+}
+
+fn peer_report(peer: &Peer) -> Report {
+    let mut report = report! {
+        "carrier": "webrtc", "iceReport": peer.transport.ice_report(),
+        "selectedProtocol": peer.selected.map(|t| t.protocol.to_string()),
+        "selectedLocal": peer.selected.map(|t| t.local.to_string()),
+        "selectedRemote": peer.selected.map(|t| t.remote.to_string()),
+        "srtpCipher": peer.transport.srtp_profile().map(|p| p.sdes_name().to_owned()),
+    };
+    let stats = peer.transport.stats();
+    let counters = stats.counters;
+    report.extend(report! {
+        "iceState": format!("{:?}", stats.ice_state).to_lowercase(),
+        "dtlsState": format!("{:?}", stats.dtls_state).to_lowercase(),
+        "dataChannels": stats.channels,
+        "selectedCandidatePairChanges": counters.pair_changes,
+        "stunRequests": counters.stun_requests, "stunRequestsSent": counters.stun_requests_sent,
+        "stunResponses": counters.stun_responses, "stunDropped": counters.stun_dropped,
+        "stunErrorsSent": counters.stun_errors_sent, "pairsEvicted": counters.pairs_evicted,
+        "candidatesRefused": counters.candidates_refused,
+        "dtlsReceived": counters.dtls_received, "dtlsDropped": counters.dtls_dropped,
+        "earlyMediaDropped": counters.early_media_dropped, "srtpDropped": counters.srtp_dropped,
+        "unknownDropped": counters.unknown_dropped, "transmitDropped": counters.transmit_dropped,
+        "messagesReceived": counters.messages_received, "messagesSent": counters.messages_sent,
+        "channelsRefused": counters.channels_refused,
+    });
+    report
+}
+
+fn plain_report(plain: &Plain) -> Report {
+    report! {
+        "carrier": "plain", "selectedLocal": plain.rtp_local.to_string(),
+        "selectedRemote": plain.remote.map(|at| at.to_string()), "secure": plain.secure,
+    }
+}
+
+fn inbound_report(stream: &InboundStreamStats) -> Report {
+    report! {
+        "type": "inbound-rtp", "ssrc": stream.ssrc, "rid": stream.rid.clone(),
+        "payloadType": u64::from(stream.payload_type),
+        "packetsReceived": stream.packets_received, "bytesReceived": stream.bytes_received,
+        "headerBytesReceived": stream.header_bytes_received, "packetsLost": stream.packets_lost,
+        "fractionLost": f64::from(stream.fraction_lost) / 256.0, "jitter": stream.jitter,
+        "packetsDiscarded": stream.packets_discarded, "duplicates": stream.duplicates,
+        "paddingPackets": stream.padding_packets,
+        "retransmittedPacketsReceived": stream.retransmitted_packets_received,
+        "retransmittedBytesReceived": stream.retransmitted_bytes_received,
+        "packetsRepaired": stream.packets_repaired, "packetsGivenUp": stream.packets_given_up,
+        "nackCount": stream.nack_count, "nackedPackets": stream.nacked_packets,
+        "pliCount": stream.pli_count, "firCount": stream.fir_count,
+        "keyframeRequestsMerged": stream.keyframe_requests_merged,
+        "framesReceived": stream.frames_received, "keyFramesReceived": stream.key_frames_received,
+        "discontinuities": stream.discontinuities, "descriptorErrors": stream.descriptor_errors,
+        "bitrate": stream.bitrate, "score": u64::from(stream.score),
+    }
+}
+
+fn outbound_report(stream: &OutboundStreamStats) -> Report {
+    report! {
+        "type": "outbound-rtp", "ssrc": stream.ssrc, "rtxSsrc": stream.rtx_ssrc,
+        "packetsSent": stream.packets_sent, "bytesSent": stream.bytes_sent,
+        "headerBytesSent": stream.header_bytes_sent,
+        "retransmittedPacketsSent": stream.retransmitted_packets_sent,
+        "retransmittedBytesSent": stream.retransmitted_bytes_sent,
+        "nackCount": stream.nack_count, "nackedPackets": stream.nacked_packets,
+        "nackMisses": stream.nack_misses, "nackSuppressed": stream.nack_suppressed,
+        "pliCount": stream.pli_count, "firCount": stream.fir_count, "overruns": stream.overruns,
+        "packetsSkipped": stream.packets_skipped, "packetsOversized": stream.packets_oversized,
+    }
+}
+
+fn remote_report(remote: &RemoteInboundStats) -> Report {
+    report! {
+        "type": "remote-inbound-rtp", "packetsLost": remote.packets_lost, "fractionLost": remote.fraction_lost,
+        "jitter": remote.jitter, "roundTripTime": remote.round_trip_time.map(|d| d.as_secs_f64()),
+        "reportsReceived": remote.reports_received,
+    }
+}
+
+fn dump_stream(stream: &roomtone_sfu::StreamDump) -> Value {
+    json!({
+        "ssrc": stream.ssrc, "rid": stream.rid, "rtx_ssrc": stream.rtx_ssrc, "active": stream.active,
+        "history_packets": stream.history_packets, "history_bytes": stream.history_bytes,
+        "missing": stream.missing, "keyframe_pending": stream.keyframe_pending, "listeners": stream.listeners,
+    })
+}

@@ -1,0 +1,305 @@
+//! TCP connections of WebRTC peers: RFC 4571 frames, told apart by the check in the first one.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use roomtone_webrtc::{FiveTuple, Protocol};
+
+use super::Shard;
+use super::objects::{Carrier, TimerKey, Token};
+use crate::counters::Counters;
+use crate::framing::{Deframer, prefix};
+use crate::sys::Epoll;
+use crate::timers::Armed;
+
+/// Connections of a shard; more are refused.
+const MAX_CONNECTIONS: usize = 16_384;
+/// Connections of one shard that have not shown whose they are; more are refused.
+const MAX_STRANGERS: usize = 512;
+/// Connections of one transport; the oldest goes.
+const MAX_CONNECTIONS_OF_PEER: usize = 4;
+/// A connection shows whose it is within this time.
+const STRANGER_TIME: Duration = Duration::from_secs(10);
+/// Bytes that wait for a slow reader; packets beyond are dropped and counted.
+const MAX_QUEUED: usize = 256 * 1024;
+/// Connections taken in one turn.
+const ACCEPTS_A_TURN: usize = 64;
+/// Reads of one connection in one turn.
+const READS_A_TURN: usize = 4;
+
+/// One TCP connection.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    slot: usize,
+    local: SocketAddr,
+    remote: SocketAddr,
+    /// Slot of the transport, once a check named it.
+    transport: Option<usize>,
+    deframer: Deframer,
+    queued: Vec<u8>,
+    /// Bytes of `queued` that are sent already.
+    sent: usize,
+    waits_to_write: bool,
+    armed: Armed,
+    stranger_until: Instant,
+}
+
+impl Connection {
+    /// Puts a datagram in line.
+    pub(crate) fn queue(&mut self, datagram: &[u8], counters: &Counters) {
+        let Some(prefix) = prefix(datagram.len()) else {
+            return;
+        };
+        if self.queued.len() - self.sent + datagram.len() + prefix.len() > MAX_QUEUED {
+            counters.send_dropped_tcp_full.up();
+            return;
+        }
+        self.queued.extend_from_slice(&prefix);
+        self.queued.extend_from_slice(datagram);
+        counters.datagrams_sent.up();
+        counters.bytes_sent.add(datagram.len() as u64);
+    }
+
+    /// Writes as much as the peer takes; the rest waits for the poller.
+    pub(crate) fn flush(&mut self, poller: &Epoll, counters: &Counters) {
+        while self.sent < self.queued.len() {
+            counters.send_calls.up();
+            match self.stream.write(&self.queued[self.sent..]) {
+                Ok(0) => break,
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    // The end shows when the connection is read.
+                    counters.send_errors.up();
+                    self.sent = self.queued.len();
+                }
+            }
+        }
+        self.queued.drain(..self.sent);
+        self.sent = 0;
+        let waits = !self.queued.is_empty();
+        if waits != self.waits_to_write {
+            self.waits_to_write = waits;
+            // Failing to watch means the descriptor is gone; reading it will show that.
+            let _ = poller.watch_writable(&self.stream, Token::Connection(self.slot).into(), waits);
+        }
+    }
+}
+
+impl Shard {
+    /// Takes connections that wait.
+    pub(super) fn accept(&mut self, slot: usize) {
+        for _ in 0..ACCEPTS_A_TURN {
+            let Some((listener, _)) = &self.listeners[slot].tcp else {
+                return;
+            };
+            match listener.accept() {
+                Ok((stream, remote)) => self.take_connection(stream, remote),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Out of descriptors, or an aborted connection: the rest waits for the next turn.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn take_connection(&mut self, stream: TcpStream, remote: SocketAddr) {
+        let strangers = self.strangers;
+        let local = stream.local_addr();
+        let ready = stream
+            .set_nonblocking(true)
+            .and_then(|()| stream.set_nodelay(true));
+        let (Ok(local), Ok(()), true) = (
+            local,
+            ready,
+            strangers < MAX_STRANGERS && self.connections.len() < MAX_CONNECTIONS,
+        ) else {
+            self.counters.tcp_refused.up();
+            return;
+        };
+        let entry = self.connections.vacant_entry();
+        let slot = entry.key();
+        if self
+            .poller
+            .add(&stream, Token::Connection(slot).into())
+            .is_err()
+        {
+            self.counters.tcp_refused.up();
+            return;
+        }
+        let stranger_until = self.now + STRANGER_TIME;
+        let connection = entry.insert(Connection {
+            stream,
+            slot,
+            local,
+            remote,
+            transport: None,
+            deframer: Deframer::default(),
+            queued: Vec::new(),
+            sent: 0,
+            waits_to_write: false,
+            armed: Armed::default(),
+            stranger_until,
+        });
+        self.timers.arm(
+            TimerKey::Connection(slot),
+            &mut connection.armed,
+            Some(stranger_until),
+        );
+        self.connection_of.insert((local, remote), slot);
+        self.strangers += 1;
+        self.counters.tcp_accepted.up();
+        self.counters.tcp_connections.up();
+    }
+
+    pub(super) fn on_connection_timer(&mut self, slot: usize, at: Instant) {
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if connection.armed.fire(at)
+            && connection.transport.is_none()
+            && connection.stranger_until <= self.now
+        {
+            self.counters.tcp_dropped.up();
+            self.close_connection(slot);
+        }
+    }
+
+    pub(super) fn on_connection(&mut self, slot: usize, readable: bool, writable: bool) {
+        if writable && let Some(connection) = self.connections.get_mut(slot) {
+            connection.flush(&self.poller, &self.counters);
+        }
+        if !readable {
+            return;
+        }
+        let Some(mut input) = self.stream_input.take() else {
+            return;
+        };
+        for _ in 0..READS_A_TURN {
+            let Some(connection) = self.connections.get_mut(slot) else {
+                break;
+            };
+            match connection.stream.read(&mut input) {
+                Ok(0) => {
+                    self.close_connection(slot);
+                    break;
+                }
+                Ok(count) => {
+                    connection.deframer.push(&input[..count]);
+                    self.take_frames(slot);
+                    self.settle();
+                    if count < input.len() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    self.close_connection(slot);
+                    break;
+                }
+            }
+        }
+        self.stream_input = Some(input);
+    }
+
+    fn take_frames(&mut self, slot: usize) {
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        let tuple = FiveTuple {
+            protocol: Protocol::Tcp,
+            local: connection.local,
+            remote: connection.remote,
+        };
+        let mut deframer = std::mem::take(&mut connection.deframer);
+        let fine = loop {
+            match deframer.next_frame() {
+                Ok(Some(frame)) => {
+                    if !self.on_frame(slot, tuple, frame) {
+                        break false;
+                    }
+                }
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        match self.connections.get_mut(slot) {
+            Some(connection) if fine => connection.deframer = deframer,
+            Some(_) => {
+                self.counters.tcp_dropped.up();
+                self.close_connection(slot);
+            }
+            None => {}
+        }
+    }
+
+    /// Whether the connection may go on.
+    fn on_frame(&mut self, slot: usize, tuple: FiveTuple, frame: &mut [u8]) -> bool {
+        self.counters.datagrams_received.up();
+        self.counters.bytes_received.add(frame.len() as u64);
+        let Some(connection) = self.connections.get(slot) else {
+            return false;
+        };
+        let transport = match connection.transport {
+            Some(transport) => transport,
+            None => match self.whose(&tuple, frame) {
+                Some(transport) => self.adopt(slot, transport),
+                // The first frame has to be a check for somebody here.
+                None => return false,
+            },
+        };
+        self.feed(transport, tuple, frame);
+        // A check that did not authenticate leaves the connection a stranger in all but name: its transport knows.
+        self.connections.contains(slot)
+    }
+
+    fn adopt(&mut self, slot: usize, transport: usize) -> usize {
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.transport = Some(transport);
+            self.strangers -= 1;
+        }
+        let Carrier::WebRtc(peer) = &mut self.transports[transport].carrier else {
+            return transport;
+        };
+        peer.connections.push(slot);
+        if peer.connections.len() > MAX_CONNECTIONS_OF_PEER {
+            let selected = peer.selected;
+            let spare = peer.connections.iter().position(|other| {
+                self.connections
+                    .get(*other)
+                    .is_none_or(|c| selected.is_none_or(|s| s.remote != c.remote))
+            });
+            if let Some(oldest) = spare.map(|at| peer.connections[at]) {
+                self.close_connection(oldest);
+            }
+        }
+        transport
+    }
+
+    /// Ends a connection; its transport learns it from ICE.
+    pub(super) fn close_connection(&mut self, slot: usize) {
+        let Some(connection) = self.connections.try_remove(slot) else {
+            return;
+        };
+        self.counters.tcp_connections.down();
+        self.connection_of
+            .remove(&(connection.local, connection.remote));
+        match connection.transport {
+            None => self.strangers -= 1,
+            Some(transport) => {
+                let entry = self
+                    .transports
+                    .get_mut(transport)
+                    .map(|entry| &mut entry.carrier);
+                if let Some(Carrier::WebRtc(peer)) = entry {
+                    peer.connections.retain(|other| *other != slot);
+                    peer.addresses
+                        .retain(|address| *address != (Protocol::Tcp, connection.remote));
+                }
+                self.addresses.remove(&(Protocol::Tcp, connection.remote));
+            }
+        }
+    }
+}

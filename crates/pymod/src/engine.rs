@@ -1,0 +1,80 @@
+//! `roomtone._core.Engine`.
+
+use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use roomtone_engine::SubmitError;
+use roomtone_engine::values::{self, EngineConfig, Request};
+
+pyo3::create_exception!(
+    _core,
+    EngineError,
+    PyException,
+    "The engine did not start, or is closed."
+);
+pyo3::create_exception!(
+    _core,
+    QueueFull,
+    PyException,
+    "Too many commands wait, or their replies do."
+);
+
+/// Media threads. All values are MessagePack maps of `roomtone.media.values`.
+#[pyclass(frozen, module = "roomtone._core")]
+pub(crate) struct Engine {
+    inner: roomtone_engine::Engine,
+}
+
+fn wrong(error: &values::DecodeError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+#[pymethods]
+impl Engine {
+    /// Binds sockets and starts threads; `config` is an `EngineConfig`.
+    #[new]
+    fn new(py: Python<'_>, config: &[u8]) -> PyResult<Self> {
+        let config: EngineConfig =
+            values::decode(config).map_err(|error| EngineError::new_err(error.to_string()))?;
+        let inner = py.detach(|| roomtone_engine::Engine::start(config));
+        Ok(Self {
+            inner: inner.map_err(|error| EngineError::new_err(error.to_string()))?,
+        })
+    }
+
+    /// Takes a `Request`; its `Reply` comes out of `drain`. Raises `QueueFull`.
+    fn submit(&self, command: &[u8]) -> PyResult<()> {
+        let request: Request = values::decode(command).map_err(|error| wrong(&error))?;
+        self.inner.submit(request).map_err(|error| match error {
+            SubmitError::QueueFull => QueueFull::new_err(error.to_string()),
+            SubmitError::Closed => EngineError::new_err(error.to_string()),
+        })
+    }
+
+    /// A descriptor that is readable while values wait.
+    fn event_fd(&self) -> i32 {
+        self.inner.event_fd()
+    }
+
+    /// Takes at most `limit` values: `Reply`, `EventOut` or `Question`.
+    fn drain<'py>(&self, py: Python<'py>, limit: usize) -> Vec<Bound<'py, PyBytes>> {
+        let encoded: Vec<Vec<u8>> =
+            py.detach(|| self.inner.drain(limit).iter().map(values::encode).collect());
+        encoded
+            .iter()
+            .map(|bytes| PyBytes::new(py, bytes))
+            .collect()
+    }
+
+    /// Takes an `Answer`; one that nobody waits for is ignored and counted.
+    fn answer(&self, answer: &[u8]) -> PyResult<()> {
+        self.inner
+            .answer(&values::decode(answer).map_err(|error| wrong(&error))?);
+        Ok(())
+    }
+
+    /// Tells the peers, ends the threads and waits for them.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.inner.close());
+    }
+}
