@@ -89,7 +89,7 @@ class Server:
             raise StartError("webrtc.share_https_port is not built yet: set it to false")
         self._watch_loop()
         engine = await self._open_engine()
-        parts = wire(self.settings, engine)
+        parts = wire(self.settings, engine, version=version(), behind_front_door=self._factories.rust_door)
         parts.rooms.start()
         self._open.push_async_callback(parts.rooms.close)
         self.metrics.read_engine(engine.stats)
