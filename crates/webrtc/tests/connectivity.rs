@@ -1,0 +1,674 @@
+//! Checks, nomination, consent, restart and migration of the lite responder and the full agent.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use roomtone_webrtc::stun::{IntegrityKey, StunClass, StunMessage, StunWriter};
+use roomtone_webrtc::{
+    CloseReason, FiveTuple, IceCredentials, IceState, MAX_TRANSMIT_LEN, Protocol, Random,
+    SeededRandom, Transport, TransportConfig, TransportEvent,
+};
+use support::{
+    Pair, both_writable, certificate, client_address, credentials, exchange_media, server_address,
+    udp,
+};
+
+/// A lite transport under hand-made checks.
+struct Lite {
+    transport: Transport,
+    ours: IceCredentials,
+    theirs: IceCredentials,
+    now: Instant,
+}
+
+struct Check {
+    username: Option<String>,
+    password: Option<String>,
+    use_candidate: bool,
+    priority: u32,
+    controlled: bool,
+    unknown: bool,
+}
+
+impl Lite {
+    fn new() -> Self {
+        let now = Instant::now();
+        let (ours, theirs) = (credentials(1), credentials(2));
+        let config =
+            TransportConfig::lite(ours.clone(), vec![udp(server_address())], certificate());
+        let mut transport = Transport::new(config, now, Box::new(SeededRandom::new(1)));
+        transport
+            .set_remote_ice(theirs.clone(), now)
+            .expect("it is open");
+        Self {
+            transport,
+            ours,
+            theirs,
+            now,
+        }
+    }
+
+    fn good(&self) -> Check {
+        Check {
+            username: Some(format!("{}:{}", self.ours.ufrag, self.theirs.ufrag)),
+            password: Some(self.ours.pwd.clone()),
+            use_candidate: false,
+            priority: 100,
+            controlled: false,
+            unknown: false,
+        }
+    }
+
+    /// Sends a check and returns what the responder answered.
+    fn check(&mut self, from: FiveTuple, check: &Check) -> Option<Vec<u8>> {
+        let mut writer = StunWriter::binding(StunClass::Request, b"transaction!");
+        if let Some(username) = &check.username {
+            writer = writer.username(username);
+        }
+        writer = writer.priority(check.priority);
+        if check.use_candidate {
+            writer = writer.use_candidate();
+        }
+        writer = if check.controlled {
+            writer.controlled(1)
+        } else {
+            writer.controlling(1)
+        };
+        if check.unknown {
+            writer = writer.attribute(0x7abc, &[1, 2, 3, 4]);
+        }
+        if let Some(password) = &check.password {
+            writer = writer.integrity(&IntegrityKey::new(password));
+        }
+        let mut datagram = writer.finish();
+        let _ = self
+            .transport
+            .handle_datagram(from, &mut datagram, self.now);
+        let mut buffer = [0; MAX_TRANSMIT_LEN];
+        let answer = self.transport.poll_transmit(&mut buffer)?;
+        assert_eq!(answer.tuple, from, "answers go where the check came from");
+        assert!(
+            self.transport.poll_transmit(&mut buffer).is_none(),
+            "one answer a check"
+        );
+        Some(buffer[..answer.len].to_vec())
+    }
+
+    fn nominate(&mut self, from: FiveTuple, priority: u32) {
+        let check = Check {
+            use_candidate: true,
+            priority,
+            ..self.good()
+        };
+        self.check(from, &check).expect("an answer");
+    }
+
+    fn probe(&mut self, from: FiveTuple, priority: u32) {
+        let check = Check {
+            priority,
+            ..self.good()
+        };
+        self.check(from, &check).expect("an answer");
+    }
+
+    fn events(&mut self) -> Vec<TransportEvent> {
+        std::iter::from_fn(|| self.transport.poll_event()).collect()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.transport.handle_timeout(self.now);
+    }
+}
+
+fn from(port: u16) -> FiveTuple {
+    let remote = SocketAddr::new(client_address().ip(), port);
+    FiveTuple {
+        protocol: Protocol::Udp,
+        local: server_address(),
+        remote,
+    }
+}
+
+fn error_code(answer: Option<&Vec<u8>>) -> Option<u16> {
+    StunMessage::parse(answer?)
+        .expect("answers parse")
+        .error_code
+}
+
+#[test]
+fn a_check_is_answered_with_the_address_it_came_from() {
+    let mut lite = Lite::new();
+    let check = lite.good();
+    let answer = lite.check(from(1), &check).expect("an answer");
+    let message = StunMessage::parse(&answer).expect("it parses");
+    assert_eq!(message.class, StunClass::Success);
+    assert_eq!(message.transaction, *b"transaction!");
+    assert_eq!(message.mapped_address, Some(from(1).remote));
+    assert!(message.verify_integrity(&IntegrityKey::new(&lite.ours.pwd)));
+    assert!(message.has_fingerprint);
+    assert_eq!(lite.transport.selected(), None, "not nominated yet");
+    assert!(lite.events().contains(&TransportEvent::Validated(from(1))));
+}
+
+#[test]
+fn bad_checks_get_their_error_and_change_nothing() {
+    let mut lite = Lite::new();
+    let good = lite.good();
+    let cases = [
+        (
+            Check {
+                username: None,
+                ..lite.good()
+            },
+            Some(400),
+        ),
+        (
+            Check {
+                password: None,
+                ..lite.good()
+            },
+            Some(400),
+        ),
+        (
+            Check {
+                password: Some("forged".to_owned()),
+                use_candidate: true,
+                ..lite.good()
+            },
+            Some(401),
+        ),
+        (
+            Check {
+                username: Some("nobody:x".to_owned()),
+                ..lite.good()
+            },
+            Some(401),
+        ),
+        (
+            Check {
+                username: Some(format!(
+                    "{}:x",
+                    good.username.as_deref().unwrap_or("").len()
+                )),
+                ..lite.good()
+            },
+            Some(401),
+        ),
+        (
+            Check {
+                unknown: true,
+                ..lite.good()
+            },
+            Some(420),
+        ),
+        (
+            Check {
+                controlled: true,
+                use_candidate: true,
+                ..lite.good()
+            },
+            Some(487),
+        ),
+    ];
+    let count = cases.len() as u64;
+    for (check, expected) in cases {
+        let answer = lite.check(from(1), &check);
+        assert_eq!(error_code(answer.as_ref()), expected);
+    }
+    let stats = lite.transport.stats();
+    assert_eq!(stats.counters.stun_dropped, count);
+    assert_eq!(stats.counters.stun_errors_sent, count);
+    assert_eq!(stats.counters.stun_requests, 0);
+    assert_eq!(stats.selected, None);
+    assert_eq!(stats.ice_state, IceState::New);
+    assert_eq!(lite.events(), vec![]);
+}
+
+#[test]
+fn an_unauthenticated_source_never_gets_more_than_it_sent() {
+    let mut lite = Lite::new();
+    let mut datagram = StunWriter::binding(StunClass::Request, &[0; 12]).finish();
+    let result = lite
+        .transport
+        .handle_datagram(from(1), &mut datagram, lite.now);
+    assert!(result.is_err());
+    let mut buffer = [0; MAX_TRANSMIT_LEN];
+    assert!(lite.transport.poll_transmit(&mut buffer).is_none());
+}
+
+#[test]
+fn garbage_is_counted_and_never_answered() {
+    let mut lite = Lite::new();
+    let mut random = SeededRandom::new(99);
+    for _ in 0..20_000 {
+        let mut datagram = vec![0; (random.next_u64() % 200) as usize];
+        random.fill(&mut datagram);
+        if random.next_u64().is_multiple_of(3) && datagram.len() > 8 {
+            // STUN by its first bytes.
+            datagram[0] &= 3;
+            datagram[4..8].copy_from_slice(&roomtone_webrtc::stun::MAGIC_COOKIE);
+        }
+        assert!(
+            lite.transport
+                .handle_datagram(from(9), &mut datagram, lite.now)
+                .is_err()
+        );
+    }
+    let counters = lite.transport.stats().counters;
+    let dropped = counters.stun_dropped
+        + counters.dtls_dropped
+        + counters.unknown_dropped
+        + counters.early_media_dropped;
+    assert_eq!(dropped, 20_000);
+    assert!(counters.stun_dropped > 1000);
+    let mut buffer = [0; MAX_TRANSMIT_LEN];
+    assert!(lite.transport.poll_transmit(&mut buffer).is_none());
+    assert_eq!(lite.events(), vec![]);
+}
+
+#[test]
+fn regular_nomination_selects_once_and_follows_a_later_choice() {
+    let mut lite = Lite::new();
+    lite.probe(from(1), 200);
+    lite.probe(from(2), 100);
+    assert_eq!(lite.transport.selected(), None);
+    lite.nominate(from(1), 200);
+    assert_eq!(lite.transport.selected(), Some(from(1)));
+    // The peer changes networks: a pair of lower priority is its new choice.
+    lite.nominate(from(2), 100);
+    assert_eq!(lite.transport.selected(), Some(from(2)));
+    // The old pair is still checked, without nomination.
+    lite.probe(from(1), 200);
+    lite.nominate(from(2), 100);
+    assert_eq!(lite.transport.selected(), Some(from(2)));
+    assert_eq!(lite.transport.stats().counters.pair_changes, 1);
+}
+
+#[test]
+fn aggressive_nomination_settles_on_the_highest_priority() {
+    let mut lite = Lite::new();
+    for _ in 0..5 {
+        for (port, priority) in [(1, 100), (2, 300), (3, 200)] {
+            lite.nominate(from(port), priority);
+        }
+    }
+    assert_eq!(lite.transport.selected(), Some(from(2)));
+    let changes = lite.transport.stats().counters.pair_changes;
+    for _ in 0..5 {
+        for (port, priority) in [(1, 100), (2, 300), (3, 200)] {
+            lite.nominate(from(port), priority);
+        }
+    }
+    assert_eq!(
+        lite.transport.stats().counters.pair_changes,
+        changes,
+        "no flapping"
+    );
+}
+
+#[test]
+fn udp_and_tcp_pairs_stand_side_by_side() {
+    let mut lite = Lite::new();
+    let tcp = FiveTuple {
+        protocol: Protocol::Tcp,
+        ..from(5)
+    };
+    lite.nominate(tcp, 50);
+    assert_eq!(lite.transport.selected(), Some(tcp));
+    lite.nominate(from(5), 100);
+    assert_eq!(lite.transport.selected(), Some(from(5)));
+    // UDP is cut: only TCP checks still arrive, without nomination at first.
+    lite.wait(Duration::from_secs(11));
+    lite.probe(tcp, 50);
+    assert_eq!(lite.transport.selected(), Some(tcp));
+}
+
+#[test]
+fn consent_runs_out_after_thirty_seconds_of_silence() {
+    let mut lite = Lite::new();
+    lite.nominate(from(1), 1);
+    assert_eq!(lite.transport.stats().ice_state, IceState::Connected);
+    for _ in 0..10 {
+        lite.wait(Duration::from_secs(5));
+        lite.probe(from(1), 1);
+    }
+    assert_eq!(lite.transport.stats().ice_state, IceState::Connected);
+    let start = lite.now;
+    let mut states = Vec::new();
+    while let Some(next) = lite.transport.next_timeout() {
+        assert!(
+            next > lite.now,
+            "a deadline that has passed is not offered again"
+        );
+        lite.now = next;
+        lite.transport.handle_timeout(next);
+        states.push((next - start, lite.transport.stats().ice_state));
+    }
+    assert_eq!(
+        states,
+        vec![
+            (Duration::from_secs(10), IceState::Disconnected),
+            (Duration::from_secs(30), IceState::Failed)
+        ]
+    );
+    assert_eq!(
+        lite.transport.close_reason(),
+        Some(CloseReason::ConsentExpired)
+    );
+    let events = lite.events();
+    assert!(matches!(
+        events.last(),
+        Some(TransportEvent::Closed {
+            reason: CloseReason::ConsentExpired,
+            ..
+        })
+    ));
+    let mut datagram = [0_u8; 30];
+    assert!(
+        lite.transport
+            .handle_datagram(from(1), &mut datagram, lite.now)
+            .is_err()
+    );
+}
+
+#[test]
+fn a_disconnected_peer_that_comes_back_is_connected_again() {
+    let mut lite = Lite::new();
+    lite.nominate(from(1), 1);
+    lite.wait(Duration::from_secs(15));
+    assert_eq!(lite.transport.stats().ice_state, IceState::Disconnected);
+    lite.probe(from(1), 1);
+    assert_eq!(lite.transport.stats().ice_state, IceState::Connected);
+}
+
+#[test]
+fn old_credentials_stay_valid_until_the_new_are_nominated() {
+    let mut lite = Lite::new();
+    lite.nominate(from(1), 1);
+    let (old_ours, old_theirs) = (lite.ours.clone(), lite.theirs.clone());
+    let (new_ours, new_theirs) = (credentials(11), credentials(12));
+    lite.transport
+        .restart_ice(new_ours.clone(), lite.now)
+        .expect("open");
+    lite.transport
+        .set_remote_ice(new_theirs.clone(), lite.now)
+        .expect("open");
+    assert_eq!(lite.transport.local_ufrag(), new_ours.ufrag);
+    assert_eq!(lite.transport.selected(), Some(from(1)), "media goes on");
+    lite.probe(from(1), 1);
+
+    (lite.ours, lite.theirs) = (new_ours, new_theirs);
+    lite.probe(from(1), 1);
+    assert!(
+        !retired(&lite.events(), &old_ours.ufrag),
+        "a check alone does not complete the restart"
+    );
+    // The same addresses, nominated under the new credentials.
+    lite.nominate(from(1), 1);
+    assert_eq!(lite.transport.selected(), Some(from(1)));
+    assert!(retired(&lite.events(), &old_ours.ufrag));
+
+    (lite.ours, lite.theirs) = (old_ours, old_theirs);
+    let check = lite.good();
+    let answer = lite.check(from(1), &check);
+    assert_eq!(error_code(answer.as_ref()), Some(401));
+}
+
+fn retired(events: &[TransportEvent], ufrag: &str) -> bool {
+    events.contains(&TransportEvent::CredentialsRetired {
+        ufrag: ufrag.to_owned(),
+    })
+}
+
+#[test]
+fn a_nomination_under_new_credentials_beats_any_under_old_ones() {
+    let mut lite = Lite::new();
+    lite.nominate(from(1), 900);
+    let old = lite.ours.clone();
+    let new = credentials(11);
+    lite.transport
+        .restart_ice(new.clone(), lite.now)
+        .expect("open");
+    let theirs = lite.theirs.clone();
+    lite.transport
+        .set_remote_ice(theirs, lite.now)
+        .expect("open");
+    lite.ours = new;
+    lite.nominate(from(2), 1);
+    assert_eq!(lite.transport.selected(), Some(from(2)));
+    assert!(retired(&lite.events(), &old.ufrag));
+}
+
+#[test]
+fn a_restart_that_never_completed_is_replaced() {
+    let mut lite = Lite::new();
+    lite.nominate(from(1), 1);
+    let (second, third) = (credentials(21), credentials(31));
+    lite.transport
+        .restart_ice(second.clone(), lite.now)
+        .expect("open");
+    lite.transport
+        .restart_ice(third.clone(), lite.now)
+        .expect("open");
+    assert!(retired(&lite.events(), &second.ufrag));
+    assert_eq!(lite.transport.local_ufrag(), third.ufrag);
+    lite.probe(from(1), 1);
+}
+
+#[test]
+fn the_list_of_pairs_is_bounded_and_keeps_the_selected_one() {
+    let mut lite = Lite::new();
+    lite.nominate(from(1), 1);
+    for port in 2..200 {
+        lite.wait(Duration::from_millis(1));
+        lite.probe(from(port), 1);
+    }
+    assert_eq!(lite.transport.selected(), Some(from(1)));
+    assert_eq!(lite.transport.stats().counters.pairs_evicted, 198 - 31);
+    assert!(lite.transport.ice_report().contains("more not listed"));
+}
+
+#[test]
+fn dtls_from_an_address_without_a_check_is_dropped() {
+    let mut lite = Lite::new();
+    let mut datagram = [22_u8; 60];
+    assert!(
+        lite.transport
+            .handle_datagram(from(1), &mut datagram, lite.now)
+            .is_err()
+    );
+    assert_eq!(lite.transport.stats().counters.dtls_dropped, 1);
+}
+
+#[test]
+fn a_peer_behind_a_rebinding_nat_is_followed() {
+    for lite in [true, false] {
+        let pair = if lite { Pair::lite(1) } else { Pair::full(1) };
+        let mut world = pair.connect(1);
+        assert!(world.run_until(Duration::from_secs(5), both_writable));
+        exchange_media(&mut world, 1);
+        let outer: SocketAddr = "203.0.113.44:1234".parse().expect("an address");
+        world.nat = Some(outer);
+        let moved = world.run_until(Duration::from_secs(25), |world| {
+            world
+                .a
+                .transport
+                .selected()
+                .is_some_and(|tuple| tuple.remote == outer)
+        });
+        assert!(
+            moved,
+            "lite {lite}: {:?} {}",
+            world.a.events,
+            world.a.transport.ice_report()
+        );
+        assert_eq!(world.a.closed(), None);
+        world.run_for(Duration::from_secs(60));
+        assert!(world.b.closed().is_none(), "{:?}", world.b.closed());
+        assert!(world.a.closed().is_none(), "{:?}", world.a.closed());
+    }
+}
+
+#[test]
+fn an_ice_restart_keeps_media_flowing_and_ends_on_the_new_credentials() {
+    for lite in [true, false] {
+        let pair = if lite { Pair::lite(2) } else { Pair::full(2) };
+        let mut world = pair.connect(2);
+        assert!(world.run_until(Duration::from_secs(5), both_writable));
+        exchange_media(&mut world, 2);
+        let (server, client) = (credentials(50), credentials(60));
+        let (old_server, old_client) = (
+            world.a.transport.local_ufrag().to_owned(),
+            world.b.transport.local_ufrag().to_owned(),
+        );
+        let now = world.now;
+        world
+            .a
+            .transport
+            .restart_ice(server.clone(), now)
+            .expect("open");
+        world
+            .b
+            .transport
+            .restart_ice(client.clone(), now)
+            .expect("open");
+        // Signalling takes its time; the old path carries media meanwhile.
+        exchange_media(&mut world, 3);
+        let now = world.now;
+        world.a.transport.set_remote_ice(client, now).expect("open");
+        world.b.transport.set_remote_ice(server, now).expect("open");
+        world
+            .a
+            .transport
+            .add_remote_candidate(&udp(client_address()), now)
+            .expect("open");
+        world
+            .b
+            .transport
+            .add_remote_candidate(&udp(server_address()), now)
+            .expect("open");
+        let done = world.run_until(Duration::from_secs(10), |world| {
+            retired(&world.a.events, &old_server) && retired(&world.b.events, &old_client)
+        });
+        assert!(
+            done,
+            "lite {lite}: {:?} {:?}",
+            world.a.events, world.b.events
+        );
+        exchange_media(&mut world, 4);
+        world.run_for(Duration::from_secs(60));
+        assert!(world.a.transport.is_writable() && world.b.transport.is_writable());
+    }
+}
+
+#[test]
+fn a_peer_killed_hard_is_gone_within_thirty_seconds_of_its_last_word() {
+    for lite in [true, false] {
+        let pair = if lite { Pair::lite(3) } else { Pair::full(3) };
+        let mut world = pair.connect(3);
+        assert!(world.run_until(Duration::from_secs(5), both_writable));
+        world.weather.loss = 1000;
+        world.run_for(Duration::from_secs(31));
+        for side in [&world.a, &world.b] {
+            let (reason, detail) = side.closed().expect("closed");
+            assert_eq!(reason, CloseReason::ConsentExpired, "{detail}");
+            assert!(detail.contains("selected"), "{detail}");
+        }
+    }
+}
+
+#[test]
+fn an_idle_connection_stays() {
+    for lite in [true, false] {
+        let pair = if lite { Pair::lite(4) } else { Pair::full(4) };
+        let mut world = pair.connect(4);
+        assert!(world.run_until(Duration::from_secs(5), both_writable));
+        world.run_for(Duration::from_secs(600));
+        assert!(
+            both_writable(&mut world),
+            "{:?} {:?}",
+            world.a.closed(),
+            world.b.closed()
+        );
+        assert_eq!(world.a.transport.stats().ice_state, IceState::Connected);
+    }
+}
+
+#[test]
+fn two_full_agents_that_both_want_to_control_settle_it() {
+    for seed in 0..10 {
+        let mut pair = Pair::full(seed);
+        pair.server.controlling = true;
+        let mut world = pair.connect(seed);
+        assert!(
+            world.run_until(Duration::from_secs(10), both_writable),
+            "seed {seed}"
+        );
+        exchange_media(&mut world, seed);
+    }
+}
+
+#[test]
+fn a_trickled_candidate_is_enough_for_the_full_agent() {
+    let pair = Pair::full(5);
+    let mut to_server = support::remote(&pair.client, false, pair.server_role);
+    to_server.candidates.clear();
+    let mut world = pair.connect_told(5, to_server);
+    // The client finds the server, whose answers need no candidate of it.
+    assert!(world.run_until(Duration::from_secs(10), both_writable));
+}
+
+#[test]
+fn the_full_agent_wants_credentials_and_everybody_a_fingerprint() {
+    let now = Instant::now();
+    let pair = Pair::full(6);
+    let mut told = support::remote(&pair.client, false, pair.server_role);
+    told.ice = None;
+    let mut transport = Transport::new(pair.server.clone(), now, Box::new(SeededRandom::new(1)));
+    assert!(transport.connect(told.clone(), now).is_err());
+    told.ice = Some(credentials(9));
+    told.fingerprints.clear();
+    assert!(transport.connect(told, now).is_err());
+    let lite = Pair::lite(6);
+    let mut transport = Transport::new(lite.server.clone(), now, Box::new(SeededRandom::new(1)));
+    assert!(
+        transport
+            .connect(support::remote(&lite.client, true, lite.server_role), now)
+            .is_err()
+    );
+}
+
+#[test]
+fn the_full_agent_ignores_forged_messages() {
+    let mut world = Pair::full(7).connect(7);
+    assert!(world.run_until(Duration::from_secs(5), both_writable));
+    let selected = world.b.transport.selected();
+    let before = world.b.transport.stats().counters.stun_dropped;
+    let attacker = FiveTuple {
+        protocol: Protocol::Udp,
+        local: client_address(),
+        remote: "203.0.113.66:6666".parse().expect("an address"),
+    };
+    let username = format!(
+        "{}:{}",
+        world.b.transport.local_ufrag(),
+        world.a.transport.local_ufrag()
+    );
+    for class in [StunClass::Request, StunClass::Success, StunClass::Error] {
+        let forged = StunWriter::binding(class, &[7; 12])
+            .username(&username)
+            .priority(u32::MAX)
+            .use_candidate()
+            .controlling(u64::MAX)
+            .integrity(&IntegrityKey::new("guess"))
+            .finish();
+        world.inject(1, attacker, &forged);
+    }
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.b.transport.stats().counters.stun_dropped, before + 3);
+    assert_eq!(world.b.transport.selected(), selected);
+    assert!(!world.b.transport.ice_report().contains("6666: selected"));
+}
