@@ -1,5 +1,6 @@
 """Who may do what: tokens and grants, ICE credentials, rates."""
 
+from roomtone.control.policy.ice import IceServerRule, ice_servers
 from roomtone.control.policy.rates import JoinLimiter, JoinTicket, RateError
 from roomtone.control.policy.tokens import (
     DEV_KEY,
@@ -20,10 +21,12 @@ __all__ = [
     "AccessError",
     "AccessToken",
     "Grant",
+    "IceServerRule",
     "JoinLimiter",
     "JoinTicket",
     "KeyTable",
     "RateError",
     "VideoGrants",
+    "ice_servers",
     "require",
 ]

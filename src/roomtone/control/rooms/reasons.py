@@ -52,6 +52,7 @@ class Refusal(StrEnum):
     """Why a request about a room was not done; nothing of it remains."""
 
     BAD_NAME = "bad_name"
+    BAD_IDENTITY = "bad_identity"
     NO_SUCH_ROOM = "no_such_room"
     NO_SUCH_PARTICIPANT = "no_such_participant"
     NO_SUCH_TRACK = "no_such_track"

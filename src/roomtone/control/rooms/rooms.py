@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.model import (
@@ -93,8 +93,9 @@ class Rooms:
         for room in tuple(self.by_name.values()):
             await self.close_room(room, CloseReason.SERVER_SHUTDOWN)
         await self._watch.stop()
-        while waiting := [*self._tasks, *self._closings]:
-            await asyncio.gather(*waiting, return_exceptions=True)
+        while self._tasks or self._closings:
+            under_way: list[asyncio.Future[Any]] = [*self._tasks, *self._closings]
+            await asyncio.wait(under_way)
 
     # --- rooms ---
 
@@ -428,7 +429,7 @@ class Rooms:
         """Hold a place for a participant on its way in; one that will be replaced makes way."""
         if not 0 < len(request.identity) <= MAX_IDENTITY_LENGTH:
             self._settle(room)
-            raise self.refuse(Refusal.BAD_NAME, f"an identity is 1 to {MAX_IDENTITY_LENGTH} characters")
+            raise self.refuse(Refusal.BAD_IDENTITY, f"an identity is 1 to {MAX_IDENTITY_LENGTH} characters")
         taken = len(room.participants) + room.reserved.participants - (request.identity in room.participants)
         if taken >= self.limits.max_participants:
             raise self.refuse(Refusal.TOO_MANY_PARTICIPANTS, f"the room has {taken} participants already")

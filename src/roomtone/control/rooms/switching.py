@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Switching:
-    """Moves viewers between sources; ``failures`` counts refused switches, ``unservable`` sources with no common codec."""
+    """Moves viewers between sources; counts refused switches, and sources with no common codec."""
 
     def __init__(self) -> None:
         self.switches = 0

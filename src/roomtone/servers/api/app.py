@@ -1,0 +1,42 @@
+"""The ASGI application of the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from roomtone.servers.api import dev, plain_api, rooms_api, whep_extensions, whip
+from roomtone.servers.api.cors import CorsMiddleware
+from roomtone.servers.api.status import MAPPERS, respond
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from roomtone.servers.api.context import ApiContext
+
+
+def create_app(context: ApiContext) -> FastAPI:
+    """Make the application: WHIP, WHEP and its extensions, `/api/v1`, with OpenAPI at `/api/v1/openapi.json`."""
+    app = FastAPI(
+        title="Roomtone",
+        version=context.version,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.context = context
+    app.add_middleware(CorsMiddleware)
+    for error in MAPPERS:
+        app.add_exception_handler(error, _on_error)
+    for part in (whip, whep_extensions, rooms_api, plain_api):
+        app.include_router(part.router)
+    if context.settings.server.dev:
+        app.include_router(dev.router)
+    return app
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    del request
+    return respond(error)

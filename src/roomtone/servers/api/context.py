@@ -1,0 +1,53 @@
+"""What the application hands to the API: settings, rooms, clocks; and what the API keeps beside them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
+from roomtone.protocols.sdp import Support
+from roomtone.servers.api.resources import ResourceTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from roomtone.config import Settings
+    from roomtone.control.rooms import Rooms
+    from roomtone.media import Engine
+
+
+@dataclass(eq=False, slots=True)
+class ApiContext:
+    """Everything a request handler needs."""
+
+    settings: Settings
+    rooms: Rooms
+    engine: Engine
+    version: str = "0.1.0"
+    support: Support = field(default_factory=Support)
+    wall_clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    resources: ResourceTable = field(default_factory=ResourceTable)
+    keys: KeyTable = field(init=False)
+    limiter: JoinLimiter = field(init=False)
+    ice_rules: tuple[IceServerRule, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take from the settings what requests need."""
+        limits = self.settings.limits
+        self.keys = KeyTable(self.settings.api_keys, limits.max_token_ttl_s)
+        self.limiter = JoinLimiter(
+            limits.joins_per_second, limits.sessions_per_address, max_addresses=limits.max_addresses
+        )
+        self.ice_rules = tuple(
+            IceServerRule(
+                urls=tuple(server.urls),
+                username=server.username,
+                credential=None if server.credential is None else server.credential.get_secret_value(),
+                secret=None if server.secret is None else server.secret.get_secret_value(),
+                ttl_s=server.ttl_s,
+            )
+            for server in self.settings.ice.servers
+        )

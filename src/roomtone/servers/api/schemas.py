@@ -1,0 +1,169 @@
+"""Bodies of `/api/v1`."""
+
+# ruff: noqa: TC001 - pydantic reads the annotations
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from roomtone.control.rooms import CloseReason, ParticipantKind, RoomEventKind, TrackSource
+from roomtone.media.values import MediaKind
+
+Report = dict[str, int | float | str | bool | None]
+
+
+class Body(BaseModel):
+    """Base of all bodies."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class CodecBody(Body):
+    """A codec of a track."""
+
+    name: str = Field(examples=["VP8"])
+    payload_type: int = Field(ge=0, le=127)
+    clock_rate: int = Field(gt=0)
+    channels: int = Field(default=1, ge=1, le=8)
+    parameters: dict[str, str] = Field(default_factory=dict, description="Format parameters, as fmtp names them")
+    rtx_payload_type: int | None = Field(default=None, ge=0, le=127)
+
+
+class TrackBody(Body):
+    """A published track."""
+
+    id: str
+    participant: str
+    kind: MediaKind
+    source: TrackSource
+    name: str
+    muted: bool
+    codecs: list[CodecBody]
+    rids: list[str]
+    active_encodings: list[int]
+
+
+class ParticipantBody(Body):
+    """A participant."""
+
+    id: str
+    identity: str
+    name: str
+    metadata: str
+    attributes: dict[str, str]
+    kind: ParticipantKind
+    connected: bool
+    joined_at: float
+    tracks: list[TrackBody]
+
+
+class ViewerBody(Body):
+    """A viewer; viewers are no participants."""
+
+    id: str
+    follows: str | None
+    source: str | None
+    connected: bool
+    joined_at: float
+
+
+class RoomBody(Body):
+    """A room in short."""
+
+    id: str
+    name: str
+    created_at: float
+    participants: int
+    publishers: int
+    viewers: int
+
+
+class MemberStatistics(Body):
+    """Reports of one participant's or viewer's transports and streams, with the names of W3C webrtc-stats."""
+
+    id: str
+    identity: str | None = None
+    transports: list[list[Report]]
+    tracks: dict[str, list[Report]]
+    subscriptions: dict[str, list[Report]]
+
+
+class RoomStatistics(Body):
+    """Live statistics of a room."""
+
+    participants: list[MemberStatistics]
+    viewers: list[MemberStatistics]
+
+
+class MuteBody(Body):
+    """Whether a track is to be muted."""
+
+    muted: bool
+
+
+class EventBody(Body):
+    """An event of a room."""
+
+    seq: int
+    at: float
+    kind: RoomEventKind
+    room: str
+    participant: str | None = None
+    track: str | None = None
+    viewer: str | None = None
+    reason: CloseReason | None = None
+    encoding: int | None = None
+
+
+class SrtpBody(Body):
+    """SRTP keys given by hand: the SDES suite, and master key with salt in base64."""
+
+    suite: str = Field(examples=["AES_CM_128_HMAC_SHA1_80"])
+    key: str
+
+
+class PlainStreamBody(Body):
+    """One plain RTP stream: its codec, and where its peer is."""
+
+    kind: MediaKind
+    codec: CodecBody
+    ssrc: int | None = Field(default=None, ge=1, le=0xFFFF_FFFF, description="Of a source that sends with this SSRC")
+    ip: str | None = Field(default=None, description="Where the peer is; absent: learnt from its first packet")
+    port: int = Field(default=0, ge=0, le=65535)
+    rtcp_port: int | None = Field(default=None, ge=1, le=65535)
+    rtcp_mux: bool = True
+    srtp: SrtpBody | None = None
+
+
+class PlainPublishBody(Body):
+    """A plain RTP source that joins as a participant."""
+
+    identity: str = Field(min_length=1, max_length=256)
+    name: str = ""
+    publish: list[PlainStreamBody] = Field(min_length=1, max_length=8)
+
+
+class PlainSubscribeBody(Body):
+    """A plain RTP sink that watches."""
+
+    participant: str | None = Field(default=None, description="Whom to follow; absent: the newest publisher")
+    subscribe: list[PlainStreamBody] = Field(min_length=1, max_length=8)
+
+
+class PlainStreamOpened(Body):
+    """Our side of a plain RTP stream."""
+
+    kind: MediaKind
+    ip: str
+    port: int
+    rtcp_port: int
+    ssrc: int | None = None
+
+
+class PlainOpened(Body):
+    """What was made; DELETE on the participant or viewer ends it."""
+
+    participant: str | None = None
+    viewer: str | None = None
+    streams: list[PlainStreamOpened]
+    sdp: str | None = Field(default=None, description="For a sink: what a player such as FFmpeg opens")

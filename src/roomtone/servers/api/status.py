@@ -1,0 +1,143 @@
+"""The one place where errors of control and protocols become HTTP statuses (RFC 9725 section 4, issue of each code)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from roomtone.control.policy import AccessError, RateError
+from roomtone.control.rooms import CloseReason, Refusal, RoomError
+from roomtone.protocols.sdp import NegotiationCode, NegotiationError, SdpError
+from roomtone.protocols.whip import Problem, WhipError
+from roomtone.protocols.whip.problem import MEDIA_TYPE
+
+NOT_LIVE_RETRY_S = 2
+BUSY_RETRY_S = 5
+
+_OF_REFUSAL = {
+    Refusal.BAD_NAME: HTTPStatus.NOT_FOUND,
+    Refusal.BAD_IDENTITY: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Refusal.NO_SUCH_ROOM: HTTPStatus.NOT_FOUND,
+    Refusal.NO_SUCH_PARTICIPANT: HTTPStatus.NOT_FOUND,
+    Refusal.NO_SUCH_TRACK: HTTPStatus.NOT_FOUND,
+    Refusal.NOT_LIVE: HTTPStatus.CONFLICT,
+    Refusal.NO_COMMON_CODEC: HTTPStatus.NOT_ACCEPTABLE,
+    Refusal.NO_SUCH_LAYER: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Refusal.TOO_MANY_ROOMS: HTTPStatus.SERVICE_UNAVAILABLE,
+    Refusal.TOO_MANY_PARTICIPANTS: HTTPStatus.SERVICE_UNAVAILABLE,
+    Refusal.TOO_MANY_VIEWERS: HTTPStatus.SERVICE_UNAVAILABLE,
+    Refusal.TOO_MANY_TRACKS: HTTPStatus.SERVICE_UNAVAILABLE,
+    Refusal.ENGINE_BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
+    Refusal.ENGINE_REFUSED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Refusal.ENGINE_FAILED: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Refusal.CLOSED: HTTPStatus.NOT_FOUND,
+    Refusal.SHUTTING_DOWN: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+# What a request gets that was under way when its participant, viewer or room ended.
+_OF_CLOSE = {
+    CloseReason.LEFT: HTTPStatus.NOT_FOUND,
+    CloseReason.DUPLICATE_IDENTITY: HTTPStatus.CONFLICT,
+    CloseReason.REMOVED: HTTPStatus.FORBIDDEN,
+    CloseReason.ROOM_CLOSED: HTTPStatus.CONFLICT,
+    CloseReason.ROOM_EMPTY: HTTPStatus.CONFLICT,
+    CloseReason.SERVER_SHUTDOWN: HTTPStatus.SERVICE_UNAVAILABLE,
+    CloseReason.NEVER_CONNECTED: HTTPStatus.NOT_FOUND,
+    CloseReason.CONNECTION_LOST: HTTPStatus.NOT_FOUND,
+    CloseReason.PEER_CLOSED: HTTPStatus.NOT_FOUND,
+    CloseReason.HANDSHAKE_FAILED: HTTPStatus.NOT_FOUND,
+    CloseReason.CERTIFICATE_UNSUPPORTED: HTTPStatus.UNPROCESSABLE_ENTITY,
+    CloseReason.CERTIFICATE_MISMATCH: HTTPStatus.UNPROCESSABLE_ENTITY,
+    CloseReason.MEDIA_FAILED: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+class HttpProblem(Exception):  # noqa: N818 (a problem in the sense of RFC 9457)
+    """A request that the HTTP side itself refuses."""
+
+    def __init__(self, status: HTTPStatus, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.problem = Problem(status, code, detail)
+        self.headers = headers or {}
+
+
+def status_of_close(reason: CloseReason) -> HTTPStatus:
+    """Map the end of something to the status of a request it cuts short."""
+    return _OF_CLOSE[reason]
+
+
+def _of_room(error: RoomError) -> tuple[Problem, dict[str, str]]:
+    status = _OF_REFUSAL[error.refusal] if error.closed is None else status_of_close(error.closed)
+    headers: dict[str, str] = {}
+    if error.refusal is Refusal.NOT_LIVE:
+        headers["Retry-After"] = str(NOT_LIVE_RETRY_S)
+    elif status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(BUSY_RETRY_S)
+    return Problem(status, error.refusal.value, error.message), headers
+
+
+def _of_access(error: AccessError) -> tuple[Problem, dict[str, str]]:
+    code = error.denial.value
+    if error.denial.is_forbidden:
+        return Problem(HTTPStatus.FORBIDDEN, code, error.message), {}
+    challenge = 'Bearer realm="roomtone"' + ("" if code == "token_missing" else ', error="invalid_token"')
+    return Problem(HTTPStatus.UNAUTHORIZED, code, error.message), {"WWW-Authenticate": challenge}
+
+
+def _of_sdp(error: SdpError) -> tuple[Problem, dict[str, str]]:
+    return Problem(HTTPStatus.BAD_REQUEST, "malformed_sdp", f"SDP {error}", error.line), {}
+
+
+def _of_negotiation(error: NegotiationError) -> tuple[Problem, dict[str, str]]:
+    no_codec = error.code is NegotiationCode.NO_COMMON_CODEC
+    status = HTTPStatus.NOT_ACCEPTABLE if no_codec else HTTPStatus.UNPROCESSABLE_ENTITY
+    return Problem(status, error.code.value, error.message), {}
+
+
+def _of_whip(error: WhipError) -> tuple[Problem, dict[str, str]]:
+    return Problem(error.status, error.status.name.lower(), error.message), {}
+
+
+def _of_rate(error: RateError) -> tuple[Problem, dict[str, str]]:
+    headers = {"Retry-After": str(error.retry_after_s)}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, error.reason.value, str(error)), headers
+
+
+def _of_validation(error: RequestValidationError) -> tuple[Problem, dict[str, str]]:
+    first = error.errors()[0] if error.errors() else {}
+    where = ".".join(str(part) for part in first.get("loc", ()))
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", f"{where}: {first.get('msg', 'invalid')}"), {}
+
+
+def _of_http(error: HTTPException) -> tuple[Problem, dict[str, str]]:
+    code = HTTPStatus(error.status_code).name.lower()
+    return Problem(error.status_code, code, str(error.detail)), dict(error.headers or {})
+
+
+def _of_problem(error: HttpProblem) -> tuple[Problem, dict[str, str]]:
+    return error.problem, error.headers
+
+
+_Mapper = Callable[..., tuple[Problem, dict[str, str]]]
+MAPPERS: dict[type[Exception], _Mapper] = {
+    AccessError: _of_access,
+    HTTPException: _of_http,
+    HttpProblem: _of_problem,
+    NegotiationError: _of_negotiation,
+    RateError: _of_rate,
+    RequestValidationError: _of_validation,
+    RoomError: _of_room,
+    SdpError: _of_sdp,
+    WhipError: _of_whip,
+}
+
+
+def respond(error: Exception) -> JSONResponse:
+    """Answer a request with the problem an error is."""
+    mapper = next(MAPPERS[base] for base in type(error).__mro__ if base in MAPPERS)
+    problem, headers = mapper(error)
+    return JSONResponse(problem.body(), problem.status, headers, media_type=MEDIA_TYPE)
