@@ -114,7 +114,7 @@ impl Contents {
             self.starts_picture |= first && body.first().is_some_and(|byte| byte & 0x80 != 0);
             self.random_access |= IRAP.contains(&kind);
             self.temporal_switch |= TEMPORAL_SWITCH.contains(&kind);
-            self.non_reference |= kind < SUBLAYER_REFERENCES_END && kind % 2 == 0;
+            self.non_reference |= kind < SUBLAYER_REFERENCES_END && kind.is_multiple_of(2);
         }
         self.parameter_sets |= PARAMETER_SETS.contains(&kind);
         let stands_before =

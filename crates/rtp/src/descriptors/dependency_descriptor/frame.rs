@@ -64,7 +64,7 @@ impl Descriptor {
             .ok_or(DescriptorError::NoStructure)?;
         if names_active {
             // The mask stands with the last decode target first.
-            let mask = bits.read(u32::from(structure.decode_targets))?;
+            let mask = bits.read(u32::from(structure.decode_targets()))?;
             descriptor.active_decode_targets = Some(mask);
         }
         descriptor.dependencies = *structure.template(descriptor.template_id)?;
@@ -79,7 +79,7 @@ impl Descriptor {
         [indications, references, chains]: [bool; 3],
     ) -> Result<(), DescriptorError> {
         if indications {
-            for target in 0..usize::from(structure.decode_targets) {
+            for target in 0..usize::from(structure.decode_targets()) {
                 let indication = Indication::from_bits(u64::from(bits.read(2)?));
                 self.dependencies.indications.set(target, indication);
             }
@@ -98,7 +98,7 @@ impl Descriptor {
         }
         if chains {
             self.dependencies.chains = super::Distances::default();
-            for _ in 0..structure.chains {
+            for _ in 0..structure.chains() {
                 self.dependencies.chains.push(bits.read(8)? as u8)?;
             }
         }
@@ -111,7 +111,7 @@ impl Descriptor {
         let template = structure.template(self.template_id)?;
         if (self.dependencies.spatial, self.dependencies.temporal)
             != (template.spatial, template.temporal)
-            || self.dependencies.chains.as_slice().len() != usize::from(structure.chains)
+            || self.dependencies.chains.as_slice().len() != usize::from(structure.chains())
         {
             return Err(DescriptorError::Invalid("template of another layer"));
         }
@@ -144,7 +144,7 @@ impl Descriptor {
             structure.write(&mut bits)?;
         }
         if let Some(mask) = active {
-            bits.write(mask, u32::from(structure.decode_targets))?;
+            bits.write(mask, u32::from(structure.decode_targets()))?;
         }
         self.write_own(&mut bits, structure, own)?;
         Ok(bits.len())
@@ -157,7 +157,7 @@ impl Descriptor {
         [indications, references, chains]: [bool; 3],
     ) -> Result<(), DescriptorError> {
         if indications {
-            for target in 0..usize::from(structure.decode_targets) {
+            for target in 0..usize::from(structure.decode_targets()) {
                 bits.write(self.dependencies.indications.get(target) as u32, 2)?;
             }
         }
@@ -185,7 +185,7 @@ impl Descriptor {
     pub fn info(&self, structure: &Structure, marker: bool) -> PayloadInfo {
         let own = &self.dependencies;
         let references = own.references.as_slice();
-        let targets = 0..usize::from(structure.decode_targets);
+        let targets = 0..usize::from(structure.decode_targets());
         let means = |target| own.indications.get(target);
         let mut present = targets
             .clone()
@@ -193,7 +193,6 @@ impl Descriptor {
             .filter(|&i| i != Indication::NotPresent);
         let any_present = own.indications.present() != 0;
         let keyframe = self.attaches_structure || references.is_empty();
-        let resolution = structure.resolutions.get(usize::from(own.spatial));
         PayloadInfo {
             keyframe,
             start_of_frame: self.start_of_frame,
@@ -210,14 +209,20 @@ impl Descriptor {
             inter_picture: references.iter().any(|&d| d > u16::from(own.spatial)),
             inter_layer: references.iter().any(|&d| d <= u16::from(own.spatial)),
             spatial_leaf: targets
-                .filter(|&target| structure.layers_of(target).0 > own.spatial)
+                .filter(|&target| {
+                    structure
+                        .layers_of(target)
+                        .is_some_and(|layers| layers.0 > own.spatial)
+                })
                 .all(|target| means(target) == Indication::NotPresent),
             configuration: self.attaches_structure,
             picture_id: None,
             tl0_pic_idx: None,
-            resolution: resolution.and_then(|&(width, height)| {
-                Some((u16::try_from(width).ok()?, u16::try_from(height).ok()?))
-            }),
+            resolution: structure
+                .resolution(own.spatial)
+                .and_then(|(width, height)| {
+                    Some((u16::try_from(width).ok()?, u16::try_from(height).ok()?))
+                }),
         }
     }
 }

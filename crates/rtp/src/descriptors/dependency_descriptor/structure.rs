@@ -11,21 +11,43 @@ const NO_MORE_LAYERS: u32 = 3;
 /// The template structure of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Structure {
-    /// Identifier of the first template.
-    pub id_offset: u8,
-    /// Number of decode targets.
-    pub decode_targets: u8,
-    /// Number of chains.
-    pub chains: u8,
-    /// The chain that protects each decode target; empty without chains.
-    pub protected_by: Vec<u8>,
-    /// The templates, ordered by spatial and then by temporal layer.
-    pub templates: Vec<Dependencies>,
-    /// Width and height of each spatial layer, 1 to 65,536; empty when not given.
-    pub resolutions: Vec<(u32, u32)>,
+    id_offset: u8,
+    decode_targets: u8,
+    chains: u8,
+    protected_by: Vec<u8>,
+    templates: Vec<Dependencies>,
+    resolutions: Vec<(u32, u32)>,
+    /// Highest spatial and temporal layer of each decode target; follows from the templates.
+    target_layers: Vec<(u8, u8)>,
 }
 
 impl Structure {
+    /// A structure of its parts: the identifier of the first template, the number of decode
+    /// targets and of chains, the chain that protects each decode target (none without chains),
+    /// the templates ordered by spatial and then temporal layer, and the size of each spatial
+    /// layer (none when unknown).
+    pub fn new(
+        id_offset: u8,
+        decode_targets: u8,
+        chains: u8,
+        protected_by: Vec<u8>,
+        templates: Vec<Dependencies>,
+        resolutions: Vec<(u32, u32)>,
+    ) -> Result<Self, DescriptorError> {
+        let mut structure = Self {
+            id_offset,
+            decode_targets,
+            chains,
+            protected_by,
+            templates,
+            resolutions,
+            target_layers: Vec::new(),
+        };
+        structure.check()?;
+        structure.find_target_layers();
+        Ok(structure)
+    }
+
     pub(super) fn read(bits: &mut BitReader<'_>) -> Result<Self, DescriptorError> {
         let id_offset = bits.read(6)? as u8;
         let decode_targets = bits.read(5)? as u8 + 1;
@@ -36,6 +58,7 @@ impl Structure {
             protected_by: Vec::new(),
             templates: read_layers(bits)?,
             resolutions: Vec::new(),
+            target_layers: Vec::new(),
         };
         for template in &mut structure.templates {
             for target in 0..usize::from(decode_targets) {
@@ -56,7 +79,24 @@ impl Structure {
                     .push((bits.read(16)? + 1, bits.read(16)? + 1));
             }
         }
+        structure.find_target_layers();
         Ok(structure)
+    }
+
+    fn find_target_layers(&mut self) {
+        let layers = (0..usize::from(self.decode_targets)).map(|target| {
+            let belonging = self
+                .templates
+                .iter()
+                .filter(|template| template.indications.get(target) != Indication::NotPresent);
+            belonging.fold((0, 0), |layers: (u8, u8), template| {
+                (
+                    layers.0.max(template.spatial),
+                    layers.1.max(template.temporal),
+                )
+            })
+        });
+        self.target_layers = layers.collect();
     }
 
     fn read_chains(&mut self, bits: &mut BitReader<'_>) -> Result<(), DescriptorError> {
@@ -76,7 +116,7 @@ impl Structure {
         Ok(())
     }
 
-    /// Checks what the fields alone do not promise, so that writing cannot produce nonsense.
+    /// Checks what reading would promise, so that writing cannot produce nonsense.
     fn check(&self) -> Result<(), DescriptorError> {
         let targets = usize::from(self.decode_targets);
         let chains = usize::from(self.chains);
@@ -115,7 +155,6 @@ impl Structure {
     }
 
     pub(super) fn write(&self, bits: &mut BitWriter<'_>) -> Result<(), DescriptorError> {
-        self.check()?;
         bits.write(u32::from(self.id_offset), 6)?;
         bits.write(u32::from(self.decode_targets) - 1, 5)?;
         self.write_layers(bits)?;
@@ -194,23 +233,47 @@ impl Structure {
         u32::MAX >> (MAX_DECODE_TARGETS as u32 - self.decode_targets as u32)
     }
 
+    /// Number of decode targets.
+    pub const fn decode_targets(&self) -> u8 {
+        self.decode_targets
+    }
+
+    /// Number of chains.
+    pub const fn chains(&self) -> u8 {
+        self.chains
+    }
+
+    /// The chain that protects decode target `target`: only frames of this chain must all
+    /// arrive for it to stay decodable.
+    pub fn protected_by(&self, target: usize) -> Option<u8> {
+        self.protected_by.get(target).copied()
+    }
+
+    /// Identifier of the first template.
+    pub const fn id_offset(&self) -> u8 {
+        self.id_offset
+    }
+
+    /// The templates, ordered by spatial and then by temporal layer.
+    pub fn templates(&self) -> &[Dependencies] {
+        &self.templates
+    }
+
+    /// Width and height of a spatial layer, where given.
+    pub fn resolution(&self, spatial: u8) -> Option<(u32, u32)> {
+        self.resolutions.get(usize::from(spatial)).copied()
+    }
+
     /// The highest spatial and the highest temporal layer of a decode target.
-    pub fn layers_of(&self, target: usize) -> (u8, u8) {
-        self.templates
-            .iter()
-            .filter(|template| template.indications.get(target) != Indication::NotPresent)
-            .fold((0, 0), |layers, template| {
-                (
-                    layers.0.max(template.spatial),
-                    layers.1.max(template.temporal),
-                )
-            })
+    pub fn layers_of(&self, target: usize) -> Option<(u8, u8)> {
+        self.target_layers.get(target).copied()
     }
 
     /// The decode target with exactly these highest layers, if there is one.
     pub fn decode_target(&self, spatial: u8, temporal: u8) -> Option<usize> {
-        (0..usize::from(self.decode_targets))
-            .find(|&target| self.layers_of(target) == (spatial, temporal))
+        self.target_layers
+            .iter()
+            .position(|&layers| layers == (spatial, temporal))
     }
 }
 

@@ -28,11 +28,17 @@ fn a_captured_keyframe_brings_its_structure() {
         (descriptor.template_id, descriptor.frame_number),
         (1, 0x0172)
     );
-    assert_eq!((structure.decode_targets, structure.chains), (9, 3));
-    assert_eq!(structure.protected_by, [0, 0, 0, 1, 1, 1, 2, 2, 2]);
-    assert_eq!(structure.resolutions, [(120, 67), (240, 135), (480, 270)]);
+    assert_eq!((structure.decode_targets(), structure.chains()), (9, 3));
+    let protected_by: Vec<_> = (0..9)
+        .filter_map(|target| structure.protected_by(target))
+        .collect();
+    assert_eq!(protected_by, [0, 0, 0, 1, 1, 1, 2, 2, 2]);
+    let sizes: Vec<_> = (0..4)
+        .filter_map(|spatial| structure.resolution(spatial))
+        .collect();
+    assert_eq!(sizes, [(120, 67), (240, 135), (480, 270)]);
     assert_eq!(structure.spatial_layers(), 3);
-    assert_eq!(structure.layers_of(8), (2, 2));
+    assert_eq!(structure.layers_of(8), Some((2, 2)));
     assert_eq!(structure.decode_target(1, 2), Some(5));
     assert_eq!(descriptor.active_decode_targets, Some(0x1ff));
     let info = descriptor.info(&structure, false);
@@ -128,6 +134,40 @@ fn a_mask_of_decode_targets_is_rewritten() {
     assert_eq!(again, descriptor);
 }
 
+#[test]
+fn a_structure_that_could_not_be_sent_is_refused() {
+    let template = Dependencies::default();
+    let refused = |structure: Result<Structure, _>| {
+        assert_eq!(
+            structure,
+            Err(DescriptorError::Invalid("template structure"))
+        );
+    };
+    assert!(Structure::new(0, 1, 0, vec![], vec![template], vec![]).is_ok());
+    refused(Structure::new(0, 0, 0, vec![], vec![template], vec![]));
+    refused(Structure::new(0, 33, 0, vec![], vec![template], vec![]));
+    refused(Structure::new(64, 1, 0, vec![], vec![template], vec![]));
+    refused(Structure::new(0, 1, 0, vec![], vec![], vec![]));
+    refused(Structure::new(0, 1, 1, vec![0], vec![template], vec![]));
+    refused(Structure::new(0, 1, 0, vec![0], vec![template], vec![]));
+    refused(Structure::new(
+        0,
+        1,
+        0,
+        vec![],
+        vec![template],
+        vec![(0, 1)],
+    ));
+    refused(Structure::new(
+        0,
+        1,
+        0,
+        vec![],
+        vec![template],
+        vec![(1, 1), (1, 1)],
+    ));
+}
+
 fn any_indications(targets: usize) -> impl Strategy<Value = Indications> {
     prop::collection::vec(0_u64..4, targets).prop_map(|values| {
         let mut indications = Indications::default();
@@ -166,59 +206,60 @@ fn any_dependencies(
         })
 }
 
-prop_compose! {
-    fn any_structure()(targets in 1_usize..=32)(
-        targets in Just(targets),
-        chains in 0..=targets,
-        steps in prop::collection::vec(0_u8..3, 0..20),
-        sized: bool,
-    )(
-        id_offset in 0_u8..64,
-        chains in Just(chains),
-        targets in Just(targets),
-        protected_by in prop::collection::vec(0..chains.max(1) as u8, if chains == 0 { 0 } else { targets }),
-        templates in prop::collection::vec(any_dependencies(targets, chains, 16, 15), steps.len() + 1),
-        steps in Just(steps),
-        sizes in prop::collection::vec((1_u32..=65_536, 1_u32..=65_536), 21),
-        sized in Just(sized),
-    ) -> Structure {
-        let mut structure = Structure {
-            id_offset,
-            decode_targets: targets as u8,
-            chains: chains as u8,
-            protected_by,
-            templates,
-            resolutions: Vec::new(),
+/// Layers that follow each other as templates must: the same, the next temporal, the next spatial.
+fn place(templates: &mut [Dependencies], steps: &[u8]) {
+    let mut layers = (0, 0);
+    for (template, step) in templates[1..].iter_mut().zip(steps) {
+        layers = match step {
+            0 => layers,
+            1 => (layers.0, layers.1 + 1),
+            _ => (layers.0 + 1, 0),
         };
-        let mut layers = (0, 0);
-        for (template, step) in structure.templates[1..].iter_mut().zip(steps) {
-            layers = match step {
-                0 => layers,
-                1 => (layers.0, layers.1 + 1),
-                _ => (layers.0 + 1, 0),
-            };
-            (template.spatial, template.temporal) = layers;
-        }
-        if sized {
-            structure.resolutions = sizes[..structure.spatial_layers()].to_vec();
-        }
-        structure
+        (template.spatial, template.temporal) = layers;
     }
+}
+
+fn any_structure() -> impl Strategy<Value = Structure> {
+    let shape = (1_usize..=32).prop_flat_map(|targets| {
+        (
+            Just(targets),
+            0..=targets,
+            prop::collection::vec(0_u8..3, 0..20),
+        )
+    });
+    shape.prop_flat_map(|(targets, chains, steps)| {
+        let protected = if chains == 0 { 0 } else { targets };
+        (
+            0_u8..64,
+            prop::collection::vec(0..chains.max(1) as u8, protected),
+            prop::collection::vec(any_dependencies(targets, chains, 16, 15), steps.len() + 1),
+            prop::option::of(prop::collection::vec((1_u32..=65_536, 1_u32..=65_536), 21)),
+        )
+            .prop_map(move |(id_offset, protected_by, mut templates, sizes)| {
+                place(&mut templates, &steps);
+                let layers = templates
+                    .last()
+                    .map_or(0, |last| usize::from(last.spatial) + 1);
+                let sizes = sizes.map_or(Vec::new(), |sizes| sizes[..layers].to_vec());
+                let (targets, chains) = (targets as u8, chains as u8);
+                Structure::new(id_offset, targets, chains, protected_by, templates, sizes).unwrap()
+            })
+    })
 }
 
 proptest! {
     #[test]
     fn any_structure_and_frame_survives_writing_and_reading(
         (structure, own) in any_structure().prop_flat_map(|structure| {
-            let (targets, chains) = (structure.decode_targets.into(), structure.chains.into());
+            let (targets, chains) = (structure.decode_targets().into(), structure.chains().into());
             (Just(structure), any_dependencies(targets, chains, 4096, 255))
         }),
         pick: prop::sample::Index,
         start: bool, end: bool, frame_number: u16, attach: bool, customise: bool,
         active: Option<u32>,
     ) {
-        let position = pick.index(structure.templates.len());
-        let template = structure.templates[position];
+        let position = pick.index(structure.templates().len());
+        let template = structure.templates()[position];
         let dependencies = if customise {
             Dependencies { spatial: template.spatial, temporal: template.temporal, ..own }
         } else {
@@ -228,7 +269,7 @@ proptest! {
         let descriptor = Descriptor {
             start_of_frame: start,
             end_of_frame: end,
-            template_id: (structure.id_offset + position as u8) & 0x3f,
+            template_id: (structure.id_offset() + position as u8) & 0x3f,
             frame_number,
             attaches_structure: attach,
             active_decode_targets: active.map(|mask| mask & all).or(attach.then_some(all)),
