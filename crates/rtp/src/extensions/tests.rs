@@ -1,0 +1,1 @@
+//! Tests of the extension registry and of every value.
