@@ -30,6 +30,8 @@ pub(crate) struct Ours {
     pub(crate) rtp: Vec<Vec<u8>>,
     pub(crate) rtcp: Vec<Vec<u8>>,
     pub(crate) errors: Vec<String>,
+    /// Leave events in the transport.
+    pub(crate) hold_events: bool,
 }
 
 impl Ours {
@@ -40,10 +42,14 @@ impl Ours {
             rtp: Vec::new(),
             rtcp: Vec::new(),
             errors: Vec::new(),
+            hold_events: false,
         }
     }
 
     pub(crate) fn drain_events(&mut self) {
+        if self.hold_events {
+            return;
+        }
         while let Some(event) = self.transport.poll_event() {
             self.events.push(event);
         }
