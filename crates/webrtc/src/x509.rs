@@ -81,3 +81,34 @@ fn take_any(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         (tag, content, rest)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P224: &[u8] = include_bytes!("../tests/vectors/p224_certificate.der");
+    const RSA: &[u8] = include_bytes!("../tests/vectors/rsa_certificate.der");
+
+    #[test]
+    fn the_kinds_of_key_are_told_apart() {
+        assert!(matches!(public_key(P224), Some(PublicKey::P224(point)) if point.len() == 57));
+        assert_eq!(public_key(RSA), Some(PublicKey::Rsa));
+        let ours = crate::Certificate::generate().unwrap();
+        assert_eq!(public_key(ours.der()), Some(PublicKey::Other));
+    }
+
+    #[test]
+    fn truncated_and_damaged_certificates_are_never_a_panic() {
+        for original in [P224, RSA] {
+            for length in 0..original.len() {
+                let _ = public_key(&original[..length]);
+                let mut damaged = original.to_vec();
+                for value in [0x00, 0x7f, 0x80, 0x83, 0xff] {
+                    damaged[length] = value;
+                    let _ = public_key(&damaged);
+                }
+            }
+            assert_eq!(public_key(&original[..original.len() / 4]), None);
+        }
+    }
+}
