@@ -12,7 +12,7 @@ pub mod h265;
 pub mod vp8;
 pub mod vp9;
 
-use crate::Codec;
+use crate::{Codec, MediaKind};
 use thiserror::Error;
 
 /// Why a payload or a descriptor could not be read.
@@ -123,13 +123,7 @@ pub fn describe(
         Codec::Av1 => av1::Aggregation::parse(payload).map(|a| a.info(marker)),
         Codec::H264 => h264::Contents::parse(payload).map(|c| c.info(marker)),
         Codec::H265 => h265::Contents::parse(payload).map(|c| c.info(marker)),
-        Codec::Opus
-        | Codec::Pcmu
-        | Codec::Pcma
-        | Codec::G722
-        | Codec::L16
-        | Codec::TelephoneEvent
-        | Codec::ComfortNoise => Ok(PayloadInfo::whole_frame()),
+        other if other.kind() == Some(MediaKind::Audio) => Ok(PayloadInfo::whole_frame()),
         other => Err(DescriptorError::Unsupported(other)),
     }
 }
