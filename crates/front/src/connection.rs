@@ -23,10 +23,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::activity::{Activity, RequestMark, Waiting, WatchedStream};
 use crate::body::{BodyError, GuardedBody, ResponseBody};
 use crate::config::{self, Limits};
-use crate::door::{Door, Entrance, Peer};
+use crate::door::{Door, Entrance, OpenConnection, Peer};
 use crate::forwarded::Scheme;
-use crate::front::{Alive, Lifetimes};
-use crate::rate::{ConnectionPlace, ConnectionRefusal, ConnectionTable};
+use crate::front::Lifetimes;
+use crate::rate::{ConnectionRefusal, ConnectionTable};
 use crate::sniff::{self, MediaTcpSink};
 use crate::stats::Stats;
 
@@ -101,9 +101,9 @@ impl Listener {
             Ok(place) => {
                 // Small answers go out at once; failure only costs latency.
                 let _ = stream.set_nodelay(true);
-                let alive = self.lifetimes.enter();
+                let open = OpenConnection::new(place, self.lifetimes.enter(), &self.door.stats);
                 let listener = Arc::clone(self);
-                tokio::spawn(async move { listener.serve(stream, remote, place, alive).await });
+                tokio::spawn(async move { listener.serve(stream, remote, open).await });
             }
             Err(refusal) => {
                 match refusal {
@@ -120,19 +120,13 @@ impl Listener {
         }
     }
 
-    async fn serve(
-        &self,
-        stream: TcpStream,
-        remote: SocketAddr,
-        place: ConnectionPlace,
-        alive: Alive,
-    ) {
+    async fn serve(&self, stream: TcpStream, remote: SocketAddr, connection: Arc<OpenConnection>) {
         let head = config::timeout(self.door.limits.header_timeout_ms);
         let peer = |scheme| Peer {
             address: remote.ip(),
             scheme,
             entrance: Arc::clone(&self.entrance),
-            connection: Arc::new((place, alive)),
+            connection,
         };
         let Some(acceptor) = &self.tls else {
             return self.speak(stream, peer(Scheme::Http)).await;
@@ -194,6 +188,8 @@ impl Listener {
     async fn quiet_for_too_long(&self, activity: &Activity) {
         let head = config::timeout(self.door.limits.header_timeout_ms);
         let idle = config::timeout(self.door.limits.idle_timeout_ms);
+        // What it waits for changes while we sleep, so it is looked at once in the shorter of both.
+        let interval = head.min(idle);
         loop {
             let now = Instant::now();
             match activity.deadline(head, idle) {
@@ -203,9 +199,10 @@ impl Listener {
                         Waiting::Idle => self.stats().idle_timeouts.increment(),
                     };
                 }
-                // Looked at again often enough to notice a head that began meanwhile.
-                Some((deadline, _)) => tokio::time::sleep_until(deadline.min(now + head)).await,
-                None => tokio::time::sleep(head.min(idle)).await,
+                Some((deadline, _)) => {
+                    tokio::time::sleep_until(deadline.min(now + interval)).await;
+                }
+                None => tokio::time::sleep(interval).await,
             }
         }
     }

@@ -47,7 +47,33 @@ pub(crate) struct Peer {
     pub(crate) scheme: Scheme,
     pub(crate) entrance: Arc<Entrance>,
     /// Held by tunnels, which outlive the HTTP connection they came by.
-    pub(crate) connection: Arc<(ConnectionPlace, Alive)>,
+    pub(crate) connection: Arc<OpenConnection>,
+}
+
+/// What an open connection holds; the gauge goes down last, when the place is free again.
+pub(crate) struct OpenConnection {
+    _place: ConnectionPlace,
+    _alive: Alive,
+    _gauge: OpenGauge,
+}
+
+impl OpenConnection {
+    pub(crate) fn new(place: ConnectionPlace, alive: Alive, stats: &Arc<Stats>) -> Arc<Self> {
+        stats.connections_open.increment();
+        Arc::new(Self {
+            _place: place,
+            _alive: alive,
+            _gauge: OpenGauge(Arc::clone(stats)),
+        })
+    }
+}
+
+struct OpenGauge(Arc<Stats>);
+
+impl Drop for OpenGauge {
+    fn drop(&mut self) {
+        self.0.connections_open.decrement();
+    }
 }
 
 /// One bind, as requests see it.
