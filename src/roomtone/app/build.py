@@ -23,5 +23,5 @@ def engine_profile() -> str:
         core = core_module()
     except EngineStartError:
         return "none"
-    optimised = getattr(core, "OPTIMISED", None)
-    return "unknown" if optimised is None else "release" if optimised else "debug"
+    profile: str = core.build_info()["profile"]
+    return profile

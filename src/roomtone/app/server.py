@@ -56,6 +56,8 @@ class Server:
         self.health = Health(clock=time.monotonic)
         self.metrics = Metrics(version(), self.profile)
         self.addresses: dict[str, list[str]] = {}
+        self.parts: Parts | None = None
+        """Control and the API, once started."""
         self._factories = factories or Factories()
         self._open = AsyncExitStack()
         self._ipv6 = has_ipv6()
@@ -89,7 +91,8 @@ class Server:
             raise StartError("webrtc.share_https_port is not built yet: set it to false")
         self._watch_loop()
         engine = await self._open_engine()
-        parts = wire(self.settings, engine, version=version(), behind_front_door=self._factories.rust_door)
+        parts = wire(self.settings, engine, version())
+        self.parts = parts
         parts.rooms.start()
         self._open.push_async_callback(parts.rooms.close)
         self.metrics.read_engine(engine.stats)

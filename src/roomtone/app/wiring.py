@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roomtone.control.policy import IceServerRule, KeyTable
 from roomtone.control.rooms import RoomLimits, Rooms
-from roomtone.servers.api import ApiContext, ApiSettings, create_app
+from roomtone.servers.api import ApiContext, create_app
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.types import ASGIApp
 
-    from roomtone.config import IceServer, Settings
+    from roomtone.config import Settings
     from roomtone.media import Engine
 
 
@@ -26,43 +25,10 @@ class Parts:
     api: ASGIApp
 
 
-def wire(settings: Settings, engine: Engine, *, version: str, behind_front_door: bool) -> Parts:
+def wire(settings: Settings, engine: Engine, version: str) -> Parts:
     """Put control and the API together."""
     rooms = Rooms(engine, room_limits(settings))
-    context = ApiContext(
-        rooms=rooms,
-        keys=KeyTable(settings.api_keys),
-        settings=api_settings(settings, behind_front_door=behind_front_door),
-        version=version,
-    )
-    return Parts(rooms, create_app(context))
-
-
-def api_settings(settings: Settings, *, behind_front_door: bool) -> ApiSettings:
-    """Limits and options of the API, from the settings."""
-    limits = settings.limits
-    return ApiSettings(
-        dev=settings.server.dev,
-        behind_front_door=behind_front_door,
-        joins_per_second=limits.joins_per_second,
-        sessions_per_address=limits.sessions_per_address,
-        max_addresses=limits.max_addresses,
-        max_sdp_bytes=limits.max_sdp_bytes,
-        max_trickle_bytes=limits.max_trickle_bytes,
-        max_json_bytes=limits.max_json_bytes,
-        ice_servers=tuple(ice_server_rule(server) for server in settings.ice.servers),
-    )
-
-
-def ice_server_rule(server: IceServer) -> IceServerRule:
-    """Turn one configured ICE server into what control hands to clients."""
-    return IceServerRule(
-        urls=server.urls,
-        username=server.username,
-        credential=server.credential.get_secret_value() if server.credential else None,
-        secret=server.secret.get_secret_value() if server.secret else None,
-        ttl_s=server.ttl_s,
-    )
+    return Parts(rooms, create_app(ApiContext(settings=settings, rooms=rooms, engine=engine, version=version)))
 
 
 def room_limits(settings: Settings) -> RoomLimits:

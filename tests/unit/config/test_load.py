@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,6 @@ def test_the_sample_loads_and_equals_the_defaults(tmp_path: Path) -> None:
 
 def test_every_setting_has_a_comment_in_the_sample() -> None:
     lines = sample().splitlines()
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in itertools.pairwise(lines):
         if line and not line.startswith("#"):
             assert before.startswith("#"), line

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from roomtone.app.errors import StartError
+from roomtone.app.main import make_token, parse_duration
+from roomtone.config import Settings, load_settings
+from roomtone.control.policy import KeyTable
+
+SECRET = "0123456789abcdef0123456789abcdef"
+SOURCE = Path(__file__).parents[3] / "src"
+
+
+def roomtone(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ROOMTONE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "roomtone.app.main", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+        env=clean | {"PYTHONPATH": str(SOURCE)} | environment,
+    )
+
+
+def test_version_names_version_and_engine() -> None:
+    done = roomtone("version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("roomtone ")
+    assert "engine:" in done.stdout
+
+
+def test_the_sample_is_printed_and_checks_out(tmp_path: Path) -> None:
+    file = tmp_path / "roomtone.toml"
+    file.write_text(roomtone("config", "sample").stdout)
+    assert load_settings(file) == Settings()
+    done = roomtone("config", "check", "--config", str(file))
+    assert (done.returncode, done.stdout) == (0, "the settings are good\n")
+
+
+def test_a_bad_setting_is_one_line_with_its_place_and_exit_code_2(tmp_path: Path) -> None:
+    file = tmp_path / "roomtone.toml"
+    file.write_text("[rooms]\nmax_romes = 3\n")
+    done = roomtone("serve", "--config", str(file))
+    assert done.returncode == 2
+    assert done.stderr == f"roomtone: {file}:2: unknown key rooms.max_romes (did you mean max_rooms?)\n"
+
+
+def test_the_settings_in_force_are_shown_without_secrets_and_can_be_read_back(tmp_path: Path) -> None:
+    file = tmp_path / "roomtone.toml"
+    file.write_text(f'[keys]\nmine = "{SECRET}"\n[[ice.servers]]\nurls = ["turn:t"]\nsecret = "{SECRET}"\n')
+    shown = roomtone("config", "show", "--config", str(file), ROOMTONE_ROOMS__MAX_ROOMS="7").stdout
+    assert SECRET not in shown
+    assert "max_rooms = 7" in shown
+    again = tmp_path / "again.toml"
+    again.write_text(shown.replace("**********", SECRET))
+    assert load_settings(again) == load_settings(file, {"ROOMTONE_ROOMS__MAX_ROOMS": "7"})
+
+
+def test_a_token_opens_its_room_with_the_grants_asked_for() -> None:
+    done = roomtone("token", "create", "--dev", "--room", "demo", "--identity", "ada", "--no-publish", "--ttl", "90s")
+    assert done.returncode == 0, done.stderr
+    token = KeyTable({"devkey": "secret"}).verify(done.stdout.strip(), time.time())
+    assert (token.identity, token.grants.room, token.grants.room_join) == ("ada", "demo", True)
+    assert (token.grants.can_publish, token.grants.can_subscribe) == (False, True)
+    assert token.expires_at is not None
+    assert 0 < token.expires_at - time.time() <= 90
+
+
+def token(settings: Settings, *, room: str = "r", identity: str = "i", ttl: str = "6h", key: str | None = None) -> str:
+    return make_token(settings, room, identity, publish=True, subscribe=True, ttl=ttl, key=key)
+
+
+def test_a_token_is_signed_with_the_key_that_is_named() -> None:
+    settings = Settings.model_validate({"keys": {"one": "1" * 32, "two": "2" * 32}})
+    assert KeyTable(settings.api_keys).verify(token(settings, key="two"), time.time()).key == "two"
+    assert KeyTable(settings.api_keys).verify(token(settings), time.time()).key == "one"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"room": "a room"}, "cannot name a room"),
+        ({"identity": ""}, "identity is empty"),
+        ({"ttl": "tomorrow"}, "no duration"),
+        ({"ttl": "9999d"}, "max_token_ttl_s"),
+        ({"key": "three"}, "no key 'three'"),
+    ],
+)
+def test_a_token_that_makes_no_sense_is_refused_with_the_reason(wrong: dict[str, str], hint: str) -> None:
+    settings = Settings.model_validate({"keys": {"one": "1" * 32}})
+    with pytest.raises(StartError, match=hint):
+        token(settings, **wrong)
+
+
+def test_without_keys_the_way_out_is_named() -> None:
+    done = roomtone("token", "create", "--room", "r", "--identity", "i")
+    assert done.returncode == 2
+    assert "[keys]" in done.stderr
+    assert "--dev" in done.stderr
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("6h", 21_600), ("7d", 604_800)])
+def test_durations_have_units(text: str, seconds: int) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "-1h", "1w", "h", "\u0661s", "1.5h"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(StartError):
+        parse_duration(text)
