@@ -24,7 +24,8 @@ from roomtone.app.operator import operator_app
 from roomtone.app.public_address import ask_public_address
 from roomtone.app.wiring import Parts, room_gauges, wire
 from roomtone.media import CoreLink, Engine, EngineStartError
-from roomtone.observe import OK, Health, LoopLag, Metrics, ServerInput, Verdict, get_logger
+from roomtone.media.front import has_front_door
+from roomtone.observe import OK, Health, LoopLag, Metrics, ServerInput, ServerState, Verdict, get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,8 @@ class Factories:
     """What tests replace: the engine, and whether the binary's front door is used."""
 
     open_link: Callable[[EngineConfig], Link] = CoreLink
-    rust_door: bool = True
+    rust_door: bool | None = None
+    """None: where this build has it."""
 
 
 class Server:
@@ -59,6 +61,8 @@ class Server:
         self.parts: Parts | None = None
         """Control and the API, once started."""
         self._factories = factories or Factories()
+        wanted_door = self._factories.rust_door
+        self._rust_door = has_front_door() if wanted_door is None else wanted_door
         self._open = AsyncExitStack()
         self._ipv6 = has_ipv6()
 
@@ -73,7 +77,7 @@ class Server:
 
     async def close(self) -> None:
         """Close in the opposite order; peers are told. May be called twice."""
-        if self.health.state in {self.health.state.DRAINING, self.health.state.STOPPED}:
+        if self.health.state in {ServerState.DRAINING, ServerState.STOPPED}:
             return
         self.health.advance(ServerInput.STOP)
         limit = self.settings.server.shutdown_timeout_s
@@ -149,7 +153,7 @@ class Server:
         app = Application(parts.api, operator, self.metrics, pages)
         limit = self.settings.server.shutdown_timeout_s
         door: Door
-        if self._factories.rust_door:
+        if self._rust_door:
             folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="roomtone-"))
             path = Path(folder) / "application.sock"
             http = HttpServer(app, [unix_socket(path)], limit, behind_front=True)
@@ -157,6 +161,10 @@ class Server:
             self._open.push_async_callback(http.close)
             door = await RustDoor.open(self.settings, wanted, path, pages)
         else:
+            if self._factories.rust_door is None:
+                warning = "this build has no front door: plain HTTP only, without its limits"
+                self.health.warnings.append(warning)
+                _log.warning(warning)
             door = await DirectDoor.open(wanted, app, limit)
         self._open.push_async_callback(door.close)
         self._check_listening(wanted, door)
@@ -166,7 +174,7 @@ class Server:
         listening = door.addresses()
         for name in dict.fromkeys(listener.name for listener in wanted):
             tried = [str(listener.address) for listener in wanted if listener.name == name]
-            if len(listening.get(name, [])) < len(tried) and (name != HTTPS or self._factories.rust_door):
+            if len(listening.get(name, [])) < len(tried) and (name != HTTPS or self._rust_door):
                 warning = f"{name}: not all of {', '.join(tried)} could be had; another program listens there"
                 self.health.warnings.append(warning)
                 _log.warning(warning, listening=listening.get(name, []))

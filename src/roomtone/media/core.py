@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from roomtone.media.errors import EngineStartError, QueueFull
+from roomtone.media.errors import EngineCommandError, EngineStartError, QueueFull
 from roomtone.media.link import encode
 
 if TYPE_CHECKING:
-    from roomtone.media.values import EngineConfig
+    from roomtone.media.values import EngineConfig, ErrorCode
 
 
 def core_module() -> Any:  # the module is a binary; its stub is `_core.pyi`
@@ -27,6 +27,7 @@ class CoreLink:
     def __init__(self, config: EngineConfig) -> None:
         core = core_module()
         self._queue_full: type[Exception] = core.QueueFull
+        self._engine_error: type[Exception] = core.EngineError
         try:
             self._engine = core.Engine(encode(config))
         except core.EngineError as error:
@@ -38,6 +39,8 @@ class CoreLink:
             self._engine.submit(command)
         except self._queue_full as error:
             raise QueueFull(str(error)) from error
+        except self._engine_error as error:
+            raise EngineCommandError(ErrorCode.ENGINE_CLOSED, str(error)) from error
 
     def event_fd(self) -> int:
         """Give the engine's eventfd."""

@@ -53,6 +53,14 @@ class FrontConfig(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
 
 
+def has_front_door() -> bool:
+    """Whether this build has one."""
+    try:
+        return hasattr(core_module(), "Front")
+    except EngineStartError:
+        return False
+
+
 class FrontDoor:
     """A running front door; raises `EngineStartError` when it cannot listen or read its certificate."""
 
@@ -63,8 +71,8 @@ class FrontDoor:
         self._front: Any = core.Front()
         try:
             self._front.start(msgspec.msgpack.encode(config))
-        except Exception as error:
-            raise EngineStartError(str(error)) from error
+        except core.FrontError as error:
+            raise EngineStartError(str(error.args[-1])) from error
 
     def addresses(self) -> dict[str, list[str]]:
         """Where it listens, by name of bind; a bind left out is missing."""
