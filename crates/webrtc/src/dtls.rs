@@ -15,7 +15,7 @@ use crate::x509;
 /// First size of the buffer records are written to; the library says when it needs more.
 const OUTPUT_LEN: usize = 2048;
 /// A deadline further away than this means that nothing is pending.
-const NO_DEADLINE: Duration = Duration::from_secs(3600);
+const NO_DEADLINE: Duration = Duration::from_hours(1);
 /// handshake_failure (RFC 5246 section 7.2).
 const ALERT_HANDSHAKE_FAILURE: u8 = 40;
 
@@ -125,7 +125,7 @@ impl DtlsSession {
         loop {
             match self.dtls.poll_output(&mut buffer) {
                 Output::Packet(packet) => {
-                    self.output.push_back(DtlsOutput::Packet(packet.to_vec()))
+                    self.output.push_back(DtlsOutput::Packet(packet.to_vec()));
                 }
                 Output::BufferTooSmall { needed } => buffer.resize(needed, 0),
                 Output::Timeout(at) => {
@@ -148,7 +148,7 @@ impl DtlsSession {
                         .push_back(DtlsOutput::Keys(srtp_profile(profile)?, material));
                 }
                 Output::ApplicationData(data) => {
-                    self.output.push_back(DtlsOutput::Data(data.to_vec()))
+                    self.output.push_back(DtlsOutput::Data(data.to_vec()));
                 }
                 Output::CloseNotify => self.output.push_back(DtlsOutput::Closed),
                 _ => {}

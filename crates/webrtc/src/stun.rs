@@ -224,7 +224,7 @@ impl<'a> StunMessage<'a> {
             attribute::PRIORITY => self.priority = Some(u32::from_be_bytes(fixed(value)?)),
             attribute::USE_CANDIDATE => self.use_candidate = true,
             attribute::ICE_CONTROLLING => {
-                self.controlling = Some(u64::from_be_bytes(fixed(value)?))
+                self.controlling = Some(u64::from_be_bytes(fixed(value)?));
             }
             attribute::ICE_CONTROLLED => self.controlled = Some(u64::from_be_bytes(fixed(value)?)),
             attribute::XOR_MAPPED_ADDRESS => {

@@ -166,7 +166,7 @@ fn world(
     key: Vec<u8>,
     we_are_active: bool,
 ) -> World<Ours, SimplePeer> {
-    let now = Instant::now();
+    let now = support::epoch();
     let (ours, theirs): (IceCredentials, IceCredentials) = (credentials(1), credentials(2));
     let check = StunWriter::binding(StunClass::Request, &[5; 12])
         .username(&format!("{}:{}", ours.ufrag, theirs.ufrag))

@@ -283,7 +283,7 @@ impl Association {
             SocketEvent::SendPacket(packet) => self.output.push_back(SctpOutput::Packet(packet)),
             SocketEvent::OnConnected() => self.on_connected(),
             SocketEvent::OnClosed() => {
-                self.on_ended("the peer shut the association down".to_owned())
+                self.on_ended("the peer shut the association down".to_owned());
             }
             SocketEvent::OnAborted(kind, text) => self.on_ended(format!("{kind:?}: {text}")),
             SocketEvent::OnError(..) => counters.sctp_errors += 1,

@@ -19,9 +19,9 @@ pub(super) enum ControlMessage {
 
 /// Reads a control message; nothing when it is malformed.
 pub(super) fn parse(bytes: &[u8]) -> Option<ControlMessage> {
-    match bytes.first()? {
-        &MESSAGE_ACK => Some(ControlMessage::Ack),
-        &MESSAGE_OPEN => parse_open(bytes).map(ControlMessage::Open),
+    match *bytes.first()? {
+        MESSAGE_ACK => Some(ControlMessage::Ack),
+        MESSAGE_OPEN => parse_open(bytes).map(ControlMessage::Open),
         _ => None,
     }
 }

@@ -99,11 +99,11 @@ impl Transport {
         if let Err(failure) = result
             && self.closed.is_none()
         {
-            self.fail_dtls(failure);
+            self.fail_dtls(&failure);
         }
     }
 
-    fn fail_dtls(&mut self, failure: DtlsFailure) {
+    fn fail_dtls(&mut self, failure: &DtlsFailure) {
         self.set_dtls_state(DtlsState::Failed);
         self.end(
             failure.reason,
@@ -123,7 +123,7 @@ impl Transport {
                 DtlsOutput::Keys(profile, material) => {
                     let active = self.dtls.as_ref().is_some_and(DtlsSession::is_active);
                     if let Err(detail) = self.install_keys(profile, &material, active) {
-                        self.fail_dtls(DtlsFailure {
+                        self.fail_dtls(&DtlsFailure {
                             reason: CloseReason::DtlsFailed,
                             detail,
                         });
@@ -183,7 +183,7 @@ impl Transport {
             return;
         }
         if self.sealer.is_none() && !self.config.sctp {
-            self.fail_dtls(DtlsFailure {
+            self.fail_dtls(&DtlsFailure {
                 reason: CloseReason::DtlsNoSrtpProfile,
                 detail: "the peer offered no SRTP profile we know".to_owned(),
             });

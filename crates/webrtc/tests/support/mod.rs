@@ -254,6 +254,15 @@ impl<A: Endpoint, B: Endpoint> World<A, B> {
     }
 }
 
+/// Where virtual time begins: an instant can only be had from the clock.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "read once, only moved by the world after that"
+)]
+pub(crate) fn epoch() -> Instant {
+    Instant::now()
+}
+
 pub(crate) fn server_address() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 40_000))
 }
@@ -336,7 +345,7 @@ impl Pair {
 
     /// The same with what the server hears of the client given.
     pub(crate) fn connect_told(self, seed: u64, to_server: RemoteParameters) -> World<Ours, Ours> {
-        let now = Instant::now();
+        let now = epoch();
         let server_lite = self.server.ice_mode == roomtone_webrtc::IceMode::Lite;
         let to_client = remote(&self.server, server_lite, self.client_role);
         let random = |seed| Box::new(SeededRandom::new(seed));
