@@ -18,7 +18,8 @@ pub struct FrontConfig {
     pub application: PathBuf,
     /// The certificate, used by the binds with `tls`.
     pub tls: TlsConfig,
-    /// Whose `X-Forwarded-*` headers are believed: addresses or networks such as `10.0.0.0/8`.
+    /// Whose forwarding headers are believed: addresses or networks such as `10.0.0.0/8`. `Forwarded` is read only
+    /// without `X-Forwarded-For` and `-Proto`, so a proxy that writes `Forwarded` must drop those of strangers.
     pub trusted_proxies: Vec<Network>,
     /// Directories served from disk; the longest matching prefix wins. What is not there goes to the application.
     pub static_dirs: Vec<StaticDir>,
@@ -48,7 +49,8 @@ impl Default for FrontConfig {
 pub struct BindConfig {
     /// The name by which [`Front::addresses`](crate::Front::addresses) and the application know it.
     pub name: String,
-    /// Address and port; port 0 takes any free one.
+    /// Address and port, such as `0.0.0.0:8080` or `[::]:8080`; port 0 takes any free one.
+    #[serde(with = "text")]
     pub address: SocketAddr,
     /// Whether connections speak TLS.
     pub tls: bool,
@@ -167,6 +169,31 @@ impl Default for Limits {
     }
 }
 
+/// Addresses travel as text in every format.
+mod text {
+    use std::net::SocketAddr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(
+        address: &SocketAddr,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(address)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SocketAddr, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|_| {
+            D::Error::custom(format!(
+                "{text:?} is no address such as 127.0.0.1:8080 or [::]:8080"
+            ))
+        })
+    }
+}
+
 /// A `_ms` setting as a duration; 0 is "for ever", which a century stands for.
 pub(crate) fn timeout(ms: u64) -> Duration {
     const CENTURY_MS: u64 = 100 * 365 * 86_400 * 1_000;
@@ -213,6 +240,21 @@ mod tests {
         assert_eq!(
             rmp_serde::from_slice::<FrontConfig>(&bytes).unwrap(),
             config
+        );
+    }
+
+    #[test]
+    fn addresses_are_text_and_bad_ones_are_named() {
+        let decode = |address: &str| {
+            let map = std::collections::BTreeMap::from([("address", address)]);
+            rmp_serde::from_slice::<BindConfig>(&rmp_serde::to_vec_named(&map).unwrap())
+        };
+        assert_eq!(decode("[::1]:8080").unwrap().address.port(), 8080);
+        assert!(
+            decode("localhost")
+                .unwrap_err()
+                .to_string()
+                .contains("localhost")
         );
     }
 

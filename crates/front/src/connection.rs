@@ -34,6 +34,8 @@ use crate::stats::Stats;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a quiet connection gets to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// Bytes of a response that one HTTP/2 stream may hold for a client that takes them slowly.
+const STREAM_BUFFER: usize = 64 << 10;
 /// Smallest buffer hyper accepts.
 const SMALLEST_BUFFER: usize = 8192;
 const RETRY_LATER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -62,6 +64,7 @@ pub(crate) fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(limits.max_streams)
+        .max_send_buf_size(STREAM_BUFFER)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20))
         .enable_connect_protocol();
@@ -211,11 +214,14 @@ impl Listener {
         let stats = self.stats();
         match error.downcast_ref::<hyper::Error>() {
             Some(error) if error.is_parse_too_large() => {
-                // hyper has answered 431 or 414 itself.
+                // hyper has answered 431 or 414 itself, and 400 below.
                 stats.headers_too_large.increment();
                 stats.responses_4xx.increment();
             }
-            Some(error) if error.is_parse() => stats.malformed_http.increment(),
+            Some(error) if error.is_parse() => {
+                stats.malformed_http.increment();
+                stats.responses_4xx.increment();
+            }
             _ => stats.connections_broken.increment(),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
-use hyper::header::{COOKIE, HOST, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, Uri, Version};
 
@@ -73,6 +73,9 @@ struct OpenGauge(Arc<Stats>);
 impl Drop for OpenGauge {
     fn drop(&mut self) {
         self.0.connections_open.decrement();
+        if std::thread::panicking() {
+            self.0.connection_panics.increment();
+        }
     }
 }
 
@@ -285,6 +288,10 @@ fn for_application(
     *request.uri_mut() = Uri::from(target.unwrap_or(PathAndQuery::from_static("/")));
     *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // The length was overridden, and would smuggle a request (RFC 9112 section 6.3).
+        headers.remove(CONTENT_LENGTH);
+    }
     headers::remove_hop_by_hop(headers);
     join_cookies(headers)?;
     forwarded::rewrite(headers, client);
@@ -316,4 +323,23 @@ fn join_cookies(headers: &mut HeaderMap) -> Result<(), Refusal> {
         .map_err(|_| Refusal::BadRequest("the cookies are not valid"))?;
     headers.insert(COOKIE, joined);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_costs_one_connection_and_is_counted() {
+        let stats = Arc::new(Stats::default());
+        stats.connections_open.increment();
+        let gauge = OpenGauge(Arc::clone(&stats));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _gauge = gauge;
+            panic!("on purpose");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(stats.connections_open.value(), 0);
+        assert_eq!(stats.connection_panics.value(), 1);
+    }
 }

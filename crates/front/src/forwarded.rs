@@ -3,6 +3,8 @@
 //! `Forwarded` (RFC 7239) and `X-Forwarded-*` of strangers are dropped; those of trusted proxies are read. The
 //! application always gets exactly one value of each, so first-entry and last-entry readings agree.
 
+mod rfc7239;
+
 use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
@@ -58,23 +60,57 @@ pub(crate) fn resolve(
     if !client.by_proxy {
         return client;
     }
+    let claims = Claims::read(headers);
     // Each proxy appends whom it heard from, so belief goes from the right up to the first stranger.
-    for entry in entries(headers, &FORWARDED_FOR).iter().rev() {
+    for entry in claims.addresses.iter().rev() {
         match parse_address(entry) {
             Some(address) if is_trusted(client.address) => client.address = address,
             _ => break,
         }
     }
-    match entries(headers, &FORWARDED_PROTO).last() {
+    match claims.proto {
         Some(proto) if proto.eq_ignore_ascii_case("https") => client.scheme = Scheme::Https,
         Some(proto) if proto.eq_ignore_ascii_case("http") => client.scheme = Scheme::Http,
         _ => {}
     }
-    let host = entries(headers, &FORWARDED_HOST)
-        .last()
-        .and_then(|host| host.parse().ok());
-    client.host = host.or(client.host);
+    client.host = claims
+        .host
+        .and_then(|host| host.parse().ok())
+        .or(client.host);
     client
+}
+
+/// What proxies say, nearest last; scheme and host are the nearest's.
+struct Claims {
+    addresses: Vec<String>,
+    proto: Option<String>,
+    host: Option<String>,
+}
+
+impl Claims {
+    /// `X-Forwarded-*`, which most proxies write, else `Forwarded`; never a mixture.
+    fn read(headers: &HeaderMap) -> Self {
+        let last = |name| entries(headers, name).last().map(|&text| text.to_owned());
+        if headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED_PROTO) {
+            let addresses = entries(headers, &FORWARDED_FOR);
+            return Self {
+                addresses: addresses.into_iter().map(str::to_owned).collect(),
+                proto: last(&FORWARDED_PROTO),
+                host: last(&FORWARDED_HOST),
+            };
+        }
+        let elements = rfc7239::elements(headers);
+        let nearest = elements.last().cloned().unwrap_or_default();
+        Self {
+            // An element without `for` is unknown, which ends the walk.
+            addresses: elements
+                .into_iter()
+                .map(|one| one.from.unwrap_or_default())
+                .collect(),
+            proto: nearest.proto,
+            host: nearest.host,
+        }
+    }
 }
 
 /// Replaces all forwarding headers by our own.
@@ -174,6 +210,18 @@ mod tests {
         ];
         let client = resolved(&claims, "10.0.0.2", &["10.0.0.0/8"]);
         assert_eq!(client.address, "198.51.100.9".parse::<IpAddr>().unwrap());
+        assert_eq!(client.scheme, Scheme::Https);
+        assert_eq!(client.host.unwrap(), "example.org");
+    }
+
+    #[test]
+    fn the_standard_header_of_a_trusted_proxy_is_read_too() {
+        let claims = [(
+            "forwarded",
+            "for=6.6.6.6, for=\"[2001:db8::9]:80\";proto=https;host=example.org",
+        )];
+        let client = resolved(&claims, "10.0.0.2", &["10.0.0.0/8"]);
+        assert_eq!(client.address, "2001:db8::9".parse::<IpAddr>().unwrap());
         assert_eq!(client.scheme, Scheme::Https);
         assert_eq!(client.host.unwrap(), "example.org");
     }

@@ -60,6 +60,8 @@ counters! {
     malformed_http,
     /// Connections that broke off or were reset in the middle of a request.
     connections_broken,
+    /// Connections lost to a panic of ours.
+    connection_panics,
     /// TLS handshakes that failed.
     tls_handshake_failures,
     /// Connections on a shared TLS port handed to the media sink.

@@ -303,3 +303,19 @@ async fn a_client_that_takes_nothing_is_dropped() {
     bounded(async { while stream.write_all(&block).await.is_ok() {} }).await;
     assert_eq!(counter(&front, "write_timeouts"), 1);
 }
+
+#[tokio::test]
+async fn a_length_beside_chunks_smuggles_nothing() {
+    let setup = Setup::new();
+    let _application = setup.application();
+    let front = setup.start();
+    let request = b"POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 3\r\n\
+        transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let mut stream = say(address(&front, "http"), request).await;
+    let answer = read_to_end(&mut stream).await;
+    // Refusing it is as good as taking the chunks for what they are.
+    assert!(
+        answer.starts_with("HTTP/1.1 400") || answer.contains("hello"),
+        "{answer}"
+    );
+}

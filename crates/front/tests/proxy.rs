@@ -95,6 +95,25 @@ async fn the_first_bytes_of_a_request_arrive_before_its_end() {
 }
 
 #[tokio::test]
+async fn a_head_request_keeps_the_length_of_the_body_it_does_not_get() {
+    let setup = Setup::new();
+    let _application = setup.application();
+    let front = setup.start();
+    let mut client = Client::http1(address(&front, "http")).await;
+    let request = Request::head("/some")
+        .header("host", "front.test")
+        .body(full(""))
+        .unwrap();
+    let reply = client.reply(request).await;
+    assert_eq!(
+        reply.headers["content-length"],
+        "application: /some".len().to_string()
+    );
+    assert_eq!(reply.text, "");
+    assert_eq!(client.get("/some").await.text, "application: /some");
+}
+
+#[tokio::test]
 async fn forwarding_headers_of_a_stranger_are_replaced() {
     let setup = Setup::new();
     let _application = setup.application();
