@@ -80,7 +80,12 @@ pub struct ReceiverReportEstimator {
 impl ReceiverReportEstimator {
     /// Starts at `bps`.
     pub fn new(bps: u64) -> Self {
-        Self { bps, limit: u64::MAX, confirmed: false, last_change: None }
+        Self {
+            bps,
+            limit: u64::MAX,
+            confirmed: false,
+            last_change: None,
+        }
     }
 }
 
@@ -88,13 +93,18 @@ impl BandwidthEstimator for ReceiverReportEstimator {
     fn on_report(&mut self, report: ReportedLoss, now: Instant) {
         const CHANGE_INTERVAL: Duration = Duration::from_millis(500);
         self.confirmed = true;
-        if self.last_change.is_some_and(|last| now.saturating_duration_since(last) < CHANGE_INTERVAL) {
+        if self
+            .last_change
+            .is_some_and(|last| now.saturating_duration_since(last) < CHANGE_INTERVAL)
+        {
             return;
         }
         let lost = u64::from(report.fraction);
         // 2 % and 10 % of 256.
         if lost <= 5 {
-            self.bps = (self.bps + self.bps / 20).min(self.limit).min(1_000_000_000);
+            self.bps = (self.bps + self.bps / 20)
+                .min(self.limit)
+                .min(1_000_000_000);
         } else if lost > 26 {
             self.bps = (self.bps - self.bps * lost / 512).max(10_000);
         } else {
@@ -110,7 +120,10 @@ impl BandwidthEstimator for ReceiverReportEstimator {
     }
 
     fn estimate(&self) -> Estimate {
-        Estimate { bps: self.bps.min(self.limit), confirmed: self.confirmed }
+        Estimate {
+            bps: self.bps.min(self.limit),
+            confirmed: self.confirmed,
+        }
     }
 }
 
@@ -119,7 +132,10 @@ mod tests {
     use super::*;
 
     fn report(fraction: u8) -> ReportedLoss {
-        ReportedLoss { fraction, round_trip: None }
+        ReportedLoss {
+            fraction,
+            round_trip: None,
+        }
     }
 
     #[test]
@@ -128,13 +144,31 @@ mod tests {
         let mut estimator = ReceiverReportEstimator::new(1_000_000);
         assert!(!estimator.estimate().confirmed);
         estimator.on_report(report(0), base);
-        assert_eq!(estimator.estimate(), Estimate { bps: 1_050_000, confirmed: true });
+        assert_eq!(
+            estimator.estimate(),
+            Estimate {
+                bps: 1_050_000,
+                confirmed: true
+            }
+        );
         estimator.on_report(report(0), base + Duration::from_millis(100));
-        assert_eq!(estimator.estimate().bps, 1_050_000, "one change an interval");
+        assert_eq!(
+            estimator.estimate().bps,
+            1_050_000,
+            "one change an interval"
+        );
         estimator.on_report(report(13), base + Duration::from_secs(1));
-        assert_eq!(estimator.estimate().bps, 1_050_000, "between 2 % and 10 % it stays");
+        assert_eq!(
+            estimator.estimate().bps,
+            1_050_000,
+            "between 2 % and 10 % it stays"
+        );
         estimator.on_report(report(128), base + Duration::from_secs(2));
-        assert_eq!(estimator.estimate().bps, 787_500, "half lost: down by a quarter");
+        assert_eq!(
+            estimator.estimate().bps,
+            787_500,
+            "half lost: down by a quarter"
+        );
     }
 
     #[test]

@@ -21,8 +21,6 @@ mod ids;
 mod params;
 mod producer;
 mod router;
-mod rtcp_in;
-mod rtcp_out;
 mod stats;
 mod timers;
 mod transport;

@@ -14,6 +14,8 @@ pub struct TransportParams {
     pub max_bitrate: Option<u64>,
     /// RTCP may be sent without a report in front (RFC 5506).
     pub reduced_size: bool,
+    /// One- and two-byte header extensions may be mixed (`extmap-allow-mixed`, RFC 8285 section 4.1.2).
+    pub mixed_extensions: bool,
     /// Audio levels of producers here are not observed (the far end of a pipe observes its own).
     pub ignore_audio_levels: bool,
 }

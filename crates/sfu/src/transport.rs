@@ -1,1 +1,192 @@
-//! Being written.
+//! What the router keeps for one transport.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use crate::consumer::Chosen;
+use crate::twcc::ArrivalLog;
+use crate::{BandwidthEstimator, TransportId, TransportParams, TransportStats};
+
+/// Where packets of an SSRC of the peer go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) producer: u32,
+    pub(crate) stream: u32,
+    /// Whether the SSRC carries retransmissions of the stream.
+    pub(crate) rtx: bool,
+}
+
+/// An RTCP message to the peer that does not wait for the next report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Message {
+    Nack { ssrc: u32, sequences: Vec<u16> },
+    Pli { ssrc: u32 },
+    Fir { ssrc: u32, number: u8 },
+    Goodbye { ssrcs: Vec<u32> },
+}
+
+/// A consumer with something to send, and the packet it sends next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    pub(crate) consumer: u32,
+    pub(crate) next: Option<Chosen>,
+    pub(crate) len: u32,
+}
+
+/// The consumers that have something to send, in the order they are served.
+#[derive(Debug, Default)]
+pub(crate) struct Ready {
+    pub(crate) video: Vec<Slot>,
+    pub(crate) audio: Vec<Slot>,
+    /// The video slot served last, and the length of its packet.
+    pub(crate) at: usize,
+    pub(crate) run_len: u32,
+}
+
+impl Ready {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.video.is_empty() && self.audio.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, consumer: u32, video: bool) {
+        let slot = Slot {
+            consumer,
+            next: None,
+            len: 0,
+        };
+        if video {
+            self.video.push(slot)
+        } else {
+            self.audio.push(slot)
+        }
+    }
+
+    pub(crate) fn remove(&mut self, consumer: u32) {
+        self.video.retain(|slot| slot.consumer != consumer);
+        self.audio.retain(|slot| slot.consumer != consumer);
+        self.at = 0;
+    }
+}
+
+/// What of the next RTCP report is still to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) due: bool,
+    /// Consumers whose sender report is to be written.
+    pub(crate) consumers: Vec<u32>,
+    /// Streams whose report block is to be written.
+    pub(crate) streams: Vec<u32>,
+    pub(crate) feedback_due: bool,
+    pub(crate) remb_due: bool,
+}
+
+/// One transport.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    pub(crate) id: TransportId,
+    pub(crate) cname: String,
+    pub(crate) max_bitrate: u64,
+    pub(crate) reduced_size: bool,
+    pub(crate) mixed_extensions: bool,
+    pub(crate) ignore_audio_levels: bool,
+    pub(crate) writable: bool,
+    /// The SSRC of our own feedback.
+    pub(crate) local_ssrc: u32,
+    pub(crate) producers: Vec<u32>,
+    pub(crate) consumers: Vec<u32>,
+    /// SSRCs of the peer.
+    pub(crate) routes: FxHashMap<u32, Route>,
+    /// Our SSRCs and whose they are.
+    pub(crate) own_ssrcs: FxHashMap<u32, u32>,
+    pub(crate) ready: Ready,
+    /// Whether it is in the router's queue.
+    pub(crate) queued: bool,
+    pub(crate) messages: VecDeque<Message>,
+    pub(crate) report: Report,
+    pub(crate) report_armed: Option<u64>,
+    pub(crate) estimator_armed: Option<u64>,
+    pub(crate) arrivals: Option<Box<ArrivalLog>>,
+    /// The next transport-wide sequence number.
+    pub(crate) next_sequence: u16,
+    pub(crate) round_trip: Option<Duration>,
+    /// Our wall clock less the peer's, as 32.32; one for all its streams, so that they stay in sync.
+    pub(crate) clock_offset: Option<i64>,
+    pub(crate) estimator: Box<dyn BandwidthEstimator>,
+    pub(crate) tracks_packets: bool,
+    pub(crate) last_estimate: u64,
+    pub(crate) stats: TransportStats,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        id: TransportId,
+        params: TransportParams,
+        max_bitrate: u64,
+        local_ssrc: u32,
+        estimator: Box<dyn BandwidthEstimator>,
+    ) -> Self {
+        Self {
+            id,
+            cname: params.rtcp_cname,
+            max_bitrate: params.max_bitrate.unwrap_or(max_bitrate),
+            reduced_size: params.reduced_size,
+            mixed_extensions: params.mixed_extensions,
+            ignore_audio_levels: params.ignore_audio_levels,
+            writable: false,
+            local_ssrc,
+            producers: Vec::new(),
+            consumers: Vec::new(),
+            routes: FxHashMap::default(),
+            own_ssrcs: FxHashMap::default(),
+            ready: Ready::default(),
+            queued: false,
+            messages: VecDeque::new(),
+            report: Report::default(),
+            report_armed: None,
+            estimator_armed: None,
+            arrivals: None,
+            next_sequence: 0,
+            round_trip: None,
+            clock_offset: None,
+            tracks_packets: estimator.tracks_packets(),
+            last_estimate: estimator.estimate().bps,
+            estimator,
+            stats: TransportStats::default(),
+        }
+    }
+
+    /// Queues a message; it is dropped and counted where too many wait.
+    pub(crate) fn queue_message(&mut self, message: Message, limit: usize) {
+        if self.messages.len() >= limit {
+            self.stats.rtcp_overflow += 1;
+            return;
+        }
+        self.messages.push_back(message);
+    }
+
+    /// Whether RTCP is to be written.
+    pub(crate) fn has_rtcp(&self) -> bool {
+        let report = &self.report;
+        !self.messages.is_empty()
+            || report.due
+            || report.feedback_due
+            || report.remb_due
+            || !report.consumers.is_empty()
+            || !report.streams.is_empty()
+    }
+
+    /// Notes the distance of the peer's wall clock from ours. Small changes are smoothed: network
+    /// jitter moves it, and all streams of the peer must move together.
+    pub(crate) fn note_clock(&mut self, ours: u64, theirs: u64) {
+        const STEP: i64 = 1 << 31;
+        let offset = ours.wrapping_sub(theirs).cast_signed();
+        self.clock_offset = Some(match self.clock_offset {
+            Some(known) if (offset.wrapping_sub(known)).abs() < STEP => {
+                known.wrapping_add(offset.wrapping_sub(known) / 64)
+            }
+            _ => offset,
+        });
+    }
+}

@@ -1,1 +1,197 @@
-//! Being written.
+//! Media out: one track to one subscriber.
+
+mod header;
+mod reading;
+mod resend;
+mod rewriting;
+mod sending;
+
+use roomtone_rtp::MediaKind;
+use slab::Slab;
+
+use crate::producer::Stream;
+use crate::{
+    ConsumerId, ConsumerParams, ConsumerStats, FeedbackKinds, Limits, OutboundStreamStats,
+    RemoteInboundStats, SfuError,
+};
+
+pub(crate) use header::{HeaderTemplate, Stamps};
+pub(crate) use reading::{Chosen, Tap};
+pub(crate) use resend::{Resend, Resends};
+pub(crate) use rewriting::{PictureShift, Rewriting};
+pub(crate) use sending::Sent;
+
+/// How retransmissions are sent (RFC 4588).
+#[derive(Debug)]
+pub(crate) struct Rtx {
+    pub(crate) ssrc: u32,
+    pub(crate) next_sequence: u16,
+    /// Our media payload types and those of their retransmissions.
+    pub(crate) payload_types: Vec<(u8, u8)>,
+}
+
+/// One consumer.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) id: ConsumerId,
+    pub(crate) transport: u32,
+    pub(crate) producer: Option<u32>,
+    pub(crate) kind: MediaKind,
+    pub(crate) mid: Option<String>,
+    pub(crate) paused: bool,
+    pub(crate) verbatim: bool,
+    /// Whether it is in its transport's list of those with something to send.
+    pub(crate) dirty: bool,
+    /// Whether it waits for an entry point of its current stream.
+    pub(crate) waiting: bool,
+    pub(crate) feedback: FeedbackKinds,
+    pub(crate) ssrc: u32,
+    pub(crate) header: HeaderTemplate,
+    /// The producer's payload types and ours.
+    pub(crate) payload_types: Vec<(u8, u8)>,
+    pub(crate) rtx: Option<Rtx>,
+    /// The stream it forwards.
+    pub(crate) current: Option<Tap>,
+    /// The stream it switches to at the next entry point.
+    pub(crate) target: Option<Tap>,
+    /// All streams of its producer, where it is verbatim.
+    pub(crate) taps: Vec<Tap>,
+    /// The stream it has left with the last switch, until the router has taken notice.
+    pub(crate) left: Option<u32>,
+    pub(crate) rewriting: Rewriting,
+    pub(crate) preferred_spatial: Option<u8>,
+    pub(crate) preferred_temporal: Option<u8>,
+    pub(crate) resends: Option<Box<Resends>>,
+    pub(crate) counters: OutboundStreamStats,
+    pub(crate) remote: RemoteInboundStats,
+    pub(crate) score: u8,
+    /// Packets and payload bytes for sender reports: media only, without retransmissions.
+    pub(crate) report_packets: u32,
+    pub(crate) report_bytes: u32,
+    /// Whether a sender report went out since the last start.
+    pub(crate) reported: bool,
+}
+
+/// The numbers a new consumer needs from outside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Draws {
+    pub(crate) ssrc: u32,
+    pub(crate) rtx_ssrc: u32,
+    pub(crate) sequence: u16,
+    pub(crate) rtx_sequence: u16,
+}
+
+impl Consumer {
+    pub(crate) fn new(
+        id: ConsumerId,
+        transport: u32,
+        params: &ConsumerParams,
+        mixed: bool,
+        draws: Draws,
+        limits: &Limits,
+    ) -> Result<Self, SfuError> {
+        check_payload_types(&params.payload_types)?;
+        check_payload_types(&params.rtx_payload_types)?;
+        let rtx = (!params.rtx_payload_types.is_empty() && !params.verbatim).then(|| Rtx {
+            ssrc: draws.rtx_ssrc,
+            next_sequence: draws.rtx_sequence,
+            payload_types: params.rtx_payload_types.clone(),
+        });
+        Ok(Self {
+            id,
+            transport,
+            producer: None,
+            kind: params.kind,
+            mid: params.mid.clone(),
+            paused: params.paused,
+            verbatim: params.verbatim,
+            dirty: false,
+            waiting: true,
+            feedback: params.feedback,
+            ssrc: draws.ssrc,
+            header: HeaderTemplate::new(&params.extensions, params.mid.as_deref(), mixed)?,
+            payload_types: params.payload_types.clone(),
+            rtx,
+            current: None,
+            target: None,
+            taps: Vec::new(),
+            left: None,
+            // Numbers start in the lower half, as RFC 3711 section 3.3.1 advises.
+            rewriting: Rewriting::new(draws.sequence & 0x7fff, limits.numbering_segments),
+            preferred_spatial: None,
+            preferred_temporal: None,
+            resends: None,
+            counters: OutboundStreamStats::default(),
+            remote: RemoteInboundStats::default(),
+            score: 10,
+            report_packets: 0,
+            report_bytes: 0,
+            reported: false,
+        })
+    }
+
+    /// All its SSRCs.
+    pub(crate) fn ssrcs(&self) -> impl Iterator<Item = u32> + '_ {
+        let own = (!self.verbatim).then_some(self.ssrc);
+        let taps = self.taps.iter().map(|tap| tap.ssrc);
+        own.into_iter()
+            .chain(self.rtx.as_ref().map(|rtx| rtx.ssrc))
+            .chain(taps)
+    }
+
+    /// Whether its packets carry the transport-wide sequence number.
+    pub(crate) fn has_transport_sequence(&self) -> bool {
+        !self.verbatim && self.header.has_sequence()
+    }
+
+    /// Forgets its source; the numbering stays.
+    pub(crate) fn detach(&mut self) {
+        self.producer = None;
+        self.current = None;
+        self.target = None;
+        self.waiting = true;
+        self.taps.clear();
+        if let Some(resends) = &mut self.resends {
+            resends.clear();
+        }
+    }
+
+    /// Begins anew at the live end of its streams.
+    pub(crate) fn restart(&mut self, streams: &Slab<Stream>) {
+        self.waiting = true;
+        for tap in self
+            .current
+            .iter_mut()
+            .chain(&mut self.target)
+            .chain(&mut self.taps)
+        {
+            if let Some(stream) = streams.get(tap.stream as usize) {
+                tap.cursor = stream.history.head();
+            }
+        }
+        if let Some(resends) = &mut self.resends {
+            resends.clear();
+        }
+    }
+
+    pub(crate) fn stats(&self) -> ConsumerStats {
+        ConsumerStats {
+            id: self.id,
+            kind: self.kind,
+            outbound: OutboundStreamStats {
+                ssrc: self.ssrc,
+                rtx_ssrc: self.rtx.as_ref().map(|rtx| rtx.ssrc),
+                ..self.counters.clone()
+            },
+            remote: self.remote.clone(),
+            score: self.score,
+        }
+    }
+}
+
+fn check_payload_types(pairs: &[(u8, u8)]) -> Result<(), SfuError> {
+    if pairs.iter().any(|(from, to)| *from > 127 || *to > 127) {
+        return Err(SfuError::Range("payload type"));
+    }
+    Ok(())
+}

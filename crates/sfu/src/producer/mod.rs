@@ -1,1 +1,134 @@
-//! Being written.
+//! Media in: one producer with its encodings, each one received stream.
+
+mod facts;
+mod keyframe;
+mod nack;
+mod numbering;
+mod reception;
+mod stream;
+
+use roomtone_rtp::{ExtensionKind, ExtensionMap, MediaKind};
+
+use crate::{CodecParams, ProducerId, ProducerParams, ProducerStats, SfuError};
+
+pub(crate) use keyframe::Wish;
+pub(crate) use reception::ReportFigures;
+pub(crate) use stream::{Arrival, PublisherReport, Stored, Stream};
+
+/// What a payload type of a producer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Media: index into the codecs.
+    Media(u8),
+    /// Retransmissions of the media payload type.
+    Rtx(u8),
+}
+
+/// One producer.
+#[derive(Debug)]
+pub(crate) struct Producer {
+    pub(crate) id: ProducerId,
+    pub(crate) transport: u32,
+    pub(crate) kind: MediaKind,
+    pub(crate) mid: Option<String>,
+    pub(crate) paused: bool,
+    pub(crate) codecs: Vec<CodecParams>,
+    pub(crate) extensions: ExtensionMap,
+    /// Indices of its streams, by encoding.
+    pub(crate) streams: Vec<u32>,
+    /// Indices of its consumers.
+    pub(crate) consumers: Vec<u32>,
+    pub(crate) dropped_paused: u64,
+    /// Whether its publisher is given transport-wide feedback.
+    pub(crate) transport_feedback: bool,
+    formats: Vec<(u8, Format)>,
+}
+
+impl Producer {
+    pub(crate) fn new(
+        id: ProducerId,
+        transport: u32,
+        params: &ProducerParams,
+    ) -> Result<Self, SfuError> {
+        if params.codecs.is_empty() || params.encodings.is_empty() {
+            return Err(SfuError::Empty);
+        }
+        let mut formats = Vec::new();
+        for (at, codec) in params.codecs.iter().enumerate() {
+            if codec.payload_type > 127 || codec.rtx_payload_type.is_some_and(|rtx| rtx > 127) {
+                return Err(SfuError::Range("payload type"));
+            }
+            if codec.clock_rate == 0 {
+                return Err(SfuError::Range("clock rate"));
+            }
+            formats.push((codec.payload_type, Format::Media(at as u8)));
+            if let Some(rtx) = codec.rtx_payload_type {
+                formats.push((rtx, Format::Rtx(codec.payload_type)));
+            }
+        }
+        let extensions = ExtensionMap::from_pairs(params.extensions.iter().copied())
+            .map_err(|_| SfuError::Range("extension id"))?;
+        let has_sequence = extensions
+            .negotiated_id(ExtensionKind::TransportSequence)
+            .is_some();
+        Ok(Self {
+            id,
+            transport,
+            transport_feedback: has_sequence
+                && params
+                    .codecs
+                    .iter()
+                    .any(|codec| codec.feedback.transport_cc),
+            kind: params.kind,
+            mid: params.mid.clone(),
+            paused: params.paused,
+            codecs: params.codecs.clone(),
+            extensions,
+            streams: Vec::new(),
+            consumers: Vec::new(),
+            dropped_paused: 0,
+            formats,
+        })
+    }
+
+    /// What a payload type means here.
+    #[inline]
+    pub(crate) fn format(&self, payload_type: u8) -> Option<Format> {
+        self.formats
+            .iter()
+            .find(|(found, _)| *found == payload_type)
+            .map(|(_, format)| *format)
+    }
+
+    /// The codec of a media payload type.
+    #[inline]
+    pub(crate) fn codec(&self, payload_type: u8) -> Option<&CodecParams> {
+        match self.format(payload_type)? {
+            Format::Media(at) => self.codecs.get(usize::from(at)),
+            Format::Rtx(_) => None,
+        }
+    }
+
+    /// The id of an extension this producer's packets may carry.
+    pub(crate) fn extension_id(&self, kind: ExtensionKind) -> Option<u8> {
+        self.extensions.negotiated_id(kind)
+    }
+
+    /// Whether its publisher is told a bitrate by REMB, for want of anything better.
+    pub(crate) fn wants_remb(&self) -> bool {
+        !self.transport_feedback && self.codecs.iter().any(|codec| codec.feedback.remb)
+    }
+
+    pub(crate) fn stats(&self, streams: &slab::Slab<Stream>) -> ProducerStats {
+        ProducerStats {
+            id: self.id,
+            kind: self.kind,
+            streams: self
+                .streams
+                .iter()
+                .map(|at| streams[*at as usize].stats())
+                .collect(),
+            dropped_paused: self.dropped_paused,
+        }
+    }
+}

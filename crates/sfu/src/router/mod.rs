@@ -1,12 +1,33 @@
-//! The public face: commands, packets in, packets out, timers, events.
+//! The public face: a router is fed commands, packets and time, and drained of packets and events.
 
+mod bursts;
+mod consumers;
+mod feedback;
+mod ingest;
+mod layers;
+mod producers;
+mod reports;
+mod routing;
+mod rtcp_in;
+mod rtcp_out;
+mod schedule;
+mod transports;
+
+use std::collections::VecDeque;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use crate::audio_level::SpeakerObserver;
+use crate::consumer::Consumer;
+use crate::producer::{Producer, Stream};
+use crate::timers::Timers;
+use crate::transport::Transport;
 use crate::{
-    BandwidthEstimator, ConsumerDescription, ConsumerDump, ConsumerId, ConsumerParams,
-    ConsumerStats, ProducerDump, ProducerId, ProducerParams, ProducerStats, RouterConfig,
-    RouterDump, RouterEvent, RouterStats, RtcpDrop, RtpDrop, SfuError, TransportDump, TransportId,
-    TransportParams, TransportStats, WallClock,
+    ConsumerId, ProducerId, RouterConfig, RouterEvent, RtcpDrop, RtpDrop, SfuError, TransportId,
+    WallClock,
 };
 
 /// A plain packet written for a transport.
@@ -18,45 +39,181 @@ pub struct Written {
     pub rtcp: bool,
 }
 
-/// The forwarding domain.
+/// The forwarding domain: transports, the producers and consumers on them, and what flows between.
+///
+/// - **Inputs**: commands (`open_transport`, `produce`, `consume`, ...), [`Router::handle_rtp`] and
+///   [`Router::handle_rtcp`] with plain packets, [`Router::handle_timeout`]. All take `now`; it must
+///   not run backwards by more than the caller's own jitter.
+/// - **Outputs**: [`Router::poll_burst`] names a transport that has something to send, then
+///   [`Router::write_packet`] gives its packets one by one until `None`;
+///   [`Router::poll_event`]; [`Router::next_timeout`].
+/// - **Order**: after any input, drain: `poll_burst` until `None`, then `poll_event` until `None`,
+///   then re-arm one timer by `next_timeout`. A burst that is not drained to its `None` stays
+///   where it is until its transport is queued again.
+/// - **Limits**: [`crate::Limits`]; what is dropped is counted in the statistics of its object.
 #[derive(Debug)]
-pub struct Router {}
+pub struct Router {
+    config: RouterConfig,
+    clock: WallClock,
+    random: Random,
+    transports: Slab<Transport>,
+    producers: Slab<Producer>,
+    streams: Slab<Stream>,
+    consumers: Slab<Consumer>,
+    transport_ids: FxHashMap<TransportId, u32>,
+    producer_ids: FxHashMap<ProducerId, u32>,
+    consumer_ids: FxHashMap<ConsumerId, u32>,
+    /// The transport looked up last: bursts ask for the same one again and again.
+    recent: (TransportId, u32),
+    /// Transports with something to send.
+    queue: VecDeque<u32>,
+    /// Streams whose packets wait for the rest of their burst, by deadline.
+    pending: VecDeque<(u64, u32)>,
+    timers: Timers,
+    events: VecDeque<RouterEvent>,
+    speakers: SpeakerObserver,
+    next_serial: u32,
+    /// The send time written last, and for when.
+    send_time: (Option<Instant>, u32),
+    packets_in: u64,
+    packets_out: u64,
+    events_dropped: u64,
+}
 
-#[allow(clippy::all, clippy::pedantic, unused_variables, missing_docs)]
 impl Router {
-    pub fn new(config: RouterConfig, clock: WallClock, seed: u64) -> Self { todo!() }
-    pub fn open_transport(&mut self, id: TransportId, params: TransportParams, now: Instant) -> Result<(), SfuError> { todo!() }
-    /// BYEs are returned as plain RTCP compounds, since the transport is gone afterwards.
-    pub fn close_transport(&mut self, id: TransportId, now: Instant) -> Result<Option<Vec<u8>>, SfuError> { todo!() }
-    pub fn set_writable(&mut self, id: TransportId, writable: bool, now: Instant) -> Result<(), SfuError> { todo!() }
-    /// The round trip as ICE or another layer measured it.
-    pub fn set_round_trip(&mut self, id: TransportId, round_trip: Duration) -> Result<(), SfuError> { todo!() }
-    pub fn set_estimator(&mut self, id: TransportId, estimator: Box<dyn BandwidthEstimator>) -> Result<(), SfuError> { todo!() }
-    pub fn produce(&mut self, transport: TransportId, id: ProducerId, params: ProducerParams, now: Instant) -> Result<(), SfuError> { todo!() }
-    pub fn consume(&mut self, transport: TransportId, id: ConsumerId, params: ConsumerParams, now: Instant) -> Result<ConsumerDescription, SfuError> { todo!() }
-    pub fn switch_source(&mut self, id: ConsumerId, producer: Option<ProducerId>, payload_types: Vec<(u8, u8)>, now: Instant) -> Result<(), SfuError> { todo!() }
-    pub fn pause_producer(&mut self, id: ProducerId, now: Instant) -> Result<(), SfuError> { todo!() }
-    pub fn resume_producer(&mut self, id: ProducerId, now: Instant) -> Result<(), SfuError> { todo!() }
-    pub fn close_producer(&mut self, id: ProducerId, now: Instant) -> Result<(), SfuError> { todo!() }
-    pub fn pause_consumer(&mut self, id: ConsumerId, now: Instant) -> Result<(), SfuError> { todo!() }
-    pub fn resume_consumer(&mut self, id: ConsumerId, now: Instant) -> Result<(), SfuError> { todo!() }
-    pub fn close_consumer(&mut self, id: ConsumerId, now: Instant) -> Result<(), SfuError> { todo!() }
-    pub fn set_preferred_layers(&mut self, id: ConsumerId, spatial: Option<u8>, temporal: Option<u8>, now: Instant) -> Result<(), SfuError> { todo!() }
-    pub fn request_producer_keyframe(&mut self, id: ProducerId, now: Instant) -> Result<(), SfuError> { todo!() }
-    pub fn request_consumer_keyframe(&mut self, id: ConsumerId, now: Instant) -> Result<(), SfuError> { todo!() }
-    pub fn handle_rtp(&mut self, transport: TransportId, packet: &[u8], now: Instant) -> Result<(), RtpDrop> { todo!() }
-    pub fn handle_rtcp(&mut self, transport: TransportId, packet: &[u8], now: Instant) -> Result<(), RtcpDrop> { todo!() }
-    pub fn next_timeout(&self) -> Option<Instant> { todo!() }
-    pub fn handle_timeout(&mut self, now: Instant) { todo!() }
-    pub fn poll_burst(&mut self, now: Instant) -> Option<TransportId> { todo!() }
-    pub fn write_packet(&mut self, id: TransportId, now: Instant, out: &mut [u8]) -> Option<Written> { todo!() }
-    pub fn poll_event(&mut self) -> Option<RouterEvent> { todo!() }
-    pub fn stats(&self) -> RouterStats { todo!() }
-    pub fn transport_stats(&self, id: TransportId) -> Result<TransportStats, SfuError> { todo!() }
-    pub fn producer_stats(&self, id: ProducerId) -> Result<ProducerStats, SfuError> { todo!() }
-    pub fn consumer_stats(&self, id: ConsumerId) -> Result<ConsumerStats, SfuError> { todo!() }
-    pub fn dump(&self) -> RouterDump { todo!() }
-    pub fn transport_dump(&self, id: TransportId) -> Result<TransportDump, SfuError> { todo!() }
-    pub fn producer_dump(&self, id: ProducerId) -> Result<ProducerDump, SfuError> { todo!() }
-    pub fn consumer_dump(&self, id: ConsumerId) -> Result<ConsumerDump, SfuError> { todo!() }
+    /// An empty router. `clock` ties monotonic to wall time; `seed` feeds SSRCs, first sequence
+    /// numbers and the jitter of report intervals.
+    pub fn new(config: RouterConfig, clock: WallClock, seed: u64) -> Self {
+        Self {
+            config,
+            clock,
+            random: Random(seed),
+            transports: Slab::new(),
+            producers: Slab::new(),
+            streams: Slab::new(),
+            consumers: Slab::new(),
+            transport_ids: FxHashMap::default(),
+            producer_ids: FxHashMap::default(),
+            consumer_ids: FxHashMap::default(),
+            recent: (TransportId(u64::MAX), u32::MAX),
+            queue: VecDeque::new(),
+            pending: VecDeque::new(),
+            timers: Timers::default(),
+            events: VecDeque::new(),
+            speakers: SpeakerObserver::default(),
+            next_serial: 0,
+            send_time: (None, 0),
+            packets_in: 0,
+            packets_out: 0,
+            events_dropped: 0,
+        }
+    }
+
+    /// Takes a plain RTP packet from a transport's peer.
+    pub fn handle_rtp(
+        &mut self,
+        transport: TransportId,
+        packet: &[u8],
+        now: Instant,
+    ) -> Result<(), RtpDrop> {
+        let at = self.transport_at(transport).ok_or(RtpDrop::NoTransport)?;
+        let now_us = self.clock.micros(now);
+        self.receive_rtp(at, packet, now_us)
+    }
+
+    /// Takes a plain RTCP packet, compound or reduced-size, from a transport's peer.
+    pub fn handle_rtcp(
+        &mut self,
+        transport: TransportId,
+        packet: &[u8],
+        now: Instant,
+    ) -> Result<(), RtcpDrop> {
+        let at = self.transport_at(transport).ok_or(RtcpDrop::NoTransport)?;
+        self.receive_rtcp(at, packet, now)
+    }
+
+    /// When [`Self::handle_timeout`] is wanted next.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let burst = self.pending.front().map(|(at, _)| *at);
+        let timer = self.timers.next();
+        let next = match (burst, timer) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        next.map(|at| self.clock.at + Duration::from_micros(at))
+    }
+
+    /// Does what is due: retransmission and keyframe requests, reports, feedback, speakers,
+    /// packets that waited for their burst.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now_us = self.clock.micros(now);
+        self.release_due(now_us);
+        self.run_timers(now, now_us);
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<RouterEvent> {
+        self.events.pop_front()
+    }
+
+    /// Tells the driver something; dropped and counted where too many wait.
+    fn emit(&mut self, event: RouterEvent) {
+        // The loss of these would leave the driver with a wrong picture; there are few of them.
+        let must_pass = matches!(event, RouterEvent::ProducerClosed { .. });
+        if self.events.len() >= self.config.limits.events && !must_pass {
+            self.events_dropped += 1;
+            return;
+        }
+        self.events.push_back(event);
+    }
+
+    #[inline]
+    fn transport_at(&mut self, id: TransportId) -> Option<u32> {
+        if self.recent.0 == id {
+            return Some(self.recent.1);
+        }
+        let at = *self.transport_ids.get(&id)?;
+        self.recent = (id, at);
+        Some(at)
+    }
+
+    fn transport_of(&self, id: TransportId) -> Result<u32, SfuError> {
+        found(&self.transport_ids, id).ok_or(SfuError::NoTransport(id))
+    }
+
+    fn producer_of(&self, id: ProducerId) -> Result<u32, SfuError> {
+        found(&self.producer_ids, id).ok_or(SfuError::NoProducer(id))
+    }
+
+    fn consumer_of(&self, id: ConsumerId) -> Result<u32, SfuError> {
+        found(&self.consumer_ids, id).ok_or(SfuError::NoConsumer(id))
+    }
+}
+
+fn found<K: Hash + Eq>(ids: &FxHashMap<K, u32>, id: K) -> Option<u32> {
+    ids.get(&id).copied()
+}
+
+/// SplitMix64: SSRCs, first numbers and jitter need no secrecy.
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// An SSRC that `taken` does not refuse; never 0, which some take for "none".
+    fn ssrc(&mut self, taken: impl Fn(u32) -> bool) -> u32 {
+        loop {
+            let ssrc = (self.next() >> 32) as u32;
+            if ssrc != 0 && !taken(ssrc) {
+                return ssrc;
+            }
+        }
+    }
 }

@@ -1,0 +1,379 @@
+//! How a consumer walks the histories it reads: what it sends next.
+
+use roomtone_rtp::MediaKind;
+use slab::Slab;
+
+use super::Consumer;
+use super::rewriting::{Numbers, PictureShift};
+use crate::history::Entry;
+use crate::producer::{PublisherReport, Stream};
+
+/// A place in the history of one stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tap {
+    pub(crate) stream: u32,
+    /// The position of the next packet to look at.
+    pub(crate) cursor: u64,
+    /// A position that was sent out of turn, to be passed over.
+    pub(crate) sent_early: Option<u64>,
+    /// The SSRC that a verbatim consumer sends this stream with.
+    pub(crate) ssrc: u32,
+}
+
+impl Tap {
+    /// A tap at the live end of a stream.
+    pub(crate) fn live(at: u32, stream: &Stream, ssrc: u32) -> Self {
+        Self {
+            stream: at,
+            cursor: stream.history.head(),
+            sent_early: None,
+            ssrc,
+        }
+    }
+}
+
+/// A packet to send.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chosen {
+    pub(crate) stream: u32,
+    pub(crate) position: u64,
+    pub(crate) numbers: Numbers,
+    pub(crate) payload_type: u8,
+    pub(crate) ssrc: u32,
+    pub(crate) resend: bool,
+}
+
+/// How far a consumer may read: video to the end of what was released as whole frames, audio to
+/// the end, so that it rides along with any burst.
+#[inline]
+fn limit(kind: MediaKind, stream: &Stream) -> u64 {
+    if kind == MediaKind::Video {
+        stream.released
+    } else {
+        stream.history.head()
+    }
+}
+
+impl Consumer {
+    /// Whether there may be something to send.
+    #[inline]
+    pub(crate) fn has_work(&self, streams: &Slab<Stream>) -> bool {
+        if self
+            .resends
+            .as_ref()
+            .is_some_and(|resends| !resends.is_empty())
+        {
+            return true;
+        }
+        let unread = |tap: &Tap| {
+            streams
+                .get(tap.stream as usize)
+                .is_some_and(|stream| tap.cursor < limit(self.kind, stream))
+        };
+        if self.verbatim {
+            return self.taps.iter().any(unread);
+        }
+        self.current.as_ref().is_some_and(unread) || self.target.as_ref().is_some_and(unread)
+    }
+
+    /// Whether packets wait for the end of their frame or burst.
+    #[inline]
+    pub(crate) fn has_unreleased(&self, streams: &Slab<Stream>) -> bool {
+        let waits = |tap: &Tap| {
+            streams
+                .get(tap.stream as usize)
+                .is_some_and(|stream| tap.cursor < stream.history.head())
+        };
+        if self.verbatim {
+            return self.taps.iter().any(waits);
+        }
+        self.current.as_ref().is_some_and(waits) || self.target.as_ref().is_some_and(waits)
+    }
+
+    /// The next packet to send; retransmissions first.
+    #[inline]
+    pub(crate) fn next(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {
+        if self.resends.is_some()
+            && let Some(chosen) = self.next_resend(streams)
+        {
+            return Some(chosen);
+        }
+        if self.paused {
+            return None;
+        }
+        if self.verbatim {
+            return self.next_verbatim(streams);
+        }
+        loop {
+            if let Some(chosen) = self.next_of_current(streams) {
+                return Some(chosen);
+            }
+            if !self.switch_to_target(streams) {
+                return None;
+            }
+        }
+    }
+
+    fn next_resend(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {
+        let resends = self.resends.as_mut()?;
+        while let Some(resend) = resends.pop() {
+            let entry = streams
+                .get(resend.stream as usize)
+                .filter(|stream| stream.serial == resend.serial)
+                .and_then(|stream| stream.history.get(resend.position));
+            let Some(entry) = entry else {
+                self.counters.nack_misses += 1;
+                continue;
+            };
+            let payload_type = if self.verbatim {
+                entry.payload_type
+            } else {
+                let Some(payload_type) = map_payload_type(&self.payload_types, entry.payload_type)
+                else {
+                    continue;
+                };
+                payload_type
+            };
+            let numbers = Numbers {
+                seq: u64::from(resend.sequence),
+                timestamp: entry.timestamp.wrapping_add(resend.timestamp_offset),
+                pictures: resend.pictures,
+            };
+            return Some(Chosen {
+                stream: resend.stream,
+                position: resend.position,
+                numbers,
+                payload_type,
+                ssrc: resend.ssrc,
+                resend: true,
+            });
+        }
+        None
+    }
+
+    fn next_verbatim(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {
+        for tap in &mut self.taps {
+            let Some(stream) = streams.get(tap.stream as usize) else {
+                continue;
+            };
+            let limit = limit(self.kind, stream);
+            while tap.cursor < limit {
+                let Some(entry) = stream.history.get(tap.cursor) else {
+                    self.counters.overruns += stream.history.tail() - tap.cursor;
+                    tap.cursor = stream.history.tail();
+                    continue;
+                };
+                let position = tap.cursor;
+                tap.cursor += 1;
+                let numbers = Numbers {
+                    seq: entry.seq,
+                    timestamp: entry.timestamp,
+                    pictures: PictureShift::default(),
+                };
+                return Some(Chosen {
+                    stream: tap.stream,
+                    position,
+                    numbers,
+                    payload_type: entry.payload_type,
+                    ssrc: tap.ssrc,
+                    resend: false,
+                });
+            }
+        }
+        None
+    }
+
+    #[inline]
+    fn next_of_current(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {
+        let mut tap = self.current?;
+        let stream = streams.get(tap.stream as usize)?;
+        let limit = limit(self.kind, stream);
+        let mut chosen = None;
+        while tap.cursor < limit && chosen.is_none() {
+            let Some(entry) = stream.history.get(tap.cursor) else {
+                self.counters.overruns += stream.history.tail() - tap.cursor;
+                tap.cursor = stream.history.tail();
+                continue;
+            };
+            let position = tap.cursor;
+            tap.cursor += 1;
+            if tap.sent_early == Some(position) {
+                tap.sent_early = None;
+                continue;
+            }
+            chosen = self.consider(&mut tap, stream, entry, position, streams);
+            self.counters.packets_skipped += u64::from(chosen.is_none());
+        }
+        self.current = Some(tap);
+        chosen
+    }
+
+    /// Decides about one packet of the current stream.
+    #[inline]
+    fn consider(
+        &mut self,
+        tap: &mut Tap,
+        stream: &Stream,
+        entry: &Entry,
+        position: u64,
+        streams: &Slab<Stream>,
+    ) -> Option<Chosen> {
+        let Some(payload_type) = map_payload_type(&self.payload_types, entry.payload_type) else {
+            self.rewriting.leave_out(entry);
+            return None;
+        };
+        if self.waiting {
+            if !entry.facts.entry_point {
+                return None;
+            }
+            self.begin(tap, stream, entry, position, streams);
+        }
+        if self
+            .preferred_temporal
+            .is_some_and(|highest| entry.facts.temporal > highest)
+        {
+            self.rewriting.leave_out(entry);
+            return None;
+        }
+        let numbers = self.rewriting.map(entry)?;
+        Some(Chosen {
+            stream: tap.stream,
+            position,
+            numbers,
+            payload_type,
+            ssrc: self.ssrc,
+            resend: false,
+        })
+    }
+
+    /// Begins forwarding at an entry point.
+    #[cold]
+    fn begin(
+        &mut self,
+        tap: &mut Tap,
+        stream: &Stream,
+        entry: &Entry,
+        position: u64,
+        streams: &Slab<Stream>,
+    ) {
+        let offset = self
+            .rewriting
+            .forward(entry, self.timestamp_offset(stream, entry, streams));
+        self.rewriting
+            .begin(tap.stream, stream.serial, entry, offset);
+        self.waiting = false;
+        // An entry point that came late (repaired): what belongs behind it has passed already.
+        let mut first = position;
+        let mut seq = entry.seq + 1;
+        while let Some(passed) = stream.history.find(seq) {
+            first = first.min(passed);
+            seq += 1;
+        }
+        if first < position {
+            tap.cursor = first;
+            tap.sent_early = Some(position);
+        }
+    }
+
+    /// What timestamps of the stream are to be shifted by, so that time goes on evenly.
+    fn timestamp_offset(&self, stream: &Stream, entry: &Entry, streams: &Slab<Stream>) -> u32 {
+        let Some(offset) = self.rewriting.timestamp_offset() else {
+            return 0;
+        };
+        if self.rewriting.serial() == Some(stream.serial) {
+            return offset;
+        }
+        let by_arrival = self.rewriting.offset_by_arrival(entry, stream.clock_rate);
+        let old = streams.iter().map(|(_, old)| old).find(|old| {
+            Some(old.serial) == self.rewriting.serial() && old.producer == stream.producer
+        });
+        let reports = old.and_then(|old| Some((old.report?, stream.report?)));
+        let Some((old, new)) = reports else {
+            return by_arrival;
+        };
+        let by_report = aligned(&old, &new, stream.clock_rate, offset);
+        // Reports that contradict the arrival by over a second are not believed.
+        let difference = by_report
+            .wrapping_sub(by_arrival)
+            .cast_signed()
+            .unsigned_abs();
+        if difference > stream.clock_rate {
+            by_arrival
+        } else {
+            by_report
+        }
+    }
+
+    /// Leaves the current stream for the target, if the target has an entry point.
+    fn switch_to_target(&mut self, streams: &Slab<Stream>) -> bool {
+        let Some(mut tap) = self.target else {
+            return false;
+        };
+        let Some(stream) = streams.get(tap.stream as usize) else {
+            return false;
+        };
+        let limit = limit(self.kind, stream);
+        tap.cursor = tap.cursor.max(stream.history.tail());
+        while tap.cursor < limit {
+            let found = stream
+                .history
+                .get(tap.cursor)
+                .is_some_and(|entry| entry.facts.entry_point);
+            if found {
+                self.left = self.current.map(|left| left.stream);
+                self.current = Some(tap);
+                self.target = None;
+                self.waiting = true;
+                return true;
+            }
+            tap.cursor += 1;
+        }
+        self.target = Some(tap);
+        false
+    }
+}
+
+/// The shift for `new` that puts both streams on one timeline by their sender reports, where `old`
+/// is shifted by `offset`.
+fn aligned(old: &PublisherReport, new: &PublisherReport, clock_rate: u32, offset: u32) -> u32 {
+    let between = new.ntp.0.wrapping_sub(old.ntp.0).cast_signed();
+    let ticks = ((i128::from(between) * i128::from(clock_rate)) >> 32) as i64 as u32;
+    old.timestamp
+        .wrapping_add(ticks)
+        .wrapping_add(offset)
+        .wrapping_sub(new.timestamp)
+}
+
+#[inline]
+fn map_payload_type(pairs: &[(u8, u8)], from: u8) -> Option<u8> {
+    pairs
+        .iter()
+        .find(|(source, _)| *source == from)
+        .map(|(_, own)| *own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roomtone_rtp::NtpTime;
+
+    #[test]
+    fn reports_put_two_encodings_on_one_timeline() {
+        let report = |ntp, timestamp| PublisherReport {
+            ntp: NtpTime(ntp),
+            timestamp,
+            arrival_us: 0,
+        };
+        let old = report(10 << 32, 1_000);
+        // Half a second later the new one shows 500,000; the old one would show 46,000.
+        let new = report((10 << 32) + (1 << 31), 500_000);
+        let offset = aligned(&old, &new, 90_000, 7);
+        assert_eq!(500_000_u32.wrapping_add(offset), 46_000 + 7);
+        let earlier = report((10 << 32) - (1 << 31), 500_000);
+        let offset = aligned(&old, &earlier, 90_000, 0);
+        assert_eq!(
+            500_000_u32.wrapping_add(offset),
+            1_000_u32.wrapping_sub(45_000)
+        );
+    }
+}

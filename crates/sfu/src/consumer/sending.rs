@@ -1,0 +1,177 @@
+//! How a consumer writes a packet.
+
+use roomtone_rtp::{RtpHeader, set_ssrc};
+
+use super::{Chosen, Consumer, Stamps};
+use crate::history::Entry;
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) len: usize,
+    pub(crate) payload: usize,
+}
+
+impl Consumer {
+    /// The length of the packet as [`Self::write`] would write it, in the usual case.
+    pub(crate) fn predict(&self, entry: &Entry) -> usize {
+        if self.verbatim {
+            return entry.data().len();
+        }
+        self.header.predict(entry) + entry.payload().len()
+    }
+
+    /// Writes a chosen packet; `None`: it does not fit.
+    #[inline]
+    pub(crate) fn write(
+        &mut self,
+        entry: &Entry,
+        chosen: &Chosen,
+        stamps: Stamps,
+        out: &mut [u8],
+    ) -> Option<Sent> {
+        if self.verbatim {
+            return self.write_verbatim(entry, chosen, out);
+        }
+        if chosen.resend && self.rtx.is_some() {
+            return self.write_rtx(entry, chosen, stamps, out);
+        }
+        let header = RtpHeader {
+            marker: entry.marker,
+            payload_type: chosen.payload_type,
+            sequence: chosen.numbers.seq as u16,
+            timestamp: chosen.numbers.timestamp,
+            ssrc: chosen.ssrc,
+        };
+        let at = self.header.write(out, &header, entry, stamps)?;
+        let sent = finish(entry, chosen, out, at)?;
+        if chosen.resend {
+            self.count_resend(sent);
+        } else {
+            self.report_packets = self.report_packets.wrapping_add(1);
+            self.report_bytes = self.report_bytes.wrapping_add(sent.payload as u32);
+        }
+        self.count(sent);
+        Some(sent)
+    }
+
+    fn write_verbatim(&mut self, entry: &Entry, chosen: &Chosen, out: &mut [u8]) -> Option<Sent> {
+        let data = entry.data();
+        out.get_mut(..data.len())?.copy_from_slice(data);
+        set_ssrc(out, chosen.ssrc);
+        let sent = Sent {
+            len: data.len(),
+            payload: entry.payload().len(),
+        };
+        if chosen.resend {
+            self.count_resend(sent);
+        }
+        self.report_packets = self.report_packets.wrapping_add(1);
+        self.report_bytes = self.report_bytes.wrapping_add(sent.payload as u32);
+        self.count(sent);
+        Some(sent)
+    }
+
+    /// RFC 4588 section 4: own SSRC and numbering, the original number in front of the payload.
+    fn write_rtx(
+        &mut self,
+        entry: &Entry,
+        chosen: &Chosen,
+        stamps: Stamps,
+        out: &mut [u8],
+    ) -> Option<Sent> {
+        let rtx = self.rtx.as_mut()?;
+        let pair = rtx
+            .payload_types
+            .iter()
+            .find(|(media, _)| *media == chosen.payload_type);
+        let Some((_, payload_type)) = pair else {
+            return self.write_plain_resend(entry, chosen, stamps, out);
+        };
+        let header = RtpHeader {
+            marker: entry.marker,
+            payload_type: *payload_type,
+            sequence: rtx.next_sequence,
+            timestamp: chosen.numbers.timestamp,
+            ssrc: rtx.ssrc,
+        };
+        let at = self.header.write(out, &header, entry, stamps)?;
+        let original = (chosen.numbers.seq as u16).to_be_bytes();
+        out.get_mut(at..at + 2)?.copy_from_slice(&original);
+        let sent = finish(entry, chosen, out, at + 2)?;
+        rtx.next_sequence = rtx.next_sequence.wrapping_add(1);
+        self.count_resend(sent);
+        self.count(sent);
+        Some(sent)
+    }
+
+    /// A payload type without retransmission format is sent again as it was.
+    fn write_plain_resend(
+        &mut self,
+        entry: &Entry,
+        chosen: &Chosen,
+        stamps: Stamps,
+        out: &mut [u8],
+    ) -> Option<Sent> {
+        let header = RtpHeader {
+            marker: entry.marker,
+            payload_type: chosen.payload_type,
+            sequence: chosen.numbers.seq as u16,
+            timestamp: chosen.numbers.timestamp,
+            ssrc: chosen.ssrc,
+        };
+        let at = self.header.write(out, &header, entry, stamps)?;
+        let sent = finish(entry, chosen, out, at)?;
+        self.count_resend(sent);
+        self.count(sent);
+        Some(sent)
+    }
+
+    #[inline]
+    fn count(&mut self, sent: Sent) {
+        self.counters.packets_sent += 1;
+        self.counters.bytes_sent += sent.payload as u64;
+        self.counters.header_bytes_sent += (sent.len - sent.payload) as u64;
+    }
+
+    fn count_resend(&mut self, sent: Sent) {
+        self.counters.retransmitted_packets_sent += 1;
+        self.counters.retransmitted_bytes_sent += sent.payload as u64;
+    }
+}
+
+/// Copies the payload behind the header and corrects the running numbers inside it.
+#[inline]
+fn finish(entry: &Entry, chosen: &Chosen, out: &mut [u8], at: usize) -> Option<Sent> {
+    let payload = entry.payload();
+    let len = at + payload.len();
+    let written = out.get_mut(at..len)?;
+    written.copy_from_slice(payload);
+    let shift = chosen.numbers.pictures;
+    if shift.picture_id != 0 || shift.tl0 != 0 {
+        shift_pictures(entry, chosen, written);
+    }
+    Some(Sent {
+        len,
+        payload: payload.len(),
+    })
+}
+
+#[cold]
+fn shift_pictures(entry: &Entry, chosen: &Chosen, payload: &mut [u8]) {
+    let picture = &entry.facts.picture;
+    let shift = chosen.numbers.pictures;
+    let at = usize::from(picture.picture_id_at);
+    if at != 0 {
+        let id = picture.picture_id.wrapping_add(shift.picture_id);
+        if picture.long {
+            payload[at..at + 2].copy_from_slice(&(id | 0x8000).to_be_bytes());
+        } else {
+            payload[at] = (id & 0x7f) as u8;
+        }
+    }
+    let at = usize::from(picture.tl0_at);
+    if at != 0 {
+        payload[at] = picture.tl0.wrapping_add(shift.tl0);
+    }
+}

@@ -1,0 +1,449 @@
+//! One received stream: an encoding of a producer.
+
+use roomtone_rtp::{Codec, MediaKind, NtpTime, RtpPacket};
+
+use super::facts::{read_facts, whole_frame};
+use super::keyframe::KeyframeRequests;
+use super::nack::{NackList, Repair};
+use super::numbering::{Numbering, Order, Place};
+use super::reception::Reception;
+use crate::history::{ExtensionAt, Facts, History};
+use crate::{InboundStreamStats, RouterConfig, RtpDrop, StreamDump};
+
+use roomtone_rtp::{ExtensionKind, ExtensionMap};
+
+/// What a publisher's sender report ties together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PublisherReport {
+    /// The publisher's wall time.
+    pub(crate) ntp: NtpTime,
+    /// The timestamp given out for that instant.
+    pub(crate) timestamp: u32,
+    pub(crate) arrival_us: u64,
+}
+
+/// A packet to be received, with what the caller knows of it.
+#[derive(Debug)]
+pub(crate) struct Arrival<'a> {
+    /// The packet; of a retransmission the packet it came in, with its payload after the OSN.
+    pub(crate) packet: &'a RtpPacket<'a>,
+    pub(crate) payload: &'a [u8],
+    pub(crate) payload_type: u8,
+    pub(crate) sequence: u16,
+    pub(crate) codec: Codec,
+    pub(crate) clock_rate: u32,
+    pub(crate) kind: MediaKind,
+    pub(crate) retransmitted: bool,
+    pub(crate) extensions: &'a ExtensionMap,
+    pub(crate) now_us: u64,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// It is in the history now (else it was padding, and is gone).
+    pub(crate) forward: bool,
+    pub(crate) end_of_frame: bool,
+    pub(crate) keyframe: bool,
+    /// Packets were missing before it.
+    pub(crate) gap: bool,
+    /// Too many were missing: only a keyframe helps.
+    pub(crate) broken: bool,
+}
+
+/// One received stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) producer: u32,
+    pub(crate) encoding: u8,
+    /// Unique among the router's streams, also after it is gone.
+    pub(crate) serial: u32,
+    pub(crate) ssrc: Option<u32>,
+    pub(crate) rtx_ssrc: Option<u32>,
+    pub(crate) clock_rate: u32,
+    pub(crate) history: History,
+    /// Consumers may read up to here.
+    pub(crate) released: u64,
+    /// Until when packets wait for the rest of their burst.
+    pub(crate) pending_until: Option<u64>,
+    /// Consumers that read it.
+    pub(crate) listeners: Vec<u32>,
+    pub(crate) keyframes: KeyframeRequests,
+    pub(crate) report: Option<PublisherReport>,
+    pub(crate) repair_armed: Option<u64>,
+    pub(crate) active: bool,
+    pub(crate) last_arrival_us: u64,
+    /// When its SSRC was last learnt anew.
+    pub(crate) rebound_us: Option<u64>,
+    pub(crate) nack_enabled: bool,
+    rid: Option<Box<str>>,
+    numbering: Numbering,
+    reception: Reception,
+    nacks: NackList,
+    score: u8,
+    last_timestamp: Option<(u32, u64)>,
+    counters: InboundStreamStats,
+    restart: bool,
+}
+
+impl Stream {
+    pub(crate) fn new(
+        producer: u32,
+        encoding: u8,
+        serial: u32,
+        params: &crate::EncodingParams,
+        clock_rate: u32,
+        capacity: usize,
+    ) -> Self {
+        Self {
+            producer,
+            encoding,
+            serial,
+            ssrc: params.ssrc,
+            rtx_ssrc: params.rtx_ssrc,
+            clock_rate,
+            history: History::new(capacity),
+            released: 0,
+            pending_until: None,
+            listeners: Vec::new(),
+            keyframes: KeyframeRequests::default(),
+            report: None,
+            repair_armed: None,
+            active: false,
+            last_arrival_us: 0,
+            rebound_us: None,
+            nack_enabled: false,
+            rid: params.rid.as_deref().map(Into::into),
+            numbering: Numbering::default(),
+            reception: Reception::default(),
+            nacks: NackList::default(),
+            score: 0,
+            last_timestamp: None,
+            counters: InboundStreamStats::default(),
+            restart: false,
+        }
+    }
+
+    pub(crate) fn rid(&self) -> Option<&str> {
+        self.rid.as_deref()
+    }
+
+    /// Packets come from another SSRC from now on.
+    pub(crate) fn bind(&mut self, ssrc: u32, now_us: u64) {
+        if self.ssrc.is_some_and(|bound| bound != ssrc) && self.numbering.highest().is_some() {
+            self.restart = true;
+            self.rebound_us = Some(now_us);
+        }
+        self.ssrc = Some(ssrc);
+    }
+
+    /// Packets were dropped for a while: the numbering closes up over them.
+    pub(crate) fn resume(&mut self) {
+        self.restart = self.numbering.highest().is_some();
+    }
+
+    /// Receives a packet; on success it is in the history or swallowed.
+    #[inline]
+    pub(crate) fn receive(
+        &mut self,
+        arrival: &Arrival<'_>,
+        config: &RouterConfig,
+    ) -> Result<Stored, RtpDrop> {
+        let place = self.place(arrival)?;
+        let number = self.numbering.closed(place.raw);
+        if place.order == Order::Late {
+            self.check_late(place.raw, number)?;
+        }
+        let mut stored = self.count(arrival, &place, config);
+        let timestamp = self.time(arrival, &place);
+        let newest = place.order != Order::Late;
+        if arrival.payload.is_empty() && newest && arrival.packet.padding_len() > 0 {
+            self.numbering.swallow(place.raw);
+            self.counters.padding_packets += 1;
+            return Ok(stored);
+        }
+        let facts = self.facts(arrival);
+        self.append(arrival, number, timestamp, facts);
+        stored.forward = true;
+        stored.end_of_frame = facts.end_of_frame;
+        stored.keyframe =
+            arrival.kind == MediaKind::Video && facts.entry_point && facts.start_of_frame;
+        if facts.start_of_frame {
+            self.counters.frames_received += 1;
+        }
+        if stored.keyframe {
+            self.counters.key_frames_received += 1;
+        }
+        Ok(stored)
+    }
+
+    fn place(&mut self, arrival: &Arrival<'_>) -> Result<Place, RtpDrop> {
+        let place = if self.restart && !arrival.retransmitted {
+            self.restart = false;
+            self.numbering.restart(arrival.sequence)
+        } else {
+            self.numbering.place(arrival.sequence).inspect_err(|drop| {
+                self.counters.packets_discarded += u64::from(*drop == RtpDrop::TooOld);
+            })?
+        };
+        if place.jumped {
+            self.counters.discontinuities += 1;
+            self.counters.packets_given_up += self.nacks.clear();
+            self.reception.restart(place.raw);
+            self.report = None;
+        }
+        Ok(place)
+    }
+
+    /// A late packet must be new, and not older than the history.
+    fn check_late(&mut self, raw: u64, number: u64) -> Result<(), RtpDrop> {
+        let duplicate = self.history.find(number).is_some() || self.numbering.was_swallowed(raw);
+        let too_old = self.history.len() > 0
+            && self
+                .numbering
+                .highest()
+                .is_some_and(|highest| highest - raw >= self.history.capacity());
+        if !duplicate && !too_old {
+            return Ok(());
+        }
+        self.counters.packets_discarded += 1;
+        if duplicate {
+            self.counters.duplicates += 1;
+            return Err(RtpDrop::Duplicate);
+        }
+        Err(RtpDrop::TooOld)
+    }
+
+    fn count(&mut self, arrival: &Arrival<'_>, place: &Place, config: &RouterConfig) -> Stored {
+        let mut stored = Stored {
+            forward: false,
+            end_of_frame: false,
+            keyframe: false,
+            gap: false,
+            broken: false,
+        };
+        let bytes = arrival.packet.bytes().len();
+        let newest = place.order != Order::Late;
+        self.reception.on_packet(place.raw, newest, bytes);
+        self.counters.bytes_received += arrival.payload.len() as u64;
+        self.counters.header_bytes_received += (bytes - arrival.payload.len()) as u64;
+        self.counters.payload_type = arrival.payload_type;
+        if arrival.retransmitted {
+            self.counters.retransmitted_packets_received += 1;
+            self.counters.retransmitted_bytes_received += arrival.payload.len() as u64;
+        }
+        self.last_arrival_us = arrival.now_us;
+        match place.order {
+            Order::Newest { missing: 0 } => {}
+            Order::Newest { missing } => {
+                stored.gap = true;
+                if self.nack_enabled {
+                    let limit = config.limits.missing_per_stream;
+                    let given_up =
+                        self.nacks
+                            .on_gap(place.raw, missing, arrival.now_us, limit, &config.nack);
+                    self.counters.packets_given_up += given_up.unwrap_or_default();
+                    stored.broken = given_up.is_some();
+                }
+            }
+            Order::Late => {
+                if self.nacks.on_late(place.raw) == Repair::Repaired {
+                    self.counters.packets_repaired += 1;
+                }
+            }
+        }
+        stored
+    }
+
+    #[inline]
+    fn time(&mut self, arrival: &Arrival<'_>, place: &Place) -> u32 {
+        let received = arrival.packet.timestamp();
+        self.clock_rate = arrival.clock_rate;
+        let (timestamp, jumped) =
+            self.numbering
+                .timestamp(place, received, arrival.now_us, arrival.clock_rate);
+        if jumped {
+            self.counters.discontinuities += u64::from(!place.jumped);
+            // What the publisher said about the old clock is void.
+            self.report = None;
+        }
+        if place.order != Order::Late {
+            if !arrival.retransmitted {
+                self.reception
+                    .on_arrival(timestamp, arrival.now_us, arrival.clock_rate);
+            }
+            self.last_timestamp = Some((timestamp, arrival.now_us));
+        }
+        timestamp
+    }
+
+    #[inline]
+    fn facts(&mut self, arrival: &Arrival<'_>) -> Facts {
+        if arrival.payload.is_empty() {
+            // Fills its place in the numbering, and can start nothing.
+            return Facts {
+                entry_point: false,
+                start_of_frame: false,
+                ..whole_frame()
+            };
+        }
+        let marker = arrival.packet.marker();
+        read_facts(arrival.kind, arrival.codec, arrival.payload, marker).unwrap_or_else(|| {
+            self.counters.descriptor_errors += 1;
+            Facts {
+                end_of_frame: marker,
+                ..Facts::default()
+            }
+        })
+    }
+
+    #[inline]
+    fn append(&mut self, arrival: &Arrival<'_>, number: u64, timestamp: u32, facts: Facts) {
+        let packet = arrival.packet;
+        let header = &packet.bytes()[..packet.header_len()];
+        let ssrc = self.ssrc.unwrap_or_else(|| packet.ssrc());
+        self.history.append(number, |entry| {
+            entry.timestamp = timestamp;
+            entry.arrival_us = arrival.now_us;
+            entry.payload_type = arrival.payload_type;
+            entry.marker = packet.marker();
+            entry.facts = facts;
+            entry.set_data(header, arrival.payload);
+            entry.clear_padding_bit();
+            let stored = entry.header_mut();
+            roomtone_rtp::set_sequence(stored, number as u16);
+            roomtone_rtp::set_timestamp(stored, timestamp);
+            roomtone_rtp::set_payload_type(stored, arrival.payload_type);
+            roomtone_rtp::set_ssrc(stored, ssrc);
+            let base = packet.bytes().as_ptr() as usize;
+            for (id, value) in packet.extensions() {
+                let Some(kind) = arrival.extensions.get(id) else {
+                    continue;
+                };
+                let offset = (value.as_ptr() as usize - base) as u16;
+                if is_carried(kind)
+                    && let Ok(len) = u8::try_from(value.len())
+                    && !entry.add_extension(ExtensionAt { kind, len, offset })
+                {
+                    break;
+                }
+            }
+        });
+    }
+
+    /// Collects the received numbers to ask the publisher for.
+    pub(crate) fn collect_nacks(
+        &mut self,
+        now_us: u64,
+        retry_us: u64,
+        config: &RouterConfig,
+    ) -> Vec<u16> {
+        let mut due = Vec::new();
+        self.counters.packets_given_up +=
+            self.nacks
+                .collect_due(now_us, retry_us, &config.nack, &mut due);
+        if !due.is_empty() {
+            self.counters.nack_count += 1;
+            self.counters.nacked_packets += due.len() as u64;
+        }
+        due
+    }
+
+    /// When a request is due next.
+    pub(crate) fn next_repair(&self) -> Option<u64> {
+        match (self.nacks.next_due(), self.keyframes.next_due()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// A sender report of the publisher came.
+    pub(crate) fn on_sender_report(&mut self, ntp: NtpTime, timestamp: u32, now_us: u64) {
+        if self.restart || self.numbering.is_realigning() {
+            return;
+        }
+        let timestamp = timestamp.wrapping_add(self.numbering.timestamp_shift());
+        self.report = Some(PublisherReport {
+            ntp,
+            timestamp,
+            arrival_us: now_us,
+        });
+    }
+
+    /// The newest timestamp given out, and when it came.
+    pub(crate) fn last_timestamp(&self) -> Option<(u32, u64)> {
+        self.last_timestamp
+    }
+
+    pub(crate) fn reception_mut(&mut self) -> &mut Reception {
+        &mut self.reception
+    }
+
+    pub(crate) fn counters_mut(&mut self) -> &mut InboundStreamStats {
+        &mut self.counters
+    }
+
+    /// Whether anything was ever received.
+    pub(crate) fn has_received(&self) -> bool {
+        self.reception.received() > 0
+    }
+
+    pub(crate) fn bitrate(&self) -> u64 {
+        self.reception.bitrate
+    }
+
+    pub(crate) fn score(&self) -> u8 {
+        self.score
+    }
+
+    /// Closes a second: bitrate and score; says whether the score changed. What was repaired counts
+    /// as received; a stream that needs many repairs is not perfect, though.
+    pub(crate) fn close_window(&mut self, now_us: u64) -> bool {
+        let received = self.reception.close_window(now_us);
+        let score = if self.active { received / 10 } else { 0 };
+        let changed = score != self.score;
+        self.score = score;
+        changed
+    }
+
+    pub(crate) fn stats(&self) -> InboundStreamStats {
+        InboundStreamStats {
+            ssrc: self.ssrc,
+            rid: self.rid().map(Into::into),
+            packets_received: self.reception.received(),
+            packets_lost: self.reception.lost(),
+            fraction_lost: self.reception.fraction_lost,
+            jitter: f64::from(self.reception.jitter()) / f64::from(self.clock_rate.max(1)),
+            bitrate: self.reception.bitrate,
+            score: self.score,
+            ..self.counters.clone()
+        }
+    }
+
+    pub(crate) fn dump(&self) -> StreamDump {
+        StreamDump {
+            ssrc: self.ssrc,
+            rid: self.rid().map(Into::into),
+            rtx_ssrc: self.rtx_ssrc,
+            active: self.active,
+            history_packets: self.history.len(),
+            history_bytes: self.history.bytes(),
+            missing: self.nacks.len(),
+            keyframe_pending: self.keyframes.next_due().is_some(),
+            listeners: self.listeners.len(),
+        }
+    }
+}
+
+/// Whether consumers are given the publisher's value of an extension. The others are ours to
+/// write, or concern only the publisher's own transport.
+fn is_carried(kind: ExtensionKind) -> bool {
+    !matches!(
+        kind,
+        ExtensionKind::Mid
+            | ExtensionKind::Rid
+            | ExtensionKind::RepairedRid
+            | ExtensionKind::TransportSequence
+            | ExtensionKind::AbsSendTime
+    )
+}

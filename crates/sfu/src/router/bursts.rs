@@ -1,0 +1,302 @@
+//! A packet's way out: what waits for its burst, which transport is next, which packet is next.
+//!
+//! A frame goes to one subscriber at a time, whole, and with it everything else that subscriber
+//! waits for: so the driver gets runs of packets to one address, as segmentation offload wants them.
+//! Within a burst packets of one length come together as far as the order within a stream allows,
+//! the longest first; audio and then RTCP, being short, end it.
+
+use std::time::Instant;
+
+use roomtone_rtp::MediaKind;
+
+use super::{Router, Written};
+use crate::consumer::{Chosen, Consumer, Stamps};
+use crate::producer::Stream;
+use crate::transport::{Ready, Slot};
+use crate::{SentPacket, TransportId};
+use slab::Slab;
+
+impl Router {
+    /// A packet was appended: it leaves with its frame, or after the burst delay.
+    #[inline]
+    pub(super) fn await_burst(&mut self, at: u32, complete: bool, now_us: u64) {
+        let stream = &mut self.streams[at as usize];
+        if stream.pending_until.is_none() && !complete {
+            let deadline = now_us + self.config.burst_delay.as_micros() as u64;
+            stream.pending_until = Some(deadline);
+            self.pending.push_back((deadline, at));
+            if self.producers[self.streams[at as usize].producer as usize].kind != MediaKind::Video
+            {
+                self.wake_listeners(at, false);
+            }
+        }
+        if complete {
+            self.release(at);
+        }
+    }
+
+    /// Lets the consumers of a stream read all of it.
+    #[inline]
+    fn release(&mut self, at: u32) {
+        let stream = &mut self.streams[at as usize];
+        stream.pending_until = None;
+        stream.released = stream.history.head();
+        self.wake_listeners(at, true);
+    }
+
+    /// Releases what has waited long enough.
+    pub(super) fn release_due(&mut self, now_us: u64) {
+        while let Some((deadline, at)) = self.pending.front().copied() {
+            // Left over from a burst that was complete before its time.
+            let stale = self.streams[at as usize].pending_until != Some(deadline);
+            if !stale && deadline > now_us {
+                return;
+            }
+            self.pending.pop_front();
+            if !stale {
+                self.release(at);
+            }
+        }
+    }
+
+    /// Enters the consumers of a stream into the lists of their transports; with `queue` the
+    /// transports become ready to be written.
+    #[inline]
+    fn wake_listeners(&mut self, at: u32, queue: bool) {
+        let listeners = std::mem::take(&mut self.streams[at as usize].listeners);
+        for listener in &listeners {
+            let consumer = &mut self.consumers[*listener as usize];
+            let transport = &mut self.transports[consumer.transport as usize];
+            if consumer.paused || !transport.writable {
+                continue;
+            }
+            if !consumer.dirty {
+                if queue && !consumer.has_work(&self.streams) {
+                    continue;
+                }
+                consumer.dirty = true;
+                transport
+                    .ready
+                    .push(*listener, consumer.kind == MediaKind::Video);
+            }
+            if queue && !transport.queued {
+                transport.queued = true;
+                self.queue.push_back(consumer.transport);
+            }
+        }
+        self.streams[at as usize].listeners = listeners;
+    }
+
+    /// Enters a consumer that has retransmissions to send.
+    pub(super) fn wake_consumer(&mut self, index: u32) {
+        let consumer = &mut self.consumers[index as usize];
+        let at = consumer.transport;
+        if !consumer.dirty {
+            consumer.dirty = true;
+            let video = consumer.kind == MediaKind::Video;
+            self.transports[at as usize].ready.push(index, video);
+        }
+        self.queue_transport(at);
+    }
+
+    /// The next transport that has something to send now. Write its packets with
+    /// [`Self::write_packet`] until there are none.
+    pub fn poll_burst(&mut self, now: Instant) -> Option<TransportId> {
+        let now_us = self.clock.micros(now);
+        self.release_due(now_us);
+        let at = self.queue.pop_front()?;
+        let transport = &mut self.transports[at as usize];
+        transport.queued = false;
+        transport.stats.bursts += 1;
+        transport.ready.run_len = 0;
+        self.recent = (transport.id, at);
+        Some(transport.id)
+    }
+
+    /// Writes the next packet for a transport to the front of `out`; `None`: there is no more for
+    /// now. `out` should have room for a whole packet of the network; what does not fit is dropped
+    /// and counted.
+    #[inline]
+    pub fn write_packet(
+        &mut self,
+        id: TransportId,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Option<Written> {
+        let at = self.transport_at(id)?;
+        if !self.transports[at as usize].writable {
+            return None;
+        }
+        while let Some((consumer, chosen)) = self.next_chosen(at) {
+            if let Some(len) = self.write_chosen(at, consumer, &chosen, now, out) {
+                return Some(Written { len, rtcp: false });
+            }
+        }
+        if !self.transports[at as usize].has_rtcp() {
+            return None;
+        }
+        let len = self.write_rtcp(at, now, out)?;
+        Some(Written { len, rtcp: true })
+    }
+
+    /// Takes the next packet of a transport: video, then audio.
+    #[inline]
+    fn next_chosen(&mut self, at: u32) -> Option<(u32, Chosen)> {
+        let Self {
+            transports,
+            consumers,
+            streams,
+            ..
+        } = self;
+        let ready = &mut transports[at as usize].ready;
+        let mut left = Vec::new();
+        let taken = next_video(ready, consumers, streams, &mut left);
+        for (index, stream) in left {
+            self.on_switched(index, stream);
+        }
+        if taken.is_some() {
+            return taken;
+        }
+        self.next_audio(at)
+    }
+
+    fn next_audio(&mut self, at: u32) -> Option<(u32, Chosen)> {
+        loop {
+            let slot = *self.transports[at as usize].ready.audio.first()?;
+            let consumer = &mut self.consumers[slot.consumer as usize];
+            let chosen = consumer.next(&self.streams);
+            let left = consumer.left.take();
+            if chosen.is_none() {
+                consumer.dirty = false;
+                self.transports[at as usize].ready.audio.remove(0);
+            }
+            if let Some(left) = left {
+                self.on_switched(slot.consumer, left);
+            }
+            if let Some(chosen) = chosen {
+                return Some((slot.consumer, chosen));
+            }
+        }
+    }
+
+    #[inline]
+    fn write_chosen(
+        &mut self,
+        at: u32,
+        index: u32,
+        chosen: &Chosen,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let consumer = &mut self.consumers[index as usize];
+        let stream = self.streams.get(chosen.stream as usize)?;
+        let entry = stream.history.get(chosen.position)?;
+        let transport = &mut self.transports[at as usize];
+        if consumer.header.has_send_time() && self.send_time.0 != Some(now) {
+            self.send_time = (Some(now), self.clock.abs_send_time(now));
+        }
+        let stamps = Stamps {
+            sequence: transport.next_sequence,
+            send_time: self.send_time.1,
+        };
+        let Some(sent) = consumer.write(entry, chosen, stamps, out) else {
+            consumer.counters.packets_oversized += 1;
+            return None;
+        };
+        if !consumer.reported {
+            // The first sender report goes with the first packet, so that tracks can be aligned.
+            consumer.reported = true;
+            transport.report.consumers.push(index);
+        }
+        if consumer.has_transport_sequence() {
+            transport.next_sequence = transport.next_sequence.wrapping_add(1);
+            if transport.tracks_packets {
+                let bytes = sent.len as u16;
+                let packet = SentPacket {
+                    sequence: stamps.sequence,
+                    bytes,
+                    repair: chosen.resend,
+                };
+                transport.estimator.on_sent(packet, now);
+            }
+        }
+        transport.stats.rtp_packets_sent += 1;
+        transport.stats.rtp_bytes_sent += sent.len as u64;
+        self.packets_out += 1;
+        Some(sent.len)
+    }
+}
+
+/// Takes the next video packet: one as long as the last if there is one, else the longest. `left`
+/// gets the consumers that have changed over to another stream, and the stream they have left.
+#[inline]
+fn next_video(
+    ready: &mut Ready,
+    consumers: &mut Slab<Consumer>,
+    streams: &Slab<Stream>,
+    left: &mut Vec<(u32, u32)>,
+) -> Option<(u32, Chosen)> {
+    if ready.video.len() == 1 {
+        // One track of video: its own order is the only one there is.
+        let slot = &mut ready.video[0];
+        let consumer = &mut consumers[slot.consumer as usize];
+        let chosen = slot.next.take().or_else(|| consumer.next(streams));
+        left.extend(consumer.left.take().map(|stream| (slot.consumer, stream)));
+        let Some(chosen) = chosen else {
+            consumer.dirty = false;
+            ready.video.clear();
+            return None;
+        };
+        return Some((slot.consumer, chosen));
+    }
+    let at = ready.at.min(ready.video.len().checked_sub(1)?);
+    if fill(&mut ready.video[at], consumers, streams, left) && ready.video[at].len == ready.run_len
+    {
+        return take(ready, at);
+    }
+    ready
+        .video
+        .retain_mut(|slot| fill(slot, consumers, streams, left));
+    let same = ready
+        .video
+        .iter()
+        .position(|slot| slot.len == ready.run_len);
+    let longest = || {
+        (0..ready.video.len())
+            .rev()
+            .max_by_key(|at| ready.video[*at].len)
+    };
+    let at = same.or_else(longest)?;
+    ready.at = at;
+    ready.run_len = ready.video[at].len;
+    take(ready, at)
+}
+
+fn take(ready: &mut Ready, at: usize) -> Option<(u32, Chosen)> {
+    let slot = &mut ready.video[at];
+    slot.next.take().map(|chosen| (slot.consumer, chosen))
+}
+
+/// Looks up what a slot's consumer sends next; says whether there is anything.
+fn fill(
+    slot: &mut Slot,
+    consumers: &mut Slab<Consumer>,
+    streams: &Slab<Stream>,
+    left: &mut Vec<(u32, u32)>,
+) -> bool {
+    if slot.next.is_some() {
+        return true;
+    }
+    let consumer = &mut consumers[slot.consumer as usize];
+    slot.next = consumer.next(streams);
+    left.extend(consumer.left.take().map(|stream| (slot.consumer, stream)));
+    let entry = slot.next.as_ref().and_then(|next| {
+        streams
+            .get(next.stream as usize)?
+            .history
+            .get(next.position)
+    });
+    slot.len = entry.map_or(0, |entry| consumer.predict(entry) as u32);
+    consumer.dirty = slot.next.is_some();
+    slot.next.is_some()
+}

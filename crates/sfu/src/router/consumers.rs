@@ -1,0 +1,286 @@
+//! Commands about consumers.
+
+use std::time::Instant;
+
+use roomtone_rtp::MediaKind;
+
+use super::Router;
+use crate::consumer::{Consumer, Draws, Tap};
+use crate::transport::Message;
+use crate::{
+    ConsumerDescription, ConsumerEncoding, ConsumerId, ConsumerParams, ProducerId, SfuError,
+    TransportId,
+};
+
+impl Router {
+    /// Opens a consumer on a transport.
+    pub fn consume(
+        &mut self,
+        transport: TransportId,
+        id: ConsumerId,
+        params: ConsumerParams,
+        now: Instant,
+    ) -> Result<ConsumerDescription, SfuError> {
+        let at = self.transport_of(transport)?;
+        if self.consumer_ids.contains_key(&id) {
+            return Err(SfuError::Duplicate);
+        }
+        if self.transports[at as usize].consumers.len()
+            >= self.config.limits.consumers_per_transport
+        {
+            return Err(SfuError::Limit("consumers on a transport"));
+        }
+        let source = params
+            .producer
+            .map(|producer| self.producer_of(producer))
+            .transpose()?;
+        if source.is_some_and(|source| self.producers[source as usize].kind != params.kind) {
+            return Err(SfuError::Kind);
+        }
+        if params.verbatim && source.is_none() {
+            return Err(SfuError::Verbatim);
+        }
+        let draws = self.draw(at, &params)?;
+        let mixed = self.transports[at as usize].mixed_extensions;
+        let consumer = Consumer::new(id, at, &params, mixed, draws, &self.config.limits)?;
+        let index = self.consumers.insert(consumer) as u32;
+        self.consumer_ids.insert(id, index);
+        self.transports[at as usize].consumers.push(index);
+        if let Some(source) = source {
+            self.attach(index, source, now);
+        }
+        self.own_ssrcs(index);
+        Ok(self.describe(index))
+    }
+
+    /// SSRCs and first numbers of a new consumer.
+    fn draw(&mut self, at: u32, params: &ConsumerParams) -> Result<Draws, SfuError> {
+        let transport = &self.transports[at as usize];
+        let taken =
+            |ssrc: u32| ssrc == transport.local_ssrc || transport.own_ssrcs.contains_key(&ssrc);
+        for ssrc in [params.ssrc, params.rtx_ssrc].into_iter().flatten() {
+            if taken(ssrc) {
+                return Err(SfuError::DuplicateSsrc(ssrc));
+            }
+        }
+        if params.ssrc.is_some() && params.ssrc == params.rtx_ssrc {
+            return Err(SfuError::DuplicateSsrc(params.ssrc.unwrap_or_default()));
+        }
+        let random = &mut self.random;
+        let ssrc = params.ssrc.unwrap_or_else(|| random.ssrc(taken));
+        let rtx_ssrc = params
+            .rtx_ssrc
+            .unwrap_or_else(|| random.ssrc(|drawn| taken(drawn) || drawn == ssrc));
+        let (sequence, rtx_sequence) = (random.next() as u16, random.next() as u16 & 0x7fff);
+        Ok(Draws {
+            ssrc,
+            rtx_ssrc,
+            sequence,
+            rtx_sequence,
+        })
+    }
+
+    fn own_ssrcs(&mut self, index: u32) {
+        let consumer = &self.consumers[index as usize];
+        let own = &mut self.transports[consumer.transport as usize].own_ssrcs;
+        for ssrc in consumer.ssrcs() {
+            own.insert(ssrc, index);
+        }
+    }
+
+    fn describe(&self, index: u32) -> ConsumerDescription {
+        let consumer = &self.consumers[index as usize];
+        let encodings: Vec<_> = if consumer.verbatim {
+            let rid = |tap: &Tap| self.streams[tap.stream as usize].rid().map(Into::into);
+            consumer
+                .taps
+                .iter()
+                .map(|tap| ConsumerEncoding {
+                    ssrc: tap.ssrc,
+                    rid: rid(tap),
+                })
+                .collect()
+        } else {
+            vec![ConsumerEncoding {
+                ssrc: consumer.ssrc,
+                rid: None,
+            }]
+        };
+        ConsumerDescription {
+            ssrc: encodings.first().map_or(consumer.ssrc, |first| first.ssrc),
+            rtx_ssrc: consumer.rtx.as_ref().map(|rtx| rtx.ssrc),
+            cname: self.transports[consumer.transport as usize].cname.clone(),
+            encodings,
+        }
+    }
+
+    /// Gives a consumer its source.
+    fn attach(&mut self, index: u32, producer: u32, now: Instant) {
+        self.producers[producer as usize].consumers.push(index);
+        self.consumers[index as usize].producer = Some(producer);
+        if !self.consumers[index as usize].verbatim {
+            self.choose_layers(index, now);
+            return;
+        }
+        let transport = self.consumers[index as usize].transport as usize;
+        let mut first = Some(self.consumers[index as usize].ssrc);
+        for stream in self.producers[producer as usize].streams.clone() {
+            let taken = &self.transports[transport].own_ssrcs;
+            let ssrc = first
+                .take()
+                .unwrap_or_else(|| self.random.ssrc(|ssrc| taken.contains_key(&ssrc)));
+            self.transports[transport].own_ssrcs.insert(ssrc, index);
+            let tap = Tap::live(stream, &self.streams[stream as usize], ssrc);
+            self.consumers[index as usize].taps.push(tap);
+            self.streams[stream as usize].listeners.push(index);
+        }
+        self.wish_keyframes_of(index, now);
+    }
+
+    /// Takes a consumer's source away.
+    pub(super) fn detach_consumer(&mut self, index: u32) {
+        let consumer = &mut self.consumers[index as usize];
+        let Some(producer) = consumer.producer else {
+            return;
+        };
+        consumer.detach();
+        consumer.left = None;
+        if consumer.dirty {
+            consumer.dirty = false;
+            self.transports[consumer.transport as usize]
+                .ready
+                .remove(index);
+        }
+        let producer = &mut self.producers[producer as usize];
+        producer.consumers.retain(|other| *other != index);
+        for stream in &producer.streams {
+            self.streams[*stream as usize]
+                .listeners
+                .retain(|other| *other != index);
+        }
+    }
+
+    /// Gives a consumer another source, or none. Its numbering goes on; video waits for a keyframe.
+    pub fn switch_source(
+        &mut self,
+        id: ConsumerId,
+        producer: Option<ProducerId>,
+        payload_types: Vec<(u8, u8)>,
+        now: Instant,
+    ) -> Result<(), SfuError> {
+        let index = self.consumer_of(id)?;
+        let source = producer
+            .map(|producer| self.producer_of(producer))
+            .transpose()?;
+        let consumer = &self.consumers[index as usize];
+        if consumer.verbatim {
+            return Err(SfuError::Verbatim);
+        }
+        if source.is_some_and(|source| self.producers[source as usize].kind != consumer.kind) {
+            return Err(SfuError::Kind);
+        }
+        if payload_types
+            .iter()
+            .any(|(from, to)| *from > 127 || *to > 127)
+        {
+            return Err(SfuError::Range("payload type"));
+        }
+        self.detach_consumer(index);
+        self.consumers[index as usize].payload_types = payload_types;
+        if let Some(source) = source {
+            self.attach(index, source, now);
+        }
+        Ok(())
+    }
+
+    /// Sends nothing to a consumer until it is resumed.
+    pub fn pause_consumer(&mut self, id: ConsumerId, _now: Instant) -> Result<(), SfuError> {
+        let index = self.consumer_of(id)?;
+        let consumer = &mut self.consumers[index as usize];
+        consumer.paused = true;
+        if consumer.dirty {
+            consumer.dirty = false;
+            self.transports[consumer.transport as usize]
+                .ready
+                .remove(index);
+        }
+        Ok(())
+    }
+
+    /// Sends to a consumer again, from the live end; video begins with a keyframe.
+    pub fn resume_consumer(&mut self, id: ConsumerId, now: Instant) -> Result<(), SfuError> {
+        let index = self.consumer_of(id)?;
+        let consumer = &mut self.consumers[index as usize];
+        if consumer.paused {
+            consumer.paused = false;
+            self.restart_consumer(index, now);
+        }
+        Ok(())
+    }
+
+    /// Closes a consumer; the peer is told by BYE.
+    pub fn close_consumer(&mut self, id: ConsumerId, _now: Instant) -> Result<(), SfuError> {
+        let index = self.consumer_of(id)?;
+        let consumer = &self.consumers[index as usize];
+        let (transport, ssrcs) = (consumer.transport, consumer.ssrcs().collect());
+        let sent = consumer.counters.packets_sent > 0;
+        self.remove_consumer(index);
+        if sent && self.transports[transport as usize].writable {
+            self.send_message(transport, Message::Goodbye { ssrcs });
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_consumer(&mut self, index: u32) {
+        self.detach_consumer(index);
+        let consumer = self.consumers.remove(index as usize);
+        self.consumer_ids.remove(&consumer.id);
+        let transport = &mut self.transports[consumer.transport as usize];
+        transport.consumers.retain(|other| *other != index);
+        transport.own_ssrcs.retain(|_, owner| *owner != index);
+        transport.report.consumers.retain(|other| *other != index);
+        transport.ready.remove(index);
+    }
+
+    /// Begins a consumer anew at the live end, asking for a keyframe.
+    pub(super) fn restart_consumer(&mut self, index: u32, now: Instant) {
+        let consumer = &mut self.consumers[index as usize];
+        consumer.restart(&self.streams);
+        consumer.reported = false;
+        if consumer.verbatim {
+            self.wish_keyframes_of(index, now);
+        } else {
+            self.choose_layers(index, now);
+        }
+    }
+
+    /// Asks for a keyframe of what a consumer forwards.
+    pub fn request_consumer_keyframe(
+        &mut self,
+        id: ConsumerId,
+        now: Instant,
+    ) -> Result<(), SfuError> {
+        let index = self.consumer_of(id)?;
+        self.wish_keyframes_of(index, now);
+        Ok(())
+    }
+
+    /// Wishes for keyframes of all streams a consumer reads, where it can send them.
+    pub(super) fn wish_keyframes_of(&mut self, index: u32, now: Instant) {
+        let consumer = &self.consumers[index as usize];
+        let writable = self.transports[consumer.transport as usize].writable;
+        if consumer.kind != MediaKind::Video || consumer.paused || !writable {
+            return;
+        }
+        let taps = consumer
+            .current
+            .iter()
+            .chain(&consumer.target)
+            .chain(&consumer.taps);
+        let streams: Vec<u32> = taps.map(|tap| tap.stream).collect();
+        let now_us = self.clock.micros(now);
+        for stream in streams {
+            self.wish_keyframe(stream, now_us);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What the peers say by RTCP.
+
+use std::time::{Duration, Instant};
+
+use roomtone_rtp::NtpTime;
+
+use super::Router;
+use super::rtcp_in::ReportBlock;
+use crate::consumer::{Resend, Resends};
+use crate::{FeedbackEntry, ReportedLoss, RouterEvent, RtcpDrop};
+
+impl Router {
+    pub(super) fn receive_rtcp(
+        &mut self,
+        at: u32,
+        data: &[u8],
+        now: Instant,
+    ) -> Result<(), RtcpDrop> {
+        self.transports[at as usize].stats.rtcp_packets_received += 1;
+        let read = self.read_compound(at, data, now);
+        if read.is_err() {
+            self.transports[at as usize].stats.rtcp_malformed += 1;
+        }
+        read
+    }
+
+    pub(super) fn ignore_rtcp(&mut self, at: u32) {
+        self.transports[at as usize].stats.rtcp_ignored += 1;
+    }
+
+    /// A publisher's sender report: what its timestamps mean.
+    pub(super) fn on_sender_report(
+        &mut self,
+        at: u32,
+        ssrc: u32,
+        ntp: NtpTime,
+        timestamp: u32,
+        now: Instant,
+    ) {
+        let transport = &mut self.transports[at as usize];
+        let Some(route) = transport.routes.get(&ssrc).filter(|route| !route.rtx) else {
+            return self.ignore_rtcp(at);
+        };
+        let stream = &mut self.streams[route.stream as usize];
+        stream.on_sender_report(ntp, timestamp, self.clock.micros(now));
+        transport.note_clock(self.clock.ntp(now).0, ntp.0);
+    }
+
+    /// A subscriber's report about what we sent it.
+    pub(super) fn on_report_block(&mut self, at: u32, block: &ReportBlock, now: Instant) {
+        let transport = &mut self.transports[at as usize];
+        let Some(index) = transport.own_ssrcs.get(&block.ssrc).copied() else {
+            return self.ignore_rtcp(at);
+        };
+        let round_trip = round_trip(self.clock.ntp(now), block.last_report, block.delay);
+        if let Some(round_trip) = round_trip {
+            transport.round_trip = Some(round_trip);
+        }
+        let loss = ReportedLoss {
+            fraction: block.fraction_lost,
+            round_trip,
+        };
+        transport.estimator.on_report(loss, now);
+        let consumer = &mut self.consumers[index as usize];
+        if consumer
+            .rtx
+            .as_ref()
+            .is_some_and(|rtx| rtx.ssrc == block.ssrc)
+        {
+            self.on_estimate(at);
+            return;
+        }
+        let clock_rate = consumer
+            .current
+            .and_then(|tap| self.streams.get(tap.stream as usize))
+            .map_or(90_000, |stream| stream.clock_rate.max(1));
+        let remote = &mut consumer.remote;
+        remote.packets_lost = i64::from(block.cumulative_lost);
+        remote.fraction_lost = f64::from(block.fraction_lost) / 256.0;
+        remote.jitter = f64::from(block.jitter) / f64::from(clock_rate);
+        remote.reports_received += 1;
+        remote.round_trip_time = round_trip.or(remote.round_trip_time);
+        let score = 10 - (u16::from(block.fraction_lost) * 10).div_ceil(256).min(10) as u8;
+        let changed = score != consumer.score;
+        consumer.score = score;
+        let consumer = consumer.id;
+        if changed {
+            self.emit(RouterEvent::ConsumerScore { consumer, score });
+        }
+        self.on_estimate(at);
+    }
+
+    /// A subscriber misses packets.
+    pub(super) fn on_nack(
+        &mut self,
+        at: u32,
+        ssrc: u32,
+        sequences: impl Iterator<Item = u16>,
+        now: Instant,
+    ) {
+        let transport = &self.transports[at as usize];
+        let Some(index) = transport.own_ssrcs.get(&ssrc).copied() else {
+            return self.ignore_rtcp(at);
+        };
+        let round_trip_ms = transport
+            .round_trip
+            .map_or(0, |trip| trip.as_millis() as u64);
+        let now_ms = self.clock.millis(now);
+        let consumer = &mut self.consumers[index as usize];
+        consumer.counters.nack_count += 1;
+        if !consumer.feedback.nack || consumer.paused {
+            return self.ignore_rtcp(at);
+        }
+        let mut resends = consumer
+            .resends
+            .take()
+            .unwrap_or_else(Box::<Resends>::default);
+        for sequence in sequences {
+            let consumer = &mut self.consumers[index as usize];
+            consumer.counters.nacked_packets += 1;
+            if !resends.admits(ssrc, sequence, now_ms, round_trip_ms, &self.config.limits) {
+                consumer.counters.nack_suppressed += 1;
+                continue;
+            }
+            match self.find_sent(index, ssrc, sequence) {
+                Some(resend) => resends.push(resend, now_ms),
+                None => self.consumers[index as usize].counters.nack_misses += 1,
+            }
+        }
+        let wake = !resends.is_empty();
+        self.consumers[index as usize].resends = Some(resends);
+        if wake {
+            self.wake_consumer(index);
+        }
+    }
+
+    /// The packet that a consumer's sequence number stands for, while the history has it.
+    fn find_sent(&self, index: u32, ssrc: u32, sequence: u16) -> Option<Resend> {
+        let consumer = &self.consumers[index as usize];
+        if consumer.verbatim {
+            let tap = consumer.taps.iter().find(|tap| tap.ssrc == ssrc)?;
+            let stream = &self.streams[tap.stream as usize];
+            let position = stream.history.find_sequence(sequence)?;
+            return Some(Resend {
+                stream: tap.stream,
+                serial: stream.serial,
+                position,
+                sequence,
+                timestamp_offset: 0,
+                pictures: crate::consumer::PictureShift::default(),
+                ssrc,
+            });
+        }
+        let origin = consumer.rewriting.origin(sequence)?;
+        let stream = self.streams.get(origin.stream as usize)?;
+        if stream.serial != origin.serial {
+            return None;
+        }
+        let position = stream.history.find(origin.source)?;
+        Some(Resend {
+            stream: origin.stream,
+            serial: origin.serial,
+            position,
+            sequence,
+            timestamp_offset: origin.timestamp_offset,
+            pictures: origin.pictures,
+            ssrc: consumer.ssrc,
+        })
+    }
+
+    /// A subscriber needs a keyframe.
+    pub(super) fn on_keyframe_request(&mut self, at: u32, ssrc: u32, fir: bool, now: Instant) {
+        let Some(index) = self.transports[at as usize].own_ssrcs.get(&ssrc).copied() else {
+            return self.ignore_rtcp(at);
+        };
+        let consumer = &mut self.consumers[index as usize];
+        if fir {
+            consumer.counters.fir_count += 1;
+        } else {
+            consumer.counters.pli_count += 1;
+        }
+        if consumer.verbatim {
+            let tap = consumer.taps.iter().find(|tap| tap.ssrc == ssrc).copied();
+            if let Some(tap) = tap {
+                let now_us = self.clock.micros(now);
+                self.wish_keyframe(tap.stream, now_us);
+            }
+            return;
+        }
+        self.wish_keyframes_of(index, now);
+    }
+
+    /// The peer has ended streams.
+    pub(super) fn on_goodbye(&mut self, at: u32, ssrc: u32) {
+        let Some(route) = self.transports[at as usize].routes.get(&ssrc).copied() else {
+            return self.ignore_rtcp(at);
+        };
+        if route.rtx {
+            return;
+        }
+        let encoding = self.streams[route.stream as usize].encoding;
+        let producer = self.producers[route.producer as usize].id;
+        self.emit(RouterEvent::ProducerBye { producer, encoding });
+    }
+
+    pub(super) fn on_remb(&mut self, at: u32, bps: u64, now: Instant) {
+        self.transports[at as usize].estimator.on_remb(bps, now);
+        self.on_estimate(at);
+    }
+
+    pub(super) fn on_transport_feedback(
+        &mut self,
+        at: u32,
+        entries: &[FeedbackEntry],
+        now: Instant,
+    ) {
+        let transport = &mut self.transports[at as usize];
+        transport.stats.feedback_received += 1;
+        transport.estimator.on_feedback(entries, now);
+        self.on_estimate(at);
+        self.arm_estimator(at, self.clock.micros(now));
+    }
+}
+
+/// RFC 3550 section 6.4.1: now less the time of our report less the peer's delay.
+fn round_trip(now: NtpTime, last_report: u32, delay: u32) -> Option<Duration> {
+    /// A round trip beyond this is a lie or a report from another life.
+    const MAX: u32 = 60 << 16;
+    if last_report == 0 {
+        return None;
+    }
+    let trip = now.compact().wrapping_sub(last_report).wrapping_sub(delay);
+    (trip < MAX).then(|| NtpTime::compact_to_duration(trip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_round_trip_of_rfc_3550_figure_2() {
+        // Section 6.4.1: A = 0xb710:8000, LSR = 0xb705:2000, DLSR = 0x0005:4000; 6.125 s.
+        let now = NtpTime(0xb44d_b710_8000_0000);
+        assert_eq!(
+            round_trip(now, 0xb705_2000, 0x0005_4000),
+            Some(Duration::from_millis(6_125))
+        );
+        assert_eq!(round_trip(now, 0, 5), None, "no report seen yet");
+        assert_eq!(round_trip(now, 0xb710_9000, 0), None, "from the future");
+    }
+}

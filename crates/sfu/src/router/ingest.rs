@@ -1,0 +1,198 @@
+//! A packet's way in: routed, restored if it was a retransmission, received, made known.
+
+use roomtone_rtp::{ExtensionKind, MediaKind, RtpPacket};
+
+use super::Router;
+use crate::RouterEvent;
+use crate::RtpDrop;
+use crate::producer::{Arrival, Format, Stored};
+use crate::timers::Timer;
+use crate::transport::Route;
+use crate::twcc::ArrivalLog;
+
+impl Router {
+    pub(super) fn receive_rtp(&mut self, at: u32, data: &[u8], now_us: u64) -> Result<(), RtpDrop> {
+        let stats = &mut self.transports[at as usize].stats;
+        stats.rtp_packets_received += 1;
+        stats.rtp_bytes_received += data.len() as u64;
+        let taken = self.take(at, data, now_us);
+        let stats = &mut self.transports[at as usize].stats;
+        match taken {
+            Ok(()) => self.packets_in += 1,
+            Err(RtpDrop::Malformed) => stats.rtp_malformed += 1,
+            Err(RtpDrop::UnknownStream) => stats.rtp_unknown += 1,
+            Err(RtpDrop::PayloadType) => stats.rtp_payload_type += 1,
+            Err(RtpDrop::TooLong) => stats.rtp_too_long += 1,
+            // Counted on the stream or producer.
+            Err(_) => {}
+        }
+        taken
+    }
+
+    #[inline]
+    fn take(&mut self, at: u32, data: &[u8], now_us: u64) -> Result<(), RtpDrop> {
+        if data.len() > self.config.limits.packet_bytes {
+            return Err(RtpDrop::TooLong);
+        }
+        let packet = RtpPacket::parse(data).map_err(|_| RtpDrop::Malformed)?;
+        let known = self.transports[at as usize]
+            .routes
+            .get(&packet.ssrc())
+            .copied();
+        let route = match known {
+            Some(route) => route,
+            None => self.learn_route(at, &packet, now_us)?,
+        };
+        self.note_transport_sequence(at, route, &packet, now_us);
+        let producer = &mut self.producers[route.producer as usize];
+        let format = producer
+            .format(packet.payload_type())
+            .ok_or(RtpDrop::PayloadType)?;
+        if producer.paused {
+            producer.dropped_paused += 1;
+            return Err(RtpDrop::Paused);
+        }
+        let (payload_type, sequence, payload) = match (format, route.rtx) {
+            (Format::Media(_), false) => {
+                (packet.payload_type(), packet.sequence(), packet.payload())
+            }
+            (Format::Rtx(media), true) => {
+                let Some((original, payload)) = packet.payload().split_first_chunk::<2>() else {
+                    // Padding to probe the line (RFC 4588 knows no empty retransmission).
+                    self.transports[at as usize].stats.rtx_discarded += 1;
+                    return Ok(());
+                };
+                (media, u16::from_be_bytes(*original), payload)
+            }
+            _ => return Err(RtpDrop::PayloadType),
+        };
+        let codec = producer.codec(payload_type).ok_or(RtpDrop::PayloadType)?;
+        let arrival = Arrival {
+            packet: &packet,
+            payload,
+            payload_type,
+            sequence,
+            codec: codec.codec,
+            clock_rate: codec.clock_rate,
+            kind: producer.kind,
+            retransmitted: route.rtx,
+            extensions: &producer.extensions,
+            now_us,
+        };
+        let stream = &mut self.streams[route.stream as usize];
+        if route.rtx && !stream.has_received() {
+            self.transports[at as usize].stats.rtx_discarded += 1;
+            return Err(RtpDrop::UnknownStream);
+        }
+        let stored = stream.receive(&arrival, &self.config)?;
+        self.on_stored(at, route, stored, now_us);
+        Ok(())
+    }
+
+    /// Notes the arrival for transport-wide feedback.
+    #[inline]
+    fn note_transport_sequence(
+        &mut self,
+        at: u32,
+        route: Route,
+        packet: &RtpPacket<'_>,
+        now_us: u64,
+    ) {
+        let producer = &self.producers[route.producer as usize];
+        if !producer.transport_feedback {
+            return;
+        }
+        let Some(id) = producer.extension_id(ExtensionKind::TransportSequence) else {
+            return;
+        };
+        let Some(Ok(value)) = packet.extension(id).map(<[u8; 2]>::try_from) else {
+            return;
+        };
+        let transport = &mut self.transports[at as usize];
+        let limit = self.config.limits.feedback_arrivals;
+        let arrivals = transport
+            .arrivals
+            .get_or_insert_with(Box::<ArrivalLog>::default);
+        let noted = arrivals.on_packet(u16::from_be_bytes(value), packet.ssrc(), now_us, limit);
+        transport.stats.feedback_overflow += u64::from(!noted);
+        if arrivals.armed.is_none() {
+            let due = now_us + self.config.feedback_interval.as_micros() as u64;
+            self.timers
+                .arm(Timer::Feedback(at), due, &mut arrivals.armed);
+        }
+    }
+
+    #[inline]
+    fn on_stored(&mut self, at: u32, route: Route, stored: Stored, now_us: u64) {
+        let stream = &mut self.streams[route.stream as usize];
+        if !stream.active {
+            stream.active = true;
+            self.on_active(route);
+        }
+        let stream = &mut self.streams[route.stream as usize];
+        if stored.keyframe {
+            stream.keyframes.on_keyframe();
+        }
+        if stored.gap {
+            self.arm_repair(route.stream);
+        }
+        if stored.broken {
+            self.wish_keyframe(route.stream, now_us);
+        }
+        if !stored.forward {
+            return;
+        }
+        let video = self.producers[route.producer as usize].kind == MediaKind::Video;
+        if !video {
+            self.note_level(at, route, now_us);
+        }
+        self.await_burst(route.stream, video && stored.end_of_frame, now_us);
+    }
+
+    #[cold]
+    fn on_active(&mut self, route: Route) {
+        let stream = &self.streams[route.stream as usize];
+        let event = RouterEvent::ProducerActive {
+            producer: self.producers[route.producer as usize].id,
+            encoding: stream.encoding,
+            ssrc: stream.ssrc.unwrap_or_default(),
+        };
+        let now = self.clock.at + std::time::Duration::from_micros(stream.last_arrival_us);
+        self.emit(event);
+        self.choose_all(route.producer, now);
+        // Wishes from before its SSRC was known.
+        if self.streams[route.stream as usize]
+            .keyframes
+            .next_due()
+            .is_some()
+        {
+            self.send_keyframe_request(route.stream);
+        }
+    }
+
+    /// Notes the level of an audio packet (RFC 6464) for the active speakers.
+    #[inline]
+    fn note_level(&mut self, at: u32, route: Route, now_us: u64) {
+        if self.transports[at as usize].ignore_audio_levels {
+            return;
+        }
+        let history = &self.streams[route.stream as usize].history;
+        let Some(entry) = history.get(history.head().wrapping_sub(1)) else {
+            return;
+        };
+        let level = entry
+            .extensions()
+            .iter()
+            .find(|at| at.kind == ExtensionKind::AudioLevel);
+        let Some(level) = level.and_then(|at| entry.extension_value(at).first()) else {
+            return;
+        };
+        let producer = self.producers[route.producer as usize].id;
+        self.speakers.on_level(producer, level & 0x7f);
+        if self.speakers.armed.is_none() {
+            let due = now_us + self.config.audio_level.interval.as_micros() as u64;
+            self.timers
+                .arm(Timer::Speakers, due, &mut self.speakers.armed);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Which encoding of a producer a consumer forwards: the one asked for, or the nearest that flows.
+
+use std::time::Instant;
+
+use super::Router;
+use crate::consumer::Tap;
+use crate::{ConsumerId, RouterEvent, SfuError};
+
+impl Router {
+    /// Fixes the encoding (spatial layer) and the highest temporal layer a consumer is given.
+    /// `None` is the best there is. A change of encoding happens at the next keyframe, which is
+    /// asked for.
+    pub fn set_preferred_layers(
+        &mut self,
+        id: ConsumerId,
+        spatial: Option<u8>,
+        temporal: Option<u8>,
+        now: Instant,
+    ) -> Result<(), SfuError> {
+        let index = self.consumer_of(id)?;
+        let consumer = &mut self.consumers[index as usize];
+        if consumer.verbatim {
+            return Err(SfuError::Verbatim);
+        }
+        let changed = consumer.preferred_temporal != temporal;
+        consumer.preferred_spatial = spatial;
+        consumer.preferred_temporal = temporal;
+        self.choose_layers(index, now);
+        if changed {
+            self.emit_layers(index);
+        }
+        Ok(())
+    }
+
+    /// Chooses the encoding for one consumer and starts the way there.
+    pub(super) fn choose_layers(&mut self, index: u32, now: Instant) {
+        let consumer = &self.consumers[index as usize];
+        let Some(producer) = consumer.producer else {
+            return;
+        };
+        let streams = &self.producers[producer as usize].streams;
+        let active = |at: usize| self.streams[streams[at] as usize].active;
+        let Some(wanted) = choose(streams.len(), active, consumer.preferred_spatial) else {
+            return;
+        };
+        let wanted = streams[wanted];
+        let current = consumer.current.map(|tap| tap.stream);
+        let target = consumer.target.map(|tap| tap.stream);
+        if current == Some(wanted) {
+            if let Some(target) = target {
+                self.consumers[index as usize].target = None;
+                self.unlisten(target, index);
+            }
+        } else if target != Some(wanted) {
+            if let Some(target) = target {
+                self.unlisten(target, index);
+            }
+            let ssrc = self.consumers[index as usize].ssrc;
+            let tap = Tap::live(wanted, &self.streams[wanted as usize], ssrc);
+            self.streams[wanted as usize].listeners.push(index);
+            let consumer = &mut self.consumers[index as usize];
+            if current.is_none() {
+                consumer.current = Some(tap);
+                consumer.waiting = true;
+            } else {
+                consumer.target = Some(tap);
+            }
+        }
+        let consumer = &self.consumers[index as usize];
+        if consumer.waiting || consumer.target.is_some() {
+            self.wish_waiting(index, now);
+        }
+    }
+
+    /// Asks for the keyframe a consumer waits for.
+    fn wish_waiting(&mut self, index: u32, now: Instant) {
+        let consumer = &self.consumers[index as usize];
+        if consumer.paused || !self.transports[consumer.transport as usize].writable {
+            return;
+        }
+        let waits_for = consumer
+            .target
+            .or(consumer.current.filter(|_| consumer.waiting));
+        if let Some(tap) = waits_for {
+            let now_us = self.clock.micros(now);
+            self.wish_keyframe(tap.stream, now_us);
+        }
+    }
+
+    /// An encoding began or ceased to flow: its producer's consumers choose again.
+    pub(super) fn choose_all(&mut self, producer: u32, now: Instant) {
+        if self.producers[producer as usize].streams.len() < 2 {
+            return;
+        }
+        for consumer in self.producers[producer as usize].consumers.clone() {
+            if !self.consumers[consumer as usize].verbatim {
+                self.choose_layers(consumer, now);
+            }
+        }
+    }
+
+    /// A consumer has left one encoding for another.
+    pub(super) fn on_switched(&mut self, index: u32, left: u32) {
+        self.unlisten(left, index);
+        self.emit_layers(index);
+    }
+
+    fn unlisten(&mut self, stream: u32, index: u32) {
+        if let Some(stream) = self.streams.get_mut(stream as usize) {
+            stream.listeners.retain(|other| *other != index);
+        }
+    }
+
+    fn emit_layers(&mut self, index: u32) {
+        let consumer = &self.consumers[index as usize];
+        let spatial = consumer
+            .current
+            .map(|tap| self.streams[tap.stream as usize].encoding);
+        let event = RouterEvent::LayersChanged {
+            consumer: consumer.id,
+            spatial,
+            temporal: consumer.preferred_temporal,
+        };
+        self.emit(event);
+    }
+}
+
+/// The encoding to forward: the highest that flows up to the one wanted, else the lowest that
+/// flows above, else (nothing flows yet) the one wanted itself.
+fn choose(count: usize, active: impl Fn(usize) -> bool, wanted: Option<u8>) -> Option<usize> {
+    let top = count.checked_sub(1)?;
+    let wanted = wanted.map_or(top, |wanted| usize::from(wanted).min(top));
+    (0..=wanted)
+        .rev()
+        .find(|at| active(*at))
+        .or_else(|| (wanted + 1..count).find(|at| active(*at)))
+        .or(Some(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose;
+
+    #[test]
+    fn the_nearest_flowing_encoding_is_chosen() {
+        let table: [(&[bool], Option<u8>, Option<usize>); 9] = [
+            (&[], None, None),
+            (&[false], None, Some(0)),
+            (&[true, true, true], None, Some(2)),
+            (&[true, true, true], Some(1), Some(1)),
+            (&[true, true, true], Some(9), Some(2)),
+            (&[true, false, false], Some(2), Some(0)),
+            (&[true, true, false], None, Some(1)),
+            (&[false, false, true], Some(0), Some(2)),
+            (&[false, false, false], Some(1), Some(1)),
+        ];
+        for (active, wanted, expected) in table {
+            assert_eq!(
+                choose(active.len(), |at| active[at], wanted),
+                expected,
+                "{active:?} {wanted:?}"
+            );
+        }
+    }
+}

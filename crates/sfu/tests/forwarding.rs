@@ -1,0 +1,622 @@
+//! Media through the router, packet by packet, in virtual time.
+
+mod support;
+
+use std::time::Duration;
+
+use roomtone_rtp::MediaKind;
+use roomtone_sfu::*;
+use support::*;
+
+fn sequences(media: &[Out]) -> Vec<u16> {
+    let first = media.first().map_or(0, |out| out.rtp().sequence());
+    media
+        .iter()
+        .map(|out| out.rtp().sequence().wrapping_sub(first))
+        .collect()
+}
+
+#[test]
+fn what_is_forwarded_is_what_came_in() {
+    let mut rig = Rig::video();
+    let mut came = vec![];
+    for n in 0..50_u16 {
+        let packet = vp8(
+            n,
+            u32::from(n / 5) * 3_000,
+            n % 5 == 0,
+            n == 0,
+            n % 5 == 4,
+            900 + usize::from(n),
+        );
+        rig.rtp(&packet.bytes()).unwrap();
+        came.push(packet);
+        rig.pass_ms(6);
+    }
+    let media = rig.media();
+    assert_eq!(media.len(), 50);
+    let ssrc = rig.router.consumer_dump(VIDEO_OUT).unwrap().ssrc;
+    for (out, packet) in media.iter().zip(&came) {
+        let rtp = out.rtp();
+        assert_eq!(rtp.payload(), packet.payload);
+        assert_eq!(
+            (rtp.marker(), rtp.payload_type(), rtp.ssrc()),
+            (packet.marker, OUT_VP8, ssrc)
+        );
+        assert_eq!(rtp.timestamp(), packet.timestamp);
+        assert_eq!(rtp.extension(11), Some(&b"0"[..]));
+    }
+    assert_eq!(sequences(&media), (0..50).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_frame_leaves_whole_and_at_once_and_an_unfinished_one_after_the_delay() {
+    let mut rig = Rig::video();
+    rig.rtp(&vp8(1, 0, true, true, false, 900).bytes()).unwrap();
+    rig.rtp(&vp8(2, 0, false, true, false, 900).bytes())
+        .unwrap();
+    assert!(rig.media().is_empty());
+    rig.rtp(&vp8(3, 0, false, true, true, 300).bytes()).unwrap();
+    let burst = rig.media();
+    assert_eq!(burst.len(), 3);
+    assert!(burst.iter().all(|out| out.at == rig.now));
+    rig.rtp(&vp8(4, 3_000, true, false, false, 900).bytes())
+        .unwrap();
+    let began = rig.now;
+    rig.pass_ms(10);
+    let late = rig.media();
+    assert_eq!(
+        (late.len(), late[0].at - began),
+        (1, Duration::from_millis(3))
+    );
+}
+
+#[test]
+fn audio_rides_with_video_and_comes_last() {
+    let mut rig = Rig::video();
+    rig.audio();
+    rig.rtp(&opus(1, 0, 30).bytes()).unwrap();
+    assert!(rig.media().is_empty());
+    rig.pass_ms(1);
+    for (n, marker) in [(1, false), (2, false), (3, true)] {
+        rig.rtp(&vp8(n, 0, n == 1, true, marker, if marker { 300 } else { 900 }).bytes())
+            .unwrap();
+    }
+    let burst = rig.media();
+    let kinds: Vec<_> = burst.iter().map(|out| out.rtp().payload_type()).collect();
+    assert_eq!(kinds, [OUT_VP8, OUT_VP8, OUT_VP8, OUT_OPUS]);
+    rig.rtp(&opus(2, 960, 30).bytes()).unwrap();
+    let began = rig.now;
+    rig.pass_ms(20);
+    let alone = rig.media();
+    assert_eq!(alone.len(), 1);
+    assert!(alone[0].at - began <= Duration::from_millis(3));
+}
+
+#[test]
+fn two_tracks_are_gathered_into_runs_of_equal_length() {
+    let mut rig = Rig::video();
+    let mut second = video_params(&[Some(2_000)]);
+    second.mid = Some("2".into());
+    rig.router
+        .produce(PUBLISHER, ProducerId(12), second, rig.now)
+        .unwrap();
+    rig.consume_video(ConsumerId(22), Some(ProducerId(12)));
+    for ssrc in [1_000, 2_000] {
+        for n in 1..=3 {
+            let len = if n == 3 {
+                300 + ssrc as usize / 10
+            } else {
+                900
+            };
+            let mut packet = vp8(n, 0, n == 1, true, n == 3, len);
+            packet.ssrc = ssrc;
+            // No drain between: both frames wait when the transport is served.
+            rig.router
+                .handle_rtp(PUBLISHER, &packet.bytes(), rig.now)
+                .unwrap();
+        }
+    }
+    rig.drain();
+    let lengths: Vec<_> = rig
+        .media()
+        .iter()
+        .map(|out| out.rtp().payload().len())
+        .collect();
+    assert_eq!(lengths, [900, 900, 900, 900, 500, 400]);
+}
+
+#[test]
+fn nothing_is_sent_before_a_keyframe() {
+    let mut rig = Rig::video();
+    for n in 0..5 {
+        rig.rtp(&delta(n, 0).bytes()).unwrap();
+    }
+    assert!(rig.media().is_empty());
+    assert!(
+        rig.router
+            .consumer_dump(VIDEO_OUT)
+            .unwrap()
+            .waiting_for_keyframe
+    );
+    rig.rtp(&key(5, 3_000).bytes()).unwrap();
+    rig.rtp(&delta(6, 6_000).bytes()).unwrap();
+    assert_eq!(sequences(&rig.media()), [0, 1]);
+    assert_eq!(
+        rig.router
+            .consumer_stats(VIDEO_OUT)
+            .unwrap()
+            .outbound
+            .packets_skipped,
+        5
+    );
+}
+
+#[test]
+fn a_keyframe_whose_first_packet_comes_late_is_forwarded_whole() {
+    let mut rig = Rig::video();
+    rig.rtp(&delta(1, 0).bytes()).unwrap();
+    rig.rtp(&vp8(3, 3_000, false, true, false, 500).bytes())
+        .unwrap();
+    rig.rtp(&vp8(4, 3_000, false, true, true, 500).bytes())
+        .unwrap();
+    assert!(rig.media().is_empty());
+    rig.rtp(&vp8(2, 3_000, true, true, false, 500).bytes())
+        .unwrap();
+    rig.pass_ms(5);
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1, 2]);
+    rig.rtp(&delta(5, 6_000).bytes()).unwrap();
+    assert_eq!(rig.media().len(), 1);
+}
+
+#[test]
+fn padding_is_stripped_and_padding_only_packets_close_up() {
+    let mut rig = Rig::video();
+    let padded = Packet {
+        padding: 9,
+        ..key(1, 0)
+    };
+    rig.rtp(&padded.bytes()).unwrap();
+    for n in 2..5 {
+        let only = Packet {
+            payload: vec![],
+            padding: 200,
+            ..delta(n, 0)
+        };
+        rig.rtp(&only.bytes()).unwrap();
+    }
+    rig.rtp(&delta(5, 3_000).bytes()).unwrap();
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1]);
+    assert!(media.iter().all(|out| out.bytes[0] & 0x20 == 0));
+    assert_eq!(media[0].rtp().payload(), padded.payload);
+    let stats = rig.router.producer_stats(VIDEO).unwrap();
+    assert_eq!(
+        (
+            stats.streams[0].padding_packets,
+            stats.streams[0].packets_lost
+        ),
+        (3, 0)
+    );
+}
+
+#[test]
+fn duplicates_are_dropped_and_counted() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    assert_eq!(rig.rtp(&key(1, 0).bytes()), Err(RtpDrop::Duplicate));
+    assert_eq!(rig.media().len(), 1);
+    assert_eq!(
+        rig.router.producer_stats(VIDEO).unwrap().streams[0].duplicates,
+        1
+    );
+}
+
+#[test]
+fn reordered_packets_keep_their_numbers() {
+    let mut rig = Rig::video();
+    for n in [1, 3, 2, 5, 4] {
+        let packet = if n == 1 {
+            key(n, 0)
+        } else {
+            delta(n, u32::from(n) * 3_000)
+        };
+        rig.rtp(&packet.bytes()).unwrap();
+    }
+    rig.pass_ms(5);
+    assert_eq!(sequences(&rig.media()), [0, 2, 1, 4, 3]);
+}
+
+#[test]
+fn the_sequence_number_wraps_on_both_sides() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(65_500, 0).bytes()).unwrap();
+    for n in 1..70_000_u32 {
+        rig.router
+            .handle_rtp(
+                PUBLISHER,
+                &delta(65_500_u16.wrapping_add(n as u16), n).bytes(),
+                rig.now,
+            )
+            .unwrap();
+        if n % 8 == 0 {
+            rig.drain();
+        }
+    }
+    rig.drain();
+    let media = rig.media();
+    assert_eq!(media.len(), 70_000);
+    assert!(
+        media
+            .windows(2)
+            .all(|pair| { pair[1].rtp().sequence() == pair[0].rtp().sequence().wrapping_add(1) })
+    );
+}
+
+#[test]
+fn an_ssrc_change_in_mid_stream_goes_on_without_a_break() {
+    let mut rig = Rig::new();
+    rig.produce_video(VIDEO, &[None]);
+    rig.consume_video(VIDEO_OUT, Some(VIDEO));
+    rig.rtp(&key(100, 1_000).bytes()).unwrap();
+    rig.rtp(&delta(101, 4_000).bytes()).unwrap();
+    rig.pass_ms(40);
+    let mut other = key(50_000, 77);
+    other.ssrc = 9_999;
+    rig.rtp(&other.bytes()).unwrap();
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1, 2]);
+    assert_eq!(media[2].rtp().timestamp(), 4_000 + 3_600);
+    assert_eq!(
+        rig.router.producer_stats(VIDEO).unwrap().streams[0].ssrc,
+        Some(9_999)
+    );
+    // Two senders that take turns are not followed.
+    assert_eq!(
+        rig.rtp(&delta(102, 7_000).bytes()),
+        Err(RtpDrop::UnknownStream)
+    );
+    assert_eq!(
+        rig.router.transport_stats(PUBLISHER).unwrap().rtp_unknown,
+        1
+    );
+}
+
+#[test]
+fn a_clock_jump_is_closed_up() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 1_000).bytes()).unwrap();
+    rig.pass_ms(33);
+    rig.rtp(&delta(2, 3_000_000_000).bytes()).unwrap();
+    rig.pass_ms(33);
+    rig.rtp(&delta(3, 3_000_002_970).bytes()).unwrap();
+    let stamps: Vec<_> = rig
+        .media()
+        .iter()
+        .map(|out| out.rtp().timestamp())
+        .collect();
+    assert_eq!(stamps, [1_000, 1_000 + 2_970, 1_000 + 5_940]);
+}
+
+#[test]
+fn a_replaced_producer_continues_numbers_and_time_from_its_first_keyframe() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 1_000).bytes()).unwrap();
+    rig.rtp(&delta(2, 4_000).bytes()).unwrap();
+    rig.produce_video(ProducerId(12), &[Some(3_000)]);
+    rig.router
+        .switch_source(
+            VIDEO_OUT,
+            Some(ProducerId(12)),
+            vec![(VP8, OUT_VP8)],
+            rig.now,
+        )
+        .unwrap();
+    rig.rtp(&delta(3, 7_000).bytes()).unwrap();
+    rig.pass_ms(100);
+    for packet in [delta(40_000, 5), key(40_001, 5), delta(40_002, 3_005)] {
+        rig.rtp(
+            &Packet {
+                ssrc: 3_000,
+                ..packet
+            }
+            .bytes(),
+        )
+        .unwrap();
+    }
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1, 2, 3]);
+    let stamps: Vec<_> = media.iter().map(|out| out.rtp().timestamp()).collect();
+    assert_eq!(stamps, [1_000, 4_000, 13_000, 16_000]);
+    assert_eq!(media[2].rtp().ssrc(), media[0].rtp().ssrc());
+}
+
+#[test]
+fn a_paused_consumer_gets_nothing_and_resumes_at_a_keyframe() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.router.pause_consumer(VIDEO_OUT, rig.now).unwrap();
+    rig.rtp(&delta(2, 3_000).bytes()).unwrap();
+    rig.router.resume_consumer(VIDEO_OUT, rig.now).unwrap();
+    rig.rtp(&delta(3, 6_000).bytes()).unwrap();
+    rig.rtp(&key(4, 9_000).bytes()).unwrap();
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1]);
+    assert_eq!(
+        media[1].rtp().timestamp(),
+        9_000,
+        "the clock went on meanwhile"
+    );
+}
+
+#[test]
+fn a_paused_producer_closes_up() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.router.pause_producer(VIDEO, rig.now).unwrap();
+    for n in 2..10 {
+        assert_eq!(rig.rtp(&delta(n, 0).bytes()), Err(RtpDrop::Paused));
+    }
+    rig.pass_ms(1_000);
+    rig.router.resume_producer(VIDEO, rig.now).unwrap();
+    rig.rtp(&delta(5_000, 90_000).bytes()).unwrap();
+    rig.rtp(&key(5_001, 90_000).bytes()).unwrap();
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1]);
+    assert_eq!(rig.router.producer_stats(VIDEO).unwrap().dropped_paused, 8);
+    assert_eq!(
+        rig.router.producer_dump(VIDEO).unwrap().streams[0].missing,
+        0
+    );
+}
+
+#[test]
+fn dtx_passes_with_its_gap_in_time() {
+    let mut rig = Rig::new();
+    rig.audio();
+    rig.rtp(&opus(1, 0, 30).bytes()).unwrap();
+    rig.pass_ms(400);
+    rig.rtp(&opus(2, 19_200, 127).bytes()).unwrap();
+    rig.pass_ms(5);
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1]);
+    assert_eq!(
+        media[1].rtp().timestamp() - media[0].rtp().timestamp(),
+        19_200
+    );
+    assert_eq!(media[1].rtp().extension(14), Some(&[127][..]));
+}
+
+#[test]
+fn extensions_are_remapped_by_kind_and_ours_are_our_own() {
+    let mut rig = Rig::video();
+    let mut packet = key(1, 0);
+    packet.extensions = vec![
+        (1, b"9".to_vec()),
+        (2, b"hi".to_vec()),
+        (4, vec![0x77, 0x77]),
+        (5, vec![3]),
+        (6, vec![1, 2, 3]),
+        (9, vec![9]),
+    ];
+    rig.rtp(&packet.bytes()).unwrap();
+    packet.sequence = 2;
+    rig.rtp(&packet.bytes()).unwrap();
+    let media = rig.media();
+    for (n, out) in media.iter().enumerate() {
+        let rtp = out.rtp();
+        let sequence = [0, n as u8];
+        let expected: [(u8, &[u8]); 3] = [(12, &sequence), (11, b"0"), (13, &[3])];
+        assert_eq!(rtp.extensions().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn streams_are_found_by_rid_and_their_retransmissions_by_repaired_rid() {
+    let mut rig = Rig::new();
+    let mut params = video_params(&[None, None]);
+    for (encoding, rid) in params.encodings.iter_mut().zip(["q", "h"]) {
+        encoding.rid = Some(rid.into());
+    }
+    rig.router
+        .produce(PUBLISHER, VIDEO, params, rig.now)
+        .unwrap();
+    let labelled = |packet: Packet, ssrc, id, rid: &str| Packet {
+        ssrc,
+        extensions: vec![(1, b"0".to_vec()), (id, rid.as_bytes().to_vec())],
+        ..packet
+    };
+    rig.rtp(&labelled(key(1, 0), 71, 2, "h").bytes()).unwrap();
+    rig.rtp(&labelled(key(1, 0), 72, 2, "q").bytes()).unwrap();
+    let repair = rtx(&delta(2, 0), 1);
+    rig.rtp(&labelled(repair, 73, 3, "h").bytes()).unwrap();
+    let stats = rig.router.producer_stats(VIDEO).unwrap();
+    let counts = |at: usize| {
+        (
+            stats.streams[at].ssrc,
+            stats.streams[at].retransmitted_packets_received,
+        )
+    };
+    assert_eq!((counts(0), counts(1)), ((Some(72), 0), (Some(71), 1)));
+    let unknown = labelled(key(1, 0), 74, 2, "x");
+    assert_eq!(rig.rtp(&unknown.bytes()), Err(RtpDrop::UnknownStream));
+    assert_eq!(rig.router.transport_dump(PUBLISHER).unwrap().routes, 3);
+}
+
+#[test]
+fn a_verbatim_consumer_carries_everything_but_the_ssrc() {
+    let mut rig = Rig::new();
+    rig.produce_video(VIDEO, &[Some(1_000), Some(2_000)]);
+    let params = ConsumerParams {
+        verbatim: true,
+        ..out_params(Some(VIDEO))
+    };
+    let described = rig
+        .router
+        .consume(SUBSCRIBER, VIDEO_OUT, params, rig.now)
+        .unwrap();
+    assert_eq!(described.encodings.len(), 2);
+    let mut packet = delta(7, 5);
+    packet.extensions = vec![(1, b"0".to_vec()), (5, vec![3])];
+    rig.rtp(&packet.bytes()).unwrap();
+    packet.ssrc = 2_000;
+    rig.rtp(&packet.bytes()).unwrap();
+    let media = rig.media();
+    for (out, encoding) in media.iter().zip(&described.encodings) {
+        packet.ssrc = encoding.ssrc;
+        assert_eq!(out.bytes, packet.bytes());
+    }
+    assert_eq!(media.len(), 2);
+}
+
+#[test]
+fn unknown_streams_payload_types_and_garbage_are_counted() {
+    let mut rig = Rig::video();
+    assert_eq!(rig.rtp(&[0x80; 5]), Err(RtpDrop::Malformed));
+    assert_eq!(rig.rtp(&vec![0x80; 5_000]), Err(RtpDrop::TooLong));
+    let mut stranger = key(1, 0);
+    stranger.payload_type = 35;
+    assert_eq!(rig.rtp(&stranger.bytes()), Err(RtpDrop::PayloadType));
+    stranger.ssrc = 4;
+    assert_eq!(rig.rtp(&stranger.bytes()), Err(RtpDrop::UnknownStream));
+    let stats = rig.router.transport_stats(PUBLISHER).unwrap();
+    let counted = (
+        stats.rtp_malformed,
+        stats.rtp_too_long,
+        stats.rtp_payload_type,
+        stats.rtp_unknown,
+    );
+    assert_eq!(counted, (1, 1, 1, 1));
+}
+
+#[test]
+fn closing_everything_leaves_nothing() {
+    let mut rig = Rig::new();
+    for round in 0..100_u64 {
+        let id = TransportId(100 + round);
+        rig.open(id);
+        rig.router
+            .produce(id, VIDEO, video_params(&[Some(1)]), rig.now)
+            .unwrap();
+        let params = out_params(Some(VIDEO));
+        rig.router
+            .consume(SUBSCRIBER, VIDEO_OUT, params, rig.now)
+            .unwrap();
+        let mut packet = key(1, 0);
+        packet.ssrc = 1;
+        rig.router.handle_rtp(id, &packet.bytes(), rig.now).unwrap();
+        if round % 2 == 0 {
+            rig.drain();
+            rig.router.close_consumer(VIDEO_OUT, rig.now).unwrap();
+            rig.router.close_transport(id, rig.now).unwrap();
+        } else {
+            rig.router.close_transport(id, rig.now).unwrap();
+            rig.router.close_consumer(VIDEO_OUT, rig.now).unwrap();
+        }
+        rig.pass_ms(10);
+    }
+    let stats = rig.router.stats();
+    assert_eq!(
+        (
+            stats.transports,
+            stats.producers,
+            stats.consumers,
+            stats.history_bytes
+        ),
+        (2, 0, 0, 0)
+    );
+    rig.pass_ms(3_000);
+    assert!(rig.router.stats().timers <= 2, "{:?}", rig.router.stats());
+}
+
+#[test]
+fn a_fixed_encoding_is_switched_to_at_its_keyframe_without_a_break() {
+    let mut rig = Rig::new();
+    rig.produce_video(VIDEO, &[Some(1_000), Some(2_000)]);
+    let high = |packet: Packet| {
+        Packet {
+            ssrc: 2_000,
+            ..packet
+        }
+        .bytes()
+    };
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.rtp(&high(key(500, 70_000))).unwrap();
+    rig.consume_video(VIDEO_OUT, Some(VIDEO));
+    rig.router
+        .set_preferred_layers(VIDEO_OUT, Some(0), None, rig.now)
+        .unwrap();
+    rig.pass_ms(33);
+    rig.rtp(&key(2, 3_000).bytes()).unwrap();
+    rig.rtp(&high(delta(501, 73_000))).unwrap();
+    rig.pass_ms(33);
+    rig.router
+        .set_preferred_layers(VIDEO_OUT, Some(1), None, rig.now)
+        .unwrap();
+    rig.rtp(&delta(3, 6_000).bytes()).unwrap();
+    rig.rtp(&high(delta(502, 76_000))).unwrap();
+    rig.pass_ms(33);
+    rig.rtp(&delta(4, 9_000).bytes()).unwrap();
+    rig.rtp(&high(key(503, 79_000))).unwrap();
+    rig.pass_ms(33);
+    rig.rtp(&delta(5, 12_000).bytes()).unwrap();
+    rig.rtp(&high(delta(504, 82_000))).unwrap();
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1, 2, 3, 4]);
+    let stamps: Vec<_> = media
+        .iter()
+        .map(|out| out.rtp().timestamp() - media[0].rtp().timestamp())
+        .collect();
+    assert!(
+        stamps.windows(2).all(|pair| pair[1] > pair[0]),
+        "{stamps:?}"
+    );
+    assert_eq!(
+        rig.router.consumer_dump(VIDEO_OUT).unwrap().current_spatial,
+        Some(1)
+    );
+    let switched = RouterEvent::LayersChanged {
+        consumer: VIDEO_OUT,
+        spatial: Some(1),
+        temporal: None,
+    };
+    assert!(rig.events.contains(&switched), "{:?}", rig.events);
+}
+
+#[test]
+fn the_loudest_speaker_is_told() {
+    let mut rig = Rig::new();
+    rig.audio();
+    for n in 0..20_u16 {
+        rig.rtp(&opus(n, u32::from(n) * 960, 20).bytes()).unwrap();
+        rig.pass_ms(20);
+    }
+    let speakers = rig.events.iter().find_map(|event| match event {
+        RouterEvent::ActiveSpeakers(speakers) => Some(speakers.clone()),
+        _ => None,
+    });
+    assert_eq!(speakers.unwrap()[0].producer, AUDIO);
+}
+
+#[test]
+fn kinds_must_agree_and_ids_must_be_new() {
+    let mut rig = Rig::video();
+    let now = rig.now;
+    let wrong = ConsumerParams {
+        kind: MediaKind::Audio,
+        ..out_params(Some(VIDEO))
+    };
+    assert_eq!(
+        rig.router.consume(SUBSCRIBER, ConsumerId(9), wrong, now),
+        Err(SfuError::Kind)
+    );
+    let again = rig
+        .router
+        .consume(SUBSCRIBER, VIDEO_OUT, out_params(None), now);
+    assert_eq!(again, Err(SfuError::Duplicate));
+    let taken = rig
+        .router
+        .produce(PUBLISHER, ProducerId(9), video_params(&[Some(1_001)]), now);
+    assert_eq!(taken, Err(SfuError::DuplicateSsrc(1_001)));
+}
