@@ -193,10 +193,10 @@ impl PlainPorts {
         let span = u32::from(self.last - self.first) + 1;
         for _ in 0..span {
             let port = self.advance();
-            if pair && (port % 2 != 0 || port == self.last) {
+            if pair && (!port.is_multiple_of(2) || port == self.last) {
                 continue;
             }
-            match self.try_open(ip, port, pair) {
+            match Self::try_open(ip, port, pair) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => {
                     let at = SocketAddr::new(ip, port).to_string();
@@ -222,7 +222,6 @@ impl PlainPorts {
     }
 
     fn try_open(
-        &self,
         ip: IpAddr,
         port: u16,
         pair: bool,

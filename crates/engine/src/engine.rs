@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roomtone_sfu::WallClock;
 use roomtone_webrtc::{Certificate, Random, SystemRandom};
@@ -15,6 +15,7 @@ use crate::counters::Counters;
 use crate::ids::{self, MAX_SHARDS};
 use crate::outbox::Outbox;
 use crate::shard::{Control, Shard, ShardHandle, ShardParts, Shared, inbox};
+use crate::sys::wait_readable;
 use crate::values::{
     self, Command, CommandResult, EngineConfig, ErrorCode, Outbound, Report, Request,
 };
@@ -172,10 +173,11 @@ impl Engine {
         }
         let id = request.id;
         match self.shard_for(&request.command) {
-            Ok(shard) => self.handles[shard].request(request).map_err(|_| {
+            Ok(shard) if self.handles[shard].request(request) => Ok(()),
+            Ok(_) => {
                 self.shared.outbox.retract();
-                SubmitError::QueueFull
-            }),
+                Err(SubmitError::QueueFull)
+            }
             Err(result) => {
                 self.shared.outbox.reply(id, result);
                 Ok(())
@@ -222,6 +224,11 @@ impl Engine {
     /// A descriptor that is readable while values wait.
     pub fn event_fd(&self) -> RawFd {
         self.shared.outbox.wake().as_raw_fd()
+    }
+
+    /// Waits until values can be drained, or the time is over; whether they can.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        wait_readable(self.event_fd(), timeout)
     }
 
     /// Takes at most `limit` values.

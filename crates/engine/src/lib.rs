@@ -16,6 +16,9 @@ mod sys;
 mod timers;
 pub mod values;
 
+#[cfg(test)]
+mod tests;
+
 pub use bind::BindError;
 pub use engine::{Engine, EngineError, SubmitError};
 pub use ids::MAX_SHARDS;

@@ -3,20 +3,14 @@
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use roomtone_engine::SubmitError;
 use roomtone_engine::values::{self, EngineConfig, Request};
 
-pyo3::create_exception!(
-    _core,
-    EngineError,
-    PyException,
-    "The engine did not start, or is closed."
-);
+pyo3::create_exception!(_core, EngineError, PyException, "The engine did not start.");
 pyo3::create_exception!(
     _core,
     QueueFull,
     PyException,
-    "Too many commands wait, or their replies do."
+    "Too many commands wait, or their replies do, or the engine is closed."
 );
 
 /// Media threads. All values are MessagePack maps of `roomtone.media.values`.
@@ -45,10 +39,10 @@ impl Engine {
     /// Takes a `Request`; its `Reply` comes out of `drain`. Raises `QueueFull`.
     fn submit(&self, command: &[u8]) -> PyResult<()> {
         let request: Request = values::decode(command).map_err(|error| wrong(&error))?;
-        self.inner.submit(request).map_err(|error| match error {
-            SubmitError::QueueFull => QueueFull::new_err(error.to_string()),
-            SubmitError::Closed => EngineError::new_err(error.to_string()),
-        })
+        // A closed engine takes no commands either: whoever waits is told the same way.
+        self.inner
+            .submit(request)
+            .map_err(|error| QueueFull::new_err(error.to_string()))
     }
 
     /// A descriptor that is readable while values wait.

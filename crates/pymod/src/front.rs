@@ -1,12 +1,121 @@
-//! `roomtone._core.Front`, once the front door is there.
+//! `roomtone._core.Front`.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use roomtone_front::FrontConfig;
+use serde::Deserialize;
+
+pyo3::create_exception!(
+    _core,
+    FrontError,
+    PyException,
+    "The front door did not start, or is not started. `args` are code and message."
+);
+
+/// The HTTP front door. Made idle; `start` binds and serves.
+#[pyclass(frozen, module = "roomtone._core")]
+pub(crate) struct Front {
+    running: Mutex<Option<roomtone_front::Front>>,
+}
 
 /// Adds the front door to the module.
-#[allow(
-    clippy::unnecessary_wraps,
-    reason = "it will add a class, which can fail"
-)]
-pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Front>()?;
+    module.add("FrontError", module.py().get_type::<FrontError>())
+}
+
+fn failed(error: &roomtone_front::FrontError) -> PyErr {
+    FrontError::new_err((error.code(), error.to_string()))
+}
+
+fn not_started() -> PyErr {
+    FrontError::new_err(("wrong_state", "the front door is not started"))
+}
+
+/// Addresses and networks travel as text.
+fn decode(config: &[u8]) -> PyResult<FrontConfig> {
+    let mut reader = rmp_serde::Deserializer::new(config).with_human_readable();
+    FrontConfig::deserialize(&mut reader)
+        .map_err(|error| FrontError::new_err(("bad_config", error.to_string())))
+}
+
+impl Front {
+    fn running(&self) -> MutexGuard<'_, Option<roomtone_front::Front>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(&roomtone_front::Front) -> T) -> PyResult<T> {
+        self.running()
+            .as_ref()
+            .map(question)
+            .ok_or_else(not_started)
+    }
+}
+
+#[pymethods]
+impl Front {
+    #[new]
+    fn new() -> Self {
+        Self {
+            running: Mutex::new(None),
+        }
+    }
+
+    /// Binds, loads the certificate and serves; `config` is a MessagePack map of `FrontConfig`. Raises `FrontError`.
+    fn start(&self, py: Python<'_>, config: &[u8]) -> PyResult<()> {
+        let config = decode(config)?;
+        py.detach(|| {
+            let mut running = self.running();
+            if running.is_some() {
+                return Err(FrontError::new_err((
+                    "wrong_state",
+                    "the front door is started already",
+                )));
+            }
+            *running = Some(roomtone_front::Front::start(&config).map_err(|error| failed(&error))?);
+            Ok(())
+        })
+    }
+
+    /// Name and address (`ip:port`) of each bind, in the order configured; an optional bind left out is missing.
+    fn addresses(&self) -> PyResult<Vec<(String, String)>> {
+        self.ask(|front| {
+            front
+                .addresses()
+                .iter()
+                .map(|(name, address)| (name.clone(), address.to_string()))
+                .collect()
+        })
+    }
+
+    /// Counters and gauges by name, as a MessagePack map.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let counters: std::collections::BTreeMap<String, u64> =
+            self.ask(|front| front.stats().into_iter().collect())?;
+        let bytes = rmp_serde::to_vec_named(&counters)
+            .map_err(|error| FrontError::new_err(("internal", error.to_string())))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// Reads certificate and key again. Raises `FrontError`, and the old ones stay in use.
+    fn reload_certificate(&self) -> PyResult<()> {
+        self.ask(roomtone_front::Front::reload_certificate)?
+            .map_err(|error| failed(&error))
+    }
+
+    /// Stops accepting; connections end after the request they are at. Returns at once.
+    fn drain(&self) -> PyResult<()> {
+        self.ask(roomtone_front::Front::drain)
+    }
+
+    /// Drains, waits for requests under way up to the deadline, and joins all threads. Again: nothing.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| {
+            let running = self.running().take();
+            drop(running);
+        });
+    }
 }

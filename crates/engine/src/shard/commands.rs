@@ -9,7 +9,7 @@ use roomtone_sfu::{
     ProducerParams, Router, RouterConfig, TransportId, TransportParams,
 };
 
-use super::objects::{Carrier, Object, ProducerEntry, RouterEntry, TransportEntry};
+use super::objects::{Carrier, ConsumerEntry, Object, ProducerEntry, RouterEntry, TransportEntry};
 use super::{Panicked, Shard, guard};
 use crate::failure::Failure;
 use crate::ids;
@@ -51,7 +51,7 @@ impl Shard {
 
     fn execute(&mut self, request: u64, command: Command) -> Answered {
         match command {
-            Command::OpenRouter { .. } => self.open_router(),
+            Command::OpenRouter { .. } => Ok(Some(self.open_router())),
             Command::CloseRouter { router } => {
                 let slot = self.router(router)?;
                 self.close_router(slot);
@@ -127,7 +127,7 @@ impl Shard {
         }
     }
 
-    fn open_router(&mut self) -> Answered {
+    fn open_router(&mut self) -> CommandResult {
         let config = &self.shared.config;
         let history = config.history_packets;
         let router_config = RouterConfig {
@@ -157,10 +157,10 @@ impl Shard {
         });
         self.insert_object(id, Object::Router(slot));
         self.shared.loads[self.index].fetch_add(1, Ordering::Relaxed);
-        Ok(Some(CommandResult::RouterOpened {
+        CommandResult::RouterOpened {
             router: id,
             shard: self.index,
-        }))
+        }
     }
 
     /// Room for one more transport that somebody opened, or a refusal.
@@ -346,6 +346,7 @@ impl Shard {
         }
         let id = ids::allocate(self.index);
         let (now, kind) = (self.now, params.kind);
+        let chosen = params.ssrc.is_some() || params.rtx_ssrc.is_some();
         let (entry, transport) = self.router_of(slot);
         let description = entry
             .router
@@ -353,7 +354,15 @@ impl Shard {
         let router = self.transports[slot].router;
         self.touch_router(router);
         self.transports[slot].consumers.push(id);
-        self.insert_object(id, Object::Consumer(slot, kind));
+        let drawn = (!chosen).then_some([Some(description.ssrc), description.rtx_ssrc]);
+        self.insert_object(
+            id,
+            Object::Consumer(Box::new(ConsumerEntry {
+                transport: slot,
+                kind,
+                drawn_ssrcs: drawn.into_iter().flatten().flatten().collect(),
+            })),
+        );
         Ok((id, description))
     }
 
@@ -363,11 +372,10 @@ impl Shard {
         producer: Option<u64>,
         payload_types: Vec<(u8, u8)>,
     ) -> Answered {
-        let slot = self.consumer(consumer)?;
-        let Some(Object::Consumer(_, kind)) = self.objects.get(&consumer) else {
+        let Some(Object::Consumer(entry)) = self.objects.get(&consumer) else {
             return Err(Failure::not_found("consumer", consumer));
         };
-        self.check_source(producer, slot, *kind)?;
+        self.check_source(producer, entry.transport, entry.kind)?;
         let producer = producer.map(ProducerId);
         self.on_consumer(consumer, |router, id, now| {
             router.switch_source(id, producer, payload_types, now)
@@ -488,7 +496,7 @@ impl Shard {
 
     pub(super) fn consumer(&self, id: u64) -> Result<usize, Failure> {
         match self.objects.get(&id) {
-            Some(Object::Consumer(slot, _)) => Ok(*slot),
+            Some(Object::Consumer(entry)) => Ok(entry.transport),
             _ => Err(Failure::not_found("consumer", id)),
         }
     }

@@ -87,7 +87,7 @@ impl<'a> Run<'a> {
                 self.sent(count, data.len());
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                self.failed(&error, count)
+                self.failed(&error, count);
             }
             // Longer than the link's packets, or a device that cannot: the datagrams go one by one.
             Err(_) => {
@@ -147,9 +147,9 @@ impl Writer<'_> {
                 continue;
             };
             if written.rtcp {
-                self.counters.rtcp_sent.up()
+                self.counters.rtcp_sent.up();
             } else {
-                self.counters.rtp_sent.up()
+                self.counters.rtp_sent.up();
             }
             take(
                 buffer,
@@ -245,7 +245,7 @@ impl Shard {
                 };
                 writer.write_all(scratch, seal, |buffer, packet| match packet {
                     Packet::At { at, len, .. } => {
-                        connection.queue(&buffer[at..at + len], &self.counters)
+                        connection.queue(&buffer[at..at + len], &self.counters);
                     }
                     Packet::End => connection.flush(&self.poller, &self.counters),
                 });

@@ -114,18 +114,16 @@ pub(crate) fn inbox(command_queue: usize) -> io::Result<(ShardHandle, Inbox)> {
 }
 
 impl ShardHandle {
-    /// Hands a request over; gives it back when the queue is full or the shard is gone.
-    pub(crate) fn request(&self, request: Request) -> Result<(), Request> {
-        use std::sync::mpsc::TrySendError::{Disconnected, Full};
+    /// Hands a request over; whether it was taken: not when the queue is full or the shard is gone.
+    pub(crate) fn request(&self, request: Request) -> bool {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.requests.try_send(request).map_err(|error| {
+        let taken = self.requests.try_send(request).is_ok();
+        if taken {
+            self.wake();
+        } else {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            match error {
-                Full(request) | Disconnected(request) => request,
-            }
-        })?;
-        self.wake();
-        Ok(())
+        }
+        taken
     }
 
     /// A shard that is gone needs no message.

@@ -136,7 +136,16 @@ impl Shard {
         let slot = self.producer(id)?.transport;
         let now = self.now;
         let (entry, _) = self.router_of(slot);
+        let streams = entry.router.producer_dump(ProducerId(id))?.streams;
         entry.router.close_producer(ProducerId(id), now)?;
+        if let Carrier::WebRtc(peer) = &mut self.transports[slot].carrier {
+            for ssrc in streams
+                .iter()
+                .flat_map(|s| s.ssrc.into_iter().chain(s.rtx_ssrc))
+            {
+                peer.transport.forget_inbound(ssrc);
+            }
+        }
         let router = self.transports[slot].router;
         self.touch_router(router);
         self.transports[slot].producers.retain(|other| *other != id);
@@ -168,7 +177,13 @@ impl Shard {
         let router = self.transports[slot].router;
         self.touch_router(router);
         self.transports[slot].consumers.retain(|other| *other != id);
-        self.remove_object(id);
+        if let Some(Object::Consumer(entry)) = self.remove_object(id)
+            && let Carrier::WebRtc(peer) = &mut self.transports[slot].carrier
+        {
+            for ssrc in entry.drawn_ssrcs {
+                peer.transport.forget_outbound(ssrc);
+            }
+        }
         Ok(())
     }
 

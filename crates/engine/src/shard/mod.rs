@@ -191,7 +191,7 @@ impl Shard {
             Some(Token::Udp(slot)) => self.read_listener(slot),
             Some(Token::Listener(slot)) => self.accept(slot),
             Some(Token::Connection(slot)) => {
-                self.on_connection(slot, ready.readable, ready.writable)
+                self.on_connection(slot, ready.readable, ready.writable);
             }
             Some(Token::PlainRtp(slot)) => self.read_plain(slot, false),
             Some(Token::PlainRtcp(slot)) => self.read_plain(slot, true),

@@ -113,13 +113,21 @@ pub(crate) struct ProducerEntry {
     pub(crate) pipes: Vec<u64>,
 }
 
+/// A consumer as the driver knows it.
+pub(crate) struct ConsumerEntry {
+    /// Slot of its transport.
+    pub(crate) transport: usize,
+    pub(crate) kind: MediaKind,
+    /// SSRCs that were drawn for it, so that nobody uses them again; their SRTP state goes with it.
+    pub(crate) drawn_ssrcs: Vec<u32>,
+}
+
 /// What an id stands for.
 pub(crate) enum Object {
     Router(usize),
     Transport(usize),
     Producer(Box<ProducerEntry>),
-    /// Slot of its transport.
-    Consumer(usize, MediaKind),
+    Consumer(Box<ConsumerEntry>),
     /// Slot of its router.
     Observer(usize, usize),
     /// Slot of its transport, its stream, whether it is open.

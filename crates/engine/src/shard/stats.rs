@@ -30,7 +30,7 @@ impl Shard {
             Object::Router(slot) => vec![self.router_report(id, *slot)],
             Object::Transport(slot) => vec![self.transport_report(id, *slot)?],
             Object::Producer(entry) => self.producer_reports(id, entry.transport)?,
-            Object::Consumer(slot, _) => self.consumer_reports(id, *slot)?,
+            Object::Consumer(entry) => self.consumer_reports(id, entry.transport)?,
             Object::Observer(slot, _) => vec![report! {
                 "id": id.to_string(), "type": "observer", "router": self.routers[*slot].id,
             }],
@@ -150,8 +150,8 @@ impl Shard {
                     "streams": dump.streams.iter().map(dump_stream).collect::<Vec<_>>(),
                 })
             }
-            Object::Consumer(slot, _) => {
-                let router = &self.routers[self.transports[*slot].router].router;
+            Object::Consumer(entry) => {
+                let router = &self.routers[self.transports[entry.transport].router].router;
                 let dump = router.consumer_dump(ConsumerId(id))?;
                 json!({
                     "id": id, "type": "consumer", "transport": dump.transport.0, "kind": kind_name(dump.kind),

@@ -368,7 +368,7 @@ impl Shard {
                 }
             }
             TransportEvent::Validated(tuple) => {
-                self.learn_address(slot, tuple.protocol, tuple.remote)
+                self.learn_address(slot, tuple.protocol, tuple.remote);
             }
             TransportEvent::CredentialsRetired { ufrag } => {
                 peer.ufrags.retain(|other| *other != ufrag);
@@ -379,9 +379,9 @@ impl Shard {
             | TransportEvent::ChannelBufferedLow { .. } => {}
             TransportEvent::SctpClosed { .. } => {
                 let channels: Vec<u64> = peer.channels.values().copied().collect();
-                channels
-                    .into_iter()
-                    .for_each(|channel| self.close_channel_of(channel));
+                for channel in channels {
+                    self.close_channel_of(channel);
+                }
             }
             TransportEvent::ChannelOpened {
                 id: stream,

@@ -18,7 +18,7 @@ pub(super) fn to_kernel(address: SocketAddr, out: &mut libc::sockaddr_storage) -
             unsafe {
                 std::ptr::from_mut(out)
                     .cast::<libc::sockaddr_in>()
-                    .write(value)
+                    .write(value);
             };
             size_of::<libc::sockaddr_in>() as libc::socklen_t
         }
@@ -36,7 +36,7 @@ pub(super) fn to_kernel(address: SocketAddr, out: &mut libc::sockaddr_storage) -
             unsafe {
                 std::ptr::from_mut(out)
                     .cast::<libc::sockaddr_in6>()
-                    .write(value)
+                    .write(value);
             };
             size_of::<libc::sockaddr_in6>() as libc::socklen_t
         }

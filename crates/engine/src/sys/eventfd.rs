@@ -37,6 +37,18 @@ impl EventFd {
     }
 }
 
+/// Whether `fd` becomes readable within the time.
+pub(crate) fn wait_readable(fd: RawFd, timeout: std::time::Duration) -> bool {
+    let mut poll = libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let millis = i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+    // SAFETY: one valid pollfd, as the count says.
+    unsafe { libc::poll(&raw mut poll, 1, millis) > 0 }
+}
+
 impl AsRawFd for EventFd {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()

@@ -10,6 +10,6 @@ mod interfaces;
 mod udp;
 
 pub(crate) use epoll::{Epoll, Ready};
-pub(crate) use eventfd::EventFd;
+pub(crate) use eventfd::{EventFd, wait_readable};
 pub(crate) use interfaces::interface_addresses;
 pub(crate) use udp::{Datagrams, MAX_SEGMENTS, enable_gro, send, send_segmented};

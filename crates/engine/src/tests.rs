@@ -1,0 +1,205 @@
+//! What can only be seen from inside: a defect while serving one peer.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use crate::Engine;
+use crate::values::{CloseReason, Command, CommandResult, EngineConfig, Event, Outbound, Request};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn call(engine: &Engine, command: Command) -> CommandResult {
+    engine.submit(Request { id: 1, command }).unwrap();
+    loop {
+        assert!(engine.wait(PATIENCE), "no reply in time");
+        for value in engine.drain(100) {
+            if let Outbound::Reply { result, .. } = value {
+                return result;
+            }
+        }
+    }
+}
+
+fn open_plain(engine: &Engine, router: u64) -> (u64, u16) {
+    let command = Command::OpenPlainTransport {
+        router,
+        listen_ip: "127.0.0.1".into(),
+        rtcp_mux: true,
+        learn_remote: true,
+        srtp: None,
+        cname: String::new(),
+    };
+    match call(engine, command) {
+        CommandResult::PlainTransportOpened {
+            transport, port, ..
+        } => (transport, port),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn next_event(engine: &Engine) -> Event {
+    loop {
+        assert!(engine.wait(PATIENCE), "no event in time");
+        for value in engine.drain(1) {
+            if let Outbound::Event { event, .. } = value {
+                return event;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_panic_costs_one_peer_and_no_other() {
+    let config = EngineConfig {
+        listen_ips: vec!["127.0.0.1".into()],
+        webrtc_ports: (0, 0),
+        plain_ports: (0, 0),
+        ..EngineConfig::default()
+    };
+    let engine = Engine::start(config).unwrap();
+    let CommandResult::RouterOpened { router, .. } =
+        call(&engine, Command::OpenRouter { shard: None })
+    else {
+        panic!("no router")
+    };
+    let (victim, victim_port) = open_plain(&engine, router);
+    let (other, other_port) = open_plain(&engine, router);
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let rtp = [0x80, 111, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xaa];
+    engine.inject_panic(victim);
+    // A round trip, so that the injection is in place before the packet comes.
+    call(&engine, Command::GetStats { id: victim });
+    peer.send_to(&rtp, ("127.0.0.1", victim_port)).unwrap();
+    let Event::TransportClosed {
+        transport,
+        reason,
+        detail,
+    } = next_event(&engine)
+    else {
+        panic!("another event")
+    };
+    assert_eq!((transport, reason), (victim, CloseReason::PeerPanicked));
+    assert!(!detail.is_empty());
+    peer.send_to(&rtp, ("127.0.0.1", other_port)).unwrap();
+    assert!(
+        matches!(next_event(&engine), Event::RemoteLearnt { transport, .. } if transport == other)
+    );
+    let panicked = engine
+        .stats()
+        .iter()
+        .any(|r| r.get("peers_panicked") == Some(&1_u64.into()));
+    assert!(panicked, "the counter says so");
+}
+
+#[test]
+fn commands_after_closing_are_refused_and_the_last_events_can_be_read() {
+    let config = EngineConfig {
+        listen_ips: vec!["127.0.0.1".into()],
+        webrtc_ports: (0, 0),
+        plain_ports: (0, 0),
+        ..EngineConfig::default()
+    };
+    let engine = Engine::start(config).unwrap();
+    let CommandResult::RouterOpened { router, .. } =
+        call(&engine, Command::OpenRouter { shard: None })
+    else {
+        panic!("no router")
+    };
+    let (transport, _) = open_plain(&engine, router);
+    engine.close();
+    let refused = engine.submit(Request {
+        id: 2,
+        command: Command::OpenRouter { shard: None },
+    });
+    assert_eq!(refused, Err(crate::SubmitError::Closed));
+    let Event::TransportClosed {
+        transport: closed,
+        reason,
+        ..
+    } = next_event(&engine)
+    else {
+        panic!("another event")
+    };
+    assert_eq!((closed, reason), (transport, CloseReason::EngineClosed));
+}
+
+#[test]
+fn wrong_settings_are_refused_by_name() {
+    let refused = |config: EngineConfig| Engine::start(config).unwrap_err().to_string();
+    let base = || EngineConfig {
+        listen_ips: vec!["127.0.0.1".into()],
+        ..EngineConfig::default()
+    };
+    assert!(
+        refused(EngineConfig {
+            shards: 0,
+            ..base()
+        })
+        .contains("shards")
+    );
+    assert!(
+        refused(EngineConfig {
+            shards: 257,
+            ..base()
+        })
+        .contains("shards")
+    );
+    assert!(
+        refused(EngineConfig {
+            webrtc_ports: (5, 4),
+            ..base()
+        })
+        .contains("webrtc_ports")
+    );
+    assert!(
+        refused(EngineConfig {
+            plain_ports: (0, 4),
+            ..base()
+        })
+        .contains("plain_ports")
+    );
+    assert!(
+        refused(EngineConfig {
+            command_queue: 0,
+            ..base()
+        })
+        .contains("command_queue")
+    );
+    assert!(
+        refused(EngineConfig {
+            listen_ips: vec!["here".into()],
+            ..base()
+        })
+        .contains("listen_ips")
+    );
+    assert!(
+        refused(EngineConfig {
+            listen_ips: vec!["192.0.2.99".into()],
+            ..base()
+        })
+        .contains("192.0.2.99")
+    );
+}
+
+#[test]
+fn routers_go_to_the_least_loaded_shard() {
+    let config = EngineConfig {
+        shards: 3,
+        listen_ips: vec!["127.0.0.1".into()],
+        webrtc_ports: (0, 0),
+        ..EngineConfig::default()
+    };
+    let engine = Engine::start(config).unwrap();
+    let mut shards: Vec<usize> = (0..3)
+        .map(
+            |_| match call(&engine, Command::OpenRouter { shard: None }) {
+                CommandResult::RouterOpened { shard, .. } => shard,
+                other => panic!("{other:?}"),
+            },
+        )
+        .collect();
+    shards.sort_unstable();
+    assert_eq!(shards, [0, 1, 2]);
+    let refused = call(&engine, Command::OpenRouter { shard: Some(3) });
+    assert!(matches!(refused, CommandResult::Failed { .. }));
+}

@@ -1,0 +1,319 @@
+//! An engine on loopback and what a test says to it. Every wait is for an event, with a bound that only catches hangs.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub mod peer;
+
+use std::collections::VecDeque;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use roomtone_engine::Engine;
+use roomtone_engine::values::{
+    CodecParameters, Command, CommandResult, EncodingParameters, EngineConfig, ErrorCode, Event,
+    MediaKind, Outbound, Report, Request, StatValue,
+};
+
+/// Far longer than anything here takes.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A configuration for loopback with ports the kernel chooses.
+pub fn config(shards: usize) -> EngineConfig {
+    EngineConfig {
+        shards,
+        listen_ips: vec!["127.0.0.1".into()],
+        webrtc_ports: (0, 0),
+        plain_ports: (0, 0),
+        seed: Some(7),
+        ..EngineConfig::default()
+    }
+}
+
+pub struct Harness {
+    pub engine: Engine,
+    next: u64,
+    events: VecDeque<Event>,
+}
+
+impl Harness {
+    pub fn new(config: EngineConfig) -> Self {
+        Self {
+            engine: Engine::start(config).unwrap(),
+            next: 1,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Sends a command and waits for its reply; events that come before are kept.
+    pub fn call(&mut self, command: Command) -> CommandResult {
+        let wanted = self.next;
+        self.next += 1;
+        self.engine
+            .submit(Request {
+                id: wanted,
+                command,
+            })
+            .unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let mut answer = None;
+        while answer.is_none() {
+            for value in self.take(deadline) {
+                match value {
+                    Outbound::Reply { id, result } if id == wanted => answer = Some(result),
+                    Outbound::Event { event, .. } => self.events.push_back(event),
+                    other => panic!("unexpected {other:?}"),
+                }
+            }
+        }
+        answer.unwrap()
+    }
+
+    fn take(&self, deadline: Instant) -> Vec<Outbound> {
+        let left = deadline
+            .checked_duration_since(Instant::now())
+            .expect("nothing came in time");
+        assert!(
+            self.engine.wait(left),
+            "nothing came in time; events so far {:?}",
+            self.events
+        );
+        self.engine.drain(1000)
+    }
+
+    /// Waits for the first event for which `wanted` gives a value; earlier ones are thrown away.
+    pub fn event<T>(&mut self, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            while let Some(event) = self.events.pop_front() {
+                if let Some(found) = wanted(&event) {
+                    return found;
+                }
+            }
+            for value in self.take(deadline) {
+                if let Outbound::Event { event, .. } = value {
+                    self.events.push_back(event);
+                }
+            }
+        }
+    }
+
+    pub fn done(&mut self, command: Command) {
+        assert_eq!(self.call(command), CommandResult::Done {});
+    }
+
+    pub fn refused(&mut self, command: Command) -> ErrorCode {
+        match self.call(command) {
+            CommandResult::Failed { code, .. } => code,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    pub fn router(&mut self, shard: Option<usize>) -> u64 {
+        match self.call(Command::OpenRouter { shard }) {
+            CommandResult::RouterOpened { router, .. } => router,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn plain(&mut self, options: PlainOptions) -> (u64, SocketAddr, SocketAddr) {
+        let command = Command::OpenPlainTransport {
+            router: options.router,
+            listen_ip: options.ip.clone(),
+            rtcp_mux: options.rtcp_mux,
+            learn_remote: options.learn_remote,
+            srtp: options.srtp,
+            cname: "test".into(),
+        };
+        match self.call(command) {
+            CommandResult::PlainTransportOpened {
+                transport,
+                ip,
+                port,
+                rtcp_port,
+            } => {
+                let at = |port| SocketAddr::new(ip.parse().unwrap(), port);
+                (transport, at(port), at(rtcp_port))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn connect_plain(&mut self, transport: u64, to: SocketAddr) {
+        self.done(Command::ConnectPlainTransport {
+            transport,
+            ip: to.ip().to_string(),
+            port: to.port(),
+            rtcp_port: None,
+            srtp: None,
+        });
+    }
+
+    pub fn produce_opus(&mut self, transport: u64, ssrc: Option<u32>) -> u64 {
+        let encodings = ssrc.map(|ssrc| EncodingParameters {
+            ssrc: Some(ssrc),
+            ..EncodingParameters::default()
+        });
+        let command = Command::Produce {
+            transport,
+            kind: MediaKind::Audio,
+            codecs: vec![codec(111, "OPUS", 48_000, 2)],
+            encodings: encodings.into_iter().collect(),
+            mid: None,
+            header_extensions: vec![],
+            paused: false,
+        };
+        match self.call(command) {
+            CommandResult::Produced { producer } => producer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn consume_opus(
+        &mut self,
+        transport: u64,
+        producer: Option<u64>,
+        ssrc: Option<u32>,
+    ) -> (u64, u32) {
+        match self.call(consume_opus(transport, producer, ssrc)) {
+            CommandResult::Consumed { consumer, ssrc, .. } => (consumer, ssrc),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The reports of one object.
+    pub fn stats(&mut self, id: u64) -> Vec<Report> {
+        match self.call(Command::GetStats { id }) {
+            CommandResult::Stats { reports } => reports,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A counter summed over all shards.
+    pub fn counter(&mut self, name: &str) -> u64 {
+        let CommandResult::Stats { reports } = self.call(Command::GetEngineStats {}) else {
+            panic!("no statistics")
+        };
+        reports
+            .iter()
+            .filter(|r| r["type"] == StatValue::from("shard"))
+            .map(|r| number(r, name))
+            .sum()
+    }
+}
+
+pub struct PlainOptions {
+    pub router: u64,
+    pub ip: String,
+    pub rtcp_mux: bool,
+    pub learn_remote: bool,
+    pub srtp: Option<roomtone_engine::values::SrtpKeys>,
+}
+
+impl PlainOptions {
+    pub fn on(router: u64) -> Self {
+        Self {
+            router,
+            ip: "127.0.0.1".into(),
+            rtcp_mux: true,
+            learn_remote: false,
+            srtp: None,
+        }
+    }
+}
+
+pub fn number(report: &Report, name: &str) -> u64 {
+    match report.get(name) {
+        Some(StatValue::Unsigned(value)) => *value,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+pub fn codec(payload_type: u8, name: &str, clock_rate: u32, channels: u8) -> CodecParameters {
+    CodecParameters {
+        payload_type,
+        name: name.into(),
+        clock_rate,
+        channels,
+        rtx_payload_type: None,
+        feedback: roomtone_engine::values::CodecFeedback::default(),
+    }
+}
+
+pub fn consume_opus(transport: u64, producer: Option<u64>, ssrc: Option<u32>) -> Command {
+    Command::Consume {
+        transport,
+        kind: MediaKind::Audio,
+        producer,
+        mid: None,
+        payload_types: vec![(111, 100)],
+        rtx_payload_types: vec![],
+        header_extensions: vec![],
+        feedback: roomtone_engine::values::CodecFeedback::default(),
+        ssrc,
+        rtx_ssrc: None,
+        paused: false,
+    }
+}
+
+/// A socket of the other side.
+pub fn socket() -> (UdpSocket, SocketAddr) {
+    socket_on("127.0.0.1:0")
+}
+
+pub fn socket_on(address: &str) -> (UdpSocket, SocketAddr) {
+    let socket = UdpSocket::bind(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
+/// An RTP packet without extensions (RFC 3550 section 5.1), written by hand.
+pub fn rtp(payload_type: u8, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x80, payload_type];
+    packet.extend_from_slice(&sequence.to_be_bytes());
+    packet.extend_from_slice(&timestamp.to_be_bytes());
+    packet.extend_from_slice(&ssrc.to_be_bytes());
+    packet.extend_from_slice(payload);
+    packet
+}
+
+/// The parts of an RTP packet without extensions.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parts {
+    pub payload_type: u8,
+    pub marker: bool,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub ssrc: u32,
+    pub payload: Vec<u8>,
+}
+
+pub fn parts(packet: &[u8]) -> Parts {
+    assert!(packet.len() >= 12, "{packet:x?} is too short");
+    assert_eq!(
+        packet[0], 0x80,
+        "extensions, padding or contributing sources in {packet:x?}"
+    );
+    Parts {
+        payload_type: packet[1] & 0x7f,
+        marker: packet[1] & 0x80 != 0,
+        sequence: u16::from_be_bytes([packet[2], packet[3]]),
+        timestamp: u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]),
+        ssrc: u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]),
+        payload: packet[12..].to_vec(),
+    }
+}
+
+pub fn is_rtcp(packet: &[u8]) -> bool {
+    packet.len() >= 4 && (192..=223).contains(&packet[1])
+}
+
+/// The next RTP packet at a socket; RTCP in between is skipped.
+pub fn receive_rtp(socket: &UdpSocket) -> Parts {
+    let mut buffer = [0; 2048];
+    loop {
+        let (len, _) = socket.recv_from(&mut buffer).expect("a packet in time");
+        if !is_rtcp(&buffer[..len]) {
+            return parts(&buffer[..len]);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+"""Binary half of roomtone: media engine and front door (Rust, `crates/pymod`).
+
+Bytes are MessagePack maps: those of the engine are the values of `roomtone.media.values`, those of the front door of
+`roomtone.media.front`. Only `roomtone.media` imports this module.
+"""
+
+from typing import TypedDict, final, type_check_only
+
+@type_check_only
+class _BuildInfo(TypedDict):
+    version: str
+    profile: str
+    target: str
+
+class EngineError(Exception):
+    """The engine did not start."""
+
+class QueueFull(Exception):
+    """Too many commands wait, or their replies do, or the engine is closed."""
+
+class FrontError(Exception):
+    """The front door did not start, or is not started; ``args`` are code and message."""
+
+@final
+class Engine:
+    """Media threads. All calls may come from any thread; none waits for media but the constructor and ``close``."""
+
+    def __new__(cls, config: bytes) -> Engine:
+        """Bind sockets and start threads; ``config`` is an `EngineConfig`. Raises `EngineError`."""
+
+    def submit(self, command: bytes) -> None:
+        """Take a `Request`; its `Reply` comes out of ``drain``.
+
+        Raises `QueueFull`, also when closed, and `ValueError` for what is no request.
+        """
+
+    def event_fd(self) -> int:
+        """Give a descriptor that is readable while values wait; valid as long as the engine lives."""
+
+    def drain(self, limit: int) -> list[bytes]:
+        """Take at most ``limit`` values: `Reply`, `EventOut` or `Question`."""
+
+    def answer(self, answer: bytes) -> None:
+        """Take an `Answer`; one that nobody waits for is ignored and counted."""
+
+    def close(self) -> None:
+        """Tell the peers, end the threads and wait for them. What was said last can still be drained."""
+
+@final
+class Front:
+    """The HTTP front door. Made idle; ``start`` binds and serves."""
+
+    def __new__(cls) -> Front: ...
+    def start(self, config: bytes) -> None:
+        """Bind, load the certificate and serve; ``config`` is a `FrontConfig`. Raises `FrontError`."""
+
+    def addresses(self) -> list[tuple[str, str]]:
+        """Name and address (``ip:port``) of each bind; an optional bind left out is missing."""
+
+    def stats(self) -> bytes:
+        """Give counters and gauges by name, as a MessagePack map."""
+
+    def reload_certificate(self) -> None:
+        """Read certificate and key again; on `FrontError` the old ones stay in use."""
+
+    def drain(self) -> None:
+        """Stop accepting; connections end after the request they are at. Returns at once."""
+
+    def close(self) -> None:
+        """Drain, wait for requests under way up to the deadline, join all threads. Again: nothing."""
+
+def build_info() -> _BuildInfo:
+    """How this module was built: ``version``, ``profile`` ("release" or "debug") and ``target``."""
