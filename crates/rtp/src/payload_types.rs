@@ -200,7 +200,7 @@ impl PayloadFormat {
 /// The payload types that RFC 3551 section 6 assigns (tables 4 and 5).
 pub const fn static_format(payload_type: u8) -> Option<PayloadFormat> {
     type F = PayloadFormat;
-    match payload_type {
+    Some(match payload_type {
         0 => F::audio(Codec::Pcmu, 8_000, 1),
         3 => F::audio(Codec::Gsm, 8_000, 1),
         4 => F::audio(Codec::G723, 8_000, 1),
@@ -225,8 +225,8 @@ pub const fn static_format(payload_type: u8) -> Option<PayloadFormat> {
         32 => F::video(Codec::Mpv),
         33 => F::video(Codec::Mp2t),
         34 => F::video(Codec::H263),
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 /// Why a payload type cannot be registered.
