@@ -12,6 +12,7 @@ import pytest
 from roomtone.media import CoreLink, Engine, EngineCommandError, FakeLink, Link, Router, SocketLink, WebRtcTransport
 from roomtone.media.values import (
     AnyEvent,
+    ChannelId,
     CodecParameters,
     ConsumerClosed,
     DtlsRole,
@@ -283,12 +284,17 @@ async def test_data_channels_need_a_transport_that_was_opened_for_them(engine: E
         await transport.open_channel("chat")
 
 
-async def test_a_message_on_a_channel_that_is_not_open_is_refused(engine: Engine) -> None:
+async def test_a_channel_cannot_be_opened_before_the_peer_is_there(engine: Engine) -> None:
     transport = await (await engine.open_router()).open_webrtc_transport(sctp=True)
-    channel = await transport.open_channel("chat")
+    await connect(transport)
     async with refused(ErrorCode.WRONG_STATE):
-        await channel.send("hello")
-    await channel.close()
+        await transport.open_channel("chat")
+
+
+async def test_a_message_on_a_channel_that_is_not_there_is_refused(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport(sctp=True)
+    async with refused(ErrorCode.NOT_FOUND):
+        await transport.channel(ChannelId(999_999), "none").send("hello")
 
 
 async def test_every_object_has_statistics_and_a_dump(engine: Engine) -> None:

@@ -121,7 +121,7 @@ class Server:
 
     async def _open_engine(self) -> Engine:
         if self.profile == "debug":
-            warning = "the media engine is built without optimisation: expect ten times the CPU time"
+            warning = "the media engine is a development build: expect more CPU time a packet"
             self.health.warnings.append(warning)
             _log.warning(warning)
         public = None

@@ -192,7 +192,8 @@ class FakeLink:
     def connect_peer(self, transport: int) -> None:
         """Let the peer of a transport arrive: ICE, then DTLS connects."""
         with self._lock:
-            self._get(FakeTransport, transport).writable = True
+            held = self._get(FakeTransport, transport)
+            held.connected = held.writable = True
             id_ = TransportId(transport)
             self.emit(
                 IceStateChanged(
@@ -454,6 +455,8 @@ class FakeLink:
         transport = self._webrtc(command.transport)
         if not transport.sctp:
             raise _Refusal(ErrorCode.WRONG_STATE, "the transport was opened without data channels")
+        if not transport.writable:
+            raise _Refusal(ErrorCode.WRONG_STATE, "DTLS is not connected yet")
         channel = FakeChannel(self._new_id(), transport.id, command.label, command.protocol, transport.writable)
         self.objects[channel.id] = channel
         if channel.open:

@@ -317,7 +317,7 @@ class WebRtcTransport(Transport):
         max_retransmits: int | None = None,
         max_lifetime_ms: int | None = None,
     ) -> DataChannel:
-        """Open a data channel; a `ChannelOpened` event says when it can be used."""
+        """Open a data channel, once DTLS is connected; a `ChannelOpened` event says when the peer has it."""
         command = OpenChannel(
             transport=self.id,
             label=label,

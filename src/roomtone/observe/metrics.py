@@ -23,8 +23,8 @@ GaugeSource = Callable[[], Mapping[str, float]]
 _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _GAUGE_NAMES = re.compile(
-    r"(^|_)(routers|transports|producers|consumers|observers|channels|pipes|depth|queued|peers|memory|mean|max|load|"
-    r"shards|open|limit)(_|$)"
+    r"(^|_)(routers|transports|producers|consumers|observers|channels|pipes|depth|queued|memory|mean|max|peak|load|"
+    r"shards|open|limit)$|(^|_)(queue|memory)_"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LABELS = ("id", "type", "shard", "reason", "kind")
