@@ -169,22 +169,22 @@ pub struct PayloadFormat {
 }
 
 impl PayloadFormat {
-    const fn audio(codec: Codec, clock_rate: u32, channels: u8) -> Option<Self> {
-        Some(Self {
+    const fn audio(codec: Codec, clock_rate: u32, channels: u8) -> Self {
+        Self {
             codec,
             kind: MediaKind::Audio,
             clock_rate,
             channels,
-        })
+        }
     }
 
-    const fn video(codec: Codec) -> Option<Self> {
-        Some(Self {
+    const fn video(codec: Codec) -> Self {
+        Self {
             codec,
             kind: MediaKind::Video,
             clock_rate: 90_000,
             channels: 1,
-        })
+        }
     }
 
     /// What a payload type nothing is known about is taken for: data on a 90 kHz clock. It is
