@@ -28,13 +28,14 @@ _STATIC = {
 
 _H264_DEFAULT_PROFILE = "420010"  # RFC 6184 section 8.1: Baseline, level 1
 _CONSTRAINED_BASELINE, _BASELINE, _MAIN, _CONSTRAINED_HIGH, _HIGH = "CB", "B", "M", "CH", "H"
-# What a decoder of the key also decodes, best match first.
+# What a decoder of the key also decodes, best match first. Plain Baseline stands last everywhere: its extra tools
+# (FMO, ASO) are used by nobody, and x264 (so FFmpeg) marks what is Constrained Baseline as Baseline.
 _H264_DECODES = {
     _BASELINE: (_BASELINE, _CONSTRAINED_BASELINE),
-    _CONSTRAINED_BASELINE: (_CONSTRAINED_BASELINE,),
-    _MAIN: (_MAIN, _CONSTRAINED_BASELINE),
-    _CONSTRAINED_HIGH: (_CONSTRAINED_HIGH, _CONSTRAINED_BASELINE),
-    _HIGH: (_HIGH, _CONSTRAINED_HIGH, _MAIN, _CONSTRAINED_BASELINE),
+    _CONSTRAINED_BASELINE: (_CONSTRAINED_BASELINE, _BASELINE),
+    _MAIN: (_MAIN, _CONSTRAINED_BASELINE, _BASELINE),
+    _CONSTRAINED_HIGH: (_CONSTRAINED_HIGH, _CONSTRAINED_BASELINE, _BASELINE),
+    _HIGH: (_HIGH, _CONSTRAINED_HIGH, _MAIN, _CONSTRAINED_BASELINE, _BASELINE),
 }
 
 
@@ -164,7 +165,7 @@ def read_codecs(section: MediaDescription, kind: MediaKind) -> list[Codec]:
     codecs: list[Codec] = []
     rtx: dict[int, int] = {}
     for text in section.formats:
-        number = int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else -1  # noqa: PLR2004
+        number = _payload_type(text)
         rtp_map = maps.get(number) or _STATIC.get(number)
         if rtp_map is None:
             continue
@@ -172,13 +173,17 @@ def read_codecs(section: MediaDescription, kind: MediaKind) -> list[Codec]:
         given = parameters.get(number, ())
         if name == "RTX":
             apt = dict(given).get("apt") or ""
-            if apt.isascii() and apt.isdigit():
-                rtx.setdefault(int(apt), number)
+            rtx.setdefault(_payload_type(apt), number)
             continue
         codecs.append(
             Codec(kind, number, name, rtp_map.clock_rate, rtp_map.channels, given, _feedback(section, number))
         )
     return [replace(codec, rtx_payload_type=rtx.get(codec.payload_type)) for codec in codecs]
+
+
+def _payload_type(text: str) -> int:
+    """Read a payload type; -1 for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else -1  # noqa: PLR2004
 
 
 def _feedback(section: MediaDescription, payload_type: int) -> CodecFeedback:

@@ -7,6 +7,7 @@ Limits: ``MAX_LINES``, ``MAX_LINE_LENGTH``, ``MAX_MEDIA``; beyond them the text 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 from roomtone.media.values import Fingerprint
@@ -274,7 +275,7 @@ def parse_session(text: str | bytes) -> SessionDescription:
     for kind in ("o", "s"):
         if not any(line.kind == kind for _, line in session):
             raise SdpError(session[-1][0], f"ends the session section, which has no {kind}= line")
-    bounds = zip(starts, [*starts[1:], len(numbered)], strict=True)
+    bounds = pairwise([*starts, len(numbered)])
     media = tuple(_parse_media(numbered[begin:end]) for begin, end in bounds)
     _check_mids(numbered, media)
     return SessionDescription(tuple(line for _, line in session), media)
