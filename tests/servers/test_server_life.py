@@ -148,9 +148,8 @@ async def test_a_default_address_in_use_is_one_warning_with_dev(
     server = Server(settings(tmp_path), fakes.factories)
     with sock:
         await server.start()
-    assert len(server.health.warnings) == 1
-    assert str(port) in server.health.warnings[0]
     await server.close()
+    assert len([warning for warning in server.health.warnings if str(port) in warning]) == 1
 
 
 async def test_a_data_directory_that_cannot_be_written_says_so(tmp_path: Path, fakes: Fakes) -> None:

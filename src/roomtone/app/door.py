@@ -141,9 +141,14 @@ class DirectDoor:
     async def open(cls, wanted: list[Listener], app: ASGIApp, shutdown_timeout_s: int) -> DirectDoor:
         """Bind and serve; raise `StartError` when a configured address is taken."""
         sockets: dict[str, list[socket.socket]] = {}
-        for listener in wanted:
-            if listener.name != HTTPS and (bound := _bind(listener)) is not None:
-                sockets.setdefault(listener.name, []).append(bound)
+        try:
+            for listener in wanted:
+                if listener.name != HTTPS and (bound := _bind(listener)) is not None:
+                    sockets.setdefault(listener.name, []).append(bound)
+        except StartError:
+            for sock in (sock for opened in sockets.values() for sock in opened):
+                sock.close()
+            raise
         servers = [
             HttpServer(_only_metrics(app) if name == METRICS else _without_metrics(app), opened, shutdown_timeout_s)
             for name, opened in sockets.items()

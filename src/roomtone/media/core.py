@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from roomtone.media.errors import EngineCommandError, EngineStartError, QueueFull
 from roomtone.media.link import encode
+from roomtone.media.values import ErrorCode
 
 if TYPE_CHECKING:
-    from roomtone.media.values import EngineConfig, ErrorCode
+    from roomtone.media.values import EngineConfig
 
 
 def core_module() -> Any:  # the module is a binary; its stub is `_core.pyi`
