@@ -27,9 +27,11 @@ const P224_SCALAR: [u8; 28] = [
 ];
 const RSA_CERTIFICATE: &[u8] = include_bytes!("vectors/rsa_certificate.der");
 
-/// Signs with the P-224 key, whatever key is to be loaded.
+/// Signs with a P-224 key, whatever key is to be loaded: the certificate's or one beside it.
 #[derive(Debug)]
-struct P224Keys;
+struct P224Keys {
+    right: bool,
+}
 
 struct P224Key(p224::ecdsa::SigningKey);
 
@@ -41,7 +43,9 @@ impl std::fmt::Debug for P224Key {
 
 impl KeyProvider for P224Keys {
     fn load_private_key(&self, _key: &[u8]) -> Result<Box<dyn SigningKey>, CryptoError> {
-        let key = p224::ecdsa::SigningKey::from_slice(&P224_SCALAR)
+        let mut scalar = P224_SCALAR;
+        scalar[27] ^= u8::from(!self.right);
+        let key = p224::ecdsa::SigningKey::from_slice(&scalar)
             .map_err(|_| CryptoError::InvalidPrivateKey)?;
         Ok(Box::new(P224Key(key)))
     }
@@ -201,7 +205,7 @@ fn world(
 fn a_peer_with_a_secp224r1_certificate_is_verified_in_either_role() {
     for we_are_active in [false, true] {
         let provider = CryptoProvider {
-            key_provider: &P224Keys,
+            key_provider: &P224Keys { right: true },
             ..aws_lc_rs::default_provider()
         };
         let mut world = world(P224_CERTIFICATE, provider, vec![1], we_are_active);
@@ -214,25 +218,26 @@ fn a_peer_with_a_secp224r1_certificate_is_verified_in_either_role() {
 
 #[test]
 fn a_secp224r1_certificate_signed_for_by_another_key_is_refused() {
+    let wrong_key = CryptoProvider {
+        key_provider: &P224Keys { right: false },
+        ..aws_lc_rs::default_provider()
+    };
     for we_are_active in [false, true] {
-        let key = dimpl::certificate::generate_self_signed_certificate()
-            .expect("a key")
-            .private_key;
-        let mut world = world(
-            P224_CERTIFICATE,
-            aws_lc_rs::default_provider(),
-            key,
-            we_are_active,
-        );
-        world.run_for(Duration::from_secs(10));
-        let reason = world.a.closed().map(|(reason, _)| reason);
-        assert_eq!(
-            reason,
-            Some(CloseReason::DtlsFailed),
-            "active {we_are_active}: {:?}",
-            world.a.events
-        );
-        assert!(!world.a.transport.is_writable());
+        for provider in [wrong_key.clone(), aws_lc_rs::default_provider()] {
+            let key = dimpl::certificate::generate_self_signed_certificate()
+                .expect("a key")
+                .private_key;
+            let mut world = world(P224_CERTIFICATE, provider, key, we_are_active);
+            world.run_for(Duration::from_secs(10));
+            let reason = world.a.closed().map(|(reason, _)| reason);
+            assert_eq!(
+                reason,
+                Some(CloseReason::DtlsFailed),
+                "active {we_are_active}: {:?}",
+                world.a.events
+            );
+            assert!(!world.a.transport.is_writable());
+        }
     }
 }
 

@@ -102,7 +102,7 @@ impl Lite {
             priority,
             ..self.good()
         };
-        self.check(from, &check).expect("an answer");
+        self.succeed(from, &check);
     }
 
     fn probe(&mut self, from: FiveTuple, priority: u32) {
@@ -110,7 +110,18 @@ impl Lite {
             priority,
             ..self.good()
         };
-        self.check(from, &check).expect("an answer");
+        self.succeed(from, &check);
+    }
+
+    fn succeed(&mut self, from: FiveTuple, check: &Check) {
+        let answer = self.check(from, check).expect("an answer");
+        let answer = StunMessage::parse(&answer).expect("answers parse");
+        assert_eq!(
+            answer.class,
+            StunClass::Success,
+            "error {:?}",
+            answer.error_code
+        );
     }
 
     fn events(&mut self) -> Vec<TransportEvent> {
@@ -443,6 +454,26 @@ fn a_nomination_under_new_credentials_beats_any_under_old_ones() {
 }
 
 #[test]
+fn a_pair_that_only_steps_in_for_a_silent_one_does_not_complete_a_restart() {
+    let mut lite = Lite::new();
+    lite.nominate(from(1), 1);
+    let (old_ours, old_theirs) = (lite.ours.clone(), lite.theirs.clone());
+    let (new_ours, new_theirs) = (credentials(11), credentials(12));
+    lite.transport
+        .restart_ice(new_ours.clone(), lite.now)
+        .expect("open");
+    lite.transport
+        .set_remote_ice(new_theirs.clone(), lite.now)
+        .expect("open");
+    lite.wait(Duration::from_secs(11));
+    (lite.ours, lite.theirs) = (new_ours, new_theirs);
+    lite.probe(from(2), 1);
+    assert_eq!(lite.transport.selected(), Some(from(2)));
+    (lite.ours, lite.theirs) = (old_ours, old_theirs);
+    lite.probe(from(1), 1);
+}
+
+#[test]
 fn a_restart_that_never_completed_is_replaced() {
     let mut lite = Lite::new();
     lite.nominate(from(1), 1);
@@ -481,6 +512,38 @@ fn dtls_from_an_address_without_a_check_is_dropped() {
             .is_err()
     );
     assert_eq!(lite.transport.stats().counters.dtls_dropped, 1);
+}
+
+#[test]
+fn dtls_is_answered_where_it_came_from_before_any_nomination() {
+    let mut lite = Lite::new();
+    let pair = Pair::lite(1);
+    let remote = support::remote(&pair.client, false, roomtone_webrtc::DtlsRole::Passive);
+    let remote = roomtone_webrtc::RemoteParameters {
+        ice: Some(lite.theirs.clone()),
+        ..remote
+    };
+    lite.probe(from(1), 1);
+    lite.probe(from(2), 1);
+    lite.transport.connect(remote, lite.now).expect("open");
+
+    let certificate = dimpl::certificate::generate_self_signed_certificate().expect("one");
+    let settings = std::sync::Arc::new(dimpl::Config::default());
+    let mut client = dimpl::Dtls::new_12(settings, certificate, lite.now);
+    client.set_active(true);
+    client.handle_timeout(lite.now).expect("it starts");
+    let mut buffer = [0; 2048];
+    while let dimpl::Output::Packet(hello) = client.poll_output(&mut buffer) {
+        let mut hello = hello.to_vec();
+        let taken = lite
+            .transport
+            .handle_datagram(from(2), &mut hello, lite.now);
+        assert!(taken.is_ok());
+    }
+    let answer = lite.transport.poll_transmit(&mut buffer).expect("a flight");
+    assert!(roomtone_webrtc::is_dtls(&buffer[..answer.len]));
+    assert_eq!(answer.tuple, from(2));
+    assert_eq!(lite.transport.selected(), None);
 }
 
 #[test]
