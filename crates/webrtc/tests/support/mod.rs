@@ -1,14 +1,14 @@
 //! Two endpoints, a seeded bad network between them, and virtual time.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use roomtone_netem::{Link, LinkConfig};
 use roomtone_webrtc::{
     Candidate, Certificate, DtlsRole, FiveTuple, IceCredentials, MAX_TRANSMIT_LEN, Protocol,
-    Random, Received, RemoteParameters, SeededRandom, Transport, TransportConfig, TransportEvent,
+    Received, RemoteParameters, SeededRandom, Transport, TransportConfig, TransportEvent,
 };
 
 /// What the world drives.
@@ -100,12 +100,26 @@ impl Endpoint for Ours {
 }
 
 /// What the network does to a datagram, in thousandths.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Weather {
     pub(crate) loss: u64,
     pub(crate) duplicate: u64,
-    /// Extra delay up to this, which reorders.
+    /// Extra delay up to this; a quarter of the datagrams is overtaken by as much.
     pub(crate) jitter: Duration,
+}
+
+impl Weather {
+    fn link(self) -> LinkConfig {
+        LinkConfig {
+            delay: DELAY,
+            jitter: self.jitter,
+            loss: self.loss as f64 / 1000.0,
+            duplicate: self.duplicate as f64 / 1000.0,
+            reorder: if self.jitter.is_zero() { 0.0 } else { 0.25 },
+            reorder_delay: self.jitter,
+            ..LinkConfig::default()
+        }
+    }
 }
 
 /// Side 0 and side 1 with the network between.
@@ -117,9 +131,12 @@ pub(crate) struct World<A, B> {
     /// Datagrams from or to side 1 get this address instead of its own, as behind a NAT.
     pub(crate) nat: Option<SocketAddr>,
     inner: SocketAddr,
-    random: SeededRandom,
-    in_flight: BTreeMap<(Instant, u64), (usize, FiveTuple, Vec<u8>)>,
-    count: u64,
+    /// Towards side 0 and towards side 1.
+    links: [Link; 2],
+    applied: Weather,
+    /// The address pair of each datagram a link carries, which begins with its place here.
+    envelopes: Vec<FiveTuple>,
+    injected: Vec<(usize, FiveTuple, Vec<u8>)>,
 }
 
 pub(crate) const DELAY: Duration = Duration::from_millis(20);
@@ -127,6 +144,7 @@ pub(crate) const DELAY: Duration = Duration::from_millis(20);
 impl<A: Endpoint, B: Endpoint> World<A, B> {
     /// `inner` is the address of side 1.
     pub(crate) fn new(a: A, b: B, inner: SocketAddr, now: Instant, seed: u64) -> Self {
+        let link = |seed| Link::new(Weather::default().link(), seed).expect("sane weather");
         Self {
             a,
             b,
@@ -134,40 +152,38 @@ impl<A: Endpoint, B: Endpoint> World<A, B> {
             weather: Weather::default(),
             nat: None,
             inner,
-            random: SeededRandom::new(seed),
-            in_flight: BTreeMap::new(),
-            count: 0,
+            links: [link(seed), link(seed.wrapping_add(1_000_000))],
+            applied: Weather::default(),
+            envelopes: Vec::new(),
+            injected: Vec::new(),
         }
     }
 
-    fn chance(&mut self, thousandths: u64) -> bool {
-        self.random.next_u64() % 1000 < thousandths
+    fn launch(&mut self, to: usize, tuple: FiveTuple, data: &[u8]) {
+        if self.applied != self.weather {
+            self.applied = self.weather;
+            for link in &mut self.links {
+                link.set_config(self.now, self.weather.link())
+                    .expect("sane weather");
+            }
+        }
+        let mut letter = (self.envelopes.len() as u64).to_be_bytes().to_vec();
+        letter.extend_from_slice(data);
+        self.envelopes.push(tuple);
+        self.links[to].send(self.now, letter);
     }
 
-    fn launch(&mut self, to: usize, tuple: FiveTuple, data: &[u8]) {
-        let copies = 1 + usize::from(self.chance(self.weather.duplicate));
-        for _ in 0..copies {
-            if self.chance(self.weather.loss) {
-                continue;
-            }
-            let jitter = self.weather.jitter.as_micros() as u64;
-            let extra = if jitter == 0 {
-                0
-            } else {
-                self.random.next_u64() % jitter
-            };
-            self.count += 1;
-            let at = self.now + DELAY + Duration::from_micros(extra);
-            self.in_flight
-                .insert((at, self.count), (to, tuple, data.to_vec()));
+    fn deliver(&mut self, to: usize, tuple: FiveTuple, mut data: Vec<u8>) {
+        if to == 0 {
+            self.a.receive(tuple, &mut data, self.now);
+        } else {
+            self.b.receive(tuple, &mut data, self.now);
         }
     }
 
     /// Puts a datagram on the wire as if side `to` were to receive it.
     pub(crate) fn inject(&mut self, to: usize, tuple: FiveTuple, data: &[u8]) {
-        self.count += 1;
-        self.in_flight
-            .insert((self.now, self.count), (to, tuple, data.to_vec()));
+        self.injected.push((to, tuple, data.to_vec()));
     }
 
     fn outer(&self, address: SocketAddr) -> SocketAddr {
@@ -203,22 +219,22 @@ impl<A: Endpoint, B: Endpoint> World<A, B> {
     /// Goes to the next thing that happens, no further than `limit`.
     pub(crate) fn step(&mut self, limit: Instant) {
         self.flush();
-        let arrival = self.in_flight.keys().next().map(|(at, _)| *at);
-        let next = [arrival, self.a.next(), self.b.next()]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(limit);
-        self.now = self.now.max(next).min(limit);
-        while let Some(entry) = self.in_flight.first_entry() {
-            if entry.key().0 > self.now {
-                break;
-            }
-            let (to, tuple, mut data) = entry.remove();
-            if to == 0 {
-                self.a.receive(tuple, &mut data, self.now);
-            } else {
-                self.b.receive(tuple, &mut data, self.now);
+        let arrivals = self.links.iter().filter_map(Link::next_timeout);
+        let timers = [self.a.next(), self.b.next()].into_iter().flatten();
+        if self.injected.is_empty() {
+            let next = arrivals.chain(timers).min().unwrap_or(limit);
+            self.now = self.now.max(next).min(limit);
+        }
+        for (to, tuple, data) in std::mem::take(&mut self.injected) {
+            self.deliver(to, tuple, data);
+        }
+        for to in 0..2 {
+            while let Some(letter) = self.links[to].poll(self.now) {
+                let (place, data) = letter
+                    .split_first_chunk()
+                    .expect("each letter has its place");
+                let tuple = self.envelopes[u64::from_be_bytes(*place) as usize];
+                self.deliver(to, tuple, data.to_vec());
             }
         }
         if self.a.next().is_some_and(|at| at <= self.now) {
