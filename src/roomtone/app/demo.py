@@ -126,7 +126,7 @@ def _video(ssrc: int) -> TrackOffer:
 
 
 def _audio(ssrc: int) -> TrackOffer:
-    codec = Codec(kind=MediaKind.AUDIO, payload_type=AUDIO_PAYLOAD_TYPE, name="opus", clock_rate=48_000, channels=2)
+    codec = Codec(kind=MediaKind.AUDIO, payload_type=AUDIO_PAYLOAD_TYPE, name="OPUS", clock_rate=48_000, channels=2)
     return TrackOffer(
         MediaKind.AUDIO,
         (codec,),
