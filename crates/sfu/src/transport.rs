@@ -46,10 +46,6 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.video.is_empty() && self.audio.is_empty()
-    }
-
     pub(crate) fn push(&mut self, consumer: u32, video: bool) {
         let slot = Slot {
             consumer,

@@ -19,7 +19,6 @@ pub(crate) use header::{HeaderTemplate, Stamps};
 pub(crate) use reading::{Chosen, Tap};
 pub(crate) use resend::{Resend, Resends};
 pub(crate) use rewriting::{PictureShift, Rewriting};
-pub(crate) use sending::Sent;
 
 /// How retransmissions are sent (RFC 4588).
 #[derive(Debug)]

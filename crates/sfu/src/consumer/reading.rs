@@ -76,20 +76,6 @@ impl Consumer {
         self.current.as_ref().is_some_and(unread) || self.target.as_ref().is_some_and(unread)
     }
 
-    /// Whether packets wait for the end of their frame or burst.
-    #[inline]
-    pub(crate) fn has_unreleased(&self, streams: &Slab<Stream>) -> bool {
-        let waits = |tap: &Tap| {
-            streams
-                .get(tap.stream as usize)
-                .is_some_and(|stream| tap.cursor < stream.history.head())
-        };
-        if self.verbatim {
-            return self.taps.iter().any(waits);
-        }
-        self.current.as_ref().is_some_and(waits) || self.target.as_ref().is_some_and(waits)
-    }
-
     /// The next packet to send; retransmissions first.
     #[inline]
     pub(crate) fn next(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {

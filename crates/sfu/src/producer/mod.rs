@@ -12,7 +12,6 @@ use roomtone_rtp::{ExtensionKind, ExtensionMap, MediaKind};
 use crate::{CodecParams, ProducerId, ProducerParams, ProducerStats, SfuError};
 
 pub(crate) use keyframe::Wish;
-pub(crate) use reception::ReportFigures;
 pub(crate) use stream::{Arrival, PublisherReport, Stored, Stream};
 
 /// What a payload type of a producer means.

@@ -383,13 +383,19 @@ impl Stream {
         &mut self.counters
     }
 
+    /// Whether a keyframe request ever went out.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.counters.pli_count + self.counters.fir_count > 0
+    }
+
     /// Whether anything was ever received.
     pub(crate) fn has_received(&self) -> bool {
         self.reception.received() > 0
     }
 
-    pub(crate) fn bitrate(&self) -> u64 {
-        self.reception.bitrate
+    /// Fraction lost in the last report, of 256.
+    pub(crate) fn fraction_lost(&self) -> u8 {
+        self.reception.fraction_lost
     }
 
     pub(crate) fn score(&self) -> u8 {

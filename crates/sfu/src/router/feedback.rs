@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use roomtone_rtp::NtpTime;
+use roomtone_rtp::rtcp::ReportBlock;
 
 use super::Router;
-use super::rtcp_in::ReportBlock;
 use crate::consumer::{Resend, Resends};
 use crate::{FeedbackEntry, ReportedLoss, RouterEvent, RtcpDrop};
 
@@ -52,7 +52,11 @@ impl Router {
         let Some(index) = transport.own_ssrcs.get(&block.ssrc).copied() else {
             return self.ignore_rtcp(at);
         };
-        let round_trip = round_trip(self.clock.ntp(now), block.last_report, block.delay);
+        let round_trip = round_trip(
+            self.clock.ntp(now),
+            block.last_sr,
+            block.delay_since_last_sr,
+        );
         if let Some(round_trip) = round_trip {
             transport.round_trip = Some(round_trip);
         }

@@ -125,13 +125,12 @@ impl Router {
     #[inline]
     fn on_stored(&mut self, at: u32, route: Route, stored: Stored, now_us: u64) {
         let stream = &mut self.streams[route.stream as usize];
+        if stored.keyframe {
+            stream.keyframes.on_keyframe();
+        }
         if !stream.active {
             stream.active = true;
             self.on_active(route);
-        }
-        let stream = &mut self.streams[route.stream as usize];
-        if stored.keyframe {
-            stream.keyframes.on_keyframe();
         }
         if stored.gap {
             self.arm_repair(route.stream);

@@ -7,6 +7,9 @@ use crate::timers::{Timer, disarm};
 use crate::transport::Message;
 use crate::{RouterEvent, StreamScore};
 
+/// Numbers in one NACK packet: with the worst spacing they still fit a datagram.
+const NACK_CHUNK: usize = 200;
+
 impl Router {
     pub(super) fn run_timers(&mut self, now: Instant, now_us: u64) {
         while let Some((at_us, timer)) = self.timers.pop_due(now_us) {
@@ -156,7 +159,15 @@ impl Router {
         let again = stream.keyframes.is_due(now_us, &self.config.keyframe);
         let (ssrc, transport) = (stream.ssrc, producer.transport);
         if let (false, Some(ssrc)) = (sequences.is_empty(), ssrc) {
-            self.send_message(transport, Message::Nack { ssrc, sequences });
+            for part in sequences.chunks(NACK_CHUNK) {
+                self.send_message(
+                    transport,
+                    Message::Nack {
+                        ssrc,
+                        sequences: part.to_vec(),
+                    },
+                );
+            }
         }
         if again {
             self.send_keyframe_request(at);

@@ -1,5 +1,5 @@
 //! A router in virtual time with one or more publishers and subscribers.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,633 @@
+//! RTCP both ways: requests, reports, feedback, repair, in virtual time.
+
+mod support;
+
+use std::time::Duration;
+
+use roomtone_rtp::NtpTime;
+use roomtone_rtp::rtcp::{
+    CompoundWriter, Entries, Goodbye, Nack, NackPair, NackPairs, PacketStatus, Pli, ReceiverReport,
+    Remb, ReportBlock, RtcpPacket, RtcpWrite, SenderReport, parse_compound,
+};
+use roomtone_sfu::*;
+use support::*;
+
+fn wire(packet: &impl RtcpWrite) -> Vec<u8> {
+    let mut out = [0; 1_500];
+    let mut writer = CompoundWriter::new(&mut out);
+    writer.push(packet).unwrap();
+    let len = writer.finish();
+    out[..len].to_vec()
+}
+
+fn nack(ssrc: u32, sequences: &[u16]) -> Vec<u8> {
+    let pairs: Vec<NackPair> = NackPairs::from_sorted(sequences.iter().copied()).collect();
+    wire(&Nack {
+        sender_ssrc: 1,
+        media_ssrc: ssrc,
+        pairs: Entries::new(&pairs),
+    })
+}
+
+/// Sequence numbers asked for in the compounds.
+fn nacked(compounds: &[Vec<u8>]) -> Vec<u16> {
+    let mut asked = vec![];
+    for packet in compounds.iter().flat_map(|data| parse_compound(data)) {
+        if let RtcpPacket::Nack(nack) = packet.unwrap() {
+            asked.extend(nack.sequences());
+        }
+    }
+    asked
+}
+
+fn plis(compounds: &[Vec<u8>]) -> usize {
+    let packets = compounds.iter().flat_map(|data| parse_compound(data));
+    packets
+        .filter(|packet| matches!(packet, Ok(RtcpPacket::Pli(_))))
+        .count()
+}
+
+fn out_ssrc(rig: &Rig) -> u32 {
+    rig.router.consumer_dump(VIDEO_OUT).unwrap().ssrc
+}
+
+#[test]
+fn a_missing_packet_is_asked_for_and_its_retransmission_restored() {
+    let mut rig = Rig::video();
+    rig.control(PUBLISHER);
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.rtp(&delta(3, 6_000).bytes()).unwrap();
+    rig.pass_ms(10);
+    assert_eq!(nacked(&rig.control(PUBLISHER)), [2]);
+    let missing = delta(2, 3_000);
+    rig.rtp(&rtx(&missing, 900).bytes()).unwrap();
+    rig.pass_ms(100);
+    assert_eq!(nacked(&rig.control(PUBLISHER)), Vec::<u16>::new());
+    let media = rig.media();
+    assert_eq!(media[2].rtp().payload(), missing.payload);
+    assert_eq!(
+        media[2].rtp().sequence(),
+        media[0].rtp().sequence().wrapping_add(1)
+    );
+    assert_eq!(media[2].rtp().timestamp(), 3_000);
+    let stats = &rig.router.producer_stats(VIDEO).unwrap().streams[0];
+    assert_eq!(
+        (stats.packets_repaired, stats.packets_lost, stats.nack_count),
+        (1, 0, 1)
+    );
+}
+
+#[test]
+fn a_packet_that_never_comes_is_given_up() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.rtp(&delta(3, 6_000).bytes()).unwrap();
+    rig.control(PUBLISHER);
+    rig.pass_ms(2_000);
+    assert_eq!(nacked(&rig.control(PUBLISHER)), [2; 10]);
+    let stats = &rig.router.producer_stats(VIDEO).unwrap().streams[0];
+    assert_eq!((stats.packets_given_up, stats.packets_lost), (1, 1));
+    rig.pass_ms(5_000);
+    assert_eq!(nacked(&rig.control(PUBLISHER)), Vec::<u16>::new());
+}
+
+#[test]
+fn a_subscribers_nack_is_answered_by_rtx_with_its_own_numbering() {
+    let mut rig = Rig::video();
+    let packets = [key(1, 0), delta(2, 3_000), delta(3, 6_000)];
+    for packet in &packets {
+        rig.rtp(&packet.bytes()).unwrap();
+    }
+    let sent = rig.media();
+    let lost = [sent[1].rtp().sequence(), sent[2].rtp().sequence()];
+    let ssrc = out_ssrc(&rig);
+    rig.rtcp(SUBSCRIBER, &nack(ssrc, &lost));
+    let again = rig.media();
+    let dump = rig.router.consumer_dump(VIDEO_OUT).unwrap();
+    for (n, out) in again.iter().enumerate() {
+        let rtp = out.rtp();
+        assert_eq!(
+            (rtp.payload_type(), Some(rtp.ssrc())),
+            (OUT_RTX, dump.rtx_ssrc)
+        );
+        assert_eq!(rtp.payload()[..2], lost[n].to_be_bytes());
+        assert_eq!(rtp.payload()[2..], packets[n + 1].payload);
+        assert_eq!(rtp.timestamp(), packets[n + 1].timestamp);
+    }
+    assert_eq!(
+        again[1].rtp().sequence(),
+        again[0].rtp().sequence().wrapping_add(1)
+    );
+    let stats = rig.router.consumer_stats(VIDEO_OUT).unwrap().outbound;
+    assert_eq!(
+        (stats.retransmitted_packets_sent, stats.nacked_packets),
+        (2, 2)
+    );
+}
+
+#[test]
+fn without_rtx_a_packet_is_sent_again_as_it_was() {
+    let mut rig = Rig::new();
+    rig.produce_video(VIDEO, &[Some(1_000)]);
+    let params = ConsumerParams {
+        rtx_payload_types: vec![],
+        ..out_params(Some(VIDEO))
+    };
+    rig.router
+        .consume(SUBSCRIBER, VIDEO_OUT, params, rig.now)
+        .unwrap();
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    let first = rig.media();
+    let ssrc = out_ssrc(&rig);
+    rig.rtcp(SUBSCRIBER, &nack(ssrc, &[first[0].rtp().sequence()]));
+    let again = rig.media();
+    assert_eq!(
+        (again[0].rtp().header(), again[0].rtp().payload()),
+        (first[0].rtp().header(), first[0].rtp().payload())
+    );
+}
+
+#[test]
+fn nacks_from_before_a_source_change_still_find_their_packets() {
+    let mut rig = Rig::video();
+    let old = key(1, 0);
+    rig.rtp(&old.bytes()).unwrap();
+    rig.produce_video(ProducerId(12), &[Some(3_000)]);
+    rig.router
+        .switch_source(
+            VIDEO_OUT,
+            Some(ProducerId(12)),
+            vec![(VP8, OUT_VP8)],
+            rig.now,
+        )
+        .unwrap();
+    rig.rtp(
+        &Packet {
+            ssrc: 3_000,
+            ..key(77, 9)
+        }
+        .bytes(),
+    )
+    .unwrap();
+    let sent = rig.media();
+    let ssrc = out_ssrc(&rig);
+    rig.rtcp(SUBSCRIBER, &nack(ssrc, &[sent[0].rtp().sequence()]));
+    assert_eq!(rig.media()[0].rtp().payload()[2..], old.payload);
+    rig.router.close_producer(VIDEO, rig.now).unwrap();
+    rig.pass_ms(1_000);
+    rig.media();
+    rig.rtcp(SUBSCRIBER, &nack(ssrc, &[sent[0].rtp().sequence()]));
+    assert!(rig.media().is_empty());
+    assert_eq!(
+        rig.router
+            .consumer_stats(VIDEO_OUT)
+            .unwrap()
+            .outbound
+            .nack_misses,
+        1
+    );
+}
+
+#[test]
+fn a_nack_storm_is_bounded_and_counted() {
+    let mut rig = Rig::video();
+    for n in 0..1_000_u16 {
+        let packet = if n == 0 {
+            key(0, 0)
+        } else {
+            delta(n, u32::from(n) * 3_000)
+        };
+        rig.rtp(&packet.bytes()).unwrap();
+    }
+    let first = rig.media()[0].rtp().sequence();
+    let ssrc = out_ssrc(&rig);
+    for _ in 0..100 {
+        for part in 0..10_u16 {
+            let sequences: Vec<_> = (0..100)
+                .map(|n| first.wrapping_add(part * 100 + n))
+                .collect();
+            rig.rtcp(SUBSCRIBER, &nack(ssrc, &sequences));
+        }
+    }
+    let limit = Limits::default().resends_per_second as usize;
+    assert_eq!(rig.media().len(), limit);
+    let stats = rig.router.consumer_stats(VIDEO_OUT).unwrap().outbound;
+    assert_eq!(stats.nacked_packets, 100_000);
+    assert_eq!(stats.nack_suppressed, 100_000 - limit as u64);
+}
+
+#[test]
+fn keyframe_requests_are_merged_limited_and_repeated_until_answered() {
+    let mut rig = Rig::video();
+    assert_eq!(
+        plis(&rig.control(PUBLISHER)),
+        1,
+        "the consumer waits for a keyframe"
+    );
+    for n in 0..50 {
+        rig.consume_video(ConsumerId(100 + n), Some(VIDEO));
+    }
+    assert_eq!(
+        plis(&rig.control(PUBLISHER)),
+        0,
+        "they wait for the same one"
+    );
+    rig.pass_ms(2_500);
+    assert_eq!(
+        plis(&rig.control(PUBLISHER)),
+        2,
+        "unanswered, once a second"
+    );
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.pass_ms(3_000);
+    assert_eq!(plis(&rig.control(PUBLISHER)), 0);
+    let ssrc = out_ssrc(&rig);
+    for _ in 0..100 {
+        rig.rtcp(
+            SUBSCRIBER,
+            &wire(&Pli {
+                sender_ssrc: 1,
+                media_ssrc: ssrc,
+            }),
+        );
+        rig.pass_ms(10);
+    }
+    assert_eq!(plis(&rig.control(PUBLISHER)), 1);
+    let stats = &rig.router.producer_stats(VIDEO).unwrap().streams[0];
+    assert_eq!(stats.pli_count, 4);
+    assert!(stats.keyframe_requests_merged >= 149, "{stats:?}");
+}
+
+#[test]
+fn transport_wide_feedback_tells_arrivals_and_losses() {
+    let mut rig = Rig::video();
+    rig.control(PUBLISHER);
+    for n in [10_u16, 11, 13, 14] {
+        let mut packet = if n == 10 { key(n, 0) } else { delta(n, 3_000) };
+        packet.extensions = vec![(4, n.to_be_bytes().to_vec())];
+        rig.rtp(&packet.bytes()).unwrap();
+        rig.pass_ms(5);
+    }
+    rig.pass_ms(100);
+    let mut statuses = vec![];
+    for data in rig.control(PUBLISHER) {
+        for packet in parse_compound(&data) {
+            if let RtcpPacket::TransportFeedback(feedback) = packet.unwrap() {
+                statuses.extend(feedback.statuses());
+            }
+        }
+    }
+    let came: Vec<_> = statuses
+        .iter()
+        .map(|(n, status)| (*n, *status != PacketStatus::NotReceived))
+        .collect();
+    assert_eq!(
+        came,
+        [(10, true), (11, true), (12, false), (13, true), (14, true)]
+    );
+    rig.pass_ms(1_000);
+    assert_eq!(
+        rig.router.transport_stats(PUBLISHER).unwrap().feedback_sent,
+        1,
+        "no packets, no feedback"
+    );
+}
+
+#[test]
+fn publishers_without_transport_feedback_are_told_a_bitrate() {
+    let mut rig = Rig::new();
+    let mut params = video_params(&[Some(1_000)]);
+    params.codecs[0].feedback.transport_cc = false;
+    rig.router
+        .produce(PUBLISHER, VIDEO, params, rig.now)
+        .unwrap();
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.pass_ms(3_000);
+    let told = rig.control(PUBLISHER).iter().any(|data| {
+        parse_compound(data).any(|packet| {
+            matches!(packet, Ok(RtcpPacket::Remb(remb)) if (9_900_000..=10_000_000).contains(&remb.bitrate_bps))
+        })
+    });
+    assert!(told);
+}
+
+#[test]
+fn the_publisher_gets_reports_about_its_stream() {
+    let mut rig = Rig::video();
+    for n in [1_u16, 2, 4, 5] {
+        let packet = if n == 1 {
+            key(n, 0)
+        } else {
+            delta(n, u32::from(n) * 3_000)
+        };
+        rig.rtp(&packet.bytes()).unwrap();
+    }
+    let report = SenderReport {
+        ssrc: 1_000,
+        ntp: NtpTime(0x1234_5678_9abc_def0),
+        rtp_timestamp: 15_000,
+        packet_count: 5,
+        octet_count: 500,
+        reports: Entries::empty(),
+        extension: &[],
+    };
+    rig.rtcp(PUBLISHER, &wire(&report));
+    let at = rig.now;
+    rig.pass_ms(2_000);
+    let control = rig.control(PUBLISHER);
+    let blocks: Vec<ReportBlock> = control
+        .iter()
+        .flat_map(|data| parse_compound(data))
+        .filter_map(|packet| match packet.unwrap() {
+            RtcpPacket::ReceiverReport(report) => Some(report.reports.iter().collect::<Vec<_>>()),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let block = blocks.first().expect("a report within two intervals");
+    assert_eq!(
+        (block.ssrc, block.cumulative_lost, block.last_sr),
+        (1_000, 1, 0x5678_9abc)
+    );
+    assert_eq!(block.fraction_lost, (256_u32 / 5) as u8);
+    assert_eq!(block.highest_sequence as u16, 5);
+    let delay = NtpTime::compact_to_duration(block.delay_since_last_sr);
+    assert!(
+        delay > Duration::from_millis(400) && delay < rig.now - at,
+        "{delay:?}"
+    );
+}
+
+/// The sender reports a subscriber got.
+fn sender_reports(rig: &mut Rig) -> Vec<(u32, NtpTime, u32)> {
+    let control = rig.control(SUBSCRIBER);
+    let packets = control.iter().flat_map(|data| parse_compound(data));
+    packets
+        .filter_map(|packet| match packet.unwrap() {
+            RtcpPacket::SenderReport(report) => {
+                Some((report.ssrc, report.ntp, report.rtp_timestamp))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn subscribers_get_sender_reports_on_the_publishers_timeline() {
+    let mut rig = Rig::video();
+    rig.audio();
+    // The publisher's wall clock is hours off; its video and audio share it.
+    let theirs = |seconds: u64| NtpTime((1_000 + seconds) << 32);
+    rig.rtp(&key(1, 90_000).bytes()).unwrap();
+    rig.rtp(&opus(1, 480_000, 30).bytes()).unwrap();
+    for (ssrc, rtp_timestamp) in [(1_000, 90_000), (5_000, 480_000)] {
+        rig.rtcp(
+            PUBLISHER,
+            &wire(&SenderReport {
+                ssrc,
+                ntp: theirs(0),
+                rtp_timestamp,
+                packet_count: 1,
+                octet_count: 1,
+                reports: Entries::empty(),
+                extension: &[],
+            }),
+        );
+    }
+    rig.pass_ms(5);
+    sender_reports(&mut rig);
+    rig.pass_ms(2_000);
+    let reports = sender_reports(&mut rig);
+    let audio = rig.router.consumer_dump(AUDIO_OUT).unwrap().ssrc;
+    let video = out_ssrc(&rig);
+    let media_time = |ssrc, rate: f64, start: f64| {
+        let (_, ntp, rtp) = *reports
+            .iter()
+            .find(|(from, ..)| *from == ssrc)
+            .expect("a report");
+        (ntp.0 as f64 / 2_f64.powi(32)) - (f64::from(rtp) - start) / rate
+    };
+    // Both map the publisher's instant to one and the same instant of ours.
+    let difference = media_time(video, 90_000.0, 90_000.0) - media_time(audio, 48_000.0, 480_000.0);
+    assert!(difference.abs() < 0.001, "{difference}");
+    // And that instant is when the report came: the start of the run.
+    assert!((media_time(video, 90_000.0, 90_000.0) - 3_900_000_000.0).abs() < 0.001);
+}
+
+#[test]
+fn the_first_sender_report_comes_with_the_first_packet() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 90_000).bytes()).unwrap();
+    let reports = sender_reports(&mut rig);
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0].2, 90_000);
+}
+
+#[test]
+fn reports_of_a_subscriber_give_round_trip_loss_and_score() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 90_000).bytes()).unwrap();
+    let (ssrc, ntp, _) = sender_reports(&mut rig)[0];
+    rig.pass_ms(80);
+    let block = ReportBlock {
+        ssrc,
+        fraction_lost: 64,
+        cumulative_lost: 3,
+        highest_sequence: 1,
+        jitter: 900,
+        last_sr: ntp.compact(),
+        delay_since_last_sr: NtpTime::duration_to_compact(Duration::from_millis(30)),
+    };
+    rig.rtcp(
+        SUBSCRIBER,
+        &wire(&ReceiverReport {
+            ssrc: 5,
+            reports: Entries::new(&[block]),
+            extension: &[],
+        }),
+    );
+    let stats = rig.router.consumer_stats(VIDEO_OUT).unwrap();
+    let trip = stats.remote.round_trip_time.unwrap();
+    assert!(
+        trip.abs_diff(Duration::from_millis(50)) < Duration::from_millis(1),
+        "{trip:?}"
+    );
+    assert!(
+        (stats.remote.fraction_lost - 0.25).abs() < 1e-9
+            && (stats.remote.jitter - 0.01).abs() < 1e-9
+    );
+    assert_eq!((stats.remote.packets_lost, stats.score), (3, 7));
+    assert!(rig.events.contains(&RouterEvent::ConsumerScore {
+        consumer: VIDEO_OUT,
+        score: 7
+    }));
+}
+
+#[test]
+fn remb_of_a_subscriber_moves_the_estimate() {
+    let mut rig = Rig::video();
+    let ssrc = [out_ssrc(&rig)];
+    rig.rtcp(
+        SUBSCRIBER,
+        &wire(&Remb {
+            sender_ssrc: 1,
+            bitrate_bps: 262_144,
+            ssrcs: Entries::new(&ssrc),
+        }),
+    );
+    assert_eq!(
+        rig.router
+            .transport_stats(SUBSCRIBER)
+            .unwrap()
+            .available_outgoing_bitrate,
+        262_144
+    );
+    assert!(rig.events.contains(&RouterEvent::EstimateChanged {
+        transport: SUBSCRIBER,
+        bps: 262_144
+    }));
+}
+
+#[test]
+fn goodbyes_are_said_and_heard() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.rtcp(
+        PUBLISHER,
+        &wire(&Goodbye {
+            ssrcs: Entries::new(&[1_000]),
+            reason: b"",
+        }),
+    );
+    assert!(rig.events.contains(&RouterEvent::ProducerBye {
+        producer: VIDEO,
+        encoding: 0
+    }));
+    rig.control(SUBSCRIBER);
+    let ssrc = out_ssrc(&rig);
+    rig.router.close_consumer(VIDEO_OUT, rig.now).unwrap();
+    rig.drain();
+    let goodbyes = |compounds: &[Vec<u8>]| -> Vec<u32> {
+        compounds
+            .iter()
+            .flat_map(|data| parse_compound(data))
+            .filter_map(|packet| match packet.unwrap() {
+                RtcpPacket::Goodbye(goodbye) => Some(goodbye.ssrcs.iter().collect::<Vec<_>>()),
+                _ => None,
+            })
+            .flatten()
+            .collect()
+    };
+    assert!(goodbyes(&rig.control(SUBSCRIBER)).contains(&ssrc));
+    let last = rig
+        .router
+        .close_transport(SUBSCRIBER, rig.now)
+        .unwrap()
+        .unwrap();
+    assert_eq!(goodbyes(&[last]).len(), 1);
+}
+
+#[test]
+fn requests_of_a_pipe_travel_back_by_its_own_ssrcs() {
+    let mut rig = Rig::new();
+    rig.produce_video(VIDEO, &[Some(1_000), Some(2_000)]);
+    let params = ConsumerParams {
+        verbatim: true,
+        ..out_params(Some(VIDEO))
+    };
+    let described = rig
+        .router
+        .consume(SUBSCRIBER, VIDEO_OUT, params, rig.now)
+        .unwrap();
+    for ssrc in [1_000, 2_000] {
+        rig.rtp(
+            &Packet {
+                ssrc,
+                ..key(65_535, 0)
+            }
+            .bytes(),
+        )
+        .unwrap();
+        rig.rtp(
+            &Packet {
+                ssrc,
+                ..delta(0, 3_000)
+            }
+            .bytes(),
+        )
+        .unwrap();
+    }
+    rig.pass_ms(1_000);
+    rig.control(PUBLISHER);
+    rig.media();
+    let high = described.encodings[1].ssrc;
+    rig.rtcp(SUBSCRIBER, &nack(high, &[65_535]));
+    let again = rig.media();
+    assert_eq!(
+        (again[0].rtp().ssrc(), again[0].rtp().sequence()),
+        (high, 65_535)
+    );
+    rig.rtcp(
+        SUBSCRIBER,
+        &wire(&Pli {
+            sender_ssrc: 1,
+            media_ssrc: high,
+        }),
+    );
+    let asked = rig.control(PUBLISHER);
+    let of: Vec<_> = asked
+        .iter()
+        .flat_map(|data| parse_compound(data))
+        .filter_map(|packet| match packet.unwrap() {
+            RtcpPacket::Pli(pli) => Some(pli.media_ssrc),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(of, [2_000]);
+}
+
+#[test]
+fn broken_and_foreign_rtcp_is_counted() {
+    let mut rig = Rig::video();
+    let now = rig.now;
+    assert_eq!(
+        rig.router.handle_rtcp(SUBSCRIBER, &[0x80, 200, 0, 9], now),
+        Err(RtcpDrop::Malformed)
+    );
+    assert_eq!(
+        rig.router.handle_rtcp(SUBSCRIBER, &[], now),
+        Err(RtcpDrop::Malformed)
+    );
+    rig.rtcp(
+        SUBSCRIBER,
+        &wire(&Pli {
+            sender_ssrc: 1,
+            media_ssrc: 424_242,
+        }),
+    );
+    let stats = rig.router.transport_stats(SUBSCRIBER).unwrap();
+    assert_eq!((stats.rtcp_malformed, stats.rtcp_ignored), (2, 1));
+}
+
+#[test]
+fn many_consumers_report_in_several_datagrams_each_below_the_limit() {
+    let mut rig = Rig::new();
+    rig.produce_video(VIDEO, &[Some(1_000)]);
+    for n in 0..40 {
+        rig.consume_video(ConsumerId(100 + n), Some(VIDEO));
+    }
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.sent.clear();
+    rig.pass_ms(1_600);
+    let control = rig.control(SUBSCRIBER);
+    assert!(control.iter().all(|data| data.len() <= 1_200));
+    let reported: std::collections::BTreeSet<_> = control
+        .iter()
+        .flat_map(|data| parse_compound(data))
+        .filter_map(|packet| match packet.unwrap() {
+            RtcpPacket::SenderReport(report) => Some(report.ssrc),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reported.len(), 40);
+}
