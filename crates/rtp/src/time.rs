@@ -66,10 +66,7 @@ mod tests {
         let time = NtpTime::from_unix(Duration::from_millis(1_500));
         assert_eq!(time.0 >> 32, 2_208_988_801);
         assert_eq!(time.0 & 0xffff_ffff, 1 << 31);
-        assert_eq!(
-            time.compact(),
-            ((2_208_988_801_u64 & 0xffff) << 16) as u32 | 0x8000
-        );
+        assert_eq!(time.compact(), 0x7e81_8000);
     }
 
     #[test]
