@@ -80,7 +80,7 @@ impl Default for KeyframeConfig {
     fn default() -> Self {
         Self {
             min_interval: Duration::from_millis(500),
-            retry_interval: Duration::from_millis(1_000),
+            retry_interval: Duration::from_secs(1),
             max_attempts: 10,
         }
     }

@@ -131,6 +131,11 @@ impl BandwidthEstimator for ReceiverReportEstimator {
 mod tests {
     use super::*;
 
+    #[expect(clippy::disallowed_methods, reason = "any instant to count from")]
+    fn base() -> Instant {
+        Instant::now()
+    }
+
     fn report(fraction: u8) -> ReportedLoss {
         ReportedLoss {
             fraction,
@@ -140,7 +145,7 @@ mod tests {
 
     #[test]
     fn loss_moves_the_estimate_as_the_draft_says() {
-        let base = Instant::now();
+        let base = base();
         let mut estimator = ReceiverReportEstimator::new(1_000_000);
         assert!(!estimator.estimate().confirmed);
         estimator.on_report(report(0), base);
@@ -173,7 +178,7 @@ mod tests {
 
     #[test]
     fn remb_is_an_upper_limit() {
-        let base = Instant::now();
+        let base = base();
         let mut estimator = ReceiverReportEstimator::new(1_000_000);
         estimator.on_remb(300_000, base);
         assert_eq!(estimator.estimate().bps, 300_000);

@@ -100,7 +100,7 @@ impl Entry {
 
     /// The bytes of one of them.
     #[inline]
-    pub(crate) fn extension_value(&self, at: &ExtensionAt) -> &[u8] {
+    pub(crate) fn extension_value(&self, at: ExtensionAt) -> &[u8] {
         let start = usize::from(at.offset);
         &self.data[start..start + usize::from(at.len)]
     }

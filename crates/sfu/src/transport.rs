@@ -53,9 +53,9 @@ impl Ready {
             len: 0,
         };
         if video {
-            self.video.push(slot)
+            self.video.push(slot);
         } else {
-            self.audio.push(slot)
+            self.audio.push(slot);
         }
     }
 

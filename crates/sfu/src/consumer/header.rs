@@ -155,7 +155,7 @@ impl HeaderTemplate {
             if id == 0 {
                 continue;
             }
-            let value = entry.extension_value(carried);
+            let value = entry.extension_value(*carried);
             if value.is_empty() || value.len() > ONE_BYTE_MAX {
                 if self.mixed {
                     return self.write_slowly(out, header, entry, stamps, ExtensionForm::TwoByte);
@@ -214,10 +214,10 @@ impl HeaderTemplate {
             if id == 0 {
                 continue;
             }
-            match writer.push(id, entry.extension_value(carried)) {
-                Err(roomtone_rtp::RtpError::NoSpace) => return None,
-                // A value this form cannot carry stays out; the packet is worth more.
-                Ok(()) | Err(_) => {}
+            // A value this form cannot carry stays out; the packet is worth more.
+            let pushed = writer.push(id, entry.extension_value(*carried));
+            if pushed == Err(roomtone_rtp::RtpError::NoSpace) {
+                return None;
             }
         }
         writer.finish().ok()

@@ -31,7 +31,7 @@ pub(crate) struct Resends {
     queue: VecDeque<Resend>,
     recent: VecDeque<(u32, u16, u64)>,
     window_start_ms: u64,
-    resends: u32,
+    granted: u32,
     looks: u32,
 }
 
@@ -47,7 +47,7 @@ impl Resends {
     ) -> bool {
         if now_ms >= self.window_start_ms + 1_000 {
             self.window_start_ms = now_ms;
-            self.resends = 0;
+            self.granted = 0;
             self.looks = 0;
         }
         if self.looks >= limits.resends_per_second.saturating_mul(LOOKS_PER_RESEND) {
@@ -55,7 +55,7 @@ impl Resends {
         }
         self.looks += 1;
         let interval = round_trip_ms.clamp(MIN_INTERVAL_MS, 500);
-        self.resends < limits.resends_per_second
+        self.granted < limits.resends_per_second
             && self.queue.len() < limits.pending_resends
             && !self.recent.iter().any(|(sent_ssrc, sent, at)| {
                 *sent == sequence && *sent_ssrc == ssrc && now_ms < at + interval
@@ -64,7 +64,7 @@ impl Resends {
 
     /// Takes a packet into the queue; [`Self::admits`] was asked.
     pub(crate) fn push(&mut self, resend: Resend, now_ms: u64) {
-        self.resends += 1;
+        self.granted += 1;
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }

@@ -121,13 +121,12 @@ impl Numbering {
 
     /// The next number is the first of another source (the SSRC changed).
     pub(crate) fn restart(&mut self, sequence: u16) -> Place {
-        let raw = match self.highest {
-            Some(_) => self.restart_at(sequence, 0),
-            None => {
-                let raw = 0x1_0000 + u64::from(sequence);
-                self.highest = Some(raw);
-                raw
-            }
+        let raw = if self.highest.is_some() {
+            self.restart_at(sequence, 0)
+        } else {
+            let raw = 0x1_0000 + u64::from(sequence);
+            self.highest = Some(raw);
+            raw
         };
         Place {
             raw,

@@ -106,11 +106,10 @@ impl Reception {
         self.expected_prior = expected;
         self.received_prior = self.received;
         let lost = expected_interval.saturating_sub(received_interval);
-        self.fraction_lost = if expected_interval == 0 {
-            0
-        } else {
-            (lost * 256 / expected_interval).min(255) as u8
-        };
+        self.fraction_lost = (lost * 256)
+            .checked_div(expected_interval)
+            .unwrap_or(0)
+            .min(255) as u8;
         ReportFigures {
             fraction_lost: self.fraction_lost,
             cumulative_lost: self.lost().clamp(-0x80_0000, 0x7f_ffff) as i32,
@@ -129,11 +128,7 @@ impl Reception {
         let received = self.received - self.window_received;
         self.window_expected = self.expected();
         self.window_received = self.received;
-        if expected == 0 {
-            0
-        } else {
-            (received * 100 / expected).min(100) as u8
-        }
+        (received * 100).checked_div(expected).unwrap_or(0).min(100) as u8
     }
 }
 

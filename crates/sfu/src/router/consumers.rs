@@ -14,6 +14,7 @@ use crate::{
 
 impl Router {
     /// Opens a consumer on a transport.
+    #[allow(clippy::needless_pass_by_value)] // A description is given away whole.
     pub fn consume(
         &mut self,
         transport: TransportId,

@@ -6,7 +6,7 @@ use roomtone_rtp::NtpTime;
 use roomtone_rtp::rtcp::ReportBlock;
 
 use super::Router;
-use crate::consumer::{Resend, Resends};
+use crate::consumer::Resend;
 use crate::{FeedbackEntry, ReportedLoss, RouterEvent, RtcpDrop};
 
 impl Router {
@@ -115,10 +115,7 @@ impl Router {
         if !consumer.feedback.nack || consumer.paused {
             return self.ignore_rtcp(at);
         }
-        let mut resends = consumer
-            .resends
-            .take()
-            .unwrap_or_else(Box::<Resends>::default);
+        let mut resends = consumer.resends.take().unwrap_or_default();
         for sequence in sequences {
             let consumer = &mut self.consumers[index as usize];
             consumer.counters.nacked_packets += 1;

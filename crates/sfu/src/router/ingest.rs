@@ -160,11 +160,8 @@ impl Router {
         self.emit(event);
         self.choose_all(route.producer, now);
         // Wishes from before its SSRC was known.
-        if self.streams[route.stream as usize]
-            .keyframes
-            .next_due()
-            .is_some()
-        {
+        let stream = &self.streams[route.stream as usize];
+        if stream.keyframes.next_due().is_some() && !stream.was_asked() {
             self.send_keyframe_request(route.stream);
         }
     }
@@ -183,7 +180,7 @@ impl Router {
             .extensions()
             .iter()
             .find(|at| at.kind == ExtensionKind::AudioLevel);
-        let Some(level) = level.and_then(|at| entry.extension_value(at).first()) else {
+        let Some(level) = level.and_then(|at| entry.extension_value(*at).first()) else {
             return;
         };
         let producer = self.producers[route.producer as usize].id;

@@ -190,7 +190,7 @@ impl Router {
     }
 }
 
-fn found<K: Hash + Eq>(ids: &FxHashMap<K, u32>, id: K) -> Option<u32> {
+fn found<K: Hash + Eq + Copy>(ids: &FxHashMap<K, u32>, id: K) -> Option<u32> {
     ids.get(&id).copied()
 }
 

@@ -12,6 +12,7 @@ use crate::{ProducerId, ProducerParams, RouterEvent, SfuError, TransportId};
 
 impl Router {
     /// Opens a producer on a transport.
+    #[allow(clippy::needless_pass_by_value)] // A description is given away whole.
     pub fn produce(
         &mut self,
         transport: TransportId,

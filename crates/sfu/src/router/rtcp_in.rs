@@ -38,12 +38,12 @@ impl Router {
             RtcpPacket::Nack(nack) => self.on_nack(at, nack.media_ssrc, nack.sequences(), now),
             RtcpPacket::Pli(pli) => self.on_keyframe_request(at, pli.media_ssrc, false, now),
             RtcpPacket::Fir(fir) => {
-                for entry in fir.entries.iter() {
+                for entry in fir.entries {
                     self.on_keyframe_request(at, entry.ssrc, true, now);
                 }
             }
             RtcpPacket::Goodbye(goodbye) => {
-                for ssrc in goodbye.ssrcs.iter() {
+                for ssrc in goodbye.ssrcs {
                     self.on_goodbye(at, ssrc);
                 }
             }
@@ -56,7 +56,7 @@ impl Router {
     }
 
     fn read_blocks(&mut self, at: u32, blocks: Entries<'_, ReportBlock>, now: Instant) {
-        for block in blocks.iter() {
+        for block in blocks {
             self.on_report_block(at, &block, now);
         }
     }

@@ -1,5 +1,6 @@
 //! A router in virtual time with one or more publishers and subscribers.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub)] // Each suite uses its part.
+#![allow(clippy::unwrap_used)] // What fails here fails the test.
 
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,7 @@ impl Rig {
     }
 
     pub fn with(config: RouterConfig) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "any instant to count from")]
         let base = Instant::now();
         let clock = WallClock {
             at: base,
