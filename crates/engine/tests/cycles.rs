@@ -1,5 +1,6 @@
 //! Opening and closing leaves descriptors and objects as they were. Alone in its file: it counts descriptors of the
 //! whole process.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! A producer of one shard appears on another.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

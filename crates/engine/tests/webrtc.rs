@@ -1,4 +1,5 @@
 //! WebRTC transports over real sockets, with a peer of the full role.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -29,10 +30,10 @@ fn forward_between(protocol: Protocol, active: bool, engine: EngineConfig) -> Ha
     let router = harness.router(None);
     let inbound = open(&mut harness, router, false);
     let mut publisher = Peer::connect(&mut harness, &inbound, protocol, active, false);
-    publisher.establish();
+    publisher.establish(&mut harness);
     let outbound = open(&mut harness, router, false);
     let mut viewer = Peer::connect(&mut harness, &outbound, protocol, active, false);
-    viewer.establish();
+    viewer.establish(&mut harness);
     let producer = harness.produce_opus(inbound.id, Some(0x1111));
     let (_, ssrc) = harness.consume_opus(outbound.id, Some(producer), None);
     for sequence in 0..50_u16 {
@@ -97,7 +98,7 @@ fn a_peer_sends_and_a_plain_port_receives() {
     let router = harness.router(None);
     let offered = open(&mut harness, router, false);
     let mut publisher = Peer::connect(&mut harness, &offered, Protocol::Udp, true, false);
-    publisher.establish();
+    publisher.establish(&mut harness);
     let producer = harness.produce_opus(offered.id, None);
     let (sink, sink_at) = socket();
     let (plain, _, _) = harness.plain(PlainOptions::on(router));
@@ -113,7 +114,7 @@ fn states_are_told_with_the_pair_and_the_cipher() {
     let router = harness.router(None);
     let offered = open(&mut harness, router, false);
     let mut peer = Peer::connect(&mut harness, &offered, Protocol::Udp, true, false);
-    peer.establish();
+    peer.establish(&mut harness);
     let (state, local) = harness.event(|event| match event {
         Event::IceStateChanged {
             state,
@@ -140,7 +141,7 @@ fn closing_by_command_tells_the_peer_and_frees_everything() {
     let router = harness.router(None);
     let offered = open(&mut harness, router, false);
     let mut peer = Peer::connect(&mut harness, &offered, Protocol::Udp, true, false);
-    peer.establish();
+    peer.establish(&mut harness);
     let producer = harness.produce_opus(offered.id, None);
     harness.done(Command::CloseTransport {
         transport: offered.id,
@@ -175,7 +176,7 @@ fn a_peer_that_closes_is_gone() {
     let router = harness.router(None);
     let offered = open(&mut harness, router, false);
     let mut peer = Peer::connect(&mut harness, &offered, Protocol::Udp, true, false);
-    peer.establish();
+    peer.establish(&mut harness);
     peer.transport.close(std::time::Instant::now());
     peer.run_until("the goodbye", |_| true);
     assert_eq!(
@@ -191,7 +192,7 @@ fn closing_the_engine_tells_the_peers() {
     let router = harness.router(None);
     let offered = open(&mut harness, router, false);
     let mut peer = Peer::connect(&mut harness, &offered, Protocol::Udp, true, false);
-    peer.establish();
+    peer.establish(&mut harness);
     harness.engine.close();
     peer.run_until("the close_notify", |peer| peer.transport.is_closed());
     assert_eq!(
@@ -225,7 +226,7 @@ fn garbage_changes_nothing() {
     let router = harness.router(None);
     let offered = open(&mut harness, router, false);
     let mut peer = Peer::connect(&mut harness, &offered, Protocol::Udp, true, false);
-    peer.establish();
+    peer.establish(&mut harness);
     let producer = harness.produce_opus(offered.id, Some(1));
     let (sink, sink_at) = socket();
     let (plain, _, _) = harness.plain(PlainOptions::on(router));
@@ -291,7 +292,7 @@ fn messages_pass_on_data_channels_both_ways() {
     let router = harness.router(None);
     let offered = open(&mut harness, router, true);
     let mut peer = Peer::connect(&mut harness, &offered, Protocol::Udp, true, true);
-    peer.establish();
+    peer.establish(&mut harness);
     peer.run_until("SCTP", |peer| {
         peer.events
             .iter()

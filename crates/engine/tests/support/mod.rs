@@ -1,7 +1,7 @@
 //! An engine on loopback and what a test says to it. Every wait is for an event, with a bound that only catches hangs.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-pub mod peer;
+pub(crate) mod peer;
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
@@ -14,10 +14,10 @@ use roomtone_engine::values::{
 };
 
 /// Far longer than anything here takes.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A configuration for loopback with ports the kernel chooses.
-pub fn config(shards: usize) -> EngineConfig {
+pub(crate) fn config(shards: usize) -> EngineConfig {
     EngineConfig {
         shards,
         listen_ips: vec!["127.0.0.1".into()],
@@ -28,14 +28,14 @@ pub fn config(shards: usize) -> EngineConfig {
     }
 }
 
-pub struct Harness {
-    pub engine: Engine,
+pub(crate) struct Harness {
+    pub(crate) engine: Engine,
     next: u64,
     events: VecDeque<Event>,
 }
 
 impl Harness {
-    pub fn new(config: EngineConfig) -> Self {
+    pub(crate) fn new(config: EngineConfig) -> Self {
         Self {
             engine: Engine::start(config).unwrap(),
             next: 1,
@@ -44,7 +44,7 @@ impl Harness {
     }
 
     /// Sends a command and waits for its reply; events that come before are kept.
-    pub fn call(&mut self, command: Command) -> CommandResult {
+    pub(crate) fn call(&mut self, command: Command) -> CommandResult {
         let wanted = self.next;
         self.next += 1;
         self.engine
@@ -79,14 +79,18 @@ impl Harness {
         self.engine.drain(1000)
     }
 
-    /// Waits for the first event for which `wanted` gives a value; earlier ones are thrown away.
-    pub fn event<T>(&mut self, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+    /// Waits for the first event for which `wanted` gives a value, and takes it; others are kept.
+    pub(crate) fn event<T>(&mut self, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            while let Some(event) = self.events.pop_front() {
-                if let Some(found) = wanted(&event) {
-                    return found;
-                }
+            let hit = self
+                .events
+                .iter()
+                .enumerate()
+                .find_map(|(at, event)| Some((at, wanted(event)?)));
+            if let Some((at, found)) = hit {
+                self.events.remove(at);
+                return found;
             }
             for value in self.take(deadline) {
                 if let Outbound::Event { event, .. } = value {
@@ -96,25 +100,25 @@ impl Harness {
         }
     }
 
-    pub fn done(&mut self, command: Command) {
+    pub(crate) fn done(&mut self, command: Command) {
         assert_eq!(self.call(command), CommandResult::Done {});
     }
 
-    pub fn refused(&mut self, command: Command) -> ErrorCode {
+    pub(crate) fn refused(&mut self, command: Command) -> ErrorCode {
         match self.call(command) {
             CommandResult::Failed { code, .. } => code,
             other => panic!("not refused: {other:?}"),
         }
     }
 
-    pub fn router(&mut self, shard: Option<usize>) -> u64 {
+    pub(crate) fn router(&mut self, shard: Option<usize>) -> u64 {
         match self.call(Command::OpenRouter { shard }) {
             CommandResult::RouterOpened { router, .. } => router,
             other => panic!("{other:?}"),
         }
     }
 
-    pub fn plain(&mut self, options: PlainOptions) -> (u64, SocketAddr, SocketAddr) {
+    pub(crate) fn plain(&mut self, options: PlainOptions) -> (u64, SocketAddr, SocketAddr) {
         let command = Command::OpenPlainTransport {
             router: options.router,
             listen_ip: options.ip.clone(),
@@ -137,7 +141,7 @@ impl Harness {
         }
     }
 
-    pub fn connect_plain(&mut self, transport: u64, to: SocketAddr) {
+    pub(crate) fn connect_plain(&mut self, transport: u64, to: SocketAddr) {
         self.done(Command::ConnectPlainTransport {
             transport,
             ip: to.ip().to_string(),
@@ -147,7 +151,7 @@ impl Harness {
         });
     }
 
-    pub fn produce_opus(&mut self, transport: u64, ssrc: Option<u32>) -> u64 {
+    pub(crate) fn produce_opus(&mut self, transport: u64, ssrc: Option<u32>) -> u64 {
         let encodings = ssrc.map(|ssrc| EncodingParameters {
             ssrc: Some(ssrc),
             ..EncodingParameters::default()
@@ -167,7 +171,7 @@ impl Harness {
         }
     }
 
-    pub fn consume_opus(
+    pub(crate) fn consume_opus(
         &mut self,
         transport: u64,
         producer: Option<u64>,
@@ -180,7 +184,7 @@ impl Harness {
     }
 
     /// The reports of one object.
-    pub fn stats(&mut self, id: u64) -> Vec<Report> {
+    pub(crate) fn stats(&mut self, id: u64) -> Vec<Report> {
         match self.call(Command::GetStats { id }) {
             CommandResult::Stats { reports } => reports,
             other => panic!("{other:?}"),
@@ -188,7 +192,7 @@ impl Harness {
     }
 
     /// A counter summed over all shards.
-    pub fn counter(&mut self, name: &str) -> u64 {
+    pub(crate) fn counter(&mut self, name: &str) -> u64 {
         let CommandResult::Stats { reports } = self.call(Command::GetEngineStats {}) else {
             panic!("no statistics")
         };
@@ -200,16 +204,16 @@ impl Harness {
     }
 }
 
-pub struct PlainOptions {
-    pub router: u64,
-    pub ip: String,
-    pub rtcp_mux: bool,
-    pub learn_remote: bool,
-    pub srtp: Option<roomtone_engine::values::SrtpKeys>,
+pub(crate) struct PlainOptions {
+    pub(crate) router: u64,
+    pub(crate) ip: String,
+    pub(crate) rtcp_mux: bool,
+    pub(crate) learn_remote: bool,
+    pub(crate) srtp: Option<roomtone_engine::values::SrtpKeys>,
 }
 
 impl PlainOptions {
-    pub fn on(router: u64) -> Self {
+    pub(crate) fn on(router: u64) -> Self {
         Self {
             router,
             ip: "127.0.0.1".into(),
@@ -220,14 +224,19 @@ impl PlainOptions {
     }
 }
 
-pub fn number(report: &Report, name: &str) -> u64 {
+pub(crate) fn number(report: &Report, name: &str) -> u64 {
     match report.get(name) {
         Some(StatValue::Unsigned(value)) => *value,
         other => panic!("{name} is {other:?}"),
     }
 }
 
-pub fn codec(payload_type: u8, name: &str, clock_rate: u32, channels: u8) -> CodecParameters {
+pub(crate) fn codec(
+    payload_type: u8,
+    name: &str,
+    clock_rate: u32,
+    channels: u8,
+) -> CodecParameters {
     CodecParameters {
         payload_type,
         name: name.into(),
@@ -238,7 +247,7 @@ pub fn codec(payload_type: u8, name: &str, clock_rate: u32, channels: u8) -> Cod
     }
 }
 
-pub fn consume_opus(transport: u64, producer: Option<u64>, ssrc: Option<u32>) -> Command {
+pub(crate) fn consume_opus(transport: u64, producer: Option<u64>, ssrc: Option<u32>) -> Command {
     Command::Consume {
         transport,
         kind: MediaKind::Audio,
@@ -255,11 +264,11 @@ pub fn consume_opus(transport: u64, producer: Option<u64>, ssrc: Option<u32>) ->
 }
 
 /// A socket of the other side.
-pub fn socket() -> (UdpSocket, SocketAddr) {
+pub(crate) fn socket() -> (UdpSocket, SocketAddr) {
     socket_on("127.0.0.1:0")
 }
 
-pub fn socket_on(address: &str) -> (UdpSocket, SocketAddr) {
+pub(crate) fn socket_on(address: &str) -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let address = socket.local_addr().unwrap();
@@ -267,7 +276,13 @@ pub fn socket_on(address: &str) -> (UdpSocket, SocketAddr) {
 }
 
 /// An RTP packet without extensions (RFC 3550 section 5.1), written by hand.
-pub fn rtp(payload_type: u8, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn rtp(
+    payload_type: u8,
+    sequence: u16,
+    timestamp: u32,
+    ssrc: u32,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut packet = vec![0x80, payload_type];
     packet.extend_from_slice(&sequence.to_be_bytes());
     packet.extend_from_slice(&timestamp.to_be_bytes());
@@ -278,16 +293,16 @@ pub fn rtp(payload_type: u8, sequence: u16, timestamp: u32, ssrc: u32, payload: 
 
 /// The parts of an RTP packet without extensions.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Parts {
-    pub payload_type: u8,
-    pub marker: bool,
-    pub sequence: u16,
-    pub timestamp: u32,
-    pub ssrc: u32,
-    pub payload: Vec<u8>,
+pub(crate) struct Parts {
+    pub(crate) payload_type: u8,
+    pub(crate) marker: bool,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) ssrc: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
-pub fn parts(packet: &[u8]) -> Parts {
+pub(crate) fn parts(packet: &[u8]) -> Parts {
     assert!(packet.len() >= 12, "{packet:x?} is too short");
     assert_eq!(
         packet[0], 0x80,
@@ -303,12 +318,12 @@ pub fn parts(packet: &[u8]) -> Parts {
     }
 }
 
-pub fn is_rtcp(packet: &[u8]) -> bool {
+pub(crate) fn is_rtcp(packet: &[u8]) -> bool {
     packet.len() >= 4 && (192..=223).contains(&packet[1])
 }
 
 /// The next RTP packet at a socket; RTCP in between is skipped.
-pub fn receive_rtp(socket: &UdpSocket) -> Parts {
+pub(crate) fn receive_rtp(socket: &UdpSocket) -> Parts {
     let mut buffer = [0; 2048];
     loop {
         let (len, _) = socket.recv_from(&mut buffer).expect("a packet in time");

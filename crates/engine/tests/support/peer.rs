@@ -19,25 +19,26 @@ enum Wire {
     Tcp(TcpStream, Vec<u8>),
 }
 
-pub struct Peer {
-    pub transport: Transport,
+pub(crate) struct Peer {
+    id: u64,
+    pub(crate) transport: Transport,
     wire: Wire,
     local: SocketAddr,
     remote: SocketAddr,
     /// Plain RTP packets that came.
-    pub received: Vec<Vec<u8>>,
-    pub events: Vec<TransportEvent>,
+    pub(crate) received: Vec<Vec<u8>>,
+    pub(crate) events: Vec<TransportEvent>,
 }
 
 /// What the engine told of a transport.
-pub struct Offered {
-    pub id: u64,
+pub(crate) struct Offered {
+    pub(crate) id: u64,
     ice: IceCredentials,
-    pub candidates: Vec<values::Candidate>,
+    pub(crate) candidates: Vec<values::Candidate>,
     fingerprints: Vec<Fingerprint>,
 }
 
-pub fn open(harness: &mut Harness, router: u64, sctp: bool) -> Offered {
+pub(crate) fn open(harness: &mut Harness, router: u64, sctp: bool) -> Offered {
     let opened = harness.call(Command::OpenWebRtcTransport {
         router,
         ice_mode: values::IceMode::Lite,
@@ -72,7 +73,7 @@ pub fn open(harness: &mut Harness, router: u64, sctp: bool) -> Offered {
 
 impl Peer {
     /// A peer that reaches the engine over UDP or TCP; it is the DTLS client when `active`.
-    pub fn connect(
+    pub(crate) fn connect(
         harness: &mut Harness,
         offered: &Offered,
         protocol: Protocol,
@@ -142,6 +143,7 @@ impl Peer {
         });
         transport.connect(remote_parameters, now).unwrap();
         Self {
+            id: offered.id,
             transport,
             wire,
             local,
@@ -152,7 +154,7 @@ impl Peer {
     }
 
     /// Runs until `enough`.
-    pub fn run_until(&mut self, what: &str, mut enough: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn run_until(&mut self, what: &str, mut enough: impl FnMut(&mut Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.flush();
@@ -168,12 +170,17 @@ impl Peer {
         }
     }
 
-    pub fn establish(&mut self) {
-        self.run_until("the connection", |peer| peer.transport.is_writable());
+    /// Runs until both sides can send: the engine too, which the peer nominates a pair for.
+    pub(crate) fn establish(&mut self, harness: &mut Harness) {
+        let id = self.id;
+        self.run_until("the connection", |peer| {
+            peer.transport.is_writable()
+                && harness.stats(id)[0]["writable"] == values::StatValue::Bool(true)
+        });
     }
 
     /// Seals and sends an RTP packet.
-    pub fn send_rtp(&mut self, packet: &[u8]) {
+    pub(crate) fn send_rtp(&mut self, packet: &[u8]) {
         let mut buffer = packet.to_vec();
         buffer.resize(packet.len() + 64, 0);
         let len = self.transport.seal_rtp(&mut buffer, packet.len()).unwrap();
@@ -181,13 +188,13 @@ impl Peer {
     }
 
     /// The next RTP packet.
-    pub fn receive_rtp(&mut self) -> super::Parts {
+    pub(crate) fn receive_rtp(&mut self) -> super::Parts {
         self.run_until("a packet", |peer| !peer.received.is_empty());
         super::parts(&self.received.remove(0))
     }
 
     /// Sends bytes as they are.
-    pub fn write(&mut self, datagram: &[u8]) {
+    pub(crate) fn write(&mut self, datagram: &[u8]) {
         match &mut self.wire {
             Wire::Udp(socket) => {
                 socket.send_to(datagram, self.remote).unwrap();
