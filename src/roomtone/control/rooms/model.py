@@ -99,6 +99,9 @@ class PlainAddress:
     rtcp_port: int | None = None
     rtcp_mux: bool = True
     srtp: SrtpKeys | None = None
+    """The peer's keys, with which what it sends is opened."""
+    local_srtp: SrtpKeys | None = None
+    """Our keys, with which what we send is sealed."""
 
 
 class Connection:

@@ -244,12 +244,17 @@ class Rooms:
         learns = address.ip is None
         with self._commands():
             transport = await member.room.router.open_plain_transport(
-                listen_ip=self.limits.plain_listen_ip, rtcp_mux=address.rtcp_mux, learn_remote=learns, srtp=None
+                listen_ip=self.limits.plain_listen_ip,
+                rtcp_mux=address.rtcp_mux,
+                learn_remote=learns,
+                srtp=address.local_srtp,
             )
             connection = PlainConnection(transport, member)
             self.connections[transport.id] = member.connections[transport.id] = connection
             if address.ip is not None:
                 await transport.connect(address.ip, address.port, rtcp_port=address.rtcp_port, srtp=address.srtp)
+            elif address.srtp is not None:
+                await transport.connect(transport.ip, 0, srtp=address.srtp)
         return connection
 
     async def connect(self, connection: Connection, peer: RemotePeer) -> None:

@@ -24,6 +24,7 @@ from roomtone.servers.api.schemas import (
     PlainStreamBody,
     PlainStreamOpened,
     PlainSubscribeBody,
+    SrtpBody,
 )
 from roomtone.servers.api.status import HttpProblem
 
@@ -116,18 +117,19 @@ def _address(stream: PlainStreamBody) -> PlainAddress:
         port=stream.port,
         rtcp_port=stream.rtcp_port,
         rtcp_mux=stream.rtcp_mux,
-        srtp=_keys(stream),
+        srtp=_keys(stream.srtp),
+        local_srtp=_keys(stream.local_srtp),
     )
 
 
-def _keys(stream: PlainStreamBody) -> SrtpKeys | None:
-    if stream.srtp is None:
+def _keys(given: SrtpBody | None) -> SrtpKeys | None:
+    if given is None:
         return None
     try:
-        key = base64.b64decode(stream.srtp.key, validate=True)
+        key = base64.b64decode(given.key, validate=True)
     except binascii.Error as error:
         raise HttpProblem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_key", "the SRTP key is no base64") from error
-    return SrtpKeys(suite=stream.srtp.suite, key=key)
+    return SrtpKeys(suite=given.suite, key=key)
 
 
 def _opened(stream: PlainStreamBody, connection: PlainConnection, ssrc: int | None = None) -> PlainStreamOpened:

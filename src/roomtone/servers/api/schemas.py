@@ -132,7 +132,8 @@ class PlainStreamBody(Body):
     port: int = Field(default=0, ge=0, le=65535)
     rtcp_port: int | None = Field(default=None, ge=1, le=65535)
     rtcp_mux: bool = True
-    srtp: SrtpBody | None = None
+    srtp: SrtpBody | None = Field(default=None, description="The peer's keys: of what it sends")
+    local_srtp: SrtpBody | None = Field(default=None, description="Our keys: of what we send")
 
 
 class PlainPublishBody(Body):

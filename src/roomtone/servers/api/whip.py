@@ -101,22 +101,26 @@ async def watch(request: Request, room: str, participant: str | None = None) -> 
     return _created(request, made, offer)
 
 
-@router.api_route("/whip/{room}", methods=["GET", "HEAD"], status_code=204, summary="Nothing to read")
+@router.head("/whip/{room}", include_in_schema=False)
+@router.get("/whip/{room}", status_code=204, summary="Nothing to read")
 async def read_whip_endpoint(request: Request, room: str) -> Response:
     """Answer without content (RFC 9725 section 4.1)."""
     del request, room
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-@router.api_route("/whep/{room}", methods=["GET", "HEAD"], summary="Say that this is a WHEP endpoint")
+@router.head("/whep/{room}", include_in_schema=False)
+@router.get("/whep/{room}", summary="Say that this is a WHEP endpoint")
 async def read_whep_endpoint(request: Request, room: str) -> Response:
     """Answer without content; the type tells a player what this URL is, as the WHEP draft asks."""
     del request, room
     return Response(status_code=HTTPStatus.OK, media_type=None, headers={"Content-Type": SDP})
 
 
-@router.api_route("/whip/{room}/{resource_id}", methods=["GET", "HEAD"], status_code=204, summary="Is it there")
-@router.api_route("/whep/{room}/{resource_id}", methods=["GET", "HEAD"], status_code=204, summary="Is it there")
+@router.head("/whip/{room}/{resource_id}", include_in_schema=False)
+@router.get("/whip/{room}/{resource_id}", status_code=204, summary="Whether it is there")
+@router.head("/whep/{room}/{resource_id}", include_in_schema=False)
+@router.get("/whep/{room}/{resource_id}", status_code=204, summary="Whether it is there")
 async def read_resource(request: Request, room: str, resource_id: str) -> Response:
     """Answer without content, or 404."""
     resource = context_of(request).resources.get(kind_of(request), room, resource_id)

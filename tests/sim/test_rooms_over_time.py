@@ -1,0 +1,119 @@
+"""Rooms in virtual time: how long they live, and a random day of theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+
+import pytest
+from virtual_time import run_virtual
+
+from roomtone.control.rooms import JoinRequest, RoomError, RoomLimits, Rooms, SubscriptionOffer, TrackOffer
+from roomtone.media import Engine
+from roomtone.media.fake import FakeLink
+from roomtone.media.fake_objects import FakeConsumer, FakeTransport
+from roomtone.media.values import DtlsRole, EngineCloseReason, EngineConfig, Fingerprint, MediaKind
+from roomtone.protocols.sdp import Codec, RemotePeer
+
+PEER = RemotePeer(DtlsRole.PASSIVE, (Fingerprint(algorithm="sha-256", value=":".join(["CD"] * 32)),), "ufrag", "p" * 22)
+VP8 = Codec(MediaKind.VIDEO, 96, "VP8", 90000)
+VIDEO = TrackOffer(MediaKind.VIDEO, (VP8,))
+SEE = SubscriptionOffer(MediaKind.VIDEO, (replace(VP8, payload_type=120),))
+
+
+async def _open(limits: RoomLimits, config: EngineConfig | None = None) -> tuple[FakeLink, Engine, Rooms]:
+    link = FakeLink(config)
+    engine = Engine(link)
+    await engine.start()
+    rooms = Rooms(engine, limits)
+    rooms.start()
+    return link, engine, rooms
+
+
+def test_an_empty_room_lives_for_its_time_and_no_longer() -> None:
+    async def work() -> None:
+        _, engine, rooms = await _open(RoomLimits(empty_timeout_s=60))
+        participant, _ = await rooms.join_with_tracks("demo", JoinRequest("a"), PEER, [VIDEO])
+        await asyncio.sleep(600)
+        assert "demo" in rooms.by_name
+        await rooms.end(participant)
+        await asyncio.sleep(59)
+        assert "demo" in rooms.by_name
+        await rooms.join("demo", JoinRequest("b"))
+        await asyncio.sleep(600)
+        await rooms.end(rooms.find("demo").participants["b"])
+        await asyncio.sleep(61)
+        assert "demo" not in rooms.by_name
+        await rooms.close()
+        await engine.close()
+
+    run_virtual(work())
+
+
+def test_a_room_opened_for_nobody_closes_too() -> None:
+    async def work() -> None:
+        link, engine, rooms = await _open(RoomLimits(empty_timeout_s=5))
+        await rooms.open("demo")
+        await asyncio.sleep(6)
+        assert not rooms.by_name
+        assert not link.objects
+        await rooms.close()
+        await engine.close()
+
+    run_virtual(work())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_after_a_random_day_every_viewer_has_the_newest_publisher_and_nothing_is_left_over(seed: int) -> None:
+    source = random.Random(seed)
+
+    async def step(link: FakeLink, rooms: Rooms) -> None:
+        room = source.choice(["red", "blue"])
+        match source.randrange(7):
+            case 0 | 1:
+                await rooms.join_with_tracks(room, JoinRequest(f"p{source.randrange(4)}"), PEER, [VIDEO])
+            case 2 | 3:
+                await rooms.watch(room, PEER, [SEE], source.choice([None, None, "p1"]))
+            case 4:
+                members = [m for r in rooms.by_name.values() for m in r.members()]
+                if members:
+                    await rooms.end(source.choice(members))
+            case 5:
+                transports = link.find(FakeTransport)
+                if transports:
+                    link.lose_peer(source.choice(transports).id, EngineCloseReason.CONSENT_EXPIRED)
+            case _:
+                await asyncio.sleep(source.random() * 20)
+
+    async def attempt(link: FakeLink, rooms: Rooms) -> None:
+        try:
+            await step(link, rooms)
+        except RoomError:
+            return  # a limit, or nobody live: what matters is what is left over
+
+    async def work() -> None:
+        link, engine, rooms = await _open(RoomLimits(empty_timeout_s=10, max_participants=3), EngineConfig(max_transports=9))
+        for _ in range(60):
+            await asyncio.gather(*(attempt(link, rooms) for _ in range(source.randint(1, 5))))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        for room in rooms.by_name.values():
+            await rooms.switching.settled(room)
+            for viewer in room.viewers.values():
+                wanted = rooms.switching.wanted(viewer, MediaKind.VIDEO)
+                (subscription,) = viewer.subscriptions.values()
+                fed = next(c for c in link.find(FakeConsumer) if c.id == subscription.consumer.id)
+                assert fed.producer == (None if wanted is None else wanted.producer.id)
+        assert {t.id for t in link.find(FakeTransport)} == set(rooms.connections)
+        for member in [m for r in rooms.by_name.values() for m in r.members()]:
+            await rooms.end(member)
+        await asyncio.sleep(30)
+        assert not link.objects
+        assert not rooms.by_name
+        assert not rooms.publications
+        assert not rooms.subscriptions
+        await rooms.close()
+        await engine.close()
+
+    run_virtual(work())
