@@ -15,7 +15,12 @@ use crate::x509;
 /// First size of the buffer records are written to; the library says when it needs more.
 const OUTPUT_LEN: usize = 2048;
 /// A deadline further away than this means that nothing is pending.
-const NO_DEADLINE: Duration = Duration::from_hours(1);
+const NO_DEADLINE: Duration = Duration::from_hours(7 * 24);
+/// A flight is repeated at least this often. The library doubles its timer without end, and at 20 % loss one
+/// handshake in a thousand would not be done in half a minute.
+const SLOWEST_REPEAT: Duration = Duration::from_secs(2);
+/// After the handshake the last flight is repeated for a peer that missed it at most this often.
+const LAST_FLIGHT_REPEAT: Duration = Duration::from_millis(100);
 /// handshake_failure (RFC 5246 section 7.2).
 const ALERT_HANDSHAKE_FAILURE: u8 = 40;
 
@@ -40,13 +45,20 @@ pub(crate) struct DtlsFailure {
     pub(crate) detail: String,
 }
 
+/// An association. The library lives in a time of its own that runs ahead of ours by `ahead`: where its timer is further
+/// away than we want to wait, its time jumps to the timer.
 pub(crate) struct DtlsSession {
     dtls: Box<Dtls>,
+    ahead: Duration,
+    /// When a datagram was put out last.
+    sent: Instant,
+    connected: bool,
     active: bool,
     fingerprints: Vec<Fingerprint>,
     /// The peer's certificate was seen and has a signalled fingerprint.
     trusted: bool,
-    next: Option<Instant>,
+    /// The library's timer, in its time.
+    timer: Option<Instant>,
     output: VecDeque<DtlsOutput>,
 }
 
@@ -68,7 +80,10 @@ impl DtlsSession {
             active,
             fingerprints,
             trusted: false,
-            next: None,
+            timer: None,
+            ahead: Duration::ZERO,
+            sent: now,
+            connected: false,
             output: VecDeque::new(),
         }
     }
@@ -79,16 +94,20 @@ impl DtlsSession {
 
     /// Runs the timers; the first call makes the client's first flight.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsFailure> {
-        let result = self.dtls.handle_timeout(now);
+        if let Some(timer) = self
+            .timer
+            .filter(|_| self.next_timeout().is_some_and(|next| next <= now))
+        {
+            self.ahead += timer.saturating_duration_since(now + self.ahead);
+        }
+        let result = self.dtls.handle_timeout(now + self.ahead);
         self.settle(result, now)
     }
 
     /// Takes a datagram.
     pub(crate) fn handle_packet(&mut self, packet: &[u8], now: Instant) -> Result<(), DtlsFailure> {
-        let result = self
-            .dtls
-            .handle_timeout(now)
-            .and_then(|()| self.dtls.handle_packet(packet));
+        let result = self.dtls.handle_timeout(now + self.ahead);
+        let result = result.and_then(|()| self.dtls.handle_packet(packet));
         self.settle(result, now)
     }
 
@@ -110,7 +129,13 @@ impl DtlsSession {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.next
+        let longest = if self.connected {
+            LAST_FLIGHT_REPEAT
+        } else {
+            SLOWEST_REPEAT
+        };
+        let timer = self.timer?.checked_sub(self.ahead)?;
+        Some(timer.min(self.sent + longest))
     }
 
     /// Takes what the library put out, also after an error: an alert may be among it.
@@ -125,18 +150,23 @@ impl DtlsSession {
         loop {
             match self.dtls.poll_output(&mut buffer) {
                 Output::Packet(packet) => {
+                    self.sent = now;
                     self.output.push_back(DtlsOutput::Packet(packet.to_vec()));
                 }
                 Output::BufferTooSmall { needed } => buffer.resize(needed, 0),
                 Output::Timeout(at) => {
-                    self.next = (at.saturating_duration_since(now) < NO_DEADLINE).then_some(at);
+                    let wait = at.saturating_duration_since(now + self.ahead);
+                    self.timer = (wait < NO_DEADLINE).then_some(at);
                     return Ok(());
                 }
                 Output::PeerCert(certificate) => {
                     check_certificate(certificate, &self.fingerprints)?;
                     self.trusted = true;
                 }
-                Output::Connected if self.trusted => self.output.push_back(DtlsOutput::Connected),
+                Output::Connected if self.trusted => {
+                    self.connected = true;
+                    self.output.push_back(DtlsOutput::Connected);
+                }
                 Output::Connected => {
                     return Err(DtlsFailure {
                         reason: CloseReason::DtlsFingerprintMismatch,
