@@ -1,0 +1,369 @@
+"""Every command, as the fake engine does it."""
+
+from __future__ import annotations
+
+import json
+from functools import singledispatchmethod
+
+from roomtone.media.fake_objects import (
+    FakeChannel,
+    FakeConsumer,
+    FakeObserver,
+    FakeProducer,
+    FakeRouter,
+    FakeTransport,
+)
+from roomtone.media.fake_state import STATS_TYPE, FakeState, Refused
+from roomtone.media.values import (
+    AddRemoteCandidates,
+    AnyCommand,
+    AnyEvent,
+    AnyResult,
+    ChannelClosed,
+    ChannelId,
+    ChannelOpened,
+    ChannelOpening,
+    CloseChannel,
+    CloseConsumer,
+    CloseObserver,
+    CloseProducer,
+    CloseRouter,
+    CloseTransport,
+    ConnectPlainTransport,
+    ConnectWebRtcTransport,
+    Consume,
+    Consumed,
+    ConsumerId,
+    Done,
+    Dump,
+    Dumped,
+    EngineCloseReason,
+    ErrorCode,
+    Failed,
+    Fingerprint,
+    GetEngineStats,
+    GetStats,
+    ObserveAudioLevels,
+    ObserverId,
+    ObserverOpened,
+    OpenChannel,
+    OpenPlainTransport,
+    OpenRouter,
+    OpenWebRtcTransport,
+    PauseConsumer,
+    PauseProducer,
+    PipeProducer,
+    PlainTransportOpened,
+    Produce,
+    Produced,
+    ProducerId,
+    RequestKeyframe,
+    RestartIce,
+    ResumeConsumer,
+    ResumeProducer,
+    RouterId,
+    RouterOpened,
+    SendMessage,
+    SetPreferredLayers,
+    Stats,
+    SwitchSource,
+    TransportId,
+    WebRtcTransportOpened,
+)
+
+
+class FakeCommands(FakeState):
+    """The fake engine without its link: a command in, a result and the events it causes out."""
+
+    def run(self, command: AnyCommand) -> tuple[AnyResult, list[AnyEvent]]:
+        """Execute; a command that is refused has no effect."""
+        try:
+            result = self._execute(command)
+        except Refused as refused:
+            return Failed(code=refused.code, message=str(refused)), []
+        return result, self.take_caused()
+
+    def take_caused(self) -> list[AnyEvent]:
+        """Give the events caused since the last time."""
+        caused, self.caused = self.caused, []
+        return caused
+
+    @singledispatchmethod
+    def _execute(self, command: AnyCommand) -> AnyResult:
+        raise Refused(ErrorCode.UNSUPPORTED, f"the fake does not know {type(command).__name__}")
+
+    @_execute.register
+    def _open_router(self, command: OpenRouter) -> AnyResult:
+        shard = command.shard
+        if shard is None:
+            loads = [sum(router.shard == number for router in self.find(FakeRouter)) for number in self.shards()]
+            shard = loads.index(min(loads))
+        if shard not in self.shards():
+            raise Refused(ErrorCode.INVALID, f"there is no shard {shard}")
+        router = FakeRouter(self.new_id(), shard)
+        self.objects[router.id] = router
+        return RouterOpened(router=RouterId(router.id), shard=shard)
+
+    @_execute.register
+    def _close_router(self, command: CloseRouter) -> AnyResult:
+        router = self.get(FakeRouter, command.router)
+        for transport in [held for held in self.find(FakeTransport) if held.router == router.id]:
+            self.drop_transport(transport, EngineCloseReason.PARENT_CLOSED)
+        for held in [held for held in self.objects.values() if getattr(held, "router", None) == router.id]:
+            del self.objects[held.id]
+        del self.objects[router.id]
+        return Done()
+
+    @_execute.register
+    def _open_webrtc(self, command: OpenWebRtcTransport) -> AnyResult:
+        transport = self.add_transport(command.router, "webrtc", command.cname)
+        transport.sctp = command.sctp
+        restarted = self.credentials(transport)
+        return WebRtcTransportOpened(
+            transport=TransportId(transport.id),
+            ice_ufrag=restarted.ice_ufrag,
+            ice_pwd=restarted.ice_pwd,
+            candidates=restarted.candidates,
+            fingerprints=[Fingerprint(algorithm="sha-256", value=":".join(["AB"] * 32))],
+        )
+
+    @_execute.register
+    def _connect_webrtc(self, command: ConnectWebRtcTransport) -> AnyResult:
+        transport = self.webrtc(command.transport)
+        if transport.connected:
+            raise Refused(ErrorCode.WRONG_STATE, "the transport is connected already")
+        if not command.fingerprints:
+            raise Refused(ErrorCode.INVALID, "no fingerprint")
+        transport.connected = True
+        transport.remote_candidates.extend(command.candidates)
+        return Done()
+
+    @_execute.register
+    def _add_candidates(self, command: AddRemoteCandidates) -> AnyResult:
+        self.webrtc(command.transport).remote_candidates.extend(command.candidates)
+        return Done()
+
+    @_execute.register
+    def _restart_ice(self, command: RestartIce) -> AnyResult:
+        transport = self.webrtc(command.transport)
+        transport.ice_generation += 1
+        return self.credentials(transport)
+
+    @_execute.register
+    def _open_plain(self, command: OpenPlainTransport) -> AnyResult:
+        transport = self.add_transport(command.router, "plain", command.cname)
+        ports = [self.take_port(transport)]
+        if not command.rtcp_mux:
+            ports.append(self.take_port(transport))
+        return PlainTransportOpened(
+            transport=TransportId(transport.id), ip=command.listen_ip, port=ports[0], rtcp_port=ports[-1]
+        )
+
+    @_execute.register
+    def _connect_plain(self, command: ConnectPlainTransport) -> AnyResult:
+        transport = self.get(FakeTransport, command.transport)
+        if transport.kind != "plain":
+            raise Refused(ErrorCode.INVALID, "not a plain transport")
+        transport.connected = transport.writable = True
+        return Done()
+
+    @_execute.register
+    def _close_transport(self, command: CloseTransport) -> AnyResult:
+        self.drop_transport(self.get(FakeTransport, command.transport), EngineCloseReason.REQUESTED)
+        return Done()
+
+    @_execute.register
+    def _produce(self, command: Produce) -> AnyResult:
+        transport = self.get(FakeTransport, command.transport)
+        self.check_limit(FakeProducer, transport, self.config.max_producers_per_transport)
+        _check_producer(command)
+        producer = FakeProducer(
+            self.new_id(),
+            transport.router,
+            transport.id,
+            command.kind,
+            command.paused,
+            command.codecs,
+            command.encodings,
+        )
+        self.objects[producer.id] = producer
+        return Produced(producer=ProducerId(producer.id))
+
+    @_execute.register
+    def _close_producer(self, command: CloseProducer) -> AnyResult:
+        self.drop_producer(self.get(FakeProducer, command.producer))
+        return Done()
+
+    @_execute.register
+    def _pause_producer(self, command: PauseProducer) -> AnyResult:
+        self.get(FakeProducer, command.producer).paused = True
+        return Done()
+
+    @_execute.register
+    def _resume_producer(self, command: ResumeProducer) -> AnyResult:
+        self.get(FakeProducer, command.producer).paused = False
+        return Done()
+
+    @_execute.register
+    def _request_keyframe(self, command: RequestKeyframe) -> AnyResult:
+        self.get(FakeProducer, command.producer).keyframe_requests += 1
+        return Done()
+
+    @_execute.register
+    def _consume(self, command: Consume) -> AnyResult:
+        transport = self.get(FakeTransport, command.transport)
+        self.check_limit(FakeConsumer, transport, self.config.max_consumers_per_transport)
+        self.check_source(command.producer, transport.router, command.kind)
+        used = {held.ssrc for held in self.find(FakeConsumer) if held.transport == transport.id}
+        if command.ssrc is not None and command.ssrc in used:
+            raise Refused(ErrorCode.INVALID, f"SSRC {command.ssrc} is in use on this transport")
+        rtx = self.new_ssrc(command.rtx_ssrc) if command.rtx_payload_types else None
+        consumer = FakeConsumer(
+            self.new_id(),
+            transport.router,
+            transport.id,
+            command.kind,
+            command.producer,
+            self.new_ssrc(command.ssrc),
+            rtx,
+            command.paused,
+            command.payload_types,
+        )
+        self.objects[consumer.id] = consumer
+        return Consumed(
+            consumer=ConsumerId(consumer.id), ssrc=consumer.ssrc, rtx_ssrc=consumer.rtx_ssrc, cname=transport.cname
+        )
+
+    @_execute.register
+    def _switch_source(self, command: SwitchSource) -> AnyResult:
+        consumer = self.get(FakeConsumer, command.consumer)
+        self.check_source(command.producer, consumer.router, consumer.kind)
+        consumer.producer = command.producer
+        consumer.payload_types = command.payload_types
+        return Done()
+
+    @_execute.register
+    def _close_consumer(self, command: CloseConsumer) -> AnyResult:
+        del self.objects[self.get(FakeConsumer, command.consumer).id]
+        return Done()
+
+    @_execute.register
+    def _pause_consumer(self, command: PauseConsumer) -> AnyResult:
+        self.get(FakeConsumer, command.consumer).paused = True
+        return Done()
+
+    @_execute.register
+    def _resume_consumer(self, command: ResumeConsumer) -> AnyResult:
+        self.get(FakeConsumer, command.consumer).paused = False
+        return Done()
+
+    @_execute.register
+    def _set_layers(self, command: SetPreferredLayers) -> AnyResult:
+        consumer = self.get(FakeConsumer, command.consumer)
+        consumer.spatial, consumer.temporal = command.spatial, command.temporal
+        return Done()
+
+    @_execute.register
+    def _pipe(self, command: PipeProducer) -> AnyResult:
+        source = self.get(FakeProducer, command.producer)
+        router = self.get(FakeRouter, command.router)
+        if source.router == router.id:
+            raise Refused(ErrorCode.INVALID, "the producer lives on this router already")
+        piped = FakeProducer(
+            self.new_id(), router.id, None, source.kind, source.paused, source.codecs, source.encodings
+        )
+        self.objects[piped.id] = piped
+        return Produced(producer=ProducerId(piped.id))
+
+    @_execute.register
+    def _observe(self, command: ObserveAudioLevels) -> AnyResult:
+        router = self.get(FakeRouter, command.router)
+        observer = FakeObserver(self.new_id(), router.id)
+        self.objects[observer.id] = observer
+        return ObserverOpened(observer=ObserverId(observer.id))
+
+    @_execute.register
+    def _close_observer(self, command: CloseObserver) -> AnyResult:
+        del self.objects[self.get(FakeObserver, command.observer).id]
+        return Done()
+
+    @_execute.register
+    def _open_channel(self, command: OpenChannel) -> AnyResult:
+        transport = self.webrtc(command.transport)
+        if not transport.sctp:
+            raise Refused(ErrorCode.WRONG_STATE, "the transport was opened without data channels")
+        if not transport.writable:
+            raise Refused(ErrorCode.WRONG_STATE, "DTLS is not connected yet")
+        channel = FakeChannel(self.new_id(), transport.id, command.label, command.protocol, transport.writable)
+        self.objects[channel.id] = channel
+        if channel.open:
+            self.caused.append(
+                ChannelOpened(
+                    transport=TransportId(transport.id),
+                    channel=ChannelId(channel.id),
+                    label=channel.label,
+                    protocol=channel.protocol,
+                )
+            )
+        return ChannelOpening(channel=ChannelId(channel.id))
+
+    @_execute.register
+    def _send_message(self, command: SendMessage) -> AnyResult:
+        channel = self.get(FakeChannel, command.channel)
+        if not channel.open:
+            raise Refused(ErrorCode.WRONG_STATE, "the channel is not open")
+        channel.sent.append(command.data)
+        return Done()
+
+    @_execute.register
+    def _close_channel(self, command: CloseChannel) -> AnyResult:
+        channel = self.get(FakeChannel, command.channel)
+        del self.objects[channel.id]
+        self.caused.append(ChannelClosed(channel=ChannelId(channel.id)))
+        return Done()
+
+    @_execute.register
+    def _stats(self, command: GetStats) -> AnyResult:
+        held = self.objects.get(command.id)
+        if held is None:
+            raise Refused(ErrorCode.NOT_FOUND, f"no object {command.id}")
+        report: dict[str, int | float | str | bool | None] = {"id": str(held.id), "type": STATS_TYPE[type(held)]}
+        match held:
+            case FakeProducer():
+                report |= {"kind": held.kind.value, "packetsReceived": 0, "bytesReceived": 0, "packetsLost": 0}
+            case FakeConsumer():
+                report |= {"kind": held.kind.value, "packetsSent": 0, "bytesSent": 0, "ssrc": held.ssrc}
+            case _:
+                pass
+        return Stats(reports=[report])
+
+    @_execute.register
+    def _dump(self, command: Dump) -> AnyResult:
+        held = self.objects.get(command.id)
+        if held is None:
+            raise Refused(ErrorCode.NOT_FOUND, f"no object {command.id}")
+        return Dumped(json=json.dumps({"id": held.id, "type": STATS_TYPE[type(held)], "state": repr(held)}))
+
+    @_execute.register
+    def _engine_stats(self, _command: GetEngineStats) -> AnyResult:
+        return Stats(
+            reports=[
+                {
+                    "id": f"shard-{shard}",
+                    "type": "shard",
+                    "routers": sum(router.shard == shard for router in self.find(FakeRouter)),
+                }
+                for shard in self.shards()
+            ]
+        )
+
+
+def _check_producer(command: Produce) -> None:
+    if not command.codecs:
+        raise Refused(ErrorCode.INVALID, "a producer needs at least one codec")
+    types = [codec.payload_type for codec in command.codecs]
+    if len(set(types)) != len(types):
+        raise Refused(ErrorCode.INVALID, "a payload type is listed twice")
+    ssrcs = [encoding.ssrc for encoding in command.encodings if encoding.ssrc is not None]
+    if len(set(ssrcs)) != len(ssrcs):
+        raise Refused(ErrorCode.INVALID, "an SSRC is listed twice")

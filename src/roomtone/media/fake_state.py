@@ -1,0 +1,174 @@
+"""What the fake engine holds, and the rules of holding it."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from roomtone.media.fake_objects import (
+    FakeChannel,
+    FakeConsumer,
+    FakeObject,
+    FakeObserver,
+    FakeProducer,
+    FakeRouter,
+    FakeTransport,
+)
+from roomtone.media.values import (
+    AnyEvent,
+    Candidate,
+    ConsumerClosed,
+    ConsumerId,
+    EngineCloseReason,
+    EngineConfig,
+    ErrorCode,
+    IceRestarted,
+    MediaKind,
+    ProducerClosed,
+    ProducerId,
+    TransportClosed,
+    TransportId,
+)
+
+_FIRST_SSRC = 0x1000_0000
+
+
+class Refused(Exception):  # noqa: N818 - not an error of the program
+    """A command that has no effect."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+T = TypeVar("T", FakeRouter, FakeTransport, FakeProducer, FakeConsumer, FakeObserver, FakeChannel)
+
+STATS_TYPE: dict[type[FakeObject], str] = {
+    FakeRouter: "router",
+    FakeTransport: "transport",
+    FakeProducer: "inbound-rtp",
+    FakeConsumer: "outbound-rtp",
+    FakeObserver: "observer",
+    FakeChannel: "data-channel",
+}
+
+
+class FakeState:
+    """Objects by id, limits, ports. ``caused`` collects the events that a change brings about."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self.objects: dict[int, FakeObject] = {}
+        self.caused: list[AnyEvent] = []
+        self._next_id = 1
+        self._next_ssrc = _FIRST_SSRC
+        self._taken_ports: set[int] = set()
+
+    def find(self, kind: type[T]) -> list[T]:
+        """Give all living objects of a kind, oldest first."""
+        return [held for held in self.objects.values() if isinstance(held, kind)]
+
+    def shards(self) -> range:
+        """Numbers of the shards."""
+        return range(max(1, self.config.shards))
+
+    def new_id(self) -> int:
+        """Give the next id; one counter for all kinds."""
+        self._next_id += 1
+        return self._next_id - 1
+
+    def new_ssrc(self, wanted: int | None) -> int:
+        """Give the wanted SSRC, or a new one."""
+        if wanted is not None:
+            return wanted
+        self._next_ssrc += 1
+        return self._next_ssrc
+
+    def get(self, kind: type[T], id_: int) -> T:
+        """Give an object of a kind by its id."""
+        held = self.objects.get(id_)
+        if not isinstance(held, kind):
+            raise Refused(ErrorCode.NOT_FOUND, f"no {STATS_TYPE[kind]} {id_}")
+        return held
+
+    def webrtc(self, id_: int) -> FakeTransport:
+        """Give a WebRTC transport by its id."""
+        transport = self.get(FakeTransport, id_)
+        if transport.kind != "webrtc":
+            raise Refused(ErrorCode.INVALID, "not a WebRTC transport")
+        return transport
+
+    def add_transport(self, router: int, kind: str, cname: str) -> FakeTransport:
+        """Open a transport of a kind on a router."""
+        self.get(FakeRouter, router)
+        if len(self.find(FakeTransport)) >= self.config.max_transports:
+            raise Refused(ErrorCode.LIMIT, f"{self.config.max_transports} transports are open")
+        id_ = self.new_id()
+        transport = FakeTransport(id_, router, kind, cname or f"cname-{id_}")
+        self.objects[transport.id] = transport
+        return transport
+
+    def take_port(self, transport: FakeTransport) -> int:
+        """Give a plain transport a port; without a free one the transport goes."""
+        low, high = self.config.plain_ports
+        port = next((port for port in range(low, high + 1) if port not in self._taken_ports), None)
+        if port is None:
+            del self.objects[transport.id]
+            self._taken_ports.difference_update(transport.ports)
+            raise Refused(ErrorCode.NO_PORT, f"no free port from {low} to {high}")
+        self._taken_ports.add(port)
+        transport.ports.append(port)
+        return port
+
+    def credentials(self, transport: FakeTransport) -> IceRestarted:
+        """Give what the peer must know, of the present ICE generation."""
+        port = self.config.webrtc_ports[0] or 40_000
+        candidate = Candidate(
+            foundation="1", component=1, protocol="udp", priority=2130706431, ip="127.0.0.1", port=port, kind="host"
+        )
+        return IceRestarted(
+            ice_ufrag=f"u{transport.id:03}g{transport.ice_generation}",
+            ice_pwd=f"fakepassword{transport.id:06}{transport.ice_generation:06}",
+            candidates=[candidate],
+        )
+
+    def check_limit(self, kind: type[FakeProducer | FakeConsumer], transport: FakeTransport, limit: int) -> None:
+        """Refuse one more of a kind on a transport."""
+        held = sum(isinstance(it, kind) and it.transport == transport.id for it in self.objects.values())
+        if held >= limit:
+            raise Refused(ErrorCode.LIMIT, f"{limit} on this transport")
+
+    def check_source(self, producer: int | None, router: int, kind: MediaKind) -> None:
+        """Refuse a source of another router or kind."""
+        if producer is None:
+            return
+        source = self.get(FakeProducer, producer)
+        if source.router != router:
+            raise Refused(ErrorCode.INVALID, "the producer lives on another router: pipe it first")
+        if source.kind != kind:
+            raise Refused(ErrorCode.INVALID, f"the producer is {source.kind.value}, the consumer {kind.value}")
+
+    def drop_producer(self, producer: FakeProducer) -> None:
+        """Take a producer away; its consumers wait for another source."""
+        del self.objects[producer.id]
+        for consumer in self.find(FakeConsumer):
+            if consumer.producer == producer.id:
+                consumer.producer = None
+
+    def drop_transport(self, transport: FakeTransport, reason: EngineCloseReason, detail: str = "") -> None:
+        """Take a transport away with all it holds, and cause the events."""
+        caused: list[AnyEvent] = []
+        for held in [held for held in self.objects.values() if getattr(held, "transport", None) == transport.id]:
+            match held:
+                case FakeProducer():
+                    self.drop_producer(held)
+                    closed = ProducerClosed(producer=ProducerId(held.id), reason=EngineCloseReason.PARENT_CLOSED)
+                    caused.append(closed)
+                case FakeConsumer():
+                    del self.objects[held.id]
+                    caused.append(ConsumerClosed(consumer=ConsumerId(held.id), reason=EngineCloseReason.PARENT_CLOSED))
+                case _:
+                    del self.objects[held.id]
+        del self.objects[transport.id]
+        self._taken_ports.difference_update(transport.ports)
+        caused.append(TransportClosed(transport=TransportId(transport.id), reason=reason, detail=detail))
+        self.caused.extend(caused)

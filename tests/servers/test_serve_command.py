@@ -1,0 +1,156 @@
+"""`roomtone serve` as a process of its own, with the real engine and front door."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import select
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"
+)
+
+SOURCE = Path(__file__).parents[2] / "src"
+READY = re.compile(r"Roomtone is ready after [\d.]+ s: (http://\S+)/")
+
+
+def command(tmp_path: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ROOMTONE_")}
+    environment = clean | {
+        "PYTHONPATH": str(SOURCE),
+        "ROOMTONE_HTTP__LISTEN": "127.0.0.1:0",
+        "ROOMTONE_HTTP__TLS_LISTEN": "127.0.0.1:0",
+        "ROOMTONE_METRICS__LISTEN": "127.0.0.1:0",
+        "ROOMTONE_WEBRTC__PORTS": "0-0",
+        "ROOMTONE_LOG__FORMAT": "json",
+        "ROOMTONE_ENGINE__SHARDS": "1",
+    }
+    line = [sys.executable, "-m", "roomtone.app.main", "serve", "--dev", "--data-dir", str(tmp_path / "data")]
+    return [*line, *arguments], environment
+
+
+@contextmanager
+def running(tmp_path: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    line, environment = command(tmp_path, *arguments)
+    log = (tmp_path / "log").open("w")
+    with log, subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+        try:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            ready = READY.match(first)
+            assert ready, first + (tmp_path / "log").read_text()
+            yield process, ready[1]
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def refused(tmp_path: Path, **more: str) -> str:
+    """Run a server that cannot start; its one line of complaint."""
+    line, environment = command(tmp_path)
+    done = subprocess.run(line, env=environment | more, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 2, done.stderr
+    complaints = [text for text in done.stderr.splitlines() if text.startswith("roomtone: ")]
+    assert len(complaints) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return complaints[0]
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - loopback
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_a_server_serves_and_ends_well_on_sigterm(tmp_path: Path) -> None:
+    with running(tmp_path) as (process, url):
+        assert get(f"{url}/readyz") == (200, "ready\n")
+        assert get(f"{url}/metrics")[0] == 404
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+    log = (tmp_path / "log").read_text()
+    assert '"event": "stopped"' in log
+    assert "Traceback" not in log
+
+
+def test_sigint_ends_it_too(tmp_path: Path) -> None:
+    with running(tmp_path) as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+
+
+def test_a_self_signed_certificate_is_made_and_kept(tmp_path: Path) -> None:
+    with running(tmp_path) as (process, _):
+        made = {path.name: path.read_bytes() for path in (tmp_path / "data" / "tls").iterdir()}
+        process.terminate()
+        process.wait(timeout=20)
+    assert made
+    with running(tmp_path) as (process, _):
+        again = {path.name: path.read_bytes() for path in (tmp_path / "data" / "tls").iterdir()}
+    assert again == made
+
+
+def test_a_configured_port_in_use_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert address in refused(tmp_path, ROOMTONE_HTTP__LISTEN=address)
+        assert address in refused(tmp_path, ROOMTONE_METRICS__LISTEN=address)
+
+
+def test_a_file_that_is_no_certificate_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    rubbish = tmp_path / "cert.pem"
+    rubbish.write_text("this is no certificate")
+    complaint = refused(tmp_path, ROOMTONE_HTTP__CERT=str(rubbish), ROOMTONE_HTTP__KEY=str(rubbish))
+    assert str(rubbish) in complaint
+
+
+def test_a_data_directory_in_the_way_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    assert "--data-dir" in refused(tmp_path)
+
+
+def test_the_demo_worker_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
+    with running(tmp_path, "--demo") as (process, _):
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) == 1
+        worker = Path(f"/proc/{children[0]}")
+        assert b"roomtone.workers.testcard" in (worker / "cmdline").read_bytes()
+        descriptor = os.pidfd_open(int(children[0]))
+        process.kill()
+        process.wait(timeout=20)
+        ready, _, _ = select.select([descriptor], [], [], 20)
+        os.close(descriptor)
+    assert ready, "the worker outlived its server"
+
+
+def test_https_answers_with_the_certificate_of_the_data_directory(tmp_path: Path) -> None:
+    with running(tmp_path):
+        log = (tmp_path / "log").read_text()
+        found = re.search(r'"https": \["(127\.0\.0\.1:\d+)"', log)
+        assert found, log
+        host, _, port = found[1].rpartition(":")
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with socket.create_connection((host, int(port)), 10) as raw, context.wrap_socket(raw) as secure:
+            secure.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert secure.recv(4096).startswith(b"HTTP/1.1 200")
