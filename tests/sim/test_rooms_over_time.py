@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from virtual_time import run_virtual
 
-from roomtone.control.rooms import JoinRequest, RoomError, RoomLimits, Rooms, SubscriptionOffer, TrackOffer
+from roomtone.control.rooms import JoinRequest, Member, RoomError, RoomLimits, Rooms, SubscriptionOffer, TrackOffer
 from roomtone.media import Engine
 from roomtone.media.fake import FakeLink
 from roomtone.media.fake_objects import FakeConsumer, FakeTransport
@@ -64,55 +64,71 @@ def test_a_room_opened_for_nobody_closes_too() -> None:
     run_virtual(work())
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_after_a_random_day_every_viewer_has_the_newest_publisher_and_nothing_is_left_over(seed: int) -> None:
-    source = random.Random(seed)
+class Day:
+    """A random day: people come, watch, leave and get lost, several at a time."""
 
-    async def step(link: FakeLink, rooms: Rooms) -> None:
+    def __init__(self, seed: int, link: FakeLink, rooms: Rooms) -> None:
+        self._source = random.Random(seed)  # noqa: S311 - a seeded source is the point
+        self._link = link
+        self._rooms = rooms
+
+    async def hour(self) -> None:
+        """Do some things at once."""
+        await asyncio.gather(*(self._attempt() for _ in range(self._source.randint(1, 5))))
+
+    async def _attempt(self) -> None:
+        try:
+            await self._step()
+        except RoomError:
+            return  # a limit, or nobody live: what matters is what is left over
+
+    async def _step(self) -> None:
+        source, rooms = self._source, self._rooms
         room = source.choice(["red", "blue"])
         match source.randrange(7):
             case 0 | 1:
                 await rooms.join_with_tracks(room, JoinRequest(f"p{source.randrange(4)}"), PEER, [VIDEO])
             case 2 | 3:
                 await rooms.watch(room, PEER, [SEE], source.choice([None, None, "p1"]))
-            case 4:
-                members = [m for r in rooms.by_name.values() for m in r.members()]
-                if members:
-                    await rooms.end(source.choice(members))
-            case 5:
-                transports = link.find(FakeTransport)
-                if transports:
-                    link.lose_peer(source.choice(transports).id, EngineCloseReason.CONSENT_EXPIRED)
+            case 4 if members := everybody(rooms):
+                await rooms.end(source.choice(members))
+            case 5 if transports := self._link.find(FakeTransport):
+                self._link.lose_peer(source.choice(transports).id, EngineCloseReason.CONSENT_EXPIRED)
             case _:
                 await asyncio.sleep(source.random() * 20)
 
-    async def attempt(link: FakeLink, rooms: Rooms) -> None:
-        try:
-            await step(link, rooms)
-        except RoomError:
-            return  # a limit, or nobody live: what matters is what is left over
 
+def everybody(rooms: Rooms) -> list[Member]:
+    return [member for room in rooms.by_name.values() for member in room.members()]
+
+
+async def check_sources(link: FakeLink, rooms: Rooms) -> None:
+    for room in rooms.by_name.values():
+        await rooms.switching.settled(room)
+        for viewer in room.viewers.values():
+            wanted = rooms.switching.wanted(viewer, MediaKind.VIDEO)
+            (subscription,) = viewer.subscriptions.values()
+            fed = next(c for c in link.find(FakeConsumer) if c.id == subscription.consumer.id)
+            assert fed.producer == (None if wanted is None else wanted.producer.id)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_after_a_random_day_every_viewer_has_its_source_and_nothing_is_left_over(seed: int) -> None:
     async def work() -> None:
-        link, engine, rooms = await _open(RoomLimits(empty_timeout_s=10, max_participants=3), EngineConfig(max_transports=9))
+        limits = RoomLimits(empty_timeout_s=10, max_participants=3)
+        link, engine, rooms = await _open(limits, EngineConfig(max_transports=9))
+        day = Day(seed, link, rooms)
         for _ in range(60):
-            await asyncio.gather(*(attempt(link, rooms) for _ in range(source.randint(1, 5))))
+            await day.hour()
         for _ in range(100):
             await asyncio.sleep(0)
-        for room in rooms.by_name.values():
-            await rooms.switching.settled(room)
-            for viewer in room.viewers.values():
-                wanted = rooms.switching.wanted(viewer, MediaKind.VIDEO)
-                (subscription,) = viewer.subscriptions.values()
-                fed = next(c for c in link.find(FakeConsumer) if c.id == subscription.consumer.id)
-                assert fed.producer == (None if wanted is None else wanted.producer.id)
+        await check_sources(link, rooms)
         assert {t.id for t in link.find(FakeTransport)} == set(rooms.connections)
-        for member in [m for r in rooms.by_name.values() for m in r.members()]:
+        for member in everybody(rooms):
             await rooms.end(member)
         await asyncio.sleep(30)
         assert not link.objects
-        assert not rooms.by_name
-        assert not rooms.publications
-        assert not rooms.subscriptions
+        assert not (rooms.by_name or rooms.publications or rooms.subscriptions)
         await rooms.close()
         await engine.close()
 

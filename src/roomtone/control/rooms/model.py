@@ -144,14 +144,17 @@ class Member:
             self._on_close.append(callback)
 
     def mark_closed(self, reason: CloseReason) -> bool:
-        """Note the end; False when it had ended already."""
+        """Note the end; False when it had ended already. `tell_closed` follows."""
         if self.closed is not None:
             return False
         self.closed = reason
+        return True
+
+    def tell_closed(self, reason: CloseReason) -> None:
+        """Call who waits for the end, after the room's events about it."""
         callbacks, self._on_close = self._on_close, []
         for callback in callbacks:
             callback(reason)
-        return True
 
     @property
     def connected(self) -> bool:

@@ -555,6 +555,7 @@ class Rooms:
             self.ended[reason] += 1
             self._settle(room)
             self.switching.refresh(room)
+        member.tell_closed(reason)
         return connections
 
     def _remove(self, member: Member, reason: CloseReason) -> bool:

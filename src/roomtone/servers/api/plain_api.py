@@ -34,10 +34,19 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/api/v1", tags=["Plain RTP"], dependencies=[Depends(HTTPBearer(auto_error=False))])
 
 
-@router.post("/rooms/{room}/plain", status_code=201, summary="Let a plain RTP source or sink join")
+async def may_administer(request: Request, room: str) -> None:
+    """Refuse who may not administer the room, before the body is looked at."""
+    authorize(request, room, Grant.ADMINISTER)
+
+
+@router.post(
+    "/rooms/{room}/plain",
+    status_code=201,
+    summary="Let a plain RTP source or sink join",
+    dependencies=[Depends(may_administer)],
+)
 async def open_plain(request: Request, room: str, body: PlainPublishBody | PlainSubscribeBody) -> PlainOpened:
     """Open one port (or pair) a stream; needs roomAdmin, since a sink may be any address."""
-    authorize(request, room, Grant.ADMINISTER)
     if isinstance(body, PlainPublishBody):
         return await _publish(request, room, body)
     return await _subscribe(request, room, body)

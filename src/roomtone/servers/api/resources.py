@@ -30,6 +30,8 @@ class EventStreamResource:
     wanted: frozenset[str]
     mailbox: EventMailbox
     reading: bool = False
+    active: bool = False
+    """Whether the reader was last told of an active source."""
 
 
 @dataclass(eq=False, slots=True)

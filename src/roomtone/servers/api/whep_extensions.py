@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response, StreamingResponse
 
-from roomtone.control.rooms import EventsLostError, LayerWish, RoomEventKind, Viewer
+from roomtone.control.rooms import CloseReason, EventsLostError, LayerWish, RoomEventKind, Viewer
 from roomtone.media.values import MediaKind
 from roomtone.protocols.whip import EVENT_TYPES
 from roomtone.servers.api.requests import context_of, read_body, require_media_type
@@ -33,6 +33,7 @@ MAX_EVENT_STREAMS = 4
 KEEP_ALIVE_S = 15.0
 """How often an idle event stream sends a comment, so that proxies keep it."""
 MAX_LAYER = 7
+_COME_BACK = frozenset({CloseReason.ROOM_CLOSED, CloseReason.SERVER_SHUTDOWN, CloseReason.MEDIA_FAILED})
 router = APIRouter(tags=["WHEP extensions"])
 _JSON = "application/json"
 _T = TypeVar("_T")
@@ -139,7 +140,7 @@ async def _send(resource: Resource, stream: EventStreamResource) -> AsyncIterato
         news: list[tuple[str, object]] | None = _present(resource)
         while news is not None:
             for name, data in news:
-                if name in stream.wanted:
+                if name in stream.wanted and _is_news(stream, name):
                     yield _event(name, data)
             try:
                 news = await asyncio.wait_for(_next(resource, stream), KEEP_ALIVE_S)
@@ -161,6 +162,15 @@ async def _next(resource: Resource, stream: EventStreamResource) -> list[tuple[s
     return None if event is None else _translate(resource, event)
 
 
+def _is_news(stream: EventStreamResource, name: str) -> bool:
+    """Tell of a source that comes or goes only once, though each of its tracks does so."""
+    if name not in {"active", "inactive"}:
+        return True
+    changed = stream.active != (name == "active")
+    stream.active = name == "active"
+    return changed
+
+
 def _event(name: str, data: object) -> str:
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
 
@@ -176,6 +186,8 @@ def _translate(resource: Resource, event: RoomEvent) -> list[tuple[str, object]]
     viewer = resource.member
     mine = isinstance(viewer, Viewer) and event.viewer == viewer.id
     match event.kind:
+        case RoomEventKind.VIEWER_LEFT if mine:
+            return [("reconnect", {})] if event.reason in _COME_BACK else []
         case RoomEventKind.VIEWER_JOINED | RoomEventKind.VIEWER_LEFT:
             return [_viewer_count(resource)]
         case RoomEventKind.SOURCE_SWITCHED if mine and event.track is None:
@@ -185,8 +197,6 @@ def _translate(resource: Resource, event: RoomEvent) -> list[tuple[str, object]]
             return [("active", {}), ("layers", _layers(resource))]
         case RoomEventKind.TRACK_ACTIVE | RoomEventKind.TRACK_SILENT if _is_source(resource, event.track):
             return [("layers", _layers(resource))]
-        case RoomEventKind.ROOM_CLOSED:
-            return [("reconnect", {})]
         case _:
             return []
 

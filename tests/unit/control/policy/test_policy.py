@@ -82,7 +82,10 @@ def test_absent_permissions_are_granted() -> None:
         (token(video={"room": "demo", "roomJoin": "yes"}), AccessDenial.MALFORMED),
         (token(sub=5), AccessDenial.MALFORMED),
         (token(x=1).rpartition(".")[0] + "." + token().rpartition(".")[2], AccessDenial.BAD_SIGNATURE),
-        (jwt.encode({"iss": "key1", "exp": NOW + 60}, "another secret of thirty-two characters"), AccessDenial.BAD_SIGNATURE),
+        (
+            jwt.encode({"iss": "key1", "exp": NOW + 60}, "another secret of thirty-two characters"),
+            AccessDenial.BAD_SIGNATURE,
+        ),
         (jwt.encode({"iss": "key1", "exp": NOW + 60}, SECRET, algorithm="HS512"), AccessDenial.MALFORMED),
     ],
 )

@@ -23,8 +23,12 @@ VP8 = Codec(MediaKind.VIDEO, 96, "VP8", 90000, rtx_payload_type=97)
 VP9 = Codec(MediaKind.VIDEO, 98, "VP9", 90000, rtx_payload_type=99)
 PEER = RemotePeer(DtlsRole.PASSIVE, (Fingerprint(algorithm="sha-256", value=":".join(["CD"] * 32)),), "ufrag", "p" * 22)
 AUDIO = TrackOffer(MediaKind.AUDIO, (OPUS,), mid="0")
-VIDEO = TrackOffer(MediaKind.VIDEO, (VP8,), mid="1", encodings=(EncodingParameters(rid="q"), EncodingParameters(rid="f")))
-SEE = SubscriptionOffer(MediaKind.VIDEO, (Codec(MediaKind.VIDEO, 120, "VP8", 90000), Codec(MediaKind.VIDEO, 121, "VP9", 90000)))
+VIDEO = TrackOffer(
+    MediaKind.VIDEO, (VP8,), mid="1", encodings=(EncodingParameters(rid="q"), EncodingParameters(rid="f"))
+)
+SEE = SubscriptionOffer(
+    MediaKind.VIDEO, (Codec(MediaKind.VIDEO, 120, "VP8", 90000), Codec(MediaKind.VIDEO, 121, "VP9", 90000))
+)
 HEAR = SubscriptionOffer(MediaKind.AUDIO, (Codec(MediaKind.AUDIO, 109, "OPUS", 48000, 2),))
 
 

@@ -211,7 +211,7 @@ async def test_a_lost_transport_ends_its_owner_for_the_right_reason(
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():
+    while not condition():  # noqa: ASYNC110 - turns of the loop, not time
         await asyncio.sleep(0)
 
 
@@ -383,11 +383,17 @@ async def test_an_identity_has_a_length(world: World) -> None:
 async def test_a_plain_source_and_a_plain_sink_meet_in_the_room(world: World) -> None:
     keys = SrtpKeys(suite="AES_CM_128_HMAC_SHA1_80", key=bytes(30))
     participant, sources = await world.rooms.publish_plain(
-        "demo", JoinRequest("camera"), [(VIDEO, PlainAddress(srtp=keys)), (AUDIO, PlainAddress(ip="127.0.0.1", port=5000))]
+        "demo",
+        JoinRequest("camera"),
+        [(VIDEO, PlainAddress(srtp=keys)), (AUDIO, PlainAddress(ip="127.0.0.1", port=5000))],
     )
-    viewer, sinks = await world.rooms.watch_plain("demo", [(SEE, PlainAddress("127.0.0.1", 6000)), (HEAR, PlainAddress("127.0.0.1", 6002))])
+    viewer, sinks = await world.rooms.watch_plain(
+        "demo", [(SEE, PlainAddress("127.0.0.1", 6000)), (HEAR, PlainAddress("127.0.0.1", 6002))]
+    )
     assert len(sources) == len(sinks) == 2
-    assert {c.producer for c in world.link.find(FakeConsumer)} == {p.producer.id for p in participant.publications.values()}
+    assert {c.producer for c in world.link.find(FakeConsumer)} == {
+        p.producer.id for p in participant.publications.values()
+    }
     await world.rooms.end(viewer)
     await world.rooms.end(participant)
     assert world.objects() == {"Router": 1}

@@ -50,7 +50,9 @@ def test_profiles_are_read_as_table_5_of_rfc_6184_has_them(profile_level_id: str
         (("f4001f", "1"), ("64001f", "1"), False),
     ],
 )
-def test_h264_streams_go_only_where_they_are_decoded(stream: tuple[str, str], sink: tuple[str, str], *, taken: bool) -> None:
+def test_h264_streams_go_only_where_they_are_decoded(
+    stream: tuple[str, str], sink: tuple[str, str], *, taken: bool
+) -> None:
     source = video("H264", 100, profile_level_id=stream[0], packetization_mode=stream[1])
     target = video("H264", 120, profile_level_id=sink[0], packetization_mode=sink[1])
     assert map_payload_types([source], [target]) == ([(100, 120)] if taken else [])

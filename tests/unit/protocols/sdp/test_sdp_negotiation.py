@@ -31,7 +31,16 @@ LOCAL = LocalPeer(
     ice_pwd="x" * 24,
     fingerprints=(Fingerprint(algorithm="sha-256", value=":".join(["AB"] * 32)),),
     candidates=(
-        Candidate(foundation="3", component=1, protocol="tcp", priority=9, ip="192.0.2.1", port=2, kind="host", tcp_type="passive"),
+        Candidate(
+            foundation="3",
+            component=1,
+            protocol="tcp",
+            priority=9,
+            ip="192.0.2.1",
+            port=2,
+            kind="host",
+            tcp_type="passive",
+        ),
         Candidate(foundation="2", component=1, protocol="udp", priority=8, ip="2001:db8::1", port=1, kind="host"),
         Candidate(foundation="1", component=1, protocol="udp", priority=7, ip="192.0.2.1", port=1, kind="host"),
     ),
@@ -93,7 +102,9 @@ def test_an_answer_follows_the_offer(name: str) -> None:
         for line in ours.format_parameters:
             assert line.parameters == given[line.payload_type]
         for feedback in ours.feedback:
-            assert feedback.feedback in {f.feedback for f in theirs.feedback if f.payload_type in {None, feedback.payload_type}}
+            assert feedback.feedback in {
+                f.feedback for f in theirs.feedback if f.payload_type in {None, feedback.payload_type}
+            }
 
 
 def test_all_candidates_are_in_the_answer_udp_over_ipv4_first() -> None:
@@ -240,7 +251,10 @@ def test_too_many_encodings_are_refused() -> None:
     many = ";".join(f"r{n}" for n in range(9))
     rids = "".join(f"a=rid:r{n} send\r\n" for n in range(9))
     with pytest.raises(NegotiationError) as caught:
-        negotiate(edited("chromium-simulcast", ("a=simulcast:send q;h;f\r\n", f"{rids}a=simulcast:send {many}\r\n")), AnswerRole.RECEIVE)
+        negotiate(
+            edited("chromium-simulcast", ("a=simulcast:send q;h;f\r\n", f"{rids}a=simulcast:send {many}\r\n")),
+            AnswerRole.RECEIVE,
+        )
     assert caught.value.code is NegotiationCode.TOO_MANY_ENCODINGS
 
 
@@ -254,7 +268,7 @@ def test_a_viewer_that_knows_only_the_audio_gets_the_video_rejected() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_a_mutated_offer_is_answered_or_refused_with_a_reason(name: str) -> None:
     lines = (FOLDER / f"{name}.sdp").read_bytes().decode().split("\r\n")
-    source = random.Random(name)
+    source = random.Random(name)  # noqa: S311 - a seeded source is the point
     role = role_of(name)
     outcomes = set()
     for _ in range(300):

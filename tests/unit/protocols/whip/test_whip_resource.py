@@ -55,7 +55,7 @@ def test_a_fragment_without_credentials_trickles_too() -> None:
 
 
 def test_new_credentials_restart_ice() -> None:
-    for if_match in ("*", '"*"', ' * ', '"tag1"'):
+    for if_match in ("*", '"*"', " * ", '"tag1"'):
         plan = plan_patch(NOW, if_match, RESTART)
         assert isinstance(plan, Restart)
         assert (plan.ice_ufrag, plan.ice_pwd) == ("ysXw", "vw5LmwG4y/e6dPP/zAP9Gp5k")
@@ -110,7 +110,9 @@ def test_candidates_nobody_can_reach_are_left_out_in_silence() -> None:
 
 
 def test_the_answer_to_a_restart_is_a_fragment_with_our_side() -> None:
-    candidate = Candidate(foundation="9", component=1, protocol="udp", priority=5, ip="192.0.2.7", port=40000, kind="host")
+    candidate = Candidate(
+        foundation="9", component=1, protocol="udp", priority=5, ip="192.0.2.7", port=40000, kind="host"
+    )
     plan = plan_patch(NOW, "*", RESTART)
     assert isinstance(plan, Restart)
     text = write_fragment(LocalIce("newu", "n" * 24, [candidate]), plan.fragment)
