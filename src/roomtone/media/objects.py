@@ -7,6 +7,7 @@ object come through `Engine.subscribe` with its id.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from roomtone.media.errors import EngineCommandError
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_MESSAGE_SIZE = 262_144
 
 
-class EngineObject:
+class EngineObject(ABC):
     """An object of the engine, by id."""
 
     __slots__ = ("_engine", "_id", "closed")
@@ -108,8 +109,8 @@ class EngineObject:
             if error.code not in {ErrorCode.NOT_FOUND, ErrorCode.ENGINE_CLOSED}:
                 raise
 
-    def _close_command(self) -> AnyCommand:
-        raise NotImplementedError
+    @abstractmethod
+    def _close_command(self) -> AnyCommand: ...
 
     async def _do(self, command: AnyCommand) -> None:
         await self._engine.ask(command, Done)

@@ -1,0 +1,294 @@
+"""Commands: each is answered by one `Reply`."""
+
+# ruff: noqa: RUF012 - msgspec gives each value its own copy of an empty default
+
+from __future__ import annotations
+
+from roomtone.media.value_parts import (
+    Candidate,
+    ChannelId,
+    CodecFeedback,
+    CodecParameters,
+    ConsumerId,
+    DtlsRole,
+    EncodingParameters,
+    Fingerprint,
+    HeaderExtension,
+    IceMode,
+    MediaKind,
+    ObserverId,
+    ProducerId,
+    RouterId,
+    SrtpKeys,
+    TransportId,
+    Value,
+)
+
+
+class Command(Value, tag_field="op", frozen=True, kw_only=True):
+    """Base of all commands."""
+
+
+class OpenRouter(Command, tag="open_router", frozen=True, kw_only=True):
+    """Open a forwarding domain; ``shard`` None lets the engine choose the least loaded."""
+
+    shard: int | None = None
+
+
+class CloseRouter(Command, tag="close_router", frozen=True, kw_only=True):
+    """Close a router and all it holds."""
+
+    router: RouterId
+
+
+class OpenWebRtcTransport(Command, tag="open_webrtc_transport", frozen=True, kw_only=True):
+    """Open a transport for one WebRTC peer."""
+
+    router: RouterId
+    ice_mode: IceMode = IceMode.LITE
+    sctp: bool = False
+    max_message_size: int = 262_144
+    cname: str = ""
+
+
+class ConnectWebRtcTransport(Command, tag="connect_webrtc_transport", frozen=True, kw_only=True):
+    """Tell the transport its peer. ``dtls_role`` is ours."""
+
+    transport: TransportId
+    dtls_role: DtlsRole
+    fingerprints: list[Fingerprint]
+    ice_ufrag: str | None = None
+    ice_pwd: str | None = None
+    ice_lite: bool = False
+    candidates: list[Candidate] = []
+
+
+class AddRemoteCandidates(Command, tag="add_remote_candidates", frozen=True, kw_only=True):
+    """Trickled candidates of the peer."""
+
+    transport: TransportId
+    candidates: list[Candidate]
+
+
+class RestartIce(Command, tag="restart_ice", frozen=True, kw_only=True):
+    """New local ICE credentials (RFC 8445 section 9); with the peer's new ones when it started the restart."""
+
+    transport: TransportId
+    ice_ufrag: str | None = None
+    ice_pwd: str | None = None
+
+
+class OpenPlainTransport(Command, tag="open_plain_transport", frozen=True, kw_only=True):
+    """Open RTP/RTCP on ports of its own; ``learn_remote`` takes the address from the first valid packet."""
+
+    router: RouterId
+    listen_ip: str = "127.0.0.1"
+    rtcp_mux: bool = True
+    learn_remote: bool = False
+    srtp: SrtpKeys | None = None
+    cname: str = ""
+
+
+class ConnectPlainTransport(Command, tag="connect_plain_transport", frozen=True, kw_only=True):
+    """Where to send, and the peer's SRTP keys. ``port`` 0 with ``learn_remote`` sets only keys."""
+
+    transport: TransportId
+    ip: str
+    port: int
+    rtcp_port: int | None = None
+    srtp: SrtpKeys | None = None
+
+
+class CloseTransport(Command, tag="close_transport", frozen=True, kw_only=True):
+    """Close a transport with its producers and consumers; a WebRTC peer gets a DTLS close_notify."""
+
+    transport: TransportId
+
+
+class Produce(Command, tag="produce", frozen=True, kw_only=True):
+    """Take media in on a transport."""
+
+    transport: TransportId
+    kind: MediaKind
+    codecs: list[CodecParameters]
+    encodings: list[EncodingParameters] = []
+    mid: str | None = None
+    header_extensions: list[HeaderExtension] = []
+    paused: bool = False
+
+
+class CloseProducer(Command, tag="close_producer", frozen=True, kw_only=True):
+    """Stop taking this media; its consumers keep waiting for another source."""
+
+    producer: ProducerId
+
+
+class PauseProducer(Command, tag="pause_producer", frozen=True, kw_only=True):
+    """Forward nothing of this producer until resumed."""
+
+    producer: ProducerId
+
+
+class ResumeProducer(Command, tag="resume_producer", frozen=True, kw_only=True):
+    """Forward again; video starts at a keyframe."""
+
+    producer: ProducerId
+
+
+class Consume(Command, tag="consume", frozen=True, kw_only=True):
+    """Send media out on a transport; ``producer`` None makes a consumer that waits for a source.
+
+    ``payload_types`` maps the producer's payload types to the consumer's; ``rtx_payload_types`` maps the
+    consumer's media payload types to its RTX ones.
+    """
+
+    transport: TransportId
+    kind: MediaKind
+    producer: ProducerId | None = None
+    mid: str | None = None
+    payload_types: list[tuple[int, int]] = []
+    rtx_payload_types: list[tuple[int, int]] = []
+    header_extensions: list[HeaderExtension] = []
+    feedback: CodecFeedback = CodecFeedback()
+    ssrc: int | None = None
+    rtx_ssrc: int | None = None
+    paused: bool = False
+
+
+class SwitchSource(Command, tag="switch_source", frozen=True, kw_only=True):
+    """Feed a consumer from another producer (or none), numbering going on without a break."""
+
+    consumer: ConsumerId
+    producer: ProducerId | None
+    payload_types: list[tuple[int, int]] = []
+
+
+class CloseConsumer(Command, tag="close_consumer", frozen=True, kw_only=True):
+    """Stop sending this media."""
+
+    consumer: ConsumerId
+
+
+class PauseConsumer(Command, tag="pause_consumer", frozen=True, kw_only=True):
+    """Send nothing to this consumer until resumed."""
+
+    consumer: ConsumerId
+
+
+class ResumeConsumer(Command, tag="resume_consumer", frozen=True, kw_only=True):
+    """Send again; video starts at a keyframe, which is requested."""
+
+    consumer: ConsumerId
+
+
+class SetPreferredLayers(Command, tag="set_preferred_layers", frozen=True, kw_only=True):
+    """Choose simulcast encoding (``spatial``, 0 lowest) and temporal layer; None leaves it to the engine."""
+
+    consumer: ConsumerId
+    spatial: int | None = None
+    temporal: int | None = None
+
+
+class RequestKeyframe(Command, tag="request_keyframe", frozen=True, kw_only=True):
+    """Ask a producer's sender for a keyframe (merged and rate-limited)."""
+
+    producer: ProducerId
+
+
+class PipeProducer(Command, tag="pipe_producer", frozen=True, kw_only=True):
+    """Carry a producer to a router on another shard; the reply names the piped producer there."""
+
+    producer: ProducerId
+    router: RouterId
+
+
+class ObserveAudioLevels(Command, tag="observe_audio_levels", frozen=True, kw_only=True):
+    """Report active speakers of a router: levels in dBov (RFC 6464, 0 loudest), over a window of ``interval_ms``."""
+
+    router: RouterId
+    interval_ms: int = 400
+    threshold_dbov: int = -50
+    percentile: int = 40
+    smoothing: float = 0.3
+    hold_ms: int = 1000
+    max_entries: int = 3
+
+
+class CloseObserver(Command, tag="close_observer", frozen=True, kw_only=True):
+    """Stop an observer."""
+
+    observer: ObserverId
+
+
+class OpenChannel(Command, tag="open_channel", frozen=True, kw_only=True):
+    """Open a data channel (RFC 8831). Unordered and partial reliability by the last three."""
+
+    transport: TransportId
+    label: str
+    protocol: str = ""
+    ordered: bool = True
+    max_retransmits: int | None = None
+    max_lifetime_ms: int | None = None
+
+
+class SendMessage(Command, tag="send_message", frozen=True, kw_only=True):
+    """Send one message on a data channel; fails with `queue_full` when the channel's buffer is."""
+
+    channel: ChannelId
+    data: bytes
+    text: bool = False
+
+
+class CloseChannel(Command, tag="close_channel", frozen=True, kw_only=True):
+    """Close a data channel."""
+
+    channel: ChannelId
+
+
+class GetStats(Command, tag="get_stats", frozen=True, kw_only=True):
+    """Statistics of an object, by its id; names of W3C webrtc-stats where they exist."""
+
+    id: int
+
+
+class Dump(Command, tag="dump", frozen=True, kw_only=True):
+    """The whole inner state of an object, by its id, as a JSON-like map."""
+
+    id: int
+
+
+class GetEngineStats(Command, tag="get_engine_stats", frozen=True, kw_only=True):
+    """Counters of all shards (packets, bytes, drops by reason, syscalls, GSO run length, queue depths)."""
+
+
+AnyCommand = (
+    OpenRouter
+    | CloseRouter
+    | OpenWebRtcTransport
+    | ConnectWebRtcTransport
+    | AddRemoteCandidates
+    | RestartIce
+    | OpenPlainTransport
+    | ConnectPlainTransport
+    | CloseTransport
+    | Produce
+    | CloseProducer
+    | PauseProducer
+    | ResumeProducer
+    | Consume
+    | SwitchSource
+    | CloseConsumer
+    | PauseConsumer
+    | ResumeConsumer
+    | SetPreferredLayers
+    | RequestKeyframe
+    | PipeProducer
+    | ObserveAudioLevels
+    | CloseObserver
+    | OpenChannel
+    | SendMessage
+    | CloseChannel
+    | GetStats
+    | Dump
+    | GetEngineStats
+)

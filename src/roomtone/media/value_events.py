@@ -1,0 +1,163 @@
+"""Events: what the engine tells by itself."""
+
+from __future__ import annotations
+
+from roomtone.media.value_parts import (
+    ChannelId,
+    ConsumerId,
+    DtlsState,
+    EngineCloseReason,
+    IceState,
+    ObserverId,
+    ProducerId,
+    RouterId,
+    TransportId,
+    Value,
+)
+
+
+class Event(Value, tag_field="event", frozen=True, kw_only=True):
+    """Base of all events."""
+
+
+class IceStateChanged(Event, tag="ice_state_changed", frozen=True, kw_only=True):
+    """ICE state; with the selected pair once there is one ("udp"/"tcp", local, remote as ip:port)."""
+
+    transport: TransportId
+    state: IceState
+    protocol: str | None = None
+    local: str | None = None
+    remote: str | None = None
+
+
+class DtlsStateChanged(Event, tag="dtls_state_changed", frozen=True, kw_only=True):
+    """DTLS state; once connected, the SRTP profile in use."""
+
+    transport: TransportId
+    state: DtlsState
+    srtp_profile: str | None = None
+
+
+class TransportClosed(Event, tag="transport_closed", frozen=True, kw_only=True):
+    """A transport is gone, with all its producers and consumers; ``detail`` says what was tried."""
+
+    transport: TransportId
+    reason: EngineCloseReason
+    detail: str = ""
+
+
+class RemoteLearnt(Event, tag="remote_learnt", frozen=True, kw_only=True):
+    """A plain transport now knows where its peer is."""
+
+    transport: TransportId
+    remote: str
+
+
+class ProducerStarted(Event, tag="producer_started", frozen=True, kw_only=True):
+    """First packet of an encoding arrived (or the first after silence)."""
+
+    producer: ProducerId
+    encoding: int
+    ssrc: int
+
+
+class ProducerSilent(Event, tag="producer_silent", frozen=True, kw_only=True):
+    """No packet of the encoding for two seconds."""
+
+    producer: ProducerId
+    encoding: int
+
+
+class ProducerScore(Event, tag="producer_score", frozen=True, kw_only=True):
+    """Receive quality of an encoding from 0 (worst) to 10, when it changed."""
+
+    producer: ProducerId
+    encoding: int
+    score: int
+
+
+class ProducerClosed(Event, tag="producer_closed", frozen=True, kw_only=True):
+    """A producer ended without a command for itself."""
+
+    producer: ProducerId
+    reason: EngineCloseReason
+
+
+class ConsumerClosed(Event, tag="consumer_closed", frozen=True, kw_only=True):
+    """A consumer ended without a command for itself."""
+
+    consumer: ConsumerId
+    reason: EngineCloseReason
+
+
+class ConsumerLayersChanged(Event, tag="consumer_layers_changed", frozen=True, kw_only=True):
+    """The layer now sent; None when none is."""
+
+    consumer: ConsumerId
+    spatial: int | None
+    temporal: int | None
+
+
+class AudioLevel(Value, frozen=True, kw_only=True):
+    """Level of a producer over the last window, in dBov."""
+
+    producer: ProducerId
+    level_dbov: int
+
+
+class ActiveSpeakers(Event, tag="active_speakers", frozen=True, kw_only=True):
+    """Who speaks, loudest first; ``dominant`` stays through short pauses."""
+
+    router: RouterId
+    observer: ObserverId
+    speakers: list[AudioLevel]
+    dominant: ProducerId | None
+
+
+class ChannelOpened(Event, tag="channel_opened", frozen=True, kw_only=True):
+    """A data channel is open, by us or by the peer."""
+
+    transport: TransportId
+    channel: ChannelId
+    label: str
+    protocol: str
+
+
+class ChannelMessage(Event, tag="channel_message", frozen=True, kw_only=True):
+    """A message came in on a data channel."""
+
+    channel: ChannelId
+    data: bytes
+    text: bool
+
+
+class ChannelClosed(Event, tag="channel_closed", frozen=True, kw_only=True):
+    """A data channel is closed."""
+
+    channel: ChannelId
+
+
+class EventsDropped(Event, tag="events_dropped", frozen=True, kw_only=True):
+    """The event queue was full: how many of each sort were dropped or merged."""
+
+    statistics: int
+    merged: int
+
+
+AnyEvent = (
+    IceStateChanged
+    | DtlsStateChanged
+    | TransportClosed
+    | RemoteLearnt
+    | ProducerStarted
+    | ProducerSilent
+    | ProducerScore
+    | ProducerClosed
+    | ConsumerClosed
+    | ConsumerLayersChanged
+    | ActiveSpeakers
+    | ChannelOpened
+    | ChannelMessage
+    | ChannelClosed
+    | EventsDropped
+)

@@ -1,0 +1,164 @@
+"""Ids, enums, the engine's configuration, and what commands and replies are made of."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NewType
+
+import msgspec
+
+RouterId = NewType("RouterId", int)
+TransportId = NewType("TransportId", int)
+ProducerId = NewType("ProducerId", int)
+ConsumerId = NewType("ConsumerId", int)
+ObserverId = NewType("ObserverId", int)
+ChannelId = NewType("ChannelId", int)
+
+
+class MediaKind(StrEnum):
+    """Kind of media of a stream."""
+
+    AUDIO = "audio"
+    VIDEO = "video"
+
+
+class IceMode(StrEnum):
+    """Which ICE agent answers (RFC 8445): a lite responder or the full role."""
+
+    LITE = "lite"
+    FULL = "full"
+
+
+class DtlsRole(StrEnum):
+    """Our own DTLS role: `active` sends the first ClientHello, `passive` waits for it."""
+
+    ACTIVE = "active"
+    PASSIVE = "passive"
+
+
+class IceState(StrEnum):
+    """RTCIceTransportState, as in W3C WebRTC."""
+
+    NEW = "new"
+    CHECKING = "checking"
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+class DtlsState(StrEnum):
+    """RTCDtlsTransportState, as in W3C WebRTC."""
+
+    NEW = "new"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+class EngineCloseReason(StrEnum):
+    """Why the engine ended an object by itself, or that it did so when told to."""
+
+    REQUESTED = "requested"
+    ICE_TIMEOUT = "ice_timeout"
+    CONSENT_EXPIRED = "consent_expired"
+    DTLS_FAILED = "dtls_failed"
+    DTLS_CLOSED = "dtls_closed"
+    DTLS_RSA_UNSUPPORTED = "dtls_rsa_unsupported"
+    FINGERPRINT_MISMATCH = "fingerprint_mismatch"
+    PEER_PANICKED = "peer_panicked"
+    PARENT_CLOSED = "parent_closed"
+    ENGINE_CLOSED = "engine_closed"
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Base of all boundary values."""
+
+
+class EngineConfig(Value, frozen=True, kw_only=True):
+    """How the engine is laid out; given once.
+
+    ``shards`` threads each own one UDP and one TCP port out of ``webrtc_ports`` (inclusive) on each of
+    ``listen_ips``; ``announced_ips`` replaces or adds to the addresses told to peers (``listen:announced`` pairs).
+    """
+
+    shards: int = 1
+    listen_ips: list[str] = []
+    announced_ips: list[tuple[str, str]] = []
+    webrtc_ports: tuple[int, int] = (40000, 40099)
+    plain_ports: tuple[int, int] = (40100, 49999)
+    tcp: bool = True
+    udp: bool = True
+    burst_delay_us: int = 3000
+    event_queue: int = 8192
+    command_queue: int = 4096
+    max_transports: int = 10_000
+    max_producers_per_transport: int = 64
+    max_consumers_per_transport: int = 512
+    history_packets: int = 1024
+    ice_timeout_ms: int = 30_000
+    seed: int | None = None
+
+
+class Candidate(Value, frozen=True, kw_only=True):
+    """An ICE candidate (RFC 8839): ``protocol`` is "udp" or "tcp", ``kind`` "host", "srflx", "prflx" or "relay"."""
+
+    foundation: str
+    component: int
+    protocol: str
+    priority: int
+    ip: str
+    port: int
+    kind: str
+    tcp_type: str | None = None
+
+
+class Fingerprint(Value, frozen=True, kw_only=True):
+    """A certificate fingerprint (RFC 8122): ``algorithm`` such as "sha-256", ``value`` in upper-case hex pairs."""
+
+    algorithm: str
+    value: str
+
+
+class SrtpKeys(Value, frozen=True, kw_only=True):
+    """SRTP keys given by hand (SDES): ``suite`` by its SDES name, ``key`` is master key followed by master salt."""
+
+    suite: str
+    key: bytes
+
+
+class CodecFeedback(Value, frozen=True, kw_only=True):
+    """RTCP feedback agreed for a codec (RFC 4585, 5104)."""
+
+    nack: bool = False
+    pli: bool = False
+    fir: bool = False
+    transport_cc: bool = False
+    remb: bool = False
+
+
+class CodecParameters(Value, frozen=True, kw_only=True):
+    """One payload type a producer may send; ``name`` is the upper-case encoding name, e.g. "OPUS", "VP8"."""
+
+    payload_type: int
+    name: str
+    clock_rate: int
+    channels: int = 1
+    rtx_payload_type: int | None = None
+    feedback: CodecFeedback = CodecFeedback()
+
+
+class EncodingParameters(Value, frozen=True, kw_only=True):
+    """One RTP stream of a producer, named by SSRC or by RID."""
+
+    ssrc: int | None = None
+    rid: str | None = None
+    rtx_ssrc: int | None = None
+
+
+class HeaderExtension(Value, frozen=True, kw_only=True):
+    """A negotiated RTP header extension: id on the wire and URI."""
+
+    id: int
+    uri: str

@@ -1,0 +1,135 @@
+"""Results: what a `Reply` holds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from roomtone.media.value_parts import (
+    Candidate,
+    ChannelId,
+    ConsumerId,
+    Fingerprint,
+    ObserverId,
+    ProducerId,
+    RouterId,
+    TransportId,
+    Value,
+)
+
+
+class Result(Value, tag_field="result", frozen=True, kw_only=True):
+    """Base of all results."""
+
+
+class Done(Result, tag="done", frozen=True, kw_only=True):
+    """The command took effect."""
+
+
+class RouterOpened(Result, tag="router_opened", frozen=True, kw_only=True):
+    """A router and the shard it lives on."""
+
+    router: RouterId
+    shard: int
+
+
+class WebRtcTransportOpened(Result, tag="webrtc_transport_opened", frozen=True, kw_only=True):
+    """What the peer has to know of our transport."""
+
+    transport: TransportId
+    ice_ufrag: str
+    ice_pwd: str
+    candidates: list[Candidate]
+    fingerprints: list[Fingerprint]
+
+
+class IceRestarted(Result, tag="ice_restarted", frozen=True, kw_only=True):
+    """Our new credentials and all candidates."""
+
+    ice_ufrag: str
+    ice_pwd: str
+    candidates: list[Candidate]
+
+
+class PlainTransportOpened(Result, tag="plain_transport_opened", frozen=True, kw_only=True):
+    """Where we listen; ``rtcp_port`` equals ``port`` with rtcp-mux."""
+
+    transport: TransportId
+    ip: str
+    port: int
+    rtcp_port: int
+
+
+class Produced(Result, tag="produced", frozen=True, kw_only=True):
+    """The new producer."""
+
+    producer: ProducerId
+
+
+class Consumed(Result, tag="consumed", frozen=True, kw_only=True):
+    """The new consumer and the SSRCs it sends with."""
+
+    consumer: ConsumerId
+    ssrc: int
+    rtx_ssrc: int | None
+    cname: str
+
+
+class ObserverOpened(Result, tag="observer_opened", frozen=True, kw_only=True):
+    """The new observer."""
+
+    observer: ObserverId
+
+
+class ChannelOpening(Result, tag="channel_opening", frozen=True, kw_only=True):
+    """The new data channel; an event tells when it is open."""
+
+    channel: ChannelId
+
+
+class Stats(Result, tag="stats", frozen=True, kw_only=True):
+    """Reports by kind; each report is a flat map. The first one is the object's own."""
+
+    reports: list[dict[str, int | float | str | bool | None]]
+
+
+class Dumped(Result, tag="dumped", frozen=True, kw_only=True):
+    """Inner state as JSON text."""
+
+    json: str
+
+
+class ErrorCode(StrEnum):
+    """Why a command failed."""
+
+    NOT_FOUND = "not_found"
+    WRONG_STATE = "wrong_state"
+    INVALID = "invalid"
+    LIMIT = "limit"
+    QUEUE_FULL = "queue_full"
+    NO_PORT = "no_port"
+    UNSUPPORTED = "unsupported"
+    ENGINE_CLOSED = "engine_closed"
+    INTERNAL = "internal"
+
+
+class Failed(Result, tag="failed", frozen=True, kw_only=True):
+    """The command had no effect."""
+
+    code: ErrorCode
+    message: str
+
+
+AnyResult = (
+    Done
+    | RouterOpened
+    | WebRtcTransportOpened
+    | IceRestarted
+    | PlainTransportOpened
+    | Produced
+    | Consumed
+    | ObserverOpened
+    | ChannelOpening
+    | Stats
+    | Dumped
+    | Failed
+)
