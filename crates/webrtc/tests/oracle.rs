@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::VecDeque;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use roomtone_webrtc::{
@@ -15,7 +16,7 @@ use str0m::net::{Protocol as PeerProtocol, Receive};
 use str0m::rtp::{RtpWrite, Ssrc};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 use support::{
-    Endpoint, Ours, Weather, World, certificate, client_address, credentials, server_address, udp,
+    Endpoint, Ours, Weather, World, certificate, client_address, credentials, server_address,
 };
 
 const FROM_PEER: u32 = 0x0101;
@@ -131,35 +132,57 @@ impl Endpoint for Peer {
     }
 }
 
+/// Our halves of ICE and DTLS, and what carries it.
 #[derive(Clone, Copy, Debug)]
 struct Shape {
     lite: bool,
     active: bool,
+    protocol: Protocol,
+    v6: bool,
+}
+
+impl Shape {
+    const fn udp(lite: bool, active: bool) -> Self {
+        Self {
+            lite,
+            active,
+            protocol: Protocol::Udp,
+            v6: false,
+        }
+    }
+
+    fn ours(self) -> SocketAddr {
+        if self.v6 {
+            SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 40_000))
+        } else {
+            server_address()
+        }
+    }
+
+    fn theirs(self) -> SocketAddr {
+        if self.v6 {
+            SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 9), 50_000))
+        } else {
+            client_address()
+        }
+    }
 }
 
 const SHAPES: [Shape; 4] = [
-    Shape {
-        lite: true,
-        active: false,
-    },
-    Shape {
-        lite: true,
-        active: true,
-    },
-    Shape {
-        lite: false,
-        active: false,
-    },
-    Shape {
-        lite: false,
-        active: true,
-    },
+    Shape::udp(true, false),
+    Shape::udp(true, true),
+    Shape::udp(false, false),
+    Shape::udp(false, true),
 ];
 
 /// Our transport as side 0 and str0m as side 1.
 fn world(shape: Shape, seed: u64) -> World<Ours, Peer> {
     let now = support::epoch();
-    let candidates = vec![udp(server_address())];
+    let candidates = vec![roomtone_webrtc::Candidate::host(
+        shape.protocol,
+        shape.ours(),
+        1,
+    )];
     let mut config = if shape.lite {
         TransportConfig::lite(credentials(seed), candidates, certificate())
     } else {
@@ -168,9 +191,12 @@ fn world(shape: Shape, seed: u64) -> World<Ours, Peer> {
     config.sctp = true;
 
     let mut rtc = Rtc::builder().set_rtp_mode(true).build(now);
-    let host = Candidate::host(client_address(), "udp").expect("a candidate");
+    let protocol = shape.protocol.to_string();
+    let host = Candidate::host(shape.theirs(), protocol.as_str()).expect("a candidate");
     rtc.add_local_candidate(host);
-    rtc.add_remote_candidate(Candidate::host(server_address(), "udp").expect("a candidate"));
+    rtc.add_remote_candidate(
+        Candidate::host(shape.ours(), protocol.as_str()).expect("a candidate"),
+    );
     let mut api = rtc.direct_api();
     let theirs = api.local_ice_credentials();
     let fingerprint = api.local_dtls_fingerprint().to_string();
@@ -199,7 +225,11 @@ fn world(shape: Shape, seed: u64) -> World<Ours, Peer> {
             pwd: theirs.pass,
         }),
         ice_lite: false,
-        candidates: vec![udp(client_address())],
+        candidates: vec![roomtone_webrtc::Candidate::host(
+            shape.protocol,
+            shape.theirs(),
+            1,
+        )],
         dtls_role: if shape.active {
             DtlsRole::Active
         } else {
@@ -223,7 +253,7 @@ fn world(shape: Shape, seed: u64) -> World<Ours, Peer> {
         echo: true,
     };
     peer.timeout(now);
-    World::new(Ours::new(transport), peer, client_address(), now, seed)
+    World::new(Ours::new(transport), peer, shape.theirs(), now, seed)
 }
 
 fn connect(shape: Shape, seed: u64, weather: Weather) -> World<Ours, Peer> {
@@ -427,6 +457,33 @@ fn the_peer_opens_an_unordered_channel() {
             "{shape:?}"
         );
         assert_eq!(world.a.transport.stats().channels, 0);
+    }
+}
+
+#[test]
+fn tcp_alone_and_ipv6_alone_are_enough() {
+    for lite in [true, false] {
+        for (protocol, v6) in [
+            (Protocol::Tcp, false),
+            (Protocol::Udp, true),
+            (Protocol::Tcp, true),
+        ] {
+            let shape = Shape {
+                protocol,
+                v6,
+                ..Shape::udp(lite, false)
+            };
+            let mut world = connect(shape, 40, Weather::default());
+            let selected = world.a.transport.selected().expect("writable");
+            assert_eq!(
+                (selected.protocol, selected.local.is_ipv6()),
+                (protocol, v6)
+            );
+            let now = world.now;
+            world.b.send_rtp(1, &[9; 40], now);
+            world.run_for(Duration::from_secs(1));
+            assert_eq!(world.a.rtp.len(), 1, "{shape:?}");
+        }
     }
 }
 
