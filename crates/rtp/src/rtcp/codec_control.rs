@@ -11,10 +11,11 @@ pub(super) fn mantissa_exponent(bitrate_bps: u64, bits: u32) -> (u32, u32) {
     ((bitrate_bps >> exponent) as u32, exponent)
 }
 
-/// The bit rate of a mantissa and an exponent; saturates where it does not fit 64 bits.
-pub(super) fn bitrate(mantissa: u32, exponent: u32) -> u64 {
+/// The bit rate of a mantissa of `bits` bits and an exponent. Where it does not fit 64 bits, the
+/// largest that does, so that it is the same when written again.
+pub(super) fn bitrate(mantissa: u32, exponent: u32, bits: u32) -> u64 {
     let wide = u128::from(mantissa) << exponent;
-    u64::try_from(wide).unwrap_or(u64::MAX)
+    u64::try_from(wide).unwrap_or(u64::MAX << (u64::BITS - bits))
 }
 
 /// A limit to the bit rate that one source may send.
@@ -33,7 +34,7 @@ impl WireEntry for Tmmb {
 
     fn read(bytes: &[u8]) -> Self {
         let word = be32(bytes, 4);
-        let bitrate_bps = bitrate((word >> 9) & 0x1_ffff, word >> 26);
+        let bitrate_bps = bitrate((word >> 9) & 0x1_ffff, word >> 26, 17);
         Self {
             ssrc: be32(bytes, 0),
             bitrate_bps,

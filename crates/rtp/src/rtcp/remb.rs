@@ -28,7 +28,7 @@ impl<'a> Remb<'a> {
         let (ssrc_list, _) = Entries::split(list, fixed[4])?;
         Ok(Self {
             sender_ssrc: ssrcs.0,
-            bitrate_bps: bitrate(word & 0x3_ffff, word >> 18),
+            bitrate_bps: bitrate(word & 0x3_ffff, word >> 18, 18),
             ssrcs: ssrc_list,
         })
     }

@@ -1,1 +1,4 @@
-//! Tests.
+//! Tests of RTCP: exact bytes, round trips, bad input.
+
+mod bytes;
+mod round_trip;
