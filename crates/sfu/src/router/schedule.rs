@@ -9,6 +9,8 @@ use crate::{RouterEvent, StreamScore};
 
 /// Numbers in one NACK packet: with the worst spacing they still fit a datagram.
 const NACK_CHUNK: usize = 200;
+/// What a publisher may take to answer a request, on top of the round trip.
+const ANSWER_MARGIN: Duration = Duration::from_millis(10);
 
 impl Router {
     pub(super) fn run_timers(&mut self, now: Instant, now_us: u64) {
@@ -150,11 +152,12 @@ impl Router {
         let producer = &self.producers[stream.producer as usize];
         let transport = &self.transports[producer.transport as usize];
         let at_least = self.config.nack.retry_interval;
-        let round_trip = transport
+        // An answer needs the round trip and a little for the publisher's own pacing.
+        let answer = transport
             .round_trip
-            .unwrap_or(Duration::ZERO)
-            .min(Duration::from_secs(1));
-        let retry_us = at_least.max(round_trip).as_micros() as u64;
+            .map(|trip| trip + ANSWER_MARGIN)
+            .unwrap_or_default();
+        let retry_us = at_least.max(answer.min(Duration::from_secs(1))).as_micros() as u64;
         let sequences = stream.collect_nacks(now_us, retry_us, &self.config);
         let again = stream.keyframes.is_due(now_us, &self.config.keyframe);
         let (ssrc, transport) = (stream.ssrc, producer.transport);
