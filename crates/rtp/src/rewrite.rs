@@ -235,3 +235,6 @@ impl<'a> ExtensionWriter<'a> {
         Ok(end)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,4 @@
 //! Tests of the extension registry and of every value.
+
+mod map;
+mod values;
