@@ -107,8 +107,6 @@ class HttpSettings(Section):
     """Further DNS names and addresses of the self-signed certificate."""
     trusted_proxies: Strings = ()
     """Addresses or networks (10.0.0.0/8) whose X-Forwarded-For and X-Forwarded-Proto are believed."""
-    public_url: str | None = None
-    """How clients reach this server, e.g. "https://media.example.org", where it is not plain from the request."""
     limits: HttpLimits = HttpLimits()
 
     @model_validator(mode="after")
