@@ -128,7 +128,9 @@ def test_after_a_random_day_every_viewer_has_its_source_and_nothing_is_left_over
             await rooms.end(member)
         await asyncio.sleep(30)
         assert not link.objects
-        assert not (rooms.by_name or rooms.publications or rooms.subscriptions)
+        assert not rooms.by_name
+        assert not rooms.publications
+        assert not rooms.subscriptions
         await rooms.close()
         await engine.close()
 

@@ -6,14 +6,11 @@ Limits are `RoomLimits`; ``Rooms.refused`` counts refusals by reason, ``Rooms.en
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import secrets
 import time
-from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from roomtone.control.rooms.directory import RoomDirectory, quietly, random_id
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.model import (
     MAX_IDENTITY_LENGTH,
@@ -23,7 +20,6 @@ from roomtone.control.rooms.model import (
     PlainConnection,
     Publication,
     Room,
-    RoomId,
     Subscription,
     SubscriptionId,
     TrackId,
@@ -31,29 +27,21 @@ from roomtone.control.rooms.model import (
     ViewerId,
     is_room_name,
 )
-from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError, of_command
-from roomtone.control.rooms.settings import RoomLimits
-from roomtone.control.rooms.switching import Switching
+from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.watch import EngineWatch
-from roomtone.media import EngineCommandError
 from roomtone.protocols.sdp import map_payload_types, rtx_payload_types
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from roomtone.control.rooms.model import JoinRequest, LayerWish, Member, PlainAddress, SubscriptionOffer, TrackOffer
+    from roomtone.control.rooms.settings import RoomLimits
     from roomtone.media import Engine
-    from roomtone.media.values import Candidate, MediaKind, TransportId
+    from roomtone.media.values import Candidate, MediaKind
     from roomtone.protocols.sdp import RemotePeer
 
-_log = logging.getLogger(__name__)
 
-
-def _random_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(8)}"
-
-
-class Rooms:
+class Rooms(RoomDirectory):
     """All rooms of this node."""
 
     def __init__(
@@ -62,24 +50,10 @@ class Rooms:
         limits: RoomLimits | None = None,
         *,
         clock: Callable[[], float] = time.time,
-        new_id: Callable[[str], str] = _random_id,
+        new_id: Callable[[str], str] = random_id,
     ) -> None:
-        self.engine = engine
-        self.limits = limits or RoomLimits()
-        self.refused: Counter[Refusal] = Counter()
-        self.ended: Counter[CloseReason] = Counter()
-        self.by_name: dict[str, Room] = {}
-        self.connections: dict[TransportId, Connection | PlainConnection] = {}
-        self.publications: dict[int, Publication] = {}
-        self.subscriptions: dict[int, Subscription] = {}
-        self.switching = Switching()
-        self._clock = clock
-        self._new_id = new_id
-        self._opening: dict[str, asyncio.Task[Room]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closings: set[asyncio.Future[list[None]]] = set()
+        super().__init__(engine, limits, clock=clock, new_id=new_id)
         self._watch = EngineWatch(self)
-        self._closed = False
 
     # --- lifetime ---
 
@@ -89,102 +63,9 @@ class Rooms:
 
     async def close(self) -> None:
         """End everything: members leave, rooms close."""
-        self._closed = True
-        for room in tuple(self.by_name.values()):
-            await self.close_room(room, CloseReason.SERVER_SHUTDOWN)
+        await self.close_all()
         await self._watch.stop()
-        while self._tasks or self._closings:
-            under_way: list[asyncio.Future[Any]] = [*self._tasks, *self._closings]
-            await asyncio.wait(under_way)
-
-    # --- rooms ---
-
-    def find(self, name: str) -> Room:
-        """Give a room that is open; raise `RoomError`."""
-        room = self.by_name.get(name)
-        if room is None:
-            raise self.refuse(
-                Refusal.NO_SUCH_ROOM, f"there is no room {name!r}" if is_room_name(name) else "no such room"
-            )
-        return room
-
-    async def open(self, name: str) -> Room:
-        """Give the room of this name, made if it is not there."""
-        if self._closed:
-            raise self.refuse(Refusal.SHUTTING_DOWN, "the server is shutting down")
-        if not is_room_name(name):
-            raise self.refuse(Refusal.BAD_NAME, "a room's name is 1 to 64 letters, digits, '.', '_' or '-'")
-        if (room := self.by_name.get(name)) is not None:
-            return room
-        if (opening := self._opening.get(name)) is None:
-            if len(self.by_name) + len(self._opening) >= self.limits.max_rooms:
-                raise self.refuse(Refusal.TOO_MANY_ROOMS, f"there are {self.limits.max_rooms} rooms already")
-            opening = self._opening[name] = asyncio.ensure_future(self._open_room(name))
-        # Shielded: one caller that gives up must not take the room from the others who wait for it.
-        return await asyncio.shield(opening)
-
-    async def close_room(self, room: Room, reason: CloseReason = CloseReason.ROOM_CLOSED) -> None:
-        """Send everybody out and close the room."""
-        if room.closed is not None:
-            return
-        room.closed = reason
-        if self.by_name.get(room.name) is room:
-            del self.by_name[room.name]
-        if room.empty_timer is not None:
-            room.empty_timer.cancel()
-        for member in room.members():
-            await self.end(member, reason)
-        if room.switching is not None:
-            room.switching.cancel()
-            await asyncio.gather(room.switching, return_exceptions=True)
-        room.events.emit(RoomEventKind.ROOM_CLOSED, reason=reason)
-        room.events.close()
-        await _quietly(room.router.close)
-
-    async def _open_room(self, name: str) -> Room:
-        try:
-            try:
-                router = await self.engine.open_router()
-            except EngineCommandError as error:
-                refused = of_command(error)
-                self.refused[refused.refusal] += 1
-                raise refused from error
-            if self._closed:
-                await _quietly(router.close)
-                raise self.refuse(Refusal.SHUTTING_DOWN, "the server is shutting down")
-            room = Room(RoomId(self._new_id("RM")), name, router, self._clock(), self._clock)
-            self.by_name[name] = room
-            room.events.emit(RoomEventKind.ROOM_OPENED)
-            self._arm_empty_timer(room)  # whoever opened it may never come
-            return room
-        finally:
-            del self._opening[name]
-
-    async def _enter(self, name: str) -> Room:
-        """Give the room somebody joins."""
-        if self.limits.create_on_join or not is_room_name(name):
-            return await self.open(name)
-        return self.find(name)
-
-    def _settle(self, room: Room) -> None:
-        """Arm or stop the empty timer; a room that nobody ever got into goes at once."""
-        if room.empty_timer is not None:
-            room.empty_timer.cancel()
-            room.empty_timer = None
-        if room.in_use or room.closed is not None:
-            return
-        if not room.was_used:
-            self.spawn(self.close_room(room, CloseReason.ROOM_EMPTY))
-            return
-        self._arm_empty_timer(room)
-
-    def _arm_empty_timer(self, room: Room) -> None:
-        delay = self.limits.empty_timeout_s
-        room.empty_timer = asyncio.get_running_loop().call_later(delay, self._close_if_empty, room)
-
-    def _close_if_empty(self, room: Room) -> None:
-        if not room.in_use:
-            self.spawn(self.close_room(room, CloseReason.ROOM_EMPTY))
+        await self.drain()
 
     # --- participants ---
 
@@ -217,10 +98,6 @@ class Rooms:
         self.switching.refresh(room)
         return participant, connection
 
-    async def end(self, member: Member, reason: CloseReason = CloseReason.LEFT) -> None:
-        """End a participant or viewer and all it has; nothing when it has ended already."""
-        await self._close_all(self._detach(member, reason))
-
     def find_participant(self, room: Room, identity: str) -> Participant:
         """Give a participant by its identity; raise `RoomError`."""
         participant = room.participants.get(identity)
@@ -232,7 +109,7 @@ class Rooms:
 
     async def open_connection(self, member: Member) -> Connection:
         """Open a WebRTC transport for a member; `connect` follows."""
-        with self._commands():
+        with self.commands():
             transport = await member.room.router.open_webrtc_transport()
         connection = Connection(transport, member)
         # Before anything else is awaited: the engine's events about it come from here on.
@@ -242,7 +119,7 @@ class Rooms:
     async def open_plain_connection(self, member: Member, address: PlainAddress) -> PlainConnection:
         """Open a plain RTP transport for a member and tell it where its peer is."""
         learns = address.ip is None
-        with self._commands():
+        with self.commands():
             transport = await member.room.router.open_plain_transport(
                 listen_ip=self.limits.plain_listen_ip,
                 rtcp_mux=address.rtcp_mux,
@@ -259,7 +136,7 @@ class Rooms:
 
     async def connect(self, connection: Connection, peer: RemotePeer) -> None:
         """Name the peer of a connection."""
-        with self._commands():
+        with self.commands():
             await connection.transport.connect(
                 dtls_role=peer.dtls_role,
                 fingerprints=peer.fingerprints,
@@ -272,14 +149,14 @@ class Rooms:
     async def trickle(self, connection: Connection, candidates: Sequence[Candidate]) -> None:
         """Hand in more candidates of the peer."""
         if candidates:
-            with self._commands():
+            with self.commands():
                 await connection.transport.add_remote_candidates(candidates)
 
     async def restart_ice(
         self, connection: Connection, ice_ufrag: str, ice_pwd: str, candidates: Sequence[Candidate]
     ) -> None:
         """Restart ICE with the peer's new credentials; ours are on the transport afterwards."""
-        with self._commands():
+        with self.commands():
             await connection.transport.restart_ice(ice_ufrag, ice_pwd)
         await self.trickle(connection, candidates)
 
@@ -291,7 +168,7 @@ class Rooms:
         """Publish a track of a participant that is in the room."""
         publication = await self._produce(participant, connection, track)
         if participant.closed is not None:
-            await _quietly(publication.producer.close)
+            await quietly(publication.producer.close)
             self._check_open(participant)
         self._announce(publication)
         self.switching.refresh(participant.room)
@@ -304,13 +181,13 @@ class Rooms:
             return
         self._withdraw(publication)
         self.switching.refresh(participant.room)
-        await _quietly(publication.producer.close)
+        await quietly(publication.producer.close)
 
     async def mute(self, publication: Publication, *, muted: bool) -> None:
         """Stop or go on forwarding a track."""
         if publication.muted == muted:
             return
-        with self._commands():
+        with self.commands():
             await (publication.producer.pause() if muted else publication.producer.resume())
         publication.muted = muted
         kind = RoomEventKind.TRACK_MUTED if muted else RoomEventKind.TRACK_UNMUTED
@@ -330,7 +207,7 @@ class Rooms:
             raise self.refuse(
                 Refusal.NO_COMMON_CODEC, f"the {offer.kind.value} is {_names(source)}, which the offer does not take"
             )
-        with self._commands():
+        with self.commands():
             consumer = await connection.transport.consume(
                 offer.kind,
                 None if source is None else source.producer,
@@ -349,14 +226,14 @@ class Rooms:
         """Stop sending a track to a member."""
         if subscription.member.subscriptions.pop(subscription.id, None) is not None:
             self.subscriptions.pop(subscription.consumer.id, None)
-            await _quietly(subscription.consumer.close)
+            await quietly(subscription.consumer.close)
 
     async def choose_layer(self, subscription: Subscription, wish: LayerWish) -> None:
         """Choose what layer a subscriber gets; a `LayerWish` without wishes leaves it to the engine."""
         spatial = self.switching.spatial_of(subscription.source, wish)
         if wish.rid is not None and spatial is None:
             raise self.refuse(Refusal.NO_SUCH_LAYER, f"the track has no encoding {wish.rid!r}")
-        with self._commands():
+        with self.commands():
             await subscription.consumer.set_preferred_layers(spatial, wish.temporal)
         subscription.layer = wish
 
@@ -408,26 +285,6 @@ class Rooms:
         return participant, opened
 
     # --- steps ---
-
-    def refuse(self, refusal: Refusal, message: str) -> RoomError:
-        """Count a refusal and give its error."""
-        self.refused[refusal] += 1
-        return RoomError(refusal, message)
-
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Run something beside its caller; `close` waits for it."""
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    @contextmanager
-    def _commands(self) -> Iterator[None]:
-        try:
-            yield
-        except EngineCommandError as error:
-            refused = of_command(error)
-            self.refused[refused.refusal] += 1
-            raise refused from error
 
     @contextmanager
     def _participant_place(self, room: Room, request: JoinRequest) -> Iterator[None]:
@@ -510,7 +367,7 @@ class Rooms:
         if len(participant.publications) >= self.limits.max_tracks_per_participant:
             limit = self.limits.max_tracks_per_participant
             raise self.refuse(Refusal.TOO_MANY_TRACKS, f"a participant publishes at most {limit} tracks")
-        with self._commands():
+        with self.commands():
             producer = await connection.transport.produce(
                 track.kind,
                 [codec.to_parameters() for codec in track.codecs],
@@ -533,72 +390,6 @@ class Rooms:
             RoomEventKind.TRACK_PUBLISHED, participant=participant.identity, track=publication.id
         )
 
-    def _withdraw(self, publication: Publication) -> None:
-        self.publications.pop(publication.producer.id, None)
-        participant = publication.participant
-        participant.room.events.emit(
-            RoomEventKind.TRACK_UNPUBLISHED, participant=participant.identity, track=publication.id
-        )
-
-    def _detach(self, member: Member, reason: CloseReason) -> list[Connection | PlainConnection]:
-        """Take a member out of its room and of all tables, in one step; gives what is left to close."""
-        if not member.mark_closed(reason):
-            return []
-        room = member.room
-        admitted = self._remove(member, reason)
-        for subscription in member.subscriptions.values():
-            self.subscriptions.pop(subscription.consumer.id, None)
-        connections, member.connections = list(member.connections.values()), {}
-        for connection in connections:
-            self.connections.pop(connection.transport.id, None)
-        if admitted:
-            self.ended[reason] += 1
-            self._settle(room)
-            self.switching.refresh(room)
-        member.tell_closed(reason)
-        return connections
-
-    def _remove(self, member: Member, reason: CloseReason) -> bool:
-        """Take a member out of its room; False when it was not in yet."""
-        room = member.room
-        if isinstance(member, Viewer):
-            if room.viewers.pop(member.id, None) is None:
-                return False
-            room.events.emit(RoomEventKind.VIEWER_LEFT, viewer=member.id, reason=reason)
-            return True
-        if not isinstance(member, Participant):
-            return False
-        admitted = room.participants.get(member.identity) is member
-        publications, member.publications = tuple(member.publications.values()), {}
-        for publication in publications:
-            self.publications.pop(publication.producer.id, None)
-            if admitted:
-                self._withdraw(publication)
-        if admitted:
-            del room.participants[member.identity]
-            room.events.emit(RoomEventKind.PARTICIPANT_LEFT, participant=member.identity, reason=reason)
-        return admitted
-
-    async def _abandon(self, member: Member) -> None:
-        """Undo a member that did not get in."""
-        await self._close_all(self._detach(member, CloseReason.LEFT))
-
-    async def _close_all(self, connections: Sequence[Connection | PlainConnection]) -> None:
-        """Close transports, also when the caller is cancelled meanwhile."""
-        if connections:
-            closing = asyncio.gather(*(_quietly(connection.transport.close) for connection in connections))
-            self._closings.add(closing)
-            closing.add_done_callback(self._closings.discard)
-            await asyncio.shield(closing)
-
 
 def _names(source: Publication) -> str:
     return " or ".join(dict.fromkeys(codec.name for codec in source.offer.codecs))
-
-
-async def _quietly(close: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Close something of the engine; that it cannot be closed is logged, since nobody could do more about it."""
-    try:
-        await close()
-    except EngineCommandError as error:
-        _log.warning("closing in the engine failed: %s", error)

@@ -1,0 +1,271 @@
+"""Which rooms there are: opened by name, closed when empty or told to; and what all operations on them share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from roomtone.control.rooms.events import RoomEventKind
+from roomtone.control.rooms.model import (
+    Connection,
+    Participant,
+    PlainConnection,
+    Publication,
+    Room,
+    RoomId,
+    Subscription,
+    Viewer,
+    is_room_name,
+)
+from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError, of_command
+from roomtone.control.rooms.settings import RoomLimits
+from roomtone.control.rooms.switching import Switching
+from roomtone.media import EngineCommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
+
+    from roomtone.control.rooms.model import Member
+    from roomtone.media import Engine
+    from roomtone.media.values import TransportId
+
+END_BATCH = 256
+"""Members a closing room ends at once: well under the engine's command queue."""
+_log = logging.getLogger(__name__)
+
+
+def random_id(prefix: str) -> str:
+    """Make an id that no other node makes too."""
+    return f"{prefix}_{secrets.token_hex(8)}"
+
+
+class RoomDirectory:
+    """Rooms by name, tables of what is in them, and how each of these ends."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        limits: RoomLimits | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        new_id: Callable[[str], str] = random_id,
+    ) -> None:
+        self.engine = engine
+        self.limits = limits or RoomLimits()
+        self.refused: Counter[Refusal] = Counter()
+        self.ended: Counter[CloseReason] = Counter()
+        self.by_name: dict[str, Room] = {}
+        self.connections: dict[TransportId, Connection | PlainConnection] = {}
+        self.publications: dict[int, Publication] = {}
+        self.subscriptions: dict[int, Subscription] = {}
+        self.switching = Switching()
+        self._clock = clock
+        self._new_id = new_id
+        self._opening: dict[str, asyncio.Task[Room]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closings: set[asyncio.Future[list[None]]] = set()
+        self._closed = False
+
+    # --- lifetime ---
+
+    async def close_all(self) -> None:
+        """Close all rooms and make no more."""
+        self._closed = True
+        for room in tuple(self.by_name.values()):
+            await self.close_room(room, CloseReason.SERVER_SHUTDOWN)
+
+    async def drain(self) -> None:
+        """Wait for everything that runs beside its caller."""
+        while self._tasks or self._closings:
+            under_way: list[asyncio.Future[Any]] = [*self._tasks, *self._closings]
+            await asyncio.wait(under_way)
+
+    # --- rooms ---
+
+    def find(self, name: str) -> Room:
+        """Give a room that is open; raise `RoomError`."""
+        room = self.by_name.get(name)
+        if room is None:
+            raise self.refuse(
+                Refusal.NO_SUCH_ROOM, f"there is no room {name!r}" if is_room_name(name) else "no such room"
+            )
+        return room
+
+    async def open(self, name: str) -> Room:
+        """Give the room of this name, made if it is not there."""
+        if self._closed:
+            raise self.refuse(Refusal.SHUTTING_DOWN, "the server is shutting down")
+        if not is_room_name(name):
+            raise self.refuse(Refusal.BAD_NAME, "a room's name is 1 to 64 letters, digits, '.', '_' or '-'")
+        if (room := self.by_name.get(name)) is not None:
+            return room
+        if (opening := self._opening.get(name)) is None:
+            if len(self.by_name) + len(self._opening) >= self.limits.max_rooms:
+                raise self.refuse(Refusal.TOO_MANY_ROOMS, f"there are {self.limits.max_rooms} rooms already")
+            opening = self._opening[name] = asyncio.ensure_future(self._open_room(name))
+        # Shielded: one caller that gives up must not take the room from the others who wait for it.
+        return await asyncio.shield(opening)
+
+    async def close_room(self, room: Room, reason: CloseReason = CloseReason.ROOM_CLOSED) -> None:
+        """Send everybody out and close the room."""
+        if room.closed is not None:
+            return
+        room.closed = reason
+        if self.by_name.get(room.name) is room:
+            del self.by_name[room.name]
+        if room.empty_timer is not None:
+            room.empty_timer.cancel()
+        members = room.members()
+        for start in range(0, len(members), END_BATCH):
+            await asyncio.gather(*(self.end(member, reason) for member in members[start : start + END_BATCH]))
+        if room.switching is not None:
+            room.switching.cancel()
+            await asyncio.gather(room.switching, return_exceptions=True)
+        room.events.emit(RoomEventKind.ROOM_CLOSED, reason=reason)
+        room.events.close()
+        await quietly(room.router.close)
+
+    async def _open_room(self, name: str) -> Room:
+        try:
+            try:
+                router = await self.engine.open_router()
+            except EngineCommandError as error:
+                refused = of_command(error)
+                self.refused[refused.refusal] += 1
+                raise refused from error
+            if self._closed:
+                await quietly(router.close)
+                raise self.refuse(Refusal.SHUTTING_DOWN, "the server is shutting down")
+            room = Room(RoomId(self._new_id("RM")), name, router, self._clock(), self._clock)
+            self.by_name[name] = room
+            room.events.emit(RoomEventKind.ROOM_OPENED)
+            self._arm_empty_timer(room)  # whoever opened it may never come
+            return room
+        finally:
+            del self._opening[name]
+
+    async def _enter(self, name: str) -> Room:
+        """Give the room somebody joins."""
+        if self.limits.create_on_join or not is_room_name(name):
+            return await self.open(name)
+        return self.find(name)
+
+    def _settle(self, room: Room) -> None:
+        """Arm or stop the empty timer; a room that nobody ever got into goes at once."""
+        if room.empty_timer is not None:
+            room.empty_timer.cancel()
+            room.empty_timer = None
+        if room.in_use or room.closed is not None:
+            return
+        if not room.was_used:
+            self.spawn(self.close_room(room, CloseReason.ROOM_EMPTY))
+            return
+        self._arm_empty_timer(room)
+
+    def _arm_empty_timer(self, room: Room) -> None:
+        delay = self.limits.empty_timeout_s
+        room.empty_timer = asyncio.get_running_loop().call_later(delay, self._close_if_empty, room)
+
+    def _close_if_empty(self, room: Room) -> None:
+        if not room.in_use:
+            self.spawn(self.close_room(room, CloseReason.ROOM_EMPTY))
+
+    # --- ends ---
+
+    async def end(self, member: Member, reason: CloseReason = CloseReason.LEFT) -> None:
+        """End a participant or viewer and all it has; nothing when it has ended already."""
+        await self._close_all(self._detach(member, reason))
+
+    def _detach(self, member: Member, reason: CloseReason) -> list[Connection | PlainConnection]:
+        """Take a member out of its room and of all tables, in one step; gives what is left to close."""
+        if not member.mark_closed(reason):
+            return []
+        room = member.room
+        admitted = self._remove(member, reason)
+        for subscription in member.subscriptions.values():
+            self.subscriptions.pop(subscription.consumer.id, None)
+        connections, member.connections = list(member.connections.values()), {}
+        for connection in connections:
+            self.connections.pop(connection.transport.id, None)
+        if admitted:
+            self.ended[reason] += 1
+            self._settle(room)
+            self.switching.refresh(room)
+        member.tell_closed(reason)
+        return connections
+
+    def _remove(self, member: Member, reason: CloseReason) -> bool:
+        """Take a member out of its room; False when it was not in yet."""
+        room = member.room
+        if isinstance(member, Viewer):
+            if room.viewers.pop(member.id, None) is None:
+                return False
+            room.events.emit(RoomEventKind.VIEWER_LEFT, viewer=member.id, reason=reason)
+            return True
+        if not isinstance(member, Participant):
+            return False
+        admitted = room.participants.get(member.identity) is member
+        publications, member.publications = tuple(member.publications.values()), {}
+        for publication in publications:
+            self.publications.pop(publication.producer.id, None)
+            if admitted:
+                self._withdraw(publication)
+        if admitted:
+            del room.participants[member.identity]
+            room.events.emit(RoomEventKind.PARTICIPANT_LEFT, participant=member.identity, reason=reason)
+        return admitted
+
+    async def _abandon(self, member: Member) -> None:
+        """Undo a member that did not get in."""
+        await self._close_all(self._detach(member, CloseReason.LEFT))
+
+    async def _close_all(self, connections: Sequence[Connection | PlainConnection]) -> None:
+        """Close transports, also when the caller is cancelled meanwhile."""
+        if connections:
+            closing = asyncio.gather(*(quietly(connection.transport.close) for connection in connections))
+            self._closings.add(closing)
+            closing.add_done_callback(self._closings.discard)
+            await asyncio.shield(closing)
+
+    def _withdraw(self, publication: Publication) -> None:
+        self.publications.pop(publication.producer.id, None)
+        participant = publication.participant
+        participant.room.events.emit(
+            RoomEventKind.TRACK_UNPUBLISHED, participant=participant.identity, track=publication.id
+        )
+
+    # --- shared ---
+
+    def refuse(self, refusal: Refusal, message: str) -> RoomError:
+        """Count a refusal and give its error."""
+        self.refused[refusal] += 1
+        return RoomError(refusal, message)
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Run something beside its caller; `close` waits for it."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @contextmanager
+    def commands(self) -> Iterator[None]:
+        """Say for rooms what the engine refused inside."""
+        try:
+            yield
+        except EngineCommandError as error:
+            refused = of_command(error)
+            self.refused[refused.refusal] += 1
+            raise refused from error
+
+
+async def quietly(close: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Close something of the engine; that it cannot be closed is logged, since nobody could do more about it."""
+    try:
+        await close()
+    except EngineCommandError as error:
+        _log.warning("closing in the engine failed: %s", error)
