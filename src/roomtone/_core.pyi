@@ -1,3 +1,4 @@
+# ruff: noqa: PYI021 - the docstrings are the boundary's reference, held to the binary by stubtest
 """Binary half of roomtone: media engine and front door (Rust, `crates/pymod`).
 
 Bytes are MessagePack maps: those of the engine are the values of `roomtone.media.values`, those of the front door of
@@ -15,7 +16,7 @@ class _BuildInfo(TypedDict):
 class EngineError(Exception):
     """The engine did not start."""
 
-class QueueFull(Exception):
+class QueueFull(Exception):  # noqa: N818 - named as the façade names it
     """Too many commands wait, or their replies do, or the engine is closed."""
 
 class FrontError(Exception):
@@ -51,8 +52,11 @@ class Front:
     """The HTTP front door. Made idle; ``start`` binds and serves."""
 
     def __new__(cls) -> Front: ...
-    def start(self, config: bytes) -> None:
-        """Bind, load the certificate and serve; ``config`` is a `FrontConfig`. Raises `FrontError`."""
+    def start(self, config: bytes, engine: Engine | None = None) -> None:
+        """Bind, load the certificate and serve; ``config`` is a `FrontConfig`. Raises `FrontError`.
+
+        With ``engine``, connections on TLS ports that are not TLS are media for it.
+        """
 
     def addresses(self) -> list[tuple[str, str]]:
         """Name and address (``ip:port``) of each bind; an optional bind left out is missing."""
@@ -71,3 +75,9 @@ class Front:
 
 def build_info() -> _BuildInfo:
     """How this module was built: ``version``, ``profile`` ("release" or "debug") and ``target``."""
+
+def mirror(kind: str, data: bytes) -> bytes:
+    """Read a boundary value and write it again, to prove that both sides mean the same.
+
+    ``kind`` is "config", "request", "outbound" or "answer". Raises `ValueError` for what is none.
+    """

@@ -114,6 +114,8 @@ counters! {
     send_dropped_no_connection,
     /// TCP connections taken.
     tcp_accepted,
+    /// TCP connections handed to the shard they are for.
+    tcp_moved,
     /// TCP connections refused since too many are open.
     tcp_refused,
     /// TCP connections closed for wrong framing or a wrong first packet.

@@ -1,6 +1,6 @@
 //! The engine as its owner sees it: start, commands in, values out, stop.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -234,6 +234,19 @@ impl Engine {
     /// Takes at most `limit` values.
     pub fn drain(&self, limit: usize) -> Vec<Outbound> {
         self.shared.outbox.drain(limit)
+    }
+
+    /// Takes a TCP connection of a WebRTC peer that came in on a port shared with something else, none of whose bytes
+    /// has been read; whether it was taken. It goes to the shard its first check names.
+    pub fn adopt(&self, stream: TcpStream) -> bool {
+        let open = !self.closed.load(Ordering::Acquire);
+        if open {
+            self.handles[0].control(Control::Adopt {
+                stream,
+                bytes: Vec::new(),
+            });
+        }
+        open
     }
 
     /// Takes the answer to a question; one that nobody waits for is counted and ignored.

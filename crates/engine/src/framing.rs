@@ -49,6 +49,13 @@ impl Deframer {
     }
 }
 
+impl Deframer {
+    /// What came behind the last frame.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+}
+
 /// The two bytes before a datagram; `None` when it is too long for the framing.
 pub(crate) fn prefix(len: usize) -> Option<[u8; 2]> {
     u16::try_from(len).ok().map(u16::to_be_bytes)

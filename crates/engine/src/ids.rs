@@ -26,6 +26,16 @@ pub(crate) fn shard_of(id: u64) -> usize {
     (id & (MAX_SHARDS as u64 - 1)) as usize
 }
 
+/// What ICE user fragments of a shard begin with, so that a connection that came in elsewhere finds its way.
+pub(crate) fn shard_prefix(shard: usize) -> String {
+    format!("{shard:02x}")
+}
+
+/// The shard a user fragment of ours names.
+pub(crate) fn shard_of_ufrag(ufrag: &str) -> Option<usize> {
+    usize::from_str_radix(ufrag.get(..2)?, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +44,8 @@ mod tests {
     fn ids_differ_and_name_their_shard() {
         let (a, b) = (allocate(3), allocate(3));
         assert_ne!(a, b);
+        assert_eq!(shard_of_ufrag(&(shard_prefix(171) + "rest")), Some(171));
+        assert_eq!(shard_of_ufrag("x"), None);
         assert_eq!(
             (shard_of(a), shard_of(b), shard_of(allocate(255))),
             (3, 3, 255)

@@ -4,7 +4,7 @@
 
 mod support;
 
-use roomtone_engine::values::{Command, CommandResult};
+use roomtone_engine::values::{Command, CommandResult, IceMode};
 use support::{Harness, PlainOptions, config};
 
 fn descriptors() -> usize {
@@ -52,7 +52,7 @@ fn cycle(harness: &mut Harness) {
     };
     let webrtc = Command::OpenWebRtcTransport {
         router: near,
-        ice_mode: Default::default(),
+        ice_mode: IceMode::Lite,
         sctp: true,
         max_message_size: 65_536,
         cname: String::new(),

@@ -287,6 +287,27 @@ fn a_tcp_connection_that_is_no_peer_is_closed() {
 }
 
 #[test]
+fn a_connection_from_a_shared_port_finds_the_shard_it_is_for() {
+    let mut harness = Harness::new(config(3));
+    let router = harness.router(Some(2));
+    let offered = open(&mut harness, router, false);
+    let shared = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = shared.local_addr().unwrap();
+    let mut peer = Peer::connect_to(&mut harness, &offered, (Protocol::Tcp, at), true, false);
+    assert!(harness.engine.adopt(shared.accept().unwrap().0));
+    peer.establish(&mut harness);
+    let (sink, sink_at) = socket();
+    let (plain, _, _) = harness.plain(PlainOptions::on(router));
+    harness.connect_plain(plain, sink_at);
+    let producer = harness.produce_opus(offered.id, Some(3));
+    harness.consume_opus(plain, Some(producer), None);
+    peer.send_rtp(&rtp(111, 1, 0, 3, b"through the front door"));
+    assert_eq!(receive_rtp(&sink).payload, b"through the front door");
+    assert_eq!(harness.counter("tcp_moved"), 1);
+    assert_eq!(harness.counter("tcp_connections"), 1);
+}
+
+#[test]
 fn messages_pass_on_data_channels_both_ways() {
     let mut harness = Harness::new(config(1));
     let router = harness.router(None);

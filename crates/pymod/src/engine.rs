@@ -1,5 +1,7 @@
 //! `roomtone._core.Engine`.
 
+use std::sync::Arc;
+
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -16,11 +18,18 @@ pyo3::create_exception!(
 /// Media threads. All values are MessagePack maps of `roomtone.media.values`.
 #[pyclass(frozen, module = "roomtone._core")]
 pub(crate) struct Engine {
-    inner: roomtone_engine::Engine,
+    inner: Arc<roomtone_engine::Engine>,
 }
 
 fn wrong(error: &values::DecodeError) -> PyErr {
     PyValueError::new_err(error.to_string())
+}
+
+impl Engine {
+    /// The engine itself, for other parts of this module.
+    pub(crate) fn shared(&self) -> Arc<roomtone_engine::Engine> {
+        self.inner.clone()
+    }
 }
 
 #[pymethods]
@@ -31,8 +40,9 @@ impl Engine {
         let config: EngineConfig =
             values::decode(config).map_err(|error| EngineError::new_err(error.to_string()))?;
         let inner = py.detach(|| roomtone_engine::Engine::start(config));
+        let inner = inner.map_err(|error| EngineError::new_err(error.to_string()))?;
         Ok(Self {
-            inner: inner.map_err(|error| EngineError::new_err(error.to_string()))?,
+            inner: Arc::new(inner),
         })
     }
 

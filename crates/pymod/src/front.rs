@@ -1,12 +1,15 @@
 //! `roomtone._core.Front`.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use roomtone_front::FrontConfig;
+use roomtone_front::{FrontConfig, MediaTcpSink};
 use serde::Deserialize;
+
+use crate::engine::Engine;
 
 pyo3::create_exception!(
     _core,
@@ -64,18 +67,29 @@ impl Front {
         }
     }
 
-    /// Binds, loads the certificate and serves; `config` is a MessagePack map of `FrontConfig`. Raises `FrontError`.
-    fn start(&self, py: Python<'_>, config: &[u8]) -> PyResult<()> {
+    /// Binds, loads the certificate and serves; `config` is a MessagePack map of `FrontConfig`. With `engine`,
+    /// connections on TLS ports that are not TLS are media for it. Raises `FrontError`.
+    #[pyo3(signature = (config, engine=None))]
+    fn start(
+        &self,
+        py: Python<'_>,
+        config: &[u8],
+        engine: Option<&Bound<'_, Engine>>,
+    ) -> PyResult<()> {
         let config = decode(config)?;
+        let media = engine.map(|engine| {
+            let engine = engine.get().shared();
+            let sink = move |stream: TcpStream, _: SocketAddr| engine.adopt(stream);
+            Arc::new(sink) as Arc<dyn MediaTcpSink>
+        });
         py.detach(|| {
             let mut running = self.running();
             if running.is_some() {
-                return Err(FrontError::new_err((
-                    "wrong_state",
-                    "the front door is started already",
-                )));
+                let message = "the front door is started already";
+                return Err(FrontError::new_err(("wrong_state", message)));
             }
-            *running = Some(roomtone_front::Front::start(&config).map_err(|error| failed(&error))?);
+            let front = roomtone_front::Front::start_with(&config, media);
+            *running = Some(front.map_err(|error| failed(&error))?);
             Ok(())
         })
     }

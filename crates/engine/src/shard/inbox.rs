@@ -1,6 +1,7 @@
 //! What other threads send to a shard: requests, messages about pipes, batches of piped packets.
 
 use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -35,6 +36,13 @@ pub(crate) enum Control {
     PipeClosed {
         /// The end on the receiving shard.
         transport: u64,
+    },
+    /// Take over a TCP connection that came in elsewhere, with what was read of it.
+    Adopt {
+        /// The connection.
+        stream: TcpStream,
+        /// Read already.
+        bytes: Vec<u8>,
     },
     /// Close everything and end the thread.
     Shutdown,

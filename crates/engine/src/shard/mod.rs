@@ -4,6 +4,7 @@
 //! and then looks after every object that was touched: own datagrams and events of transports, bursts and events of
 //! routers. Nothing here is shared with another thread but the inbox, the outbox and counters.
 
+mod channels;
 mod commands;
 mod egress;
 mod inbox;
@@ -14,6 +15,8 @@ mod pipe;
 mod plain;
 mod stats;
 mod stream;
+mod streams;
+mod translate;
 mod webrtc;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -226,6 +229,7 @@ impl Shard {
         match message {
             Control::OpenPipe(pipe) => self.on_open_pipe(*pipe),
             Control::PipeClosed { transport } => self.on_pipe_closed(transport),
+            Control::Adopt { stream, bytes } => self.adopt_connection(stream, &bytes),
             Control::Shutdown => self.running = false,
             #[cfg(test)]
             Control::PanicAt(id) => {

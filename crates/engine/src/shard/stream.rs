@@ -4,12 +4,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use roomtone_webrtc::{FiveTuple, Protocol};
+use roomtone_webrtc::{FiveTuple, Protocol, stun_username};
 
-use super::Shard;
 use super::objects::{Carrier, TimerKey, Token};
+use super::{Control, Shard};
 use crate::counters::Counters;
 use crate::framing::{Deframer, prefix};
+use crate::ids;
 use crate::sys::Epoll;
 use crate::timers::Armed;
 
@@ -27,6 +28,14 @@ const MAX_QUEUED: usize = 256 * 1024;
 const ACCEPTS_A_TURN: usize = 64;
 /// Reads of one connection in one turn.
 const READS_A_TURN: usize = 4;
+
+/// What becomes of a connection after a frame.
+enum Fate {
+    Stays,
+    Ends,
+    /// It belongs to a transport of another shard.
+    Moves(usize),
+}
 
 /// One TCP connection.
 pub(crate) struct Connection {
@@ -96,7 +105,9 @@ impl Shard {
                 return;
             };
             match listener.accept() {
-                Ok((stream, remote)) => self.take_connection(stream, remote),
+                Ok((stream, remote)) => {
+                    self.take_connection(stream, remote);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Out of descriptors, or an aborted connection: the rest waits for the next turn.
                 Err(_) => return,
@@ -104,19 +115,29 @@ impl Shard {
         }
     }
 
-    fn take_connection(&mut self, stream: TcpStream, remote: SocketAddr) {
-        let strangers = self.strangers;
-        let local = stream.local_addr();
+    /// Takes over a connection that came in elsewhere.
+    pub(super) fn adopt_connection(&mut self, stream: TcpStream, bytes: &[u8]) {
+        let Ok(remote) = stream.peer_addr() else {
+            return;
+        };
+        let Some(slot) = self.take_connection(stream, remote) else {
+            return;
+        };
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.deframer.push(bytes);
+        }
+        self.take_frames(slot);
+    }
+
+    /// Slot of the connection, unless it is refused.
+    fn take_connection(&mut self, stream: TcpStream, remote: SocketAddr) -> Option<usize> {
         let ready = stream
             .set_nonblocking(true)
             .and_then(|()| stream.set_nodelay(true));
-        let (Ok(local), Ok(()), true) = (
-            local,
-            ready,
-            strangers < MAX_STRANGERS && self.connections.len() < MAX_CONNECTIONS,
-        ) else {
+        let room = self.strangers < MAX_STRANGERS && self.connections.len() < MAX_CONNECTIONS;
+        let (Ok(local), Ok(()), true) = (stream.local_addr(), ready, room) else {
             self.counters.tcp_refused.up();
-            return;
+            return None;
         };
         let entry = self.connections.vacant_entry();
         let slot = entry.key();
@@ -126,7 +147,7 @@ impl Shard {
             .is_err()
         {
             self.counters.tcp_refused.up();
-            return;
+            return None;
         }
         let stranger_until = self.now + STRANGER_TIME;
         let connection = entry.insert(Connection {
@@ -151,6 +172,7 @@ impl Shard {
         self.strangers += 1;
         self.counters.tcp_accepted.up();
         self.counters.tcp_connections.up();
+        Some(slot)
     }
 
     pub(super) fn on_connection_timer(&mut self, slot: usize, at: Instant) {
@@ -214,45 +236,75 @@ impl Shard {
             remote: connection.remote,
         };
         let mut deframer = std::mem::take(&mut connection.deframer);
-        let fine = loop {
-            match deframer.next_frame() {
-                Ok(Some(frame)) => {
-                    if !self.on_frame(slot, tuple, frame) {
-                        break false;
-                    }
+        loop {
+            let frame = match deframer.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(_) => return self.drop_connection(slot),
+            };
+            match self.on_frame(slot, tuple, frame) {
+                Fate::Stays => {}
+                Fate::Ends => return self.drop_connection(slot),
+                Fate::Moves(shard) => {
+                    let mut bytes = prefix(frame.len()).unwrap_or_default().to_vec();
+                    bytes.extend_from_slice(frame);
+                    bytes.extend_from_slice(deframer.rest());
+                    return self.move_connection(slot, shard, bytes);
                 }
-                Ok(None) => break true,
-                Err(_) => break false,
             }
-        };
-        match self.connections.get_mut(slot) {
-            Some(connection) if fine => connection.deframer = deframer,
-            Some(_) => {
-                self.counters.tcp_dropped.up();
-                self.close_connection(slot);
-            }
-            None => {}
+        }
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.deframer = deframer;
         }
     }
 
-    /// Whether the connection may go on.
-    fn on_frame(&mut self, slot: usize, tuple: FiveTuple, frame: &mut [u8]) -> bool {
+    fn drop_connection(&mut self, slot: usize) {
+        if self.connections.contains(slot) {
+            self.counters.tcp_dropped.up();
+            self.close_connection(slot);
+        }
+    }
+
+    fn on_frame(&mut self, slot: usize, tuple: FiveTuple, frame: &mut [u8]) -> Fate {
         self.counters.datagrams_received.up();
         self.counters.bytes_received.add(frame.len() as u64);
         let Some(connection) = self.connections.get(slot) else {
-            return false;
+            return Fate::Ends;
         };
         let transport = match connection.transport {
             Some(transport) => transport,
             None => match self.whose(&tuple, frame) {
                 Some(transport) => self.adopt(slot, transport),
-                // The first frame has to be a check for somebody here.
-                None => return false,
+                // The first frame has to be a check for somebody here, or on another shard.
+                None => return self.other_shard(frame).map_or(Fate::Ends, Fate::Moves),
             },
         };
         self.feed(transport, tuple, frame);
-        // A check that did not authenticate leaves the connection a stranger in all but name: its transport knows.
-        self.connections.contains(slot)
+        Fate::Stays
+    }
+
+    fn other_shard(&self, frame: &[u8]) -> Option<usize> {
+        let (ours, _) = stun_username(frame)?;
+        let shard = ids::shard_of_ufrag(ours)?;
+        (shard != self.index && shard < self.handles.len()).then_some(shard)
+    }
+
+    /// Hands a connection to the shard its first check names.
+    fn move_connection(&mut self, slot: usize, shard: usize, bytes: Vec<u8>) {
+        let Some(connection) = self.connections.try_remove(slot) else {
+            return;
+        };
+        self.counters.tcp_connections.down();
+        self.counters.tcp_moved.up();
+        self.strangers -= 1;
+        self.connection_of
+            .remove(&(connection.local, connection.remote));
+        if self.poller.remove(&connection.stream).is_ok() {
+            self.handles[shard].control(Control::Adopt {
+                stream: connection.stream,
+                bytes,
+            });
+        }
     }
 
     fn adopt(&mut self, slot: usize, transport: usize) -> usize {

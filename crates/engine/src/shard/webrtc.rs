@@ -1,22 +1,23 @@
-//! Commands about WebRTC transports and their data channels, and what these transports tell.
+//! Commands about WebRTC transports, and what these transports tell.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use roomtone_sfu::TransportParams;
 use roomtone_webrtc::{
-    Candidate, CandidateKind, ChannelError, ChannelId, ChannelParameters, DtlsRole, Fingerprint,
-    IceCredentials, IceMode, IceState, Protocol, Reliability, RemoteParameters, SystemRandom,
-    TcpType, Transport, TransportConfig, TransportError, TransportEvent,
+    DtlsRole, IceCredentials, IceMode, IceState, RemoteParameters, SystemRandom, Transport,
+    TransportConfig, TransportEvent,
 };
 use rustc_hash::FxHashMap;
 
 use super::commands::{Answered, DONE};
-use super::objects::{Carrier, Object, Peer, TimerKey};
+use super::objects::{Carrier, Peer, TimerKey};
+use super::translate::{
+    close_reason, credentials, dtls_state, heard, ice_event, told, usable_fingerprints,
+};
 use super::{Panicked, Shard, guard};
 use crate::failure::Failure;
 use crate::ids;
-use crate::values::{self, CloseReason, Command, CommandResult, DtlsState, ErrorCode, Event};
+use crate::values::{self, Command, CommandResult, ErrorCode, Event};
 
 /// Candidates in one command.
 const MAX_CANDIDATES: usize = 64;
@@ -92,10 +93,13 @@ impl Shard {
         }))
     }
 
-    /// Credentials whose user fragment names nobody else here.
+    /// Credentials whose user fragment names this shard and nobody else here.
     fn fresh_credentials(&self) -> IceCredentials {
         loop {
-            let credentials = IceCredentials::generate(&mut SystemRandom);
+            let mut credentials = IceCredentials::generate(&mut SystemRandom);
+            credentials
+                .ufrag
+                .insert_str(0, &ids::shard_prefix(self.index));
             if !self.ufrags.contains_key(&credentials.ufrag) {
                 return credentials;
             }
@@ -107,7 +111,7 @@ impl Shard {
     }
 
     /// The WebRTC peer of that id.
-    fn peer(&mut self, id: u64) -> Result<(usize, &mut Peer), Failure> {
+    pub(super) fn peer(&mut self, id: u64) -> Result<(usize, &mut Peer), Failure> {
         let slot = self.transport(id)?;
         match &mut self.transports[slot].carrier {
             Carrier::WebRtc(peer) => Ok((slot, peer)),
@@ -189,89 +193,6 @@ impl Shard {
             ice_pwd: fresh.pwd,
             candidates,
         }))
-    }
-
-    pub(super) fn open_channel(&mut self, command: Command) -> Answered {
-        let Command::OpenChannel {
-            transport,
-            label,
-            protocol,
-            ordered,
-            max_retransmits,
-            max_lifetime_ms,
-        } = command
-        else {
-            return Err(Failure::invalid("not an open channel command"));
-        };
-        let reliability = match (max_retransmits, max_lifetime_ms) {
-            (None, None) => Reliability::Reliable,
-            (Some(count), None) => Reliability::MaxRetransmits(count),
-            (None, Some(ms)) => Reliability::MaxLifetimeMs(ms),
-            (Some(_), Some(_)) => {
-                return Err(Failure::invalid("max_retransmits excludes max_lifetime_ms"));
-            }
-        };
-        let (now, id) = (self.now, ids::allocate(self.index));
-        let (slot, peer) = self.peer(transport)?;
-        if !peer.sctp {
-            return Err(Failure::wrong_state(
-                "the transport was opened without data channels",
-            ));
-        }
-        let parameters = ChannelParameters {
-            label,
-            protocol,
-            ordered,
-            reliability,
-            negotiated: None,
-        };
-        let stream = peer.transport.open_channel(parameters, now)?;
-        peer.channels.insert(stream, id);
-        self.insert_object(id, Object::Channel(slot, stream, false));
-        self.touch_transport(slot);
-        Ok(Some(CommandResult::ChannelOpening { channel: id }))
-    }
-
-    fn channel(&mut self, id: u64) -> Result<(usize, ChannelId, bool, &mut Peer), Failure> {
-        let Some(Object::Channel(slot, stream, open)) = self.objects.get(&id) else {
-            return Err(Failure::not_found("data channel", id));
-        };
-        let (slot, stream, open) = (*slot, *stream, *open);
-        match &mut self.transports[slot].carrier {
-            Carrier::WebRtc(peer) => Ok((slot, stream, open, peer)),
-            _ => Err(Failure::not_found("data channel", id)),
-        }
-    }
-
-    pub(super) fn send_message(&mut self, id: u64, data: &[u8], text: bool) -> Answered {
-        let now = self.now;
-        let (slot, stream, open, peer) = self.channel(id)?;
-        if !open {
-            return Err(Failure::wrong_state("the channel is not open"));
-        }
-        peer.transport.send_message(stream, !text, data, now)?;
-        self.touch_transport(slot);
-        DONE
-    }
-
-    pub(super) fn close_channel(&mut self, id: u64) -> Answered {
-        self.channel(id)?;
-        self.close_channel_of(id);
-        DONE
-    }
-
-    /// Closes a channel and tells; nothing happens when it is gone.
-    pub(super) fn close_channel_of(&mut self, id: u64) {
-        let now = self.now;
-        let Ok((slot, stream, _, peer)) = self.channel(id) else {
-            return;
-        };
-        // A channel of an association that is gone is closed already.
-        let _ = peer.transport.close_channel(stream, now);
-        peer.channels.remove(&stream);
-        self.remove_object(id);
-        self.events.push(Event::ChannelClosed { channel: id });
-        self.touch_transport(slot);
     }
 
     /// Takes events and datagrams of a transport that was touched, and arms its timer.
@@ -415,28 +336,6 @@ impl Shard {
         }
     }
 
-    fn on_channel_opened(&mut self, slot: usize, stream: ChannelId, parameters: ChannelParameters) {
-        let transport = self.transports[slot].id;
-        let Carrier::WebRtc(peer) = &mut self.transports[slot].carrier else {
-            return;
-        };
-        let channel = *peer
-            .channels
-            .entry(stream)
-            .or_insert_with(|| ids::allocate(self.index));
-        if self.objects.contains_key(&channel) {
-            self.remove_object(channel);
-        }
-        self.insert_object(channel, Object::Channel(slot, stream, true));
-        let (label, protocol) = (parameters.label, parameters.protocol);
-        self.events.push(Event::ChannelOpened {
-            transport,
-            channel,
-            label,
-            protocol,
-        });
-    }
-
     /// Ends DTLS in order and sends what is left to send.
     pub(super) fn say_goodbye(&mut self, peer: &mut Peer) {
         let now = self.now;
@@ -466,167 +365,5 @@ impl Shard {
         for connection in &peer.connections {
             self.close_connection(*connection);
         }
-    }
-}
-
-impl From<TransportError> for Failure {
-    fn from(error: TransportError) -> Self {
-        let code = match &error {
-            TransportError::Closed
-            | TransportError::AlreadyConnected
-            | TransportError::NotConnected
-            | TransportError::NoKeys
-            | TransportError::NoSctp
-            | TransportError::BothIceLite => ErrorCode::WrongState,
-            TransportError::TooManyCandidates => ErrorCode::Limit,
-            TransportError::Channel(error) => match error {
-                ChannelError::BufferFull => ErrorCode::QueueFull,
-                ChannelError::TooMany => ErrorCode::Limit,
-                ChannelError::LabelTooLong | ChannelError::MessageTooLarge => ErrorCode::Invalid,
-                ChannelError::Unknown | ChannelError::InUse | ChannelError::Closed => {
-                    ErrorCode::WrongState
-                }
-            },
-            _ => ErrorCode::Invalid,
-        };
-        Self::new(code, error.to_string())
-    }
-}
-
-fn credentials(
-    ufrag: Option<String>,
-    pwd: Option<String>,
-) -> Result<Option<IceCredentials>, Failure> {
-    match (ufrag, pwd) {
-        (Some(ufrag), Some(pwd)) => Ok(Some(IceCredentials { ufrag, pwd })),
-        (None, None) => Ok(None),
-        _ => Err(Failure::invalid(
-            "ICE user fragment and password come together",
-        )),
-    }
-}
-
-/// Hash functions nobody here knows are left out; one that is known must remain (RFC 8122 section 5).
-fn usable_fingerprints(fingerprints: &[values::Fingerprint]) -> Result<Vec<Fingerprint>, Failure> {
-    if fingerprints.is_empty() {
-        return Err(Failure::invalid("no fingerprint"));
-    }
-    let mut usable = Vec::new();
-    let mut wrong = None;
-    for fingerprint in fingerprints {
-        match Fingerprint::parse(&fingerprint.algorithm, &fingerprint.value) {
-            Ok(parsed) => usable.push(parsed),
-            Err(error) => wrong = Some(error),
-        }
-    }
-    match wrong {
-        Some(error) if usable.is_empty() => {
-            Err(Failure::invalid(format!("no usable fingerprint: {error}")))
-        }
-        _ => Ok(usable),
-    }
-}
-
-/// A candidate as signalling has it.
-fn told(candidate: &Candidate) -> values::Candidate {
-    let kind = match candidate.kind {
-        CandidateKind::Host => "host",
-        CandidateKind::ServerReflexive => "srflx",
-        CandidateKind::PeerReflexive => "prflx",
-        CandidateKind::Relayed => "relay",
-    };
-    values::Candidate {
-        foundation: candidate.foundation.clone(),
-        component: 1,
-        protocol: candidate.protocol.to_string(),
-        priority: candidate.priority,
-        ip: candidate.address.ip().to_string(),
-        port: candidate.address.port(),
-        kind: kind.to_owned(),
-        tcp_type: candidate.tcp_type.map(|tcp_type| {
-            match tcp_type {
-                TcpType::Active => "active",
-                TcpType::Passive => "passive",
-                TcpType::SimultaneousOpen => "so",
-            }
-            .to_owned()
-        }),
-    }
-}
-
-/// A candidate of the peer; `None` for those we cannot use: names instead of addresses (mDNS), other components,
-/// other protocols. The peer's checks reach us without them.
-fn heard(candidate: &values::Candidate) -> Option<Candidate> {
-    let ip: IpAddr = candidate.ip.parse().ok()?;
-    let protocol = match candidate.protocol.to_ascii_lowercase().as_str() {
-        "udp" => Protocol::Udp,
-        "tcp" => Protocol::Tcp,
-        _ => return None,
-    };
-    let kind = match candidate.kind.as_str() {
-        "host" => CandidateKind::Host,
-        "srflx" => CandidateKind::ServerReflexive,
-        "prflx" => CandidateKind::PeerReflexive,
-        "relay" => CandidateKind::Relayed,
-        _ => return None,
-    };
-    let tcp_type = match candidate.tcp_type.as_deref() {
-        Some("active") => Some(TcpType::Active),
-        Some("passive") => Some(TcpType::Passive),
-        Some("so") => Some(TcpType::SimultaneousOpen),
-        _ => None,
-    };
-    (candidate.component == 1).then(|| Candidate {
-        foundation: candidate.foundation.clone(),
-        protocol,
-        priority: candidate.priority,
-        address: SocketAddr::new(ip, candidate.port),
-        kind,
-        related: None,
-        tcp_type,
-        base: None,
-    })
-}
-
-fn ice_event(transport: u64, state: IceState, pair: Option<roomtone_webrtc::FiveTuple>) -> Event {
-    let state = match state {
-        IceState::New => values::IceState::New,
-        IceState::Checking => values::IceState::Checking,
-        IceState::Connected => values::IceState::Connected,
-        IceState::Disconnected => values::IceState::Disconnected,
-        IceState::Failed => values::IceState::Failed,
-        IceState::Closed => values::IceState::Closed,
-    };
-    Event::IceStateChanged {
-        transport,
-        state,
-        protocol: pair.map(|tuple| tuple.protocol.to_string()),
-        local: pair.map(|tuple| tuple.local.to_string()),
-        remote: pair.map(|tuple| tuple.remote.to_string()),
-    }
-}
-
-fn dtls_state(state: roomtone_webrtc::DtlsState) -> DtlsState {
-    match state {
-        roomtone_webrtc::DtlsState::New => DtlsState::New,
-        roomtone_webrtc::DtlsState::Connecting => DtlsState::Connecting,
-        roomtone_webrtc::DtlsState::Connected => DtlsState::Connected,
-        roomtone_webrtc::DtlsState::Failed => DtlsState::Failed,
-        roomtone_webrtc::DtlsState::Closed => DtlsState::Closed,
-    }
-}
-
-fn close_reason(reason: roomtone_webrtc::CloseReason) -> CloseReason {
-    use roomtone_webrtc::CloseReason as Reason;
-    match reason {
-        Reason::Local => CloseReason::Requested,
-        Reason::PeerClosed => CloseReason::DtlsClosed,
-        Reason::IceTimeout => CloseReason::IceTimeout,
-        Reason::ConsentExpired => CloseReason::ConsentExpired,
-        Reason::DtlsTimeout | Reason::DtlsFailed | Reason::DtlsNoSrtpProfile => {
-            CloseReason::DtlsFailed
-        }
-        Reason::DtlsRsaUnsupported => CloseReason::DtlsRsaUnsupported,
-        Reason::DtlsFingerprintMismatch => CloseReason::FingerprintMismatch,
     }
 }

@@ -87,6 +87,17 @@ impl Peer {
             .find(|c| c.protocol == name)
             .expect("a candidate of this protocol");
         let remote = SocketAddr::new(candidate.ip.parse().unwrap(), candidate.port);
+        Self::connect_to(harness, offered, (protocol, remote), active, sctp)
+    }
+
+    /// As `connect`, to an address of the test's choice.
+    pub(crate) fn connect_to(
+        harness: &mut Harness,
+        offered: &Offered,
+        (protocol, remote): (Protocol, SocketAddr),
+        active: bool,
+        sctp: bool,
+    ) -> Self {
         let any = SocketAddr::new(remote.ip(), 0);
         let (wire, local) = match protocol {
             Protocol::Udp => {
