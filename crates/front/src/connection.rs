@@ -21,11 +21,12 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::activity::{Activity, RequestMark, Waiting, WatchedStream};
-use crate::body::{BodyError, GuardedBody, ResponseBody};
+use crate::body::{GuardedBody, ResponseBody};
 use crate::config::{self, Limits};
 use crate::door::{Door, Entrance, OpenConnection, Peer};
 use crate::forwarded::Scheme;
 use crate::front::Lifetimes;
+use crate::linger::LingeringBody;
 use crate::rate::{ConnectionRefusal, ConnectionTable};
 use crate::sniff::{self, MediaTcpSink};
 use crate::stats::Stats;
@@ -234,7 +235,9 @@ async fn respond(
     mark: RequestMark,
 ) -> Response<ResponseBody> {
     let open = OpenRequest::new(Arc::clone(&door.stats), mark);
-    let request = request.map(|body| body.map_err(BodyError::from).boxed_unsync());
+    let (head, body) = request.into_parts();
+    let body = LingeringBody::new(body, head.version, &head.headers, &door.stats);
+    let request = Request::from_parts(head, body.boxed_unsync());
     let response = door.handle(peer, request).await;
     response.map(|body| GuardedBody::wrap(body, open))
 }

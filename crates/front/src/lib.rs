@@ -26,6 +26,7 @@ mod error;
 mod forwarded;
 mod front;
 mod headers;
+mod linger;
 mod media_type;
 mod network;
 mod paths;

@@ -88,6 +88,8 @@ counters! {
     bodies_too_large,
     /// Requests whose body stalled.
     body_timeouts,
+    /// Refused bodies whose rest was too long or slow to be thrown away; their connections were cut.
+    bodies_abandoned,
     /// Requests refused for the size or number of their headers.
     headers_too_large,
     /// Requests refused for their rate.
