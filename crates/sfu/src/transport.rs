@@ -186,3 +186,21 @@ impl Transport {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Transport;
+    use crate::consumer::Consumer;
+
+    #[test]
+    fn a_viewer_of_one_track_pair_costs_a_few_kilobytes() {
+        // A transport and two consumers; their lists grow by what is really sent.
+        let bytes = size_of::<Transport>() + 2 * size_of::<Consumer>();
+        println!(
+            "{} + 2 * {} bytes",
+            size_of::<Transport>(),
+            size_of::<Consumer>()
+        );
+        assert!(bytes < 4_096, "{bytes}");
+    }
+}

@@ -104,8 +104,12 @@ impl Router {
             return;
         };
         if disarm(&mut arrivals.armed, at_us) && !arrivals.is_empty() {
-            transport.report.feedback_due = transport.writable;
-            self.queue_transport(at);
+            if transport.writable {
+                transport.report.feedback_due = true;
+                self.queue_transport(at);
+            } else {
+                arrivals.clear();
+            }
         }
     }
 
