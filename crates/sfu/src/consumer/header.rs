@@ -265,9 +265,9 @@ mod tests {
         history
     }
 
-    fn written(template: &HeaderTemplate, history: &History, room: usize) -> Option<Vec<u8>> {
+    fn written(template: &HeaderTemplate, history: &History, space: usize) -> Option<Vec<u8>> {
         let entry = history.get(0).unwrap();
-        let mut out = vec![0xff; room];
+        let mut out = vec![0xff; space];
         let len = template.write(&mut out, &header(), entry, STAMPS)?;
         out.truncate(len);
         Some(out)
@@ -303,10 +303,10 @@ mod tests {
             (9, &[12]),
         ];
         assert_eq!(values, expected);
-        let roomy = bytes.clone();
+        let exact = bytes.clone();
         assert_eq!(
             written(&template, &history, bytes.len()),
-            Some(roomy),
+            Some(exact),
             "no room to spare"
         );
         assert_eq!(written(&template, &history, bytes.len() - 1), None);

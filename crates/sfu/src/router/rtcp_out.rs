@@ -68,8 +68,8 @@ fn write_names(
 impl Router {
     /// Writes one datagram of RTCP; the caller asks again while there is more.
     pub(super) fn write_rtcp(&mut self, at: u32, now: Instant, out: &mut [u8]) -> Option<usize> {
-        let room = out.len().min(MAX_DATAGRAM);
-        let mut writer = CompoundWriter::new(&mut out[..room]);
+        let space = out.len().min(MAX_DATAGRAM);
+        let mut writer = CompoundWriter::new(&mut out[..space]);
         let written = self.write_reports(at, now, &mut writer);
         if written.is_err() {
             // A buffer this small holds no RTCP at all: nothing may wait for a larger one.

@@ -1,0 +1,297 @@
+//! Sources that pause, change, restart, and come in several encodings, in virtual time.
+
+#![allow(clippy::unwrap_used)] // What fails here fails the test.
+
+mod support;
+
+use roomtone_rtp::MediaKind;
+use roomtone_sfu::*;
+use support::*;
+
+fn sequences(media: &[Out]) -> Vec<u16> {
+    let first = media.first().map_or(0, |out| out.rtp().sequence());
+    media
+        .iter()
+        .map(|out| out.rtp().sequence().wrapping_sub(first))
+        .collect()
+}
+
+#[test]
+fn an_ssrc_change_in_mid_stream_goes_on_without_a_break() {
+    let mut rig = Rig::new();
+    rig.produce_video(VIDEO, &[None]);
+    rig.consume_video(VIDEO_OUT, Some(VIDEO));
+    rig.rtp(&key(100, 1_000).bytes()).unwrap();
+    rig.rtp(&delta(101, 4_000).bytes()).unwrap();
+    rig.pass_ms(40);
+    let mut other = key(50_000, 77);
+    other.ssrc = 9_999;
+    rig.rtp(&other.bytes()).unwrap();
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1, 2]);
+    assert_eq!(media[2].rtp().timestamp(), 4_000 + 3_600);
+    assert_eq!(
+        rig.router.producer_stats(VIDEO).unwrap().streams[0].ssrc,
+        Some(9_999)
+    );
+    // Two senders that take turns are not followed.
+    assert_eq!(
+        rig.rtp(&delta(102, 7_000).bytes()),
+        Err(RtpDrop::UnknownStream)
+    );
+    assert_eq!(
+        rig.router.transport_stats(PUBLISHER).unwrap().rtp_unknown,
+        1
+    );
+}
+
+#[test]
+fn a_clock_jump_is_closed_up() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 1_000).bytes()).unwrap();
+    rig.pass_ms(33);
+    rig.rtp(&delta(2, 3_000_000_000).bytes()).unwrap();
+    rig.pass_ms(33);
+    rig.rtp(&delta(3, 3_000_002_970).bytes()).unwrap();
+    let stamps: Vec<_> = rig
+        .media()
+        .iter()
+        .map(|out| out.rtp().timestamp())
+        .collect();
+    assert_eq!(stamps, [1_000, 1_000 + 2_970, 1_000 + 5_940]);
+}
+
+#[test]
+fn a_replaced_producer_continues_numbers_and_time_from_its_first_keyframe() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 1_000).bytes()).unwrap();
+    rig.rtp(&delta(2, 4_000).bytes()).unwrap();
+    rig.produce_video(ProducerId(12), &[Some(3_000)]);
+    rig.router
+        .switch_source(
+            VIDEO_OUT,
+            Some(ProducerId(12)),
+            vec![(VP8, OUT_VP8)],
+            rig.now,
+        )
+        .unwrap();
+    rig.rtp(&delta(3, 7_000).bytes()).unwrap();
+    rig.pass_ms(100);
+    for packet in [delta(40_000, 5), key(40_001, 5), delta(40_002, 3_005)] {
+        rig.rtp(
+            &Packet {
+                ssrc: 3_000,
+                ..packet
+            }
+            .bytes(),
+        )
+        .unwrap();
+    }
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1, 2, 3]);
+    let stamps: Vec<_> = media.iter().map(|out| out.rtp().timestamp()).collect();
+    assert_eq!(stamps, [1_000, 4_000, 13_000, 16_000]);
+    assert_eq!(media[2].rtp().ssrc(), media[0].rtp().ssrc());
+}
+
+#[test]
+fn a_paused_consumer_gets_nothing_and_resumes_at_a_keyframe() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.router.pause_consumer(VIDEO_OUT, rig.now).unwrap();
+    rig.rtp(&delta(2, 3_000).bytes()).unwrap();
+    rig.router.resume_consumer(VIDEO_OUT, rig.now).unwrap();
+    rig.rtp(&delta(3, 6_000).bytes()).unwrap();
+    rig.rtp(&key(4, 9_000).bytes()).unwrap();
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1]);
+    assert_eq!(
+        media[1].rtp().timestamp(),
+        9_000,
+        "the clock went on meanwhile"
+    );
+}
+
+#[test]
+fn a_paused_producer_closes_up() {
+    let mut rig = Rig::video();
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.router.pause_producer(VIDEO, rig.now).unwrap();
+    for n in 2..10 {
+        assert_eq!(rig.rtp(&delta(n, 0).bytes()), Err(RtpDrop::Paused));
+    }
+    rig.pass_ms(1_000);
+    rig.router.resume_producer(VIDEO, rig.now).unwrap();
+    rig.rtp(&delta(5_000, 90_000).bytes()).unwrap();
+    rig.rtp(&key(5_001, 90_000).bytes()).unwrap();
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1]);
+    assert_eq!(rig.router.producer_stats(VIDEO).unwrap().dropped_paused, 8);
+    assert_eq!(
+        rig.router.producer_dump(VIDEO).unwrap().streams[0].missing,
+        0
+    );
+}
+
+#[test]
+fn streams_are_found_by_rid_and_their_retransmissions_by_repaired_rid() {
+    let mut rig = Rig::new();
+    let mut params = video_params(&[None, None]);
+    for (encoding, rid) in params.encodings.iter_mut().zip(["q", "h"]) {
+        encoding.rid = Some(rid.into());
+    }
+    rig.router
+        .produce(PUBLISHER, VIDEO, params, rig.now)
+        .unwrap();
+    let labelled = |packet: Packet, ssrc, id, rid: &str| Packet {
+        ssrc,
+        extensions: vec![(1, b"0".to_vec()), (id, rid.as_bytes().to_vec())],
+        ..packet
+    };
+    rig.rtp(&labelled(key(1, 0), 71, 2, "h").bytes()).unwrap();
+    rig.rtp(&labelled(key(1, 0), 72, 2, "q").bytes()).unwrap();
+    let repair = rtx(&delta(2, 0), 1);
+    rig.rtp(&labelled(repair, 73, 3, "h").bytes()).unwrap();
+    let stats = rig.router.producer_stats(VIDEO).unwrap();
+    let counts = |at: usize| {
+        (
+            stats.streams[at].ssrc,
+            stats.streams[at].retransmitted_packets_received,
+        )
+    };
+    assert_eq!((counts(0), counts(1)), ((Some(72), 0), (Some(71), 1)));
+    let unknown = labelled(key(1, 0), 74, 2, "x");
+    assert_eq!(rig.rtp(&unknown.bytes()), Err(RtpDrop::UnknownStream));
+    assert_eq!(rig.router.transport_dump(PUBLISHER).unwrap().routes, 3);
+}
+
+#[test]
+fn closing_everything_leaves_nothing() {
+    let mut rig = Rig::new();
+    for round in 0..100_u64 {
+        let id = TransportId(100 + round);
+        rig.open(id);
+        rig.router
+            .produce(id, VIDEO, video_params(&[Some(1)]), rig.now)
+            .unwrap();
+        let params = out_params(Some(VIDEO));
+        rig.router
+            .consume(SUBSCRIBER, VIDEO_OUT, params, rig.now)
+            .unwrap();
+        let mut packet = key(1, 0);
+        packet.ssrc = 1;
+        rig.router.handle_rtp(id, &packet.bytes(), rig.now).unwrap();
+        if round % 2 == 0 {
+            rig.drain();
+            rig.router.close_consumer(VIDEO_OUT, rig.now).unwrap();
+            rig.router.close_transport(id, rig.now).unwrap();
+        } else {
+            rig.router.close_transport(id, rig.now).unwrap();
+            rig.router.close_consumer(VIDEO_OUT, rig.now).unwrap();
+        }
+        rig.pass_ms(10);
+    }
+    let stats = rig.router.stats();
+    assert_eq!(
+        (
+            stats.transports,
+            stats.producers,
+            stats.consumers,
+            stats.history_bytes
+        ),
+        (2, 0, 0, 0)
+    );
+    rig.pass_ms(3_000);
+    assert!(rig.router.stats().timers <= 2, "{:?}", rig.router.stats());
+}
+
+#[test]
+fn a_fixed_encoding_is_switched_to_at_its_keyframe_without_a_break() {
+    let mut rig = Rig::new();
+    rig.produce_video(VIDEO, &[Some(1_000), Some(2_000)]);
+    let high = |packet: Packet| {
+        Packet {
+            ssrc: 2_000,
+            ..packet
+        }
+        .bytes()
+    };
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.rtp(&high(key(500, 70_000))).unwrap();
+    rig.consume_video(VIDEO_OUT, Some(VIDEO));
+    rig.router
+        .set_preferred_layers(VIDEO_OUT, Some(0), None, rig.now)
+        .unwrap();
+    rig.pass_ms(33);
+    rig.rtp(&key(2, 3_000).bytes()).unwrap();
+    rig.rtp(&high(delta(501, 73_000))).unwrap();
+    rig.pass_ms(33);
+    rig.router
+        .set_preferred_layers(VIDEO_OUT, Some(1), None, rig.now)
+        .unwrap();
+    rig.rtp(&delta(3, 6_000).bytes()).unwrap();
+    rig.rtp(&high(delta(502, 76_000))).unwrap();
+    rig.pass_ms(33);
+    rig.rtp(&delta(4, 9_000).bytes()).unwrap();
+    rig.rtp(&high(key(503, 79_000))).unwrap();
+    rig.pass_ms(33);
+    rig.rtp(&delta(5, 12_000).bytes()).unwrap();
+    rig.rtp(&high(delta(504, 82_000))).unwrap();
+    let media = rig.media();
+    assert_eq!(sequences(&media), [0, 1, 2, 3, 4]);
+    let stamps: Vec<_> = media
+        .iter()
+        .map(|out| out.rtp().timestamp() - media[0].rtp().timestamp())
+        .collect();
+    assert!(
+        stamps.windows(2).all(|pair| pair[1] > pair[0]),
+        "{stamps:?}"
+    );
+    assert_eq!(
+        rig.router.consumer_dump(VIDEO_OUT).unwrap().current_spatial,
+        Some(1)
+    );
+    let switched = RouterEvent::LayersChanged {
+        consumer: VIDEO_OUT,
+        spatial: Some(1),
+        temporal: None,
+    };
+    assert!(rig.events.contains(&switched), "{:?}", rig.events);
+}
+
+#[test]
+fn the_loudest_speaker_is_told() {
+    let mut rig = Rig::new();
+    rig.audio();
+    for n in 0..20_u16 {
+        rig.rtp(&opus(n, u32::from(n) * 960, 20).bytes()).unwrap();
+        rig.pass_ms(20);
+    }
+    let speakers = rig.events.iter().find_map(|event| match event {
+        RouterEvent::ActiveSpeakers(speakers) => Some(speakers.clone()),
+        _ => None,
+    });
+    assert_eq!(speakers.unwrap()[0].producer, AUDIO);
+}
+
+#[test]
+fn kinds_must_agree_and_ids_must_be_new() {
+    let mut rig = Rig::video();
+    let now = rig.now;
+    let wrong = ConsumerParams {
+        kind: MediaKind::Audio,
+        ..out_params(Some(VIDEO))
+    };
+    assert_eq!(
+        rig.router.consume(SUBSCRIBER, ConsumerId(9), wrong, now),
+        Err(SfuError::Kind)
+    );
+    let again = rig
+        .router
+        .consume(SUBSCRIBER, VIDEO_OUT, out_params(None), now);
+    assert_eq!(again, Err(SfuError::Duplicate));
+    let taken = rig
+        .router
+        .produce(PUBLISHER, ProducerId(9), video_params(&[Some(1_001)]), now);
+    assert_eq!(taken, Err(SfuError::DuplicateSsrc(1_001)));
+}
