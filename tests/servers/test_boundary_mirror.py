@@ -30,7 +30,7 @@ def mirror(kind: str, value: msgspec.Struct) -> Any:
     return msgspec.msgpack.decode(returned, type=accepted)
 
 
-def sample(wanted: Any, *, full: bool) -> Any:
+def sample(wanted: Any, *, full: bool) -> Any:  # noqa: PLR0911 - one branch a sort of type
     """A value of a type: with every optional part (``full``) or with none."""
     origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
     if hasattr(wanted, "__supertype__"):
