@@ -24,7 +24,12 @@ fn transport(choice: u8, now: Instant) -> Transport {
     let mut config = if choice & 1 == 0 {
         TransportConfig::lite(credentials(1), candidates, certificate.clone())
     } else {
-        TransportConfig::full(credentials(1), candidates, certificate.clone(), choice & 2 == 0)
+        TransportConfig::full(
+            credentials(1),
+            candidates,
+            certificate.clone(),
+            choice & 2 == 0,
+        )
     };
     config.sctp = choice & 4 == 0;
     let mut transport = Transport::new(config, now, Box::new(SeededRandom::new(3)));
@@ -32,7 +37,11 @@ fn transport(choice: u8, now: Instant) -> Transport {
         ice: Some(credentials(2)),
         ice_lite: false,
         candidates: Vec::new(),
-        dtls_role: if choice & 8 == 0 { DtlsRole::Active } else { DtlsRole::Passive },
+        dtls_role: if choice & 8 == 0 {
+            DtlsRole::Active
+        } else {
+            DtlsRole::Passive
+        },
         fingerprints: vec![certificate.fingerprint().clone()],
     };
     transport.connect(remote, now).expect("it connects");
