@@ -50,3 +50,9 @@ def test_a_pure_crate_forbids_unsafe_code_and_reads_no_clock(crate: str) -> None
     refused = (root / "clippy.toml").read_text()
     for name in ("std::time::Instant::now", "std::time::SystemTime::now", "std::net::UdpSocket", "std::net::TcpStream"):
         assert name in refused
+
+
+def test_only_the_facade_imports_the_engine() -> None:
+    importing = re.compile(r"(from|import) +roomtone\._core|from +roomtone +import +_core|\"roomtone\._core\"")
+    found = {path.relative_to(ROOT).parts[2] for path in sources("src/**/*.py") if importing.search(path.read_text())}
+    assert found == {"media"}

@@ -8,27 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-REFUSED = frozenset(
-    [
-        "room",
-        "participant",
-        "account",
-        "tenant",
-        "moderator",
-        "leg",
-        "dialog",
-        "trunk",
-        "livekit",
-        "rooms",
-        "participants",
-        "accounts",
-        "tenants",
-        "moderators",
-        "legs",
-        "dialogs",
-        "trunks",
-    ]
-)
+NOUNS = ("room", "participant", "account", "tenant", "moderator", "leg", "dialog", "trunk")
+REFUSED = frozenset({*NOUNS, *(f"{noun}s" for noun in NOUNS), "livekit"})
 # Word → why it may stand.
 ALLOWED = {
     "roomtone": "the name of the product",
