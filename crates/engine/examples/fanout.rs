@@ -210,7 +210,7 @@ fn send_frames(source: &UdpSocket, port: u16, bytes: usize, per_frame: usize, fr
     for frame in 0..frames {
         for index in 0..per_frame {
             let last = index + 1 == per_frame;
-            let mut packet = vec![0x80, 96 | if last { 0x80 } else { 0 }];
+            let mut packet = vec![0x80, if last { 96 + 0x80 } else { 96 }];
             packet.extend_from_slice(&sequence.to_be_bytes());
             packet.extend_from_slice(&(frame * 3000).to_be_bytes());
             packet.extend_from_slice(&1_u32.to_be_bytes());

@@ -46,7 +46,8 @@ pub(crate) struct Listener {
     pub(crate) tcp: Option<(TcpListener, SocketAddr)>,
 }
 
-/// The addresses to listen on: wildcards become the addresses this host has, loopback last.
+/// The addresses to listen on: wildcards become the addresses this host has, loopback last. None given: all addresses,
+/// loopback only where there is no other.
 pub(crate) fn expand(listen_ips: &[IpAddr]) -> Result<Vec<IpAddr>, BindError> {
     let all = [
         IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -79,6 +80,10 @@ pub(crate) fn expand(listen_ips: &[IpAddr]) -> Result<Vec<IpAddr>, BindError> {
         if !unique.contains(&ip) {
             unique.push(ip);
         }
+    }
+    // Asked for nothing in particular, loopback serves only a host that has nothing else.
+    if listen_ips.is_empty() && unique.iter().any(|ip| !ip.is_loopback()) {
+        unique.retain(|ip| !ip.is_loopback());
     }
     unique.sort_by_key(IpAddr::is_loopback);
     Ok(unique)
@@ -321,6 +326,13 @@ mod tests {
         let ips = expand(&["0.0.0.0".parse().unwrap()]).unwrap();
         assert_eq!(ips.last(), Some(&LOOPBACK));
         assert!(ips.iter().all(|ip| ip.is_ipv4() && !ip.is_unspecified()));
+    }
+
+    #[test]
+    fn without_addresses_loopback_is_the_last_resort() {
+        let ips = expand(&[]).unwrap();
+        assert!(!ips.is_empty());
+        assert!(ips.iter().all(IpAddr::is_loopback) || ips.iter().all(|ip| !ip.is_loopback()));
     }
 
     #[test]

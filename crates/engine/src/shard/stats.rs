@@ -8,7 +8,7 @@ use roomtone_sfu::{
 use serde_json::{Value, json};
 
 use super::Shard;
-use super::commands::Answered;
+use super::commands::{AUDIO_LEVELS, Answered};
 use super::objects::{Carrier, Object, Peer, Plain};
 use crate::failure::Failure;
 use crate::values::{CommandResult, Report, StatValue};
@@ -33,6 +33,11 @@ impl Shard {
             Object::Consumer(entry) => self.consumer_reports(id, entry.transport)?,
             Object::Observer(slot, _) => vec![report! {
                 "id": id.to_string(), "type": "observer", "router": self.routers[*slot].id,
+                "intervalMs": AUDIO_LEVELS.interval.as_millis() as u64,
+                "thresholdDbov": -i64::from(AUDIO_LEVELS.threshold),
+                "percentile": u64::from(AUDIO_LEVELS.min_percentile),
+                "smoothing": f64::from(AUDIO_LEVELS.smoothing) / 100.0,
+                "holdMs": AUDIO_LEVELS.hold.as_millis() as u64,
             }],
             Object::Channel(slot, stream, open) => vec![report! {
                 "id": id.to_string(), "type": "data-channel",

@@ -19,6 +19,9 @@ use crate::failure::Failure;
 use crate::ids;
 use crate::values::{self, Command, CommandResult, ErrorCode, Event};
 
+/// A peer that is silent for so long is gone. Below the 30 s of RFC 7675 section 5.1, so that one killed hard is gone
+/// within them; browsers check every 2.5 s.
+const CONSENT_TIME: Duration = Duration::from_secs(25);
 /// Candidates in one command.
 const MAX_CANDIDATES: usize = 64;
 
@@ -51,6 +54,7 @@ impl Shard {
             sctp,
             max_message_size: max_message_size as usize,
             connect_timeout: give_up,
+            consent_timeout: CONSENT_TIME,
             ..TransportConfig::lite(
                 credentials.clone(),
                 self.candidates.clone(),
