@@ -2,7 +2,7 @@
 
 Usage: gstreamer_peer.py publish|watch URL TOKEN CERTIFICATE_PEM. The watcher prints `decoded WIDTHxHEIGHT COUNT` lines.
 webrtcbin makes an RSA certificate by default, which the server does not take; it is replaced by the one given.
-GStreamer 1.22 then computes the fingerprint over certificate and private key together, so the offer gets the right one here.
+GStreamer 1.22 then computes the fingerprint over certificate and key together, so the offer gets the right one here.
 """
 
 import hashlib
@@ -37,8 +37,9 @@ def fingerprint(pem):
 class Peer:
     def __init__(self, mode, url, token, pem):
         self.url, self.token, self.pem, self.decoded = url, token, pem, 0
-        self.pipeline = Gst.parse_launch(PUBLISH if mode == "publish" else WATCH)
+        self.pipeline = Gst.Pipeline.new(None)
         self.pipeline.connect("deep-element-added", self.on_element)
+        self.pipeline.add(Gst.parse_bin_from_description(PUBLISH if mode == "publish" else WATCH, False))
         self.peer = self.pipeline.get_by_name("peer")
         self.peer.connect("on-negotiation-needed", self.on_negotiation)
         self.peer.connect("pad-added", self.on_pad)
@@ -95,9 +96,12 @@ class Peer:
         sink = decoder.get_by_name("sink")
         sink.set_property("signal-handoffs", True)
         sink.connect("handoff", self.on_picture)
-        self.pipeline.add(decoder)
+        # In the bin that holds webrtcbin: pads link only within one parent.
+        self.peer.get_parent().add(decoder)
         decoder.sync_state_with_parent()
-        pad.link(decoder.get_static_pad("sink"))
+        if pad.link(decoder.get_static_pad("sink")) != Gst.PadLinkReturn.OK:
+            print("not linked", pad.get_current_caps().to_string(), flush=True)
+            loop.quit()
 
     def on_picture(self, _sink, _buffer, pad):
         self.decoded += 1

@@ -101,8 +101,8 @@ def goertzel(samples: np.ndarray, hz: float) -> float:
 async def live(server: Server, room: str) -> None:
     """Wait until the room's publisher sends (WHEP answers 409 before)."""
     for _ in range(100):
-        tracks = server.get(f"/api/v1/rooms/{room}")
-        if tracks.get("live"):
+        tracks = server.room(room)
+        if tracks["publishers"]:
             return
         await asyncio.sleep(0.1)
     pytest.fail("the room did not become live")

@@ -50,7 +50,7 @@ def start(certificate: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     yield start_
     for process in running:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def wait_for_line(process: subprocess.Popen[str], wanted: Callable[[str], bool], timeout_s: float = 40) -> str:
