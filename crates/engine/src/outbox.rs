@@ -174,7 +174,7 @@ impl Queue {
 
     fn push(&mut self, event: Event, capacity: usize) -> Result<(), Full> {
         let policy = policy(&event);
-        if self.events >= capacity && !self.make_room(policy)? {
+        if self.events >= capacity && !self.make_space(policy)? {
             return Ok(());
         }
         if let Policy::Message(bytes) = policy {
@@ -201,7 +201,7 @@ impl Queue {
     }
 
     /// Whether the event may still come in, after something else went.
-    fn make_room(&mut self, policy: Policy) -> Result<bool, Full> {
+    fn make_space(&mut self, policy: Policy) -> Result<bool, Full> {
         match policy {
             Policy::Message(_) => return Err(Full),
             Policy::Statistic => {

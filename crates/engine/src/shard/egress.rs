@@ -13,9 +13,9 @@ use crate::counters::Counters;
 use crate::sys::{MAX_SEGMENTS, send, send_segmented};
 
 /// The longest packet a router writes, with room for what sealing adds.
-const PACKET_ROOM: usize = 4096;
+const PACKET_SPACE: usize = 4096;
 /// What sealing adds at most: a tag of 16 bytes, an SRTCP index of 4, and room to spare.
-const SEAL_ROOM: usize = 64;
+const SEAL_SPACE: usize = 64;
 
 /// One datagram socket and one destination: gathers equal packets into one segmented send.
 pub(super) struct Run<'a> {
@@ -131,14 +131,14 @@ impl Writer<'_> {
     ) {
         let mut at = 0;
         loop {
-            if buffer.len() - at < PACKET_ROOM {
+            if buffer.len() - at < PACKET_SPACE {
                 take(buffer, Packet::End);
                 at = 0;
             }
-            let room = buffer.len() - SEAL_ROOM;
+            let limit = buffer.len() - SEAL_SPACE;
             let Some(written) = self
                 .router
-                .write_packet(self.id, self.now, &mut buffer[at..room])
+                .write_packet(self.id, self.now, &mut buffer[at..limit])
             else {
                 break;
             };

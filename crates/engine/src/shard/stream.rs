@@ -134,8 +134,8 @@ impl Shard {
         let ready = stream
             .set_nonblocking(true)
             .and_then(|()| stream.set_nodelay(true));
-        let room = self.strangers < MAX_STRANGERS && self.connections.len() < MAX_CONNECTIONS;
-        let (Ok(local), Ok(()), true) = (stream.local_addr(), ready, room) else {
+        let space = self.strangers < MAX_STRANGERS && self.connections.len() < MAX_CONNECTIONS;
+        let (Ok(local), Ok(()), true) = (stream.local_addr(), ready, space) else {
             self.counters.tcp_refused.up();
             return None;
         };
