@@ -106,23 +106,27 @@ impl ExtensionValue<'_> for FrameMarking {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DependencyDescriptorBytes<'a>(pub &'a [u8]);
 
+/// From the mandatory fields alone to what a two-byte element can carry.
+const DESCRIPTOR_LENGTHS: std::ops::RangeInclusive<usize> = 3..=255;
+
+impl DependencyDescriptorBytes<'_> {
+    fn checked(self) -> Result<Self, ExtensionError> {
+        let fits = DESCRIPTOR_LENGTHS.contains(&self.0.len());
+        fits.then_some(self)
+            .ok_or(ExtensionError::Length(ExtensionKind::DependencyDescriptor))
+    }
+}
+
 impl<'a> ExtensionValue<'a> for DependencyDescriptorBytes<'a> {
     const KIND: ExtensionKind = ExtensionKind::DependencyDescriptor;
 
-    /// The mandatory fields alone are three bytes.
     #[inline]
     fn decode(value: &'a [u8]) -> Result<Self, ExtensionError> {
-        if value.len() < 3 {
-            return Err(ExtensionError::Length(Self::KIND));
-        }
-        Ok(Self(value))
+        Self(value).checked()
     }
 
     #[inline]
     fn encode(&self, out: &mut [u8]) -> Result<usize, ExtensionError> {
-        if self.0.len() < 3 || self.0.len() > 255 {
-            return Err(ExtensionError::Length(Self::KIND));
-        }
-        put(out, self.0)
+        put(out, self.checked()?.0)
     }
 }
