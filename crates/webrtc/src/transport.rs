@@ -290,8 +290,8 @@ impl Transport {
     /// The next datagram of our own, written to `out` ([`MAX_TRANSMIT_LEN`] bytes at least).
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Option<Transmit> {
         while let Some((tuple, bytes)) = self.transmit.pop_front() {
-            if let Some(room) = out.get_mut(..bytes.len()) {
-                room.copy_from_slice(&bytes);
+            if let Some(space) = out.get_mut(..bytes.len()) {
+                space.copy_from_slice(&bytes);
                 return Some(Transmit {
                     tuple,
                     len: bytes.len(),

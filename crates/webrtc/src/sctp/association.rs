@@ -256,13 +256,13 @@ impl Association {
         self.socket.close();
     }
 
-    /// Takes what the socket put out. Messages are taken only while the owner has room for `room` more events.
-    pub(crate) fn drain(&mut self, room: usize, counters: &mut TransportCounters) {
+    /// Takes what the socket put out. Messages are taken only while the owner has space for `space` more events.
+    pub(crate) fn drain(&mut self, space: usize, counters: &mut TransportCounters) {
         while let Some(event) = self.socket.poll_event() {
             self.on_event(event, counters);
         }
         let mut taken = 0;
-        while taken < room
+        while taken < space
             && let Some(message) = self.socket.get_next_message()
         {
             taken += 1;

@@ -56,11 +56,11 @@ impl Transport {
     }
 
     pub(super) fn pump_sctp(&mut self) {
-        let room = self.config.limits.events.saturating_sub(self.events.len());
+        let space = self.config.limits.events.saturating_sub(self.events.len());
         let Some(association) = self.sctp.as_mut() else {
             return;
         };
-        association.drain(room, &mut self.counters);
+        association.drain(space, &mut self.counters);
         while let Some(output) = self.sctp.as_mut().and_then(Association::poll_output) {
             match output {
                 SctpOutput::Event(event) => self.events.push_back(event),
