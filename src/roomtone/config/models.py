@@ -188,7 +188,7 @@ class RoomSettings(Section):
     max_viewers: Positive = 5_000
     """Most viewers of a room; above it 503."""
     max_tracks_per_participant: Positive = 32
-    """Most tracks one participant may publish; above it 503."""
+    """Most tracks one participant may publish; above it 422."""
     empty_timeout_s: NotNegative = 60
     """How long a room without participants and viewers lives on."""
 

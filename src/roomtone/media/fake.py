@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.media.errors import QueueFull
 from roomtone.media.fake_commands import FakeCommands
-from roomtone.media.fake_objects import FakeObject, FakeTransport
+from roomtone.media.fake_objects import FakeObject, FakeRouter, FakeTransport
 from roomtone.media.link import decode_answer, decode_request, encode
 from roomtone.media.values import (
     Answer,
@@ -128,6 +128,13 @@ class FakeLink:
         """Let the engine give up a transport by itself."""
         with self._lock:
             self._state.drop_transport(self._state.get(FakeTransport, transport), reason, detail)
+            for event in self._state.take_caused():
+                self.emit(event)
+
+    def lose_router(self, router: int) -> None:
+        """Let a router meet a defect: its transports end as broken, and of itself nothing is said."""
+        with self._lock:
+            self._state.drop_router(self._state.get(FakeRouter, router), EngineCloseReason.PEER_PANICKED)
             for event in self._state.take_caused():
                 self.emit(event)
 

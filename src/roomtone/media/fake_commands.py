@@ -106,12 +106,7 @@ class FakeCommands(FakeState):
 
     @_execute.register
     def _close_router(self, command: CloseRouter) -> AnyResult:
-        router = self.get(FakeRouter, command.router)
-        for transport in [held for held in self.find(FakeTransport) if held.router == router.id]:
-            self.drop_transport(transport, EngineCloseReason.PARENT_CLOSED)
-        for held in [held for held in self.objects.values() if getattr(held, "router", None) == router.id]:
-            del self.objects[held.id]
-        del self.objects[router.id]
+        self.drop_router(self.get(FakeRouter, command.router), EngineCloseReason.PARENT_CLOSED)
         return Done()
 
     @_execute.register

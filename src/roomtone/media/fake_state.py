@@ -154,6 +154,14 @@ class FakeState:
             if consumer.producer == producer.id:
                 consumer.producer = None
 
+    def drop_router(self, router: FakeRouter, reason: EngineCloseReason) -> None:
+        """Take a router away with all it holds; only its transports have events."""
+        for transport in [held for held in self.find(FakeTransport) if held.router == router.id]:
+            self.drop_transport(transport, reason)
+        for held in [held for held in self.objects.values() if getattr(held, "router", None) == router.id]:
+            del self.objects[held.id]
+        del self.objects[router.id]
+
     def drop_transport(self, transport: FakeTransport, reason: EngineCloseReason, detail: str = "") -> None:
         """Take a transport away with all it holds, and cause the events."""
         caused: list[AnyEvent] = []

@@ -26,6 +26,7 @@ from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError, of_c
 from roomtone.control.rooms.settings import RoomLimits
 from roomtone.control.rooms.switching import Switching
 from roomtone.media import EngineCommandError
+from roomtone.media.values import ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -129,6 +130,25 @@ class RoomDirectory:
         room.events.emit(RoomEventKind.ROOM_CLOSED, reason=reason)
         room.events.close()
         await quietly(room.router.close)
+
+    async def check_router(self, room: Room) -> None:
+        """Close a room whose router the engine lost: no event tells of a router's end, so it is asked after."""
+        if room.closed is not None or room.checking_router:
+            return
+        room.checking_router = True
+        try:
+            await room.router.stats()
+        except EngineCommandError as error:
+            if error.code is ErrorCode.NOT_FOUND:
+                await self.lose_router(room)
+        finally:
+            room.checking_router = False
+
+    async def lose_router(self, room: Room) -> None:
+        """Close a room that has no router any more; the next join makes a new one."""
+        if room.closed is None:
+            _log.error("the engine lost the router of room %s: the room is closed", room.name)
+            await self.close_room(room, CloseReason.MEDIA_FAILED)
 
     async def _open_room(self, name: str) -> Room:
         try:

@@ -277,6 +277,7 @@ class Room:
     switch_again: bool = False
     publishers_seen: int = 0
     was_used: bool = False
+    checking_router: bool = False
 
     def __post_init__(self) -> None:
         """Open the event stream."""

@@ -63,6 +63,7 @@ class Refusal(StrEnum):
     TOO_MANY_PARTICIPANTS = "too_many_participants"
     TOO_MANY_VIEWERS = "too_many_viewers"
     TOO_MANY_TRACKS = "too_many_tracks"
+    ROUTER_LOST = "router_lost"
     ENGINE_BUSY = "engine_busy"
     ENGINE_REFUSED = "engine_refused"
     ENGINE_FAILED = "engine_failed"
@@ -77,6 +78,7 @@ _RETRYABLE = frozenset(
         Refusal.TOO_MANY_ROOMS,
         Refusal.TOO_MANY_PARTICIPANTS,
         Refusal.TOO_MANY_VIEWERS,
+        Refusal.ROUTER_LOST,
         Refusal.ENGINE_BUSY,
         Refusal.SHUTTING_DOWN,
     }

@@ -29,6 +29,8 @@ from roomtone.control.rooms.model import (
 )
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.watch import EngineWatch
+from roomtone.media import EngineCommandError
+from roomtone.media.values import ErrorCode
 from roomtone.protocols.sdp import map_payload_types, rtx_payload_types
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ class Rooms(RoomDirectory):
 
     async def open_connection(self, member: Member) -> Connection:
         """Open a WebRTC transport for a member; `connect` follows."""
-        with self.commands():
+        with self.commands(), self._router_needed(member.room):
             transport = await member.room.router.open_webrtc_transport()
         connection = Connection(transport, member)
         # Before anything else is awaited: the engine's events about it come from here on.
@@ -120,12 +122,13 @@ class Rooms(RoomDirectory):
         """Open a plain RTP transport for a member and tell it where its peer is."""
         learns = address.ip is None
         with self.commands():
-            transport = await member.room.router.open_plain_transport(
-                listen_ip=self.limits.plain_listen_ip,
-                rtcp_mux=address.rtcp_mux,
-                learn_remote=learns,
-                srtp=address.local_srtp,
-            )
+            with self._router_needed(member.room):
+                transport = await member.room.router.open_plain_transport(
+                    listen_ip=self.limits.plain_listen_ip,
+                    rtcp_mux=address.rtcp_mux,
+                    learn_remote=learns,
+                    srtp=address.local_srtp,
+                )
             connection = PlainConnection(transport, member)
             self.connections[transport.id] = member.connections[transport.id] = connection
             if address.ip is not None:
@@ -285,6 +288,17 @@ class Rooms(RoomDirectory):
         return participant, opened
 
     # --- steps ---
+
+    @contextmanager
+    def _router_needed(self, room: Room) -> Iterator[None]:
+        """Close a room whose router turns out to be gone: joins could never work there again."""
+        try:
+            yield
+        except EngineCommandError as error:
+            if error.code is not ErrorCode.NOT_FOUND or room.closed is not None:
+                raise
+            self.spawn(self.lose_router(room))
+            raise self.refuse(Refusal.ROUTER_LOST, "the room broke and is made anew: try again") from error
 
     @contextmanager
     def _participant_place(self, room: Room, request: JoinRequest) -> Iterator[None]:

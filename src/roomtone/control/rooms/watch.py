@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.model import Participant, Viewer
-from roomtone.control.rooms.reasons import CloseReason, of_engine
+from roomtone.control.rooms.reasons import of_engine
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow
 from roomtone.media.values import (
     AnyEvent,
     ConsumerLayersChanged,
     DtlsState,
     DtlsStateChanged,
+    EngineCloseReason,
     ErrorCode,
     ProducerClosed,
     ProducerSilent,
@@ -69,7 +70,7 @@ class EngineWatch:
     def _handle(self, event: AnyEvent) -> None:
         match event:
             case TransportClosed():
-                self._on_transport_closed(event.transport, of_engine(event.reason), event.detail)
+                self._on_transport_closed(event.transport, event.reason, event.detail)
             case DtlsStateChanged(state=DtlsState.CONNECTED) | RemoteLearnt():
                 self._on_connected(event.transport)
             case ProducerStarted() | ProducerSilent():
@@ -83,13 +84,17 @@ class EngineWatch:
             case _:
                 pass
 
-    def _on_transport_closed(self, transport: TransportId, reason: CloseReason, detail: str) -> None:
+    def _on_transport_closed(self, transport: TransportId, cause: EngineCloseReason, detail: str) -> None:
         connection = self._rooms.connections.get(transport)
         if connection is None:
             return
         owner = connection.owner
+        reason = of_engine(cause)
         _log.info("a connection in room %s ended: %s %s", owner.room.name, reason.value, detail)
         self._rooms.spawn(self._rooms.end(owner, reason))
+        if cause is EngineCloseReason.PEER_PANICKED:
+            # The defect may have been the router's own.
+            self._rooms.spawn(self._rooms.check_router(owner.room))
 
     def _on_connected(self, transport: TransportId) -> None:
         connection = self._rooms.connections.get(transport)
@@ -129,4 +134,4 @@ class EngineWatch:
                 await connection.transport.stats()
             except EngineCommandError as error:
                 if error.code is ErrorCode.NOT_FOUND:
-                    self._on_transport_closed(id_, CloseReason.CONNECTION_LOST, "its events were lost")
+                    self._on_transport_closed(id_, EngineCloseReason.CONSENT_EXPIRED, "its events were lost")

@@ -210,6 +210,43 @@ async def test_a_lost_transport_ends_its_owner_for_the_right_reason(
     assert not world.rooms.connections
 
 
+async def test_a_room_whose_router_broke_is_closed_and_the_next_join_makes_a_new_one(world: World) -> None:
+    participant, _ = await publish(world)
+    viewer, _ = await world.rooms.watch("demo", PEER, [SEE])
+    room = world.rooms.find("demo")
+    world.link.lose_router(room.router.id)
+    await asyncio.wait_for(_until(lambda: room.closed is not None), 5)
+    await world.settle()
+    assert room.closed is participant.closed is viewer.closed is CloseReason.MEDIA_FAILED
+    assert world.objects() == {}
+    await publish(world)
+    assert world.rooms.find("demo") is not room
+    assert world.objects() == {"Router": 1, "Transport": 1, "Producer": 2}
+
+
+async def test_a_peer_that_broke_leaves_the_room_open(world: World) -> None:
+    _, connection = await publish(world)
+    room = world.rooms.find("demo")
+    world.link.lose_peer(connection.transport.id, EngineCloseReason.PEER_PANICKED)
+    await world.settle()
+    assert room.closed is None
+    assert world.objects() == {"Router": 1}
+
+
+async def test_a_join_that_finds_the_router_gone_may_be_tried_again(world: World) -> None:
+    participant = await world.rooms.join("demo", JoinRequest("bob"))
+    room = world.rooms.find("demo")
+    world.link.lose_router(room.router.id)  # nobody has a transport there, so no event tells
+    await world.settle()
+    assert room.closed is None
+    error = await refusal(publish(world))
+    assert (error.refusal, error.retryable) == (Refusal.ROUTER_LOST, True)
+    await world.settle()
+    assert room.closed is participant.closed is CloseReason.MEDIA_FAILED
+    await publish(world)
+    assert world.objects() == {"Router": 1, "Transport": 1, "Producer": 2}
+
+
 async def _until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110 - turns of the loop, not time
         await asyncio.sleep(0)

@@ -209,6 +209,22 @@ async def test_a_full_server_is_503_with_retry_after(make_api: MakeApi) -> None:
     assert (await api.watch()).status_code == 503
 
 
+async def test_more_tracks_than_one_may_publish_are_422_since_trying_again_would_not_help(make_api: MakeApi) -> None:
+    api = await make_api(rooms=RoomSettings(max_tracks_per_participant=1))
+    response = await api.publish()
+    assert (response.status_code, problem(response)) == (422, "too_many_tracks")
+    assert "retry-after" not in response.headers
+
+
+async def test_a_room_whose_router_broke_is_503_once_and_then_made_anew(api: ApiWorld) -> None:
+    await api.rooms.open("demo")
+    api.link.lose_router(api.rooms.find("demo").router.id)
+    response = await api.publish()
+    assert (response.status_code, problem(response)) == (503, "router_lost")
+    assert int(response.headers["retry-after"]) > 0
+    assert (await api.publish()).status_code == 201
+
+
 async def test_an_address_over_its_rate_is_503_until_time_passes(make_api: MakeApi) -> None:
     api = await make_api(LimitSettings(joins_per_second=2))
     now = 100.0
