@@ -140,15 +140,16 @@ class RoomDirectory:
             await room.router.stats()
         except EngineCommandError as error:
             if error.code is ErrorCode.NOT_FOUND:
-                await self.lose_router(room)
+                self.lose_router(room)
         finally:
             room.checking_router = False
 
-    async def lose_router(self, room: Room) -> None:
-        """Close a room that has no router any more; the next join makes a new one."""
-        if room.closed is None:
+    def lose_router(self, room: Room) -> None:
+        """Close a room that has no router any more; the next join, even one this very moment, makes a new one."""
+        if room.closed is None and self.by_name.get(room.name) is room:
             _log.error("the engine lost the router of room %s: the room is closed", room.name)
-            await self.close_room(room, CloseReason.MEDIA_FAILED)
+            del self.by_name[room.name]
+            self.spawn(self.close_room(room, CloseReason.MEDIA_FAILED))
 
     async def _open_room(self, name: str) -> Room:
         try:

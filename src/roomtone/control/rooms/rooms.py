@@ -297,7 +297,7 @@ class Rooms(RoomDirectory):
         except EngineCommandError as error:
             if error.code is not ErrorCode.NOT_FOUND or room.closed is not None:
                 raise
-            self.spawn(self.lose_router(room))
+            self.lose_router(room)
             raise self.refuse(Refusal.ROUTER_LOST, "the room broke and is made anew: try again") from error
 
     @contextmanager
