@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_refuses_and_makes_room_of_the_silent() {
+    fn a_full_table_refuses_and_makes_place_of_the_silent() {
         let mut table = table();
         let now = start();
         for ssrc in 1..=3 {

@@ -17,10 +17,10 @@ pub enum SrtpError {
     #[error("not RTP version 2")]
     NotRtp,
     /// The buffer has no room for the tag behind the packet.
-    #[error("buffer of {room} bytes, {need} needed with the tag")]
-    NoRoom {
+    #[error("buffer of {space} bytes, {need} needed with the tag")]
+    NoSpace {
         /// Size of the buffer.
-        room: usize,
+        space: usize,
         /// Size of the sealed packet.
         need: usize,
     },

@@ -115,12 +115,12 @@ impl Sealer {
     }
 
     fn try_seal_rtp(&mut self, buf: &mut [u8], len: usize) -> Result<usize, SrtpError> {
-        let packet = buf.get(..len).ok_or(SrtpError::NoRoom {
-            room: buf.len(),
+        let packet = buf.get(..len).ok_or(SrtpError::NoSpace {
+            space: buf.len(),
             need: len,
         })?;
         let clear = rtp_clear(packet)?;
-        let sealed_len = with_room(buf, len, self.profile.rtp_tag_len())?;
+        let sealed_len = with_space(buf, len, self.profile.rtp_tag_len())?;
         let place = self.streams.find(clear.ssrc)?;
         let index = self.next_index(place, clear.sequence)?;
         let at = Position {
@@ -154,12 +154,12 @@ impl Sealer {
     }
 
     fn try_seal_rtcp(&mut self, buf: &mut [u8], len: usize) -> Result<usize, SrtpError> {
-        let packet = buf.get(..len).ok_or(SrtpError::NoRoom {
-            room: buf.len(),
+        let packet = buf.get(..len).ok_or(SrtpError::NoSpace {
+            space: buf.len(),
             need: len,
         })?;
         let ssrc = rtcp_ssrc(packet)?;
-        let sealed_len = with_room(buf, len, self.profile.rtcp_overhead())?;
+        let sealed_len = with_space(buf, len, self.profile.rtcp_overhead())?;
         if self.next_rtcp_index > LAST_RTCP_INDEX {
             return Err(SrtpError::KeyExhausted);
         }
@@ -205,11 +205,11 @@ impl Sealer {
     }
 }
 
-fn with_room(buf: &[u8], len: usize, overhead: usize) -> Result<usize, SrtpError> {
+fn with_space(buf: &[u8], len: usize, overhead: usize) -> Result<usize, SrtpError> {
     let need = len + overhead;
     if buf.len() < need {
-        Err(SrtpError::NoRoom {
-            room: buf.len(),
+        Err(SrtpError::NoSpace {
+            space: buf.len(),
             need,
         })
     } else {

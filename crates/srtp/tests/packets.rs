@@ -315,19 +315,19 @@ fn streams_are_limited_and_given_back() {
 }
 
 #[test]
-fn buffers_without_room_and_broken_packets_are_refused() {
+fn buffers_without_space_and_broken_packets_are_refused() {
     for profile in Profile::ALL {
         let (mut sealer, mut opener) = pair(profile);
         let packet = rtp(SSRC, 1, b"payload");
         let mut tight = packet.clone();
-        let full = Err(SrtpError::NoRoom {
-            room: packet.len(),
+        let full = Err(SrtpError::NoSpace {
+            space: packet.len(),
             need: packet.len() + profile.rtp_tag_len(),
         });
         assert_eq!(sealer.seal_rtp(&mut tight, packet.len()), full);
         assert!(matches!(
             sealer.seal_rtp(&mut tight, 100),
-            Err(SrtpError::NoRoom { .. })
+            Err(SrtpError::NoSpace { .. })
         ));
         assert!(matches!(
             sealer.seal_rtp(&mut [0x80; 40], 5),

@@ -35,7 +35,7 @@ pub enum DescriptorError {
     Unsupported(Codec),
     /// The output buffer is too small.
     #[error("no room to write the descriptor")]
-    NoRoom,
+    NoSpace,
 }
 
 /// What forwarding needs to know of one packet's payload.

@@ -332,7 +332,7 @@ impl<K: Copy + PartialEq> StreamRouter<K> {
                 return Err(SectionError::SsrcTaken(*ssrc));
             }
         }
-        if !self.sources.has_room_for(declared.len()) {
+        if !self.sources.has_space_for(declared.len()) {
             return Err(SectionError::TooMany);
         }
         for (ssrc, place) in declared {

@@ -46,12 +46,12 @@ impl Sources {
     }
 
     /// Whether so many more can be declared, if all learnt ones go.
-    pub(super) fn has_room_for(&self, count: usize) -> bool {
+    pub(super) fn has_space_for(&self, count: usize) -> bool {
         let declared = self.sorted.iter().filter(|source| source.declared).count();
         declared + count <= self.limit
     }
 
-    /// Enters a declared SSRC in place of a learnt one; [`Sources::has_room_for`] said that there
+    /// Enters a declared SSRC in place of a learnt one; [`Sources::has_space_for`] said that there
     /// is room.
     pub(super) fn declare(&mut self, ssrc: u32, place: Place) {
         self.forget(ssrc);

@@ -59,7 +59,7 @@ impl<'a> BitWriter<'a> {
             let byte = self
                 .out
                 .get_mut(self.at / 8)
-                .ok_or(DescriptorError::NoRoom)?;
+                .ok_or(DescriptorError::NoSpace)?;
             if self.at.is_multiple_of(8) {
                 *byte = 0;
             }
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(reader.read(0), Ok(0));
         assert_eq!(
             BitWriter::new(&mut []).write(0, 1),
-            Err(DescriptorError::NoRoom)
+            Err(DescriptorError::NoSpace)
         );
     }
 

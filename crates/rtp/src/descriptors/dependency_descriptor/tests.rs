@@ -119,7 +119,7 @@ fn captured_descriptors_are_written_as_they_were_read() {
     }
     assert_eq!(
         keyframe.write(&structure, &mut out[..50]),
-        Err(DescriptorError::NoRoom)
+        Err(DescriptorError::NoSpace)
     );
 }
 

@@ -186,8 +186,8 @@ fn a_packet_is_filled_and_never_overrun() {
             Ok(written) => {
                 assert!(written.len <= space);
                 // The first delta is small and alone, all others are large runs of two bytes.
-                let room = space / 4 * 4 - 20;
-                assert!(room - (written.len - 20) < 4, "{space} {written:?}");
+                let space = space / 4 * 4 - 20;
+                assert!(space - (written.len - 20) < 4, "{space} {written:?}");
                 assert_eq!(received(&out[..written.len]).len(), written.taken);
             }
             Err(error) => {
