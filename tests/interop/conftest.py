@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import jwt
@@ -22,6 +22,20 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 READY_WITHIN_S = 30
+PATIENCE_S = 40.0
+"""How long a test waits for what must come; the machine may be busy."""
+POLL_S = 0.1
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
+    """Look again and again until there is something; the failure says what was seen last."""
+    pause = threading.Event()
+    end = time.monotonic() + patience_s
+    while not (seen := look()):
+        assert time.monotonic() < end, f"{what} did not come: {seen!r}"
+        pause.wait(POLL_S)
+    return seen
 
 
 def token(room: str, identity: str, **grants: bool) -> str:
@@ -47,13 +61,32 @@ class Server:
     log: list[str]
     reader: threading.Thread
 
-    def room(self, room: str, what: str = "") -> Any:
+    def room(self, room: str, what: str = "", method: str = "GET", body: Any = None) -> Any:
         """JSON of a path below a room in the API, asked with its administrator's token."""
         admin = sign("test", {"roomAdmin": True, "room": room})
         url = f"{self.http}/api/v1/rooms/{room}{what}"
-        answer = httpx.get(url, headers={"Authorization": f"Bearer {admin}"})
-        answer.raise_for_status()
-        return answer.json()
+        headers = {"Authorization": f"Bearer {admin}"}
+        answer = httpx.request(method, url, headers=headers, json=body, timeout=PATIENCE_S)
+        assert answer.is_success, f"{method} {url}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def identities(self, room: str) -> list[str]:
+        """Who participates; nobody does where there is no room."""
+        admin = sign("test", {"roomAdmin": True, "room": room})
+        url = f"{self.http}/api/v1/rooms/{room}/participants"
+        answer = httpx.get(url, headers={"Authorization": f"Bearer {admin}"}, timeout=PATIENCE_S)
+        return [] if answer.status_code == httpx.codes.NOT_FOUND else [p["identity"] for p in answer.json()]
+
+    def metrics(self) -> dict[str, float]:
+        """Metrics by name, summed over the shards."""
+        page = httpx.get(f"http://{self.ready['metrics'][0]}/metrics", timeout=PATIENCE_S).text
+        sums: dict[str, float] = {}
+        for line in page.splitlines():
+            if not line.startswith("#"):
+                key, value = line.rsplit(" ", 1)
+                name = key.partition("{")[0]
+                sums[name] = sums.get(name, 0) + float(value)
+        return sums
 
 
 def start_server(data_dir: Path, *arguments: str, **environment: str) -> Server:
@@ -146,18 +179,41 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+# Keeps the page's peer connections and the URLs of its resources for the test to look at.
+OBSERVE = """
+(() => {
+  const Connection = window.RTCPeerConnection, send = window.fetch;
+  window.peers = [];
+  window.resources = [];
+  window.RTCPeerConnection = class extends Connection {
+    constructor(...given) { super(...given); window.peers.push(this); }
+  };
+  window.fetch = async (url, options) => {
+    const answer = await send(url, options);
+    const location = answer.headers.get("Location");
+    if (answer.status === 201 && location !== null) {
+      const { Authorization } = options.headers;
+      window.resources.push({ url: new URL(location, url).href, Authorization, etag: answer.headers.get("ETag") });
+    }
+    return answer;
+  };
+})();
+"""
+
+
 @pytest.fixture
 def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
     """Open a page of the server in a context of its own; the console's errors fail the test."""
     contexts = []
     errors: list[str] = []
 
-    def open_(path: str) -> Page:
+    def open_(path: str, at: Server | None = None) -> Page:
         context = browser.new_context(permissions=["camera", "microphone"])
         contexts.append(context)
+        context.add_init_script(OBSERVE)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(server.http + path)
+        page.goto((at or server).http + path)
         return page
 
     yield open_
@@ -185,3 +241,18 @@ def wait_for_statistic(page: Page, name: str, condition: str, timeout_s: float =
         status = page.evaluate("document.querySelector('[data-status]')?.textContent ?? ''")
         raise AssertionError(f"{name} did not become {condition}: {status!r}; {table}") from error
     return statistic(page, name)
+
+
+def selected_pair(page: Page) -> dict[str, Any]:
+    """The remote and local candidate of the pair in use, as W3C statistics name them."""
+    found = page.evaluate(
+        """async () => {
+          const reports = [...(await peers.at(-1).getStats()).values()];
+          const transport = reports.find(report => report.type === "transport");
+          const of = id => reports.find(report => report.id === id);
+          const pair = of(transport?.selectedCandidatePairId);
+          return pair && { local: of(pair.localCandidateId), remote: of(pair.remoteCandidateId) };
+        }"""
+    )
+    assert found is not None, "no candidate pair is selected"
+    return found

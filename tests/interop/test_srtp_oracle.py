@@ -1,0 +1,102 @@
+"""libsrtp (by pylibsrtp) and crates/srtp seal the same bytes and open each other's packets, for random packets."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pylibsrtp import Policy, Session
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD_WITHIN_S = 900
+pytestmark = pytest.mark.timeout(BUILD_WITHIN_S + 60)
+# SDES name → libsrtp's profile, and the length of key and salt (RFC 4568, RFC 7714).
+PROFILES = {
+    "AES_CM_128_HMAC_SHA1_80": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 30),
+    "AES_CM_128_HMAC_SHA1_32": (Policy.SRTP_PROFILE_AES128_CM_SHA1_32, 30),
+    "AEAD_AES_128_GCM": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28),
+    "AEAD_AES_256_GCM": (Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44),
+}
+Ask = Callable[[str, str, bytes, bytes], bytes | None]
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[Ask]:
+    target = Path(os.environ.get("CARGO_TARGET_DIR", Path.home() / ".cache/roomtone/target"))
+    subprocess.run(
+        ["cargo", "build", "--quiet", "-p", "roomtone-srtp", "--example", "srtp_cli"],
+        cwd=ROOT,
+        env={**os.environ, "CARGO_TARGET_DIR": str(target)},
+        check=True,
+        timeout=BUILD_WITHIN_S,
+    )
+    process = subprocess.Popen(
+        [target / "debug/examples/srtp_cli"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    questions, answers = process.stdin, process.stdout
+
+    def ask(verb: str, profile: str, key: bytes, packet: bytes) -> bytes | None:
+        """The packet that comes out, or None for an error."""
+        questions.write(f"{verb} {profile} {key.hex()} {packet.hex()}\n")
+        questions.flush()
+        answer = answers.readline().strip()
+        assert answer
+        return None if answer.startswith("error") else bytes.fromhex(answer)
+
+    yield ask
+    questions.close()
+    assert process.wait(timeout=30) == 0
+    answers.close()
+
+
+def any_rtp(rng: random.Random, sequence: int, ssrc: int) -> bytes:
+    sources, extended = rng.choice([0, 0, 0, 1, 15]), rng.random() < 0.5
+    first = 0x80 | (extended << 4) | sources
+    packet = struct.pack("!BBHII", first, rng.randrange(128), sequence & 0xFFFF, rng.getrandbits(32), ssrc)
+    packet += rng.randbytes(4 * sources)
+    if extended:
+        words = rng.randrange(5)
+        packet += struct.pack("!HH", 0xBEDE, words) + rng.randbytes(4 * words)
+    return packet + rng.randbytes(rng.choice([0, 1, 15, 16, 17, 100, 1100, 1200]))
+
+
+def any_rtcp(rng: random.Random, ssrc: int) -> bytes:
+    return struct.pack("!BBHI", 0x80, 200, 6, ssrc) + rng.randbytes(rng.choice([0, 4, 20, 60]))
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_random_packets_are_sealed_alike_and_opened_by_the_other(ours: Ask, name: str) -> None:
+    profile, length = PROFILES[name]
+    seed = random.SystemRandom().getrandbits(32)
+    rng = random.Random(seed)  # noqa: S311 - random packets, not keys that guard anything
+    for _ in range(4):
+        key = rng.randbytes(length)
+        sender = Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile))
+        receiver = Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=profile))
+        # Sequence numbers start low, as both sides have to see the first packet before a wrap, and then wrap often.
+        sequences = {rng.getrandbits(32): rng.randrange(0x7F00) for _ in range(3)}
+        for count in range(200):
+            ssrc = rng.choice(list(sequences))
+            sequences[ssrc] += rng.choice([1, 1, 1, 2, 500, 9000])
+            packet = any_rtp(rng, sequences[ssrc], ssrc)
+            theirs, mine = sender.protect(packet), ours("seal", name, key, packet)
+            assert mine == theirs, (seed, count)
+            assert ours("open", name, key, theirs) == packet, (seed, count)
+            assert receiver.unprotect(theirs) == packet, (seed, count)
+            forged = bytearray(theirs)
+            forged[rng.randrange(len(forged))] ^= 1 << rng.randrange(8)
+            assert ours("open", name, key, bytes(forged)) is None, (seed, count)
+            assert ours("open", name, key, theirs) is None, "replayed"
+            if count % 5 == 0:
+                report = any_rtcp(rng, ssrc)
+                mine = ours("seal_rtcp", name, key, report)
+                assert mine is not None
+                assert receiver.unprotect_rtcp(mine) == report, (seed, count)
+                assert ours("open_rtcp", name, key, sender.protect_rtcp(report)) == report, (seed, count)
