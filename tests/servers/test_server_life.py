@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,6 +21,10 @@ from roomtone.control.rooms import CloseReason, RoomEventKind
 from roomtone.media import EngineStartError, FakeLink, Link
 from roomtone.media.fake_objects import FakeProducer, FakeRouter, FakeTransport
 from roomtone.media.values import EngineConfig
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"
+)
 
 
 def settings(tmp_path: Path, **sections: Any) -> Settings:
@@ -45,7 +50,7 @@ class Fakes:
 
     @property
     def factories(self) -> Factories:
-        return Factories(open_link=self.open, rust_door=False)
+        return Factories(open_link=self.open)
 
 
 @pytest.fixture
@@ -76,6 +81,19 @@ async def test_a_started_server_is_alive_started_and_ready(server: Server) -> No
     assert status["uptime_s"] >= 0
 
 
+async def test_the_status_page_tells_listeners_and_how_much_there_is_but_no_names(server: Server) -> None:
+    assert server.parts is not None
+    await server.parts.rooms.open("a-secret-name")
+    async with httpx.AsyncClient(base_url=url(server)) as client:
+        page = await client.get("/status")
+    status = page.json()
+    assert status["listeners"] == server.addresses
+    assert status["control"]["rooms"] == 1
+    assert "a-secret-name" not in page.text
+    assert status["engine"] in {"debug", "release"}
+    assert any("development build" in warning for warning in status["warnings"]) == (status["engine"] == "debug")
+
+
 async def test_metrics_are_on_their_own_address_only(server: Server) -> None:
     async with httpx.AsyncClient() as client:
         assert (await client.get(url(server) + "/metrics")).status_code == 404
@@ -85,6 +103,8 @@ async def test_metrics_are_on_their_own_address_only(server: Server) -> None:
     assert page.status_code == 200
     assert "roomtone_build_info" in page.text
     assert "roomtone_engine_routers" in page.text
+    assert "roomtone_front_paths_withheld_total 2.0" in page.text
+    assert "# TYPE roomtone_front_connections_open gauge" in page.text
     assert 'method="POST"' in page.text
     assert "some-room-of-a-stranger" not in page.text, "names of rooms are no labels"
 
@@ -128,7 +148,7 @@ async def test_a_configured_address_in_use_stops_the_start_and_leaves_nothing_op
 ) -> None:
     sock, port = taken_port()
     tasks = asyncio.all_tasks()
-    with sock, pytest.raises(StartError, match=rf"127\.0\.0\.1:{port}.*http\.listen"):
+    with sock, pytest.raises(StartError, match=rf"http: 127\.0\.0\.1:{port} is in use"):
         await Server(settings(tmp_path, http={"listen": [f"127.0.0.1:{port}"]}), fakes.factories).start()
     assert fakes.link is not None
     assert fakes.link.closed
@@ -171,7 +191,7 @@ async def test_an_engine_that_does_not_start_is_one_line(tmp_path: Path) -> None
         raise EngineStartError("no port from 40000 to 40099 is free")
 
     with pytest.raises(StartError, match="no port from 40000"):
-        await Server(settings(tmp_path), Factories(open_link=broken, rust_door=False)).start()
+        await Server(settings(tmp_path), Factories(open_link=broken)).start()
 
 
 async def test_the_engine_is_told_what_the_settings_say(tmp_path: Path, fakes: Fakes) -> None:
@@ -223,5 +243,5 @@ async def test_a_public_address_from_a_stun_server_is_announced(
     server = Server(settings(tmp_path, webrtc={"stun_server": "stun.example.org:3478"}), fakes.factories)
     await server.start()
     assert fakes.link is not None
-    assert fakes.link.config.announced_ips == [("", "203.0.113.9")]
+    assert fakes.link.config.announced_ips == [("0.0.0.0", "203.0.113.9")]
     await server.close()

@@ -1,17 +1,18 @@
-"""How requests reach the application: through the front door, or straight where that is not built."""
+"""How requests reach the application: through the front door and a private Unix socket."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import uvicorn
 
+from roomtone.app.engine_config import any_address
 from roomtone.app.errors import StartError
-from roomtone.app.listeners import HTTP, HTTPS, METRICS, Listener
-from roomtone.media.errors import EngineStartError
+from roomtone.app.listeners import HTTPS, Listener
+from roomtone.media import EngineStartError, SharedTcpPort
 from roomtone.media.front import FrontConfig, FrontDoor, FrontStaticDir, FrontTls
 
 if TYPE_CHECKING:
@@ -21,19 +22,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from roomtone.config import Settings
+    from roomtone.media import CoreLink
 
 KEEP_ALIVE_S = 5
 """Longer than the front door keeps idle connections to us, so that it never meets one we are closing."""
-
-
-class Door(Protocol):
-    """What lets requests in."""
-
-    def addresses(self) -> dict[str, list[str]]:
-        """Where it listens, by the listener's name."""
-
-    async def close(self) -> None:
-        """Let nobody in any more."""
 
 
 class UvicornServer(uvicorn.Server):
@@ -46,11 +38,9 @@ class UvicornServer(uvicorn.Server):
 
 
 class HttpServer:
-    """The ASGI application on sockets that are open already."""
+    """The ASGI application on a socket that is open already."""
 
-    def __init__(
-        self, app: ASGIApp, sockets: list[socket.socket], shutdown_timeout_s: int, *, behind_front: bool = False
-    ) -> None:
+    def __init__(self, app: ASGIApp, sock: socket.socket, shutdown_timeout_s: int) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -58,18 +48,18 @@ class HttpServer:
             server_header=False,
             date_header=True,
             # Only the front door can reach its socket, and it has dropped what strangers wrote.
-            proxy_headers=behind_front,
-            forwarded_allow_ips="*" if behind_front else "",
+            proxy_headers=True,
+            forwarded_allow_ips="*",
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=shutdown_timeout_s,
         )
-        self._sockets = sockets
+        self._socket = sock
         self._server = UvicornServer(config)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Serve; requests are answered once this returns."""
-        self._task = asyncio.create_task(self._server.serve(sockets=self._sockets), name="http-server")
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http-server")
         while not self._server.started:
             if self._task.done():
                 self._task.result()
@@ -81,8 +71,7 @@ class HttpServer:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
-        for sock in self._sockets:
-            sock.close()
+        self._socket.close()
 
 
 def unix_socket(path: Path) -> socket.socket:
@@ -94,15 +83,25 @@ def unix_socket(path: Path) -> socket.socket:
     return sock
 
 
-class RustDoor:
+class Door:
     """The front door of the engine's binary, proxying to the application's Unix socket."""
 
     def __init__(self, door: FrontDoor) -> None:
         self._door = door
 
     @classmethod
-    async def open(cls, settings: Settings, wanted: list[Listener], application: Path, pages: Path | None) -> RustDoor:
-        """Start it; raise `StartError` when an address is taken or the certificate is bad."""
+    async def open(
+        cls,
+        settings: Settings,
+        wanted: list[Listener],
+        application: Path,
+        pages: Path | None,
+        media: CoreLink | None = None,
+    ) -> Door:
+        """Start it; raise `StartError` when an address is taken or the certificate is bad.
+
+        With ``media``, the HTTPS port takes media over TCP too.
+        """
         config = FrontConfig(
             binds=[listener.to_bind() for listener in wanted],
             application=str(application),
@@ -117,53 +116,39 @@ class RustDoor:
             limits=settings.http.limits.model_dump(),
         )
         try:
-            return cls(await asyncio.to_thread(FrontDoor, config))
+            return cls(await asyncio.to_thread(FrontDoor, config, media))
         except EngineStartError as error:
             raise StartError(f"{error}") from error
 
     def addresses(self) -> dict[str, list[str]]:
-        """Where it listens."""
+        """Where it listens, by the listener's name."""
         return self._door.addresses()
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start, and gauges."""
+        return self._door.stats()
+
+    async def reload_certificate(self) -> None:
+        """Read certificate and key again; raise `StartError` when they are bad, and the old ones stay."""
+        try:
+            await asyncio.to_thread(self._door.reload_certificate)
+        except EngineStartError as error:
+            raise StartError(f"{error}") from error
 
     async def close(self) -> None:
         """Drain and stop."""
         await asyncio.to_thread(self._door.close)
 
 
-class DirectDoor:
-    """Plain HTTP straight to the application: for a build without the front door. No TLS, no limits in front."""
-
-    def __init__(self, servers: list[HttpServer], listening: dict[str, list[str]]) -> None:
-        self._servers = servers
-        self._listening = listening
-
-    @classmethod
-    async def open(cls, wanted: list[Listener], app: ASGIApp, shutdown_timeout_s: int) -> DirectDoor:
-        """Bind and serve; raise `StartError` when a configured address is taken."""
-        sockets: dict[str, list[socket.socket]] = {}
-        try:
-            for listener in wanted:
-                if listener.name != HTTPS and (bound := _bind(listener)) is not None:
-                    sockets.setdefault(listener.name, []).append(bound)
-        except StartError:
-            for sock in (sock for opened in sockets.values() for sock in opened):
-                sock.close()
-            raise
-        servers = [
-            HttpServer(_only_metrics(app) if name == METRICS else _without_metrics(app), opened, shutdown_timeout_s)
-            for name, opened in sockets.items()
-        ]
-        for server in servers:
-            await server.start()
-        return cls(servers, {name: [_text(sock) for sock in opened] for name, opened in sockets.items()})
-
-    def addresses(self) -> dict[str, list[str]]:
-        """Where it listens."""
-        return self._listening
-
-    async def close(self) -> None:
-        """Stop all servers."""
-        await asyncio.gather(*(server.close() for server in self._servers))
+def shared_ports(listening: dict[str, list[str]], announced: list[tuple[str, str]]) -> tuple[SharedTcpPort, ...]:
+    """Say where peers find the HTTPS port: at its addresses, and at what is announced for these."""
+    ports = []
+    for address in listening.get(HTTPS, ()):
+        host, _, port = address.rpartition(":")
+        ip = host.strip("[]")
+        any_ip = any_address(ip)
+        ports.append(SharedTcpPort(int(port), (ip, *(told for at, told in announced if at in {ip, any_ip}))))
+    return tuple(ports)
 
 
 def has_ipv6() -> bool:
@@ -174,46 +159,3 @@ def has_ipv6() -> bool:
     except OSError:
         return False
     return True
-
-
-def _bind(listener: Listener) -> socket.socket | None:
-    host, port = listener.address
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    try:
-        sock.bind((host, port))
-        sock.listen(1024)
-    except OSError as error:
-        sock.close()
-        if listener.optional:
-            return None
-        key = {HTTP: "http.listen", HTTPS: "http.tls_listen", METRICS: "metrics.listen"}[listener.name]
-        raise StartError(f"{listener.address}: {error.strerror}; stop what uses it or set {key}") from error
-    return sock
-
-
-def _text(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _only_metrics(app: ASGIApp) -> ASGIApp:
-    return _filtered(app, metrics=True)
-
-
-def _without_metrics(app: ASGIApp) -> ASGIApp:
-    return _filtered(app, metrics=False)
-
-
-def _filtered(app: ASGIApp, *, metrics: bool) -> ASGIApp:
-    from starlette.responses import PlainTextResponse  # noqa: PLC0415 - only without the front door
-
-    async def filtered(scope, receive, send):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - ASGI's own names
-        if scope["type"] == "http" and (scope["path"] == "/metrics") is not metrics:
-            await PlainTextResponse("not found\n", 404)(scope, receive, send)
-        else:
-            await app(scope, receive, send)
-
-    return filtered

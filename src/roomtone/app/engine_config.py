@@ -8,10 +8,11 @@ from roomtone.app.errors import StartError
 from roomtone.media.values import EngineConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from roomtone.config import Settings
 
 DEV_IPS = ("127.0.0.1", "::1")
-ANY = ""
 
 
 def engine_config(settings: Settings, *, has_ipv6: bool, public_address: str | None = None) -> EngineConfig:
@@ -22,7 +23,8 @@ def engine_config(settings: Settings, *, has_ipv6: bool, public_address: str | N
     return EngineConfig(
         shards=engine.shard_count,
         listen_ips=_listen_ips(settings, has_ipv6=has_ipv6),
-        announced_ips=_announced(webrtc.announced_ips) or ([(ANY, public_address)] if public_address else []),
+        announced_ips=announced_pairs(webrtc.announced_ips)
+        or announced_pairs((public_address,) * bool(public_address)),
         webrtc_ports=(webrtc.ports.low, webrtc.ports.high),
         plain_ports=(settings.plain.ports.low, settings.plain.ports.high),
         udp=webrtc.udp,
@@ -44,9 +46,15 @@ def _listen_ips(settings: Settings, *, has_ipv6: bool) -> list[str]:
     return list(DEV_IPS if has_ipv6 else DEV_IPS[:1])
 
 
-def _announced(texts: tuple[str, ...]) -> list[tuple[str, str]]:
+def announced_pairs(texts: Iterable[str | None]) -> list[tuple[str, str]]:
+    """Pairs of listening and announced address; one announced for all stands beside "any address" of its family."""
     pairs = []
-    for text in texts:
+    for text in filter(None, texts):
         listen, equals, announced = text.partition("=")
-        pairs.append((listen.strip(), announced.strip()) if equals else (ANY, text))
+        pairs.append((listen.strip(), announced.strip()) if equals else (any_address(text), text.strip()))
     return pairs
+
+
+def any_address(ip: str) -> str:
+    """Give the address that stands for all addresses of the family of this one."""
+    return "::" if ":" in ip else "0.0.0.0"  # noqa: S104 - the engine takes it as a pattern

@@ -12,6 +12,8 @@ from roomtone.app.build import version
 from roomtone.observe import CONTENT_TYPE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from starlette.requests import Request
 
     from roomtone.observe import Health, Metrics
@@ -20,8 +22,10 @@ PATHS = ("/health", "/livez", "/readyz", "/startupz", "/status", "/metrics")
 OK, UNAVAILABLE = 200, 503
 
 
-def operator_app(health: Health, metrics: Metrics, profile: str) -> Starlette:
-    """Make the ASGI application behind `PATHS`."""
+def operator_app(
+    health: Health, metrics: Metrics, profile: str, more: Callable[[], Mapping[str, object]] = dict
+) -> Starlette:
+    """Make the ASGI application behind `PATHS`; ``more`` is what `/status` shows besides."""
 
     async def livez(_: Request) -> Response:
         return _plain(good=health.live, word="alive", state=health.state)
@@ -50,6 +54,7 @@ def operator_app(health: Health, metrics: Metrics, profile: str) -> Starlette:
             "uptime_s": round(health.uptime_s, 3),
             "checks": checks,
             "warnings": health.warnings,
+            **more(),
         }
         return JSONResponse(body, headers=_FRESH)
 

@@ -34,8 +34,8 @@ async def serve(settings: Settings) -> None:
     """Start, wait for SIGTERM or SIGINT, stop; a signal during the start undoes it."""
     began = time.monotonic()
     stop = asyncio.Event()
-    _catch_signals(stop)
     server = Server(settings)
+    _catch_signals(stop, server)
     starting = asyncio.create_task(server.start())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -75,7 +75,7 @@ def page_url(addresses: dict[str, list[str]]) -> str:
     return "http://localhost"
 
 
-def _catch_signals(stop: asyncio.Event) -> None:
+def _catch_signals(stop: asyncio.Event, server: Server) -> None:
     loop = asyncio.get_running_loop()
 
     def on_signal(number: signal.Signals) -> None:
@@ -86,5 +86,13 @@ def _catch_signals(stop: asyncio.Event) -> None:
         _log.info("signal", signal=number.name)
         stop.set()
 
+    reloads: set[asyncio.Task[None]] = set()
+
+    def on_reload() -> None:
+        reload = asyncio.ensure_future(server.reload_certificate())
+        reloads.add(reload)
+        reload.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, on_reload)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)

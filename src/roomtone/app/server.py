@@ -16,7 +16,7 @@ import roomtone
 from roomtone.app.application import Application
 from roomtone.app.build import engine_profile, version
 from roomtone.app.demo import Demo
-from roomtone.app.door import DirectDoor, Door, HttpServer, RustDoor, has_ipv6, unix_socket
+from roomtone.app.door import Door, HttpServer, has_ipv6, shared_ports, unix_socket
 from roomtone.app.engine_config import engine_config
 from roomtone.app.errors import StartError
 from roomtone.app.listeners import HTTP, HTTPS, Listener, listeners
@@ -24,7 +24,6 @@ from roomtone.app.operator import operator_app
 from roomtone.app.public_address import ask_public_address
 from roomtone.app.wiring import Parts, room_gauges, wire
 from roomtone.media import CoreLink, Engine, EngineStartError
-from roomtone.media.front import has_front_door
 from roomtone.observe import OK, Health, LoopLag, Metrics, ServerInput, ServerState, Verdict, get_logger
 
 if TYPE_CHECKING:
@@ -42,11 +41,9 @@ STUCK_LOOP_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Factories:
-    """What tests replace: the engine, and whether the binary's front door is used."""
+    """What tests replace: the engine."""
 
     open_link: Callable[[EngineConfig], Link] = CoreLink
-    rust_door: bool | None = None
-    """None: where this build has it."""
 
 
 class Server:
@@ -61,8 +58,9 @@ class Server:
         self.parts: Parts | None = None
         """Control and the API, once started."""
         self._factories = factories or Factories()
-        wanted_door = self._factories.rust_door
-        self._rust_door = has_front_door() if wanted_door is None else wanted_door
+        self._link: Link | None = None
+        self._announced: list[tuple[str, str]] = []
+        self._door: Door | None = None
         self._open = AsyncExitStack()
         self._ipv6 = has_ipv6()
 
@@ -88,11 +86,21 @@ class Server:
             _log.warning("stop took too long; what is left ends with the process", limit_s=limit)
         self.health.advance(ServerInput.CLOSED)
 
+    async def reload_certificate(self) -> None:
+        """Read the certificate and its key again; what is wrong with them is logged, and the old ones stay in use."""
+        if self._door is None:
+            _log.warning("the certificate is not read again: the server is not started yet")
+            return
+        try:
+            await self._door.reload_certificate()
+        except StartError as error:
+            _log.error("the certificate is not changed: the new one is bad", reason=str(error))
+        else:
+            _log.info("the certificate was read again")
+
     async def _start(self) -> None:
         _prepare_data_dir(self.settings.server.data_path)
         _check_certificate(self.settings)
-        if self.settings.webrtc.share_https_port:
-            raise StartError("webrtc.share_https_port is not built yet: set it to false")
         self._watch_loop()
         engine = await self._open_engine()
         parts = wire(self.settings, engine, version())
@@ -103,7 +111,11 @@ class Server:
         self.metrics.read_gauges(lambda: room_gauges(parts.rooms))
         self.metrics.read_gauges(lambda: _boundary_gauges(engine))
         door = await self._open_door(parts)
+        self._door = door
         self.addresses = door.addresses()
+        self.metrics.read_front(door.stats)
+        if self.settings.webrtc.share_https_port:
+            self._share_https_port(engine)
         if self.settings.server.demo:
             await self._open_demo(parts)
 
@@ -135,6 +147,8 @@ class Server:
             link = await asyncio.to_thread(self._factories.open_link, config)
         except EngineStartError as error:
             raise StartError(f"the media engine did not start: {error}") from error
+        self._link = link
+        self._announced = config.announced_ips
         engine = Engine(link)
         await engine.start()
         self._open.push_async_callback(engine.close)
@@ -147,39 +161,43 @@ class Server:
 
     async def _open_door(self, parts: Parts) -> Door:
         wanted = listeners(self.settings, has_ipv6=self._ipv6)
-        operator = operator_app(self.health, self.metrics, self.profile)
+        operator = operator_app(self.health, self.metrics, self.profile, lambda: self._status(parts))
         folder_of_pages = Path(roomtone.__file__).parent / "pages"
         pages = folder_of_pages if (folder_of_pages / "index.html").exists() else None
         app = Application(parts.api, operator, self.metrics, pages)
-        limit = self.settings.server.shutdown_timeout_s
-        door: Door
-        if self._rust_door:
-            folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="roomtone-"))
-            path = Path(folder) / "application.sock"
-            http = HttpServer(app, [unix_socket(path)], limit, behind_front=True)
-            await http.start()
-            self._open.push_async_callback(http.close)
-            door = await RustDoor.open(self.settings, wanted, path, pages)
-        else:
-            if self._factories.rust_door is None:
-                warning = "this build has no front door: plain HTTP only, without its limits"
-                self.health.warnings.append(warning)
-                _log.warning(warning)
-            door = await DirectDoor.open(wanted, app, limit)
+        folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="roomtone-"))
+        path = Path(folder) / "application.sock"
+        http = HttpServer(app, unix_socket(path), self.settings.server.shutdown_timeout_s)
+        await http.start()
+        self._open.push_async_callback(http.close)
+        share = self.settings.webrtc.share_https_port
+        media = self._link if share and isinstance(self._link, CoreLink) else None
+        door = await Door.open(self.settings, wanted, path, pages, media)
         self._open.push_async_callback(door.close)
         self._check_listening(wanted, door)
         return door
+
+    def _status(self, parts: Parts) -> dict[str, object]:
+        """Say on the status page what belongs to this server: numbers only, since anybody may read them."""
+        return {"listeners": self.addresses, "control": room_gauges(parts.rooms)}
 
     def _check_listening(self, wanted: list[Listener], door: Door) -> None:
         listening = door.addresses()
         for name in dict.fromkeys(listener.name for listener in wanted):
             tried = [str(listener.address) for listener in wanted if listener.name == name]
-            if len(listening.get(name, [])) < len(tried) and (name != HTTPS or self._rust_door):
+            if len(listening.get(name, [])) < len(tried):
                 warning = f"{name}: not all of {', '.join(tried)} could be had; another program listens there"
                 self.health.warnings.append(warning)
                 _log.warning(warning, listening=listening.get(name, []))
         if not listening.get(HTTP) and not listening.get(HTTPS):
             raise StartError("no address is left to serve HTTP on: stop the other program or set http.listen")
+
+    def _share_https_port(self, engine: Engine) -> None:
+        engine.shared_tcp_ports = shared_ports(self.addresses, self._announced)
+        if not engine.shared_tcp_ports:
+            raise StartError("webrtc.share_https_port needs the HTTPS port: set http.tls_listen")
+        if not isinstance(self._link, CoreLink):
+            raise StartError("webrtc.share_https_port needs the media engine in this process: set it to false")
 
     async def _open_demo(self, parts: Parts) -> None:
         demo = Demo(parts.rooms, DEMO_ROOM, on_restart=self.metrics.worker_restarts.labels("testcard").inc)

@@ -23,6 +23,7 @@ from roomtone.media.objects import (
     Transport,
     WebRtcTransport,
 )
+from roomtone.media.shared_port import SharedTcpPort
 from roomtone.media.socket_link import SocketLink
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "QueueFull",
     "Report",
     "Router",
+    "SharedTcpPort",
     "SocketLink",
     "Transport",
     "WebRtcTransport",

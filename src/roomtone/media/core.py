@@ -34,6 +34,11 @@ class CoreLink:
         except core.EngineError as error:
             raise EngineStartError(str(error)) from error
 
+    @property
+    def binary(self) -> object:
+        """The binary module's own object, for other parts of that module."""
+        return self._engine
+
     def submit(self, command: bytes) -> None:
         """Send a `Request`."""
         try:

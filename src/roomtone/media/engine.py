@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -30,6 +30,9 @@ from roomtone.media.values import (
     RouterOpened,
     Stats,
 )
+
+if TYPE_CHECKING:
+    from roomtone.media.shared_port import SharedTcpPort
 
 R = TypeVar("R", bound=Result)
 
@@ -67,6 +70,8 @@ class Engine:
 
     def __init__(self, link: Link, *, max_batch: int = MAX_BATCH) -> None:
         self.counters = EngineCounters()
+        self.shared_tcp_ports: tuple[SharedTcpPort, ...] = ()
+        """Ports of the front door that take media too; WebRTC peers are told of them from then on."""
         self._link = link
         self._max_batch = max_batch
         self._batch = max_batch

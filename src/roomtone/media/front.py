@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from roomtone.media.core import core_module
+from roomtone.media.core import CoreLink, core_module
 from roomtone.media.errors import EngineStartError
 
 # The fields below mirror `crates/front/src/config.rs`; a field left out takes the default there.
@@ -53,25 +53,21 @@ class FrontConfig(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
 
 
-def has_front_door() -> bool:
-    """Whether this build has one."""
-    try:
-        return hasattr(core_module(), "Front")
-    except EngineStartError:
-        return False
-
-
 class FrontDoor:
-    """A running front door; raises `EngineStartError` when it cannot listen or read its certificate."""
+    """A running front door; raises `EngineStartError` when it cannot listen or read its certificate.
 
-    def __init__(self, config: FrontConfig) -> None:
+    With ``media``, connections on TLS ports that do not speak TLS go to that engine.
+    """
+
+    def __init__(self, config: FrontConfig, media: CoreLink | None = None) -> None:
         core = core_module()
         if not hasattr(core, "Front"):
-            raise EngineStartError("this build has no front door")
+            raise EngineStartError("this build of the media engine has no front door: run `make env` to build it anew")
         self._front: Any = core.Front()
+        self._error: type[Exception] = core.FrontError
         try:
-            self._front.start(msgspec.msgpack.encode(config))
-        except core.FrontError as error:
+            self._front.start(msgspec.msgpack.encode(config), None if media is None else media.binary)
+        except self._error as error:
             raise EngineStartError(str(error.args[-1])) from error
 
     def addresses(self) -> dict[str, list[str]]:
@@ -85,6 +81,13 @@ class FrontDoor:
         """Counters since the start."""
         counters: dict[str, int] = msgspec.msgpack.decode(self._front.stats())
         return counters
+
+    def reload_certificate(self) -> None:
+        """Read certificate and key again; when they are bad the old ones stay, and it raises `EngineStartError`."""
+        try:
+            self._front.reload_certificate()
+        except self._error as error:
+            raise EngineStartError(str(error.args[-1])) from error
 
     def close(self) -> None:
         """Stop accepting, let requests under way end, join the threads; waits."""

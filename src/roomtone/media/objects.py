@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from roomtone.media.errors import EngineCommandError
+from roomtone.media.shared_port import with_shared_ports
 from roomtone.media.values import (
     AddRemoteCandidates,
     AnyCommand,
@@ -270,7 +271,7 @@ class WebRtcTransport(Transport):
         super().__init__(engine, opened.transport)
         self.ice_ufrag = opened.ice_ufrag
         self.ice_pwd = opened.ice_pwd
-        self.candidates: tuple[Candidate, ...] = tuple(opened.candidates)
+        self.candidates: tuple[Candidate, ...] = with_shared_ports(opened.candidates, engine.shared_tcp_ports)
         self.fingerprints: tuple[Fingerprint, ...] = tuple(opened.fingerprints)
 
     async def connect(
@@ -306,7 +307,7 @@ class WebRtcTransport(Transport):
             RestartIce(transport=self.id, ice_ufrag=ice_ufrag, ice_pwd=ice_pwd), IceRestarted
         )
         self.ice_ufrag, self.ice_pwd = restarted.ice_ufrag, restarted.ice_pwd
-        self.candidates = tuple(restarted.candidates)
+        self.candidates = with_shared_ports(restarted.candidates, self._engine.shared_tcp_ports)
         return restarted
 
     async def open_channel(

@@ -18,14 +18,28 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Report = Mapping[str, int | float | str | bool | None]
 EngineSource = Callable[[], Awaitable[Iterable[Report]]]
-GaugeSource = Callable[[], Mapping[str, float]]
+NumberSource = Callable[[], Mapping[str, float]]
 
 _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-_GAUGE_NAMES = re.compile(
-    r"(^|_)(routers|transports|producers|consumers|observers|channels|pipes|depth|queued|memory|mean|max|peak|load|"
-    r"shards|open|limit)$|(^|_)(queue|memory)_"
+ENGINE_GAUGES = frozenset(
+    {
+        "channels",
+        "command_queue_depth",
+        "command_queue_peak",
+        "consumers",
+        "event_queue_depth",
+        "gso_mean_run",
+        "producers",
+        "routers",
+        "shards",
+        "tcp_connections",
+        "transports",
+    }
 )
+"""Of the engine's statistics those that may fall; all others count up."""
+FRONT_GAUGES = frozenset({"connections_open", "requests_open", "tunnels_open"})
+"""Likewise of the front door's."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LABELS = ("id", "type", "shard", "reason", "kind")
 
@@ -62,8 +76,24 @@ class EngineCollector:
 
 
 def _family(name: str, labels: tuple[str, ...]) -> CounterMetricFamily | GaugeMetricFamily:
-    kind = GaugeMetricFamily if _GAUGE_NAMES.search(name.removeprefix("roomtone_engine")) else CounterMetricFamily
-    return kind(name, "Of the media engine; see the reference of statistics.", labels=labels)
+    kind = GaugeMetricFamily if name.removeprefix("roomtone_engine_") in ENGINE_GAUGES else CounterMetricFamily
+    return kind(name, "Of the media engine.", labels=labels)
+
+
+class _FrontCollector:
+    """The front door's counters as metrics; `refresh` before each scrape."""
+
+    def __init__(self) -> None:
+        self._values: Mapping[str, float] = {}
+
+    def refresh(self, values: Mapping[str, float]) -> None:
+        """Take the newest values."""
+        self._values = values
+
+    def collect(self) -> Iterator[Metric]:
+        for name, value in self._values.items():
+            kind = GaugeMetricFamily if name in FRONT_GAUGES else CounterMetricFamily
+            yield kind(f"roomtone_front_{name}", "Of the front door.", value)
 
 
 class _LogCollector:
@@ -110,21 +140,29 @@ class Metrics:
         self._engine = EngineCollector()
         self._engine_source: EngineSource | None = None
         self._gauges: dict[str, tuple[Gauge, str]] = {}
-        self._gauge_sources: list[GaugeSource] = []
+        self._gauge_sources: list[NumberSource] = []
         self.registry.register(self._engine)
+        self._front = _FrontCollector()
+        self._front_source: NumberSource | None = None
+        self.registry.register(self._front)
         self.registry.register(_LogCollector())
 
     def read_engine(self, source: EngineSource | None) -> None:
         """Ask this for the engine's reports at each scrape."""
         self._engine_source = source
 
-    def read_gauges(self, source: GaugeSource) -> None:
+    def read_front(self, source: NumberSource | None) -> None:
+        """Ask this for the front door's counters at each scrape."""
+        self._front_source = source
+
+    def read_gauges(self, source: NumberSource) -> None:
         """Ask this for named values (`roomtone_` is put before) at each scrape."""
         self._gauge_sources.append(source)
 
     async def render(self) -> bytes:
         """Ask all sources and write the exposition text; a source that fails is counted and left out."""
         await self._refresh_engine()
+        self._refresh_front()
         for source in self._gauge_sources:
             try:
                 values = source()
@@ -143,6 +181,15 @@ class Metrics:
         except Exception:  # noqa: BLE001 - likewise
             self._engine.refresh(())
             self.scrape_failures.labels("engine").inc()
+
+    def _refresh_front(self) -> None:
+        if self._front_source is None:
+            return
+        try:
+            self._front.refresh(self._front_source())
+        except Exception:  # noqa: BLE001 - likewise
+            self._front.refresh({})
+            self.scrape_failures.labels("front").inc()
 
     def _gauge(self, name: str) -> Gauge:
         if name not in self._gauges:

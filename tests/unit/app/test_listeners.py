@@ -60,9 +60,18 @@ def test_the_engine_listens_on_loopback_with_dev() -> None:
 
 
 def test_an_announced_address_goes_before_what_a_stun_server_says() -> None:
-    settings = Settings.model_validate({"webrtc": {"announced_ips": ["203.0.113.5", "10.0.0.1=203.0.113.6"]}})
+    settings = Settings.model_validate(
+        {"webrtc": {"announced_ips": ["203.0.113.5", "10.0.0.1=203.0.113.6", "2001:db8::5"]}}
+    )
     told = engine_config(settings, has_ipv6=True, public_address="198.51.100.1")
-    assert told.announced_ips == [("", "203.0.113.5"), ("10.0.0.1", "203.0.113.6")]
+    assert told.announced_ips == [("0.0.0.0", "203.0.113.5"), ("10.0.0.1", "203.0.113.6"), ("::", "2001:db8::5")]
+
+
+def test_a_public_address_from_a_stun_server_is_announced_for_every_address_of_its_family() -> None:
+    assert engine_config(Settings(), has_ipv6=True, public_address="198.51.100.1").announced_ips == [
+        ("0.0.0.0", "198.51.100.1")
+    ]
+    assert engine_config(Settings(), has_ipv6=True).announced_ips == []
 
 
 def test_an_engine_without_any_protocol_is_refused() -> None:

@@ -41,10 +41,12 @@ async def test_a_source_that_fails_is_counted_and_hides_nothing() -> None:
     metrics = Metrics("1", "release")
     metrics.read_engine(engine)
     metrics.read_gauges(gauges)
+    metrics.read_front(gauges)
     metrics.read_gauges(lambda: {"rooms": 3})
     values = await samples(metrics)
     assert values["roomtone_rooms", frozenset()] == 3
     assert values["roomtone_scrape_failures_total", frozenset({("source", "engine")})] == 1
+    assert values["roomtone_scrape_failures_total", frozenset({("source", "front")})] == 1
 
 
 async def test_build_and_requests_are_told() -> None:
