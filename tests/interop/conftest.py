@@ -156,7 +156,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     stop_server(running)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def tcp_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = start_server(tmp_path_factory.mktemp("tcp"), ROOMTONE_WEBRTC__UDP="false")
+    yield running
+    stop_server(running)
+
+
+@pytest.fixture(scope="module")
+def ipv6_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = start_server(tmp_path_factory.mktemp("ipv6"), ROOMTONE_WEBRTC__LISTEN_IPS="::1")
+    yield running
+    stop_server(running)
+
+
+# Not for the session: Playwright keeps an event loop running in this thread, beside which no asynchronous test can run.
+# So a module holds either tests of pages or asynchronous ones.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
