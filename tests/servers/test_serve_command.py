@@ -11,13 +11,16 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
+
+from roomtone.control.policy import KeyTable, VideoGrants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +51,7 @@ def command(tmp_path: Path, *arguments: str) -> tuple[list[str], dict[str, str]]
 @contextmanager
 def running(tmp_path: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     line, environment = command(tmp_path, *arguments)
+    tmp_path.mkdir(exist_ok=True)
     log = (tmp_path / "log").open("w")
     with log, subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process:
         try:
@@ -154,3 +158,92 @@ def test_https_answers_with_the_certificate_of_the_data_directory(tmp_path: Path
         with socket.create_connection((host, int(port)), 10) as raw, context.wrap_socket(raw) as secure:
             secure.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert secure.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def served_certificate(log: str) -> bytes:
+    """The certificate that HTTPS shows now."""
+    found = re.search(r'"https": \["(127\.0\.0\.1):(\d+)"', log)
+    assert found, log
+    return ssl.get_server_certificate((found[1], int(found[2])), timeout=10).encode()
+
+
+def lines_until(stream: IO[str], wanted: str) -> str:
+    """What comes out up to a line with this text; the test's time limit ends a wait in vain."""
+    seen = []
+    for line in stream:
+        seen.append(line)
+        if wanted in line:
+            return "".join(seen)
+    raise AssertionError("".join(seen))
+
+
+@contextmanager
+def watched(tmp_path: Path, **more: str) -> Iterator[tuple[subprocess.Popen[str], IO[str], str]]:
+    """A ready server whose log is read as it comes; and the log until it was ready."""
+    line, environment = command(tmp_path)
+    with subprocess.Popen(
+        line, env=environment | more, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        try:
+            yield process, process.stderr, lines_until(process.stderr, '"event": "ready"')
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def test_sighup_reads_the_certificate_again_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
+    with running(tmp_path / "first"), running(tmp_path / "second"):
+        pass  # two self-signed pairs
+    pairs = [tmp_path / name / "data" / "tls" for name in ("first", "second")]
+    used = {"cert": tmp_path / "cert.pem", "key": tmp_path / "key.pem"}
+
+    def use(pair: Path) -> bytes:
+        made = {"cert" if "BEGIN CERTIFICATE" in path.read_text() else "key": path for path in pair.iterdir()}
+        for name, path in used.items():
+            path.write_bytes(made[name].read_bytes())
+        return ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(made["cert"].read_text())).encode()
+
+    first = use(pairs[0])
+    settings = {"ROOMTONE_HTTP__CERT": str(used["cert"]), "ROOMTONE_HTTP__KEY": str(used["key"])}
+    with watched(tmp_path, **settings) as (process, log, begun):
+        assert served_certificate(begun) == first
+        second = use(pairs[1])
+        process.send_signal(signal.SIGHUP)
+        lines_until(log, '"event": "the certificate was read again"')
+        assert served_certificate(begun) == second
+        used["cert"].write_text("rubbish")
+        process.send_signal(signal.SIGHUP)
+        complaint = lines_until(log, '"event": "the certificate is not changed: the new one is bad"')
+        assert str(used["cert"]) in complaint
+        assert served_certificate(begun) == second
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+
+
+def test_a_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
+    with watched(tmp_path) as (process, log, begun):
+        found = re.search(r'"http": \["(127\.0\.0\.1):(\d+)"', begun)
+        assert found, begun
+        with socket.create_connection((found[1], int(found[2])), 10) as stuck:
+            # A request whose body never comes holds the orderly stop up.
+            token = KeyTable({"devkey": "secret"}).sign(
+                "devkey", "a", VideoGrants(room="r", room_join=True), time.time()
+            )
+            head = [
+                "POST /whip/r HTTP/1.1",
+                "Host: x",
+                f"Authorization: Bearer {token}",
+                "Content-Type: application/sdp",
+                "Content-Length: 9",
+                "Expect: 100-continue",
+            ]
+            stuck.sendall("\r\n".join([*head, "", ""]).encode())
+            assert stuck.recv(100).startswith(b"HTTP/1.1 100 ")
+            process.send_signal(signal.SIGTERM)
+            lines_until(log, '"event": "stopping"')
+            process.send_signal(signal.SIGTERM)
+            rest = log.read()
+            assert process.wait(timeout=20) == 130
+    assert "second signal, ending at once" in rest
+    assert '"event": "stopped"' not in rest
