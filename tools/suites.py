@@ -49,9 +49,8 @@ def main() -> int:
 
 def rust(long: bool) -> Outcome:
     """All crates; with ``long`` also the tests marked as ignored for their length."""
-    command = ["cargo", "test", "--workspace", "--quiet", "--no-fail-fast", "--", "--nocapture" if long else "--quiet"]
-    if long:
-        command = ["cargo", "test", "--workspace", "--quiet", "--no-fail-fast", "--", "--include-ignored"]
+    command = ["cargo", "test", "--workspace", "--quiet", "--no-fail-fast"]
+    command += ["--", "--include-ignored"] if long else []
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     outcome = Outcome()
     for passed, failed, ignored in re.findall(
