@@ -19,10 +19,19 @@ from roomtone.app.demo import Demo
 from roomtone.app.door import Door, HttpServer, has_ipv6, shared_ports, unix_socket
 from roomtone.app.engine_config import engine_config
 from roomtone.app.errors import StartError
+from roomtone.app.families import (
+    BOUNDARY_FAMILIES,
+    LIMITER_FAMILIES,
+    ROOM_FAMILIES,
+    boundary_values,
+    limiter_values,
+    room_counts,
+    room_values,
+)
 from roomtone.app.listeners import HTTP, HTTPS, Listener, listeners
 from roomtone.app.operator import operator_app
 from roomtone.app.public_address import ask_public_address
-from roomtone.app.wiring import Parts, room_gauges, wire
+from roomtone.app.wiring import Parts, wire
 from roomtone.media import CoreLink, Engine, EngineStartError
 from roomtone.observe import OK, Health, LoopLag, Metrics, ServerInput, ServerState, Verdict, get_logger
 
@@ -108,8 +117,9 @@ class Server:
         parts.rooms.start()
         self._open.push_async_callback(parts.rooms.close)
         self.metrics.read_engine(engine.stats)
-        self.metrics.read_gauges(lambda: room_gauges(parts.rooms))
-        self.metrics.read_gauges(lambda: _boundary_gauges(engine))
+        self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
+        self.metrics.read_families(LIMITER_FAMILIES, lambda: limiter_values(parts.limiter))
+        self.metrics.read_families(BOUNDARY_FAMILIES, lambda: boundary_values(engine))
         door = await self._open_door(parts)
         self._door = door
         self.addresses = door.addresses()
@@ -179,7 +189,7 @@ class Server:
 
     def _status(self, parts: Parts) -> dict[str, object]:
         """Say on the status page what belongs to this server: numbers only, since anybody may read them."""
-        return {"listeners": self.addresses, "control": room_gauges(parts.rooms)}
+        return {"listeners": self.addresses, "control": room_counts(parts.rooms)}
 
     def _check_listening(self, wanted: list[Listener], door: Door) -> None:
         listening = door.addresses()
@@ -226,15 +236,3 @@ def _check_certificate(settings: Settings) -> None:
         except OSError as error:
             why = os.strerror(error.errno or errno.EIO)
             raise StartError(f"{key}: {path} cannot be read ({why}): give a PEM file") from error
-
-
-def _boundary_gauges(engine: Engine) -> dict[str, float]:
-    counters = engine.counters
-    return {
-        "boundary_commands": counters.commands,
-        "boundary_failures": counters.failures,
-        "boundary_events": counters.events,
-        "boundary_events_missed": counters.events_missed,
-        "boundary_questions": counters.questions,
-        "boundary_pending_commands": engine.pending_commands,
-    }

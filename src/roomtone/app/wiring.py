@@ -9,11 +9,10 @@ from roomtone.control.rooms import RoomLimits, Rooms
 from roomtone.servers.api import ApiContext, create_app
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from starlette.types import ASGIApp
 
     from roomtone.config import Settings
+    from roomtone.control.policy import JoinLimiter
     from roomtone.media import Engine
 
 
@@ -23,28 +22,16 @@ class Parts:
 
     rooms: Rooms
     api: ASGIApp
+    limiter: JoinLimiter
 
 
 def wire(settings: Settings, engine: Engine, version: str) -> Parts:
     """Put control and the API together."""
     rooms = Rooms(engine, room_limits(settings))
-    return Parts(rooms, create_app(ApiContext(settings=settings, rooms=rooms, engine=engine, version=version)))
+    context = ApiContext(settings=settings, rooms=rooms, engine=engine, version=version)
+    return Parts(rooms, create_app(context), context.limiter)
 
 
 def room_limits(settings: Settings) -> RoomLimits:
     """Limits of rooms, from the settings."""
     return RoomLimits(**settings.rooms.model_dump(), plain_listen_ip=settings.plain.listen_ip)
-
-
-def room_gauges(rooms: Rooms) -> Mapping[str, float]:
-    """Values for the metrics."""
-    all_rooms = list(rooms.by_name.values())
-    participants = [participant for room in all_rooms for participant in room.participants.values()]
-    return {
-        "rooms": len(all_rooms),
-        "participants": len(participants),
-        "viewers": sum(len(room.viewers) for room in all_rooms),
-        "publications": sum(len(participant.publications) for participant in participants),
-        "subscriptions": len(rooms.subscriptions),
-        "connections": len(rooms.connections),
-    }

@@ -3,12 +3,13 @@
 from roomtone.observe.health import OK, Health, ServerInput, ServerState, Verdict, WrongTransition
 from roomtone.observe.logs import REDACTED, configure_logs, get_logger, log_context, redact, redact_text
 from roomtone.observe.loop_lag import LoopLag
-from roomtone.observe.metrics import CONTENT_TYPE, Metrics
+from roomtone.observe.metrics import CONTENT_TYPE, Family, Metrics
 
 __all__ = [
     "CONTENT_TYPE",
     "OK",
     "REDACTED",
+    "Family",
     "Health",
     "LoopLag",
     "Metrics",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -19,6 +20,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Report = Mapping[str, int | float | str | bool | None]
 EngineSource = Callable[[], Awaitable[Iterable[Report]]]
 NumberSource = Callable[[], Mapping[str, float]]
+FamilySource = Callable[[], Mapping[str, float | Mapping[str, float]]]
 
 _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -42,6 +44,16 @@ FRONT_GAUGES = frozenset({"connections_open", "requests_open", "tunnels_open"})
 """Likewise of the front door's."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LABELS = ("id", "type", "shard", "reason", "kind")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric whose value is asked for at each scrape: one number, or one for each value of ``label``."""
+
+    name: str
+    meaning: str
+    counter: bool = False
+    label: str | None = None
 
 
 def metric_name(name: str) -> str:
@@ -96,6 +108,24 @@ class _FrontCollector:
             yield kind(f"roomtone_front_{name}", "Of the front door.", value)
 
 
+class _FamilyCollector:
+    """Families and where their values come from; ``values`` are refreshed before each scrape."""
+
+    def __init__(self, families: Sequence[Family], source: FamilySource) -> None:
+        self.families = families
+        self.source = source
+        self.values: Mapping[str, float | Mapping[str, float]] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self.families:
+            kind = CounterMetricFamily if family.counter else GaugeMetricFamily
+            made = kind(f"roomtone_{family.name}", family.meaning, labels=[family.label] if family.label else [])
+            value = self.values.get(family.name, {})
+            for label, number in value.items() if isinstance(value, Mapping) else [(None, value)]:
+                made.add_metric([] if label is None else [label], number)
+            yield made
+
+
 class _LogCollector:
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily("roomtone_log_lines", "Lines logged, by level.", labels=["level"])
@@ -139,8 +169,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._engine = EngineCollector()
         self._engine_source: EngineSource | None = None
-        self._gauges: dict[str, tuple[Gauge, str]] = {}
-        self._gauge_sources: list[NumberSource] = []
+        self._families: list[_FamilyCollector] = []
         self.registry.register(self._engine)
         self._front = _FrontCollector()
         self._front_source: NumberSource | None = None
@@ -155,22 +184,22 @@ class Metrics:
         """Ask this for the front door's counters at each scrape."""
         self._front_source = source
 
-    def read_gauges(self, source: NumberSource) -> None:
-        """Ask this for named values (`roomtone_` is put before) at each scrape."""
-        self._gauge_sources.append(source)
+    def read_families(self, families: Sequence[Family], source: FamilySource) -> None:
+        """Ask this for the values of these families at each scrape; `roomtone_` is put before their names."""
+        collector = _FamilyCollector(families, source)
+        self._families.append(collector)
+        self.registry.register(collector)
 
     async def render(self) -> bytes:
         """Ask all sources and write the exposition text; a source that fails is counted and left out."""
         await self._refresh_engine()
         self._refresh_front()
-        for source in self._gauge_sources:
+        for collector in self._families:
             try:
-                values = source()
+                collector.values = collector.source()
             except Exception:  # noqa: BLE001 - one broken source must not hide the rest
-                self.scrape_failures.labels("gauges").inc()
-                continue
-            for name, value in values.items():
-                self._gauge(name).set(value)
+                collector.values = {}
+                self.scrape_failures.labels(collector.families[0].name).inc()
         return generate_latest(self.registry)
 
     async def _refresh_engine(self) -> None:
@@ -190,9 +219,3 @@ class Metrics:
         except Exception:  # noqa: BLE001 - likewise
             self._front.refresh({})
             self.scrape_failures.labels("front").inc()
-
-    def _gauge(self, name: str) -> Gauge:
-        if name not in self._gauges:
-            gauge = Gauge(f"roomtone_{name}", f"Of the server: {name.replace('_', ' ')}.", registry=self.registry)
-            self._gauges[name] = (gauge, name)
-        return self._gauges[name][0]

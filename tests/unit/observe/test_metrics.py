@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from roomtone.observe import LoopLag, Metrics
+from roomtone.observe import Family, LoopLag, Metrics
 
 Report = Mapping[str, int | float | str | bool | None]
 
@@ -40,11 +40,16 @@ async def test_a_source_that_fails_is_counted_and_hides_nothing() -> None:
 
     metrics = Metrics("1", "release")
     metrics.read_engine(engine)
-    metrics.read_gauges(gauges)
+    metrics.read_families([Family("participants", "In all rooms.")], gauges)
     metrics.read_front(gauges)
-    metrics.read_gauges(lambda: {"rooms": 3})
+    metrics.read_families(
+        [Family("rooms", "Open."), Family("refused", "By reason.", counter=True, label="reason")],
+        lambda: {"rooms": 3, "refused": {"not_live": 2}},
+    )
     values = await samples(metrics)
     assert values["roomtone_rooms", frozenset()] == 3
+    assert values["roomtone_refused_total", frozenset({("reason", "not_live")})] == 2
+    assert values["roomtone_scrape_failures_total", frozenset({("source", "participants")})] == 1
     assert values["roomtone_scrape_failures_total", frozenset({("source", "engine")})] == 1
     assert values["roomtone_scrape_failures_total", frozenset({("source", "front")})] == 1
 

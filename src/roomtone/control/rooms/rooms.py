@@ -69,6 +69,11 @@ class Rooms(RoomDirectory):
         await self._watch.stop()
         await self.drain()
 
+    @property
+    def event_overflows(self) -> int:
+        """Times engine events were lost because they were not read fast enough."""
+        return self._watch.overflows
+
     # --- participants ---
 
     async def join(self, name: str, request: JoinRequest) -> Participant:
