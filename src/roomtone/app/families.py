@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from roomtone.observe import Family
@@ -30,6 +31,7 @@ ROOM_FAMILIES = (
 LIMITER_FAMILIES = (
     Family("joins_refused", "Joins refused for the limits of an address, by reason.", counter=True, label="reason"),
 )
+LOOP_FAMILIES = (Family("loop_tasks", "Tasks of the event loop that have not ended."),)
 BOUNDARY_FAMILIES = (
     Family("boundary_commands", "Commands given to the engine.", counter=True),
     Family("boundary_failures", "Commands the engine refused.", counter=True),
@@ -65,6 +67,11 @@ def room_values(rooms: Rooms) -> Mapping[str, float | Mapping[str, float]]:
         "unservable_sources": rooms.switching.unservable,
         "engine_event_overflows": rooms.event_overflows,
     }
+
+
+def loop_values() -> Mapping[str, float]:
+    """Values of `LOOP_FAMILIES`; asked in the loop's own thread."""
+    return {"loop_tasks": len(asyncio.all_tasks())}
 
 
 def limiter_values(limiter: JoinLimiter) -> Mapping[str, float | Mapping[str, float]]:

@@ -22,9 +22,11 @@ from roomtone.app.errors import StartError
 from roomtone.app.families import (
     BOUNDARY_FAMILIES,
     LIMITER_FAMILIES,
+    LOOP_FAMILIES,
     ROOM_FAMILIES,
     boundary_values,
     limiter_values,
+    loop_values,
     room_counts,
     room_values,
 )
@@ -120,6 +122,7 @@ class Server:
         self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
         self.metrics.read_families(LIMITER_FAMILIES, lambda: limiter_values(parts.limiter))
         self.metrics.read_families(BOUNDARY_FAMILIES, lambda: boundary_values(engine))
+        self.metrics.read_families(LOOP_FAMILIES, loop_values)
         door = await self._open_door(parts)
         self._door = door
         self.addresses = door.addresses()
