@@ -46,6 +46,7 @@ async def test_every_client_publishes_or_watches(api: ApiWorld, name: str) -> No
 
 async def test_a_created_resource_has_its_headers(api: ApiWorld) -> None:
     response = await api.publish()
+    assert response.status_code == 201
     assert response.headers["location"].startswith("/whip/demo/")
     assert response.headers["etag"].startswith('"')
     assert response.headers["accept-patch"] == FRAGMENT
