@@ -1,5 +1,7 @@
-"""Fuzz target: any bytes are a session description that parses, serialises to what parses the same, and is negotiated or
-refused with a reason; or they are an `SdpError`. Nothing else is ever raised."""
+"""Fuzz target: any bytes are an `SdpError`, or a description that survives serialising and is agreed to or refused.
+
+Nothing else is ever raised.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fuzz target: any body of a PATCH, with any If-Match, is a plan, a `WhipError` or an `SdpError`. Nothing else is ever raised."""
+"""Fuzz target: any PATCH body with any If-Match is a plan, a `WhipError` or an `SdpError`; nothing else is raised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ with atheris.instrument_imports(include=["roomtone.protocols"]):
     from roomtone.protocols.sdp import SdpError
     from roomtone.protocols.whip import IceGeneration, WhipError, plan_patch
 
-CURRENT = IceGeneration(tag="tag", remote_ufrag="abcd", remote_pwd="abcdefghijklmnopqrstuvwx")
+CURRENT = IceGeneration(tag="tag", remote_ufrag="abcd", remote_pwd="abcdefghijklmnopqrstuvwx")  # noqa: S106
 
 
 def one_input(data: bytes) -> None:
