@@ -28,13 +28,15 @@ pub(crate) struct Arguments {
     pub(crate) full: usize,
     /// What the publisher sends.
     pub(crate) load: Load,
+    /// Offer AES-CM with HMAC-SHA1 only, not GCM.
+    pub(crate) counter_mode: bool,
     /// Name for the output.
     pub(crate) name: String,
 }
 
 /// Usage, one line.
 pub(crate) const USAGE: &str = "roomtone-load --publish WHIP_URL --play WHEP_URL [--viewers N] [--seconds S] [--warm S] [--pid PID] [--ip A] [--full K] \
-[--shape filled|split|audio] [--packet BYTES] [--bps N] [--audio-bytes N] [--publish-bearer T] [--play-bearer T] [--name NAME]";
+[--srtp gcm|cm] [--shape filled|split|audio] [--packet BYTES] [--bps N] [--audio-bytes N] [--publish-bearer T] [--play-bearer T] [--name NAME]";
 
 impl Arguments {
     /// Parses the words after the program's name.
@@ -56,6 +58,7 @@ impl Arguments {
                 video_bps: 1_150_000,
                 audio_bytes: 120,
             },
+            counter_mode: false,
             name: String::new(),
         };
         while let Some(word) = words.next() {
@@ -81,6 +84,13 @@ impl Arguments {
                 "--packet" => all.load.packet = number()?.clamp(32, 1300),
                 "--bps" => all.load.video_bps = number()?,
                 "--audio-bytes" => all.load.audio_bytes = number()?.clamp(1, 1300),
+                "--srtp" => {
+                    all.counter_mode = match value.as_str() {
+                        "gcm" => false,
+                        "cm" => true,
+                        _ => return Err(format!("--srtp {value}: gcm or cm")),
+                    }
+                }
                 "--ip" => all.ip = value.parse().map_err(|e| format!("--ip {value}: {e}"))?,
                 "--shape" => {
                     all.load.shape = match value.as_str() {

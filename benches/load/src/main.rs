@@ -2,6 +2,7 @@
 //! spent per packet it sent, what the viewers missed, and what each viewer costs in memory.
 
 mod arguments;
+mod counter_mode;
 mod http;
 mod peer;
 mod poll;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use arguments::{Arguments, USAGE};
-use peer::{Peer, Seen};
+use peer::{Joining, Peer, Seen};
 use poll::wait;
 use publisher::Publisher;
 use traffic::Shape;
@@ -71,14 +72,15 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<Outcome, String> {
     let video = arguments.load.shape != Shape::AudioOnly;
-    let mut source = Peer::join(
-        &arguments.publish,
-        &arguments.publish_bearer,
-        arguments.ip,
-        true,
+    let mut source = Peer::join(&Joining {
+        url: &arguments.publish,
+        bearer: &arguments.publish_bearer,
+        ip: arguments.ip,
+        publish: true,
         video,
-        true,
-    )?;
+        decrypt: true,
+        counter_mode: arguments.counter_mode,
+    })?;
     drive_until(
         std::slice::from_mut(&mut source),
         Duration::from_secs(15),
@@ -155,14 +157,15 @@ fn run(arguments: &Arguments) -> Result<Outcome, String> {
 fn join_viewers(arguments: &Arguments, video: bool) -> Result<Vec<Peer>, String> {
     let mut viewers = Vec::with_capacity(arguments.viewers);
     for i in 0..arguments.viewers {
-        let viewer = Peer::join(
-            &arguments.play,
-            &arguments.play_bearer,
-            arguments.ip,
-            false,
+        let viewer = Peer::join(&Joining {
+            url: &arguments.play,
+            bearer: &arguments.play_bearer,
+            ip: arguments.ip,
+            publish: false,
             video,
-            i < arguments.full,
-        )?;
+            decrypt: i < arguments.full,
+            counter_mode: arguments.counter_mode,
+        })?;
         viewers.push(viewer);
         drive_for(&mut viewers, Duration::from_millis(12));
     }

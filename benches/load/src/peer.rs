@@ -11,7 +11,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::RtpWrite;
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig};
 
-use crate::http;
+use crate::{counter_mode, http};
 
 /// A stream as a viewer sees it in the clear RTP headers.
 #[derive(Default, Clone, Copy)]
@@ -49,6 +49,24 @@ impl Seen {
     }
 }
 
+/// How a peer joins.
+pub(crate) struct Joining<'a> {
+    /// WHIP or WHEP endpoint.
+    pub(crate) url: &'a str,
+    /// Bearer token.
+    pub(crate) bearer: &'a str,
+    /// Address of its socket.
+    pub(crate) ip: IpAddr,
+    /// It sends; otherwise it receives.
+    pub(crate) publish: bool,
+    /// There is video.
+    pub(crate) video: bool,
+    /// False counts by the clear header and drops the packet.
+    pub(crate) decrypt: bool,
+    /// Offer AES-CM with HMAC-SHA1 only.
+    pub(crate) counter_mode: bool,
+}
+
 /// A peer: publisher or viewer.
 pub(crate) struct Peer {
     rtc: Rtc,
@@ -71,20 +89,22 @@ pub(crate) struct Peer {
     pub(crate) video_mid: Option<Mid>,
     wake: Instant,
     decrypt: bool,
+    counter_mode: bool,
     resource: String,
     bearer: String,
 }
 
 impl Peer {
-    /// Offers to `url` and applies the answer. `decrypt` false counts by the clear header and drops the packet.
-    pub(crate) fn join(
-        url: &str,
-        bearer: &str,
-        ip: IpAddr,
-        publish: bool,
-        video: bool,
-        decrypt: bool,
-    ) -> Result<Self, String> {
+    /// Offers to the endpoint and applies the answer.
+    pub(crate) fn join(joining: &Joining<'_>) -> Result<Self, String> {
+        let Joining {
+            url,
+            bearer,
+            ip,
+            publish,
+            video,
+            ..
+        } = *joining;
         let text = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
         let socket = UdpSocket::bind((ip, 0)).map_err(|e| text("bind", &e))?;
         socket
@@ -92,12 +112,15 @@ impl Peer {
             .map_err(|e| text("socket", &e))?;
         let local = socket.local_addr().map_err(|e| text("socket", &e))?;
         let now = Instant::now();
-        let mut rtc = RtcConfig::new()
+        let mut config = RtcConfig::new()
             .clear_codecs()
             .enable_h264(true)
             .enable_opus(true, false)
-            .set_rtp_mode(true)
-            .build(now);
+            .set_rtp_mode(true);
+        if joining.counter_mode {
+            config = config.set_crypto_provider(counter_mode::provider());
+        }
+        let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(local, "udp").map_err(|e| text("candidate", &e))?);
         let direction = if publish {
             Direction::SendOnly
@@ -126,7 +149,8 @@ impl Peer {
             socket,
             local,
             resource,
-            decrypt,
+            decrypt: joining.decrypt,
+            counter_mode: joining.counter_mode,
             audio_mid,
             video_mid,
             wake: now,
@@ -197,8 +221,13 @@ impl Peer {
         loop {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(out)) => {
+                    let mut contents: Vec<u8> = out.contents.into();
+                    // 22 is a DTLS record with a handshake message (RFC 7983, RFC 6347).
+                    if self.counter_mode && contents.first() == Some(&22) {
+                        counter_mode::overwrite(&mut contents);
+                    }
                     // A full socket buffer loses a packet, as a network does.
-                    let _ = self.socket.send_to(&out.contents, out.destination);
+                    let _ = self.socket.send_to(&contents, out.destination);
                 }
                 Ok(Output::Timeout(at)) => {
                     self.wake = at;

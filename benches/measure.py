@@ -1,0 +1,154 @@
+"""One measurement: a client puts load on a server, and the server's own CPU time tells the cost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from targets import CARGO_TARGET, RIVALS_DIR, BenchError, Target, rival, roomtone
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is measured: a server under one kind of traffic."""
+
+    server: str
+    shape: str
+    viewers: int
+    srtp: str = "gcm"
+    driver: str = "roomtone-load"
+
+    @property
+    def payload(self) -> str:
+        """Bytes and shape, as printed."""
+        return {"filled": "1,100 B filled", "split": "1,100 B split", "audio": "120 B audio", "clip": "clip"}[
+            self.shape
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How long and with what."""
+
+    seconds: int
+    tree: Path
+    peers: tuple[Target, ...] = ()
+
+
+def measure(cell: Cell, options: Options) -> dict[str, Any]:
+    """Start the server, put the load on it, stop it; one row of figures."""
+    with started(cell, options) as target:
+        before = target.counters()
+        outcome = drive(cell, target, options.seconds)
+        after = target.counters()
+        row: dict[str, Any] = asdict(cell) | outcome | {"ready_s": target.ready_s}
+        if after:
+            row |= engine_figures(before, after)
+        return row
+
+
+def memory(viewers: int, options: Options) -> dict[str, float]:
+    """What a viewer of ours holds; a pass of its own, since looking costs CPU time."""
+    cell = Cell("roomtone", "filled", viewers)
+    with roomtone(options.tree) as target:
+        # A few who come and go first: what is made once only is not a viewer's.
+        drive(Cell("roomtone", "filled", 4), target, 1)
+        before, resident = target.held(), resident_bytes(target.pid)
+        idle = target.counters().get("transports", 0.0)
+        client = subprocess.Popen(
+            [*load_words(cell, target), "--seconds", "15"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            while client.poll() is None and target.counters().get("transports", 0.0) - idle < viewers:
+                time.sleep(0.2)
+            time.sleep(5)
+            loaded = target.counters().get("transports", 0.0) - idle
+            after, resident_after = target.held(), resident_bytes(target.pid)
+            if client.poll() is not None or loaded < viewers:
+                raise BenchError("the viewers left before the memory was read")
+        finally:
+            client.terminate()
+            client.wait()
+    return {
+        "viewers": viewers,
+        "malloc_kb_per_viewer": (after["malloc"] - before["malloc"]) / 1024 / viewers,
+        "process_kb_per_viewer": (resident_after - resident) / 1024 / viewers,
+    }
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident set of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+
+
+def started(cell: Cell, options: Options) -> AbstractContextManager[Target]:
+    """Give the server of a cell, running."""
+    for peer in options.peers:
+        if peer.name == cell.server:
+            return nullcontext(peer)
+    return roomtone(options.tree) if cell.server == "roomtone" else rival(cell.server)
+
+
+def drive(cell: Cell, target: Target, seconds: int) -> dict[str, Any]:
+    """Run the client; its JSON line."""
+    if cell.driver == "whep_fanout":
+        words = [*fanout_words(cell, target), "-seconds", str(seconds)]
+    else:
+        words = [*load_words(cell, target), "--seconds", str(seconds)]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 120, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"{cell.driver} did not end in time") from error
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if not lines:
+        raise BenchError(f"{cell.driver} against {cell.server}: {(done.stderr or done.stdout).strip()[-600:]}")
+    outcome: dict[str, Any] = json.loads(lines[-1])
+    outcome.setdefault("cpu_us_per_packet", outcome.get("cpu_us_per_pkt"))
+    failures = outcome.get("failures") or ([outcome["error"]] if outcome.get("error") else [])
+    if failures or not outcome["cpu_us_per_packet"]:
+        raise BenchError(f"{cell.driver} against {cell.server}: {failures or 'no packet arrived'}")
+    for taken in ("server", "shape", "viewers", "packet"):
+        outcome.pop(taken, None)
+    return outcome
+
+
+def load_words(cell: Cell, target: Target) -> list[str]:
+    """Words of our own client."""
+    words = [str(CARGO_TARGET / "release" / "roomtone-load"), "--name", cell.server]
+    words += ["--publish", target.publish, "--play", target.play, "--pid", str(target.pid)]
+    words += ["--viewers", str(cell.viewers), "--shape", cell.shape]
+    if cell.srtp != "gcm":
+        words += ["--srtp", cell.srtp]
+    if target.publish_bearer:
+        words += ["--publish-bearer", target.publish_bearer]
+    if target.play_bearer:
+        words += ["--play-bearer", target.play_bearer]
+    return words
+
+
+def fanout_words(cell: Cell, target: Target) -> list[str]:
+    """Words of the peers' driver, which speaks Janus too."""
+    words = ["ip", "netns", "exec", "rivals"] if target.kind == "janus" else []
+    words += [str(RIVALS_DIR / "bin" / "whep_fanout"), "-name", cell.server, "-viewers", str(cell.viewers)]
+    words += ["-pid", str(target.pid), "-play", target.play]
+    if target.kind == "janus":
+        return [*words, "-kind", "janus", "-ip", "127.0.5.1"]
+    words += ["-publish", target.publish]
+    return [*words, "-bearer", target.publish_bearer] if target.publish_bearer else words
+
+
+def engine_figures(before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
+    """What the engine counted: how many packets left with one system call."""
+    grown = {name: after[name] - before.get(name, 0.0) for name in after}
+    packets, calls = grown.get("datagrams_sent", 0.0), grown.get("send_calls", 0.0)
+    segments, runs = grown.get("gso_segments", 0.0), grown.get("gso_runs", 0.0)
+    return {
+        "packets_per_send": packets / calls if calls else None,
+        "mean_gso_run": segments / runs if runs else None,
+        "engine_drops": {name: value for name, value in grown.items() if "dropped" in name and value},
+    }

@@ -1,0 +1,179 @@
+"""The figures as a page of markdown."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+# What the peers took on this kind of machine, 1 to 100 at 1.2 Mbit/s with Opus, while a bare `sendto` of
+# 1,100 B took 2.9 us: only for peers that are not here.
+KNOWN_US = {"mediasoup": 7.2, "SRS": 9.3, "MediaMTX": 13.0, "LiveKit": 14.5, "Janus": 26.5}
+KNOWN_SENDTO_US = 2.9
+ORDER = {"filled": 0, "split": 1, "audio": 2, "clip": 3}
+PAYLOAD = {"filled": "1,100 B filled", "split": "1,100 B split", "audio": "120 B audio", "clip": "clip (Go driver)"}
+
+Key = tuple[str, str, int, str]
+
+
+def report(result: dict[str, Any]) -> str:
+    """Write the page."""
+    figures = Figures(result)
+    parts = [
+        figures.heading(),
+        figures.table(),
+        "Bare sends of the same runs (us a packet; `paced` is the rhythm of one speaker, `hot` one after another):",
+        figures.sends(),
+        figures.scaled(),
+        figures.others(),
+        "Goals:\n\n" + "\n".join(figures.goals()),
+    ]
+    if result["failures"]:
+        parts.append("Not measured:\n\n" + "\n".join(f"- {failure}" for failure in result["failures"]))
+    return "\n\n".join(part for part in parts if part)
+
+
+class Figures:
+    """Medians over the runs."""
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        self.result = result
+        self.rows: dict[Key, list[dict[str, Any]]] = {}
+        for row in result["rows"]:
+            self.rows.setdefault((row["server"], row["shape"], row["viewers"], row["srtp"]), []).append(row)
+        self.bare: dict[tuple[int, int, str], float] = {}
+        cases: dict[tuple[int, int, str], list[float]] = {}
+        for case in result["sendto"]:
+            cases.setdefault((case["bytes"], case["segments"], case["rhythm"]), []).append(case["us_per_packet"])
+        self.bare = {case: median(values) for case, values in cases.items()}
+
+    def value(self, key: Key, name: str = "cpu_us_per_packet") -> float | None:
+        """Median of a figure; None when it was not measured."""
+        values = [row[name] for row in self.rows.get(key, []) if row.get(name) is not None]
+        return median(values) if values else None
+
+    def us(self, server: str, shape: str, viewers: int = 100, srtp: str = "gcm") -> float | None:
+        """CPU time a packet."""
+        return self.value((server, shape, viewers, srtp))
+
+    def heading(self) -> str:
+        """How it was measured."""
+        before, after = self.result["load_before"][0], self.result["load_after"][0]
+        return (
+            f"Server CPU time per forwarded packet; median of {self.result['runs']} interleaved runs of "
+            f"{self.result['seconds']} s; machine load {before:.1f} before, {after:.1f} after."
+        )
+
+    def table(self) -> str:
+        """One row a cell."""
+        head = (
+            "| server | traffic | viewers | SRTP | us a packet (range) | ours to it | lost | packets a send "
+            "| mean GSO run | join ms a viewer | resident KB a viewer |\n|---|---|---|---|---|---|---|---|---|---|---|"
+        )
+        lines = [head]
+        for key in sorted(self.rows, key=lambda key: (ORDER[key[1]], key[3] != "gcm", key[2], key[0] != "roomtone")):
+            server, shape, viewers, srtp = key
+            values = [row["cpu_us_per_packet"] for row in self.rows[key]]
+            lost = sum(row.get("lost_packets", 0) for row in self.rows[key])
+            cells = [
+                server,
+                PAYLOAD[shape],
+                str(viewers),
+                srtp.upper(),
+                f"**{median(values):.2f}** ({min(values):.2f}-{max(values):.2f})",
+                ratio(self.us("roomtone", shape, viewers, srtp), median(values)) if server != "roomtone" else "",
+                str(lost),
+                number(self.value(key, "packets_per_send")),
+                number(self.value(key, "mean_gso_run")),
+                number(self.value(key, "join_cpu_ms_per_viewer")),
+                number(self.value(key, "memory_kb_per_viewer"), 0),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join(lines)
+
+    def sends(self) -> str:
+        """Bare sends."""
+        lines = ["| bytes | rhythm | one | GSO x4 | GSO x10 |", "|---|---|---|---|---|"]
+        for size in (120, 1100):
+            for rhythm in ("hot", "paced"):
+                values = [number(self.bare.get((size, segments, rhythm))) for segments in (1, 4, 10)]
+                lines.append(f"| {size:,} | {rhythm} | {' | '.join(values)} |")
+        return "\n".join(lines)
+
+    def scaled(self) -> str:
+        """Peers that are not here."""
+        here = {server.lower() for server, *_ in self.rows}
+        absent = {name: us for name, us in KNOWN_US.items() if name.lower() not in here}
+        bare, ours = self.bare.get((1100, 1, "hot")), self.us("roomtone", "filled")
+        if not absent or bare is None:
+            return ""
+        lines = [f"Not on this machine; earlier figures scaled by the bare send (x {bare / KNOWN_SENDTO_US:.2f}):", ""]
+        lines += ["| server | us a packet (scaled) | ours to it |", "|---|---|---|"]
+        for name, us in absent.items():
+            now = us * bare / KNOWN_SENDTO_US
+            lines.append(f"| {name} | {now:.1f} (scaled) | {ratio(ours, now)} |")
+        return "\n".join(lines)
+
+    def others(self) -> str:
+        """Memory, start, boundary, instructions."""
+        lines = []
+        if held := self.result.get("memory"):
+            lines.append(
+                f"- memory of each of {held['viewers']:.0f} viewers: process {held['process_kb_per_viewer']:.0f} KB; "
+                f"C allocator (engine, and Python's objects over 512 B) {held['malloc_kb_per_viewer']:.0f} KB"
+            )
+        ready = [row["ready_s"] for rows in self.rows.values() for row in rows if row["server"] == "roomtone"]
+        if ready:
+            lines.append(f"- start to ready: {median(ready):.2f} s ({min(ready):.2f}-{max(ready):.2f})")
+        if crossing := self.result.get("boundary"):
+            lines.append(
+                f"- command Python -> engine -> Python: p50 {crossing['round_trip_p50_us']:.0f} us, p99 "
+                f"{crossing['round_trip_p99_us']:.0f} us; {crossing['commands_per_s']:,.0f}/s with "
+                f"{crossing['in_flight']} in flight; events {crossing['events_per_s']:,.0f}/s"
+            )
+        if counted := self.result.get("instructions"):
+            lines.append("- instructions a forwarded packet (router and cipher, no socket; against the baseline):")
+            lines += [f"  - {line}" for line in counted["lines"]]
+        return "\n".join(lines)
+
+    def goals(self) -> list[str]:
+        """What issue and design ask for, met or not."""
+        ours, audio = self.us("roomtone", "filled"), self.us("roomtone", "audio")
+        mediasoup, janus = self.us("mediasoup", "filled"), self.us("janus", "clip")
+        lines = [
+            goal("1,100 B, 1 -> 100, us a packet", ours, 1.8),
+            goal("... to mediasoup", divided(ours, mediasoup), 0.25),
+            goal("... to Janus (clip, same driver)", divided(self.us("roomtone", "clip"), janus), 1 / 12),
+            goal("120 B to a bare sendto, paced", divided(audio, self.bare.get((120, 1, "paced"))), 1.25),
+            goal("120 B to a bare sendto, hot", divided(audio, self.bare.get((120, 1, "hot"))), 1.25),
+        ]
+        for shape in ("filled", "split", "audio"):
+            growth = divided(self.us("roomtone", shape, 200), self.us("roomtone", shape, 50))
+            lines.append(goal(f"CPU time 50 -> 200 viewers, {PAYLOAD[shape]}", growth, 1.10))
+        held = self.result.get("memory") or {}
+        lines.append(goal("KB a viewer, engine (upper bound)", held.get("malloc_kb_per_viewer"), 60))
+        lines.append(goal("KB a viewer, whole process", held.get("process_kb_per_viewer"), 150))
+        ready = [row["ready_s"] for rows in self.rows.values() for row in rows if row["server"] == "roomtone"]
+        lines.append(goal("start to ready, s", median(ready) if ready else None, 2.0))
+        return lines
+
+
+def divided(value: float | None, by: float | None) -> float | None:
+    """Quotient of figures that may be missing."""
+    return value / by if value is not None and by else None
+
+
+def ratio(ours: float | None, theirs: float) -> str:
+    """Ours as a part of theirs."""
+    return f"{ours / theirs:.2f}" if ours is not None else ""
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Text of a figure that may be missing."""
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def goal(what: str, value: float | None, limit: float) -> str:
+    """One line."""
+    if value is None:
+        return f"- {what}: not measured (goal {limit:.3g})"
+    return f"- {what}: {value:.3g}, goal {limit:.3g}: {'met' if value <= limit else '**not met**'}"
