@@ -38,7 +38,7 @@ class Figures:
     def __init__(self, result: dict[str, Any]) -> None:
         self.result = result
         self.rows: dict[Key, list[dict[str, Any]]] = {}
-        for row in result["rows"]:
+        for row in clean(result["rows"]):
             self.rows.setdefault((row["server"], row["shape"], row["viewers"], row["srtp"]), []).append(row)
         self.bare: dict[tuple[int, int, str], float] = {}
         cases: dict[tuple[int, int, str], list[float]] = {}
@@ -133,6 +133,7 @@ class Figures:
         if counted := self.result.get("instructions"):
             lines.append("- instructions a forwarded packet (router and cipher, no socket; against the baseline):")
             lines += [f"  - {line}" for line in counted["lines"]]
+            lines += [f"  - **WORSE**: {line}" for line in counted["worse"]]
         return "\n".join(lines)
 
     def goals(self) -> list[str]:
@@ -155,6 +156,22 @@ class Figures:
         ready = [row["ready_s"] for rows in self.rows.values() for row in rows if row["server"] == "roomtone"]
         lines.append(goal("start to ready, s", median(ready) if ready else None, 2.0))
         return lines
+
+
+def clean(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out runs that lost packets where others of the same cell did not: who forwards less spends less."""
+
+    def cell(row: dict[str, Any]) -> Key:
+        return (row["server"], row["shape"], row["viewers"], row["srtp"])
+
+    whole = {cell(row) for row in rows if not lossy(row)}
+    return [row for row in rows if not lossy(row) or cell(row) not in whole]
+
+
+def lossy(row: dict[str, Any]) -> bool:
+    """More than one packet in a thousand is missing."""
+    got: int = row.get("out_packets") or row.get("got_packets") or 1
+    return bool(row.get("lost_packets", 0) > got / 1000)
 
 
 def divided(value: float | None, by: float | None) -> float | None:

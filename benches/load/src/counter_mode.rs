@@ -12,6 +12,7 @@ use dimpl::crypto::{
 use dimpl::{Config, CryptoError as DimplCryptoError, Dtls};
 use str0m::crypto::dtls::{
     DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, ProtocolVersion,
+    SrtpProfile,
 };
 use str0m::crypto::{CryptoError, CryptoProvider, from_feature_flags};
 
@@ -103,7 +104,15 @@ impl DtlsInstance for Instance {
     }
 
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
-        self.0.poll_output(buf)
+        let output = self.0.poll_output(buf);
+        if let DtlsOutput::KeyingMaterial(_, profile) = &output {
+            assert_eq!(
+                *profile,
+                SrtpProfile::AES128_CM_SHA1_80,
+                "the only profile offered"
+            );
+        }
+        output
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
