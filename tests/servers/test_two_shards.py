@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from roomtone.control.rooms import JoinRequest, PlainAddress, RoomLimits, Rooms, SubscriptionOffer, TrackOffer
 from roomtone.media import CoreLink, Engine, Router
 from roomtone.media.values import CodecFeedback, CodecParameters, EncodingParameters, EngineConfig, MediaKind
+from roomtone.protocols.sdp import Codec
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"
@@ -165,6 +167,34 @@ async def test_a_later_viewer_on_another_shard_asks_the_publisher_for_a_keyframe
     async with asyncio.timeout(20):
         while not any(kind == PICTURE_LOSS for kind in rtcp_kinds(await source.next(rtcp=True))):
             pass
+
+
+async def test_viewers_of_a_room_on_two_shards_all_get_what_its_publisher_sends(
+    engine: Engine, sinks: list[Sink]
+) -> None:
+    rooms = Rooms(engine, RoomLimits(routers_per_room=2))
+    rooms.start()
+    camera = Codec(MediaKind.VIDEO, 96, "VP8", 90_000)
+    offer = TrackOffer(MediaKind.VIDEO, (camera,), encodings=(EncodingParameters(ssrc=SSRC),))
+    _, (entry,) = await rooms.publish_plain("wide", JoinRequest("camera"), [(offer, PlainAddress())])
+    shards = set()
+    for sink in sinks:
+        wish = SubscriptionOffer(MediaKind.VIDEO, (camera,))
+        _, (way_out,) = await rooms.watch_plain("wide", [(wish, PlainAddress("127.0.0.1", sink.port))])
+        shards.add(way_out.router.shard)
+    assert shards == {0, 1}
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with sender:
+        for frame in frames(10):
+            for packet in frame:
+                sender.sendto(packet.encode(), ("127.0.0.1", entry.transport.port))
+            for sink in sinks:
+                got = [Packet.decode(await sink.next()) for _ in frame]
+                assert [(p.marker, p.payload) for p in got] == [(p.marker, p.payload) for p in frame]
+    await rooms.close()
+    for report in await engine.stats():
+        if report["type"] == "shard":
+            assert (report["routers"], report["transports"]) == (0, 0)
 
 
 def rtcp_kinds(compound: bytes) -> Iterator[tuple[int, int]]:

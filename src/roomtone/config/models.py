@@ -189,6 +189,8 @@ class RoomSettings(Section):
     """Most viewers of a room; above it 503."""
     max_tracks_per_participant: Positive = 32
     """Most tracks one participant may publish; above it 422."""
+    routers_per_room: Positive = 1
+    """Media threads whose viewers one room may have; publishers share one, and their tracks are piped to the others."""
     empty_timeout_s: NotNegative = 60
     """How long a room without participants and viewers lives on."""
 
@@ -233,7 +235,7 @@ class EngineSettings(Section):
 
     shards: NotNegative = 0
     """Media threads; 0 takes one a core."""
-    burst_delay_ms: Annotated[float, Field(ge=0, le=50)] = 3.0
+    burst_delay_ms: Annotated[float, Field(ge=0, le=50)] = 5.0
     """How long packets may wait for company before they go out together."""
     history_packets: Positive = 1024
     """Packets each stream keeps for retransmission."""

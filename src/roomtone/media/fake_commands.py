@@ -267,6 +267,7 @@ class FakeCommands(FakeState):
         piped = FakeProducer(
             self.new_id(), router.id, None, source.kind, source.paused, source.codecs, source.encodings
         )
+        piped.piped_from = source.id
         self.objects[piped.id] = piped
         return Produced(producer=ProducerId(piped.id))
 

@@ -45,6 +45,7 @@ class FakeProducer:
     codecs: list[CodecParameters]
     encodings: list[EncodingParameters]
     keyframe_requests: int = 0
+    piped_from: int | None = None
 
 
 @dataclass(slots=True)

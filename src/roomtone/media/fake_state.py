@@ -153,6 +153,11 @@ class FakeState:
         for consumer in self.find(FakeConsumer):
             if consumer.producer == producer.id:
                 consumer.producer = None
+        for piped in self.find(FakeProducer):
+            if piped.piped_from == producer.id:
+                self.drop_producer(piped)
+                closed = ProducerClosed(producer=ProducerId(piped.id), reason=EngineCloseReason.PARENT_CLOSED)
+                self.caused.append(closed)
 
     def drop_router(self, router: FakeRouter, reason: EngineCloseReason) -> None:
         """Take a router away with all it holds; only its transports have events."""

@@ -23,6 +23,7 @@ from roomtone.control.rooms.model import (
     is_room_name,
 )
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError, of_command
+from roomtone.control.rooms.routers import RoomRouters
 from roomtone.control.rooms.settings import RoomLimits
 from roomtone.control.rooms.switching import Switching
 from roomtone.media import EngineCommandError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from roomtone.control.rooms.model import Member
-    from roomtone.media import Engine
+    from roomtone.media import Engine, Router
     from roomtone.media.values import TransportId
 
 END_BATCH = 256
@@ -64,7 +65,8 @@ class RoomDirectory:
         self.connections: dict[TransportId, Connection | PlainConnection] = {}
         self.publications: dict[int, Publication] = {}
         self.subscriptions: dict[int, Subscription] = {}
-        self.switching = Switching()
+        self.routers = RoomRouters(engine, self.limits.routers_per_room)
+        self.switching = Switching(self.routers)
         self._clock = clock
         self._new_id = new_id
         self._opening: dict[str, asyncio.Task[Room]] = {}
@@ -129,24 +131,35 @@ class RoomDirectory:
             await asyncio.gather(room.switching, return_exceptions=True)
         room.events.emit(RoomEventKind.ROOM_CLOSED, reason=reason)
         room.events.close()
-        await quietly(room.router.close)
+        for router in (*room.branches.values(), room.router):
+            self.routers.forget(room, router)
+            await quietly(router.close)
 
-    async def check_router(self, room: Room) -> None:
-        """Close a room whose router the engine lost: no event tells of a router's end, so it is asked after."""
-        if room.closed is not None or room.checking_router:
+    async def check_routers(self, room: Room) -> None:
+        """Find out which routers the engine lost: no event tells of a router's end, so they are asked after."""
+        if room.closed is not None or room.checking_routers:
             return
-        room.checking_router = True
+        room.checking_routers = True
         try:
-            await room.router.stats()
-        except EngineCommandError as error:
-            if error.code is ErrorCode.NOT_FOUND:
-                self.lose_router(room)
+            for router in (*room.branches.values(), room.router):
+                try:
+                    await router.stats()
+                except EngineCommandError as error:
+                    if error.code is ErrorCode.NOT_FOUND:
+                        self.lose_router(room, router)
         finally:
-            room.checking_router = False
+            room.checking_routers = False
 
-    def lose_router(self, room: Room) -> None:
-        """Close a room that has no router any more; the next join, even one this very moment, makes a new one."""
-        if room.closed is None and self.by_name.get(room.name) is room:
+    def lose_router(self, room: Room, router: Router) -> None:
+        """Do without a branch the engine lost; close a room that has lost its home.
+
+        The next join, even one this very moment, makes a new room.
+        """
+        if router is not room.router:
+            if router.id in room.branches:
+                _log.error("the engine lost a router of room %s: its viewers are gone", room.name)
+                self.routers.forget(room, router)
+        elif room.closed is None and self.by_name.get(room.name) is room:
             _log.error("the engine lost the router of room %s: the room is closed", room.name)
             del self.by_name[room.name]
             self.spawn(self.close_room(room, CloseReason.MEDIA_FAILED))
@@ -213,6 +226,8 @@ class RoomDirectory:
         connections, member.connections = list(member.connections.values()), {}
         for connection in connections:
             self.connections.pop(connection.transport.id, None)
+            if self.routers.release(room, connection.router):
+                self.spawn(quietly(connection.router.close))
         if admitted:
             self.ended[reason] += 1
             self._settle(room)
@@ -256,6 +271,9 @@ class RoomDirectory:
     def _withdraw(self, publication: Publication) -> None:
         self.publications.pop(publication.producer.id, None)
         participant = publication.participant
+        for pipe in tuple(publication.pipes.values()):
+            if pipe.done() and not pipe.cancelled() and pipe.exception() is None:
+                self.routers.unpipe(pipe.result().id)
         participant.room.events.emit(
             RoomEventKind.TRACK_UNPUBLISHED, participant=participant.identity, track=publication.id
         )

@@ -6,7 +6,9 @@ owner, and owners are `Participant` or `Viewer`. All changes go through `roomton
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
@@ -14,12 +16,11 @@ from typing import TYPE_CHECKING, NewType
 from roomtone.control.rooms.events import EventStream
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
 
     from roomtone.control.rooms.reasons import CloseReason
     from roomtone.media import Consumer, PlainTransport, Producer, Router, WebRtcTransport
-    from roomtone.media.values import EncodingParameters, HeaderExtension, MediaKind, SrtpKeys, TransportId
+    from roomtone.media.values import EncodingParameters, HeaderExtension, MediaKind, RouterId, SrtpKeys, TransportId
     from roomtone.protocols.sdp import Codec
 
 RoomId = NewType("RoomId", str)
@@ -105,23 +106,25 @@ class PlainAddress:
 
 
 class Connection:
-    """A WebRTC transport and whose it is."""
+    """A WebRTC transport, the router it is on, and whose it is."""
 
-    __slots__ = ("connected", "owner", "transport")
+    __slots__ = ("connected", "owner", "router", "transport")
 
-    def __init__(self, transport: WebRtcTransport, owner: Member) -> None:
+    def __init__(self, transport: WebRtcTransport, router: Router, owner: Member) -> None:
         self.transport = transport
+        self.router = router
         self.owner = owner
         self.connected = False
 
 
 class PlainConnection:
-    """A plain RTP transport and whose it is."""
+    """A plain RTP transport, the router it is on, and whose it is."""
 
-    __slots__ = ("connected", "owner", "transport")
+    __slots__ = ("connected", "owner", "router", "transport")
 
-    def __init__(self, transport: PlainTransport, owner: Member) -> None:
+    def __init__(self, transport: PlainTransport, router: Router, owner: Member) -> None:
         self.transport = transport
+        self.router = router
         self.owner = owner
         self.connected = False
 
@@ -186,13 +189,15 @@ class Participant(Member):
 class Publication:
     """A track offered to a room."""
 
-    __slots__ = ("id", "muted", "offer", "participant", "producer", "started_encodings")
+    __slots__ = ("id", "muted", "offer", "participant", "pipes", "producer", "started_encodings")
 
     def __init__(self, id_: TrackId, participant: Participant, offer: TrackOffer, producer: Producer) -> None:
         self.id = id_
         self.participant = participant
         self.offer = offer
         self.producer = producer
+        self.pipes: dict[RouterId, asyncio.Future[Producer]] = {}
+        """Itself on branches of the room, or on its way there."""
         self.muted = offer.muted
         self.started_encodings: set[int] = set()
 
@@ -205,7 +210,7 @@ class Publication:
 class Subscription:
     """Somebody's wish for a track; what feeds it may change."""
 
-    __slots__ = ("consumer", "id", "layer", "member", "offer", "paused", "source", "unservable")
+    __slots__ = ("consumer", "id", "layer", "member", "offer", "paused", "router", "source", "unservable")
 
     def __init__(
         self,
@@ -213,12 +218,15 @@ class Subscription:
         member: Member,
         offer: SubscriptionOffer,
         consumer: Consumer,
+        *,
+        router: Router,
         source: Publication | None,
     ) -> None:
         self.id = id_
         self.member = member
         self.offer = offer
         self.consumer = consumer
+        self.router = router
         self.source = source
         self.layer: LayerWish = LayerWish()
         self.paused = False
@@ -277,7 +285,12 @@ class Room:
     switch_again: bool = False
     publishers_seen: int = 0
     was_used: bool = False
-    checking_router: bool = False
+    checking_routers: bool = False
+    branches: dict[RouterId, Router] = field(default_factory=dict)
+    """Routers beside `router`, on other shards, for viewers."""
+    load: Counter[RouterId] = field(default_factory=Counter)
+    """Connections on each router, those on their way too."""
+    placing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         """Open the event stream."""

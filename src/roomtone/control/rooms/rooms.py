@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from roomtone.control.rooms.model import JoinRequest, LayerWish, Member, PlainAddress, SubscriptionOffer, TrackOffer
     from roomtone.control.rooms.settings import RoomLimits
-    from roomtone.media import Engine
+    from roomtone.media import Engine, Router
     from roomtone.media.values import Candidate, MediaKind
     from roomtone.protocols.sdp import RemotePeer
 
@@ -116,25 +116,25 @@ class Rooms(RoomDirectory):
 
     async def open_connection(self, member: Member) -> Connection:
         """Open a WebRTC transport for a member; `connect` follows."""
-        with self.commands(), self._router_needed(member.room):
-            transport = await member.room.router.open_webrtc_transport()
-        connection = Connection(transport, member)
+        with self.commands():
+            async with self._place(member) as router:
+                connection = Connection(await router.open_webrtc_transport(), router, member)
         # Before anything else is awaited: the engine's events about it come from here on.
-        self.connections[transport.id] = member.connections[transport.id] = connection
+        self.connections[connection.transport.id] = member.connections[connection.transport.id] = connection
         return connection
 
     async def open_plain_connection(self, member: Member, address: PlainAddress) -> PlainConnection:
         """Open a plain RTP transport for a member and tell it where its peer is."""
         learns = address.ip is None
         with self.commands():
-            with self._router_needed(member.room):
-                transport = await member.room.router.open_plain_transport(
+            async with self._place(member) as router:
+                transport = await router.open_plain_transport(
                     listen_ip=self.limits.plain_listen_ip,
                     rtcp_mux=address.rtcp_mux,
                     learn_remote=learns,
                     srtp=address.local_srtp,
                 )
-            connection = PlainConnection(transport, member)
+            connection = PlainConnection(transport, router, member)
             self.connections[transport.id] = member.connections[transport.id] = connection
             if address.ip is not None:
                 await transport.connect(address.ip, address.port, rtcp_port=address.rtcp_port, srtp=address.srtp)
@@ -216,16 +216,19 @@ class Rooms(RoomDirectory):
                 Refusal.NO_COMMON_CODEC, f"the {offer.kind.value} is {_names(source)}, which the offer does not take"
             )
         with self.commands():
+            producer = None if source is None else await self.routers.producer_on(source, connection.router)
             consumer = await connection.transport.consume(
                 offer.kind,
-                None if source is None else source.producer,
+                producer,
                 mid=offer.mid,
                 payload_types=mapped,
                 rtx_payload_types=rtx_payload_types(offer.codecs),
                 header_extensions=offer.extensions,
                 feedback=offer.codecs[0].feedback,
             )
-        subscription = Subscription(SubscriptionId(self._new_id("SU")), member, offer, consumer, source)
+        subscription = Subscription(
+            SubscriptionId(self._new_id("SU")), member, offer, consumer, router=connection.router, source=source
+        )
         member.subscriptions[subscription.id] = subscription
         self.subscriptions[consumer.id] = subscription
         return subscription
@@ -294,16 +297,24 @@ class Rooms(RoomDirectory):
 
     # --- steps ---
 
-    @contextmanager
-    def _router_needed(self, room: Room) -> Iterator[None]:
-        """Close a room whose router turns out to be gone: joins could never work there again."""
+    @asynccontextmanager
+    async def _place(self, member: Member) -> AsyncIterator[Router]:
+        """Hold a place on a router while a transport is opened there; the connection keeps it until it ends.
+
+        A router that turns out to be gone is done without: nobody could ever join there again.
+        """
+        room = member.room
+        router = await self.routers.place(room, spread=isinstance(member, Viewer))
         try:
-            yield
-        except EngineCommandError as error:
-            if error.code is not ErrorCode.NOT_FOUND or room.closed is not None:
+            yield router
+        except BaseException as error:
+            if self.routers.release(room, router):
+                self.spawn(quietly(router.close))
+            lost = isinstance(error, EngineCommandError) and error.code is ErrorCode.NOT_FOUND
+            if not lost or room.closed is not None:
                 raise
-            self.lose_router(room)
-            raise self.refuse(Refusal.ROUTER_LOST, "the room broke and is made anew: try again") from error
+            self.lose_router(room, router)
+            raise self.refuse(Refusal.ROUTER_LOST, "the room's router broke: try again") from error
 
     @contextmanager
     def _participant_place(self, room: Room, request: JoinRequest) -> Iterator[None]:

@@ -15,4 +15,5 @@ class RoomLimits:
     max_viewers: int = 5_000
     max_tracks_per_participant: int = 32
     empty_timeout_s: float = 60.0
+    routers_per_room: int = 1
     plain_listen_ip: str = "127.0.0.1"

@@ -17,6 +17,7 @@ from roomtone.media.values import ErrorCode
 from roomtone.protocols.sdp import map_payload_types
 
 if TYPE_CHECKING:
+    from roomtone.control.rooms.routers import RoomRouters
     from roomtone.media.values import MediaKind
 
 BATCH = 64
@@ -26,7 +27,8 @@ _log = logging.getLogger(__name__)
 class Switching:
     """Moves viewers between sources; counts refused switches, and sources with no common codec."""
 
-    def __init__(self) -> None:
+    def __init__(self, routers: RoomRouters) -> None:
+        self._routers = routers
         self.switches = 0
         self.failures = 0
         self.unservable = 0
@@ -77,7 +79,10 @@ class Switching:
         subscription.unservable = source is not None and not mapped
         self.unservable += subscription.unservable
         try:
-            await subscription.consumer.switch_source(source.producer if source and mapped else None, mapped)
+            producer = None
+            if source is not None and mapped:
+                producer = await self._routers.producer_on(source, subscription.router)
+            await subscription.consumer.switch_source(producer, mapped)
             if subscription.layer != LayerWish():
                 spatial = self.spatial_of(source, subscription.layer)
                 await subscription.consumer.set_preferred_layers(spatial, subscription.layer.temporal)

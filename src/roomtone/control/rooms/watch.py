@@ -27,7 +27,7 @@ from roomtone.media.values import (
 if TYPE_CHECKING:
     from roomtone.control.rooms.rooms import Rooms
     from roomtone.media import Mailbox
-    from roomtone.media.values import TransportId
+    from roomtone.media.values import ProducerId, TransportId
 
 MAILBOX_LIMIT = 16_384
 _log = logging.getLogger(__name__)
@@ -76,9 +76,7 @@ class EngineWatch:
             case ProducerStarted() | ProducerSilent():
                 self._on_producer(event)
             case ProducerClosed():
-                publication = self._rooms.publications.get(event.producer)
-                if publication is not None:
-                    self._rooms.spawn(self._rooms.unpublish(publication))
+                self._on_producer_closed(event.producer)
             case ConsumerLayersChanged():
                 self._on_layers(event)
             case _:
@@ -94,7 +92,7 @@ class EngineWatch:
         self._rooms.spawn(self._rooms.end(owner, reason))
         if cause is EngineCloseReason.PEER_PANICKED:
             # The defect may have been the router's own.
-            self._rooms.spawn(self._rooms.check_router(owner.room))
+            self._rooms.spawn(self._rooms.check_routers(owner.room))
 
     def _on_connected(self, transport: TransportId) -> None:
         connection = self._rooms.connections.get(transport)
@@ -120,6 +118,21 @@ class EngineWatch:
             track=publication.id,
             encoding=event.encoding,
         )
+
+    def _on_producer_closed(self, producer: ProducerId) -> None:
+        publication = self._rooms.publications.get(producer)
+        if publication is not None:
+            self._rooms.spawn(self._rooms.unpublish(publication))
+            return
+        piped = self._rooms.routers.unpipe(producer)
+        if piped is None:
+            return
+        # A pipe broke under a publication that lives: who watched through it gets another one.
+        lost, router = piped
+        for subscription in self._rooms.subscriptions.values():
+            if subscription.source is lost and subscription.router.id == router:
+                subscription.source = None
+        self._rooms.switching.refresh(lost.participant.room)
 
     def _on_layers(self, event: ConsumerLayersChanged) -> None:
         subscription = self._rooms.subscriptions.get(event.consumer)

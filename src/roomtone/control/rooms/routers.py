@@ -1,0 +1,115 @@
+"""The routers of a room: its home, where all who publish are, and branches on other shards for viewers.
+
+A publication is piped to a branch when the first viewer there wants it, and stays piped until it or the branch ends.
+Limits: ``per_room`` routers, at most one a shard, so at most ``per_room - 1`` pipes a publication.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from roomtone.media import EngineCommandError
+
+if TYPE_CHECKING:
+    from roomtone.control.rooms.model import Publication, Room
+    from roomtone.media import Engine, Producer, Router
+    from roomtone.media.values import ProducerId, RouterId
+
+_log = logging.getLogger(__name__)
+
+
+class RoomRouters:
+    """Places members on routers and brings publications to them."""
+
+    def __init__(self, engine: Engine, per_room: int) -> None:
+        self.piped: dict[ProducerId, tuple[Publication, RouterId]] = {}
+        """Producers on branches, and whose they are."""
+        self._engine = engine
+        self._per_room = per_room
+
+    async def place(self, room: Room, *, spread: bool) -> Router:
+        """Choose a router and hold a place on it, which `release` gives back; who publishes stays at home."""
+        router = room.router
+        if spread and self._per_room > 1:
+            async with room.placing:
+                router = await self._least_loaded(room)
+                room.load[router.id] += 1
+        else:
+            room.load[router.id] += 1
+        return router
+
+    def release(self, room: Room, router: Router) -> bool:
+        """Give a place back; True when the router is a branch that nobody needs now, and the caller shall close it."""
+        if router.id not in room.load:
+            return False  # lost meanwhile
+        room.load[router.id] -= 1
+        if room.load[router.id] > 0 or router.id not in room.branches:
+            return False
+        self.forget(room, router)
+        return True
+
+    def forget(self, room: Room, router: Router) -> None:
+        """Take a branch out of its room: it ends, or the engine lost it."""
+        room.branches.pop(router.id, None)
+        room.load.pop(router.id, None)
+        for id_, (publication, where) in tuple(self.piped.items()):
+            if where == router.id:
+                del self.piped[id_]
+                publication.pipes.pop(where, None)
+        for participant in room.participants.values():
+            for publication in participant.publications.values():
+                publication.pipes.pop(router.id, None)
+
+    async def producer_on(self, publication: Publication, router: Router) -> Producer:
+        """Give a publication's producer on a router, piped there first where it is not yet."""
+        if publication.participant.room.router is router:
+            return publication.producer
+        pipe = publication.pipes.get(router.id)
+        if pipe is None:
+            pipe = publication.pipes[router.id] = asyncio.ensure_future(self._pipe(publication, router))
+        # Shielded: one viewer that gives up must not take the pipe from the others who wait for it.
+        return await asyncio.shield(pipe)
+
+    def unpipe(self, piped: ProducerId) -> tuple[Publication, RouterId] | None:
+        """Note that a piped producer has ended; gives whose it was, and where."""
+        found = self.piped.pop(piped, None)
+        if found is not None:
+            found[0].pipes.pop(found[1], None)
+        return found
+
+    async def _pipe(self, publication: Publication, router: Router) -> Producer:
+        home = publication.participant.room.router
+        try:
+            piped = await home.pipe_to(publication.producer, router)
+        except EngineCommandError:
+            publication.pipes.pop(router.id, None)
+            raise
+        self.piped[piped.id] = (publication, router.id)
+        return piped
+
+    async def _least_loaded(self, room: Room) -> Router:
+        routers = [room.router, *room.branches.values()]
+        least = min(routers, key=lambda router: room.load[router.id])
+        if not room.load[least.id] or len(routers) >= self._per_room:
+            return least
+        try:
+            return await self._branch(room, {router.shard for router in routers}) or least
+        except EngineCommandError as error:
+            _log.warning("room %s gets no further router: %s", room.name, error)
+            return least
+
+    async def _branch(self, room: Room, used: set[int]) -> Router | None:
+        """Open a router on the least loaded shard the room does not use; None when it uses all."""
+        loads = {
+            int(str(report["id"]).removeprefix("shard-")): (report.get("transports") or 0, report.get("routers") or 0)
+            for report in await self._engine.stats()
+            if report["type"] == "shard"
+        }
+        free = [shard for shard in loads if shard not in used]
+        if not free:
+            return None
+        router = await self._engine.open_router(min(free, key=lambda shard: loads[shard]))
+        room.branches[router.id] = router
+        return router
