@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ from aiortc_peer import Peer, assert_sees_and_hears, live, publish, watch
 from conftest import PATIENCE_S, POLL_S, Server, token, until
 
 pytestmark = pytest.mark.timeout(180)
-PUBLISHER = Path(__file__).with_name("aiortc_publisher.py")
+VICTIM = Path(__file__).with_name("aiortc_process.py")
 GONE_WITHIN_S = 30 + PATIENCE_S
 """A client killed hard is gone within 30 s; the machine may be busy."""
 IN_FLIGHT = 30
@@ -158,23 +159,42 @@ async def test_a_muted_track_is_not_forwarded_until_it_is_unmuted(server: Server
     await publisher.close()
 
 
-async def test_a_publisher_killed_hard_is_gone_within_30_seconds(server: Server, clock: Clock) -> None:
+@asynccontextmanager
+async def victim(server: Server, mode: str, room: str) -> AsyncIterator[None]:
+    """A connected peer in another process, killed without a goodbye at the end."""
+    url = f"{server.http}/{'whip' if mode == 'publish' else 'whep'}/{room}"
     process = await asyncio.to_thread(
         subprocess.Popen,
-        [sys.executable, str(PUBLISHER), f"{server.http}/whip/killed", token("killed", "victim")],
+        [sys.executable, str(VICTIM), mode, url, token(room, "victim")],
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
         assert process.stdout is not None
         assert await asyncio.to_thread(process.stdout.readline) == "live\n"
-        viewer = await watch(server, "killed")
-        await viewer.frames(5)
-        assert server.identities("killed") == ["victim"]
+        yield
     finally:
         process.kill()
         process.communicate()
+
+
+async def test_a_publisher_killed_hard_is_gone_within_30_seconds(server: Server, clock: Clock) -> None:
+    async with victim(server, "publish", "killed"):
+        viewer = await watch(server, "killed")
+        await viewer.frames(5)
+        assert server.identities("killed") == ["victim"]
     await assert_nothing_comes(viewer, clock)
     await asyncio.to_thread(until, lambda: server.identities("killed") == [], "the end of the victim", GONE_WITHIN_S)
     assert len(server.room("killed", "/viewers")) == 1
     await viewer.close()
+
+
+async def test_a_viewer_killed_hard_is_gone_within_30_seconds(server: Server) -> None:
+    publisher = await publish(server, "seen")
+    await live(server, "seen")
+    async with victim(server, "watch", "seen"):
+        (viewer,) = server.room("seen", "/viewers")
+        assert viewer["connected"]
+    await asyncio.to_thread(until, lambda: server.room("seen", "/viewers") == [], "the victim's end", GONE_WITHIN_S)
+    assert server.identities("seen") == ["aiortc"]
+    await publisher.close()
