@@ -150,5 +150,6 @@ def engine_figures(before: dict[str, float], after: dict[str, float]) -> dict[st
     return {
         "packets_per_send": packets / calls if calls else None,
         "mean_gso_run": segments / runs if runs else None,
+        "sends_per_rtp": calls / grown["rtp_sent"] if grown.get("rtp_sent") else None,
         "engine_drops": {name: value for name, value in grown.items() if "dropped" in name and value},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import median
+from statistics import linear_regression, median
 from typing import Any
 
 # What the peers took on this kind of machine, 1 to 100 at 1.2 Mbit/s with Opus, while a bare `sendto` of
@@ -67,7 +67,8 @@ class Figures:
         """One row a cell."""
         head = (
             "| server | traffic | viewers | SRTP | us a packet (range) | ours to it | lost | packets a send "
-            "| mean GSO run | join ms a viewer | resident KB a viewer |\n|---|---|---|---|---|---|---|---|---|---|---|"
+            "| mean GSO run | kernel alone, hot-paced | join ms a viewer | resident KB a viewer |\n"
+            "|---|---|---|---|---|---|---|---|---|---|---|---|"
         )
         lines = [head]
         for key in sorted(self.rows, key=lambda key: (ORDER[key[1]], key[3] != "gcm", key[2], key[0] != "roomtone")):
@@ -84,11 +85,25 @@ class Figures:
                 str(lost),
                 number(self.value(key, "packets_per_send")),
                 number(self.value(key, "mean_gso_run")),
+                self.floor(key),
                 number(self.value(key, "join_cpu_ms_per_viewer")),
                 number(self.value(key, "memory_kb_per_viewer"), 0),
             ]
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines)
+
+    def floor(self, key: Key) -> str:
+        """What bare sends of the same number and length would take: no server that sends so can be cheaper."""
+        sends = self.value(key, "sends_per_rtp")
+        size = 120 if key[1] == "audio" else 1100
+        texts = []
+        for rhythm in ("hot", "paced"):
+            points = [(n, n * self.bare[size, n, rhythm]) for n in (1, 4, 10) if (size, n, rhythm) in self.bare]
+            if sends is None or len(points) < 3:
+                return ""
+            fit = linear_regression([n for n, _ in points], [us for _, us in points])
+            texts.append(f"{fit.intercept * sends + fit.slope:.2f}")
+        return "-".join(texts)
 
     def sends(self) -> str:
         """Bare sends."""

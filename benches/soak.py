@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measure import Cell, drive, resident_bytes
+from measure import Cell, drive, load_words, resident_bytes
 from targets import BenchError, Target, cargo_build, release_tree, roomtone
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ OBJECTS = ("transports", "producers", "consumers", "routers")
 SLACK = {"descriptors": 8.0, "threads": 2.0, "tasks": 4.0, "objects": 2.0}
 MEMORY_SLACK_KB = 4096.0
 MEMORY_KB_A_JOIN = 0.25
-SETTLE_S = 30.0
+SETTLE_S = 45.0  # a client killed hard is gone within 30 s
+KILL_EVERY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def settled(target: Target, joins: int, quiet: Sample | None) -> Sample:
     now = sample(target, joins)
     while quiet is not None and time.monotonic() < end:
         if all(getattr(now, name) <= getattr(quiet, name) + slack for name, slack in SLACK.items()):
-            break
+            return now
         time.sleep(1)
         now = sample(target, joins)
     return now
@@ -95,6 +97,22 @@ def verdict(samples: Sequence[Sample]) -> list[str]:
     return grown
 
 
+def vanish(cell: Cell, target: Target) -> None:
+    """Join, and be killed without a word: the server must notice by itself."""
+    client = subprocess.Popen(
+        [*load_words(cell, target), "--seconds", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    end = time.monotonic() + SETTLE_S
+    try:
+        while target.counters().get("transports", 0.0) <= cell.viewers and time.monotonic() < end:
+            if client.poll() is not None:
+                raise BenchError("the client ended before all had joined")
+            time.sleep(0.2)
+    finally:
+        client.kill()
+        client.wait()
+
+
 def run(target: Target, *, seconds: float, viewers: int) -> list[Sample]:
     """Join and leave until the time is over."""
     samples: list[Sample] = []
@@ -105,8 +123,11 @@ def run(target: Target, *, seconds: float, viewers: int) -> list[Sample]:
     lost = 0
     while time.monotonic() < end:
         shape, srtp = shapes[cycles % len(shapes)]
-        outcome = drive(Cell("roomtone", shape, viewers, srtp), target, 2)
-        lost += outcome["lost_packets"]
+        cell = Cell("roomtone", shape, viewers, srtp)
+        if cycles % KILL_EVERY == KILL_EVERY - 1:
+            vanish(cell, target)
+        else:
+            lost += drive(cell, target, 2)["lost_packets"]
         cycles += 1
         joins += viewers + 1
         samples.append(settled(target, joins, samples[1] if len(samples) > 1 else None))
