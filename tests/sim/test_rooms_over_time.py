@@ -12,7 +12,7 @@ from virtual_time import run_virtual
 from roomtone.control.rooms import JoinRequest, Member, RoomError, RoomLimits, Rooms, SubscriptionOffer, TrackOffer
 from roomtone.media import Engine
 from roomtone.media.fake import FakeLink
-from roomtone.media.fake_objects import FakeConsumer, FakeTransport
+from roomtone.media.fake_objects import FakeConsumer, FakeRouter, FakeTransport
 from roomtone.media.values import DtlsRole, EngineCloseReason, EngineConfig, Fingerprint, MediaKind
 from roomtone.protocols.sdp import Codec, RemotePeer
 
@@ -85,7 +85,7 @@ class Day:
     async def _step(self) -> None:
         source, rooms = self._source, self._rooms
         room = source.choice(["red", "blue"])
-        match source.randrange(7):
+        match source.randrange(7 if source.random() < 0.9 else 8):
             case 0 | 1:
                 await rooms.join_with_tracks(room, JoinRequest(f"p{source.randrange(4)}"), PEER, [VIDEO])
             case 2 | 3:
@@ -94,6 +94,8 @@ class Day:
                 await rooms.end(source.choice(members))
             case 5 if transports := self._link.find(FakeTransport):
                 self._link.lose_peer(source.choice(transports).id, EngineCloseReason.CONSENT_EXPIRED)
+            case 7 if routers := self._link.find(FakeRouter):
+                self._link.lose_router(source.choice(routers).id)
             case _:
                 await asyncio.sleep(source.random() * 20)
 
@@ -109,14 +111,18 @@ async def check_sources(link: FakeLink, rooms: Rooms) -> None:
             wanted = rooms.switching.wanted(viewer, MediaKind.VIDEO)
             (subscription,) = viewer.subscriptions.values()
             fed = next(c for c in link.find(FakeConsumer) if c.id == subscription.consumer.id)
-            assert fed.producer == (None if wanted is None else wanted.producer.id)
+            producer = None if wanted is None else await rooms.routers.producer_on(wanted, subscription.router)
+            assert fed.producer == (None if producer is None else producer.id)
 
 
+@pytest.mark.parametrize("routers_per_room", [1, 3])
 @pytest.mark.parametrize("seed", range(20))
-def test_after_a_random_day_every_viewer_has_its_source_and_nothing_is_left_over(seed: int) -> None:
+def test_after_a_random_day_every_viewer_has_its_source_and_nothing_is_left_over(
+    seed: int, routers_per_room: int
+) -> None:
     async def work() -> None:
-        limits = RoomLimits(empty_timeout_s=10, max_participants=3)
-        link, engine, rooms = await _open(limits, EngineConfig(max_transports=9))
+        limits = RoomLimits(empty_timeout_s=10, max_participants=3, routers_per_room=routers_per_room)
+        link, engine, rooms = await _open(limits, EngineConfig(max_transports=12, shards=4))
         day = Day(seed, link, rooms)
         for _ in range(60):
             await day.hour()
@@ -131,6 +137,7 @@ def test_after_a_random_day_every_viewer_has_its_source_and_nothing_is_left_over
         assert not rooms.by_name
         assert not rooms.publications
         assert not rooms.subscriptions
+        assert not rooms.routers.piped
         await rooms.close()
         await engine.close()
 

@@ -86,7 +86,12 @@ class RoomRouters:
         except EngineCommandError:
             publication.pipes.pop(router.id, None)
             raise
-        self.piped[piped.id] = (publication, router.id)
+        participant = publication.participant
+        if router.id in participant.room.branches and publication.id in participant.publications:
+            self.piped[piped.id] = (publication, router.id)
+        else:
+            # Branch or publication ended on the way, and the piped producer with it.
+            publication.pipes.pop(router.id, None)
         return piped
 
     async def _least_loaded(self, room: Room) -> Router:
