@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct RouterConfig {
     /// How long a packet may wait for the rest of its burst. Frames leave when they are complete.
     pub burst_delay: Duration,
+    /// Whether a whole frame waits within the burst delay for audio of the same peer that is about
+    /// to come, so that both leave together: one send less for each subscriber.
+    pub hold_for_audio: bool,
     /// Time between RTCP reports of a transport.
     pub report_interval: Duration,
     /// Time between transport-wide feedback packets, while packets arrive.
@@ -28,7 +31,8 @@ pub struct RouterConfig {
 impl Default for RouterConfig {
     fn default() -> Self {
         Self {
-            burst_delay: Duration::from_millis(3),
+            burst_delay: Duration::from_millis(5),
+            hold_for_audio: true,
             report_interval: Duration::from_secs(1),
             feedback_interval: Duration::from_millis(75),
             default_max_bitrate: 10_000_000,

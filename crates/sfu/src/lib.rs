@@ -20,6 +20,7 @@ mod history;
 mod ids;
 mod params;
 mod producer;
+mod rhythm;
 mod router;
 mod stats;
 mod timers;

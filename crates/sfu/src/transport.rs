@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use crate::consumer::Chosen;
+use crate::rhythm::Rhythm;
 use crate::twcc::ArrivalLog;
 use crate::{BandwidthEstimator, TransportId, TransportParams, TransportStats};
 
@@ -99,6 +100,10 @@ pub(crate) struct Transport {
     pub(crate) ready: Ready,
     /// Whether it is in the router's queue.
     pub(crate) queued: bool,
+    /// When audio of the peer comes.
+    pub(crate) audio_rhythm: Rhythm,
+    /// Video streams of the peer with a frame that waits for audio.
+    pub(crate) held: Vec<u32>,
     pub(crate) messages: VecDeque<Message>,
     pub(crate) report: Report,
     pub(crate) report_armed: Option<u64>,
@@ -138,6 +143,8 @@ impl Transport {
             own_ssrcs: FxHashMap::default(),
             ready: Ready::default(),
             queued: false,
+            audio_rhythm: Rhythm::default(),
+            held: Vec::new(),
             messages: VecDeque::new(),
             report: Report::default(),
             report_armed: None,

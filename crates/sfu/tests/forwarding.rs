@@ -68,7 +68,7 @@ fn a_frame_leaves_whole_and_at_once_and_an_unfinished_one_after_the_delay() {
     let late = rig.media();
     assert_eq!(
         (late.len(), late[0].at - began),
-        (1, Duration::from_millis(3))
+        (1, Duration::from_millis(5))
     );
 }
 
@@ -91,7 +91,48 @@ fn audio_rides_with_video_and_comes_last() {
     rig.pass_ms(20);
     let alone = rig.media();
     assert_eq!(alone.len(), 1);
-    assert!(alone[0].at - began <= Duration::from_millis(3));
+    assert!(alone[0].at - began <= Duration::from_millis(5));
+}
+
+/// Audio on a beat of 20 ms, then a frame `before_ms` before the next audio packet, which comes
+/// where `comes` says so. Gives when each packet left after the frame, and what it is.
+fn frame_before_audio(before_ms: u64, comes: bool) -> Vec<(u64, u8)> {
+    let mut rig = Rig::video();
+    rig.audio();
+    for n in 0..8 {
+        rig.rtp(&opus(n, u32::from(n) * 960, 30).bytes()).unwrap();
+        rig.pass_ms(20);
+    }
+    rig.now -= Duration::from_millis(before_ms);
+    rig.media();
+    let whole = rig.now;
+    rig.rtp(&vp8(1, 0, true, true, true, 900).bytes()).unwrap();
+    rig.pass_ms(before_ms);
+    if comes {
+        rig.rtp(&opus(8, 8 * 960, 30).bytes()).unwrap();
+    }
+    rig.pass_ms(10);
+    let left = |out: &Out| {
+        let after = (out.at - whole).as_millis() as u64;
+        (after, out.rtp().payload_type())
+    };
+    rig.media().iter().map(left).collect()
+}
+
+#[test]
+fn a_frame_waits_a_little_for_audio_that_is_about_to_come() {
+    assert_eq!(
+        frame_before_audio(3, true),
+        [(3, OUT_VP8), (3, OUT_OPUS)],
+        "one burst"
+    );
+    assert_eq!(
+        frame_before_audio(3, false),
+        [(5, OUT_VP8)],
+        "no longer than the burst delay"
+    );
+    let far = frame_before_audio(8, true);
+    assert_eq!(far[0], (0, OUT_VP8), "too far to wait");
 }
 
 #[test]

@@ -90,7 +90,7 @@ class EngineConfig(Value, frozen=True, kw_only=True):
     plain_ports: tuple[int, int] = (40100, 49999)
     tcp: bool = True
     udp: bool = True
-    burst_delay_us: int = 3000
+    burst_delay_us: int = 5000
     event_queue: int = 8192
     command_queue: int = 4096
     max_transports: int = 10_000

@@ -10,30 +10,32 @@ use roomtone_webrtc::{FiveTuple, Protocol};
 use super::objects::{Carrier, Object};
 use super::{Panicked, Shard, guard};
 use crate::counters::Counters;
-use crate::sys::{MAX_SEGMENTS, send, send_segmented};
+use crate::sys::{MAX_SEGMENTS, SendBatch, Sending, send};
 
+/// Room for the bursts of several peers, so that they leave with one system call.
+const BUFFER: usize = 128 * 1024;
+/// Bytes of one segmented send: a little under what an IPv4 packet holds.
+const MAX_RUN_BYTES: usize = 64_000;
 /// The longest packet a router writes, with room for what sealing adds.
 const PACKET_SPACE: usize = 4096;
 /// What sealing adds at most: a tag of 16 bytes, an SRTCP index of 4, and room to spare.
 const SEAL_SPACE: usize = 64;
 
 /// One datagram socket and one destination: gathers equal packets into one segmented send.
-pub(super) struct Run<'a> {
+struct Run {
     socket: RawFd,
     to: SocketAddr,
-    counters: &'a Counters,
     start: usize,
     end: usize,
     segment: usize,
     count: usize,
 }
 
-impl<'a> Run<'a> {
-    pub(super) fn new(socket: RawFd, to: SocketAddr, counters: &'a Counters) -> Self {
+impl Run {
+    fn new(socket: RawFd, to: SocketAddr) -> Self {
         Self {
             socket,
             to,
-            counters,
             start: 0,
             end: 0,
             segment: 0,
@@ -41,10 +43,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The packet `at..at + len` of `buffer` joins the run; earlier ones are sent when it cannot.
-    fn push(&mut self, buffer: &[u8], at: usize, len: usize) {
-        if self.count > 0 && (len > self.segment || self.count == MAX_SEGMENTS || at != self.end) {
-            self.flush(buffer);
+    /// The packet `at..at + len` of the mail's buffer joins the run; earlier ones are posted when it cannot.
+    fn push(&mut self, post: &mut Post<'_>, buffer: &[u8], at: usize, len: usize) {
+        let fits = len <= self.segment
+            && self.count < MAX_SEGMENTS
+            && at == self.end
+            && at + len - self.start <= MAX_RUN_BYTES;
+        if self.count > 0 && !fits {
+            self.finish(post, buffer);
         }
         if self.count == 0 {
             (self.start, self.segment) = (at, len);
@@ -53,62 +59,131 @@ impl<'a> Run<'a> {
         self.count += 1;
         // Only the last segment may be shorter than the others.
         if len < self.segment {
-            self.flush(buffer);
+            self.finish(post, buffer);
         }
     }
 
-    /// Sends what waits.
-    fn flush(&mut self, buffer: &[u8]) {
-        let (count, data) = (
-            std::mem::take(&mut self.count),
-            &buffer[self.start..self.end],
-        );
-        match count {
-            0 => {}
-            1 => self.send_one(data),
-            _ => self.send_run(data, count),
+    /// Posts what the run has.
+    fn finish(&mut self, post: &mut Post<'_>, buffer: &[u8]) {
+        let count = std::mem::take(&mut self.count);
+        if count == 0 {
+            return;
         }
-    }
-
-    fn send_one(&self, data: &[u8]) {
-        self.counters.send_calls.up();
-        match send(self.socket, self.to, data) {
-            Ok(()) => self.sent(1, data.len()),
-            Err(error) => self.failed(&error, 1),
+        if post.batch.is_full() {
+            post.send(buffer);
         }
+        post.batch.push(Sending {
+            socket: self.socket,
+            to: self.to,
+            start: self.start,
+            end: self.end,
+            segment: self.segment,
+            count,
+        });
     }
+}
 
-    fn send_run(&self, data: &[u8], count: usize) {
-        self.counters.send_calls.up();
-        match send_segmented(self.socket, self.to, data, self.segment as u16) {
-            Ok(()) => {
-                self.counters.gso_runs.up();
-                self.counters.gso_segments.add(count as u64);
-                self.sent(count, data.len());
+/// The sends of several peers, on their way to one system call.
+struct Post<'a> {
+    batch: &'a mut SendBatch,
+    counters: &'a Counters,
+}
+
+impl Post<'_> {
+    /// Sends what waits; the buffer may be used anew.
+    fn send(&mut self, buffer: &[u8]) {
+        let counters = self.counters;
+        let calls = self.batch.send(buffer, |sending, sent| {
+            let bytes = sending.end - sending.start;
+            match sent {
+                Ok(()) => {
+                    if sending.count > 1 {
+                        counters.gso_runs.up();
+                        counters.gso_segments.add(sending.count as u64);
+                    }
+                    note_sent(counters, sending.count, bytes);
+                }
+                // Longer than the link's packets, or a device that cannot: the datagrams go one by one.
+                Err(error)
+                    if sending.count > 1 && error.kind() != std::io::ErrorKind::WouldBlock =>
+                {
+                    counters.gso_refused.up();
+                    let data = buffer.get(sending.start..sending.end).unwrap_or_default();
+                    for one in data.chunks(sending.segment.max(1)) {
+                        send_alone(sending.socket, sending.to, one, counters);
+                    }
+                }
+                Err(error) => note_failed(counters, &error, sending.count),
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                self.failed(&error, count);
-            }
-            // Longer than the link's packets, or a device that cannot: the datagrams go one by one.
-            Err(_) => {
-                self.counters.gso_refused.up();
-                data.chunks(self.segment).for_each(|one| self.send_one(one));
-            }
+        });
+        counters.send_calls.add(calls);
+    }
+}
+
+fn send_alone(socket: RawFd, to: SocketAddr, data: &[u8], counters: &Counters) {
+    counters.send_calls.up();
+    match send(socket, to, data) {
+        Ok(()) => note_sent(counters, 1, data.len()),
+        Err(error) => note_failed(counters, &error, 1),
+    }
+}
+
+fn note_sent(counters: &Counters, count: usize, bytes: usize) {
+    counters.datagrams_sent.add(count as u64);
+    counters.bytes_sent.add(bytes as u64);
+}
+
+fn note_failed(counters: &Counters, error: &std::io::Error, count: usize) {
+    // A full buffer means that the link is slower than we are; the peer asks again for what it misses.
+    let counter = match error.kind() {
+        std::io::ErrorKind::WouldBlock => &counters.send_dropped_full,
+        _ => &counters.send_errors,
+    };
+    counter.add(count as u64);
+}
+
+/// What waits to be sent to several peers, and the buffer it lies in.
+pub(super) struct Mail {
+    batch: SendBatch,
+    buffer: Box<[u8]>,
+    /// Where the buffer is free.
+    free: usize,
+}
+
+impl Mail {
+    pub(super) fn new() -> Self {
+        Self {
+            batch: SendBatch::new(),
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            free: 0,
         }
     }
 
-    fn sent(&self, count: usize, bytes: usize) {
-        self.counters.datagrams_sent.add(count as u64);
-        self.counters.bytes_sent.add(bytes as u64);
-    }
-
-    fn failed(&self, error: &std::io::Error, count: usize) {
-        // A full buffer means that the link is slower than we are; the peer asks again for what it misses.
-        let counter = match error.kind() {
-            std::io::ErrorKind::WouldBlock => &self.counters.send_dropped_full,
-            _ => &self.counters.send_errors,
+    fn open<'a>(
+        &'a mut self,
+        counters: &'a Counters,
+    ) -> (Post<'a>, &'a mut [u8], &'a mut usize) {
+        if self.batch.is_empty() {
+            self.free = 0;
+        }
+        let post = Post {
+            batch: &mut self.batch,
+            counters,
         };
-        counter.add(count as u64);
+        (post, &mut self.buffer, &mut self.free)
+    }
+
+    fn send(&mut self, counters: &Counters) {
+        if !self.batch.is_empty() {
+            let (mut post, buffer, _) = self.open(counters);
+            post.send(buffer);
+        }
+    }
+
+    /// The buffer, with nothing in it that still waits.
+    fn emptied(&mut self, counters: &Counters) -> &mut [u8] {
+        self.send(counters);
+        &mut self.buffer
     }
 }
 
@@ -121,18 +196,18 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes packet after packet into `buffer`; `take` seals the packet at an offset and says how long it is now,
-    /// `flush` is called when the buffer is full and at the end.
+    /// Writes packet after packet into `buffer`, from `at` on; `seal` protects a packet and says how long it is now,
+    /// `take` gets it. Returns where the buffer is free behind the last packet.
     fn write_all(
         &mut self,
         buffer: &mut [u8],
+        mut at: usize,
         mut seal: impl FnMut(&mut [u8], usize, bool) -> Option<usize>,
         mut take: impl FnMut(&[u8], Packet),
-    ) {
-        let mut at = 0;
+    ) -> usize {
         loop {
             if buffer.len() - at < PACKET_SPACE {
-                take(buffer, Packet::End);
+                take(buffer, Packet::Full);
                 at = 0;
             }
             let limit = buffer.len() - SEAL_SPACE;
@@ -162,6 +237,7 @@ impl Writer<'_> {
             at += len;
         }
         take(buffer, Packet::End);
+        at
     }
 }
 
@@ -170,7 +246,9 @@ impl Writer<'_> {
 enum Packet {
     /// A packet is ready.
     At { at: usize, len: usize, rtcp: bool },
-    /// The buffer is used again, or the burst is over.
+    /// The buffer is used again from its start.
+    Full,
+    /// The burst is over.
     End,
 }
 
@@ -181,21 +259,28 @@ impl Shard {
             return;
         };
         let slot = *slot;
-        let Some(mut scratch) = self.scratch.take() else {
+        let Some(mut mail) = self.mail.take() else {
             return;
         };
         let sent = guard(|| match &self.transports[slot].carrier {
-            Carrier::WebRtc(_) => self.burst_to_peer(router, slot, &mut scratch),
-            Carrier::Plain(_) => self.burst_to_plain(router, slot, &mut scratch),
-            Carrier::Pipe(_) => self.burst_to_pipe(router, slot, &mut scratch),
+            Carrier::WebRtc(_) => self.burst_to_peer(router, slot, &mut mail),
+            Carrier::Plain(_) => self.burst_to_plain(router, slot, &mut mail),
+            Carrier::Pipe(_) => self.burst_to_pipe(router, slot, &mut mail),
         });
-        self.scratch = Some(scratch);
+        self.mail = Some(mail);
         if let Err(Panicked) = sent {
             self.transport_panicked(slot);
         }
     }
 
-    fn burst_to_peer(&mut self, router: usize, slot: usize, scratch: &mut [u8]) {
+    /// Sends what waits for its system call.
+    pub(super) fn send_mail(&mut self) {
+        if let Some(mail) = &mut self.mail {
+            mail.send(&self.counters);
+        }
+    }
+
+    fn burst_to_peer(&mut self, router: usize, slot: usize, mail: &mut Mail) {
         let entry = &mut self.transports[slot];
         let id = TransportId(entry.id);
         let Carrier::WebRtc(peer) = &mut entry.carrier else {
@@ -221,13 +306,19 @@ impl Shard {
                 let Some(socket) = socket_of(&self.listeners, tuple.local) else {
                     return;
                 };
-                let mut run = Run::new(socket, tuple.remote, &self.counters);
-                writer.write_all(scratch, seal, |buffer, packet| match packet {
-                    Packet::At { at, len, .. } => run.push(buffer, at, len),
-                    Packet::End => run.flush(buffer),
+                let mut run = Run::new(socket, tuple.remote);
+                let (mut post, buffer, free) = mail.open(&self.counters);
+                *free = writer.write_all(buffer, *free, seal, |buffer, packet| match packet {
+                    Packet::At { at, len, .. } => run.push(&mut post, buffer, at, len),
+                    Packet::Full => {
+                        run.finish(&mut post, buffer);
+                        post.send(buffer);
+                    }
+                    Packet::End => run.finish(&mut post, buffer),
                 });
             }
             Protocol::Tcp => {
+                let scratch = mail.emptied(&self.counters);
                 let connection = self
                     .connection_of
                     .get(&(tuple.local, tuple.remote))
@@ -236,24 +327,24 @@ impl Shard {
                 else {
                     // The peer's connection is gone and ICE has not noticed yet: the packets are spent all the same.
                     let counters = &self.counters;
-                    writer.write_all(scratch, seal, |_, packet| {
+                    writer.write_all(scratch, 0, seal, |_, packet| {
                         if let Packet::At { .. } = packet {
                             counters.send_dropped_no_connection.up();
                         }
                     });
                     return;
                 };
-                writer.write_all(scratch, seal, |buffer, packet| match packet {
+                writer.write_all(scratch, 0, seal, |buffer, packet| match packet {
                     Packet::At { at, len, .. } => {
                         connection.queue(&buffer[at..at + len], &self.counters);
                     }
-                    Packet::End => connection.flush(&self.poller, &self.counters),
+                    Packet::Full | Packet::End => connection.flush(&self.poller, &self.counters),
                 });
             }
         }
     }
 
-    fn burst_to_plain(&mut self, router: usize, slot: usize, scratch: &mut [u8]) {
+    fn burst_to_plain(&mut self, router: usize, slot: usize, mail: &mut Mail) {
         let entry = &mut self.transports[slot];
         let id = TransportId(entry.id);
         let Carrier::Plain(plain) = &mut entry.carrier else {
@@ -279,23 +370,29 @@ impl Shard {
             Some(sealer) => sealer.seal_rtp(buffer, len).ok(),
             None => (!secure).then_some(len),
         };
-        let mut rtp_run = Run::new(rtp_socket, remote, &self.counters);
-        let mut rtcp_run = Run::new(rtcp_socket, rtcp_remote, &self.counters);
-        writer.write_all(scratch, seal, |buffer, packet| match packet {
+        let mut rtp_run = Run::new(rtp_socket, remote);
+        let mut rtcp_run = Run::new(rtcp_socket, rtcp_remote);
+        let (mut post, buffer, free) = mail.open(&self.counters);
+        *free = writer.write_all(buffer, *free, seal, |buffer, packet| match packet {
             Packet::At {
                 at,
                 len,
                 rtcp: true,
-            } if !shared => rtcp_run.push(buffer, at, len),
-            Packet::At { at, len, .. } => rtp_run.push(buffer, at, len),
+            } if !shared => rtcp_run.push(&mut post, buffer, at, len),
+            Packet::At { at, len, .. } => rtp_run.push(&mut post, buffer, at, len),
+            Packet::Full => {
+                rtp_run.finish(&mut post, buffer);
+                rtcp_run.finish(&mut post, buffer);
+                post.send(buffer);
+            }
             Packet::End => {
-                rtp_run.flush(buffer);
-                rtcp_run.flush(buffer);
+                rtp_run.finish(&mut post, buffer);
+                rtcp_run.finish(&mut post, buffer);
             }
         });
     }
 
-    fn burst_to_pipe(&mut self, router: usize, slot: usize, scratch: &mut [u8]) {
+    fn burst_to_pipe(&mut self, router: usize, slot: usize, mail: &mut Mail) {
         let entry = &mut self.transports[slot];
         let id = TransportId(entry.id);
         let Carrier::Pipe(end) = &mut entry.carrier else {
@@ -310,14 +407,15 @@ impl Shard {
         let (handle, counters) = (&self.handles[end.far_shard], &self.counters);
         let mut batch = end.empty_batch();
         writer.write_all(
-            scratch,
+            mail.emptied(counters),
+            0,
             |_, len, _| Some(len),
             |buffer, packet| match packet {
                 Packet::At { at, len, rtcp } => {
                     batch.bytes.extend_from_slice(&buffer[at..at + len]);
                     batch.packets.push((len as u32, rtcp));
                 }
-                Packet::End => {
+                Packet::Full | Packet::End => {
                     if !batch.packets.is_empty() {
                         end.hand_over(std::mem::take(&mut batch), handle, counters);
                         batch = end.empty_batch();
@@ -332,7 +430,7 @@ impl Shard {
         match tuple.protocol {
             Protocol::Udp => {
                 if let Some(socket) = socket_of(&self.listeners, tuple.local) {
-                    Run::new(socket, tuple.remote, &self.counters).send_one(data);
+                    send_alone(socket, tuple.remote, data, &self.counters);
                 }
             }
             Protocol::Tcp => {
@@ -353,17 +451,18 @@ impl Shard {
 
     /// The last RTCP of a transport that leaves its router.
     pub(super) fn send_goodbye(&mut self, slot: usize, rtcp: &[u8]) {
-        let Some(mut scratch) = self.scratch.take() else {
+        let Some(mut mail) = self.mail.take() else {
             return;
         };
+        let scratch = mail.emptied(&self.counters);
         scratch[..rtcp.len()].copy_from_slice(rtcp);
         let sealed = match &mut self.transports[slot].carrier {
             Carrier::WebRtc(peer) => {
-                let sealed = peer.transport.seal_rtcp(&mut scratch, rtcp.len()).ok();
+                let sealed = peer.transport.seal_rtcp(scratch, rtcp.len()).ok();
                 sealed.and_then(|len| Some((len, peer.selected?)))
             }
             Carrier::Plain(plain) => {
-                plain.send_goodbye(&mut scratch, rtcp.len(), &self.counters);
+                plain.send_goodbye(scratch, rtcp.len(), &self.counters);
                 None
             }
             Carrier::Pipe(_) => None,
@@ -371,7 +470,7 @@ impl Shard {
         if let Some((len, tuple)) = sealed {
             self.send_own(tuple, &scratch[..len]);
         }
-        self.scratch = Some(scratch);
+        self.mail = Some(mail);
     }
 }
 
@@ -390,7 +489,7 @@ impl super::objects::Plain {
             .map_or(&self.rtp, |(socket, _)| socket)
             .as_raw_fd();
         if let Some(len) = len {
-            Run::new(socket, remote, counters).send_one(&buffer[..len]);
+            send_alone(socket, remote, &buffer[..len], counters);
         }
     }
 }

@@ -27,6 +27,8 @@ impl Shard {
             return;
         };
         let (id, router) = (entry.id, entry.router);
+        // Nothing may wait for a socket that is closed with its transport.
+        self.send_mail();
         self.end_streams(slot);
         self.leave_router(slot, farewell);
         let entry = self.transports.remove(slot);

@@ -37,13 +37,14 @@ use crate::timers::Timers;
 use crate::values::{CloseReason, EngineConfig, Event, SpeakerLevel};
 
 pub(crate) use inbox::{Control, Inbox, ShardHandle, inbox};
+use egress::Mail;
 use objects::{Carrier, Object, RouterEntry, TimerKey, Token, TransportEntry};
 use stream::Connection;
 
 /// Requests done in one turn, so that media never waits long behind them.
 const REQUESTS_A_TURN: usize = 64;
-/// Size of the buffer that bursts are gathered in: the longest segmented send.
-const SCRATCH: usize = 64 * 1024;
+/// Bytes read from a connection at once.
+const STREAM_INPUT: usize = 64 * 1024;
 
 /// What all shards share.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ pub(crate) struct Shard {
     /// Absent only while datagrams are taken from it.
     datagrams: Option<Datagrams>,
     /// Absent only while a burst is gathered in it.
-    scratch: Option<Box<[u8]>>,
+    mail: Option<Mail>,
     transmit: Box<[u8]>,
     stream_input: Option<Box<[u8]>>,
     now: Instant,
@@ -154,9 +155,9 @@ impl Shard {
             dirty_transports: Vec::new(),
             events: Vec::new(),
             datagrams: Some(Datagrams::new()),
-            scratch: Some(vec![0; SCRATCH].into_boxed_slice()),
+            mail: Some(Mail::new()),
             transmit: vec![0; MAX_TRANSMIT_LEN].into_boxed_slice(),
-            stream_input: Some(vec![0; SCRATCH].into_boxed_slice()),
+            stream_input: Some(vec![0; STREAM_INPUT].into_boxed_slice()),
             now: Instant::now(),
             seed: parts.seed,
             running: true,
@@ -341,6 +342,7 @@ impl Shard {
                 return;
             }
         }
+        self.send_mail();
         while let Some(event) = self.routers[slot].router.poll_event() {
             self.on_router_event(slot, event);
         }

@@ -4,12 +4,14 @@
 #![allow(unsafe_code)]
 
 mod address;
+mod batch;
 mod epoll;
 mod eventfd;
 mod interfaces;
 mod udp;
 
+pub(crate) use batch::{SendBatch, Sending};
 pub(crate) use epoll::{Epoll, Ready};
 pub(crate) use eventfd::{EventFd, wait_readable};
 pub(crate) use interfaces::interface_addresses;
-pub(crate) use udp::{Datagrams, MAX_SEGMENTS, enable_gro, send, send_segmented};
+pub(crate) use udp::{Datagrams, MAX_SEGMENTS, enable_gro, send};

@@ -1,4 +1,4 @@
-//! Many datagrams a system call: `recvmmsg` with `UDP_GRO` in, `sendmsg` with `UDP_SEGMENT` out.
+//! Datagrams in, many a system call: `recvmmsg` with `UDP_GRO`; one datagram out.
 
 use std::io;
 use std::net::SocketAddr;
@@ -147,25 +147,6 @@ fn gro_segment(header: &libc::msghdr) -> Option<usize> {
 
 /// Sends one datagram.
 pub(crate) fn send(socket: RawFd, to: SocketAddr, data: &[u8]) -> io::Result<()> {
-    send_message(socket, to, data, None)
-}
-
-/// Sends `data` as datagrams of `segment` bytes, the last one shorter where it does not divide.
-pub(crate) fn send_segmented(
-    socket: RawFd,
-    to: SocketAddr,
-    data: &[u8],
-    segment: u16,
-) -> io::Result<()> {
-    send_message(socket, to, data, Some(segment))
-}
-
-fn send_message(
-    socket: RawFd,
-    to: SocketAddr,
-    data: &[u8],
-    segment: Option<u16>,
-) -> io::Result<()> {
     // SAFETY: all-zero is a valid value of these plain C structures.
     let (mut name, mut header) = unsafe {
         (
@@ -177,25 +158,10 @@ fn send_message(
         iov_base: data.as_ptr().cast_mut().cast(),
         iov_len: data.len(),
     };
-    let mut control = Control([0; CONTROL_BYTES]);
     header.msg_namelen = to_kernel(to, &mut name);
     header.msg_name = (&raw mut name).cast();
     header.msg_iov = &raw mut vector;
     header.msg_iovlen = 1;
-    if let Some(segment) = segment {
-        header.msg_control = control.0.as_mut_ptr().cast();
-        // SAFETY: the buffer is aligned for cmsghdr and has room for one message with a u16.
-        unsafe {
-            header.msg_controllen = libc::CMSG_SPACE(size_of::<u16>() as u32) as _;
-            let message = libc::CMSG_FIRSTHDR(&raw const header);
-            (*message).cmsg_level = libc::SOL_UDP;
-            (*message).cmsg_type = libc::UDP_SEGMENT;
-            (*message).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;
-            libc::CMSG_DATA(message)
-                .cast::<u16>()
-                .write_unaligned(segment);
-        }
-    }
     // SAFETY: the header points to locals and to `data`, all alive for the length of the call; the kernel only reads them.
     let sent = unsafe {
         libc::sendmsg(

@@ -54,7 +54,7 @@ impl Default for EngineConfig {
             plain_ports: (40100, 49999),
             tcp: true,
             udp: true,
-            burst_delay_us: 3000,
+            burst_delay_us: 5000,
             event_queue: 8192,
             command_queue: 4096,
             max_transports: 10_000,

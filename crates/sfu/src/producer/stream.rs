@@ -66,6 +66,8 @@ pub(crate) struct Stream {
     pub(crate) released: u64,
     /// Until when packets wait for the rest of their burst.
     pub(crate) pending_until: Option<u64>,
+    /// A whole frame waits for audio that is about to come.
+    pub(crate) held: bool,
     /// Consumers that read it.
     pub(crate) listeners: Vec<u32>,
     pub(crate) keyframes: KeyframeRequests,
@@ -105,6 +107,7 @@ impl Stream {
             history: History::new(capacity),
             released: 0,
             pending_until: None,
+            held: false,
             listeners: Vec::new(),
             keyframes: KeyframeRequests::default(),
             report: None,

@@ -16,22 +16,69 @@ use crate::transport::{Ready, Slot};
 use crate::{SentPacket, TransportId};
 use slab::Slab;
 
+/// What audio may come later than expected and still be waited for.
+const AUDIO_JITTER_US: u64 = 500;
+/// Frames of one peer that wait for audio; further ones do not wait.
+const MOST_HELD: usize = 16;
+
 impl Router {
-    /// A packet was appended: it leaves with its frame, or after the burst delay.
+    /// A packet was appended: it leaves with its frame, or after the burst delay. A frame waits for
+    /// audio that is about to come.
     #[inline]
     pub(super) fn await_burst(&mut self, at: u32, complete: bool, now_us: u64) {
+        let stream = &self.streams[at as usize];
+        let producer = &self.producers[stream.producer as usize];
+        let (video, transport) = (producer.kind == MediaKind::Video, producer.transport);
+        let delay = self.config.burst_delay.as_micros() as u64;
+        let deadline = stream.pending_until.unwrap_or(now_us + delay);
+        if !video && !stream.listeners.is_empty() {
+            let rhythm = &mut self.transports[transport as usize].audio_rhythm;
+            rhythm.on_packet(now_us);
+        }
+        let holds = complete && !stream.held && self.is_audio_near(transport, deadline, now_us);
+        if complete && !holds {
+            self.release(at);
+        } else {
+            self.hold(at, deadline, video);
+        }
+        if holds {
+            self.streams[at as usize].held = true;
+            self.transports[transport as usize].held.push(at);
+        }
+        if !video {
+            self.release_held(transport);
+        }
+    }
+
+    fn hold(&mut self, at: u32, deadline: u64, video: bool) {
         let stream = &mut self.streams[at as usize];
-        if stream.pending_until.is_none() && !complete {
-            let deadline = now_us + self.config.burst_delay.as_micros() as u64;
+        if stream.pending_until.is_none() {
             stream.pending_until = Some(deadline);
             self.pending.push_back((deadline, at));
-            if self.producers[self.streams[at as usize].producer as usize].kind != MediaKind::Video
-            {
+            if !video {
                 self.wake_listeners(at, false);
             }
         }
-        if complete {
-            self.release(at);
+    }
+
+    /// Whether audio of the peer is expected before the deadline.
+    #[inline]
+    fn is_audio_near(&self, transport: u32, deadline: u64, now_us: u64) -> bool {
+        let transport = &self.transports[transport as usize];
+        let next = transport.audio_rhythm.next(now_us);
+        self.config.hold_for_audio
+            && transport.held.len() < MOST_HELD
+            && next.is_some_and(|next| next + AUDIO_JITTER_US <= deadline)
+    }
+
+    /// Audio has come: the frames that waited for it leave with it.
+    #[inline]
+    fn release_held(&mut self, transport: u32) {
+        while let Some(at) = self.transports[transport as usize].held.pop() {
+            // Its time may have come before, and the stream may be gone.
+            if self.streams.get(at as usize).is_some_and(|stream| stream.held) {
+                self.release(at);
+            }
         }
     }
 
@@ -40,6 +87,7 @@ impl Router {
     fn release(&mut self, at: u32) {
         let stream = &mut self.streams[at as usize];
         stream.pending_until = None;
+        stream.held = false;
         stream.released = stream.history.head();
         self.wake_listeners(at, true);
     }
