@@ -292,12 +292,12 @@ class RoomDirectory:
         task.add_done_callback(self._tasks.discard)
 
     @contextmanager
-    def commands(self) -> Iterator[None]:
-        """Say for rooms what the engine refused inside."""
+    def commands(self, *, on_transport: bool = False) -> Iterator[None]:
+        """Say for rooms what the engine refused inside; see `of_command`."""
         try:
             yield
         except EngineCommandError as error:
-            refused = of_command(error)
+            refused = of_command(error, on_transport=on_transport)
             self.refused[refused.refusal] += 1
             raise refused from error
 

@@ -100,9 +100,14 @@ class RoomError(Exception):
         return self.refusal in _RETRYABLE
 
 
-def of_command(error: EngineCommandError) -> RoomError:
-    """Say for a room why the engine refused a command."""
+def of_command(error: EngineCommandError, *, on_transport: bool = False) -> RoomError:
+    """Say for a room why the engine refused a command.
+
+    A limit of one transport (``on_transport``) is no matter of time: the same request would meet it again.
+    """
     match error.code:
+        case ErrorCode.LIMIT if on_transport:
+            return RoomError(Refusal.ENGINE_REFUSED, f"too much for one connection: {error.message}")
         case code if code in _BUSY:
             return RoomError(Refusal.ENGINE_BUSY, f"the media engine has no place: {error.message}")
         case ErrorCode.INVALID | ErrorCode.UNSUPPORTED:

@@ -215,7 +215,7 @@ class Rooms(RoomDirectory):
             raise self.refuse(
                 Refusal.NO_COMMON_CODEC, f"the {offer.kind.value} is {_names(source)}, which the offer does not take"
             )
-        with self.commands():
+        with self.commands(on_transport=True):
             producer = None if source is None else await self.routers.producer_on(source, connection.router)
             consumer = await connection.transport.consume(
                 offer.kind,
@@ -397,7 +397,7 @@ class Rooms(RoomDirectory):
         if len(participant.publications) >= self.limits.max_tracks_per_participant:
             limit = self.limits.max_tracks_per_participant
             raise self.refuse(Refusal.TOO_MANY_TRACKS, f"a participant publishes at most {limit} tracks")
-        with self.commands():
+        with self.commands(on_transport=True):
             producer = await connection.transport.produce(
                 track.kind,
                 [codec.to_parameters() for codec in track.codecs],
