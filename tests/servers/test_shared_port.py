@@ -30,13 +30,13 @@ OFFER = (Path(__file__).parents[1] / "vectors" / "sdp" / "chromium-publish.sdp")
 SHARDS = 2
 
 
-def settings(tmp_path: Path, tls_listen: list[str]) -> Settings:
+def settings(tmp_path: Path, tls_listen: list[str], **webrtc: object) -> Settings:
     return Settings.model_validate(
         {
             "server": {"data_dir": str(tmp_path / "data"), "dev": True, "shutdown_timeout_s": 5},
             "http": {"listen": ["127.0.0.1:0"], "tls_listen": tls_listen},
             "metrics": {"listen": "127.0.0.1:0"},
-            "webrtc": {"share_https_port": True, "ports": "0-0", "listen_ips": ["127.0.0.1"]},
+            "webrtc": {"share_https_port": True, "ports": "0-0", "listen_ips": ["127.0.0.1"], **webrtc},
             "engine": {"shards": SHARDS},
         }
     )
@@ -112,6 +112,22 @@ async def test_a_check_in_a_frame_on_the_https_port_is_answered_by_its_transport
         assert response.message_class is stun.Class.RESPONSE
         prefixes.add(credentials[0][:2])
     assert len(prefixes) == SHARDS, "the two transports are on different shards"
+
+
+@pytest.mark.parametrize(
+    ("announced", "told"), [("127.0.0.1=203.0.113.5", {"203.0.113.5"}), ("203.0.113.5", {"127.0.0.1"})]
+)
+async def test_the_shared_port_is_announced_where_the_engine_is(tmp_path: Path, announced: str, told: set[str]) -> None:
+    # An address announced for all stands for those that are not loopback.
+    server = Server(settings(tmp_path, ["127.0.0.1:0"], announced_ips=[announced]))
+    await server.start()
+    try:
+        _, candidates = await publish(server, "demo")
+    finally:
+        await server.close()
+    port = int(server.addresses["https"][0].rpartition(":")[2])
+    assert {c.ip for c in candidates} == told
+    assert {c.ip for c in candidates if c.port == port} == told
 
 
 async def test_https_is_answered_on_the_same_port(server: Server) -> None:

@@ -51,7 +51,7 @@ def serve(
     data_dir: DataDir = None,
     demo: Annotated[bool, typer.Option("--demo", help="Keep a room `demo` with a test picture and a tone.")] = False,
 ) -> None:
-    """Run the server until SIGTERM or SIGINT; a second signal ends it at once."""
+    """Run the server until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reads the certificate again."""
     from roomtone.app.run import run  # noqa: PLC0415 - other commands need not load the server
 
     settings = _load(config, dev=dev, data_dir=data_dir, demo=demo)

@@ -100,7 +100,8 @@ class HttpSettings(Section):
     tls_listen: Addresses = (Address("0.0.0.0", 8443), Address("::", 8443))  # noqa: S104 - likewise
     """HTTPS; empty switches it off."""
     cert: Path | None = None
-    """PEM file with the certificate chain, leaf first. Without it a self-signed one is made in the data directory."""
+    """PEM file with the certificate chain, leaf first. Without it a self-signed one is made in the data directory.
+    SIGHUP reads both again."""
     key: Path | None = None
     """PEM file with the certificate's private key."""
     names: Strings = ()
