@@ -47,7 +47,9 @@ def test_each_roomtone_command_named_exists() -> None:
     named = set()
     for document in DOCUMENTS:
         named.update(re.findall(r"(?:^|`|    |uv run )roomtone ([a-z]+)", document.read_text(), flags=re.MULTILINE))
-    helped = subprocess.run([sys.executable, "-m", "roomtone", "--help"], capture_output=True, text=True, check=True).stdout
+    helped = subprocess.run(
+        [sys.executable, "-m", "roomtone", "--help"], capture_output=True, text=True, check=True
+    ).stdout
     assert named
     assert {name for name in named if not re.search(rf"\b{name}\b", helped)} == set()
 
