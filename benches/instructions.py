@@ -51,6 +51,21 @@ def count(subscribers: int, kind: str, profile: str, frames: int) -> tuple[int, 
     return int(found[1]), int(done.stdout)
 
 
+def nanoseconds() -> dict[str, float]:
+    """Median nanoseconds a packet, with caches warm and with caches emptied before each frame."""
+    program = str(CARGO_TARGET / "release" / "roomtone-packet-path")
+    times = {}
+    for kind in FRAMES:
+        for caches in ("hot", "cold"):
+            done = subprocess.run(
+                [program, "100", kind, "gcm", "200", caches], capture_output=True, text=True, check=False, timeout=120
+            )
+            if done.returncode != 0:
+                raise BenchError(f"roomtone-packet-path: {done.stderr.strip()}")
+            times[f"{kind} {caches}"] = float(done.stdout)
+    return times
+
+
 def compare(counts: dict[str, float]) -> dict[str, Any]:
     """Hold counts to the baseline and to each other."""
     baseline: dict[str, float] = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}

@@ -145,6 +145,11 @@ class Figures:
                 f"{crossing['round_trip_p99_us']:.0f} us; {crossing['commands_per_s']:,.0f}/s with "
                 f"{crossing['in_flight']} in flight; events {crossing['events_per_s']:,.0f}/s"
             )
+        if path := self.result.get("path_ns"):
+            lines.append(
+                "- router and cipher alone, 1 -> 100, GCM, ns a packet: "
+                + ", ".join(f"{case} caches {ns:.0f}" for case, ns in path.items())
+            )
         if counted := self.result.get("instructions"):
             lines.append("- instructions a forwarded packet (router and cipher, no socket; against the baseline):")
             lines += [f"  - {line}" for line in counted["lines"]]

@@ -51,6 +51,7 @@ def main() -> int:
     for name, step in (
         ("memory", lambda: memory(50 if words.quick else 200, options)),
         ("boundary", lambda: boundary.figures(tree, quick=words.quick)),
+        ("path_ns", instructions.nanoseconds),
         ("instructions", lambda: instructions.compare(instructions.count_all(quick=words.quick))),
     ):
         note(name)

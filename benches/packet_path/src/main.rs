@@ -2,6 +2,9 @@
 //!
 //! `roomtone-packet-path SUBSCRIBERS video|audio gcm|cm FRAMES` prints the packets that were forwarded. Two runs with
 //! different FRAMES tell the cost of a packet, since what both spend on setting up is taken off.
+//!
+//! With `hot` or `cold` after it, the median nanoseconds a packet of a frame are printed instead: one frame after another,
+//! or with all caches emptied before each, as on a machine that did other things meanwhile.
 
 mod scene;
 
@@ -14,61 +17,92 @@ use roomtone_srtp::{MasterKey, Profile, Sealer, SrtpError};
 
 use scene::{Kind, Scene};
 
+/// More than the caches of a core hold.
+const OTHER_WORK: usize = 64 << 20;
 /// Room for what sealing adds.
 const SEAL_ROOM: usize = 64;
 
-fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let parsed = match words.as_slice() {
-        [subscribers, kind, profile, frames] => (|| {
-            let kind = match kind.as_str() {
-                "video" => Kind::Video,
-                "audio" => Kind::Audio,
-                _ => return None,
-            };
-            let profile = match profile.as_str() {
-                "gcm" => Profile::AeadAes128Gcm,
-                "cm" => Profile::Aes128CmSha1_80,
-                _ => return None,
-            };
-            Some((
-                subscribers.parse().ok()?,
-                kind,
-                profile,
-                frames.parse().ok()?,
-            ))
-        })(),
-        _ => None,
-    };
-    let Some((subscribers, kind, profile, frames)) = parsed else {
-        eprintln!("roomtone-packet-path SUBSCRIBERS video|audio gcm|cm FRAMES");
-        return ExitCode::from(2);
-    };
-    match forward(subscribers, kind, profile, frames) {
-        Ok(packets) => {
-            println!("{packets}");
-            ExitCode::SUCCESS
-        }
-        Err(e) => {
-            eprintln!("{e}");
-            ExitCode::FAILURE
-        }
-    }
+/// How the frames are timed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Timing {
+    /// Not at all: callgrind counts.
+    None,
+    Hot,
+    Cold,
 }
 
-/// Forwards `frames` frames, sealed for each subscriber, with a receiver report from each once a second.
-fn forward(
+struct Plan {
     subscribers: u64,
     kind: Kind,
     profile: Profile,
     frames: u32,
-) -> Result<u64, Box<dyn std::error::Error>> {
+    timing: Timing,
+}
+
+impl Plan {
+    fn parse(words: &[String]) -> Option<Self> {
+        let [subscribers, kind, profile, frames, timing @ ..] = words else {
+            return None;
+        };
+        Some(Self {
+            subscribers: subscribers.parse().ok()?,
+            kind: match kind.as_str() {
+                "video" => Kind::Video,
+                "audio" => Kind::Audio,
+                _ => return None,
+            },
+            profile: match profile.as_str() {
+                "gcm" => Profile::AeadAes128Gcm,
+                "cm" => Profile::Aes128CmSha1_80,
+                _ => return None,
+            },
+            frames: frames.parse().ok()?,
+            timing: match timing {
+                [] => Timing::None,
+                [word] if word == "hot" => Timing::Hot,
+                [word] if word == "cold" => Timing::Cold,
+                _ => return None,
+            },
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let Some(plan) = Plan::parse(&words) else {
+        eprintln!("roomtone-packet-path SUBSCRIBERS video|audio gcm|cm FRAMES [hot|cold]");
+        return ExitCode::from(2);
+    };
+    match forward(&plan) {
+        Ok((packets, _)) if plan.timing == Timing::None => println!("{packets}"),
+        Ok((_, nanoseconds)) => println!("{nanoseconds:.0}"),
+        Err(e) => {
+            eprintln!("{e}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Forwards the frames, sealed for each subscriber, with a receiver report from each once a second. How many packets went
+/// out, and the median nanoseconds of one.
+fn forward(plan: &Plan) -> Result<(u64, f64), Box<dyn std::error::Error>> {
     let base = Instant::now();
-    let mut scene = Scene::new(kind, subscribers, base)?;
-    let mut sealers = sealers(profile, subscribers)?;
+    let kind = plan.kind;
+    let mut scene = Scene::new(kind, plan.subscribers, base)?;
+    let mut sealers = sealers(plan.profile, plan.subscribers)?;
     let mut out = vec![0; 1_600];
+    let mut other_work = match plan.timing {
+        Timing::Cold => vec![1_u8; OTHER_WORK],
+        Timing::None | Timing::Hot => Vec::new(),
+    };
     let mut forwarded = 0;
-    for frame in 0..frames {
+    let mut times = Vec::with_capacity(plan.frames as usize);
+    for frame in 0..plan.frames {
+        for line in other_work.chunks_mut(64) {
+            line[0] = line[0].wrapping_add(1);
+        }
+        let (began, before) = (Instant::now(), forwarded);
         let now = base + kind.every() * frame;
         scene.publish(frame, now)?;
         // Audio waits a little for company: the burst deadline is over by then.
@@ -78,12 +112,18 @@ fn forward(
                 forwarded += drain(&mut scene, &mut sealers, transport, now, &mut out)?;
             }
         }
+        times.push(began.elapsed().as_nanos() as f64 / (forwarded - before).max(1) as f64);
         if frame % kind.frames_a_second() == kind.frames_a_second() / 2 {
             scene.report(now)?;
         }
         while scene.router.poll_event().is_some() {}
     }
-    Ok(forwarded)
+    black_box(&other_work);
+    times.sort_by(f64::total_cmp);
+    Ok((
+        forwarded,
+        times.get(times.len() / 2).copied().unwrap_or(0.0),
+    ))
 }
 
 fn drain(
