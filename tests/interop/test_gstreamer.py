@@ -87,5 +87,5 @@ def test_gstreamer_decodes_what_chromium_publishes(
     publisher = open_page("/publish/?room=togst&source=testcard&codec=VP8&width=640&height=360&fps=15&autostart=1")
     wait_for_statistic(publisher, "video frame rate", "parseFloat(value) > 1")
     viewer = start("watch", f"{server.http}/whep/togst", token("togst", "viewer"))
-    line = wait_for_line(viewer, lambda line: line.startswith("decoded") and int(line.split()[2]) >= 20)
-    assert line.split()[1] == "640x360"
+    # Chromium may begin with a smaller picture until its estimate of the bandwidth allows the whole.
+    wait_for_line(viewer, lambda line: line.startswith("decoded 640x360") and int(line.split()[2]) >= 20)
