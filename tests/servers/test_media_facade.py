@@ -318,7 +318,11 @@ async def test_the_engine_has_statistics_of_each_shard(engine: Engine) -> None:
 async def test_an_audio_level_observer_opens_and_closes(engine: Engine) -> None:
     router: Router = await engine.open_router()
     observer = await router.observe_audio_levels(interval_ms=200)
+    await (await router.observe_audio_levels(interval_ms=200, max_entries=1)).close()
+    async with refused(ErrorCode.INVALID):
+        await router.observe_audio_levels(interval_ms=300)
     await observer.close()
+    await (await router.observe_audio_levels(interval_ms=300)).close()
     async with refused(ErrorCode.NOT_FOUND):
         await observer.stats()
 

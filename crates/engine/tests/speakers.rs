@@ -85,3 +85,36 @@ fn the_loudest_is_told_first_and_dominates() {
         ErrorCode::NotFound
     );
 }
+
+#[test]
+fn observers_of_one_router_share_its_settings_and_take_their_share_of_speakers() {
+    let mut harness = Harness::new(config(1));
+    let router = harness.router(None);
+    let observe = |interval_ms, max_entries| Command::ObserveAudioLevels {
+        router,
+        interval_ms,
+        threshold_dbov: -40,
+        percentile: 50,
+        smoothing: 0.5,
+        hold_ms: 600,
+        max_entries,
+    };
+    let open = |harness: &mut Harness, interval_ms, max_entries| match harness
+        .call(observe(interval_ms, max_entries))
+    {
+        CommandResult::ObserverOpened { observer } => observer,
+        other => panic!("{other:?}"),
+    };
+    let first = open(&mut harness, 200, 2);
+    let second = open(&mut harness, 200, 5);
+    assert_eq!(harness.refused(observe(300, 2)), ErrorCode::Invalid);
+    let told = &harness.stats(first)[0];
+    assert_eq!(support::number(told, "intervalMs"), 200);
+    assert_eq!(support::number(told, "maxEntries"), 2);
+    for observer in [first, second] {
+        harness.done(Command::CloseObserver { observer });
+    }
+    open(&mut harness, 300, 2);
+    assert_eq!(harness.refused(observe(300, 0)), ErrorCode::Invalid);
+    assert_eq!(harness.refused(observe(1, 2)), ErrorCode::Invalid);
+}

@@ -91,7 +91,7 @@ impl Default for KeyframeConfig {
 }
 
 /// How active speakers are found from the audio level extension (RFC 6464).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioLevelConfig {
     /// Time between two looks at the levels; also the window of the percentile.
     pub interval: Duration,

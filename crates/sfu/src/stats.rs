@@ -118,6 +118,9 @@ pub struct OutboundStreamStats {
     pub nack_misses: u64,
     /// Of those, refused by the limits against storms.
     pub nack_suppressed: u64,
+    /// Of those, not to be sent again: there is no RTX, and the cipher takes no number twice. A
+    /// keyframe was asked for instead.
+    pub nack_unanswerable: u64,
     /// PLI packets received.
     pub pli_count: u64,
     /// FIR packets received.

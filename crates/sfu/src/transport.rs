@@ -79,6 +79,48 @@ pub(crate) struct Report {
     pub(crate) remb_due: bool,
 }
 
+/// SSRCs in an order that looks random and has none twice: the state of a closed stream is
+/// forgotten, so its numbers must not begin again under the same SRTP key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DrawnSsrcs {
+    first: u32,
+    count: u32,
+}
+
+impl DrawnSsrcs {
+    /// Odd, so that the multiples go through all values before one comes again.
+    const STEP: u32 = 0x9e37_79b1;
+    /// `STEP * INVERSE` is 1 modulo 2^32.
+    const INVERSE: u32 = inverse(Self::STEP);
+
+    pub(crate) const fn new(first: u32) -> Self {
+        Self { first, count: 1 }
+    }
+
+    /// The next one.
+    pub(crate) fn draw(&mut self) -> u32 {
+        let drawn = self.first.wrapping_add(self.count.wrapping_mul(Self::STEP));
+        self.count = self.count.wrapping_add(1);
+        drawn
+    }
+
+    /// Whether it was drawn before.
+    pub(crate) const fn contains(self, ssrc: u32) -> bool {
+        ssrc.wrapping_sub(self.first).wrapping_mul(Self::INVERSE) < self.count
+    }
+}
+
+/// The inverse of an odd number modulo 2^32: each step of Newton's method doubles the bits that are right.
+const fn inverse(odd: u32) -> u32 {
+    let mut inverse = odd;
+    let mut step = 0;
+    while step < 5 {
+        inverse = inverse.wrapping_mul(2_u32.wrapping_sub(odd.wrapping_mul(inverse)));
+        step += 1;
+    }
+    inverse
+}
+
 /// One transport.
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -97,6 +139,10 @@ pub(crate) struct Transport {
     pub(crate) routes: FxHashMap<u32, Route>,
     /// Our SSRCs and whose they are.
     pub(crate) own_ssrcs: FxHashMap<u32, u32>,
+    /// SSRCs that were drawn for the peer.
+    pub(crate) drawn: DrawnSsrcs,
+    /// Whether a packet may be sent again under its own number, where there is no RTX.
+    pub(crate) repeats: bool,
     pub(crate) ready: Ready,
     /// Whether it is in the router's queue.
     pub(crate) queued: bool,
@@ -141,6 +187,8 @@ impl Transport {
             consumers: Vec::new(),
             routes: FxHashMap::default(),
             own_ssrcs: FxHashMap::default(),
+            drawn: DrawnSsrcs::new(local_ssrc),
+            repeats: true,
             ready: Ready::default(),
             queued: false,
             audio_rhythm: Rhythm::default(),
@@ -196,8 +244,21 @@ impl Transport {
 
 #[cfg(test)]
 mod tests {
-    use super::Transport;
+    use super::{DrawnSsrcs, Transport};
     use crate::consumer::Consumer;
+
+    #[test]
+    fn no_ssrc_is_drawn_twice_and_each_is_known_as_drawn() {
+        let mut drawn = DrawnSsrcs::new(0xdead_beef);
+        let mut seen = std::collections::HashSet::from([0xdead_beef]);
+        for _ in 0..20_000 {
+            let ahead = drawn;
+            let ssrc = drawn.draw();
+            assert!(!ahead.contains(ssrc) && drawn.contains(ssrc));
+            assert!(seen.insert(ssrc));
+        }
+        assert!(seen.iter().all(|ssrc| drawn.contains(*ssrc)));
+    }
 
     #[test]
     fn a_viewer_of_one_track_pair_costs_a_few_kilobytes() {

@@ -373,3 +373,30 @@ fn broken_and_foreign_rtcp_is_counted() {
     let stats = rig.router.transport_stats(SUBSCRIBER).unwrap();
     assert_eq!((stats.rtcp_malformed, stats.rtcp_ignored), (2, 1));
 }
+
+#[test]
+fn where_no_number_may_be_used_twice_a_nack_without_rtx_asks_for_a_keyframe() {
+    let mut rig = Rig::new();
+    rig.produce_video(VIDEO, &[Some(1_000)]);
+    let params = ConsumerParams {
+        rtx_payload_types: vec![],
+        ..out_params(Some(VIDEO))
+    };
+    let described = rig
+        .router
+        .consume(SUBSCRIBER, VIDEO_OUT, params, rig.now)
+        .unwrap();
+    rig.drain();
+    rig.rtp(&vp8(1, 0, true, true, true, 500).bytes()).unwrap();
+    let sent = rig.media()[0].rtp().sequence();
+    rig.rtcp(SUBSCRIBER, &nack(described.ssrc, &[sent]));
+    assert_eq!(rig.media().len(), 1, "counter mode allows the same packet");
+    rig.router.set_repeats(SUBSCRIBER, false).unwrap();
+    rig.pass_ms(700);
+    rig.control(PUBLISHER);
+    rig.rtcp(SUBSCRIBER, &nack(described.ssrc, &[sent]));
+    assert!(rig.media().is_empty());
+    let outbound = rig.router.consumer_stats(VIDEO_OUT).unwrap().outbound;
+    assert_eq!(outbound.nack_unanswerable, 1);
+    assert_eq!(plis(&rig.control(PUBLISHER)), 1);
+}

@@ -274,7 +274,17 @@ class FakeCommands(FakeState):
     @_execute.register
     def _observe(self, command: ObserveAudioLevels) -> AnyResult:
         router = self.get(FakeRouter, command.router)
-        observer = FakeObserver(self.new_id(), router.id)
+        way = (
+            command.interval_ms,
+            command.threshold_dbov,
+            command.percentile,
+            command.smoothing,
+            command.hold_ms,
+        )
+        others = [o for o in self.objects.values() if isinstance(o, FakeObserver) and o.router == router.id]
+        if any(other.way != way for other in others):
+            raise Refused(ErrorCode.INVALID, "the router is observed with other settings")
+        observer = FakeObserver(self.new_id(), router.id, way)
         self.objects[observer.id] = observer
         return ObserverOpened(observer=ObserverId(observer.id))
 

@@ -71,6 +71,8 @@ class FakeObserver:
 
     id: int
     router: int
+    way: tuple[float, ...]
+    """How it looks at the audio: all observers of a router look in one way."""
 
 
 @dataclass(slots=True)

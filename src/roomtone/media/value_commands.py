@@ -203,7 +203,11 @@ class PipeProducer(Command, tag="pipe_producer", frozen=True, kw_only=True):
 
 
 class ObserveAudioLevels(Command, tag="observe_audio_levels", frozen=True, kw_only=True):
-    """Report active speakers of a router: levels in dBov (RFC 6464, 0 loudest), over a window of ``interval_ms``."""
+    """Report active speakers of a router: levels in dBov (RFC 6464, 0 loudest), over a window of ``interval_ms``.
+
+    A router looks at its audio in one way at a time: a further observer with other settings than those open is
+    ``invalid``; only ``max_entries`` may differ.
+    """
 
     router: RouterId
     interval_ms: int = 400

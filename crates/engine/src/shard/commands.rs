@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use roomtone_sfu::{AudioLevelConfig, Limits, Router, RouterConfig, TransportId, TransportParams};
+use roomtone_sfu::{Limits, Router, RouterConfig, TransportId, TransportParams};
 
 use super::objects::{Carrier, Object, ProducerEntry, RouterEntry, TransportEntry};
 use super::{Panicked, Shard, guard};
@@ -11,20 +11,6 @@ use crate::failure::Failure;
 use crate::ids;
 use crate::timers::Armed;
 use crate::values::{self, Command, CommandResult, ErrorCode, Request};
-
-/// How a router finds speakers: the defaults of the observe command.
-// The router takes these when it is made; it has no way yet to change them for one observer, whose statistics name
-// what is in force.
-pub(super) const AUDIO_LEVELS: AudioLevelConfig = AudioLevelConfig {
-    interval: Duration::from_millis(400),
-    threshold: 50,
-    min_percentile: 40,
-    smoothing: 30,
-    hold: Duration::from_secs(1),
-    max_entries: MAX_SPEAKERS,
-};
-/// Speakers in one event at most.
-const MAX_SPEAKERS: usize = 64;
 
 /// The result of a command; `None` when another shard answers.
 pub(super) type Answered = Result<Option<CommandResult>, Failure>;
@@ -140,7 +126,6 @@ impl Shard {
         let history = config.history_packets;
         let router_config = RouterConfig {
             burst_delay: Duration::from_micros(config.burst_delay_us),
-            audio_level: AUDIO_LEVELS,
             limits: Limits {
                 transports: config.max_transports,
                 producers_per_transport: config.max_producers_per_transport,
@@ -222,31 +207,6 @@ impl Shard {
         self.update_writable(slot);
         self.touch_router(router);
         Ok(slot)
-    }
-
-    fn observe(&mut self, command: &Command) -> Answered {
-        let Command::ObserveAudioLevels {
-            router,
-            max_entries,
-            ..
-        } = *command
-        else {
-            return Err(Failure::invalid("not an observe command"));
-        };
-        let slot = self.router(router)?;
-        let id = ids::allocate(self.index);
-        self.routers[slot].observers.push(id);
-        self.insert_object(id, Object::Observer(slot, max_entries));
-        Ok(Some(CommandResult::ObserverOpened { observer: id }))
-    }
-
-    fn close_observer(&mut self, id: u64) -> Answered {
-        let Some(Object::Observer(slot, _)) = self.objects.get(&id) else {
-            return Err(Failure::not_found("observer", id));
-        };
-        self.routers[*slot].observers.retain(|other| *other != id);
-        self.remove_object(id);
-        DONE
     }
 
     pub(super) fn router(&self, id: u64) -> Result<usize, Failure> {

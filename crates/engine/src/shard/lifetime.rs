@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use roomtone_sfu::{ConsumerId, ProducerId, TransportId};
+use roomtone_srtp::Sealer;
 
 use super::objects::{Carrier, Object};
 use super::{Control, Panicked, Shard, guard};
@@ -140,12 +141,19 @@ impl Shard {
         let (entry, _) = self.router_of(slot);
         let streams = entry.router.producer_dump(ProducerId(id))?.streams;
         entry.router.close_producer(ProducerId(id), now)?;
-        if let Carrier::WebRtc(peer) = &mut self.transports[slot].carrier {
-            for ssrc in streams
-                .iter()
-                .flat_map(|s| s.ssrc.into_iter().chain(s.rtx_ssrc))
-            {
-                peer.transport.forget_inbound(ssrc);
+        let ssrcs = streams
+            .iter()
+            .flat_map(|stream| stream.ssrc.into_iter().chain(stream.rtx_ssrc));
+        for ssrc in ssrcs {
+            match &mut self.transports[slot].carrier {
+                Carrier::WebRtc(peer) => peer.transport.forget_inbound(ssrc),
+                Carrier::Plain(plain) => {
+                    plain
+                        .opener
+                        .iter_mut()
+                        .for_each(|opener| opener.forget(ssrc));
+                }
+                Carrier::Pipe(_) => {}
             }
         }
         let router = self.transports[slot].router;
@@ -179,11 +187,19 @@ impl Shard {
         let router = self.transports[slot].router;
         self.touch_router(router);
         self.transports[slot].consumers.retain(|other| *other != id);
-        if let Some(Object::Consumer(entry)) = self.remove_object(id)
-            && let Carrier::WebRtc(peer) = &mut self.transports[slot].carrier
-        {
-            for ssrc in entry.drawn_ssrcs {
-                peer.transport.forget_outbound(ssrc);
+        let Some(Object::Consumer(entry)) = self.remove_object(id) else {
+            return Ok(());
+        };
+        for ssrc in entry.drawn_ssrcs {
+            match &mut self.transports[slot].carrier {
+                Carrier::WebRtc(peer) => peer.transport.forget_outbound(ssrc),
+                Carrier::Plain(plain) => {
+                    plain
+                        .sealer
+                        .iter_mut()
+                        .for_each(|sealer| sealer.forget(ssrc));
+                }
+                Carrier::Pipe(_) => {}
             }
         }
         Ok(())
@@ -200,7 +216,14 @@ impl Shard {
         };
         if entry.writable != writable {
             entry.writable = writable;
+            let profile = match &entry.carrier {
+                Carrier::WebRtc(peer) => peer.transport.srtp_profile(),
+                Carrier::Plain(plain) => plain.sealer.as_ref().map(Sealer::profile),
+                Carrier::Pipe(_) => None,
+            };
             let (id, router) = (TransportId(entry.id), entry.router);
+            let repeats = profile.is_none_or(|profile| !profile.is_aead());
+            let _ = self.routers[router].router.set_repeats(id, repeats);
             let _ = self.routers[router].router.set_writable(id, writable, now);
             self.touch_router(router);
         }

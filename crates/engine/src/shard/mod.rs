@@ -10,7 +10,9 @@ mod egress;
 mod inbox;
 mod ingress;
 mod lifetime;
+mod mail;
 mod objects;
+mod observers;
 mod pipe;
 mod plain;
 mod stats;
@@ -34,10 +36,10 @@ use crate::counters::Counters;
 use crate::outbox::Outbox;
 use crate::sys::{Datagrams, Epoll, Ready};
 use crate::timers::Timers;
-use crate::values::{CloseReason, EngineConfig, Event, SpeakerLevel};
+use crate::values::{CloseReason, EngineConfig, Event};
 
 pub(crate) use inbox::{Control, Inbox, ShardHandle, inbox};
-use egress::Mail;
+use mail::Mail;
 use objects::{Carrier, Object, RouterEntry, TimerKey, Token, TransportEntry};
 use stream::Connection;
 
@@ -399,27 +401,6 @@ impl Shard {
             RouterEvent::ActiveSpeakers(speakers) => self.on_speakers(slot, &speakers),
             // Told by commands and by statistics; a closed producer is reported where it is closed.
             _ => {}
-        }
-    }
-
-    fn on_speakers(&mut self, slot: usize, speakers: &[roomtone_sfu::ActiveSpeaker]) {
-        let entry = &self.routers[slot];
-        for observer in &entry.observers {
-            let Some(Object::Observer(_, max_entries)) = self.objects.get(observer) else {
-                continue;
-            };
-            let levels = speakers.iter().take(*max_entries);
-            self.events.push(Event::ActiveSpeakers {
-                router: entry.id,
-                observer: *observer,
-                speakers: levels
-                    .map(|s| SpeakerLevel {
-                        producer: s.producer.0,
-                        level_dbov: -i32::from(s.level),
-                    })
-                    .collect(),
-                dominant: speakers.first().map(|s| s.producer.0),
-            });
         }
     }
 

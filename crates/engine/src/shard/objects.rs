@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::Receiver;
 
 use roomtone_rtp::MediaKind;
-use roomtone_sfu::{ProducerParams, Router};
+use roomtone_sfu::{AudioLevelConfig, ProducerParams, Router};
 use roomtone_srtp::{Opener, Sealer};
 use roomtone_webrtc::{ChannelId, FiveTuple, Protocol, Transport};
 use rustc_hash::FxHashMap;
@@ -128,8 +128,8 @@ pub(crate) enum Object {
     Transport(usize),
     Producer(Box<ProducerEntry>),
     Consumer(Box<ConsumerEntry>),
-    /// Slot of its router.
-    Observer(usize, usize),
+    /// Slot of its router, its settings.
+    Observer(usize, Box<AudioLevelConfig>),
     /// Slot of its transport, its stream, whether it is open.
     Channel(usize, ChannelId, bool),
 }

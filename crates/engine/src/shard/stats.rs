@@ -8,7 +8,7 @@ use roomtone_sfu::{
 use serde_json::{Value, json};
 
 use super::Shard;
-use super::commands::{AUDIO_LEVELS, Answered};
+use super::commands::Answered;
 use super::objects::{Carrier, Object, Peer, Plain};
 use crate::failure::Failure;
 use crate::values::{CommandResult, Report, StatValue};
@@ -31,13 +31,14 @@ impl Shard {
             Object::Transport(slot) => vec![self.transport_report(id, *slot)?],
             Object::Producer(entry) => self.producer_reports(id, entry.transport)?,
             Object::Consumer(entry) => self.consumer_reports(id, entry.transport)?,
-            Object::Observer(slot, _) => vec![report! {
+            Object::Observer(slot, levels) => vec![report! {
                 "id": id.to_string(), "type": "observer", "router": self.routers[*slot].id,
-                "intervalMs": AUDIO_LEVELS.interval.as_millis() as u64,
-                "thresholdDbov": -i64::from(AUDIO_LEVELS.threshold),
-                "percentile": u64::from(AUDIO_LEVELS.min_percentile),
-                "smoothing": f64::from(AUDIO_LEVELS.smoothing) / 100.0,
-                "holdMs": AUDIO_LEVELS.hold.as_millis() as u64,
+                "intervalMs": levels.interval.as_millis() as u64,
+                "thresholdDbov": -i64::from(levels.threshold),
+                "percentile": u64::from(levels.min_percentile),
+                "smoothing": f64::from(levels.smoothing) / 100.0,
+                "holdMs": levels.hold.as_millis() as u64,
+                "maxEntries": levels.max_entries as u64,
             }],
             Object::Channel(slot, stream, open) => vec![report! {
                 "id": id.to_string(), "type": "data-channel",
@@ -167,8 +168,9 @@ impl Shard {
                     "segments": dump.segments, "last_sequence": dump.last_sequence, "verbatim": dump.verbatim,
                 })
             }
-            Object::Observer(slot, max_entries) => json!({
-                "id": id, "type": "observer", "router": self.routers[*slot].id, "max_entries": max_entries,
+            Object::Observer(slot, levels) => json!({
+                "id": id, "type": "observer", "router": self.routers[*slot].id,
+                "max_entries": levels.max_entries,
             }),
             Object::Channel(slot, stream, open) => json!({
                 "id": id, "type": "data-channel", "transport": self.transports[*slot].id,
@@ -297,6 +299,7 @@ fn outbound_report(stream: &OutboundStreamStats) -> Report {
         "retransmittedBytesSent": stream.retransmitted_bytes_sent,
         "nackCount": stream.nack_count, "nackedPackets": stream.nacked_packets,
         "nackMisses": stream.nack_misses, "nackSuppressed": stream.nack_suppressed,
+        "nackUnanswerable": stream.nack_unanswerable,
         "pliCount": stream.pli_count, "firCount": stream.fir_count, "overruns": stream.overruns,
         "packetsSkipped": stream.packets_skipped, "packetsOversized": stream.packets_oversized,
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use roomtone_sfu::TransportParams;
 use roomtone_webrtc::{
     DtlsRole, IceCredentials, IceMode, IceState, RemoteParameters, SystemRandom, Transport,
-    TransportConfig, TransportEvent,
+    TransportConfig, TransportEvent, is_stun,
 };
 use rustc_hash::FxHashMap;
 
@@ -24,6 +24,11 @@ use crate::values::{self, Command, CommandResult, ErrorCode, Event};
 const CONSENT_TIME: Duration = Duration::from_secs(25);
 /// Candidates in one command.
 const MAX_CANDIDATES: usize = 64;
+
+/// Whether a datagram is a STUN error response (RFC 8489 section 5: both class bits are set).
+fn is_refusal(datagram: &[u8]) -> bool {
+    is_stun(datagram) && datagram[0] & 0x01 != 0 && datagram[1] & 0x10 != 0
+}
 
 impl Shard {
     pub(super) fn open_webrtc(&mut self, command: Command) -> Answered {
@@ -247,8 +252,10 @@ impl Shard {
             match guard(|| peer.transport.poll_transmit(&mut buffer)) {
                 Ok(Some(transmit)) => {
                     let (protocol, remote) = (transmit.tuple.protocol, transmit.tuple.remote);
-                    // Answers to our own checks carry no name: only the address tells whose they are.
-                    if !self.addresses.contains_key(&(protocol, remote)) {
+                    // Answers to our own checks carry no name: only the address tells whose they are. A refusal is
+                    // sent to anybody who forges a check, and teaches nothing.
+                    let known = self.addresses.contains_key(&(protocol, remote));
+                    if !known && !is_refusal(&buffer[..transmit.len]) {
                         self.learn_address(slot, protocol, remote);
                     }
                     self.send_own(transmit.tuple, &buffer[..transmit.len]);

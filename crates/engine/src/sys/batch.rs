@@ -144,7 +144,7 @@ fn segment_control() -> Control {
     let mut control = Control([0; CONTROL_BYTES]);
     // SAFETY: the buffer is aligned for cmsghdr and longer than one; CMSG_LEN only computes.
     unsafe {
-        let header = control.0.as_mut_ptr().cast::<libc::cmsghdr>();
+        let header = (&raw mut control).cast::<libc::cmsghdr>();
         (*header).cmsg_level = libc::SOL_UDP;
         (*header).cmsg_type = libc::UDP_SEGMENT;
         (*header).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;

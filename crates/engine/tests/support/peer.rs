@@ -33,7 +33,7 @@ pub(crate) struct Peer {
 /// What the engine told of a transport.
 pub(crate) struct Offered {
     pub(crate) id: u64,
-    ice: IceCredentials,
+    pub(crate) ice: IceCredentials,
     pub(crate) candidates: Vec<values::Candidate>,
     fingerprints: Vec<Fingerprint>,
 }

@@ -76,7 +76,11 @@ impl Router {
     fn release_held(&mut self, transport: u32) {
         while let Some(at) = self.transports[transport as usize].held.pop() {
             // Its time may have come before, and the stream may be gone.
-            if self.streams.get(at as usize).is_some_and(|stream| stream.held) {
+            if self
+                .streams
+                .get(at as usize)
+                .is_some_and(|stream| stream.held)
+            {
                 self.release(at);
             }
         }

@@ -6,7 +6,7 @@ use roomtone_rtp::MediaKind;
 
 use super::Router;
 use crate::consumer::{Consumer, Draws, Tap};
-use crate::transport::Message;
+use crate::transport::{Message, Transport};
 use crate::{
     ConsumerDescription, ConsumerEncoding, ConsumerId, ConsumerParams, ProducerId, SfuError,
     TransportId,
@@ -56,22 +56,27 @@ impl Router {
 
     /// SSRCs and first numbers of a new consumer.
     fn draw(&mut self, at: u32, params: &ConsumerParams) -> Result<Draws, SfuError> {
-        let transport = &self.transports[at as usize];
-        let taken =
-            |ssrc: u32| ssrc == transport.local_ssrc || transport.own_ssrcs.contains_key(&ssrc);
+        let transport = &mut self.transports[at as usize];
+        let in_use = |transport: &Transport, ssrc| transport.own_ssrcs.contains_key(&ssrc);
         for ssrc in [params.ssrc, params.rtx_ssrc].into_iter().flatten() {
-            if taken(ssrc) {
+            // One that was drawn before may belong to a stream that is gone: see `DrawnSsrcs`.
+            if in_use(transport, ssrc) || transport.drawn.contains(ssrc) {
                 return Err(SfuError::DuplicateSsrc(ssrc));
             }
         }
         if params.ssrc.is_some() && params.ssrc == params.rtx_ssrc {
             return Err(SfuError::DuplicateSsrc(params.ssrc.unwrap_or_default()));
         }
+        let mut draw = |other: Option<u32>| loop {
+            let ssrc = transport.drawn.draw();
+            // Some take 0 for "none".
+            if ssrc != 0 && Some(ssrc) != other && !in_use(transport, ssrc) {
+                break ssrc;
+            }
+        };
+        let ssrc = params.ssrc.unwrap_or_else(|| draw(params.rtx_ssrc));
+        let rtx_ssrc = params.rtx_ssrc.unwrap_or_else(|| draw(Some(ssrc)));
         let random = &mut self.random;
-        let ssrc = params.ssrc.unwrap_or_else(|| random.ssrc(taken));
-        let rtx_ssrc = params
-            .rtx_ssrc
-            .unwrap_or_else(|| random.ssrc(|drawn| taken(drawn) || drawn == ssrc));
         let (sequence, rtx_sequence) = (random.next() as u16, random.next() as u16 & 0x7fff);
         Ok(Draws {
             ssrc,

@@ -115,6 +115,10 @@ impl Router {
         if !consumer.feedback.nack || consumer.paused {
             return self.ignore_rtcp(at);
         }
+        if consumer.rtx.is_none() && !self.transports[at as usize].repeats {
+            consumer.counters.nack_unanswerable += sequences.count() as u64;
+            return self.wish_keyframes_of(index, now);
+        }
         let mut resends = consumer.resends.take().unwrap_or_default();
         for sequence in sequences {
             let consumer = &mut self.consumers[index as usize];

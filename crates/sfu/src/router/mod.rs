@@ -26,8 +26,8 @@ use crate::producer::{Producer, Stream};
 use crate::timers::Timers;
 use crate::transport::Transport;
 use crate::{
-    ConsumerId, ProducerId, RouterConfig, RouterEvent, RtcpDrop, RtpDrop, SfuError, TransportId,
-    WallClock,
+    AudioLevelConfig, ConsumerId, ProducerId, RouterConfig, RouterEvent, RtcpDrop, RtpDrop,
+    SfuError, TransportId, WallClock,
 };
 
 /// A plain packet written for a transport.
@@ -130,6 +130,11 @@ impl Router {
     ) -> Result<(), RtcpDrop> {
         let at = self.transport_at(transport).ok_or(RtcpDrop::NoTransport)?;
         self.receive_rtcp(at, packet, now)
+    }
+
+    /// How active speakers are found from now on; the window under way ends at its old time.
+    pub fn set_audio_levels(&mut self, config: AudioLevelConfig) {
+        self.config.audio_level = config;
     }
 
     /// When [`Self::handle_timeout`] is wanted next.

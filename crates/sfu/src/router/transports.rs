@@ -47,6 +47,14 @@ impl Router {
         Ok(())
     }
 
+    /// Says whether a packet may be sent again under its own number, where there is no RTX. Not so
+    /// under AES-GCM: the nonce would be used twice (RFC 7714 section 8.3). It may until said otherwise.
+    pub fn set_repeats(&mut self, id: TransportId, allowed: bool) -> Result<(), SfuError> {
+        let at = self.transport_of(id)?;
+        self.transports[at as usize].repeats = allowed;
+        Ok(())
+    }
+
     /// Closes a transport with its producers and consumers. Gives the last RTCP compound for the
     /// peer (BYE), where it was writable.
     pub fn close_transport(
