@@ -32,6 +32,7 @@ fix: tools env ## format and mend what can be mended by machine
 	cargo fmt --all
 	$(UV_RUN) ruff format .
 	$(UV_RUN) ruff check --fix .
+	$(UV_RUN) python tools/reference.py
 
 bench: tools-test env web ## CPU time per unit of work, beside the peers found on this machine
 	$(UV_RUN) python benches/run.py
