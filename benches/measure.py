@@ -147,9 +147,12 @@ def engine_figures(before: dict[str, float], after: dict[str, float]) -> dict[st
     grown = {name: after[name] - before.get(name, 0.0) for name in after}
     packets, calls = grown.get("datagrams_sent", 0.0), grown.get("send_calls", 0.0)
     segments, runs = grown.get("gso_segments", 0.0), grown.get("gso_runs", 0.0)
+    # One call may hand over several messages; each of them is a run of equal packets or a packet alone.
+    messages = packets - segments + runs
     return {
-        "packets_per_send": packets / calls if calls else None,
+        "packets_per_call": packets / calls if calls else None,
+        "packets_per_message": packets / messages if messages else None,
         "mean_gso_run": segments / runs if runs else None,
-        "sends_per_rtp": calls / grown["rtp_sent"] if grown.get("rtp_sent") else None,
+        "messages_per_rtp": messages / grown["rtp_sent"] if grown.get("rtp_sent") else None,
         "engine_drops": {name: value for name, value in grown.items() if "dropped" in name and value},
     }

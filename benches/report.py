@@ -66,7 +66,7 @@ class Figures:
     def table(self) -> str:
         """One row a cell."""
         head = (
-            "| server | traffic | viewers | SRTP | us a packet (range) | ours to it | lost | packets a send "
+            "| server | traffic | viewers | SRTP | us a packet (range) | ours to it | lost | packets a message "
             "| mean GSO run | kernel alone, hot-paced | join ms a viewer | resident KB a viewer |\n"
             "|---|---|---|---|---|---|---|---|---|---|---|---|"
         )
@@ -83,7 +83,7 @@ class Figures:
                 f"**{median(values):.2f}** ({min(values):.2f}-{max(values):.2f})",
                 ratio(self.us("roomtone", shape, viewers, srtp), median(values)) if server != "roomtone" else "",
                 str(lost),
-                number(self.value(key, "packets_per_send")),
+                number(self.value(key, "packets_per_message")),
                 number(self.value(key, "mean_gso_run")),
                 self.floor(key),
                 number(self.value(key, "join_cpu_ms_per_viewer")),
@@ -94,7 +94,7 @@ class Figures:
 
     def floor(self, key: Key) -> str:
         """What bare sends of the same number and length would take: no server that sends so can be cheaper."""
-        sends = self.value(key, "sends_per_rtp")
+        sends = self.value(key, "messages_per_rtp")
         size = 120 if key[1] == "audio" else 1100
         texts = []
         for rhythm in ("hot", "paced"):
