@@ -217,6 +217,22 @@ impl Transport {
         self.messages.push_back(message);
     }
 
+    /// Reads what a burst reads, so that it is in the caches then.
+    #[inline]
+    pub(crate) fn touch(&self) -> u64 {
+        let ready = &self.ready;
+        let first = |slots: &[Slot]| slots.first().map_or(0, |slot| u64::from(slot.consumer));
+        first(&ready.video)
+            ^ first(&ready.audio)
+            ^ u64::from(self.next_sequence)
+            ^ u64::from(self.writable)
+            ^ self.stats.rtp_packets_sent
+            ^ self.stats.bursts
+            ^ u64::from(self.report.due)
+            ^ self.report.streams.len() as u64
+            ^ self.messages.len() as u64
+    }
+
     /// Whether RTCP is to be written.
     pub(crate) fn has_rtcp(&self) -> bool {
         let report = &self.report;

@@ -68,6 +68,12 @@ impl Sealer {
         self.profile
     }
 
+    /// Reads the state of the first streams, so that it is in the caches for their next packets.
+    /// The value means nothing.
+    pub fn touch(&self) -> u64 {
+        self.streams.touch()
+    }
+
     /// What has been sealed and refused.
     pub const fn counters(&self) -> SealCounters {
         self.counters

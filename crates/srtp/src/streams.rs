@@ -118,6 +118,13 @@ impl<const WORDS: usize> Streams<WORDS> {
         }
     }
 
+    /// Reads the highest index of the first few streams.
+    pub(crate) fn touch(&self) -> u64 {
+        let read = |stream: &Stream<WORDS>| stream.window.highest().unwrap_or(0);
+        let states = self.states.iter().take(4).map(read);
+        states.fold(self.ssrcs.len() as u64, |all, one| all ^ one)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.ssrcs.len()
     }

@@ -243,6 +243,11 @@ impl Transport {
         Ok(sealer.seal_rtcp(buf, len)?)
     }
 
+    /// What sealing reads, for a driver that fetches it ahead; present once the keys are there.
+    pub fn sealer(&self) -> Option<&Sealer> {
+        self.sealer.as_ref()
+    }
+
     /// Drops the SRTP state of a closed outbound stream. Its SSRC must not be used again on this transport.
     pub fn forget_outbound(&mut self, ssrc: u32) {
         if let Some(sealer) = self.sealer.as_mut() {

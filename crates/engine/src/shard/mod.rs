@@ -333,7 +333,12 @@ impl Shard {
     fn settle_router(&mut self, slot: usize) {
         self.routers[slot].dirty = false;
         let now = self.now;
+        let mut ahead = 0_usize;
         loop {
+            if ahead == 0 {
+                ahead = self.fetch_ahead(slot);
+            }
+            ahead = ahead.saturating_sub(1);
             let entry = &mut self.routers[slot];
             match guard(|| entry.router.poll_burst(now)) {
                 Ok(Some(transport)) => self.send_burst(slot, transport),

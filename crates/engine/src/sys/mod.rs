@@ -7,11 +7,13 @@ mod address;
 mod batch;
 mod epoll;
 mod eventfd;
+mod fetch;
 mod interfaces;
 mod udp;
 
 pub(crate) use batch::{SendBatch, Sending};
 pub(crate) use epoll::{Epoll, Ready};
 pub(crate) use eventfd::{EventFd, wait_readable};
+pub(crate) use fetch::fetch;
 pub(crate) use interfaces::interface_addresses;
 pub(crate) use udp::{Datagrams, MAX_SEGMENTS, enable_gro, send};

@@ -92,6 +92,12 @@ impl HeaderTemplate {
         at as u8 + 1
     }
 
+    /// See [`super::Consumer::touch`].
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        u64::from(self.bytes[0] ^ self.bytes[TEMPLATE_LEN - 1] ^ self.len ^ self.ids[0])
+    }
+
     fn id(&self, kind: ExtensionKind) -> u8 {
         self.ids[kind as usize]
     }

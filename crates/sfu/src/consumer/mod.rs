@@ -173,6 +173,23 @@ impl Consumer {
         }
     }
 
+    /// Reads what sending a packet reads, so that it is in the caches then.
+    #[inline]
+    pub(crate) fn touch(&self) -> u64 {
+        let payload_type = self.payload_types.first().map_or(0, |pair| pair.1);
+        let cursor = self.current.as_ref().map_or(0, |tap| tap.cursor);
+        u64::from(payload_type)
+            ^ cursor
+            ^ u64::from(self.paused)
+            ^ u64::from(self.ssrc)
+            ^ u64::from(self.report_packets)
+            ^ u64::from(self.resends.is_some())
+            ^ self.counters.packets_sent
+            ^ self.counters.packets_skipped
+            ^ self.rewriting.touch()
+            ^ self.header.touch()
+    }
+
     pub(crate) fn stats(&self) -> ConsumerStats {
         ConsumerStats {
             id: self.id,

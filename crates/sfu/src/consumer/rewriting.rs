@@ -103,6 +103,13 @@ impl Rewriting {
         });
     }
 
+    /// See [`super::Consumer::touch`].
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        let segment = self.segments.back().map_or(0, |segment| segment.out);
+        segment ^ self.next_out ^ self.last_arrival_us
+    }
+
     fn push(&mut self, segment: Segment) {
         if self.segments.len() >= self.limit {
             self.segments.pop_front();

@@ -16,6 +16,10 @@ use crate::transport::{Ready, Slot};
 use crate::{SentPacket, TransportId};
 use slab::Slab;
 
+/// Transports looked at ahead of their bursts.
+const AHEAD: usize = 8;
+/// Consumers of each that are looked at.
+const READ_AHEAD: usize = 8;
 /// What audio may come later than expected and still be waited for.
 const AUDIO_JITTER_US: u64 = 500;
 /// Frames of one peer that wait for audio; further ones do not wait.
@@ -156,6 +160,7 @@ impl Router {
     pub fn poll_burst(&mut self, now: Instant) -> Option<TransportId> {
         let now_us = self.clock.micros(now);
         self.release_due(now_us);
+        self.look_ahead();
         let at = self.queue.pop_front()?;
         let transport = &mut self.transports[at as usize];
         transport.queued = false;
@@ -163,6 +168,43 @@ impl Router {
         transport.ready.run_len = 0;
         self.recent = (transport.id, at);
         Some(transport.id)
+    }
+
+    /// The transports that come next in [`Self::poll_burst`], so that the driver can fetch what it
+    /// keeps for them.
+    pub fn upcoming(&self) -> impl Iterator<Item = TransportId> + '_ {
+        let ids = self.queue.iter().filter_map(|at| {
+            let transport = self.transports.get(*at as usize)?;
+            Some(transport.id)
+        });
+        ids.take(AHEAD)
+    }
+
+    /// Reads what the next bursts need of several transports at once. Each transport's state was
+    /// last used a frame ago and has left the caches: read together, the waits for memory overlap.
+    fn look_ahead(&mut self) {
+        if self.warm > 0 {
+            self.warm -= 1;
+            return;
+        }
+        let ahead = self.queue.len().min(AHEAD);
+        self.warm = ahead.saturating_sub(1);
+        let next = || {
+            let slots = self.queue.iter().take(ahead);
+            slots.filter_map(|at| self.transports.get(*at as usize))
+        };
+        let mut read = 0_u64;
+        for transport in next() {
+            read ^= transport.touch();
+        }
+        for transport in next() {
+            let ready = &transport.ready;
+            for slot in ready.video.iter().chain(&ready.audio).take(READ_AHEAD) {
+                let consumer = self.consumers.get(slot.consumer as usize);
+                read ^= consumer.map_or(0, Consumer::touch);
+            }
+        }
+        std::hint::black_box(read);
     }
 
     /// Writes the next packet for a transport to the front of `out`; `None`: there is no more for

@@ -67,6 +67,8 @@ pub struct Router {
     recent: (TransportId, u32),
     /// Transports with something to send.
     queue: VecDeque<u32>,
+    /// So many at the front of the queue have been looked at ahead.
+    warm: usize,
     /// Streams whose packets wait for the rest of their burst, by deadline.
     pending: VecDeque<(u64, u32)>,
     timers: Timers,
@@ -97,6 +99,7 @@ impl Router {
             consumer_ids: FxHashMap::default(),
             recent: (TransportId(u64::MAX), u32::MAX),
             queue: VecDeque::new(),
+            warm: 0,
             pending: VecDeque::new(),
             timers: Timers::default(),
             events: VecDeque::new(),
