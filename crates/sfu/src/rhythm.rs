@@ -47,9 +47,45 @@ impl Rhythm {
     }
 }
 
+/// Another stream that was silent for so long is no company.
+const COMPANY_US: u64 = 100_000;
+
+/// Whether several streams send: only then is there anything for a packet to wait for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Company {
+    last: Option<(u32, u64)>,
+    other_us: Option<u64>,
+}
+
+impl Company {
+    /// A packet of `stream` came; says whether no other stream has sent lately.
+    #[inline]
+    pub(crate) fn is_alone(&mut self, stream: u32, now_us: u64) -> bool {
+        if let Some((last, at_us)) = self.last
+            && last != stream
+        {
+            self.other_us = Some(at_us);
+        }
+        self.last = Some((stream, now_us));
+        self.other_us
+            .is_none_or(|other_us| now_us.saturating_sub(other_us) > COMPANY_US)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_is_alone_until_another_sends_and_again_when_that_has_fallen_silent() {
+        let mut company = Company::default();
+        assert!(company.is_alone(1, 0));
+        assert!(company.is_alone(1, 20_000));
+        assert!(!company.is_alone(2, 30_000));
+        assert!(!company.is_alone(1, 40_000));
+        assert!(!company.is_alone(1, 130_000));
+        assert!(company.is_alone(1, 130_001));
+    }
 
     fn after(intervals: &[u64]) -> (Rhythm, u64) {
         let (mut rhythm, mut now) = (Rhythm::default(), 1_000_000);

@@ -76,11 +76,14 @@ fn a_frame_leaves_whole_and_at_once_and_an_unfinished_one_after_the_delay() {
 fn audio_rides_with_video_and_comes_last() {
     let mut rig = Rig::video();
     rig.audio();
+    rig.rtp(&vp8(1, 0, true, true, true, 900).bytes()).unwrap();
+    assert_eq!(rig.media().len(), 1);
     rig.rtp(&opus(1, 0, 30).bytes()).unwrap();
     assert!(rig.media().is_empty());
     rig.pass_ms(1);
-    for (n, marker) in [(1, false), (2, false), (3, true)] {
-        rig.rtp(&vp8(n, 0, n == 1, true, marker, if marker { 300 } else { 900 }).bytes())
+    for (n, marker) in [(2, false), (3, false), (4, true)] {
+        let bytes = if marker { 300 } else { 900 };
+        rig.rtp(&vp8(n, 3_000, n == 2, false, marker, bytes).bytes())
             .unwrap();
     }
     let burst = rig.media();
@@ -92,6 +95,20 @@ fn audio_rides_with_video_and_comes_last() {
     let alone = rig.media();
     assert_eq!(alone.len(), 1);
     assert!(alone[0].at - began <= Duration::from_millis(5));
+}
+
+#[test]
+fn audio_that_can_have_no_company_leaves_at_once() {
+    let mut rig = Rig::video();
+    rig.audio();
+    rig.rtp(&vp8(1, 0, true, true, true, 900).bytes()).unwrap();
+    rig.media();
+    rig.pass_ms(150);
+    for n in 0..3 {
+        rig.rtp(&opus(n, u32::from(n) * 960, 30).bytes()).unwrap();
+        assert_eq!(rig.media().len(), 1, "packet {n}");
+        rig.pass_ms(20);
+    }
 }
 
 /// Audio on a beat of 20 ms, then a frame `before_ms` before the next audio packet, which comes

@@ -39,9 +39,12 @@ impl Router {
             let rhythm = &mut self.transports[transport as usize].audio_rhythm;
             rhythm.on_packet(now_us);
         }
+        let alone = self.company.is_alone(at, now_us);
+        let stream = &self.streams[at as usize];
         let holds = complete && !stream.held && self.is_audio_near(transport, deadline, now_us);
-        if complete && !holds {
+        if (complete && !holds) || (alone && !video) {
             self.release(at);
+            self.release_audio();
         } else {
             self.hold(at, deadline, video);
         }
@@ -90,6 +93,18 @@ impl Router {
         }
     }
 
+    /// A burst leaves: audio that waits goes along, rather than wake everybody again for itself.
+    fn release_audio(&mut self) {
+        for index in 0..self.pending.len() {
+            let (deadline, at) = self.pending[index];
+            let stream = &self.streams[at as usize];
+            let video = self.producers[stream.producer as usize].kind == MediaKind::Video;
+            if !video && stream.pending_until == Some(deadline) {
+                self.release(at);
+            }
+        }
+    }
+
     /// Lets the consumers of a stream read all of it.
     #[inline]
     fn release(&mut self, at: u32) {
@@ -111,6 +126,7 @@ impl Router {
             self.pending.pop_front();
             if !stale {
                 self.release(at);
+                self.release_audio();
             }
         }
     }

@@ -23,6 +23,7 @@ use slab::Slab;
 use crate::audio_level::SpeakerObserver;
 use crate::consumer::Consumer;
 use crate::producer::{Producer, Stream};
+use crate::rhythm::Company;
 use crate::timers::Timers;
 use crate::transport::Transport;
 use crate::{
@@ -71,6 +72,7 @@ pub struct Router {
     warm: usize,
     /// Streams whose packets wait for the rest of their burst, by deadline.
     pending: VecDeque<(u64, u32)>,
+    company: Company,
     timers: Timers,
     events: VecDeque<RouterEvent>,
     speakers: SpeakerObserver,
@@ -101,6 +103,7 @@ impl Router {
             queue: VecDeque::new(),
             warm: 0,
             pending: VecDeque::new(),
+            company: Company::default(),
             timers: Timers::default(),
             events: VecDeque::new(),
             speakers: SpeakerObserver::default(),
