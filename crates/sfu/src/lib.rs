@@ -14,7 +14,6 @@ mod clock;
 mod config;
 mod consumer;
 mod errors;
-mod estimator;
 mod events;
 mod history;
 mod ids;
@@ -30,14 +29,15 @@ mod twcc;
 pub use clock::WallClock;
 pub use config::{AudioLevelConfig, KeyframeConfig, Limits, NackConfig, RouterConfig};
 pub use errors::{RtcpDrop, RtpDrop, SfuError};
-pub use estimator::{
-    BandwidthEstimator, Estimate, FeedbackEntry, ReceiverReportEstimator, ReportedLoss, SentPacket,
-};
 pub use events::{ActiveSpeaker, RouterEvent, StreamScore};
 pub use ids::{ConsumerId, ProducerId, TransportId};
 pub use params::{
     CodecParams, ConsumerDescription, ConsumerEncoding, ConsumerParams, EncodingParams,
     FeedbackKinds, ProducerParams, TransportParams,
+};
+pub use roomtone_bandwidth::{
+    BandwidthEstimator, Estimate, FeedbackEntry, LineState, Probe, ReceiverReportEstimator,
+    ReportedLoss, SentKind, SentPacket,
 };
 pub use router::{Router, Written};
 pub use stats::{

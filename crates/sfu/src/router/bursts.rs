@@ -13,13 +13,15 @@ use super::{Router, Written};
 use crate::consumer::{Chosen, Consumer, Stamps};
 use crate::producer::Stream;
 use crate::transport::{Ready, Slot};
-use crate::{SentPacket, TransportId};
+use crate::{SentKind, SentPacket, TransportId};
 use slab::Slab;
 
 /// Transports looked at ahead of their bursts.
 const AHEAD: usize = 8;
 /// Consumers of each that are looked at.
 const READ_AHEAD: usize = 8;
+/// The cipher's tag and the headers of UDP and IPv4.
+const WIRE_OVERHEAD: u16 = 16 + 8 + 20;
 /// What audio may come later than expected and still be waited for.
 const AUDIO_JITTER_US: u64 = 500;
 /// Frames of one peer that wait for audio; further ones do not wait.
@@ -321,11 +323,18 @@ impl Router {
         if consumer.has_transport_sequence() {
             transport.next_sequence = transport.next_sequence.wrapping_add(1);
             if transport.tracks_packets {
-                let bytes = sent.len as u16;
+                let kind = if chosen.resend {
+                    SentKind::Repair
+                } else if consumer.kind == MediaKind::Video {
+                    SentKind::Video
+                } else {
+                    SentKind::Audio
+                };
                 let packet = SentPacket {
                     sequence: stamps.sequence,
-                    bytes,
-                    repair: chosen.resend,
+                    bytes: sent.len as u16 + WIRE_OVERHEAD,
+                    kind,
+                    probe: None,
                 };
                 transport.estimator.on_sent(packet, now);
             }

@@ -1,71 +1,8 @@
-//! The bandwidth estimator of one transport: its place and interface.
-//!
-//! A full congestion control plugs in here; [`ReceiverReportEstimator`] serves peers that give
-//! nothing but receiver reports and REMB.
+//! The simple estimator: for peers that give nothing but receiver reports and REMB.
 
 use std::time::{Duration, Instant};
 
-/// A packet that left with a transport-wide sequence number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SentPacket {
-    /// The transport-wide sequence number.
-    pub sequence: u16,
-    /// Bytes on the wire before the cipher's tag.
-    pub bytes: u16,
-    /// Whether it is a retransmission or padding.
-    pub repair: bool,
-}
-
-/// What transport-wide feedback says about one packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FeedbackEntry {
-    /// The transport-wide sequence number.
-    pub sequence: u16,
-    /// The peer's arrival time in microseconds on its own scale; `None`: it did not arrive.
-    pub arrival_us: Option<i64>,
-}
-
-/// What one report block says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReportedLoss {
-    /// Fraction lost since the last report, of 256.
-    pub fraction: u8,
-    /// The round trip it allows to compute.
-    pub round_trip: Option<Duration>,
-}
-
-/// What an estimator believes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Estimate {
-    /// What the line carries, in bits per second.
-    pub bps: u64,
-    /// Whether anything was heard from the peer yet.
-    pub confirmed: bool,
-}
-
-/// A bandwidth estimator toward one peer; pure, as everything here: time is an argument.
-pub trait BandwidthEstimator: Send + std::fmt::Debug {
-    /// Whether [`Self::on_sent`] is wanted; asked once.
-    fn tracks_packets(&self) -> bool {
-        false
-    }
-    /// A packet leaves.
-    fn on_sent(&mut self, _packet: SentPacket, _now: Instant) {}
-    /// Transport-wide feedback came, entries in sequence order.
-    fn on_feedback(&mut self, _entries: &[FeedbackEntry], _now: Instant) {}
-    /// A report block came.
-    fn on_report(&mut self, _report: ReportedLoss, _now: Instant) {}
-    /// The peer named a limit.
-    fn on_remb(&mut self, _bps: u64, _now: Instant) {}
-    /// What it believes.
-    fn estimate(&self) -> Estimate;
-    /// When it wants [`Self::handle_timeout`].
-    fn next_timeout(&self) -> Option<Instant> {
-        None
-    }
-    /// Its time came.
-    fn handle_timeout(&mut self, _now: Instant) {}
-}
+use crate::{BandwidthEstimator, Estimate, LineState, ReportedLoss};
 
 /// Follows REMB and the loss in receiver reports (the rule of
 /// draft-ietf-rmcat-gcc-02 section 6: up by 5 % under 2 % loss, down by half the loss above 10 %).
@@ -74,6 +11,7 @@ pub struct ReceiverReportEstimator {
     bps: u64,
     limit: u64,
     confirmed: bool,
+    state: LineState,
     last_change: Option<Instant>,
 }
 
@@ -84,6 +22,7 @@ impl ReceiverReportEstimator {
             bps,
             limit: u64::MAX,
             confirmed: false,
+            state: LineState::Normal,
             last_change: None,
         }
     }
@@ -100,6 +39,11 @@ impl BandwidthEstimator for ReceiverReportEstimator {
             return;
         }
         let lost = u64::from(report.fraction);
+        self.state = if lost > 26 {
+            LineState::Overused
+        } else {
+            LineState::Normal
+        };
         // 2 % and 10 % of 256.
         if lost <= 5 {
             self.bps = (self.bps + self.bps / 20)
@@ -122,7 +66,10 @@ impl BandwidthEstimator for ReceiverReportEstimator {
     fn estimate(&self) -> Estimate {
         Estimate {
             bps: self.bps.min(self.limit),
+            // What it believes is a limit that is not known to queue: nothing is spread over time.
+            pacing_bps: None,
             confirmed: self.confirmed,
+            state: self.state,
         }
     }
 }
@@ -149,13 +96,8 @@ mod tests {
         let mut estimator = ReceiverReportEstimator::new(1_000_000);
         assert!(!estimator.estimate().confirmed);
         estimator.on_report(report(0), base);
-        assert_eq!(
-            estimator.estimate(),
-            Estimate {
-                bps: 1_050_000,
-                confirmed: true
-            }
-        );
+        assert_eq!(estimator.estimate().bps, 1_050_000);
+        assert!(estimator.estimate().confirmed);
         estimator.on_report(report(0), base + Duration::from_millis(100));
         assert_eq!(
             estimator.estimate().bps,

@@ -1,0 +1,123 @@
+//! The interface of all estimators, and the values that cross it.
+
+use std::time::{Duration, Instant};
+
+/// What a packet that leaves is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentKind {
+    /// Sound: never waits for the pacer.
+    Audio,
+    /// New pictures.
+    Video,
+    /// Something that was sent before, because the peer missed it.
+    Repair,
+    /// Something nobody needs, sent to find out what the line carries.
+    Padding,
+}
+
+/// A packet that left with a transport-wide sequence number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentPacket {
+    /// The transport-wide sequence number.
+    pub sequence: u16,
+    /// Bytes on the wire, with the cipher's tag and the headers of UDP and IP.
+    pub bytes: u16,
+    /// What it is for.
+    pub kind: SentKind,
+    /// The [`Probe::id`] it belongs to.
+    pub probe: Option<u32>,
+}
+
+/// What transport-wide feedback says about one packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedbackEntry {
+    /// The transport-wide sequence number.
+    pub sequence: u16,
+    /// The peer's arrival time in microseconds on its own scale; `None`: it did not arrive.
+    pub arrival_us: Option<i64>,
+}
+
+/// What one report block says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportedLoss {
+    /// Fraction lost since the last report, of 256.
+    pub fraction: u8,
+    /// The round trip it allows to compute.
+    pub round_trip: Option<Duration>,
+}
+
+/// How the line stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LineState {
+    /// What is sent gets through in time.
+    #[default]
+    Normal,
+    /// Queues that had built up are draining.
+    Underused,
+    /// Queues build up, or more is lost than chance explains.
+    Overused,
+}
+
+/// What an estimator believes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// What the line carries, in bits per second, counted as [`SentPacket::bytes`] counts.
+    pub bps: u64,
+    /// The rate at which packets should leave within a burst; `None`: at once.
+    pub pacing_bps: Option<u64>,
+    /// Whether anything was heard from the peer yet.
+    pub confirmed: bool,
+    /// How the line stands.
+    pub state: LineState,
+}
+
+/// Packets to be sent at a given rate, to find out whether the line carries it. Media counts
+/// where there is some; the rest is padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// Not used before by this estimator.
+    pub id: u32,
+    /// The rate of its packets.
+    pub bps: u64,
+    /// Bytes it has at least.
+    pub min_bytes: u32,
+    /// Packets it has at least.
+    pub min_packets: u16,
+}
+
+/// A bandwidth estimator toward one peer.
+///
+/// - **Inputs**: [`Self::on_sent`] for each packet with a transport-wide sequence number, in
+///   order; what the peer reports; [`Self::set_wanted`]; [`Self::handle_timeout`].
+/// - **Outputs**: [`Self::estimate`], [`Self::poll_probe`], [`Self::next_timeout`].
+/// - **Order**: after any input but `on_sent`, ask for all three again.
+/// - **Limits**: whatever the peer claims, memory and work for one call stay bounded.
+pub trait BandwidthEstimator: Send + std::fmt::Debug {
+    /// Whether [`Self::on_sent`] is wanted; asked once.
+    fn tracks_packets(&self) -> bool {
+        false
+    }
+    /// A packet leaves.
+    fn on_sent(&mut self, _packet: SentPacket, _now: Instant) {}
+    /// Transport-wide feedback came, entries in sequence order.
+    fn on_feedback(&mut self, _entries: &[FeedbackEntry], _now: Instant) {}
+    /// A report block came.
+    fn on_report(&mut self, _report: ReportedLoss, _now: Instant) {}
+    /// The peer named a limit.
+    fn on_remb(&mut self, _bps: u64, _now: Instant) {}
+    /// What there is to send in all, in bits per second, if the line carried everything: no probe
+    /// need go far above it.
+    fn set_wanted(&mut self, _bps: u64, _now: Instant) {}
+    /// The next probe to send; each is given out once.
+    fn poll_probe(&mut self, _now: Instant) -> Option<Probe> {
+        None
+    }
+    /// What it believes.
+    fn estimate(&self) -> Estimate;
+    /// When it wants [`Self::handle_timeout`].
+    fn next_timeout(&self) -> Option<Instant> {
+        None
+    }
+    /// Its time came.
+    fn handle_timeout(&mut self, _now: Instant) {}
+}
