@@ -23,6 +23,7 @@ from roomtone.media.values import (
     Fingerprint,
     MediaKind,
     ProducerClosed,
+    RouterClosed,
     TransportClosed,
 )
 
@@ -252,10 +253,13 @@ async def test_closing_a_transport_closes_what_it_holds_and_says_so(engine: Engi
 async def test_closing_a_router_closes_its_transports(engine: Engine) -> None:
     router = await engine.open_router()
     transport = await router.open_webrtc_transport()
-    with engine.subscribe(transport.id) as mailbox:
+    with engine.subscribe(transport.id, router.id) as mailbox:
         await router.close()
-        events = await events_until(mailbox.get, TransportClosed)
-    assert events[-1] == TransportClosed(transport=transport.id, reason=EngineCloseReason.PARENT_CLOSED)
+        events = await events_until(mailbox.get, RouterClosed)
+    assert events[-2:] == [
+        TransportClosed(transport=transport.id, reason=EngineCloseReason.PARENT_CLOSED),
+        RouterClosed(router=router.id, reason=EngineCloseReason.REQUESTED),
+    ]
     async with refused(ErrorCode.NOT_FOUND):
         await transport.produce(MediaKind.AUDIO, [OPUS])
     async with refused(ErrorCode.NOT_FOUND):

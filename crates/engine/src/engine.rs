@@ -314,10 +314,10 @@ impl Engine {
         }
     }
 
-    /// Makes the shard panic when it next serves a transport.
+    /// Makes the shard panic when it next serves a transport, or at once in a router.
     #[cfg(test)]
-    pub(crate) fn inject_panic(&self, transport: u64) {
-        self.handles[ids::shard_of(transport)].control(Control::PanicAt(transport));
+    pub(crate) fn inject_panic(&self, id: u64) {
+        self.handles[ids::shard_of(id)].control(Control::PanicAt(id));
     }
 }
 

@@ -47,6 +47,7 @@ fn policy(event: &Event) -> Policy {
         Event::ConsumerLayersChanged { consumer, .. } => Policy::Merge((4, consumer, 0)),
         Event::ChannelMessage { ref data, .. } => Policy::Message(data.len()),
         Event::TransportClosed { .. }
+        | Event::RouterClosed { .. }
         | Event::ProducerClosed { .. }
         | Event::ConsumerClosed { .. }
         | Event::ChannelOpened { .. }

@@ -92,6 +92,37 @@ fn a_panic_costs_one_peer_and_no_other() {
 }
 
 #[test]
+fn a_router_that_breaks_is_told_of_whether_anything_was_in_it_or_not() {
+    let config = EngineConfig {
+        listen_ips: vec!["127.0.0.1".into()],
+        webrtc_ports: (0, 0),
+        plain_ports: (0, 0),
+        ..EngineConfig::default()
+    };
+    let engine = Engine::start(config).unwrap();
+    let open = || match call(&engine, Command::OpenRouter { shard: None }) {
+        CommandResult::RouterOpened { router, .. } => router,
+        other => panic!("{other:?}"),
+    };
+    let (empty, full, other) = (open(), open(), open());
+    let (held, _) = open_plain(&engine, full);
+    let broken = |router| Event::RouterClosed {
+        router,
+        reason: CloseReason::RouterPanicked,
+    };
+    engine.inject_panic(empty);
+    assert_eq!(next_event(&engine), broken(empty));
+    engine.inject_panic(full);
+    assert!(
+        matches!(next_event(&engine), Event::TransportClosed { transport, .. } if transport == held)
+    );
+    assert_eq!(next_event(&engine), broken(full));
+    let gone = call(&engine, Command::GetStats { id: empty });
+    assert!(matches!(gone, CommandResult::Failed { .. }), "{gone:?}");
+    open_plain(&engine, other);
+}
+
+#[test]
 fn commands_after_closing_are_refused_and_the_last_events_can_be_read() {
     let config = EngineConfig {
         listen_ips: vec!["127.0.0.1".into()],

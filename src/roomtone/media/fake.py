@@ -132,9 +132,9 @@ class FakeLink:
                 self.emit(event)
 
     def lose_router(self, router: int) -> None:
-        """Let a router meet a defect: its transports end as broken, and of itself nothing is said."""
+        """Let a router meet a defect: it ends with all it holds."""
         with self._lock:
-            self._state.drop_router(self._state.get(FakeRouter, router), EngineCloseReason.PEER_PANICKED)
+            self._state.drop_router(self._state.get(FakeRouter, router), EngineCloseReason.ROUTER_PANICKED)
             for event in self._state.take_caused():
                 self.emit(event)
 

@@ -106,7 +106,7 @@ class FakeCommands(FakeState):
 
     @_execute.register
     def _close_router(self, command: CloseRouter) -> AnyResult:
-        self.drop_router(self.get(FakeRouter, command.router), EngineCloseReason.PARENT_CLOSED)
+        self.drop_router(self.get(FakeRouter, command.router), EngineCloseReason.REQUESTED)
         return Done()
 
     @_execute.register

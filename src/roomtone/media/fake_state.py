@@ -25,6 +25,8 @@ from roomtone.media.values import (
     MediaKind,
     ProducerClosed,
     ProducerId,
+    RouterClosed,
+    RouterId,
     TransportClosed,
     TransportId,
 )
@@ -160,12 +162,15 @@ class FakeState:
                 self.caused.append(closed)
 
     def drop_router(self, router: FakeRouter, reason: EngineCloseReason) -> None:
-        """Take a router away with all it holds; only its transports have events."""
+        """Take a router away with all it holds; its transports have events of their own, before its own."""
+        broken = reason is EngineCloseReason.ROUTER_PANICKED
+        of_transports = EngineCloseReason.PEER_PANICKED if broken else EngineCloseReason.PARENT_CLOSED
         for transport in [held for held in self.find(FakeTransport) if held.router == router.id]:
-            self.drop_transport(transport, reason)
+            self.drop_transport(transport, of_transports)
         for held in [held for held in self.objects.values() if getattr(held, "router", None) == router.id]:
             del self.objects[held.id]
         del self.objects[router.id]
+        self.caused.append(RouterClosed(router=RouterId(router.id), reason=reason))
 
     def drop_transport(self, transport: FakeTransport, reason: EngineCloseReason, detail: str = "") -> None:
         """Take a transport away with all it holds, and cause the events."""

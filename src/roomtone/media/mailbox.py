@@ -23,6 +23,7 @@ from roomtone.media.values import (
     ProducerSilent,
     ProducerStarted,
     RemoteLearnt,
+    RouterClosed,
     TransportClosed,
 )
 
@@ -47,6 +48,8 @@ def subjects(event: AnyEvent) -> tuple[int, ...]:  # noqa: PLR0911 - one arm a k
             return (event.transport, event.channel)
         case ChannelMessage() | ChannelClosed():
             return (event.channel,)
+        case RouterClosed():
+            return (event.router,)
         case EventsDropped():
             return ()
 

@@ -46,6 +46,13 @@ class TransportClosed(Event, tag="transport_closed", frozen=True, kw_only=True):
     detail: str = ""
 
 
+class RouterClosed(Event, tag="router_closed", frozen=True, kw_only=True):
+    """A router is gone; the events of all it held came before."""
+
+    router: RouterId
+    reason: EngineCloseReason
+
+
 class RemoteLearnt(Event, tag="remote_learnt", frozen=True, kw_only=True):
     """A plain transport now knows where its peer is."""
 
@@ -148,6 +155,7 @@ AnyEvent = (
     IceStateChanged
     | DtlsStateChanged
     | TransportClosed
+    | RouterClosed
     | RemoteLearnt
     | ProducerStarted
     | ProducerSilent

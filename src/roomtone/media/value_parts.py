@@ -68,6 +68,7 @@ class EngineCloseReason(StrEnum):
     DTLS_RSA_UNSUPPORTED = "dtls_rsa_unsupported"
     FINGERPRINT_MISMATCH = "fingerprint_mismatch"
     PEER_PANICKED = "peer_panicked"
+    ROUTER_PANICKED = "router_panicked"
     PARENT_CLOSED = "parent_closed"
     ENGINE_CLOSED = "engine_closed"
 

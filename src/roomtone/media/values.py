@@ -59,6 +59,7 @@ from roomtone.media.value_events import (
     ProducerSilent,
     ProducerStarted,
     RemoteLearnt,
+    RouterClosed,
     TransportClosed,
 )
 from roomtone.media.value_parts import (
@@ -225,6 +226,7 @@ __all__ = [
     "Result",
     "ResumeConsumer",
     "ResumeProducer",
+    "RouterClosed",
     "RouterId",
     "RouterOpened",
     "SendMessage",

@@ -48,7 +48,7 @@ impl Shard {
             Command::OpenRouter { .. } => Ok(Some(self.open_router())),
             Command::CloseRouter { router } => {
                 let slot = self.router(router)?;
-                self.close_router(slot);
+                self.close_router(slot, values::CloseReason::Requested);
                 DONE
             }
             command @ Command::OpenWebRtcTransport { .. } => self.open_webrtc(command),
@@ -148,6 +148,8 @@ impl Shard {
             observers: Vec::new(),
             armed: Armed::default(),
             dirty: false,
+            #[cfg(test)]
+            panics: false,
         });
         self.insert_object(id, Object::Router(slot));
         self.shared.loads[self.index].fetch_add(1, Ordering::Relaxed);

@@ -46,7 +46,7 @@ pub(crate) enum Control {
     },
     /// Close everything and end the thread.
     Shutdown,
-    /// Panic while serving this transport next time.
+    /// Panic while serving this transport or router next time.
     #[cfg(test)]
     PanicAt(u64),
 }

@@ -115,11 +115,11 @@ impl Shard {
         for transport in std::mem::take(&mut entry.transports) {
             self.transport_panicked(transport);
         }
-        self.close_router(slot);
+        self.close_router(slot, CloseReason::RouterPanicked);
     }
 
-    /// Ends a router with all it holds.
-    pub(super) fn close_router(&mut self, slot: usize) {
+    /// Ends a router with all it holds, and tells.
+    pub(super) fn close_router(&mut self, slot: usize, reason: CloseReason) {
         let Some(entry) = self.routers.get_mut(slot) else {
             return;
         };
@@ -132,6 +132,10 @@ impl Shard {
             self.remove_object(observer);
         }
         self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+        self.events.push(Event::RouterClosed {
+            router: entry.id,
+            reason,
+        });
     }
 
     /// Ends a producer by command.
@@ -260,7 +264,7 @@ impl Shard {
             for transport in std::mem::take(&mut entry.transports) {
                 self.close_transport(transport, CloseReason::EngineClosed, String::new());
             }
-            self.close_router(slot);
+            self.close_router(slot, CloseReason::EngineClosed);
         }
         self.flush_events();
     }

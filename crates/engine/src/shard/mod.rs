@@ -235,11 +235,15 @@ impl Shard {
             Control::Adopt { stream, bytes } => self.adopt_connection(stream, &bytes),
             Control::Shutdown => self.running = false,
             #[cfg(test)]
-            Control::PanicAt(id) => {
-                if let Some(Object::Transport(slot)) = self.objects.get(&id) {
-                    self.transports[*slot].panics = true;
+            Control::PanicAt(id) => match self.objects.get(&id) {
+                Some(Object::Transport(slot)) => self.transports[*slot].panics = true,
+                Some(Object::Router(slot)) => {
+                    let slot = *slot;
+                    self.routers[slot].panics = true;
+                    self.touch_router(slot);
                 }
-            }
+                _ => {}
+            },
         }
     }
 
@@ -340,7 +344,12 @@ impl Shard {
             }
             ahead = ahead.saturating_sub(1);
             let entry = &mut self.routers[slot];
-            match guard(|| entry.router.poll_burst(now)) {
+            let polled = guard(|| {
+                #[cfg(test)]
+                assert!(!entry.panics, "injected");
+                entry.router.poll_burst(now)
+            });
+            match polled {
                 Ok(Some(transport)) => self.send_burst(slot, transport),
                 Ok(None) => break,
                 Err(Panicked) => return self.router_panicked(slot),

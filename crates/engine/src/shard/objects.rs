@@ -19,6 +19,8 @@ pub(crate) struct RouterEntry {
     /// Slots of its transports.
     pub(crate) transports: Vec<usize>,
     pub(crate) observers: Vec<u64>,
+    #[cfg(test)]
+    pub(crate) panics: bool,
     pub(crate) armed: Armed,
     /// Already in the list of those to look after.
     pub(crate) dirty: bool,

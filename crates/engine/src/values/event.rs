@@ -56,6 +56,8 @@ pub enum CloseReason {
     FingerprintMismatch,
     /// A defect was met while serving this peer.
     PeerPanicked,
+    /// A defect was met in the router that held it all.
+    RouterPanicked,
     /// What it belonged to is gone.
     ParentClosed,
     /// The engine stops.
@@ -105,6 +107,13 @@ pub enum Event {
         reason: CloseReason,
         /// What was tried.
         detail: String,
+    },
+    /// A router is gone, after all it held.
+    RouterClosed {
+        /// Which router.
+        router: u64,
+        /// Why.
+        reason: CloseReason,
     },
     /// A plain transport now knows where its peer is.
     RemoteLearnt {

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from roomtone.control.rooms.model import Member
     from roomtone.media import Engine, Router
-    from roomtone.media.values import TransportId
+    from roomtone.media.values import RouterId, TransportId
 
 END_BATCH = 256
 """Members a closing room ends at once: well under the engine's command queue."""
@@ -136,19 +136,21 @@ class RoomDirectory:
             await quietly(router.close)
 
     async def check_routers(self, room: Room) -> None:
-        """Find out which routers the engine lost: no event tells of a router's end, so they are asked after."""
-        if room.closed is not None or room.checking_routers:
-            return
-        room.checking_routers = True
-        try:
-            for router in (*room.branches.values(), room.router):
-                try:
-                    await router.stats()
-                except EngineCommandError as error:
-                    if error.code is ErrorCode.NOT_FOUND:
-                        self.lose_router(room, router)
-        finally:
-            room.checking_routers = False
+        """Find out which routers the engine lost, after events that may have told of it were lost."""
+        for router in (*room.branches.values(), room.router):
+            try:
+                await router.stats()
+            except EngineCommandError as error:
+                if error.code is ErrorCode.NOT_FOUND:
+                    self.lose_router(room, router)
+
+    def on_router_closed(self, id_: RouterId) -> None:
+        """React to the end of a router, which may hold nothing yet; one that was closed here is no router of a room."""
+        for room in tuple(self.by_name.values()):
+            router = room.router if room.router.id == id_ else room.branches.get(id_)
+            if router is not None:
+                self.lose_router(room, router)
+                return
 
     def lose_router(self, room: Room, router: Router) -> None:
         """Do without a branch the engine lost; close a room that has lost its home.

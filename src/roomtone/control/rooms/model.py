@@ -285,7 +285,6 @@ class Room:
     switch_again: bool = False
     publishers_seen: int = 0
     was_used: bool = False
-    checking_routers: bool = False
     branches: dict[RouterId, Router] = field(default_factory=dict)
     """Routers beside `router`, on other shards, for viewers."""
     load: Counter[RouterId] = field(default_factory=Counter)

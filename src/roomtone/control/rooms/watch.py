@@ -21,6 +21,7 @@ from roomtone.media.values import (
     ProducerSilent,
     ProducerStarted,
     RemoteLearnt,
+    RouterClosed,
     TransportClosed,
 )
 
@@ -34,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class EngineWatch:
-    """One task that reads all engine events. When its mailbox overflows it asks after every transport it knows."""
+    """One task that reads all engine events. When its mailbox overflows it asks after all it knows."""
 
     def __init__(self, rooms: Rooms) -> None:
         self.overflows = 0
@@ -71,6 +72,8 @@ class EngineWatch:
         match event:
             case TransportClosed():
                 self._on_transport_closed(event.transport, event.reason, event.detail)
+            case RouterClosed():
+                self._rooms.on_router_closed(event.router)
             case DtlsStateChanged(state=DtlsState.CONNECTED) | RemoteLearnt():
                 self._on_connected(event.transport)
             case ProducerStarted() | ProducerSilent():
@@ -90,9 +93,6 @@ class EngineWatch:
         reason = of_engine(cause)
         _log.info("a connection in room %s ended: %s %s", owner.room.name, reason.value, detail)
         self._rooms.spawn(self._rooms.end(owner, reason))
-        if cause is EngineCloseReason.PEER_PANICKED:
-            # The defect may have been the router's own.
-            self._rooms.spawn(self._rooms.check_routers(owner.room))
 
     def _on_connected(self, transport: TransportId) -> None:
         connection = self._rooms.connections.get(transport)
@@ -141,7 +141,9 @@ class EngineWatch:
             viewer.room.events.emit(RoomEventKind.LAYERS_CHANGED, viewer=viewer.id, encoding=event.spatial)
 
     async def _ask_after_all(self) -> None:
-        """End the owners of transports that are gone: their closing may be among what was lost."""
+        """End the owners of what is gone: its closing may be among what was lost."""
+        for room in tuple(self._rooms.by_name.values()):
+            await self._rooms.check_routers(room)
         for id_, connection in tuple(self._rooms.connections.items()):
             try:
                 await connection.transport.stats()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from rooms_world import AUDIO, HEAR, PEER, SEE, VIDEO, World
 
-from roomtone.control.rooms import CloseReason, JoinRequest, Refusal, RoomError, RoomLimits
+from roomtone.control.rooms import CloseReason, JoinRequest, Refusal, RoomError, RoomEventKind, RoomLimits
 from roomtone.media.fake_objects import FakeConsumer, FakeProducer, FakeRouter, FakeTransport
 from roomtone.media.values import EngineCloseReason, EngineConfig, ProducerClosed, ProducerId
 
@@ -146,13 +146,46 @@ async def test_a_lost_home_closes_the_room_and_its_branches(wide: World) -> None
     assert wide.objects() == {}
 
 
+async def test_a_home_that_breaks_before_anybody_is_in_it_closes_the_room_at_once(world: World) -> None:
+    room = await world.rooms.open("demo")
+    mailbox = room.events.open()
+    world.link.lose_router(room.router.id)
+    await world.settle()
+    assert room.closed is CloseReason.MEDIA_FAILED
+    seen = [event async for event in mailbox]
+    assert [(event.kind, event.reason) for event in seen] == [(RoomEventKind.ROOM_CLOSED, CloseReason.MEDIA_FAILED)]
+    assert world.objects() == {}
+    participant, _ = await publish(world)
+    assert participant.room is not room, "the next who joins gets a room that works"
+
+
+async def test_a_branch_that_breaks_with_nothing_in_it_is_forgotten_at_once(wide: World) -> None:
+    await publish(wide)
+    room = wide.rooms.find("demo")
+    branch = await wide.engine.open_router(1)
+    room.branches[branch.id] = branch
+    wide.link.lose_router(branch.id)
+    await wide.settle()
+    assert room.closed is None
+    assert not room.branches
+
+
+async def test_a_router_lost_while_events_were_lost_is_missed_all_the_same(wide: World) -> None:
+    room = await wide.rooms.open("demo")
+    wide.link._state.drop_router(wide.link._state.get(FakeRouter, room.router.id), EngineCloseReason.ROUTER_PANICKED)
+    wide.link._state.take_caused()
+    await wide.rooms._watch._ask_after_all()
+    await wide.settle()
+    assert room.closed is CloseReason.MEDIA_FAILED
+
+
 async def test_a_viewer_that_finds_its_branch_gone_may_try_again(wide: World) -> None:
     await publish(wide)
     await wide.rooms.watch("demo", PEER, [SEE])
     room = wide.rooms.find("demo")
     (branch,) = room.branches
     # Its end is not heard of before the next viewer comes.
-    wide.link._state.drop_router(wide.link._state.get(FakeRouter, branch), EngineCloseReason.PEER_PANICKED)
+    wide.link._state.drop_router(wide.link._state.get(FakeRouter, branch), EngineCloseReason.ROUTER_PANICKED)
     wide.link._state.take_caused()
     refusals = []
     for _ in range(3):
