@@ -7,6 +7,7 @@
 pub mod descriptors;
 pub mod extensions;
 pub mod payload_types;
+pub mod red;
 pub mod routing;
 pub mod rtcp;
 pub mod ssrc;
