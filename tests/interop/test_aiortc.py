@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from aiortc_peer import assert_sees_and_hears, live, publish, watch
 from conftest import Server
@@ -14,6 +15,34 @@ async def test_a_picture_and_a_tone_arrive_as_they_were_sent(server: Server) -> 
     await live(server, "aiortc")
     viewer = await watch(server, "aiortc")
     try:
+        await assert_sees_and_hears(viewer)
+    finally:
+        await viewer.close()
+        await publisher.close()
+
+
+async def test_a_viewer_whose_candidates_follow_by_patch_sees_and_hears(server: Server) -> None:
+    publisher = await publish(server, "trickle")
+    await live(server, "trickle")
+    held: list[str] = []
+
+    def hold_back(offer: str) -> str:
+        lines = offer.split("\r\n")
+        held.extend(line for line in lines if line.startswith(("a=candidate:", "a=ice-ufrag:", "a=ice-pwd:")))
+        return "\r\n".join(line for line in lines if not line.startswith(("a=candidate:", "a=end-of-candidates")))
+
+    viewer = await watch(server, "trickle", hold_back)
+    try:
+        ufrag, pwd = (next(line for line in held if line.startswith(f"a=ice-{name}:")) for name in ("ufrag", "pwd"))
+        candidates = [line for line in dict.fromkeys(held) if line.startswith("a=candidate:")]
+        assert candidates
+        fragment = [ufrag, pwd, "m=video 9 UDP/TLS/RTP/SAVPF 0", "a=mid:0", *candidates, "a=end-of-candidates", ""]
+        patched = await viewer.request(
+            "PATCH",
+            "\r\n".join(fragment),
+            **{"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": viewer.etag},
+        )
+        assert patched.status_code == httpx.codes.NO_CONTENT, patched.text
         await assert_sees_and_hears(viewer)
     finally:
         await viewer.close()
