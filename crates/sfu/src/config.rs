@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::FeedbackStrategy;
+
 /// Settings of one router.
 #[derive(Debug, Clone)]
 pub struct RouterConfig {
@@ -24,6 +26,8 @@ pub struct RouterConfig {
     pub keyframe: KeyframeConfig,
     /// Active speaker observation.
     pub audio_level: AudioLevelConfig,
+    /// What publishers are told about what arrives.
+    pub quality: QualityConfig,
     /// What a peer can grow.
     pub limits: Limits,
 }
@@ -40,6 +44,7 @@ impl Default for RouterConfig {
             nack: NackConfig::default(),
             keyframe: KeyframeConfig::default(),
             audio_level: AudioLevelConfig::default(),
+            quality: QualityConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -116,6 +121,47 @@ impl Default for AudioLevelConfig {
             smoothing: 50,
             hold: Duration::from_millis(900),
             max_entries: 8,
+        }
+    }
+}
+
+/// When a publisher is told that what arrives is bad, and how often at most.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QualityConfig {
+    /// Which strategies act.
+    pub strategy: FeedbackStrategy,
+    /// Time between two looks while packets are lost for good; without loss a look is taken with
+    /// each report only.
+    pub quick_look: Duration,
+    /// Share lost after all repair from which on a picture is asked for (PLI).
+    pub pli_loss: f64,
+    /// Share lost after all repair from which on it is asked for urgently (FIR).
+    pub fir_loss: f64,
+    /// Packets that must be accounted for before a share of loss means anything.
+    pub min_packets: u32,
+    /// Streams with a score below this are helped.
+    pub score_floor: f64,
+    /// Least time between two actions of the policy for one stream; it doubles while they do not
+    /// help.
+    pub min_action_interval: Duration,
+    /// Where the doubling ends.
+    pub max_action_interval: Duration,
+    /// Actions for one producer in ten seconds.
+    pub actions_per_10s: u32,
+}
+
+impl Default for QualityConfig {
+    fn default() -> Self {
+        Self {
+            strategy: FeedbackStrategy::Combined,
+            quick_look: Duration::from_millis(300),
+            pli_loss: 0.05,
+            fir_loss: 0.15,
+            min_packets: 20,
+            score_floor: 0.6,
+            min_action_interval: Duration::from_secs(1),
+            max_action_interval: Duration::from_secs(8),
+            actions_per_10s: 10,
         }
     }
 }

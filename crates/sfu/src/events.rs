@@ -1,6 +1,9 @@
 //! What the router tells its driver.
 
-use crate::{ConsumerId, ProducerId, TransportId};
+use crate::{
+    CongestionState, ConsumerId, Degradation, Direction, FeedbackAction, FeedbackPriority,
+    ProducerId, Quality, QualitySubject, TransportId,
+};
 
 /// The state of one received stream as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,5 +95,34 @@ pub enum RouterEvent {
         transport: TransportId,
         /// Bits per second.
         bps: u64,
+    },
+    /// How good something is has clearly changed, or is known for the first time.
+    QualityChanged {
+        /// Of what.
+        subject: QualitySubject,
+        /// How good it is now.
+        quality: Quality,
+    },
+    /// The state of a peer's line changed.
+    CongestionChanged {
+        /// Whose.
+        transport: TransportId,
+        /// Which way.
+        direction: Direction,
+        /// Its state now.
+        state: CongestionState,
+    },
+    /// A publisher was told something because of what arrives from it.
+    FeedbackActed {
+        /// Whose.
+        producer: ProducerId,
+        /// Index of the encoding; `None`: the whole line.
+        encoding: Option<u8>,
+        /// What it was told.
+        action: FeedbackAction,
+        /// Why.
+        reason: Degradation,
+        /// How urgent it is.
+        priority: FeedbackPriority,
     },
 }

@@ -19,6 +19,7 @@ mod history;
 mod ids;
 mod params;
 mod producer;
+mod quality;
 mod rhythm;
 mod router;
 mod stats;
@@ -27,13 +28,19 @@ mod transport;
 mod twcc;
 
 pub use clock::WallClock;
-pub use config::{AudioLevelConfig, KeyframeConfig, Limits, NackConfig, RouterConfig};
+pub use config::{
+    AudioLevelConfig, KeyframeConfig, Limits, NackConfig, QualityConfig, RouterConfig,
+};
 pub use errors::{RtcpDrop, RtpDrop, SfuError};
 pub use events::{ActiveSpeaker, RouterEvent, StreamScore};
 pub use ids::{ConsumerId, ProducerId, TransportId};
 pub use params::{
     CodecParams, ConsumerDescription, ConsumerEncoding, ConsumerParams, EncodingParams,
     FeedbackKinds, ProducerParams, TransportParams,
+};
+pub use quality::{
+    CongestionState, Degradation, Direction, FeedbackAction, FeedbackPriority, FeedbackStrategy,
+    Mos, Quality, QualityLevel, QualitySubject, Score, Trend,
 };
 pub use roomtone_bandwidth::{
     BandwidthEstimator, Estimate, FeedbackEntry, LineState, Probe, ReceiverReportEstimator,
