@@ -9,6 +9,8 @@
 //! and copies the payload behind them, so a subscriber costs no packet memory of its own.
 #![forbid(unsafe_code)]
 
+#[allow(dead_code, unused_imports)] // The router does not ask it yet.
+mod allocation;
 mod audio_level;
 mod clock;
 mod config;
@@ -27,6 +29,7 @@ mod timers;
 mod transport;
 mod twcc;
 
+pub use allocation::{AllocationConfig, ConsumerLimits, LayerRate, LayerTarget};
 pub use clock::WallClock;
 pub use config::{
     AudioLevelConfig, KeyframeConfig, Limits, NackConfig, QualityConfig, RouterConfig,

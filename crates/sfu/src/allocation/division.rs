@@ -1,0 +1,223 @@
+//! The division of a budget among tracks.
+
+use std::cmp::Reverse;
+
+use super::ladder::{Step, ladder};
+use super::{Allocation, AllocationConfig, Budget, Decision, Memory, Terms, Track};
+
+/// The cool-down grows by so many doublings at most.
+const MOST_STRIKES: u8 = 3;
+
+/// A video track that takes part.
+struct Slot {
+    track: usize,
+    steps: Vec<Step>,
+    /// The step it was on.
+    before: Option<usize>,
+    /// Whether it was paused by the last allocation.
+    starved: bool,
+    /// The step it is on; `None`: paused.
+    at: Option<usize>,
+    /// Whether it must not step up yet, until when.
+    held: Option<u64>,
+    blocked: bool,
+}
+
+impl Slot {
+    fn new(track: usize, described: &Track<'_>, now_us: u64) -> Self {
+        let steps = ladder(described.layers, &described.limits);
+        let memory = &described.memory;
+        let before = match memory.decision {
+            // A step that is no more stands for the next one below it.
+            Decision::Layer(target) => {
+                let below = steps.iter().rposition(|step| step.target <= target);
+                Some(below.unwrap_or(0))
+            }
+            Decision::Absent | Decision::Starved => None,
+        };
+        Self {
+            track,
+            steps,
+            before,
+            starved: memory.decision == Decision::Starved,
+            at: None,
+            held: (memory.held_until_us > now_us).then_some(memory.held_until_us),
+            blocked: false,
+        }
+    }
+
+    fn bps(&self) -> u64 {
+        self.at.map_or(0, |at| self.steps[at].bps)
+    }
+
+    /// Whether a step is above the one it was on.
+    fn is_up(&self, at: usize) -> bool {
+        self.before.is_none_or(|before| at > before)
+    }
+}
+
+/// The budget and what of it is used.
+struct Division<'a> {
+    budget: Budget,
+    config: &'a AllocationConfig,
+    used: u64,
+    next_bps: Option<u64>,
+    wake_us: Option<u64>,
+}
+
+impl Division<'_> {
+    /// Takes `more` bits per second, where they fit; a step up needs headroom and time.
+    fn take(&mut self, more: u64, up: bool, held: Option<u64>) -> bool {
+        let after = self.used + more;
+        let fits = match self.budget {
+            Budget::Unlimited => true,
+            Budget::Cheapest => false,
+            Budget::Bps(budget) => {
+                let needed = if up { self.with_headroom(after) } else { after };
+                if needed > budget {
+                    self.next_bps = Some(self.next_bps.map_or(needed, |next| next.min(needed)));
+                    false
+                } else if let Some(until) = held.filter(|_| up) {
+                    self.wake_us = Some(self.wake_us.map_or(until, |wake| wake.min(until)));
+                    false
+                } else {
+                    true
+                }
+            }
+        };
+        if fits {
+            self.used = after;
+        }
+        fits
+    }
+
+    fn with_headroom(&self, bps: u64) -> u64 {
+        let share = u64::from(100 - self.config.headroom.min(90));
+        bps.saturating_mul(100).div_ceil(share)
+    }
+
+    /// The cheapest layer of a track.
+    fn start(&mut self, slot: &mut Slot, keep: bool) {
+        let Some(first) = slot.steps.first() else {
+            return;
+        };
+        let given = keep || self.budget == Budget::Cheapest;
+        if given {
+            self.used += first.bps;
+        }
+        // Only a track that was paused needs headroom: the others begin, or go on.
+        if given || self.take(first.bps, slot.starved, slot.held) {
+            slot.at = Some(0);
+        }
+    }
+
+    /// The next step of a track.
+    fn improve(&mut self, slot: &mut Slot) {
+        let Some(at) = slot.at else { return };
+        let Some(next) = slot.steps.get(at + 1) else {
+            slot.blocked = true;
+            return;
+        };
+        if self.take(next.bps - slot.bps(), slot.is_up(at + 1), slot.held) {
+            slot.at = Some(at + 1);
+        } else {
+            slot.blocked = true;
+        }
+    }
+
+    /// Improves tracks of one rank, a step each in turn. Those that keep a step they had come
+    /// before those that want a new one, so that equals do not take from each other.
+    fn improve_equals(&mut self, slots: &mut [Slot]) {
+        let mut level = 0;
+        while slots.iter().any(|slot| slot.at.is_some() && !slot.blocked) {
+            for up in [false, true] {
+                for slot in &mut *slots {
+                    let turn = slot.at == Some(level) && slot.is_up(level + 1) == up;
+                    if turn && !slot.blocked {
+                        self.improve(slot);
+                    }
+                }
+            }
+            level += 1;
+        }
+    }
+}
+
+/// Divides a budget among tracks; see the module.
+pub(crate) fn allocate(
+    tracks: &[Track<'_>],
+    terms: Terms,
+    config: &AllocationConfig,
+) -> Allocation {
+    let mut division = Division {
+        budget: terms.budget,
+        config,
+        used: 0,
+        next_bps: None,
+        wake_us: None,
+    };
+    let mut memories = vec![Memory::default(); tracks.len()];
+    let mut slots = Vec::with_capacity(tracks.len());
+    for (at, track) in tracks.iter().enumerate() {
+        if track.absent || track.layers.is_empty() {
+            continue;
+        }
+        if track.audio {
+            let best = track.layers.iter().max_by_key(|layer| layer.target);
+            division.used += best.map_or(0, |layer| layer.bps);
+            memories[at].decision = best.map_or(Decision::Absent, |l| Decision::Layer(l.target));
+        } else {
+            slots.push(Slot::new(at, track, terms.now_us));
+        }
+    }
+    let rank = |slot: &Slot| tracks[slot.track].rank;
+    slots.sort_by_key(|slot| (Reverse(rank(slot)), slot.before.is_none(), slot.track));
+    let tops = slots.iter().filter_map(|slot| slot.steps.last());
+    let wanted_bps = division.used + tops.map(|step| step.bps).sum::<u64>();
+    for (order, slot) in slots.iter_mut().enumerate() {
+        division.start(slot, terms.keep_first && order == 0);
+    }
+    for equals in slots.chunk_by_mut(|one, other| rank(one) == rank(other)) {
+        division.improve_equals(equals);
+        // What is left is for nobody who ranks below a track that is paused.
+        if equals.iter().any(|slot| slot.at.is_none()) {
+            break;
+        }
+    }
+    for slot in &slots {
+        memories[slot.track] = remember(slot, tracks[slot.track].memory, terms.now_us, config);
+    }
+    Allocation {
+        memories,
+        used_bps: division.used,
+        wanted_bps,
+        next_bps: division.next_bps,
+        wake_us: division.wake_us,
+    }
+}
+
+/// What is remembered of a track.
+fn remember(slot: &Slot, past: Memory, now_us: u64, config: &AllocationConfig) -> Memory {
+    let mut memory = past;
+    let began = past.decision == Decision::Absent;
+    if slot.at > slot.before && !began {
+        memory.raised_us = Some(now_us);
+    } else if slot.at < slot.before {
+        let relapse_us = config.relapse.as_micros() as u64;
+        let relapsed = past
+            .raised_us
+            .is_some_and(|raised| now_us.saturating_sub(raised) < relapse_us);
+        memory.strikes = if relapsed {
+            (past.strikes + 1).min(MOST_STRIKES)
+        } else {
+            0
+        };
+        let cool_down_us = (config.cool_down.as_micros() as u64) << memory.strikes;
+        memory.held_until_us = now_us + cool_down_us;
+    }
+    memory.decision = match slot.at {
+        Some(at) => Decision::Layer(slot.steps[at].target),
+        None => Decision::Starved,
+    };
+    memory
+}
