@@ -19,6 +19,7 @@ mod errors;
 mod events;
 mod history;
 mod ids;
+mod pacer;
 mod params;
 mod producer;
 mod quality;

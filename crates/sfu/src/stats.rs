@@ -185,6 +185,12 @@ pub struct TransportStats {
     pub feedback_received: u64,
     /// Arrivals dropped because too many waited for feedback.
     pub feedback_overflow: u64,
+    /// Probes begun, to find out what the line carries.
+    pub probes: u64,
+    /// Packets of padding sent in them.
+    pub padding_packets_sent: u64,
+    /// Their bytes.
+    pub padding_bytes_sent: u64,
     /// The bandwidth estimate toward the peer in bits per second (W3C `availableOutgoingBitrate`).
     pub available_outgoing_bitrate: u64,
     /// The last round trip (W3C `currentRoundTripTime`) in microseconds.

@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Feedback(u32),
     /// The estimator of a transport.
     Estimator(u32),
+    /// The pacer of a transport.
+    Pace(u32),
     /// Missing packets and keyframe requests of a stream.
     Repair(u32),
     /// The active speakers.

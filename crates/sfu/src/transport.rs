@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use crate::consumer::Chosen;
+use crate::pacer::Pacer;
 use crate::rhythm::Rhythm;
 use crate::twcc::ArrivalLog;
 use crate::{BandwidthEstimator, TransportId, TransportParams, TransportStats};
@@ -162,6 +163,9 @@ pub(crate) struct Transport {
     pub(crate) clock_offset: Option<i64>,
     pub(crate) estimator: Box<dyn BandwidthEstimator>,
     pub(crate) tracks_packets: bool,
+    /// Whether the estimator was named by the driver; else the router chooses by what was negotiated.
+    pub(crate) estimator_given: bool,
+    pub(crate) pacer: Pacer,
     pub(crate) last_estimate: u64,
     pub(crate) stats: TransportStats,
 }
@@ -202,6 +206,8 @@ impl Transport {
             round_trip: None,
             clock_offset: None,
             tracks_packets: estimator.tracks_packets(),
+            estimator_given: false,
+            pacer: Pacer::default(),
             last_estimate: estimator.estimate().bps,
             estimator,
             stats: TransportStats::default(),

@@ -183,12 +183,33 @@ impl HeaderTemplate {
         Some(end)
     }
 
+    /// Writes a header with our own elements only, for a packet that nobody sent us.
+    pub(crate) fn write_bare(
+        &self,
+        out: &mut [u8],
+        header: &RtpHeader,
+        stamps: Stamps,
+    ) -> Option<usize> {
+        self.write_elements(out, header, None, stamps, ExtensionForm::OneByte)
+    }
+
     /// The same for any form and any room.
     fn write_slowly(
         &self,
         out: &mut [u8],
         header: &RtpHeader,
         entry: &Entry,
+        stamps: Stamps,
+        form: ExtensionForm,
+    ) -> Option<usize> {
+        self.write_elements(out, header, Some(entry), stamps, form)
+    }
+
+    fn write_elements(
+        &self,
+        out: &mut [u8],
+        header: &RtpHeader,
+        entry: Option<&Entry>,
         stamps: Stamps,
         form: ExtensionForm,
     ) -> Option<usize> {
@@ -215,7 +236,8 @@ impl HeaderTemplate {
                 writer.push(id, value).ok()?;
             }
         }
-        for carried in entry.extensions() {
+        let carried = entry.map(|entry| entry.extensions().iter().map(move |at| (entry, at)));
+        for (entry, carried) in carried.into_iter().flatten() {
             let id = self.id(carried.kind);
             if id == 0 {
                 continue;

@@ -253,6 +253,11 @@ impl Rewriting {
         self.segments.back().map(|segment| segment.timestamp_offset)
     }
 
+    /// The timestamp sent last.
+    pub(crate) fn last_timestamp(&self) -> u32 {
+        self.last_timestamp
+    }
+
     /// The serial number of the stream in the current segment.
     pub(crate) fn serial(&self) -> Option<u32> {
         self.segments.back().map(|segment| segment.serial)

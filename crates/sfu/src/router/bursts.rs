@@ -184,6 +184,9 @@ impl Router {
         transport.queued = false;
         transport.stats.bursts += 1;
         transport.ready.run_len = 0;
+        if transport.pacer.is_on() {
+            transport.pacer.refill(now_us);
+        }
         self.recent = (transport.id, at);
         Some(transport.id)
     }
@@ -244,11 +247,18 @@ impl Router {
                 return Some(Written { len, rtcp: false });
             }
         }
-        if !self.transports[at as usize].has_rtcp() {
-            return None;
+        if self.transports[at as usize].has_rtcp()
+            && let Some(len) = self.write_rtcp(at, now, out)
+        {
+            return Some(Written { len, rtcp: true });
         }
-        let len = self.write_rtcp(at, now, out)?;
-        Some(Written { len, rtcp: true })
+        if self.transports[at as usize].pacer.wants_padding()
+            && let Some(len) = self.write_padding(at, now, out)
+        {
+            return Some(Written { len, rtcp: false });
+        }
+        self.finish_burst(at);
+        None
     }
 
     /// Takes the next packet of a transport: video, then audio.
@@ -260,7 +270,11 @@ impl Router {
             streams,
             ..
         } = self;
-        let ready = &mut transports[at as usize].ready;
+        let transport = &mut transports[at as usize];
+        if !transport.pacer.is_open() {
+            return self.next_audio(at);
+        }
+        let ready = &mut transport.ready;
         let mut left = Vec::new();
         let taken = next_video(ready, consumers, streams, &mut left);
         for (index, stream) in left {
@@ -322,6 +336,8 @@ impl Router {
         }
         if consumer.has_transport_sequence() {
             transport.next_sequence = transport.next_sequence.wrapping_add(1);
+            let bytes = wire_bytes(sent.len);
+            transport.pacer.spend(bytes);
             if transport.tracks_packets {
                 let kind = if chosen.resend {
                     SentKind::Repair
@@ -332,9 +348,9 @@ impl Router {
                 };
                 let packet = SentPacket {
                     sequence: stamps.sequence,
-                    bytes: sent.len as u16 + WIRE_OVERHEAD,
+                    bytes,
                     kind,
-                    probe: None,
+                    probe: transport.pacer.probe(),
                 };
                 transport.estimator.on_sent(packet, now);
             }
@@ -344,6 +360,12 @@ impl Router {
         self.packets_out += 1;
         Some(sent.len)
     }
+}
+
+/// What a packet takes of the line.
+#[inline]
+pub(super) fn wire_bytes(len: usize) -> u16 {
+    len as u16 + WIRE_OVERHEAD
 }
 
 /// Takes the next video packet: one as long as the last if there is one, else the longest. `left`
@@ -376,10 +398,15 @@ fn next_video(
     ready
         .video
         .retain_mut(|slot| fill(slot, consumers, streams, left));
-    let same = ready
-        .video
-        .iter()
-        .position(|slot| slot.len == ready.run_len);
+    // What was missed comes before what is new.
+    let repair = || {
+        let resends = |slot: &Slot| slot.next.is_some_and(|next| next.resend);
+        ready.video.iter().position(resends)
+    };
+    let same = repair().or_else(|| {
+        let run_len = ready.run_len;
+        ready.video.iter().position(|slot| slot.len == run_len)
+    });
     let longest = || {
         (0..ready.video.len())
             .rev()

@@ -71,7 +71,7 @@ impl Router {
             .as_ref()
             .is_some_and(|rtx| rtx.ssrc == block.ssrc)
         {
-            self.on_estimate(at);
+            self.follow_estimator(at, now);
             return;
         }
         let clock_rate = consumer
@@ -91,7 +91,7 @@ impl Router {
         if changed {
             self.emit(RouterEvent::ConsumerScore { consumer, score });
         }
-        self.on_estimate(at);
+        self.follow_estimator(at, now);
     }
 
     /// A subscriber misses packets.
@@ -210,7 +210,7 @@ impl Router {
 
     pub(super) fn on_remb(&mut self, at: u32, bps: u64, now: Instant) {
         self.transports[at as usize].estimator.on_remb(bps, now);
-        self.on_estimate(at);
+        self.follow_estimator(at, now);
     }
 
     pub(super) fn on_transport_feedback(
@@ -222,8 +222,7 @@ impl Router {
         let transport = &mut self.transports[at as usize];
         transport.stats.feedback_received += 1;
         transport.estimator.on_feedback(entries, now);
-        self.on_estimate(at);
-        self.arm_estimator(at, self.clock.micros(now));
+        self.follow_estimator(at, now);
     }
 }
 

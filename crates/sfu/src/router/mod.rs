@@ -5,6 +5,7 @@ mod consumers;
 mod feedback;
 mod ingest;
 mod layers;
+mod pacing;
 mod producers;
 mod reports;
 mod routing;

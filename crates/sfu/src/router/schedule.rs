@@ -18,7 +18,8 @@ impl Router {
             match timer {
                 Timer::Report(at) => self.on_report_timer(at, at_us, now, now_us),
                 Timer::Feedback(at) => self.on_feedback_timer(at, at_us),
-                Timer::Estimator(at) => self.on_estimator_timer(at, at_us, now, now_us),
+                Timer::Estimator(at) => self.on_estimator_timer(at, at_us, now),
+                Timer::Pace(at) => self.on_pace_timer(at, at_us),
                 Timer::Repair(at) => self.on_repair_timer(at, at_us, now_us),
                 Timer::Speakers => self.on_speakers_timer(at_us, now_us),
             }
@@ -113,14 +114,13 @@ impl Router {
         }
     }
 
-    fn on_estimator_timer(&mut self, at: u32, at_us: u64, now: Instant, now_us: u64) {
+    fn on_estimator_timer(&mut self, at: u32, at_us: u64, now: Instant) {
         let Some(transport) = self.transports.get_mut(at as usize) else {
             return;
         };
         if disarm(&mut transport.estimator_armed, at_us) {
             transport.estimator.handle_timeout(now);
-            self.on_estimate(at);
-            self.arm_estimator(at, now_us);
+            self.follow_estimator(at, now);
         }
     }
 

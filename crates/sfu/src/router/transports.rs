@@ -145,7 +145,8 @@ impl Router {
         let transport = &mut self.transports[at as usize];
         transport.tracks_packets = estimator.tracks_packets();
         transport.estimator = estimator;
-        self.arm_estimator(at, self.clock.micros(now));
+        transport.estimator_given = true;
+        self.follow_estimator(at, now);
         Ok(())
     }
 

@@ -1,0 +1,241 @@
+//! When packets of one transport may leave, so that a line is not flooded by a keyframe at once.
+//!
+//! A budget of bytes fills at the pacing rate and holds at most one burst. What is sent is taken
+//! off, audio too, although audio never waits; while the budget is used up, pictures stay where they
+//! are: in the history of their stream. So nothing is queued here, and what grows old is dropped by
+//! moving a consumer's cursor.
+
+use std::time::Duration;
+
+use crate::Probe;
+
+/// What leaves at once: long enough to fill one send with packets, short enough for any queue.
+const BURST: Duration = Duration::from_millis(5);
+/// The same while a probe runs: its rate must be seen in the distances of its packets.
+const PROBE_BURST: Duration = Duration::from_millis(2);
+/// A probe that was not finished by then is given up: there was nothing to send it with.
+const PROBE_PATIENCE_US: u64 = 200_000;
+
+/// A probe on its way.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    probe: Probe,
+    bytes: u32,
+    packets: u16,
+    since_us: u64,
+}
+
+/// The budget of one transport.
+#[derive(Debug, Default)]
+pub(crate) struct Pacer {
+    /// Bits per second; 0: everything leaves at once.
+    rate_bps: u64,
+    /// Bytes that may leave; below zero more has left than was due.
+    credit: i64,
+    filled_us: u64,
+    run: Option<Run>,
+    /// When the transport is to be written again.
+    pub(crate) armed: Option<u64>,
+}
+
+impl Pacer {
+    /// Changes the rate; `None`: everything leaves at once.
+    pub(crate) fn set_rate(&mut self, bps: Option<u64>) {
+        self.rate_bps = bps.unwrap_or(0);
+    }
+
+    /// Whether anything can ever have to wait.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.rate_bps != 0 || self.run.is_some()
+    }
+
+    /// Begins a probe; one that was under way is given up.
+    pub(crate) fn start_probe(&mut self, probe: Probe, now_us: u64) {
+        self.run = Some(Run {
+            probe,
+            bytes: 0,
+            packets: 0,
+            since_us: now_us,
+        });
+        self.filled_us = now_us;
+        self.credit = self.burst();
+    }
+
+    /// The probe that what is sent now belongs to.
+    #[inline]
+    pub(crate) fn probe(&self) -> Option<u32> {
+        self.run.map(|run| run.probe.id)
+    }
+
+    fn rate(&self) -> u64 {
+        self.run
+            .map_or(self.rate_bps, |run| run.probe.bps.max(self.rate_bps))
+    }
+
+    /// Bytes of one burst.
+    fn burst(&self) -> i64 {
+        let time = if self.run.is_some() {
+            PROBE_BURST
+        } else {
+            BURST
+        };
+        (self.rate() * time.as_micros() as u64 / 8_000_000) as i64
+    }
+
+    /// Fills the budget up to now.
+    pub(crate) fn refill(&mut self, now_us: u64) {
+        let elapsed = now_us.saturating_sub(self.filled_us).min(10_000_000);
+        self.filled_us = now_us;
+        if self
+            .run
+            .is_some_and(|run| now_us.saturating_sub(run.since_us) > PROBE_PATIENCE_US)
+        {
+            self.run = None;
+        }
+        let filled = self.credit + (self.rate() * elapsed / 8_000_000) as i64;
+        self.credit = filled.min(self.burst().max(1));
+    }
+
+    /// Whether pictures may leave.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.credit > 0 || !self.is_on()
+    }
+
+    /// Whether padding is wanted, once there is nothing better to send.
+    pub(crate) fn wants_padding(&self) -> bool {
+        self.run.is_some() && self.credit > 0
+    }
+
+    /// A packet left.
+    #[inline]
+    pub(crate) fn spend(&mut self, bytes: u16) {
+        self.credit -= i64::from(bytes);
+        if let Some(run) = &mut self.run {
+            run.bytes += u32::from(bytes);
+            run.packets = run.packets.saturating_add(1);
+            if run.bytes >= run.probe.min_bytes && run.packets >= run.probe.min_packets {
+                self.run = None;
+            }
+        }
+    }
+
+    /// When a whole burst may leave again.
+    pub(crate) fn next_burst(&self) -> u64 {
+        let missing = (self.burst().max(1) - self.credit).max(0) as u64;
+        self.filled_us + (missing * 8_000_000).div_ceil(self.rate().max(1))
+    }
+
+    /// Whether a probe is under way.
+    pub(crate) fn is_probing(&self) -> bool {
+        self.run.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKET: u16 = 1_200;
+
+    fn send_all(pacer: &mut Pacer, now_us: u64) -> u32 {
+        pacer.refill(now_us);
+        let mut sent = 0;
+        while pacer.is_open() && sent < 10_000 {
+            pacer.spend(PACKET);
+            sent += 1;
+        }
+        sent
+    }
+
+    #[test]
+    fn without_a_rate_everything_leaves_at_once() {
+        let mut pacer = Pacer::default();
+        assert_eq!(send_all(&mut pacer, 0), 10_000);
+        assert!(!pacer.is_on());
+    }
+
+    #[test]
+    fn bursts_keep_the_rate_and_leave_every_five_milliseconds() {
+        let mut pacer = Pacer::default();
+        pacer.set_rate(Some(9_600_000));
+        let (mut now, mut sent, mut bursts) = (1_000_000, 0, 0);
+        while now < 2_000_000 {
+            let burst = send_all(&mut pacer, now);
+            assert!(burst <= 6, "{burst} packets at once");
+            sent += burst;
+            bursts += 1;
+            now = pacer.next_burst();
+        }
+        // 9.6 Mbit/s are 1,000 packets of 1,200 bytes a second.
+        assert!((990..=1_010).contains(&sent), "{sent}");
+        assert!((195..=210).contains(&bursts), "{bursts}");
+    }
+
+    #[test]
+    fn a_rate_below_a_packet_a_burst_still_sends() {
+        let mut pacer = Pacer::default();
+        pacer.set_rate(Some(96_000));
+        let (mut now, mut sent) = (0, 0);
+        while now < 10_000_000 {
+            sent += send_all(&mut pacer, now);
+            now = pacer.next_burst();
+        }
+        assert!((99..=102).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn a_long_silence_saves_up_one_burst_only() {
+        let mut pacer = Pacer::default();
+        pacer.set_rate(Some(9_600_000));
+        send_all(&mut pacer, 0);
+        assert!(send_all(&mut pacer, 60_000_000) <= 6);
+    }
+
+    #[test]
+    fn a_probe_runs_at_its_rate_to_its_end_and_asks_for_padding() {
+        let mut pacer = Pacer::default();
+        pacer.set_rate(Some(1_000_000));
+        let probe = Probe {
+            id: 7,
+            bps: 6_000_000,
+            min_bytes: 11_250,
+            min_packets: 5,
+        };
+        pacer.start_probe(probe, 500_000);
+        let (mut now, mut bytes) = (500_000, 0);
+        while pacer.is_probing() {
+            pacer.refill(now);
+            while pacer.wants_padding() {
+                assert_eq!(pacer.probe(), Some(7));
+                pacer.spend(250);
+                bytes += 250;
+            }
+            if pacer.is_probing() {
+                now = pacer.next_burst();
+            }
+        }
+        assert_eq!(bytes, 11_250);
+        // 15 ms at 6 Mbit/s, the first burst at once.
+        let took = now - 500_000;
+        assert!((12_000..=15_000).contains(&took), "{took}");
+        assert!(!pacer.wants_padding());
+    }
+
+    #[test]
+    fn a_probe_that_nothing_feeds_is_given_up() {
+        let mut pacer = Pacer::default();
+        let probe = Probe {
+            id: 1,
+            bps: 1_000_000,
+            min_bytes: 2_000,
+            min_packets: 5,
+        };
+        pacer.start_probe(probe, 0);
+        pacer.refill(100_000);
+        assert!(pacer.is_probing());
+        pacer.refill(200_001);
+        assert!(!pacer.is_probing() && !pacer.is_on());
+    }
+}

@@ -1,0 +1,105 @@
+//! What an estimate leads to: the pacing rate, and probes, whose packets are padding where there is
+//! no media for them.
+
+use std::time::Instant;
+
+use roomtone_rtp::RtpHeader;
+
+use super::Router;
+use super::bursts::wire_bytes;
+use crate::consumer::Stamps;
+use crate::timers::{Timer, disarm};
+use crate::{SentKind, SentPacket};
+
+/// Padding of one packet: as much as its one byte of length can say and still be a multiple of four.
+const PADDING: usize = 252;
+
+impl Router {
+    /// Takes over what the estimator of a transport believes now.
+    pub(super) fn follow_estimator(&mut self, at: u32, now: Instant) {
+        let now_us = self.clock.micros(now);
+        let transport = &mut self.transports[at as usize];
+        transport
+            .pacer
+            .set_rate(transport.estimator.estimate().pacing_bps);
+        while let Some(probe) = transport.estimator.poll_probe(now) {
+            transport.stats.probes += 1;
+            transport.pacer.start_probe(probe, now_us);
+        }
+        if transport.pacer.is_probing() {
+            self.queue_transport(at);
+        }
+        self.on_estimate(at);
+        self.arm_estimator(at, now_us);
+    }
+
+    /// A burst has been written: what the pacer held back comes later.
+    pub(super) fn finish_burst(&mut self, at: u32) {
+        let transport = &mut self.transports[at as usize];
+        let waits = !transport.ready.video.is_empty() || transport.pacer.is_probing();
+        if !waits || !transport.pacer.is_on() {
+            return;
+        }
+        let next = transport.pacer.next_burst();
+        self.timers
+            .arm(Timer::Pace(at), next, &mut transport.pacer.armed);
+    }
+
+    pub(super) fn on_pace_timer(&mut self, at: u32, at_us: u64) {
+        let Some(transport) = self.transports.get_mut(at as usize) else {
+            return;
+        };
+        if disarm(&mut transport.pacer.armed, at_us) {
+            self.queue_transport(at);
+        }
+    }
+
+    /// Writes a packet of padding for the probe under way. It is sent where retransmissions are
+    /// (RFC 4588): numbers of their own, so that the pictures' are not torn.
+    pub(super) fn write_padding(&mut self, at: u32, now: Instant, out: &mut [u8]) -> Option<usize> {
+        let transport = &self.transports[at as usize];
+        let index = *transport.consumers.iter().find(|index| {
+            let consumer = &self.consumers[**index as usize];
+            consumer.rtx.is_some() && consumer.has_transport_sequence()
+        })?;
+        let send_time = self.clock.abs_send_time(now);
+        let transport = &mut self.transports[at as usize];
+        let consumer = &mut self.consumers[index as usize];
+        let stamps = Stamps {
+            sequence: transport.next_sequence,
+            send_time,
+        };
+        let timestamp = consumer.rewriting.last_timestamp();
+        let rtx = consumer.rtx.as_mut()?;
+        let header = RtpHeader {
+            marker: false,
+            payload_type: rtx.payload_types.first()?.1,
+            sequence: rtx.next_sequence,
+            timestamp,
+            ssrc: rtx.ssrc,
+        };
+        let start = consumer.header.write_bare(out, &header, stamps)?;
+        let len = start + PADDING;
+        let padding = out.get_mut(start..len)?;
+        padding.fill(0);
+        padding[PADDING - 1] = PADDING as u8;
+        out[0] |= 0x20;
+        rtx.next_sequence = rtx.next_sequence.wrapping_add(1);
+        transport.next_sequence = transport.next_sequence.wrapping_add(1);
+        let bytes = wire_bytes(len);
+        let probe = transport.pacer.probe();
+        transport.pacer.spend(bytes);
+        if transport.tracks_packets {
+            let packet = SentPacket {
+                sequence: stamps.sequence,
+                bytes,
+                kind: SentKind::Padding,
+                probe,
+            };
+            transport.estimator.on_sent(packet, now);
+        }
+        transport.stats.padding_packets_sent += 1;
+        transport.stats.padding_bytes_sent += len as u64;
+        Some(len)
+    }
+}
