@@ -1,0 +1,155 @@
+//! What leaves when: pictures at the pacing rate, audio at once, padding for probes.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use roomtone_rtp::RtpPacket;
+use roomtone_sfu::*;
+use support::*;
+
+/// An estimator that believes what the test says.
+#[derive(Debug, Clone, Default)]
+struct Told(Arc<Mutex<Belief>>);
+
+#[derive(Debug, Default)]
+struct Belief {
+    pacing_bps: Option<u64>,
+    probe: Option<Probe>,
+    sent: Vec<(SentPacket, Instant)>,
+}
+
+impl BandwidthEstimator for Told {
+    fn tracks_packets(&self) -> bool {
+        true
+    }
+    fn on_sent(&mut self, packet: SentPacket, now: Instant) {
+        self.0.lock().unwrap().sent.push((packet, now));
+    }
+    fn poll_probe(&mut self, _now: Instant) -> Option<Probe> {
+        self.0.lock().unwrap().probe.take()
+    }
+    fn estimate(&self) -> Estimate {
+        Estimate {
+            bps: 2_000_000,
+            pacing_bps: self.0.lock().unwrap().pacing_bps,
+            confirmed: true,
+            state: LineState::Normal,
+        }
+    }
+}
+
+fn paced(pacing_bps: Option<u64>, probe: Option<Probe>) -> (Rig, Told) {
+    let mut rig = Rig::video();
+    let told = Told::default();
+    told.0.lock().unwrap().pacing_bps = pacing_bps;
+    told.0.lock().unwrap().probe = probe;
+    rig.router
+        .set_estimator(SUBSCRIBER, Box::new(told.clone()), rig.now)
+        .unwrap();
+    (rig, told)
+}
+
+fn push_keyframe(rig: &mut Rig, packets: u16) {
+    for n in 0..packets {
+        let packet = vp8(n, 0, n == 0, true, n + 1 == packets, 1_100);
+        rig.router
+            .handle_rtp(PUBLISHER, &packet.bytes(), rig.now)
+            .unwrap();
+    }
+    rig.drain();
+}
+
+#[test]
+fn a_keyframe_is_spread_at_the_pacing_rate_and_nothing_of_it_is_lost() {
+    let (mut rig, _) = paced(Some(4_800_000), None);
+    push_keyframe(&mut rig, 50);
+    rig.pass_ms(400);
+    let media = rig.media();
+    assert_eq!(media.len(), 50);
+    let numbers: Vec<u16> = media.iter().map(|out| out.rtp().sequence()).collect();
+    assert!(
+        numbers
+            .windows(2)
+            .all(|pair| pair[1] == pair[0].wrapping_add(1))
+    );
+    // 50 packets of 1,100 bytes and their headers at 4.8 Mbit/s: 96 ms, less the burst at once.
+    let took = media[49].at - media[0].at;
+    assert!((80..=110).contains(&took.as_millis()), "{took:?}");
+    for burst in media.chunk_by(|a, b| a.at == b.at) {
+        assert!(burst.len() <= 3, "{} at once", burst.len());
+    }
+}
+
+#[test]
+fn audio_does_not_wait_behind_a_keyframe() {
+    let (mut rig, _) = paced(Some(1_000_000), None);
+    rig.audio();
+    push_keyframe(&mut rig, 50);
+    for n in 0..10_u16 {
+        rig.pass_ms(20);
+        let came = rig.now;
+        rig.rtp(&opus(n, u32::from(n) * 960, 20).bytes()).unwrap();
+        rig.pass_ms(6);
+        let left = rig.sent.iter().rev().find(|out| {
+            !out.rtcp && out.rtp().payload_type() == OUT_OPUS && out.rtp().payload()[0] == n as u8
+        });
+        let waited = left.expect("it left").at - came;
+        assert!(waited <= Duration::from_millis(5), "{waited:?}");
+    }
+    let video = rig
+        .media()
+        .into_iter()
+        .filter(|out| out.rtp().payload_type() == OUT_VP8);
+    assert!(video.count() < 40, "pictures keep to the rate meanwhile");
+}
+
+#[test]
+fn a_probe_is_filled_up_with_padding_where_retransmissions_go() {
+    let probe = Probe {
+        id: 3,
+        bps: 4_000_000,
+        min_bytes: 7_500,
+        min_packets: 5,
+    };
+    let (mut rig, told) = paced(Some(1_000_000), Some(probe));
+    rig.rtp(&key(1, 0).bytes()).unwrap();
+    rig.pass_ms(100);
+    let padding: Vec<_> = rig
+        .media()
+        .into_iter()
+        .filter(|out| out.rtp().payload_type() == OUT_RTX)
+        .collect();
+    assert!(padding.len() >= 20, "{}", padding.len());
+    for out in &padding {
+        let packet: RtpPacket<'_> = out.rtp();
+        assert!(packet.payload().is_empty() && packet.padding_len() > 200);
+    }
+    let sent = &told.0.lock().unwrap().sent;
+    let probing: Vec<_> = sent
+        .iter()
+        .filter(|(packet, _)| packet.probe == Some(3))
+        .collect();
+    let bytes: u32 = probing
+        .iter()
+        .map(|(packet, _)| u32::from(packet.bytes))
+        .sum();
+    assert!((7_500..9_000).contains(&bytes), "{bytes}");
+    let took = probing.last().unwrap().1 - probing[0].1;
+    // 15 ms at 4 Mbit/s, the first burst at once.
+    assert!((11..=16).contains(&took.as_millis()), "{took:?}");
+    assert!(
+        sent.windows(2)
+            .all(|pair| pair[1].0.sequence == pair[0].0.sequence + 1)
+    );
+}
+
+#[test]
+fn without_a_pacing_rate_a_frame_leaves_at_once() {
+    let (mut rig, _) = paced(None, None);
+    push_keyframe(&mut rig, 50);
+    let media = rig.media();
+    assert_eq!(media.len(), 50);
+    assert!(media.iter().all(|out| out.at == media[0].at));
+}
