@@ -193,6 +193,8 @@ pub struct Limits {
     pub numbering_segments: usize,
     /// Arrivals kept for one transport-wide feedback packet; the oldest go first.
     pub feedback_arrivals: usize,
+    /// Packets that one transport-wide feedback packet may speak of; the rest of it is not read.
+    pub feedback_statuses: usize,
     /// RTCP messages waiting on one transport; further ones are dropped.
     pub pending_rtcp: usize,
     /// Events waiting for the driver; above it the newest scores and levels are dropped.
@@ -216,6 +218,7 @@ impl Default for Limits {
             resends_per_second: 500,
             numbering_segments: 32,
             feedback_arrivals: 4_096,
+            feedback_statuses: 4_096,
             pending_rtcp: 64,
             events: 4_096,
             rtcp_packets_per_compound: 64,

@@ -183,6 +183,8 @@ pub struct TransportStats {
     pub feedback_sent: u64,
     /// Transport-wide feedback packets received.
     pub feedback_received: u64,
+    /// Feedback packets received that spoke of more packets than the limit.
+    pub feedback_truncated: u64,
     /// Arrivals dropped because too many waited for feedback.
     pub feedback_overflow: u64,
     /// Probes begun, to find out what the line carries.

@@ -259,3 +259,50 @@ fn commands_above_a_limit_are_refused_by_name() {
         SfuError::Limit("consumers on a transport")
     );
 }
+
+/// Counts what it is told of in one feedback packet.
+#[derive(Debug, Clone, Default)]
+struct Largest(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl BandwidthEstimator for Largest {
+    fn tracks_packets(&self) -> bool {
+        true
+    }
+    fn on_feedback(&mut self, entries: &[FeedbackEntry], _now: std::time::Instant) {
+        self.0
+            .fetch_max(entries.len(), std::sync::atomic::Ordering::Relaxed);
+    }
+    fn estimate(&self) -> Estimate {
+        Estimate {
+            bps: 1_000_000,
+            pacing_bps: None,
+            confirmed: true,
+            state: LineState::Normal,
+        }
+    }
+}
+
+#[test]
+fn a_few_bytes_of_feedback_that_speak_of_65_535_packets_are_read_to_the_limit_and_counted() {
+    let mut rig = Rig::video();
+    let largest = Largest::default();
+    rig.router
+        .set_estimator(SUBSCRIBER, Box::new(largest.clone()), rig.now)
+        .unwrap();
+    let mut packet = vec![0x8f, 205, 0, 9];
+    packet.extend([0, 0, 0, 1, 0, 0, 0, 2]);
+    packet.extend([0, 0, 0xff, 0xff, 0, 0, 0, 1]);
+    // Eight runs of 8,191 packets that did not come, and one of seven.
+    for _ in 0..8 {
+        packet.extend([0x1f, 0xff]);
+    }
+    packet.extend([0x00, 0x07, 0, 0]);
+    packet.resize(40, 0);
+    rig.rtcp(SUBSCRIBER, &packet);
+    let stats = rig.router.transport_stats(SUBSCRIBER).unwrap();
+    assert_eq!((stats.feedback_received, stats.feedback_truncated), (1, 1));
+    assert_eq!(
+        largest.0.load(std::sync::atomic::Ordering::Relaxed),
+        Limits::default().feedback_statuses
+    );
+}

@@ -28,8 +28,8 @@ use crate::rhythm::Company;
 use crate::timers::Timers;
 use crate::transport::Transport;
 use crate::{
-    AudioLevelConfig, ConsumerId, ProducerId, RouterConfig, RouterEvent, RtcpDrop, RtpDrop,
-    SfuError, TransportId, WallClock,
+    AudioLevelConfig, ConsumerId, FeedbackEntry, ProducerId, RouterConfig, RouterEvent, RtcpDrop,
+    RtpDrop, SfuError, TransportId, WallClock,
 };
 
 /// A plain packet written for a transport.
@@ -77,6 +77,8 @@ pub struct Router {
     timers: Timers,
     events: VecDeque<RouterEvent>,
     speakers: SpeakerObserver,
+    /// What a feedback packet says, while it is read.
+    statuses: Vec<FeedbackEntry>,
     next_serial: u32,
     /// The send time written last, and for when.
     send_time: (Option<Instant>, u32),
@@ -108,6 +110,7 @@ impl Router {
             timers: Timers::default(),
             events: VecDeque::new(),
             speakers: SpeakerObserver::default(),
+            statuses: Vec::new(),
             next_serial: 0,
             send_time: (None, 0),
             packets_in: 0,

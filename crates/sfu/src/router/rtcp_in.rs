@@ -66,16 +66,27 @@ impl Router {
         if !self.transports[at as usize].tracks_packets {
             return self.on_transport_feedback(at, &[], now);
         }
-        let entries: Vec<_> = feedback
-            .statuses()
-            .map(|(sequence, status)| FeedbackEntry {
-                sequence,
-                arrival_us: match status {
-                    PacketStatus::Received { arrival_us } => Some(arrival_us),
-                    PacketStatus::NotReceived => None,
-                },
-            })
-            .collect();
+        // Twenty bytes can speak of 65,535 packets: nobody sends that many between two of them.
+        let limit = self.config.limits.feedback_statuses;
+        let mut statuses = feedback.statuses();
+        let mut entries = std::mem::take(&mut self.statuses);
+        entries.clear();
+        entries.extend(
+            statuses
+                .by_ref()
+                .take(limit)
+                .map(|(sequence, status)| FeedbackEntry {
+                    sequence,
+                    arrival_us: match status {
+                        PacketStatus::Received { arrival_us } => Some(arrival_us),
+                        PacketStatus::NotReceived => None,
+                    },
+                }),
+        );
+        if statuses.next().is_some() {
+            self.transports[at as usize].stats.feedback_truncated += 1;
+        }
         self.on_transport_feedback(at, &entries, now);
+        self.statuses = entries;
     }
 }
