@@ -5,7 +5,7 @@ import { StatTable } from "../parts/StatTable";
 import { useStatistics } from "../parts/useStatistics";
 import type { MediaResource } from "../webrtc/http";
 import { testCard } from "../webrtc/testcard";
-import { publish, sendableCodecs } from "../webrtc/whip";
+import { publish, scalabilityModes, sendableCodecs } from "../webrtc/whip";
 
 type Source = "camera" | "screen" | "testcard";
 
@@ -29,6 +29,8 @@ function Publish() {
   const [source, setSource] = useState<Source>((query.get("source") as Source | null) ?? "camera");
   const [codec, setCodec] = useState(query.get("codec") ?? "");
   const [simulcast, setSimulcast] = useState(query.get("simulcast") === "1");
+  const [modes, setModes] = useState<string[]>([]);
+  const [scalability, setScalability] = useState(query.get("svc") ?? "");
   const [maxBitrate, setMaxBitrate] = useState(Number(query.get("kbps") ?? "1700"));
   const [resource, setResource] = useState<MediaResource | null>(null);
   const [stream, setStream] = useState<MediaStream | null>(null);
@@ -47,7 +49,7 @@ function Publish() {
     try {
       opened = await open(source);
       const token = await findToken("publish");
-      const made = await publish(endpoint("whip"), token, opened, { codec, simulcast, maxBitrate: maxBitrate * 1000 });
+      const made = await publish(endpoint("whip"), token, opened, { codec, simulcast, scalability, maxBitrate: maxBitrate * 1000 });
       made.pc.onconnectionstatechange = () => {
         setStatus(made.pc.connectionState === "connected" ? "Live." : `Connection: ${made.pc.connectionState}.`);
       };
@@ -62,7 +64,7 @@ function Publish() {
     } finally {
       setBusy(false);
     }
-  }, [source, codec, simulcast, maxBitrate]);
+  }, [source, codec, simulcast, scalability, maxBitrate]);
 
   const stop = async () => {
     stream?.getTracks().forEach((track) => {
@@ -88,6 +90,16 @@ function Publish() {
     started.current = true;
     void start();
   }, [start]);
+
+  useEffect(() => {
+    let current = true;
+    void scalabilityModes(codec).then((found) => {
+      if (current) setModes(found);
+    });
+    return () => {
+      current = false;
+    };
+  }, [codec]);
 
   const live = resource !== null;
   return (
@@ -122,10 +134,27 @@ function Publish() {
             disabled={live}
             onChange={(event) => {
               setCodec(event.target.value);
+              setScalability("");
             }}
           >
             <option value="">Browser’s choice</option>
             {sendableCodecs().map((name) => (
+              <option key={name}>{name}</option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Scalability
+          <select
+            value={modes.includes(scalability) ? scalability : ""}
+            disabled={live || simulcast || modes.length === 0}
+            title={modes.length === 0 ? "Choose a codec first" : "Spatial and temporal layers in one stream"}
+            onChange={(event) => {
+              setScalability(event.target.value);
+            }}
+          >
+            <option value="">Browser’s choice</option>
+            {modes.map((name) => (
               <option key={name}>{name}</option>
             ))}
           </select>

@@ -8,7 +8,7 @@ export async function watch(endpoint: URL, token: string, onStream: (stream: Med
     pc.ontrack = ({ track }) => {
       stream.addTrack(track);
     };
-    pc.addTransceiver("video", { direction: "recvonly" });
+    takeDescriptors(pc.addTransceiver("video", { direction: "recvonly" }));
     pc.addTransceiver("audio", { direction: "recvonly" });
     const resource = await negotiate(pc, endpoint, token, askForStereo);
     onStream(stream);
@@ -42,4 +42,25 @@ export async function watchWhenLive(
 // Chromium plays Opus in mono unless the offer says it takes stereo (RFC 7587 section 6.1).
 function askForStereo(sdp: string): string {
   return sdp.replace(/(a=fmtp:\d+ minptime=10;useinbandfec=1)(?!;stereo)/g, "$1;stereo=1");
+}
+
+/** An RTP header extension as the WebRTC extensions draft negotiates it. */
+interface HeaderExtension {
+  readonly uri: string;
+  direction: string;
+}
+
+interface ExtensionChoice {
+  getHeaderExtensionsToNegotiate?(): HeaderExtension[];
+  setHeaderExtensionsToNegotiate?(extensions: HeaderExtension[]): void;
+}
+
+const DESCRIPTORS = /dependency-descriptor|abs-capture-time/;
+
+// Chromium takes the dependency descriptor only when told; with it, layers can be left out of SVC without a guess.
+function takeDescriptors(transceiver: RTCRtpTransceiver): void {
+  const choice = transceiver as unknown as ExtensionChoice;
+  const all = choice.getHeaderExtensionsToNegotiate?.() ?? [];
+  const chosen = all.map((one) => (DESCRIPTORS.test(one.uri) ? { ...one, direction: "sendrecv" } : one));
+  choice.setHeaderExtensionsToNegotiate?.(chosen);
 }

@@ -5,6 +5,8 @@ export interface PublishOptions {
   /** MIME subtype such as "VP8"; empty for the browser's own order. */
   readonly codec: string;
   readonly simulcast: boolean;
+  /** Scalability mode (W3C webrtc-svc) of the one encoding without simulcast; empty for the browser's own. */
+  readonly scalability: string;
   /** Highest video bitrate in bit/s. */
   readonly maxBitrate: number;
 }
@@ -41,9 +43,30 @@ export async function publish(
   }
 }
 
-/** Three encodings, each half the size of the next, or one. */
-export function encodings(options: PublishOptions): RTCRtpEncodingParameters[] {
-  if (!options.simulcast) return [{ maxBitrate: options.maxBitrate }];
+/** Temporal layers only, full SVC, and K-SVC, whose spatial layers need each other at keyframes only. */
+const SCALABILITY_MODES = ["L1T2", "L1T3", "L2T3_KEY", "L3T3", "L3T3_KEY"];
+
+/** The scalability modes that this browser can send with a codec; none where it does not tell. */
+export async function scalabilityModes(codec: string): Promise<string[]> {
+  if (codec === "") return [];
+  const can = async (scalabilityMode: string) => {
+    const video = { contentType: `video/${codec}`, width: 640, height: 360, bitrate: 1_000_000, framerate: 30, scalabilityMode };
+    const { supported } = await navigator.mediaCapabilities.encodingInfo({ type: "webrtc", video });
+    return supported;
+  };
+  const known = await Promise.all(SCALABILITY_MODES.map((mode) => can(mode).catch(() => false)));
+  return SCALABILITY_MODES.filter((_, i) => known[i]);
+}
+
+/** An encoding with the member that webrtc-svc adds. */
+export type ScalableEncoding = RTCRtpEncodingParameters & { scalabilityMode?: string };
+
+/** Three encodings, each half the size of the next, or one, which may be scalable. */
+export function encodings(options: PublishOptions): ScalableEncoding[] {
+  if (!options.simulcast) {
+    const { maxBitrate, scalability } = options;
+    return [scalability === "" ? { maxBitrate } : { maxBitrate, scalabilityMode: scalability }];
+  }
   return [
     { rid: "q", scaleResolutionDownBy: 4, maxBitrate: Math.round(options.maxBitrate / 12) },
     { rid: "h", scaleResolutionDownBy: 2, maxBitrate: Math.round(options.maxBitrate / 3.5) },
