@@ -61,7 +61,8 @@ impl References {
     }
 }
 
-/// What a scalability structure says of the layers. Its picture group is checked and skipped.
+/// What a scalability structure says of the layers. Its picture group is checked, and read by
+/// [`ScalabilityStructure::group`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScalabilityStructure {
     /// Number of spatial layers.
@@ -70,6 +71,19 @@ pub struct ScalabilityStructure {
     pub resolutions: Option<[(u16, u16); MAX_SPATIAL_LAYERS]>,
     /// Pictures in the picture group, zero when there is none.
     pub group_len: u8,
+    /// Byte offset of the picture group in the payload.
+    pub group_offset: usize,
+}
+
+/// One picture of a picture group (not in flexible mode).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupPicture {
+    /// TID: temporal layer.
+    pub temporal: u8,
+    /// U: a place to switch up to this temporal layer.
+    pub switching_up: bool,
+    /// How many pictures back each reference lies.
+    pub references: References,
 }
 
 impl Descriptor {
@@ -165,6 +179,23 @@ impl References {
     }
 }
 
+impl GroupPicture {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DescriptorError> {
+        let head = cursor.u8()?;
+        let mut references = References::default();
+        for _ in 0..head >> 2 & 0x03 {
+            let slot = references.distances.get_mut(usize::from(references.len));
+            *slot.ok_or(DescriptorError::TooMany("VP9 references"))? = cursor.u8()?;
+            references.len += 1;
+        }
+        Ok(Self {
+            temporal: head >> 5,
+            switching_up: head & 0x10 != 0,
+            references,
+        })
+    }
+}
+
 impl ScalabilityStructure {
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, DescriptorError> {
         let head = cursor.u8()?;
@@ -172,6 +203,7 @@ impl ScalabilityStructure {
             spatial_layers: (head >> 5) + 1,
             resolutions: None,
             group_len: 0,
+            group_offset: 0,
         };
         if head & 0x10 != 0 {
             let mut resolutions = [(0, 0); MAX_SPATIAL_LAYERS];
@@ -185,12 +217,19 @@ impl ScalabilityStructure {
         }
         if head & 0x08 != 0 {
             structure.group_len = cursor.u8()?;
+            structure.group_offset = cursor.position();
             for _ in 0..structure.group_len {
                 let references = cursor.u8()? >> 2 & 0x03;
                 cursor.take(usize::from(references))?;
             }
         }
         Ok(structure)
+    }
+
+    /// The pictures of the picture group, from the payload the structure was read from.
+    pub fn group<'a>(&self, payload: &'a [u8]) -> impl Iterator<Item = GroupPicture> + use<'a> {
+        let mut cursor = Cursor::new(payload.get(self.group_offset..).unwrap_or_default());
+        (0..self.group_len).map_while(move |_| GroupPicture::read(&mut cursor).ok())
     }
 
     /// The size of the highest layer that has one.
@@ -221,6 +260,12 @@ mod tests {
         assert_eq!(descriptor.len, 19);
         let structure = descriptor.structure.unwrap();
         assert_eq!((structure.spatial_layers, structure.group_len), (2, 2));
+        let group: Vec<_> = structure.group(&payload).collect();
+        assert_eq!(group.len(), 2);
+        assert_eq!((group[0].temporal, group[1].temporal), (0, 1));
+        assert_eq!(group[0].references.distances(), [2]);
+        assert_eq!(group[1].references.distances(), [1]);
+        assert!(group[1].switching_up && !group[0].switching_up);
         let info = descriptor.info(false);
         assert!(info.keyframe && info.is_entry_point() && info.temporal_switch);
         assert_eq!(info.picture_id, Some(0x0102));
