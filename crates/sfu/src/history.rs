@@ -25,14 +25,20 @@ pub(crate) struct Facts {
     /// A consumer may start here: first packet of a keyframe, or a codec without keyframes.
     pub(crate) entry_point: bool,
     pub(crate) start_of_frame: bool,
+    /// The last packet of a picture with all its spatial layers.
     pub(crate) end_of_frame: bool,
+    /// The last packet of a frame, which is one spatial layer of a picture.
+    pub(crate) end_of_layer: bool,
+    pub(crate) spatial: u8,
     pub(crate) temporal: u8,
+    /// The frame it belongs to, by its number in the stream's frames.
+    pub(crate) frame: u32,
     /// Where the payload carries numbers that must stay continuous.
     pub(crate) picture: PictureAt,
 }
 
-/// Where a VP8 payload descriptor carries its running numbers (RFC 7741 section 4.2), as offsets
-/// into the payload; 0: it does not.
+/// Where a VP8 or VP9 payload descriptor carries its running numbers (RFC 7741 section 4.2, RFC 9628
+/// section 4.2), as offsets into the payload; 0: it does not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PictureAt {
     pub(crate) picture_id_at: u8,
@@ -41,6 +47,9 @@ pub(crate) struct PictureAt {
     pub(crate) tl0_at: u8,
     pub(crate) picture_id: u16,
     pub(crate) tl0: u8,
+    /// Whether picture ids close up over pictures left out. Those of VP9 must not: references are
+    /// told as distances between them.
+    pub(crate) closes: bool,
 }
 
 /// One packet, parsed once.

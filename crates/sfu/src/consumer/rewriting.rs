@@ -210,8 +210,9 @@ impl Rewriting {
         {
             return;
         }
+        let picture = &entry.facts.picture;
         let lost_picture =
-            u16::from(entry.facts.start_of_frame && entry.facts.picture.picture_id_at != 0);
+            u16::from(entry.facts.start_of_frame && picture.closes && picture.picture_id_at != 0);
         let out = segment.out + (entry.seq - segment.source);
         let next = Segment {
             source: entry.seq + 1,
@@ -319,6 +320,7 @@ mod tests {
                         tl0_at: 4,
                         picture_id,
                         tl0,
+                        closes: true,
                     };
                 }
             });

@@ -1,9 +1,12 @@
 //! Media in: one producer with its encodings, each one received stream.
 
 mod facts;
+mod frames;
 mod keyframe;
+mod links;
 mod nack;
 mod numbering;
+mod rates;
 mod reception;
 mod stream;
 
@@ -11,7 +14,10 @@ use roomtone_rtp::{ExtensionKind, ExtensionMap, MediaKind};
 
 use crate::{CodecParams, ProducerId, ProducerParams, ProducerStats, SfuError};
 
+pub(crate) use frames::MAX_SPATIAL;
 pub(crate) use keyframe::Wish;
+#[allow(unused_imports)]
+pub(crate) use rates::LayerCost;
 pub(crate) use stream::{Arrival, PublisherReport, Stored, Stream};
 
 /// What a payload type of a producer means.

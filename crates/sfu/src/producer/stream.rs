@@ -1,11 +1,14 @@
 //! One received stream: an encoding of a producer.
 
+use roomtone_rtp::extensions::{ExtensionValue, FrameMarking};
 use roomtone_rtp::{Codec, MediaKind, NtpTime, RtpPacket};
 
-use super::facts::{read_facts, whole_frame};
+use super::facts::{Reading, has_frames, read_described, read_marked, read_payload, whole_frame};
+use super::frames::{Frames, Place as FramePlace};
 use super::keyframe::KeyframeRequests;
 use super::nack::{NackList, Repair};
 use super::numbering::{Numbering, Order, Place};
+use super::rates::{LayerCost, LayerRates};
 use super::reception::Reception;
 use crate::history::{ExtensionAt, Facts, History};
 use crate::{InboundStreamStats, RouterConfig, RtpDrop, StreamDump};
@@ -62,6 +65,8 @@ pub(crate) struct Stream {
     pub(crate) rtx_ssrc: Option<u32>,
     pub(crate) clock_rate: u32,
     pub(crate) history: History,
+    /// What the packets of video belong to.
+    pub(crate) frames: Frames,
     /// Consumers may read up to here.
     pub(crate) released: u64,
     /// Until when packets wait for the rest of their burst.
@@ -82,6 +87,7 @@ pub(crate) struct Stream {
     numbering: Numbering,
     reception: Reception,
     nacks: NackList,
+    rates: LayerRates,
     score: u8,
     last_timestamp: Option<(u32, u64)>,
     counters: InboundStreamStats,
@@ -105,6 +111,7 @@ impl Stream {
             rtx_ssrc: params.rtx_ssrc,
             clock_rate,
             history: History::new(capacity),
+            frames: Frames::default(),
             released: 0,
             pending_until: None,
             held: false,
@@ -120,6 +127,7 @@ impl Stream {
             numbering: Numbering::default(),
             reception: Reception::default(),
             nacks: NackList::default(),
+            rates: LayerRates::default(),
             score: 0,
             last_timestamp: None,
             counters: InboundStreamStats::default(),
@@ -165,7 +173,15 @@ impl Stream {
             self.counters.padding_packets += 1;
             return Ok(stored);
         }
-        let facts = self.facts(arrival);
+        let at = FramePlace {
+            seq: number,
+            timestamp,
+            arrival_us: arrival.now_us,
+            newest,
+            gap: stored.gap,
+            marker: arrival.packet.marker(),
+        };
+        let facts = self.facts(arrival, &at);
         self.append(arrival, number, timestamp, facts);
         stored.forward = true;
         stored.end_of_frame = facts.end_of_frame;
@@ -281,23 +297,75 @@ impl Stream {
     }
 
     #[inline]
-    fn facts(&mut self, arrival: &Arrival<'_>) -> Facts {
-        if arrival.payload.is_empty() {
-            // Fills its place in the numbering, and can start nothing.
+    fn facts(&mut self, arrival: &Arrival<'_>, at: &FramePlace) -> Facts {
+        if !has_frames(arrival.kind) {
+            let fills = arrival.payload.is_empty();
             return Facts {
-                entry_point: false,
-                start_of_frame: false,
+                entry_point: !fills,
+                start_of_frame: !fills,
                 ..whole_frame()
             };
         }
-        let marker = arrival.packet.marker();
-        read_facts(arrival.kind, arrival.codec, arrival.payload, marker).unwrap_or_else(|| {
-            self.counters.descriptor_errors += 1;
-            Facts {
-                end_of_frame: marker,
+        if arrival.payload.is_empty() {
+            // Fills its place in the numbering, and can start nothing.
+            return Facts {
+                end_of_frame: true,
+                frame: self.frames.newest(),
                 ..Facts::default()
-            }
-        })
+            };
+        }
+        let Some(reading) = self.read(arrival, at.marker) else {
+            self.counters.descriptor_errors += 1;
+            return Facts {
+                end_of_frame: at.marker,
+                frame: self.frames.newest(),
+                ..Facts::default()
+            };
+        };
+        if let Some(structure) = reading.structure.filter(|_| at.newest) {
+            self.frames.set_group(&structure, arrival.payload);
+        }
+        let stride = match arrival.codec {
+            Codec::Vp9 | Codec::Av1 => super::MAX_SPATIAL as u32,
+            _ => 1,
+        };
+        let (frame, first) = self.frames.place(&reading, stride, at);
+        let bytes = arrival.packet.bytes().len();
+        let (spatial, temporal) = (reading.spatial, reading.temporal);
+        self.rates
+            .on_packet(spatial, temporal, reading.leaf, first, bytes);
+        reading.facts(frame, at.marker)
+    }
+
+    /// Reads what a video packet says of its frame: by its descriptor extension where it has one.
+    #[inline]
+    fn read(&mut self, arrival: &Arrival<'_>, marker: bool) -> Option<Reading> {
+        let extension = |kind| {
+            let id = arrival.extensions.negotiated_id(kind)?;
+            arrival.packet.extension(id)
+        };
+        if let Some(bytes) = extension(ExtensionKind::DependencyDescriptor) {
+            let descriptor = self.frames.describe(bytes).ok()?;
+            let structure = self.frames.structure()?;
+            let (codec, payload) = (arrival.codec, arrival.payload);
+            return Some(read_described(
+                &descriptor,
+                structure,
+                codec,
+                payload,
+                marker,
+            ));
+        }
+        if let Some(marking) = extension(ExtensionKind::FrameMarking)
+            && matches!(arrival.codec, Codec::H264 | Codec::H265 | Codec::Other)
+            && let Ok(marking) = FrameMarking::decode(marking)
+        {
+            return Some(read_marked(&marking, marker));
+        }
+        let reading = read_payload(arrival.codec, arrival.payload, marker)?;
+        // A stream that is described, and may be encrypted, is read by its payload again only from
+        // a keyframe on.
+        (reading.entry_point || !self.frames.is_described()).then_some(reading)
     }
 
     #[inline]
@@ -405,10 +473,18 @@ impl Stream {
         self.score
     }
 
+    /// What its layers cost, by spatial and then temporal layer: each with all that its viewers
+    /// need. Empty until something is known.
+    #[allow(dead_code)]
+    pub(crate) fn layer_rates(&self, now_us: u64) -> impl Iterator<Item = LayerCost> + use<> {
+        self.rates.costs(now_us)
+    }
+
     /// Closes a second: bitrate and score; says whether the score changed. What was repaired counts
     /// as received; a stream that needs many repairs is not perfect, though.
     pub(crate) fn close_window(&mut self, now_us: u64) -> bool {
         let received = self.reception.close_window(now_us);
+        self.rates.close_window(now_us);
         let score = if self.active { received / 10 } else { 0 };
         let changed = score != self.score;
         self.score = score;
