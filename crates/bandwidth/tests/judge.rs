@@ -35,7 +35,7 @@ fn a_bulk_transfer_fills_the_line() {
         let mut world = ClosedLoop::new(line, vec![], 1);
         world.add_transfer(2);
         world.run(30.0);
-        let bps = world.transferred as f64 * 8.0 / 30.0;
+        let bps = world.outcome().transfer.received_bps(0.0, 30.0);
         assert!(bps > 0.9 * 2_500_000.0, "{one_way_ms} ms: {bps}");
     }
 }

@@ -12,12 +12,14 @@ pub mod cubic;
 pub mod figures;
 pub mod flow;
 pub mod line;
+pub mod table;
 pub mod tag;
 
 use cubic::{Cubic, SEGMENT};
-use figures::Sample;
+use figures::{Record, Sample};
 use flow::{Flow, Source};
 use line::{Change, Line, Script, rate_at};
+use table::{Outcome, Scenario};
 use tag::{Tag, earliest, micros};
 
 /// The flow that is a bulk transfer.
@@ -33,7 +35,9 @@ pub struct ClosedLoop {
     down: Link,
     pub flows: Vec<Flow>,
     transfer: Option<(Cubic, Link)>,
-    pub transferred: u64,
+    /// Bytes of the transfer since the last sample.
+    transferred: u64,
+    transfer_record: Record,
     next_sample: Duration,
     counted: Vec<(u64, u64)>,
 }
@@ -52,6 +56,7 @@ impl ClosedLoop {
             flows: vec![],
             transfer: None,
             transferred: 0,
+            transfer_record: Record::default(),
             next_sample: Sample::EVERY,
             counted: vec![],
         }
@@ -78,6 +83,33 @@ impl ClosedLoop {
     pub fn add_transfer(&mut self, seed: u64) {
         let up = Link::new(self.line.up(true), seed).expect("the line's shares are shares");
         self.transfer = Some((Cubic::new(self.now), up));
+    }
+
+    /// One run of a row, its flows led by estimators of one kind.
+    pub fn play(
+        row: &Scenario,
+        source: &Source,
+        estimator: &mut dyn FnMut(Instant) -> Box<dyn BandwidthEstimator>,
+        seed: u64,
+    ) -> Outcome {
+        let mut world = Self::new(row.line.clone(), row.script.clone(), seed);
+        for _ in 0..row.flows {
+            let estimator = estimator(world.base);
+            world.add(estimator, source.clone(), 0.0, seed);
+        }
+        if row.transfer {
+            world.add_transfer(seed);
+        }
+        world.run(row.seconds);
+        world.outcome()
+    }
+
+    /// What was noted.
+    pub fn outcome(self) -> Outcome {
+        Outcome {
+            records: self.flows.into_iter().map(|flow| flow.record).collect(),
+            transfer: self.transfer_record,
+        }
     }
 
     /// Lets time pass.
@@ -181,6 +213,12 @@ impl ClosedLoop {
         self.next_sample += Sample::EVERY;
         let line_bps = rate_at(&self.line, &self.script, at);
         let per_second = |bytes: u64| (bytes as f64 * 8.0 / Sample::EVERY.as_secs_f64()) as u64;
+        self.transfer_record.samples.push(Sample {
+            at,
+            line_bps,
+            received_bps: per_second(std::mem::take(&mut self.transferred)),
+            ..Sample::default()
+        });
         for (flow, counted) in self.flows.iter_mut().zip(&mut self.counted) {
             flow.record.samples.push(Sample {
                 at,

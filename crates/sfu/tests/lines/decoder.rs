@@ -17,7 +17,7 @@ const REMEMBERED: usize = 200;
 struct Picture {
     truth: Truth,
     have: BTreeSet<u16>,
-    picture_id: Option<u16>,
+    id: Option<u16>,
     first_sequence: u64,
     last_sequence: u64,
     known_broken: bool,
@@ -69,7 +69,7 @@ impl Decoder {
         let picture = self.waiting.entry(at).or_insert_with(|| Picture {
             truth,
             have: BTreeSet::new(),
-            picture_id,
+            id: picture_id,
             first_sequence: sequence,
             last_sequence: sequence,
             known_broken: false,
@@ -89,12 +89,12 @@ impl Decoder {
             self.waiting = self.waiting.split_off(&at);
             self.last_timestamp = at;
             let truth = picture.truth;
-            if let (Some(last), Some(this)) = (self.last_picture_id, picture.picture_id) {
+            if let (Some(last), Some(this)) = (self.last_picture_id, picture.id) {
                 let step = this.wrapping_sub(last) & 0x7fff;
                 // Pictures may be missing; what comes must come later, and not by half the space.
                 self.picture_breaks += u64::from(step == 0 || step > 0x3fff);
             }
-            self.last_picture_id = picture.picture_id;
+            self.last_picture_id = picture.id;
             self.layer = Some((truth.encoding, truth.temporal));
             self.last_shown = Some(now);
             self.pictures += 1;

@@ -19,8 +19,9 @@ pub mod viewer;
 
 use closed_loop::TRANSFER;
 use closed_loop::cubic::{Cubic, SEGMENT};
-use closed_loop::figures::{self, Sample};
+use closed_loop::figures::{self, Record, Sample};
 use closed_loop::line::{Change, Line, Script, rate_at};
+use closed_loop::table::{Outcome, Scenario};
 use closed_loop::tag::{Tag, earliest, micros};
 use publisher::{PAYLOAD_TYPE, Publisher};
 use viewer::{Feedback, OUT_RTX, OUT_VP8, TRANSPORT_SEQUENCE, Viewer};
@@ -43,7 +44,9 @@ pub struct World {
     pub publisher: Publisher,
     pub viewers: Vec<Viewer>,
     transfer: Option<(Cubic, Link)>,
-    pub transferred: u64,
+    /// Bytes of the transfer since the last sample.
+    transferred: u64,
+    transfer_record: Record,
     pub events: Vec<(Duration, RouterEvent)>,
     next_sample: Duration,
     counted: Vec<(u64, u64)>,
@@ -74,6 +77,7 @@ impl World {
             viewers: vec![],
             transfer: None,
             transferred: 0,
+            transfer_record: Record::default(),
             events: vec![],
             next_sample: Sample::EVERY,
             counted: vec![],
@@ -125,6 +129,30 @@ impl World {
     pub fn add_transfer(&mut self) {
         let up = Link::new(self.line.up(true), self.seed).expect("the line's shares are shares");
         self.transfer = Some((Cubic::new(self.now), up));
+    }
+
+    /// A row with peers of one kind, played to its end.
+    pub fn play(row: &Scenario, feedback: Feedback, seed: u64) -> Self {
+        let mut world = Self::new(row.line.clone(), row.script.clone(), seed);
+        for _ in 0..row.flows {
+            world.watch(feedback);
+        }
+        if row.transfer {
+            world.add_transfer();
+        }
+        world.run(row.seconds);
+        world
+    }
+
+    /// What was noted.
+    pub fn outcome(&mut self) -> Outcome {
+        let records = self.viewers.iter_mut();
+        Outcome {
+            records: records
+                .map(|viewer| std::mem::take(&mut viewer.record))
+                .collect(),
+            transfer: std::mem::take(&mut self.transfer_record),
+        }
     }
 
     /// Lets time pass until `until` seconds after the beginning.
@@ -282,6 +310,12 @@ impl World {
         self.next_sample += Sample::EVERY;
         let line_bps = rate_at(&self.line, &self.script, at);
         let per_second = |bytes: u64| (bytes as f64 * 8.0 / Sample::EVERY.as_secs_f64()) as u64;
+        self.transfer_record.samples.push(Sample {
+            at,
+            line_bps,
+            received_bps: per_second(std::mem::take(&mut self.transferred)),
+            ..Sample::default()
+        });
         for (viewer, counted) in self.viewers.iter_mut().zip(&mut self.counted) {
             let stats = self.router.transport_stats(viewer.transport).unwrap();
             viewer.record.samples.push(Sample {

@@ -184,8 +184,8 @@ impl Publisher {
         }
         self.next_report = now + Duration::from_secs(1);
         // The media clock at this moment: pictures are stamped when they are taken.
-        let last = self.next_frame - FRAME;
-        let since = now.saturating_duration_since(last).as_secs_f64() * 90_000.0;
+        let left = self.next_frame.saturating_duration_since(now);
+        let since = FRAME.saturating_sub(left).as_secs_f64() * 90_000.0;
         let clock = ((self.frames - 1) * 3_000) as u32 + since as u32;
         let reports = self.encodings.iter().map(|encoding| {
             let mut out = vec![0; 200];

@@ -83,6 +83,7 @@ pub struct Viewer {
     tick: Instant,
     last_pli: Option<Instant>,
     last_packet: Option<Instant>,
+    first_packet: Option<Instant>,
     pub decoder: Decoder,
     pub record: Record,
     pub sent_bytes: u64,
@@ -134,6 +135,7 @@ impl Viewer {
             tick: base,
             last_pli: None,
             last_packet: None,
+            first_packet: None,
             random,
             decoder: Decoder::default(),
             record: Record::default(),
@@ -220,6 +222,7 @@ impl Viewer {
 
     fn on_rtp(&mut self, packet: &RtpPacket<'_>, now: Instant) {
         self.last_packet = Some(now);
+        self.first_packet.get_or_insert(now);
         if Some(packet.ssrc()) == self.rtx_ssrc {
             let Some((original, payload)) = packet.payload().split_at_checked(2) else {
                 self.padding_bytes += packet.bytes().len() as u64;
@@ -378,8 +381,8 @@ impl Viewer {
     /// 8 % a second as far as half more than what arrives.
     fn send_remb(&mut self, now: Instant) {
         self.remb_due = Some(now + Duration::from_millis(500));
-        let since = now - Duration::from_secs(1);
-        self.recent.retain(|(at, _, _)| *at > since);
+        let second = Duration::from_secs(1);
+        self.recent.retain(|(at, _, _)| *at + second > now);
         let bytes: usize = self.recent.iter().map(|(_, len, _)| len).sum();
         let waits = self.recent.iter().map(|(_, _, wait)| wait.as_secs_f64());
         let queued = percentile(waits, 0.5);
@@ -471,7 +474,8 @@ impl Viewer {
         } else {
             300
         };
-        let stuck = past(self.decoder.last_shown, limit) && arrives && self.decoder.is_waiting();
+        let since = self.decoder.last_shown.or(self.first_packet);
+        let stuck = past(since, limit) && arrives && self.decoder.is_waiting();
         if (stuck || flooded) && past(self.last_pli, 500) {
             self.last_pli = Some(now);
             self.plis += 1;
