@@ -223,10 +223,11 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
     contexts = []
     errors: list[str] = []
 
-    def open_(path: str, at: Server | None = None) -> Page:
+    def open_(path: str, at: Server | None = None, *scripts: str) -> Page:
         context = browser.new_context(permissions=["camera", "microphone"])
         contexts.append(context)
-        context.add_init_script(OBSERVE)
+        for script in (*scripts, OBSERVE):
+            context.add_init_script(script)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((at or server).http + path)

@@ -56,6 +56,7 @@ fn cycle(harness: &mut Harness) {
         sctp: true,
         max_message_size: 65_536,
         cname: String::new(),
+        mixed_extensions: false,
     };
     let CommandResult::WebRtcTransportOpened { transport, .. } = harness.call(webrtc) else {
         panic!("no transport")

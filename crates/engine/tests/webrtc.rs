@@ -412,6 +412,7 @@ fn limits_hold_and_give_way_again() {
         sctp: false,
         max_message_size: 1,
         cname: String::new(),
+        mixed_extensions: false,
     };
     assert_eq!(harness.refused(third.clone()), ErrorCode::Limit);
     let producer = harness.produce_opus(first.id, None);

@@ -141,10 +141,16 @@ class Router(EngineObject):
         sctp: bool = False,
         cname: str = "",
         max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        mixed_extensions: bool = False,
     ) -> WebRtcTransport:
         """Open a transport for one WebRTC peer; `WebRtcTransport.connect` follows."""
         command = OpenWebRtcTransport(
-            router=self.id, ice_mode=ice_mode, sctp=sctp, cname=cname, max_message_size=max_message_size
+            router=self.id,
+            ice_mode=ice_mode,
+            sctp=sctp,
+            cname=cname,
+            max_message_size=max_message_size,
+            mixed_extensions=mixed_extensions,
         )
         return WebRtcTransport(self._engine, await self._engine.ask(command, WebRtcTransportOpened))
 

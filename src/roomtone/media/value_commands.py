@@ -42,13 +42,18 @@ class CloseRouter(Command, tag="close_router", frozen=True, kw_only=True):
 
 
 class OpenWebRtcTransport(Command, tag="open_webrtc_transport", frozen=True, kw_only=True):
-    """Open a transport for one WebRTC peer."""
+    """Open a transport for one WebRTC peer.
+
+    With ``mixed_extensions`` the peer takes one- and two-byte header extensions in one stream (RFC 8285 section 6);
+    an extension that needs the longer form is left out otherwise.
+    """
 
     router: RouterId
     ice_mode: IceMode = IceMode.LITE
     sctp: bool = False
     max_message_size: int = 262_144
     cname: str = ""
+    mixed_extensions: bool = False
 
 
 class ConnectWebRtcTransport(Command, tag="connect_webrtc_transport", frozen=True, kw_only=True):

@@ -227,7 +227,7 @@ fn feed_batch(
 
 fn pipe_params() -> TransportParams {
     TransportParams {
-        ignore_audio_levels: false,
+        mixed_extensions: true,
         ..TransportParams::default()
     }
 }

@@ -38,6 +38,7 @@ impl Shard {
             sctp,
             max_message_size,
             cname,
+            mixed_extensions,
         } = command
         else {
             return Err(Failure::invalid("not an open WebRTC transport command"));
@@ -82,6 +83,7 @@ impl Shard {
         let params = TransportParams {
             rtcp_cname: cname,
             reduced_size: true,
+            mixed_extensions,
             ..TransportParams::default()
         };
         let slot = self

@@ -39,6 +39,9 @@ pub enum Command {
         /// CNAME of what we send.
         #[serde(default)]
         cname: String,
+        /// The peer takes one- and two-byte header extensions mixed (RFC 8285).
+        #[serde(default)]
+        mixed_extensions: bool,
     },
     /// Tell the transport its peer.
     #[serde(rename = "connect_webrtc_transport")]

@@ -37,6 +37,7 @@ fn missing_keys_take_their_defaults_and_unknown_ones_are_ignored() {
         sctp: false,
         max_message_size: 262_144,
         cname: String::new(),
+        mixed_extensions: false,
     };
     assert_eq!(decode::<Command>(&packed(&sent)).unwrap(), expected);
 }

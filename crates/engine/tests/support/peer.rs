@@ -45,6 +45,7 @@ pub(crate) fn open(harness: &mut Harness, router: u64, sctp: bool) -> Offered {
         sctp,
         max_message_size: 65_536,
         cname: "server".into(),
+        mixed_extensions: false,
     });
     let CommandResult::WebRtcTransportOpened {
         transport,

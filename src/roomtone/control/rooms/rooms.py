@@ -94,7 +94,7 @@ class Rooms(RoomDirectory):
             with self._participant_place(room, request):
                 participant = self._new_participant(room, request)
                 undo.push_async_callback(self._abandon, participant)
-                connection = await self.open_connection(participant)
+                connection = await self.open_connection(participant, peer)
                 for track in tracks:
                     await self._produce(participant, connection, track)
                 await self.connect(connection, peer)
@@ -114,11 +114,12 @@ class Rooms(RoomDirectory):
 
     # --- connections ---
 
-    async def open_connection(self, member: Member) -> Connection:
-        """Open a WebRTC transport for a member; `connect` follows."""
+    async def open_connection(self, member: Member, peer: RemotePeer | None = None) -> Connection:
+        """Open a WebRTC transport for a member; `connect` follows, and may name the peer again."""
+        mixed = peer is not None and peer.mixed_extensions
         with self.commands():
             async with self._place(member) as router:
-                connection = Connection(await router.open_webrtc_transport(), router, member)
+                connection = Connection(await router.open_webrtc_transport(mixed_extensions=mixed), router, member)
         # Before anything else is awaited: the engine's events about it come from here on.
         self.connections[connection.transport.id] = member.connections[connection.transport.id] = connection
         return connection
@@ -256,7 +257,7 @@ class Rooms(RoomDirectory):
         """Let somebody watch who is live; the first subscription is of the first offer, and so on."""
         async with self._viewer_place(name, follows) as viewer:
             self._check_any_source(viewer, [offer.kind for offer in offers])
-            connection = await self.open_connection(viewer)
+            connection = await self.open_connection(viewer, peer)
             for offer in offers:
                 await self.subscribe(viewer, connection, offer, self.switching.wanted(viewer, offer.kind))
             await self.connect(connection, peer)

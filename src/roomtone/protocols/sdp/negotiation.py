@@ -22,7 +22,7 @@ from roomtone.media.values import (
 from roomtone.protocols.sdp.attributes import Direction, ExtMap, Setup
 from roomtone.protocols.sdp.codecs import Codec, read_codecs
 from roomtone.protocols.sdp.errors import NegotiationCode, NegotiationError
-from roomtone.protocols.sdp.support import TRANSPORT_SEQUENCE, Support
+from roomtone.protocols.sdp.support import DEPENDENCY_DESCRIPTOR, TRANSPORT_SEQUENCE, Support
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,10 @@ class AnswerRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RemotePeer:
-    """The peer's transport, as `WebRtcTransport.connect` takes it; ``dtls_role`` is ours."""
+    """The peer's transport, as `WebRtcTransport.connect` takes it; ``dtls_role`` is ours.
+
+    ``mixed_extensions``: it takes one- and two-byte header extensions in one stream, in all its media.
+    """
 
     dtls_role: DtlsRole
     fingerprints: tuple[Fingerprint, ...]
@@ -50,6 +53,7 @@ class RemotePeer:
     ice_pwd: str
     ice_lite: bool = False
     candidates: tuple[Candidate, ...] = ()
+    mixed_extensions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ def negotiate(offer: SessionDescription, role: AnswerRole, support: Support | No
         _check_section(offer, section, role)
     _check_streams([section for _, section in wanted], role, support)
     bundled = _bundled(offer, wanted)
-    peer = _read_peer(offer, bundled[0][1], support)
+    mixed = all(allows_mixed(offer, section) for _, section in bundled)
+    peer = replace(_read_peer(offer, bundled[0][1], support), mixed_extensions=mixed)
     media: list[NegotiatedMedia] = []
     refused: list[str] = []
     for index, section in bundled:
@@ -205,6 +210,9 @@ def _agree_extensions(
     offer: SessionDescription, section: MediaDescription, kind: MediaKind, role: AnswerRole, support: Support
 ) -> tuple[HeaderExtension, ...]:
     known = support.extensions(kind, sending=role is AnswerRole.SEND)
+    if role is AnswerRole.SEND and not allows_mixed(offer, section):
+        # Its structure is longer than the one-byte form carries, and a descriptor without structure says nothing.
+        known -= {DEPENDENCY_DESCRIPTOR}
     highest = _MAX_TWO_BYTE_ID if allows_mixed(offer, section) else _MAX_ONE_BYTE_ID
     agreed: dict[str, HeaderExtension] = {}
     for line in section.extensions or offer.typed(ExtMap):

@@ -23,7 +23,7 @@ from roomtone.protocols.sdp import (
     write_answer,
 )
 from roomtone.protocols.sdp.attributes import Direction, Setup
-from roomtone.protocols.sdp.support import MID, RID, TRANSPORT_SEQUENCE
+from roomtone.protocols.sdp.support import DEPENDENCY_DESCRIPTOR, MID, RID, TRANSPORT_SEQUENCE, VIDEO_LAYERS_ALLOCATION
 
 FOLDER = Path(__file__).parents[3] / "vectors" / "sdp"
 LOCAL = LocalPeer(
@@ -149,6 +149,23 @@ def test_chromiums_simulcast_is_taken_in_its_order() -> None:
     assert section.simulcast is not None
     assert section.simulcast.recv == (("q",), ("h",), ("f",))
     assert [(rid.id, rid.direction) for rid in section.rids] == [("q", "recv"), ("h", "recv"), ("f", "recv")]
+
+
+def test_dependency_descriptors_go_only_to_viewers_that_take_the_long_form_of_extensions() -> None:
+    text = (FOLDER / "chromium-watch.sdp").read_text()
+    line = f"a=extmap:11 {DEPENDENCY_DESCRIPTOR}\r\n"
+    mixed = text.replace("\r\n", "\n").replace("\n", "\r\n").replace("a=rtcp-mux\r\n", line + "a=rtcp-mux\r\n")
+    strict = mixed.replace("a=extmap-allow-mixed\r\n", "")
+    for offer, takes in ((mixed, True), (strict, False)):
+        agreed = negotiate(parse_session(offer), AnswerRole.SEND)
+        (video,) = [media for media in agreed.media if media.kind is MediaKind.VIDEO]
+        assert any(ext.uri == DEPENDENCY_DESCRIPTOR for ext in video.extensions) is takes
+        assert agreed.peer.mixed_extensions is takes
+
+
+def test_a_publishers_dependency_descriptor_and_layer_allocation_are_taken() -> None:
+    (video,) = [media for media in agree("chromium-simulcast").media if media.kind is MediaKind.VIDEO]
+    assert {DEPENDENCY_DESCRIPTOR, VIDEO_LAYERS_ALLOCATION} <= {ext.uri for ext in video.extensions}
 
 
 def test_rid_extensions_are_not_offered_to_viewers() -> None:
