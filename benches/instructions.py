@@ -20,45 +20,53 @@ BASELINE = ROOT / "benches" / "instructions.json"
 TOLERANCE = 0.05
 GROWTH = 0.05
 SUBSCRIBERS = (50, 100, 200)
-# Two lengths of the same run: what both spend on setting up is taken off. A second of media, and three.
-FRAMES = {"video": (30, 90), "audio": (50, 150)}
+# Two lengths of the same run: what both spend on setting up is taken off.
+FRAMES = {"video": (30, 90), "audio": (50, 150), "adaptive": (150, 300), "grid": (150, 300)}
+SCENES = [f"{kind}:{n}" for kind in ("video", "audio") for n in SUBSCRIBERS]
+# Lines that are estimated; and thirty that publish, each watching nine.
+ADAPTIVE = ["adaptive:100", "grid:30"]
+# What such a scene may cost beside plain fan-out to a hundred.
+ADAPTIVE_GROWTH = {"adaptive:100": 0.20, "grid:30": 0.25}
+# Only what these functions spend is counted, not the making of the traffic.
+COUNTED = ("rtp", "rtcp", "next_burst", "timeout", "next_packet")
 
 
 def count_all(*, quick: bool = False) -> dict[str, float]:
     """Instructions a packet, by case ("video gcm 100")."""
-    profiles = ("gcm",) if quick else ("gcm", "cm")
+    cases = [(scene, "gcm") for scene in SCENES + ADAPTIVE]
+    cases += [] if quick else [(scene, "cm") for scene in SCENES]
     counts = {}
-    for kind, frames in FRAMES.items():
-        for profile in profiles:
-            for subscribers in SUBSCRIBERS:
-                (few, few_packets), (many, many_packets) = (count(subscribers, kind, profile, n) for n in frames)
-                counts[f"{kind} {profile} {subscribers}"] = (many - few) / (many_packets - few_packets)
+    for scene, profile in cases:
+        kind, size = scene.split(":")
+        (few, few_packets), (many, many_packets) = (count(scene, profile, n) for n in FRAMES[kind])
+        counts[f"{kind} {profile} {size}"] = (many - few) / (many_packets - few_packets)
     return counts
 
 
-def count(subscribers: int, kind: str, profile: str, frames: int) -> tuple[int, int]:
+def count(scene: str, profile: str, frames: int) -> tuple[int, int]:
     """Instructions of one run, and the packets it forwarded."""
     if shutil.which("valgrind") is None:
         raise BenchError("valgrind is not installed (Debian package valgrind)")
     program = CARGO_TARGET / "release" / "roomtone-packet-path"
     with tempfile.TemporaryDirectory(prefix="roomtone-callgrind-") as folder:
-        words = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out"]
-        words += [str(program), str(subscribers), kind, profile, str(frames)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+        words = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", "--collect-atstart=no"]
+        words += [f"--toggle-collect=roomtone_packet_path::counted::{name}" for name in COUNTED]
+        words += [str(program), scene, profile, str(frames)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
     found = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode != 0 or found is None:
         raise BenchError(f"callgrind of the packet path: {done.stderr.strip()[-500:]}")
-    return int(found[1]), int(done.stdout)
+    return int(found[1]), int(done.stdout.split()[0])
 
 
 def nanoseconds() -> dict[str, float]:
     """Median nanoseconds a packet, with caches warm and with caches emptied before each frame."""
     program = str(CARGO_TARGET / "release" / "roomtone-packet-path")
     times = {}
-    for kind in FRAMES:
+    for kind in ("video", "audio"):
         for caches in ("hot", "cold"):
             done = subprocess.run(
-                [program, "100", kind, "gcm", "200", caches], capture_output=True, text=True, check=False, timeout=120
+                [program, f"{kind}:100", "gcm", "200", caches], capture_output=True, text=True, check=False, timeout=120
             )
             if done.returncode != 0:
                 raise BenchError(f"roomtone-packet-path: {done.stderr.strip()}")
@@ -85,6 +93,13 @@ def compare(counts: dict[str, float]) -> dict[str, Any]:
         lines.append(f"{case.removesuffix(' 200')}, growth 50 -> 200: {growth:+.1%}")
         if growth > GROWTH:
             worse.append(f"{case.removesuffix(' 200')} grows by {growth:+.1%} from 50 to 200 subscribers")
+    plain = counts.get("video gcm 100")
+    for scene, allowed in ADAPTIVE_GROWTH.items():
+        kind, size = scene.split(":")
+        growth = counts[f"{kind} gcm {size}"] / plain - 1 if plain else 0.0
+        lines.append(f"{scene} beside plain fan-out: {growth:+.1%} (at most {allowed:+.0%})")
+        if growth > allowed:
+            worse.append(f"{scene} takes {growth:+.1%} instructions beside plain fan-out")
     return {"counts": counts, "lines": lines, "worse": worse}
 
 

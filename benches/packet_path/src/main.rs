@@ -1,26 +1,33 @@
-//! One publisher, many subscribers, no socket and no clock: what `benches/instructions.py` counts with callgrind.
+//! The packet path without sockets and clock: what `benches/instructions.py` counts with callgrind.
 //!
-//! `roomtone-packet-path SUBSCRIBERS video|audio gcm|cm FRAMES` prints the packets that were forwarded. Two runs with
-//! different FRAMES tell the cost of a packet, since what both spend on setting up is taken off.
+//! `roomtone-packet-path SCENE gcm|cm FRAMES` prints the packets that were forwarded, and what they left in.
+//! Two runs with different FRAMES tell the cost of a packet, since what both spend on setting up is taken off. Scenes:
+//!
+//! - `video:N`, `audio:N`: one publisher to N subscribers that report once a second;
+//! - `adaptive:N`: the same video, each subscriber's line estimated by feedback every 75 ms;
+//! - `grid:N`: N publishers of three encodings each, each of whom watches nine others.
 //!
 //! With `hot` or `cold` after it, the median nanoseconds a packet of a frame are printed instead: one frame after another,
 //! or with all caches emptied before each, as on a machine that did other things meanwhile.
 
+mod counted;
+mod feedback;
+mod grid;
 mod scene;
+mod traffic;
 
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use roomtone_sfu::TransportId;
-use roomtone_srtp::{MasterKey, Profile, Sealer, SrtpError};
+use roomtone_srtp::{MasterKey, Profile, Sealer};
 
-use scene::{Kind, Scene};
+use traffic::{Egress, Traffic};
 
 /// More than the caches of a core hold.
 const OTHER_WORK: usize = 64 << 20;
-/// Room for what sealing adds.
-const SEAL_ROOM: usize = 64;
+
+type Failure = Box<dyn std::error::Error>;
 
 /// How the frames are timed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,8 +39,8 @@ enum Timing {
 }
 
 struct Plan {
-    subscribers: u64,
-    kind: Kind,
+    scene: String,
+    size: u64,
     profile: Profile,
     frames: u32,
     timing: Timing,
@@ -41,16 +48,13 @@ struct Plan {
 
 impl Plan {
     fn parse(words: &[String]) -> Option<Self> {
-        let [subscribers, kind, profile, frames, timing @ ..] = words else {
+        let [scene, profile, frames, timing @ ..] = words else {
             return None;
         };
+        let (scene, size) = scene.split_once(':')?;
         Some(Self {
-            subscribers: subscribers.parse().ok()?,
-            kind: match kind.as_str() {
-                "video" => Kind::Video,
-                "audio" => Kind::Audio,
-                _ => return None,
-            },
+            scene: scene.into(),
+            size: size.parse().ok()?,
             profile: match profile.as_str() {
                 "gcm" => Profile::AeadAes128Gcm,
                 "cm" => Profile::Aes128CmSha1_80,
@@ -65,16 +69,28 @@ impl Plan {
             },
         })
     }
+
+    fn traffic(&self, now: Instant) -> Result<Box<dyn Traffic>, Failure> {
+        Ok(match self.scene.as_str() {
+            "video" => Box::new(scene::Scene::new(scene::Kind::Video, self.size, now)?),
+            "audio" => Box::new(scene::Scene::new(scene::Kind::Audio, self.size, now)?),
+            "adaptive" => Box::new(scene::Scene::new(scene::Kind::Adaptive, self.size, now)?),
+            "grid" => Box::new(grid::Grid::new(self.size, now)?),
+            other => return Err(format!("no scene {other}").into()),
+        })
+    }
 }
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let Some(plan) = Plan::parse(&words) else {
-        eprintln!("roomtone-packet-path SUBSCRIBERS video|audio gcm|cm FRAMES [hot|cold]");
+        eprintln!(
+            "roomtone-packet-path video:N|audio:N|adaptive:N|grid:N gcm|cm FRAMES [hot|cold]"
+        );
         return ExitCode::from(2);
     };
     match forward(&plan) {
-        Ok((packets, _)) if plan.timing == Timing::None => println!("{packets}"),
+        Ok((egress, _)) if plan.timing == Timing::None => println!("{egress}"),
         Ok((_, nanoseconds)) => println!("{nanoseconds:.0}"),
         Err(e) => {
             eprintln!("{e}");
@@ -84,75 +100,40 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Forwards the frames, sealed for each subscriber, with a receiver report from each once a second. How many packets went
-/// out, and the median nanoseconds of one.
-fn forward(plan: &Plan) -> Result<(u64, f64), Box<dyn std::error::Error>> {
+/// Forwards the frames, sealed for each subscriber. What went out, and the median nanoseconds of one packet.
+fn forward(plan: &Plan) -> Result<(Egress, f64), Failure> {
     let base = Instant::now();
-    let kind = plan.kind;
-    let mut scene = Scene::new(kind, plan.subscribers, base)?;
-    let mut sealers = sealers(plan.profile, plan.subscribers)?;
-    let mut out = vec![0; 1_600];
+    let mut traffic = plan.traffic(base)?;
+    let sealers = sealers(plan.profile, traffic.transports())?;
+    let mut egress = Egress::new(sealers);
     let mut other_work = match plan.timing {
         Timing::Cold => vec![1_u8; OTHER_WORK],
         Timing::None | Timing::Hot => Vec::new(),
     };
-    let mut forwarded = 0;
     let mut times = Vec::with_capacity(plan.frames as usize);
     for frame in 0..plan.frames {
         for line in other_work.chunks_mut(64) {
             line[0] = line[0].wrapping_add(1);
         }
-        let (began, before) = (Instant::now(), forwarded);
-        let now = base + kind.every() * frame;
-        scene.publish(frame, now)?;
-        // Audio waits a little for company: the burst deadline is over by then.
-        for now in [now, now + Duration::from_millis(5)] {
-            scene.router.handle_timeout(now);
-            while let Some(transport) = scene.router.poll_burst(now) {
-                forwarded += drain(&mut scene, &mut sealers, transport, now, &mut out)?;
-            }
+        let (began, before) = (Instant::now(), egress.packets);
+        let now = base + traffic.every() * frame;
+        traffic.publish(frame, now)?;
+        // Audio waits a little for company, and the pacer spreads frames: all is over before the next frame.
+        for wait in [0, 5, 10, 15] {
+            egress.drain(traffic.as_mut(), now + Duration::from_millis(wait))?;
         }
-        times.push(began.elapsed().as_nanos() as f64 / (forwarded - before).max(1) as f64);
-        if frame % kind.frames_a_second() == kind.frames_a_second() / 2 {
-            scene.report(now)?;
-        }
-        while scene.router.poll_event().is_some() {}
+        times.push(began.elapsed().as_nanos() as f64 / (egress.packets - before).max(1) as f64);
+        traffic.report(frame, now + Duration::from_millis(15))?;
     }
     black_box(&other_work);
     times.sort_by(f64::total_cmp);
-    Ok((
-        forwarded,
-        times.get(times.len() / 2).copied().unwrap_or(0.0),
-    ))
+    let median = times.get(times.len() / 2).copied().unwrap_or(0.0);
+    Ok((egress, median))
 }
 
-fn drain(
-    scene: &mut Scene,
-    sealers: &mut [Sealer],
-    transport: TransportId,
-    now: Instant,
-    out: &mut [u8],
-) -> Result<u64, SrtpError> {
-    let room = out.len() - SEAL_ROOM;
-    let sealer = &mut sealers[transport.0 as usize];
-    let mut forwarded = 0;
-    while let Some(packet) = scene.router.write_packet(transport, now, &mut out[..room]) {
-        let len = if packet.rtcp {
-            sealer.seal_rtcp(out, packet.len)?
-        } else {
-            forwarded += 1;
-            sealer.seal_rtp(out, packet.len)?
-        };
-        black_box(&out[..len]);
-    }
-    Ok(forwarded)
-}
-
-/// One for each transport, the publisher's first.
-fn sealers(profile: Profile, subscribers: u64) -> Result<Vec<Sealer>, SrtpError> {
+fn sealers(profile: Profile, count: u64) -> Result<Vec<Sealer>, Failure> {
     let bytes: Vec<u8> = (0..(profile.key_len() + profile.salt_len()) as u8).collect();
     let master = MasterKey::from_concatenated(profile, &bytes)?;
-    (0..=subscribers)
-        .map(|_| Sealer::new(profile, &master))
-        .collect()
+    let sealers = (0..count).map(|_| Sealer::new(profile, &master));
+    Ok(sealers.collect::<Result<_, _>>()?)
 }

@@ -1,4 +1,4 @@
-//! The router with its publisher and subscribers, and the packets of a stream.
+//! One publisher and its subscribers.
 
 use std::time::{Duration, Instant};
 
@@ -8,44 +8,54 @@ use roomtone_sfu::{
     ProducerParams, Router, RouterConfig, TransportId, TransportParams, WallClock,
 };
 
+use crate::feedback::Feedback;
+use crate::traffic::Traffic;
+use crate::{Failure, counted};
+
 const PUBLISHER: TransportId = TransportId(0);
 const PAYLOAD_TYPE: u8 = 96;
 const VIDEO_PACKETS: u16 = 5;
+/// The id of the transport-wide sequence number.
+const SEQUENCE: u8 = 2;
+/// Frames between two feedback packets: 66 and 100 ms.
+const FEEDBACK_FRAMES: [u32; 2] = [2, 3];
 
 /// What is published.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// VP8, five packets of 1,100 B a frame, 30 frames a second.
     Video,
+    /// The same, with an estimator for each subscriber.
+    Adaptive,
     /// Opus, one packet of 120 B every 20 ms.
     Audio,
 }
 
 impl Kind {
-    pub(crate) fn every(self) -> Duration {
+    fn every(self) -> Duration {
         match self {
-            Self::Video => Duration::from_micros(33_333),
+            Self::Video | Self::Adaptive => Duration::from_micros(33_333),
             Self::Audio => Duration::from_millis(20),
         }
     }
 
-    pub(crate) fn frames_a_second(self) -> u32 {
+    fn frames_a_second(self) -> u32 {
         match self {
-            Self::Video => 30,
+            Self::Video | Self::Adaptive => 30,
             Self::Audio => 50,
         }
     }
 
     fn media(self) -> MediaKind {
         match self {
-            Self::Video => MediaKind::Video,
+            Self::Video | Self::Adaptive => MediaKind::Video,
             Self::Audio => MediaKind::Audio,
         }
     }
 
     fn codec(self, feedback: FeedbackKinds) -> CodecParams {
         let (codec, clock_rate, channels) = match self {
-            Self::Video => (Codec::Vp8, 90_000, 0),
+            Self::Video | Self::Adaptive => (Codec::Vp8, 90_000, 0),
             Self::Audio => (Codec::Opus, 48_000, 2),
         };
         CodecParams {
@@ -61,30 +71,28 @@ impl Kind {
 
 /// One publisher and its subscribers.
 pub(crate) struct Scene {
-    pub(crate) router: Router,
+    router: Router,
     kind: Kind,
     sequence: u16,
+    feedback: Option<Feedback>,
     /// SSRC of each subscriber's stream.
     streams: Vec<u32>,
 }
 
 impl Scene {
-    pub(crate) fn new(
-        kind: Kind,
-        subscribers: u64,
-        now: Instant,
-    ) -> Result<Self, Box<dyn std::error::Error>> {
+    pub(crate) fn new(kind: Kind, subscribers: u64, now: Instant) -> Result<Self, Failure> {
         let mut router = Router::new(RouterConfig::default(), WallClock { at: now, ntp: 0 }, 1);
-        let video = kind == Kind::Video;
+        let video = kind != Kind::Audio;
+        let adaptive = kind == Kind::Adaptive;
         let feedback = FeedbackKinds {
             nack: video,
             pli: video,
-            transport_cc: true,
+            transport_cc: adaptive,
             ..FeedbackKinds::default()
         };
         let extensions = vec![
             (1, ExtensionKind::Mid),
-            (2, ExtensionKind::TransportSequence),
+            (SEQUENCE, ExtensionKind::TransportSequence),
         ];
         router.open_transport(PUBLISHER, TransportParams::default(), now)?;
         router.set_writable(PUBLISHER, true, now)?;
@@ -124,60 +132,9 @@ impl Scene {
             router,
             kind,
             sequence: 0,
+            feedback: adaptive.then(|| Feedback::new(subscribers as usize, SEQUENCE, now)),
             streams,
         })
-    }
-
-    /// One frame arrives.
-    pub(crate) fn publish(
-        &mut self,
-        frame: u32,
-        now: Instant,
-    ) -> Result<(), Box<dyn std::error::Error>> {
-        let packets = match self.kind {
-            Kind::Video => VIDEO_PACKETS,
-            Kind::Audio => 1,
-        };
-        for n in 0..packets {
-            self.sequence = self.sequence.wrapping_add(1);
-            let packet = match self.kind {
-                Kind::Video => {
-                    let first = if n == 0 { 0x10 } else { 0 };
-                    let inter = u8::from(frame > 0);
-                    let mut packet = self.header(frame * 3_000, n + 1 == packets);
-                    // Payload descriptor (RFC 7741 4.2), then the head of a keyframe (RFC 6386 9.1).
-                    packet.extend([first, inter, 0, 0, 0x9d, 0x01, 0x2a, 0, 0, 0, 0]);
-                    packet.resize(1_100, 0x55);
-                    packet
-                }
-                Kind::Audio => {
-                    let mut packet = self.header(frame * 960, false);
-                    packet.resize(120, 0x78);
-                    packet
-                }
-            };
-            self.router
-                .handle_rtp(PUBLISHER, &packet, now)
-                .map_err(|drop| format!("packet {} was dropped: {drop:?}", self.sequence))?;
-        }
-        Ok(())
-    }
-
-    /// Every subscriber says that all is well.
-    pub(crate) fn report(&mut self, now: Instant) -> Result<(), Box<dyn std::error::Error>> {
-        for (index, stream) in self.streams.iter().enumerate() {
-            // Receiver report with one block (RFC 3550 6.4.2).
-            let mut report = vec![0x81, 201, 0, 7];
-            report.extend((index as u32 + 0x1000).to_be_bytes());
-            report.extend(stream.to_be_bytes());
-            report.extend([0; 4]);
-            report.extend(u32::from(self.sequence).to_be_bytes());
-            report.extend([0; 12]);
-            self.router
-                .handle_rtcp(TransportId(index as u64 + 1), &report, now)
-                .map_err(|drop| format!("a report was dropped: {drop:?}"))?;
-        }
-        Ok(())
     }
 
     /// Fixed header with MID and transport sequence (RFC 8285 4.2).
@@ -190,5 +147,81 @@ impl Scene {
         out.extend(self.sequence.to_be_bytes());
         out.extend([0; 3]);
         out
+    }
+
+    /// Every subscriber says that all is well.
+    fn say_all_is_well(&mut self, now: Instant) -> Result<(), Failure> {
+        for (index, stream) in self.streams.iter().enumerate() {
+            // Receiver report with one block (RFC 3550 6.4.2).
+            let mut report = vec![0x81, 201, 0, 7];
+            report.extend((index as u32 + 0x1000).to_be_bytes());
+            report.extend(stream.to_be_bytes());
+            report.extend([0; 4]);
+            report.extend(u32::from(self.sequence).to_be_bytes());
+            report.extend([0; 12]);
+            counted::rtcp(
+                &mut self.router,
+                TransportId(index as u64 + 1),
+                &report,
+                now,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Traffic for Scene {
+    fn router(&mut self) -> &mut Router {
+        &mut self.router
+    }
+
+    fn transports(&self) -> u64 {
+        self.streams.len() as u64 + 1
+    }
+
+    fn every(&self) -> Duration {
+        self.kind.every()
+    }
+
+    fn publish(&mut self, frame: u32, now: Instant) -> Result<(), Failure> {
+        let video = self.kind != Kind::Audio;
+        let packets = if video { VIDEO_PACKETS } else { 1 };
+        for n in 0..packets {
+            self.sequence = self.sequence.wrapping_add(1);
+            let packet = if video {
+                let first = if n == 0 { 0x10 } else { 0 };
+                let inter = u8::from(frame > 0);
+                let mut packet = self.header(frame * 3_000, n + 1 == packets);
+                // Payload descriptor (RFC 7741 4.2), then the head of a keyframe (RFC 6386 9.1).
+                packet.extend([first, inter, 0, 0, 0x9d, 0x01, 0x2a, 0, 0, 0, 0]);
+                packet.resize(1_100, 0x55);
+                packet
+            } else {
+                let mut packet = self.header(frame * 960, false);
+                packet.resize(120, 0x78);
+                packet
+            };
+            counted::rtp(&mut self.router, PUBLISHER, &packet, now)?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, frame: u32, now: Instant) -> Result<(), Failure> {
+        let second = self.kind.frames_a_second();
+        if frame % second == second / 2 {
+            self.say_all_is_well(now)?;
+        }
+        let due =
+            [0, FEEDBACK_FRAMES[0]].contains(&(frame % (FEEDBACK_FRAMES[0] + FEEDBACK_FRAMES[1])));
+        if let Some(feedback) = self.feedback.as_mut().filter(|_| due) {
+            feedback.tell(&mut self.router, |index| TransportId(index as u64 + 1), now)?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, to: TransportId, header: &mut [u8], now: Instant) {
+        if let Some(feedback) = &mut self.feedback {
+            feedback.note(to.0 as usize - 1, header, now);
+        }
     }
 }
