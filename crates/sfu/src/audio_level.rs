@@ -55,6 +55,11 @@ impl SpeakerObserver {
         observed.packets = observed.packets.saturating_add(1);
     }
 
+    /// Who spoke in the last window.
+    pub(crate) fn current(&self) -> &[ActiveSpeaker] {
+        &self.last
+    }
+
     /// A producer is gone or paused.
     pub(crate) fn remove(&mut self, producer: ProducerId) {
         self.observed

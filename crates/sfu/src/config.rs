@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::FeedbackStrategy;
+use crate::{AllocationConfig, FeedbackStrategy};
 
 /// Settings of one router.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct RouterConfig {
     pub nack: NackConfig,
     /// Keyframe requests to publishers.
     pub keyframe: KeyframeConfig,
+    /// How bandwidth is divided among the tracks of a transport.
+    pub allocation: AllocationConfig,
     /// Active speaker observation.
     pub audio_level: AudioLevelConfig,
     /// What publishers are told about what arrives.
@@ -43,6 +45,7 @@ impl Default for RouterConfig {
             encoding_timeout: Duration::from_secs(2),
             nack: NackConfig::default(),
             keyframe: KeyframeConfig::default(),
+            allocation: AllocationConfig::default(),
             audio_level: AudioLevelConfig::default(),
             quality: QualityConfig::default(),
             limits: Limits::default(),

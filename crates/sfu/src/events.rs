@@ -80,6 +80,34 @@ pub enum RouterEvent {
         /// The highest temporal layer forwarded; `None`: all.
         temporal: Option<u8>,
     },
+    /// The layers a consumer is to be given have changed; see [`RouterEvent::LayersChanged`] for when
+    /// it is given them.
+    LayersTargeted {
+        /// Whose.
+        consumer: ConsumerId,
+        /// The highest spatial layer (encoding, where there are several); `None`: whatever is preferred.
+        spatial: Option<u8>,
+        /// The highest temporal layer; `None`: all.
+        temporal: Option<u8>,
+    },
+    /// The line does not carry even the cheapest layer of a consumer: it is paused.
+    ConsumerStarved {
+        /// Which.
+        consumer: ConsumerId,
+    },
+    /// The line carries a consumer again that it did not.
+    ConsumerFed {
+        /// Which.
+        consumer: ConsumerId,
+    },
+    /// Which encodings of a producer anyone wants has changed. An encoding is wanted at once, and
+    /// unwanted after a while.
+    EncodingsWanted {
+        /// Whose.
+        producer: ProducerId,
+        /// By encoding, the highest temporal layer wanted (7: all); `None`: the encoding is not.
+        wanted: Vec<Option<u8>>,
+    },
     /// The list of active speakers or their levels changed; the loudest first.
     ActiveSpeakers(Vec<ActiveSpeaker>),
     /// A keyframe request went to the publisher.

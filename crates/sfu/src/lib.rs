@@ -9,7 +9,6 @@
 //! and copies the payload behind them, so a subscriber costs no packet memory of its own.
 #![forbid(unsafe_code)]
 
-#[allow(dead_code, unused_imports)] // The router does not ask it yet.
 mod allocation;
 mod audio_level;
 mod clock;
@@ -52,7 +51,7 @@ pub use roomtone_bandwidth::{
 };
 pub use router::{Router, Written};
 pub use stats::{
-    ConsumerDump, ConsumerStats, InboundStreamStats, OutboundStreamStats, ProducerDump,
-    ProducerStats, RemoteInboundStats, RouterDump, RouterStats, StreamDump, TransportDump,
-    TransportStats,
+    ConsumerDump, ConsumerLayerStats, ConsumerStats, InboundStreamStats, OutboundStreamStats,
+    PauseReason, ProducerDump, ProducerStats, RemoteInboundStats, RouterDump, RouterStats,
+    StreamDump, TransportDump, TransportStats,
 };

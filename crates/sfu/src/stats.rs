@@ -146,6 +146,33 @@ pub struct ConsumerStats {
     pub remote: RemoteInboundStats,
     /// 0 to 10.
     pub score: u8,
+    /// What it is given of its source.
+    pub layers: ConsumerLayerStats,
+    /// Why it sends nothing, where it is paused.
+    pub paused: Option<PauseReason>,
+}
+
+/// The layers of a consumer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConsumerLayerStats {
+    /// The spatial layer (encoding, where there are several) it is to be given; `None`: whatever
+    /// is preferred.
+    pub target_spatial: Option<u8>,
+    /// The highest temporal layer it is to be given; `None`: all.
+    pub target_temporal: Option<u8>,
+    /// The spatial layer (encoding) it is given; `None`: nothing.
+    pub current_spatial: Option<u8>,
+    /// The highest temporal layer it is given; `None`: all.
+    pub current_temporal: Option<u8>,
+}
+
+/// Why a consumer sends nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseReason {
+    /// It was told to.
+    Command,
+    /// The line does not carry its cheapest layer.
+    Bandwidth,
 }
 
 /// One transport.
@@ -195,6 +222,12 @@ pub struct TransportStats {
     pub padding_bytes_sent: u64,
     /// The bandwidth estimate toward the peer in bits per second (W3C `availableOutgoingBitrate`).
     pub available_outgoing_bitrate: u64,
+    /// What is allotted of it to the tracks, in bits per second.
+    pub allocated_bitrate: u64,
+    /// What the best layers of all tracks would cost.
+    pub wanted_bitrate: u64,
+    /// Times it was divided among the tracks.
+    pub allocations: u64,
     /// The last round trip (W3C `currentRoundTripTime`) in microseconds.
     pub current_round_trip_us: Option<u64>,
     /// Bursts given out.

@@ -19,6 +19,8 @@ pub(crate) enum Timer {
     Pace(u32),
     /// Missing packets and keyframe requests of a stream.
     Repair(u32),
+    /// The layers of a transport's consumers.
+    Allocation(u32),
     /// The active speakers.
     Speakers,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use crate::allocation::Account;
 use crate::consumer::Chosen;
 use crate::pacer::Pacer;
 use crate::rhythm::Rhythm;
@@ -167,6 +168,7 @@ pub(crate) struct Transport {
     pub(crate) estimator_given: bool,
     pub(crate) pacer: Pacer,
     pub(crate) last_estimate: u64,
+    pub(crate) account: Account,
     pub(crate) stats: TransportStats,
 }
 
@@ -209,6 +211,7 @@ impl Transport {
             estimator_given: false,
             pacer: Pacer::default(),
             last_estimate: estimator.estimate().bps,
+            account: Account::new(params.unlimited),
             estimator,
             stats: TransportStats::default(),
         }

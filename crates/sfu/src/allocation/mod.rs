@@ -10,15 +10,21 @@
 
 mod division;
 mod ladder;
+mod offer;
 #[cfg(test)]
 mod properties;
+mod state;
 #[cfg(test)]
 mod table;
+mod wants;
 
 use std::time::Duration;
 
 pub(crate) use division::allocate;
 pub(crate) use ladder::TrackLimits;
+pub(crate) use offer::{Offer, Window};
+pub(crate) use state::{Account, Allotment, Gate};
+pub(crate) use wants::{ALL_TEMPORAL, Want, Wants};
 
 /// A layer of a track: what a viewer of it is given, with all it depends on. Ordered from the
 /// lowest to the highest.

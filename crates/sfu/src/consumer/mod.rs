@@ -9,10 +9,11 @@ mod sending;
 use roomtone_rtp::MediaKind;
 use slab::Slab;
 
+use crate::allocation::{Allotment, Gate};
 use crate::producer::Stream;
 use crate::{
-    ConsumerId, ConsumerParams, ConsumerStats, FeedbackKinds, Limits, OutboundStreamStats,
-    RemoteInboundStats, SfuError,
+    ConsumerId, ConsumerLayerStats, ConsumerParams, ConsumerStats, FeedbackKinds, Limits,
+    OutboundStreamStats, PauseReason, RemoteInboundStats, SfuError,
 };
 
 pub(crate) use header::{HeaderTemplate, Stamps};
@@ -37,7 +38,9 @@ pub(crate) struct Consumer {
     pub(crate) producer: Option<u32>,
     pub(crate) kind: MediaKind,
     pub(crate) mid: Option<String>,
+    /// Whether it sends nothing: by command, or because the line does not carry it.
     pub(crate) paused: bool,
+    pub(crate) allotment: Allotment,
     pub(crate) verbatim: bool,
     /// Whether it is in its transport's list of those with something to send.
     pub(crate) dirty: bool,
@@ -103,6 +106,10 @@ impl Consumer {
             kind: params.kind,
             mid: params.mid.clone(),
             paused: params.paused,
+            allotment: Allotment {
+                paused_by_command: params.paused,
+                ..Allotment::default()
+            },
             verbatim: params.verbatim,
             dirty: false,
             waiting: true,
@@ -146,6 +153,7 @@ impl Consumer {
     /// Forgets its source; the numbering stays.
     pub(crate) fn detach(&mut self) {
         self.producer = None;
+        self.allotment.forget();
         self.current = None;
         self.target = None;
         self.waiting = true;
@@ -190,7 +198,8 @@ impl Consumer {
             ^ self.header.touch()
     }
 
-    pub(crate) fn stats(&self) -> ConsumerStats {
+    /// Its figures; `current` is the encoding it forwards.
+    pub(crate) fn stats(&self, current: Option<u8>) -> ConsumerStats {
         ConsumerStats {
             id: self.id,
             kind: self.kind,
@@ -201,6 +210,17 @@ impl Consumer {
             },
             remote: self.remote.clone(),
             score: self.score,
+            layers: ConsumerLayerStats {
+                target_spatial: self.allotment.told.0,
+                target_temporal: self.allotment.told.1,
+                current_spatial: current,
+                current_temporal: self.preferred_temporal,
+            },
+            paused: match self.allotment.gate {
+                _ if self.allotment.paused_by_command => Some(PauseReason::Command),
+                Gate::Starved => Some(PauseReason::Bandwidth),
+                Gate::Open | Gate::Undecided => None,
+            },
         }
     }
 }

@@ -10,8 +10,10 @@ mod rates;
 mod reception;
 mod stream;
 
+use roomtone_rtp::extensions::{ExtensionValue, VideoLayersAllocation};
 use roomtone_rtp::{ExtensionKind, ExtensionMap, MediaKind};
 
+use crate::allocation::{Offer, Wants};
 use crate::{CodecParams, ProducerId, ProducerParams, ProducerStats, SfuError};
 
 pub(crate) use frames::MAX_SPATIAL;
@@ -46,6 +48,10 @@ pub(crate) struct Producer {
     pub(crate) dropped_paused: u64,
     /// Whether its publisher is given transport-wide feedback.
     pub(crate) transport_feedback: bool,
+    /// The id of the extension in which the publisher tells its layers.
+    pub(crate) layers_extension: Option<u8>,
+    pub(crate) offer: Offer,
+    pub(crate) wants: Wants,
     formats: Vec<(u8, Format)>,
 }
 
@@ -54,6 +60,7 @@ impl Producer {
         id: ProducerId,
         transport: u32,
         params: &ProducerParams,
+        now_us: u64,
     ) -> Result<Self, SfuError> {
         if params.codecs.is_empty() || params.encodings.is_empty() {
             return Err(SfuError::Empty);
@@ -79,6 +86,13 @@ impl Producer {
         Ok(Self {
             id,
             transport,
+            layers_extension: extensions.negotiated_id(ExtensionKind::VideoLayersAllocation),
+            offer: Offer::new(
+                params.kind != MediaKind::Video,
+                params.encodings.len(),
+                now_us,
+            ),
+            wants: Wants::new(params.encodings.len()),
             transport_feedback: has_sequence
                 && params
                     .codecs
@@ -111,6 +125,14 @@ impl Producer {
         match self.format(payload_type)? {
             Format::Media(at) => self.codecs.get(usize::from(at)),
             Format::Rtx(_) => None,
+        }
+    }
+
+    /// The publisher tells what layers it makes; what cannot be read is passed over.
+    #[cold]
+    pub(crate) fn on_layers_told(&mut self, encoding: u8, value: &[u8]) {
+        if let Ok(told) = VideoLayersAllocation::decode(value) {
+            self.offer.on_told(encoding, &told);
         }
     }
 

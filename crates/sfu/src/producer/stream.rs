@@ -459,6 +459,16 @@ impl Stream {
         self.counters.pli_count + self.counters.fir_count > 0
     }
 
+    /// Packets received.
+    pub(crate) fn received(&self) -> u64 {
+        self.reception.received()
+    }
+
+    /// Bits per second in the last window.
+    pub(crate) fn bitrate(&self) -> u64 {
+        self.reception.bitrate
+    }
+
     /// Whether anything was ever received.
     pub(crate) fn has_received(&self) -> bool {
         self.reception.received() > 0

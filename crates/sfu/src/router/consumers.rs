@@ -5,6 +5,7 @@ use std::time::Instant;
 use roomtone_rtp::MediaKind;
 
 use super::Router;
+use crate::allocation::Gate;
 use crate::consumer::{Consumer, Draws, Tap};
 use crate::transport::{Message, Transport};
 use crate::{
@@ -124,6 +125,7 @@ impl Router {
     fn attach(&mut self, index: u32, producer: u32, now: Instant) {
         self.producers[producer as usize].consumers.push(index);
         self.consumers[index as usize].producer = Some(producer);
+        self.await_allocation(index, now);
         if !self.consumers[index as usize].verbatim {
             self.choose_layers(index, now);
             return;
@@ -144,13 +146,17 @@ impl Router {
     }
 
     /// Takes a consumer's source away.
-    pub(super) fn detach_consumer(&mut self, index: u32) {
+    pub(super) fn detach_consumer(&mut self, index: u32, now: Instant) {
+        self.set_gate(index, Gate::Open);
         let consumer = &mut self.consumers[index as usize];
         let Some(producer) = consumer.producer else {
             return;
         };
         consumer.detach();
         consumer.left = None;
+        let transport = consumer.transport;
+        self.allocate_soon(transport, self.clock.micros(now));
+        let consumer = &mut self.consumers[index as usize];
         if consumer.dirty {
             consumer.dirty = false;
             self.transports[consumer.transport as usize]
@@ -191,7 +197,7 @@ impl Router {
         {
             return Err(SfuError::Range("payload type"));
         }
-        self.detach_consumer(index);
+        self.detach_consumer(index, now);
         self.consumers[index as usize].payload_types = payload_types;
         if let Some(source) = source {
             self.attach(index, source, now);
@@ -200,16 +206,14 @@ impl Router {
     }
 
     /// Sends nothing to a consumer until it is resumed.
-    pub fn pause_consumer(&mut self, id: ConsumerId, _now: Instant) -> Result<(), SfuError> {
+    pub fn pause_consumer(&mut self, id: ConsumerId, now: Instant) -> Result<(), SfuError> {
         let index = self.consumer_of(id)?;
         let consumer = &mut self.consumers[index as usize];
-        consumer.paused = true;
-        if consumer.dirty {
-            consumer.dirty = false;
-            self.transports[consumer.transport as usize]
-                .ready
-                .remove(index);
-        }
+        consumer.allotment.paused_by_command = true;
+        let transport = consumer.transport;
+        self.set_gate(index, Gate::Open);
+        self.consumers[index as usize].allotment.forget();
+        self.allocate_soon(transport, self.clock.micros(now));
         Ok(())
     }
 
@@ -217,28 +221,30 @@ impl Router {
     pub fn resume_consumer(&mut self, id: ConsumerId, now: Instant) -> Result<(), SfuError> {
         let index = self.consumer_of(id)?;
         let consumer = &mut self.consumers[index as usize];
-        if consumer.paused {
-            consumer.paused = false;
+        if consumer.allotment.paused_by_command {
+            consumer.allotment.paused_by_command = false;
+            self.set_gate(index, Gate::Open);
+            self.await_allocation(index, now);
             self.restart_consumer(index, now);
         }
         Ok(())
     }
 
     /// Closes a consumer; the peer is told by BYE.
-    pub fn close_consumer(&mut self, id: ConsumerId, _now: Instant) -> Result<(), SfuError> {
+    pub fn close_consumer(&mut self, id: ConsumerId, now: Instant) -> Result<(), SfuError> {
         let index = self.consumer_of(id)?;
         let consumer = &self.consumers[index as usize];
         let (transport, ssrcs) = (consumer.transport, consumer.ssrcs().collect());
         let sent = consumer.counters.packets_sent > 0;
-        self.remove_consumer(index);
+        self.remove_consumer(index, now);
         if sent && self.transports[transport as usize].writable {
             self.send_message(transport, Message::Goodbye { ssrcs });
         }
         Ok(())
     }
 
-    pub(super) fn remove_consumer(&mut self, index: u32) {
-        self.detach_consumer(index);
+    pub(super) fn remove_consumer(&mut self, index: u32, now: Instant) {
+        self.detach_consumer(index, now);
         let consumer = self.consumers.remove(index as usize);
         self.consumer_ids.remove(&consumer.id);
         let transport = &mut self.transports[consumer.transport as usize];

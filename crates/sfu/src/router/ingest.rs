@@ -85,6 +85,11 @@ impl Router {
             return Err(RtpDrop::UnknownStream);
         }
         let stored = stream.receive(&arrival, &self.config)?;
+        if let Some(id) = producer.layers_extension
+            && let Some(value) = packet.extension(id)
+        {
+            producer.on_layers_told(stream.encoding, value);
+        }
         self.on_stored(at, route, stored, now_us);
         Ok(())
     }
@@ -151,13 +156,15 @@ impl Router {
     #[cold]
     fn on_active(&mut self, route: Route) {
         let stream = &self.streams[route.stream as usize];
+        let (encoding, now_us) = (stream.encoding, stream.last_arrival_us);
         let event = RouterEvent::ProducerActive {
             producer: self.producers[route.producer as usize].id,
-            encoding: stream.encoding,
+            encoding,
             ssrc: stream.ssrc.unwrap_or_default(),
         };
-        let now = self.clock.at + std::time::Duration::from_micros(stream.last_arrival_us);
+        let now = self.clock.at + std::time::Duration::from_micros(now_us);
         self.emit(event);
+        self.on_encoding(route.producer, encoding, now_us);
         self.choose_all(route.producer, now);
         // Wishes from before its SSRC was known.
         let stream = &self.streams[route.stream as usize];

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::Router;
+use crate::allocation::Gate;
 use crate::consumer::Tap;
-use crate::{ConsumerId, RouterEvent, SfuError};
+use crate::{ConsumerId, ConsumerLimits, RouterEvent, SfuError};
 
 impl Router {
     /// Fixes the encoding (spatial layer) and the highest temporal layer a consumer is given.
@@ -25,11 +26,52 @@ impl Router {
         let changed = consumer.preferred_temporal != temporal;
         consumer.preferred_spatial = spatial;
         consumer.preferred_temporal = temporal;
+        let transport = consumer.transport;
         self.choose_layers(index, now);
+        self.allocate_soon(transport, self.clock.micros(now));
         if changed {
             self.emit_layers(index);
         }
         Ok(())
+    }
+
+    /// Fixes the most a consumer is to be given, by what its viewer can show.
+    pub fn set_limits(
+        &mut self,
+        id: ConsumerId,
+        limits: ConsumerLimits,
+        now: Instant,
+    ) -> Result<(), SfuError> {
+        let index = self.allotted(id)?;
+        let consumer = &mut self.consumers[index as usize];
+        consumer.allotment.limits = limits;
+        let transport = consumer.transport;
+        self.allocate_soon(transport, self.clock.micros(now));
+        Ok(())
+    }
+
+    /// Fixes who comes first where the line does not carry everything: the higher one.
+    pub fn set_priority(
+        &mut self,
+        id: ConsumerId,
+        priority: u8,
+        now: Instant,
+    ) -> Result<(), SfuError> {
+        let index = self.allotted(id)?;
+        let consumer = &mut self.consumers[index as usize];
+        consumer.allotment.priority = priority;
+        let transport = consumer.transport;
+        self.allocate_soon(transport, self.clock.micros(now));
+        Ok(())
+    }
+
+    /// A consumer that takes part in allocation.
+    fn allotted(&self, id: ConsumerId) -> Result<u32, SfuError> {
+        let index = self.consumer_of(id)?;
+        if self.consumers[index as usize].verbatim {
+            return Err(SfuError::Verbatim);
+        }
+        Ok(index)
     }
 
     /// Chooses the encoding for one consumer and starts the way there.
@@ -38,9 +80,17 @@ impl Router {
         let Some(producer) = consumer.producer else {
             return;
         };
+        if consumer.allotment.gate == Gate::Undecided {
+            return;
+        }
         let streams = &self.producers[producer as usize].streams;
         let active = |at: usize| self.streams[streams[at] as usize].active;
-        let Some(wanted) = choose(streams.len(), active, consumer.preferred_spatial) else {
+        let allotted = consumer.allotment.target.map(|target| target.encoding);
+        let most = match (consumer.preferred_spatial, allotted) {
+            (Some(preferred), Some(allotted)) => Some(preferred.min(allotted)),
+            (preferred, allotted) => preferred.or(allotted),
+        };
+        let Some(wanted) = choose(streams.len(), active, most) else {
             return;
         };
         let wanted = streams[wanted];
@@ -105,7 +155,7 @@ impl Router {
         self.emit_layers(index);
     }
 
-    fn unlisten(&mut self, stream: u32, index: u32) {
+    pub(super) fn unlisten(&mut self, stream: u32, index: u32) {
         if let Some(stream) = self.streams.get_mut(stream as usize) {
             stream.listeners.retain(|other| *other != index);
         }

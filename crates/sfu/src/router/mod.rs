@@ -1,5 +1,6 @@
 //! The public face: a router is fed commands, packets and time, and drained of packets and events.
 
+mod allocating;
 mod bursts;
 mod consumers;
 mod feedback;
@@ -174,7 +175,13 @@ impl Router {
     /// Tells the driver something; dropped and counted where too many wait.
     fn emit(&mut self, event: RouterEvent) {
         // The loss of these would leave the driver with a wrong picture; there are few of them.
-        let must_pass = matches!(event, RouterEvent::ProducerClosed { .. });
+        let must_pass = matches!(
+            event,
+            RouterEvent::ProducerClosed { .. }
+                | RouterEvent::ConsumerStarved { .. }
+                | RouterEvent::ConsumerFed { .. }
+                | RouterEvent::EncodingsWanted { .. }
+        );
         if self.events.len() >= self.config.limits.events && !must_pass {
             self.events_dropped += 1;
             return;

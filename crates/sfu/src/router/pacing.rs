@@ -30,6 +30,7 @@ impl Router {
             self.queue_transport(at);
         }
         self.on_estimate(at);
+        self.review_budget(at, now_us);
         self.arm_estimator(at, now_us);
     }
 

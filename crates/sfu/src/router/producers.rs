@@ -18,7 +18,7 @@ impl Router {
         transport: TransportId,
         id: ProducerId,
         params: ProducerParams,
-        _now: Instant,
+        now: Instant,
     ) -> Result<(), SfuError> {
         let at = self.transport_of(transport)?;
         if self.producer_ids.contains_key(&id) {
@@ -32,7 +32,7 @@ impl Router {
             return Err(SfuError::Limit("encodings of a producer"));
         }
         self.check_ssrcs(at, &params)?;
-        let producer = Producer::new(id, at, &params)?;
+        let producer = Producer::new(id, at, &params, self.clock.micros(now))?;
         let index = self.producers.insert(producer) as u32;
         self.producer_ids.insert(id, index);
         self.transports[at as usize].producers.push(index);
@@ -97,9 +97,10 @@ impl Router {
     }
 
     /// Drops a producer's packets until it is resumed.
-    pub fn pause_producer(&mut self, id: ProducerId, _now: Instant) -> Result<(), SfuError> {
+    pub fn pause_producer(&mut self, id: ProducerId, now: Instant) -> Result<(), SfuError> {
         let at = self.producer_of(id)?;
         self.producers[at as usize].paused = true;
+        self.allocate_consumers_of(at, self.clock.micros(now));
         self.speakers.remove(id);
         Ok(())
     }
@@ -119,6 +120,7 @@ impl Router {
         for consumer in consumers {
             self.restart_consumer(consumer, now);
         }
+        self.allocate_consumers_of(at, self.clock.micros(now));
         Ok(())
     }
 
@@ -129,14 +131,15 @@ impl Router {
         Ok(())
     }
 
-    pub(super) fn remove_producer(&mut self, at: u32, _now: Instant) {
+    pub(super) fn remove_producer(&mut self, at: u32, now: Instant) {
+        self.allocate_consumers_of(at, self.clock.micros(now));
         let consumers = self.producers[at as usize].consumers.clone();
         let orphans = consumers
             .iter()
             .map(|consumer| self.consumers[*consumer as usize].id)
             .collect();
         for consumer in consumers {
-            self.detach_consumer(consumer);
+            self.detach_consumer(consumer, now);
         }
         let producer = self.producers.remove(at as usize);
         self.producer_ids.remove(&producer.id);

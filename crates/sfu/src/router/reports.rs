@@ -30,6 +30,9 @@ impl Router {
         let transport = &self.transports[self.transport_of(id)? as usize];
         Ok(TransportStats {
             available_outgoing_bitrate: transport.estimator.estimate().bps,
+            allocated_bitrate: transport.account.used_bps,
+            wanted_bitrate: transport.account.wanted_bps,
+            allocations: transport.account.runs,
             current_round_trip_us: transport.round_trip.map(|trip| trip.as_micros() as u64),
             ..transport.stats.clone()
         })
@@ -42,7 +45,9 @@ impl Router {
 
     /// Figures of a consumer.
     pub fn consumer_stats(&self, id: ConsumerId) -> Result<ConsumerStats, SfuError> {
-        Ok(self.consumers[self.consumer_of(id)? as usize].stats())
+        let consumer = &self.consumers[self.consumer_of(id)? as usize];
+        let tap = consumer.current.filter(|_| !consumer.waiting);
+        Ok(consumer.stats(tap.map(|tap| self.streams[tap.stream as usize].encoding)))
     }
 
     /// What there is.
@@ -113,7 +118,7 @@ impl Router {
             ssrc: consumer.ssrc,
             rtx_ssrc: consumer.rtx.as_ref().map(|rtx| rtx.ssrc),
             mid: consumer.mid.clone(),
-            paused: consumer.paused,
+            paused: consumer.allotment.paused_by_command,
             waiting_for_keyframe: consumer.waiting && !consumer.verbatim,
             preferred_spatial: consumer.preferred_spatial,
             preferred_temporal: consumer.preferred_temporal,

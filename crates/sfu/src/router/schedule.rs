@@ -21,6 +21,7 @@ impl Router {
                 Timer::Estimator(at) => self.on_estimator_timer(at, at_us, now),
                 Timer::Pace(at) => self.on_pace_timer(at, at_us),
                 Timer::Repair(at) => self.on_repair_timer(at, at_us, now_us),
+                Timer::Allocation(at) => self.on_allocation_timer(at, at_us, now),
                 Timer::Speakers => self.on_speakers_timer(at_us, now_us),
             }
         }
@@ -77,6 +78,7 @@ impl Router {
             }
             scored |= self.streams[index as usize].close_window(now_us);
         }
+        self.review_offer(at, now_us);
         if silent {
             self.choose_all(at, now);
         }
@@ -189,6 +191,7 @@ impl Router {
         if let Some(speakers) = self.speakers.close_window(now_us, &self.config.audio_level) {
             self.emit(RouterEvent::ActiveSpeakers(speakers));
         }
+        self.rank_speakers(now_us);
         if self.speakers.is_observing() {
             let due = now_us + self.config.audio_level.interval.as_micros() as u64;
             self.timers

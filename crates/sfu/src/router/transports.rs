@@ -67,7 +67,7 @@ impl Router {
         let mut ssrcs: Vec<u32> = transport.own_ssrcs.keys().copied().collect();
         ssrcs.sort_unstable();
         for consumer in transport.consumers.clone() {
-            self.remove_consumer(consumer);
+            self.remove_consumer(consumer, now);
         }
         for producer in self.transports[at as usize].producers.clone() {
             self.remove_producer(producer, now);
@@ -103,6 +103,8 @@ impl Router {
             return Ok(());
         }
         transport.writable = writable;
+        self.allocate_soon(at, self.clock.micros(now));
+        let transport = &mut self.transports[at as usize];
         if !writable {
             self.clear_ready(at);
             return Ok(());

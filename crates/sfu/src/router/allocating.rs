@@ -1,0 +1,457 @@
+//! Which layers the consumers of a transport are given: when that is decided, and what it leads to.
+//!
+//! A transport is allocated anew by a timer: shortly after a command or an event, so that what
+//! comes together is taken together; once a second where only the costs of layers have changed;
+//! and when the estimate passes the point at which something would change. Never by a packet.
+
+use std::time::Instant;
+
+use roomtone_rtp::MediaKind;
+
+use super::Router;
+use crate::allocation::{
+    ALL_TEMPORAL, Allocation, Budget, Decision, Gate, Rank, Terms, Track, Want, Window, allocate,
+};
+use crate::timers::{Timer, disarm};
+use crate::{ConsumerLimits, LayerTarget, RouterEvent};
+
+impl Router {
+    /// Allocates a transport anew before long.
+    pub(super) fn allocate_soon(&mut self, at: u32, now_us: u64) {
+        let due = now_us + self.config.allocation.gather.as_micros() as u64;
+        self.allocate_at(at, due);
+    }
+
+    fn allocate_at(&mut self, at: u32, due: u64) {
+        if let Some(transport) = self.transports.get_mut(at as usize) {
+            self.timers
+                .arm(Timer::Allocation(at), due, &mut transport.account.armed);
+        }
+    }
+
+    /// Allocates the transports of a producer's consumers anew before long.
+    pub(super) fn allocate_consumers_of(&mut self, producer: u32, now_us: u64) {
+        for at in 0..self.producers[producer as usize].consumers.len() {
+            let index = self.producers[producer as usize].consumers[at];
+            let transport = self.consumers[index as usize].transport;
+            self.allocate_soon(transport, now_us);
+        }
+    }
+
+    /// The estimate may have changed: looks whether that would lead to something else.
+    #[inline]
+    pub(super) fn review_budget(&mut self, at: u32, now_us: u64) {
+        let transport = &self.transports[at as usize];
+        let estimate = transport.estimator.estimate();
+        let account = &transport.account;
+        if !account.unlimited && estimate.confirmed && account.is_moved_by(estimate.bps) {
+            self.allocate_soon(at, now_us);
+        }
+    }
+
+    pub(super) fn on_allocation_timer(&mut self, at: u32, at_us: u64, now: Instant) {
+        let Some(transport) = self.transports.get_mut(at as usize) else {
+            return;
+        };
+        if disarm(&mut transport.account.armed, at_us) {
+            self.allocate_transport(at, now);
+        }
+    }
+
+    /// What a transport's line carries, as far as it is known.
+    fn budget(&mut self, at: u32, now_us: u64) -> Budget {
+        let transport = &mut self.transports[at as usize];
+        if transport.account.unlimited {
+            return Budget::Unlimited;
+        }
+        let estimate = transport.estimator.estimate();
+        if estimate.confirmed {
+            return Budget::Bps(estimate.bps);
+        }
+        let Some(since) = transport.account.sent_since_us else {
+            return Budget::Unlimited;
+        };
+        let unheard = self.config.allocation.unheard.as_micros() as u64;
+        if now_us.saturating_sub(since) >= unheard {
+            return Budget::Cheapest;
+        }
+        self.allocate_at(at, since + unheard);
+        Budget::Unlimited
+    }
+
+    fn allocate_transport(&mut self, at: u32, now: Instant) {
+        let now_us = self.clock.micros(now);
+        self.note_sending(at, now_us);
+        let budget = self.budget(at, now_us);
+        let consumers = self.transports[at as usize].consumers.clone();
+        let given = self.divide(at, &consumers, budget, now_us);
+        let transport = &mut self.transports[at as usize];
+        transport.account.settle(budget, &given, now_us);
+        transport.estimator.set_wanted(given.wanted_bps, now);
+        if let Some(wake) = given.wake_us {
+            self.allocate_at(at, wake);
+        }
+        for (index, memory) in consumers.iter().zip(&given.memories) {
+            let allotment = &mut self.consumers[*index as usize].allotment;
+            // What was given while nothing was known is no measure of what is lost or won later.
+            if matches!(budget, Budget::Bps(_)) {
+                allotment.memory = *memory;
+            } else {
+                allotment.memory = crate::allocation::Memory::default();
+            }
+            self.apply(*index, budget, memory.decision, now);
+        }
+        self.follow_estimator(at, now);
+    }
+
+    /// Notes when pictures begin to leave for a peer.
+    fn note_sending(&mut self, at: u32, now_us: u64) {
+        let transport = &self.transports[at as usize];
+        let flows = |index: &u32| {
+            let consumer = &self.consumers[*index as usize];
+            let producer = consumer.producer.map(|at| &self.producers[at as usize]);
+            let active = |stream: &u32| self.streams[*stream as usize].active;
+            consumer.kind == MediaKind::Video
+                && !consumer.paused
+                && producer.is_some_and(|producer| producer.streams.iter().any(active))
+        };
+        let sends = transport.writable && transport.consumers.iter().any(flows);
+        let account = &mut self.transports[at as usize].account;
+        if sends && account.sent_since_us.is_none() {
+            account.sent_since_us = Some(now_us);
+        }
+    }
+
+    fn divide(&self, at: u32, consumers: &[u32], budget: Budget, now_us: u64) -> Allocation {
+        let tracks: Vec<_> = consumers
+            .iter()
+            .map(|index| self.track(*index, now_us))
+            .collect();
+        let sounds = tracks.iter().any(|track| track.audio && !track.absent);
+        let terms = Terms {
+            budget,
+            // An estimator without probes of its own learns from what is sent only.
+            keep_first: !sounds && !self.transports[at as usize].tracks_packets,
+            now_us,
+        };
+        allocate(&tracks, terms, &self.config.allocation)
+    }
+
+    /// One consumer as allocation sees it.
+    fn track(&self, index: u32, now_us: u64) -> Track<'_> {
+        let consumer = &self.consumers[index as usize];
+        let allotment = &consumer.allotment;
+        let producer = consumer.producer.map(|at| &self.producers[at as usize]);
+        let absent = consumer.verbatim
+            || allotment.paused_by_command
+            || producer.is_none_or(|producer| producer.paused);
+        let hold_us = self.config.allocation.speaker_hold.as_micros() as u64;
+        let speaker = producer.is_some_and(|producer| {
+            let spoke = self.transports[producer.transport as usize]
+                .account
+                .spoke_us;
+            spoke.is_some_and(|spoke| now_us.saturating_sub(spoke) <= hold_us)
+        });
+        Track {
+            audio: consumer.kind != MediaKind::Video,
+            absent,
+            rank: Rank::new(allotment.priority, speaker, &allotment.limits),
+            limits: allotment.track_limits(consumer.preferred_spatial, consumer.preferred_temporal),
+            layers: producer.map_or(&[], |producer| producer.offer.layers()),
+            memory: allotment.memory,
+        }
+    }
+
+    /// Carries out what was decided about a consumer.
+    fn apply(&mut self, index: u32, budget: Budget, decision: Decision, now: Instant) {
+        let consumer = &self.consumers[index as usize];
+        if consumer.verbatim || consumer.kind != MediaKind::Video {
+            return;
+        }
+        let free =
+            budget == Budget::Unlimited && consumer.allotment.limits == ConsumerLimits::default();
+        match decision {
+            Decision::Starved => self.starve(index),
+            Decision::Layer(target) if !free => {
+                let (target, told) = self.rounded(index, target);
+                self.feed(index, Some(target), told, now);
+            }
+            Decision::Layer(_) => self.feed(index, None, (None, None), now),
+            // Nothing comes of it. It begins with what comes first.
+            Decision::Absent if consumer.allotment.gate == Gate::Undecided => {
+                let lowest = LayerTarget {
+                    encoding: 0,
+                    spatial: u8::MAX,
+                    temporal: ALL_TEMPORAL,
+                };
+                self.feed(index, Some(lowest), (Some(0), None), now);
+            }
+            Decision::Absent => {}
+        }
+    }
+
+    /// A target as selection takes it, and as the driver is told it. The highest layer there is
+    /// stands for all that may come.
+    fn rounded(&self, index: u32, target: LayerTarget) -> (LayerTarget, (Option<u8>, Option<u8>)) {
+        let consumer = &self.consumers[index as usize];
+        let producer = consumer.producer.map(|at| &self.producers[at as usize]);
+        let (temporal, spatial) = producer.map_or((0, 0), |p| p.offer.tops(target));
+        let simulcast = producer.is_some_and(|producer| producer.streams.len() > 1);
+        let all = target.temporal >= temporal;
+        let public = if simulcast {
+            target.encoding
+        } else {
+            target.spatial
+        };
+        let rounded = LayerTarget {
+            encoding: target.encoding,
+            spatial: if target.spatial >= spatial {
+                u8::MAX
+            } else {
+                target.spatial
+            },
+            temporal: if all { ALL_TEMPORAL } else { target.temporal },
+        };
+        (rounded, (Some(public), (!all).then_some(target.temporal)))
+    }
+
+    /// Pauses a consumer that the line does not carry.
+    fn starve(&mut self, index: u32) {
+        if self.consumers[index as usize].allotment.gate != Gate::Starved {
+            self.set_gate(index, Gate::Starved);
+        }
+    }
+
+    /// Gives a consumer its layers.
+    fn feed(
+        &mut self,
+        index: u32,
+        target: Option<LayerTarget>,
+        told: (Option<u8>, Option<u8>),
+        now: Instant,
+    ) {
+        let allotment = &mut self.consumers[index as usize].allotment;
+        let gate = allotment.gate;
+        let moved = allotment.target != target;
+        let retold = allotment.told != told;
+        allotment.target = target;
+        allotment.told = told;
+        let consumer = self.consumers[index as usize].id;
+        if gate != Gate::Open {
+            self.set_gate(index, Gate::Open);
+        }
+        if retold {
+            self.emit(RouterEvent::LayersTargeted {
+                consumer,
+                spatial: told.0,
+                temporal: told.1,
+            });
+        }
+        if gate != Gate::Open {
+            self.forget_taps(index);
+            self.restart_consumer(index, now);
+        } else if moved {
+            self.choose_layers(index, now);
+        }
+        if moved || gate != Gate::Open {
+            self.note_want(index, self.clock.micros(now));
+        }
+    }
+
+    /// Opens or closes the way of a consumer's packets to its line.
+    pub(super) fn set_gate(&mut self, index: u32, gate: Gate) {
+        let consumer = &mut self.consumers[index as usize];
+        let was = std::mem::replace(&mut consumer.allotment.gate, gate);
+        consumer.paused = consumer.allotment.paused_by_command || gate != Gate::Open;
+        if consumer.paused && consumer.dirty {
+            consumer.dirty = false;
+            self.transports[consumer.transport as usize]
+                .ready
+                .remove(index);
+        }
+        let consumer = consumer.id;
+        match (was == Gate::Starved, gate == Gate::Starved) {
+            (false, true) => self.emit(RouterEvent::ConsumerStarved { consumer }),
+            (true, false) => self.emit(RouterEvent::ConsumerFed { consumer }),
+            _ => {}
+        }
+    }
+
+    /// A consumer that sent nothing begins where it is told now, not where it was.
+    fn forget_taps(&mut self, index: u32) {
+        let consumer = &mut self.consumers[index as usize];
+        let taps = [consumer.current.take(), consumer.target.take()];
+        for tap in taps.into_iter().flatten() {
+            self.unlisten(tap.stream, index);
+        }
+    }
+
+    /// A consumer begins. Where the line is known, it waits for its share; this is decided shortly.
+    pub(super) fn await_allocation(&mut self, index: u32, now: Instant) {
+        let consumer = &self.consumers[index as usize];
+        let at = consumer.transport;
+        let now_us = self.clock.micros(now);
+        let apart = consumer.verbatim || consumer.kind != MediaKind::Video || consumer.paused;
+        self.allocate_soon(at, now_us);
+        if apart {
+            return self.note_want(index, now_us);
+        }
+        let known = !matches!(self.budget(at, now_us), Budget::Unlimited);
+        if known {
+            self.set_gate(index, Gate::Undecided);
+        } else {
+            self.note_want(index, now_us);
+        }
+    }
+
+    /// What a consumer wants of its producer.
+    fn want(&self, index: u32) -> Option<Want> {
+        let consumer = &self.consumers[index as usize];
+        let producer = &self.producers[consumer.producer? as usize];
+        if consumer.verbatim {
+            return Some((u8::MAX, ALL_TEMPORAL));
+        }
+        let allotment = &consumer.allotment;
+        if allotment.paused_by_command {
+            return None;
+        }
+        let temporal = consumer.preferred_temporal.unwrap_or(ALL_TEMPORAL);
+        if allotment.gate == Gate::Starved {
+            // So that it has something to begin with.
+            return Some((0, temporal));
+        }
+        let most = consumer.preferred_spatial.unwrap_or(u8::MAX);
+        let most = if producer.streams.len() > 1 { most } else { 0 };
+        Some(match allotment.target {
+            Some(target) => (most.min(target.encoding), temporal.min(target.temporal)),
+            None => (most, temporal),
+        })
+    }
+
+    /// A consumer may want more than before: its publisher is told at once.
+    fn note_want(&mut self, index: u32, now_us: u64) {
+        let consumer = &self.consumers[index as usize];
+        let (Some(producer), Some(want)) = (consumer.producer, self.want(index)) else {
+            return;
+        };
+        let found = &mut self.producers[producer as usize];
+        if found.kind != MediaKind::Video {
+            return;
+        }
+        let unwanted: Vec<_> = (0..found.streams.len())
+            .filter(|encoding| found.wants.is_unwanted(*encoding))
+            .collect();
+        if found.wants.want(want) {
+            for encoding in unwanted {
+                found.offer.expect(encoding, now_us);
+            }
+            self.tell_wants(producer);
+        }
+    }
+
+    fn tell_wants(&mut self, at: u32) {
+        let producer = &self.producers[at as usize];
+        let event = RouterEvent::EncodingsWanted {
+            producer: producer.id,
+            wanted: producer.wants.told().to_vec(),
+        };
+        self.emit(event);
+    }
+
+    /// A window of a producer is over: what it offers, and what anyone wants of it.
+    pub(super) fn review_offer(&mut self, at: u32, now_us: u64) {
+        let config = &self.config.allocation;
+        let (start_us, hold_us) = (
+            config.start_time.as_micros() as u64,
+            config.unwanted_hold.as_micros() as u64,
+        );
+        let interval_us = config.interval.as_micros() as u64;
+        let producer = &self.producers[at as usize];
+        if producer.kind == MediaKind::Video {
+            let wants: Vec<_> = producer
+                .consumers
+                .iter()
+                .filter_map(|index| self.want(*index))
+                .collect();
+            let wants = wants.into_iter();
+            let producer = &mut self.producers[at as usize];
+            if producer.wants.review(wants, now_us, hold_us) {
+                self.tell_wants(at);
+            }
+        }
+        let producer = &self.producers[at as usize];
+        let windows: Vec<_> = producer
+            .streams
+            .iter()
+            .map(|stream| {
+                let stream = &self.streams[*stream as usize];
+                Window {
+                    active: stream.active,
+                    packets: stream.received(),
+                    bitrate: stream.bitrate(),
+                    layers: &[],
+                }
+            })
+            .collect();
+        let producer = &mut self.producers[at as usize];
+        for encoding in 0..producer.streams.len() {
+            // What was switched off can be had again.
+            if producer.wants.is_unwanted(encoding) {
+                producer.offer.expect(encoding, now_us);
+            }
+        }
+        if producer.offer.close_window(&windows, now_us, start_us) {
+            for consumer in 0..self.producers[at as usize].consumers.len() {
+                let index = self.producers[at as usize].consumers[consumer];
+                let transport = self.consumers[index as usize].transport;
+                let last_us = self.transports[transport as usize].account.last_us;
+                let soon = now_us + self.config.allocation.gather.as_micros() as u64;
+                self.allocate_at(transport, soon.max(last_us + interval_us));
+            }
+        }
+    }
+
+    /// An encoding of a producer has begun to flow.
+    pub(super) fn on_encoding(&mut self, at: u32, encoding: u8, now_us: u64) {
+        let start_us = self.config.allocation.start_time.as_micros() as u64;
+        let offer = &mut self.producers[at as usize].offer;
+        offer.set_active(encoding, true, now_us);
+        offer.refresh(now_us, start_us);
+        self.allocate_consumers_of(at, now_us);
+    }
+
+    /// Who speaks comes first: their pictures are ranked anew.
+    pub(super) fn rank_speakers(&mut self, now_us: u64) {
+        let hold_us = self.config.allocation.speaker_hold.as_micros() as u64;
+        for speaker in 0..self.speakers.current().len() {
+            let id = self.speakers.current()[speaker].producer;
+            let Some(producer) = self.producer_ids.get(&id).copied() else {
+                continue;
+            };
+            let at = self.producers[producer as usize].transport;
+            let account = &mut self.transports[at as usize].account;
+            let new = account
+                .spoke_us
+                .is_none_or(|spoke| now_us.saturating_sub(spoke) > hold_us);
+            account.spoke_us = Some(now_us);
+            if new {
+                self.rank_pictures_of(at, now_us);
+            }
+        }
+    }
+
+    fn rank_pictures_of(&mut self, at: u32, now_us: u64) {
+        for producer in self.transports[at as usize].producers.clone() {
+            if self.producers[producer as usize].kind != MediaKind::Video {
+                continue;
+            }
+            for index in self.producers[producer as usize].consumers.clone() {
+                let transport = self.consumers[index as usize].transport;
+                // Where everybody has the best there is, rank is nothing.
+                if self.transports[transport as usize].account.is_short() {
+                    self.allocate_soon(transport, now_us);
+                }
+            }
+        }
+    }
+}
