@@ -228,6 +228,7 @@ fn feed_batch(
 fn pipe_params() -> TransportParams {
     TransportParams {
         mixed_extensions: true,
+        unlimited: true,
         ..TransportParams::default()
     }
 }

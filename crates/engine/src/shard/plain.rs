@@ -56,6 +56,8 @@ impl Shard {
             let id = ids::allocate(self.index);
             let params = TransportParams {
                 rtcp_cname: cname,
+                // Its peer was given a line for what it asked for.
+                unlimited: true,
                 ..TransportParams::default()
             };
             let slot = self.insert_transport(id, router, carrier, params)?;

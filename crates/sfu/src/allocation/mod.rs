@@ -10,6 +10,8 @@
 
 mod division;
 mod ladder;
+#[cfg(test)]
+mod models;
 mod offer;
 #[cfg(test)]
 mod properties;

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::table::{Model, run, simulcast};
+use super::models::{Model, run, simulcast};
 use super::{Budget, Decision};
 
 /// A video track of up to four encodings, by rising cost.

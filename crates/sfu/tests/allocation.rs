@@ -1,0 +1,620 @@
+//! Which layers viewers are given by what their line carries, in virtual time.
+
+#![allow(clippy::unwrap_used)] // What fails here fails the test.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use roomtone_rtp::rtcp::{RtcpPacket, parse_compound};
+use roomtone_sfu::*;
+use support::*;
+
+const OTHER: ProducerId = ProducerId(12);
+const OTHER_OUT: ConsumerId = ConsumerId(22);
+/// The model source: 150, 500 and 1,700 kbit/s at 30 pictures a second.
+const MODEL: [u32; 3] = [150, 500, 1_700];
+/// Encodings and their SSRCs.
+const FIRST: [u32; 3] = [1_000, 1_010, 1_020];
+const SECOND: [u32; 3] = [2_000, 2_010, 2_020];
+
+/// An estimator that believes what it is told; 0: it has not heard anything.
+#[derive(Debug)]
+struct Told {
+    bps: Arc<AtomicU64>,
+    wanted: Arc<AtomicU64>,
+    next: Instant,
+}
+
+impl BandwidthEstimator for Told {
+    fn estimate(&self) -> Estimate {
+        let bps = self.bps.load(Ordering::Relaxed);
+        Estimate {
+            bps,
+            pacing_bps: None,
+            confirmed: bps > 0,
+            state: LineState::Normal,
+        }
+    }
+
+    fn tracks_packets(&self) -> bool {
+        true
+    }
+
+    fn set_wanted(&mut self, bps: u64, _now: Instant) {
+        self.wanted.store(bps, Ordering::Relaxed);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        Some(self.next)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.next = now + Duration::from_millis(50);
+    }
+}
+
+/// One encoding of a publisher that answers keyframe requests.
+struct Encoding {
+    ssrc: u32,
+    kbps: u32,
+    sequence: u16,
+    key: bool,
+    on: bool,
+}
+
+struct Scene {
+    rig: Rig,
+    encodings: Vec<Encoding>,
+    audio: Option<u16>,
+    bps: Arc<AtomicU64>,
+    wanted: Arc<AtomicU64>,
+    frames: u32,
+    /// Keyframe requests by SSRC.
+    requests: Vec<u32>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::with(RouterConfig::default())
+    }
+
+    fn with(config: RouterConfig) -> Self {
+        let mut rig = Rig::with(config);
+        let (bps, wanted) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let told = Told {
+            bps: bps.clone(),
+            wanted: wanted.clone(),
+            next: rig.now,
+        };
+        rig.router
+            .set_estimator(SUBSCRIBER, Box::new(told), rig.now)
+            .unwrap();
+        Self {
+            rig,
+            encodings: vec![],
+            audio: None,
+            bps,
+            wanted,
+            frames: 0,
+            requests: vec![],
+        }
+    }
+
+    /// With one track of three encodings, and its viewer.
+    fn simulcast() -> Self {
+        let mut scene = Self::new();
+        scene.publish(VIDEO, &FIRST, &MODEL);
+        scene.rig.consume_video(VIDEO_OUT, Some(VIDEO));
+        scene
+    }
+
+    fn publish(&mut self, id: ProducerId, ssrcs: &[u32], kbps: &[u32]) {
+        let mut params = video_params(&ssrcs.iter().copied().map(Some).collect::<Vec<_>>());
+        params.mid = Some(id.0.to_string());
+        self.rig
+            .router
+            .produce(PUBLISHER, id, params, self.rig.now)
+            .unwrap();
+        for (ssrc, kbps) in ssrcs.iter().zip(kbps) {
+            self.encodings.push(Encoding {
+                ssrc: *ssrc,
+                kbps: *kbps,
+                sequence: 1,
+                key: true,
+                on: true,
+            });
+        }
+    }
+
+    fn line(&mut self, kbps: u64) {
+        self.bps.store(kbps * 1_000, Ordering::Relaxed);
+    }
+
+    /// A picture of each encoding, and what comes until the next one.
+    fn picture(&mut self) {
+        let timestamp = self.frames * 3_000;
+        for at in 0..self.encodings.len() {
+            let encoding = &mut self.encodings[at];
+            if !encoding.on {
+                continue;
+            }
+            let bytes = encoding.kbps as usize * 1_000 / 8 / 30;
+            let count = bytes.div_ceil(1_100);
+            for part in 0..count {
+                let (first, last) = (part == 0, part + 1 == count);
+                let mut packet = vp8(
+                    encoding.sequence,
+                    timestamp,
+                    first,
+                    encoding.key,
+                    last,
+                    bytes / count - 12,
+                );
+                packet.ssrc = encoding.ssrc;
+                encoding.sequence = encoding.sequence.wrapping_add(1);
+                self.rig
+                    .router
+                    .handle_rtp(PUBLISHER, &packet.bytes(), self.rig.now)
+                    .unwrap();
+            }
+            encoding.key = false;
+            self.rig.drain();
+        }
+        if let Some(sequence) = &mut self.audio {
+            *sequence += 1;
+            let packet = opus(*sequence, self.frames * 1_600, 127);
+            self.rig.rtp(&packet.bytes()).unwrap();
+        }
+        self.frames += 1;
+        self.rig.pass(Duration::from_micros(33_333));
+        for compound in self.rig.control(PUBLISHER) {
+            for packet in parse_compound(&compound).filter_map(Result::ok) {
+                if let RtcpPacket::Pli(pli) = packet {
+                    self.requests.push(pli.media_ssrc);
+                    for encoding in &mut self.encodings {
+                        encoding.key |= encoding.ssrc == pli.media_ssrc;
+                    }
+                }
+            }
+        }
+    }
+
+    fn pictures(&mut self, count: usize) {
+        for _ in 0..count {
+            self.picture();
+        }
+    }
+
+    fn seconds(&mut self, seconds: usize) {
+        self.pictures(seconds * 30);
+    }
+
+    fn stats(&self, id: ConsumerId) -> ConsumerStats {
+        self.rig.router.consumer_stats(id).unwrap()
+    }
+
+    fn current(&self, id: ConsumerId) -> Option<u8> {
+        self.stats(id).layers.current_spatial
+    }
+
+    /// Takes the events about allocation so far.
+    fn events(&mut self) -> Vec<RouterEvent> {
+        let told = |event: &RouterEvent| {
+            matches!(
+                event,
+                RouterEvent::LayersTargeted { .. }
+                    | RouterEvent::ConsumerStarved { .. }
+                    | RouterEvent::ConsumerFed { .. }
+                    | RouterEvent::EncodingsWanted { .. }
+            )
+        };
+        let events = std::mem::take(&mut self.rig.events);
+        events.into_iter().filter(told).collect()
+    }
+}
+
+fn targeted(consumer: ConsumerId, spatial: u8) -> RouterEvent {
+    RouterEvent::LayersTargeted {
+        consumer,
+        spatial: Some(spatial),
+        temporal: None,
+    }
+}
+
+#[test]
+fn a_viewer_is_given_the_best_encoding_that_fits_its_line() {
+    let mut scene = Scene::simulcast();
+    scene.line(2_500);
+    scene.seconds(3);
+    assert_eq!(scene.current(VIDEO_OUT), Some(2));
+    assert_eq!(scene.events(), [targeted(VIDEO_OUT, 2)]);
+    scene.line(700);
+    scene.pictures(5);
+    assert_eq!(
+        scene.current(VIDEO_OUT),
+        Some(1),
+        "down at the next keyframe"
+    );
+    assert_eq!(scene.events(), [targeted(VIDEO_OUT, 1)]);
+    scene.line(300);
+    scene.pictures(5);
+    assert_eq!(scene.current(VIDEO_OUT), Some(0));
+    scene.line(2_500);
+    scene.seconds(1);
+    assert_eq!(scene.current(VIDEO_OUT), Some(0), "not so soon");
+    scene.seconds(3);
+    assert_eq!(scene.current(VIDEO_OUT), Some(2));
+    assert_eq!(
+        scene.events(),
+        [targeted(VIDEO_OUT, 0), targeted(VIDEO_OUT, 2)]
+    );
+    let wanted = scene.wanted.load(Ordering::Relaxed);
+    assert!((1_700_000..1_850_000).contains(&wanted), "{wanted}");
+    let stats = scene.rig.router.transport_stats(SUBSCRIBER).unwrap();
+    assert_eq!(stats.allocated_bitrate, wanted);
+}
+
+#[test]
+fn a_line_too_small_for_all_pauses_the_last_and_feeds_it_again_from_a_keyframe() {
+    let mut scene = Scene::simulcast();
+    scene.publish(OTHER, &SECOND, &MODEL);
+    scene.rig.consume_video(OTHER_OUT, Some(OTHER));
+    scene.line(2_500);
+    scene.seconds(3);
+    scene
+        .rig
+        .router
+        .set_priority(OTHER_OUT, 1, scene.rig.now)
+        .unwrap();
+    scene.line(250);
+    scene.pictures(5);
+    let starved = RouterEvent::ConsumerStarved {
+        consumer: VIDEO_OUT,
+    };
+    assert!(scene.events().contains(&starved));
+    assert_eq!(scene.stats(VIDEO_OUT).paused, Some(PauseReason::Bandwidth));
+    assert_eq!(scene.stats(OTHER_OUT).paused, None);
+    let before = scene.stats(VIDEO_OUT).outbound.packets_sent;
+    scene.seconds(3);
+    assert_eq!(scene.stats(VIDEO_OUT).outbound.packets_sent, before);
+    scene.rig.media();
+    scene.line(420);
+    scene.pictures(10);
+    assert_eq!(
+        scene.events(),
+        [
+            RouterEvent::ConsumerFed {
+                consumer: VIDEO_OUT
+            },
+            targeted(VIDEO_OUT, 0),
+        ]
+    );
+    let ssrc = scene.rig.router.consumer_dump(VIDEO_OUT).unwrap().ssrc;
+    let media = scene.rig.media();
+    let first = media.iter().find(|out| out.rtp().ssrc() == ssrc).unwrap();
+    assert_eq!(first.rtp().payload()[1] & 1, 0, "a VP8 keyframe");
+    assert_eq!(scene.stats(VIDEO_OUT).paused, None);
+}
+
+#[test]
+fn a_pause_by_command_ends_a_pause_by_bandwidth() {
+    let mut scene = Scene::simulcast();
+    scene.line(50);
+    scene.seconds(2);
+    assert!(scene.events().contains(&RouterEvent::ConsumerStarved {
+        consumer: VIDEO_OUT
+    }));
+    scene
+        .rig
+        .router
+        .pause_consumer(VIDEO_OUT, scene.rig.now)
+        .unwrap();
+    scene.pictures(1);
+    assert_eq!(
+        scene.events(),
+        [RouterEvent::ConsumerFed {
+            consumer: VIDEO_OUT
+        }]
+    );
+    assert_eq!(scene.stats(VIDEO_OUT).paused, Some(PauseReason::Command));
+    scene.line(2_500);
+    scene
+        .rig
+        .router
+        .resume_consumer(VIDEO_OUT, scene.rig.now)
+        .unwrap();
+    scene.pictures(3);
+    assert_eq!(scene.current(VIDEO_OUT), Some(2));
+}
+
+#[test]
+fn audio_is_reserved_and_never_paused() {
+    let mut scene = Scene::simulcast();
+    scene.rig.audio();
+    scene.audio = Some(0);
+    scene.line(20);
+    scene.seconds(3);
+    assert_eq!(scene.stats(VIDEO_OUT).paused, Some(PauseReason::Bandwidth));
+    let sent = scene.stats(AUDIO_OUT).outbound.packets_sent;
+    assert!(sent > 80, "{sent}");
+}
+
+#[test]
+fn until_something_is_heard_the_preferred_layers_flow_but_not_for_long() {
+    let mut scene = Scene::simulcast();
+    scene.pictures(20);
+    assert_eq!(scene.current(VIDEO_OUT), Some(2));
+    assert_eq!(scene.events(), []);
+    scene.seconds(1);
+    assert_eq!(
+        scene.current(VIDEO_OUT),
+        Some(0),
+        "a peer that says nothing"
+    );
+    scene.line(2_500);
+    scene.pictures(5);
+    assert_eq!(scene.current(VIDEO_OUT), Some(2), "it has spoken");
+}
+
+#[test]
+fn an_unlimited_transport_is_given_everything() {
+    let mut scene = Scene::new();
+    let far = TransportId(3);
+    let params = TransportParams {
+        unlimited: true,
+        ..TransportParams::default()
+    };
+    scene
+        .rig
+        .router
+        .open_transport(far, params, scene.rig.now)
+        .unwrap();
+    scene
+        .rig
+        .router
+        .set_writable(far, true, scene.rig.now)
+        .unwrap();
+    scene.publish(VIDEO, &FIRST, &MODEL);
+    let params = out_params(Some(VIDEO));
+    scene
+        .rig
+        .router
+        .consume(far, VIDEO_OUT, params, scene.rig.now)
+        .unwrap();
+    scene.seconds(4);
+    assert_eq!(scene.current(VIDEO_OUT), Some(2));
+    assert_eq!(scene.events(), []);
+    // But no more than is asked for.
+    let limits = ConsumerLimits {
+        max_width: Some(640),
+        max_height: Some(360),
+        ..ConsumerLimits::default()
+    };
+    scene
+        .rig
+        .router
+        .set_limits(VIDEO_OUT, limits, scene.rig.now)
+        .unwrap();
+    scene.pictures(5);
+    assert_eq!(scene.current(VIDEO_OUT), Some(1));
+    assert_eq!(scene.events(), [targeted(VIDEO_OUT, 1)]);
+    let none = ConsumerLimits::default();
+    scene
+        .rig
+        .router
+        .set_limits(VIDEO_OUT, none, scene.rig.now)
+        .unwrap();
+    scene.pictures(20);
+    assert_eq!(scene.current(VIDEO_OUT), Some(2));
+}
+
+#[test]
+fn a_viewer_who_comes_to_a_known_line_begins_with_what_fits_it() {
+    let mut scene = Scene::simulcast();
+    scene.publish(OTHER, &SECOND, &MODEL);
+    scene.line(900);
+    scene.seconds(3);
+    scene.requests.clear();
+    scene.rig.consume_video(OTHER_OUT, Some(OTHER));
+    scene.pictures(6);
+    assert_eq!(scene.current(OTHER_OUT), Some(0));
+    assert_eq!(scene.requests, [SECOND[0]], "of nothing else");
+}
+
+#[test]
+fn the_speaker_comes_first() {
+    let mut scene = Scene::simulcast();
+    // Another peer, with a track of its own and a voice.
+    let speaker = TransportId(4);
+    scene.rig.open(speaker);
+    let mut params = video_params(&SECOND.map(Some));
+    params.mid = Some("5".into());
+    let now = scene.rig.now;
+    let router = &mut scene.rig.router;
+    router.produce(speaker, OTHER, params, now).unwrap();
+    router.produce(speaker, AUDIO, audio_params(), now).unwrap();
+    scene.rig.consume_video(OTHER_OUT, Some(OTHER));
+    let mut sequences = [1_u16; 3];
+    scene.line(2_300);
+    let mut speak = |scene: &mut Scene, pictures: usize, level: u8| {
+        for picture in 0..pictures {
+            for at in 0..3 {
+                let count = (MODEL[at] as usize * 1_000 / 8 / 30).div_ceil(1_100);
+                for part in 0..count {
+                    let len = MODEL[at] as usize * 1_000 / 8 / 30 / count;
+                    let key = picture % 30 == 0;
+                    let (first, last) = (part == 0, part + 1 == count);
+                    let timestamp = scene.frames * 3_000;
+                    let mut packet = vp8(sequences[at], timestamp, first, key, last, len);
+                    packet.ssrc = SECOND[at];
+                    sequences[at] += 1;
+                    let now = scene.rig.now;
+                    let router = &mut scene.rig.router;
+                    router.handle_rtp(speaker, &packet.bytes(), now).unwrap();
+                }
+            }
+            let packet = opus(scene.frames as u16, scene.frames * 1_600, level);
+            let now = scene.rig.now;
+            scene
+                .rig
+                .router
+                .handle_rtp(speaker, &packet.bytes(), now)
+                .unwrap();
+            scene.picture();
+        }
+    };
+    speak(&mut scene, 120, 127);
+    let shares = [scene.current(VIDEO_OUT), scene.current(OTHER_OUT)];
+    assert_eq!(shares, [Some(1), Some(1)], "equals");
+    speak(&mut scene, 120, 20);
+    let shares = [scene.current(VIDEO_OUT), scene.current(OTHER_OUT)];
+    assert_eq!(shares, [Some(0), Some(2)], "the speaker before the other");
+}
+
+#[test]
+fn a_swinging_estimate_changes_layers_at_most_once() {
+    let mut scene = Scene::simulcast();
+    scene.line(1_800);
+    scene.seconds(3);
+    scene.events();
+    for turn in 0..60 {
+        // The top costs about 1,780.
+        scene.line(if turn % 2 == 0 { 1_870 } else { 1_690 });
+        scene.pictures(10);
+    }
+    let targeted = |event: &&RouterEvent| matches!(event, RouterEvent::LayersTargeted { .. });
+    let changes = scene.events().iter().filter(targeted).count();
+    assert!(changes <= 1, "{changes}");
+}
+
+#[test]
+fn it_is_not_done_by_the_packet() {
+    let mut scene = Scene::simulcast();
+    scene.line(900);
+    scene.seconds(3);
+    let count = |scene: &Scene| {
+        let stats = scene.rig.router.transport_stats(SUBSCRIBER).unwrap();
+        stats.allocations
+    };
+    let before = count(&scene);
+    for turn in 0..100 {
+        scene.line(900 + turn % 7);
+        scene.pictures(3);
+    }
+    let runs = count(&scene) - before;
+    assert!(runs <= 12, "{runs} in ten seconds");
+}
+
+#[test]
+fn the_publisher_hears_what_nobody_wants_after_a_while_and_what_somebody_wants_at_once() {
+    let mut scene = Scene::simulcast();
+    scene.line(5_000);
+    scene.seconds(3);
+    scene.events();
+    let wanted = |scene: &mut Scene| -> Vec<Vec<Option<u8>>> {
+        let wanted = |event| match event {
+            RouterEvent::EncodingsWanted { wanted, .. } => Some(wanted),
+            _ => None,
+        };
+        scene.events().into_iter().filter_map(wanted).collect()
+    };
+    let now = scene.rig.now;
+    scene
+        .rig
+        .router
+        .set_preferred_layers(VIDEO_OUT, Some(1), None, now)
+        .unwrap();
+    scene.seconds(4);
+    assert!(wanted(&mut scene).is_empty(), "somebody may want it again");
+    scene.seconds(3);
+    assert_eq!(wanted(&mut scene), [vec![Some(7), Some(7), None]]);
+    // The publisher stops it.
+    scene.encodings[2].on = false;
+    scene.seconds(10);
+    assert_eq!(scene.current(VIDEO_OUT), Some(1));
+    let now = scene.rig.now;
+    scene
+        .rig
+        .router
+        .set_preferred_layers(VIDEO_OUT, None, None, now)
+        .unwrap();
+    scene.picture();
+    assert_eq!(wanted(&mut scene), [vec![Some(7), Some(7), Some(7)]]);
+    scene.encodings[2].on = true;
+    scene.encodings[2].key = true;
+    scene.pictures(5);
+    assert_eq!(scene.current(VIDEO_OUT), Some(2));
+    let now = scene.rig.now;
+    scene.rig.router.close_consumer(VIDEO_OUT, now).unwrap();
+    scene.seconds(8);
+    assert_eq!(
+        wanted(&mut scene),
+        [vec![None, None, None]],
+        "nobody is there"
+    );
+}
+
+#[test]
+fn an_encoding_that_does_not_come_is_not_counted_on() {
+    let mut scene = Scene::simulcast();
+    scene.encodings[2].on = false;
+    scene.line(5_000);
+    scene.seconds(8);
+    assert_eq!(scene.current(VIDEO_OUT), Some(1));
+    let stats = scene.rig.router.transport_stats(SUBSCRIBER).unwrap();
+    assert!(stats.allocated_bitrate < 600_000, "{stats:?}");
+    assert_eq!(stats.allocated_bitrate, stats.wanted_bitrate);
+}
+
+#[test]
+fn a_viewer_without_any_estimate_of_its_own_keeps_one_track() {
+    // Receiver reports only: nothing else would tell when the line is better.
+    let mut scene = Scene::new();
+    let estimator = Box::new(ReceiverReportEstimator::new(50_000));
+    let now = scene.rig.now;
+    scene
+        .rig
+        .router
+        .set_estimator(SUBSCRIBER, estimator, now)
+        .unwrap();
+    scene.publish(VIDEO, &FIRST, &MODEL);
+    let described = scene.rig.consume_video(VIDEO_OUT, Some(VIDEO));
+    for _ in 0..3 {
+        scene.seconds(1);
+        let mut report = vec![0x81, 201, 0, 7, 0, 0, 0, 9];
+        report.extend(described.ssrc.to_be_bytes());
+        report.extend([0; 20]);
+        scene.rig.rtcp(SUBSCRIBER, &report);
+    }
+    assert_eq!(scene.current(VIDEO_OUT), Some(0));
+    assert_eq!(scene.stats(VIDEO_OUT).paused, None);
+}
+
+#[test]
+fn limits_and_priorities_are_refused_for_pipes() {
+    let mut scene = Scene::new();
+    scene.publish(VIDEO, &FIRST, &MODEL);
+    let params = ConsumerParams {
+        verbatim: true,
+        ..out_params(Some(VIDEO))
+    };
+    let now = scene.rig.now;
+    let router = &mut scene.rig.router;
+    router.consume(SUBSCRIBER, VIDEO_OUT, params, now).unwrap();
+    let limits = ConsumerLimits::default();
+    assert_eq!(
+        router.set_limits(VIDEO_OUT, limits, now),
+        Err(SfuError::Verbatim)
+    );
+    assert_eq!(
+        router.set_priority(VIDEO_OUT, 1, now),
+        Err(SfuError::Verbatim)
+    );
+    scene.line(100);
+    scene.seconds(2);
+    let sent = scene.stats(VIDEO_OUT).outbound.packets_sent;
+    assert!(sent > 300, "all layers, whatever the line: {sent}");
+}
