@@ -85,6 +85,58 @@ pub struct Probe {
     pub min_packets: u16,
 }
 
+/// What an estimator counted since it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EstimatorCounters {
+    /// Transport-wide feedback packets taken.
+    pub feedback: u64,
+    /// Entries that acknowledge what was never sent, or what was forgotten long ago.
+    pub bogus: u64,
+    /// Entries that say again what was said.
+    pub repeated: u64,
+    /// Arrival times that jumped against the clock, after which measuring began anew.
+    pub clock_jumps: u64,
+    /// Packets reported as lost, those that came late not counted.
+    pub lost: u64,
+    /// Packets that no feedback named before their place was needed.
+    pub unreported: u64,
+    /// Probes given out.
+    pub probes: u64,
+    /// Probes whose rate could be measured.
+    pub probes_measured: u64,
+    /// Times that over-use was found.
+    pub overuses: u64,
+    /// Times that silence of the peer lowered the estimate.
+    pub timeouts: u64,
+}
+
+/// What an estimate was made of, for statistics and plots.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct EstimatorDetails {
+    /// What delay says, in bits per second.
+    pub delay_bps: u64,
+    /// What loss says; `None`: it sets no limit.
+    pub loss_bps: Option<u64>,
+    /// The peer's own limit (REMB).
+    pub remb_bps: Option<u64>,
+    /// The rate at which packets arrive.
+    pub acknowledged_bps: Option<u64>,
+    /// The round trip, feedback's own delay included.
+    pub round_trip: Option<Duration>,
+    /// Whether the source has less to send than it may.
+    pub is_application_limited: bool,
+    /// The share of packets lost lately that chance explains, and the share lost in all.
+    pub inherent_loss: f64,
+    /// See `inherent_loss`.
+    pub average_loss: f64,
+    /// What the over-use detector compares, in milliseconds: the trend, and its threshold.
+    pub trend_ms: f64,
+    /// See `trend_ms`.
+    pub threshold_ms: f64,
+    /// Bytes of memory held beside the value itself.
+    pub memory: usize,
+}
+
 /// A bandwidth estimator toward one peer.
 ///
 /// - **Inputs**: [`Self::on_sent`] for each packet with a transport-wide sequence number, in
@@ -120,4 +172,12 @@ pub trait BandwidthEstimator: Send + std::fmt::Debug {
     }
     /// Its time came.
     fn handle_timeout(&mut self, _now: Instant) {}
+    /// What it counted.
+    fn counters(&self) -> EstimatorCounters {
+        EstimatorCounters::default()
+    }
+    /// What its estimate is made of.
+    fn details(&self) -> EstimatorDetails {
+        EstimatorDetails::default()
+    }
 }

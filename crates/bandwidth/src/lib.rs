@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod estimator;
+mod gcc;
 mod receiver_reports;
 
 pub use estimator::{
-    BandwidthEstimator, Estimate, FeedbackEntry, LineState, Probe, ReportedLoss, SentKind,
-    SentPacket,
+    BandwidthEstimator, Estimate, EstimatorCounters, EstimatorDetails, FeedbackEntry, LineState,
+    Probe, ReportedLoss, SentKind, SentPacket,
 };
+pub use gcc::{ArrivalModel, GccConfig, GccEstimator};
 pub use receiver_reports::ReceiverReportEstimator;

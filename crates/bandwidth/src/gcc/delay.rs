@@ -1,0 +1,97 @@
+//! From arrival times to over-use: groups, an arrival model, the detector.
+
+use super::ArrivalModel;
+use super::arrival::{GroupDelta, InterArrival, Step};
+use super::detector::Detector;
+use super::kalman::Kalman;
+use super::trendline::Trendline;
+use crate::LineState;
+
+#[derive(Debug)]
+enum Model {
+    Trendline(Trendline),
+    Kalman(Kalman),
+}
+
+/// What delay says.
+#[derive(Debug)]
+pub(super) struct DelayDetector {
+    groups: InterArrival,
+    model: Model,
+    detector: Detector,
+    value: f64,
+    /// Times that the peer's clock jumped.
+    pub(super) clock_jumps: u64,
+}
+
+impl DelayDetector {
+    pub(super) fn new(model: ArrivalModel) -> Self {
+        Self {
+            groups: InterArrival::default(),
+            model: Model::new(model),
+            detector: Detector::default(),
+            value: 0.0,
+            clock_jumps: 0,
+        }
+    }
+
+    /// Takes a packet in order of arrival; false: the peer's clock jumped.
+    pub(super) fn push(&mut self, sent_us: i64, arrival_us: i64, bytes: u16, now_us: i64) -> bool {
+        match self.groups.push(sent_us, arrival_us, bytes, now_us) {
+            Step::Same | Step::First => {}
+            Step::Next(delta) => self.compare(delta, arrival_us),
+            Step::Reset => {
+                self.reset();
+                self.clock_jumps += 1;
+                return false;
+            }
+        }
+        true
+    }
+
+    fn compare(&mut self, delta: GroupDelta, arrival_us: i64) {
+        let change_ms = (delta.arrival_us - delta.sent_us) as f64 / 1000.0;
+        let spacing_ms = delta.sent_us as f64 / 1000.0;
+        self.value = match &mut self.model {
+            Model::Trendline(line) => line.push(change_ms, arrival_us),
+            Model::Kalman(filter) => {
+                let is_steady = self.detector.state() == LineState::Normal;
+                filter.push(change_ms, delta.bytes as f64, spacing_ms, is_steady)
+            }
+        };
+        self.detector.push(self.value, spacing_ms, arrival_us);
+    }
+
+    /// Begins anew, as after a silence.
+    pub(super) fn reset(&mut self) {
+        self.groups.reset();
+        self.model = Model::new(match self.model {
+            Model::Trendline(_) => ArrivalModel::Trendline,
+            Model::Kalman(_) => ArrivalModel::Kalman,
+        });
+        self.detector.reset();
+        self.value = 0.0;
+    }
+
+    pub(super) fn state(&self) -> LineState {
+        self.detector.state()
+    }
+
+    pub(super) fn overuses(&self) -> u64 {
+        self.detector.overuses
+    }
+
+    /// What was compared last, and with what.
+    pub(super) fn value_and_threshold(&self) -> (f64, f64) {
+        (self.value, self.detector.threshold())
+    }
+}
+
+impl Model {
+    fn new(model: ArrivalModel) -> Self {
+        match model {
+            ArrivalModel::Trendline => Self::Trendline(Trendline::default()),
+            ArrivalModel::Kalman => Self::Kalman(Kalman::default()),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Up while nothing queues, down to what arrives when something does.
+//!
+//! Follows section 5.5 of draft-ietf-rmcat-gcc-02 with the constants of libwebrtc's
+//! `aimd_rate_control.cc` and `link_capacity_estimator.cc`.
+
+use crate::LineState;
+
+/// Share of the arriving rate that is kept when queues build up.
+const BETA: f64 = 0.85;
+/// Growth a second far from the link's capacity.
+const GROWTH: f64 = 1.08;
+/// Growth near it: a packet a response time, but not less than this a second.
+const MIN_ADDITIVE_BPS: f64 = 4_000.0;
+const PACKET_BITS: f64 = 1200.0 * 8.0;
+/// The estimate grows no further than this times what arrives.
+const ACKNOWLEDGED_FACTOR: f64 = 1.5;
+const ACKNOWLEDGED_MARGIN: f64 = 10_000.0;
+/// The round trip assumed before one was measured.
+const FIRST_ROUND_TRIP_US: i64 = 200_000;
+
+/// What the link carried when queues built up: mean and deviation.
+#[derive(Debug)]
+struct LinkCapacity {
+    kbps: Option<f64>,
+    deviation: f64,
+}
+
+impl LinkCapacity {
+    const WEIGHT: f64 = 0.05;
+
+    fn learn(&mut self, bps: f64) {
+        let sample = bps / 1000.0;
+        let kbps = self.kbps.map_or(sample, |kbps| {
+            (1.0 - Self::WEIGHT) * kbps + Self::WEIGHT * sample
+        });
+        self.kbps = Some(kbps);
+        let error = kbps - sample;
+        let deviation =
+            (1.0 - Self::WEIGHT) * self.deviation + Self::WEIGHT * error * error / kbps.max(1.0);
+        self.deviation = deviation.clamp(0.4, 2.5);
+    }
+
+    fn spread(&self, kbps: f64) -> f64 {
+        3.0 * (self.deviation * kbps).sqrt()
+    }
+
+    fn range_bps(&self) -> Option<(f64, f64)> {
+        let kbps = self.kbps?;
+        let spread = self.spread(kbps);
+        Some(((kbps - spread).max(0.0) * 1000.0, (kbps + spread) * 1000.0))
+    }
+
+    fn forget(&mut self) {
+        self.kbps = None;
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Hold,
+    Increase,
+}
+
+/// The delay-based estimate.
+#[derive(Debug)]
+pub(super) struct RateControl {
+    bps: f64,
+    min_bps: f64,
+    max_bps: f64,
+    phase: Phase,
+    capacity: LinkCapacity,
+    /// Whether anything was measured yet.
+    is_grounded: bool,
+    last_change_us: Option<i64>,
+    last_decrease_us: Option<i64>,
+    round_trip_us: i64,
+}
+
+impl RateControl {
+    pub(super) fn new(start_bps: f64, min_bps: f64, max_bps: f64) -> Self {
+        Self {
+            bps: start_bps,
+            min_bps,
+            max_bps,
+            phase: Phase::Hold,
+            capacity: LinkCapacity {
+                kbps: None,
+                deviation: 0.4,
+            },
+            is_grounded: false,
+            last_change_us: None,
+            last_decrease_us: None,
+            round_trip_us: FIRST_ROUND_TRIP_US,
+        }
+    }
+
+    pub(super) fn bps(&self) -> f64 {
+        self.bps
+    }
+
+    pub(super) fn set_round_trip(&mut self, us: i64) {
+        self.round_trip_us = us.clamp(1_000, 10_000_000);
+    }
+
+    /// A probe, or a back-off, says what it is.
+    pub(super) fn set(&mut self, bps: f64, now_us: i64) {
+        self.is_grounded = true;
+        if bps < self.bps {
+            self.last_decrease_us = Some(now_us);
+        }
+        self.bps = bps.clamp(self.min_bps, self.max_bps);
+        self.last_change_us = Some(now_us);
+    }
+
+    /// Whether over-use that lasts reduces the estimate again.
+    pub(super) fn may_reduce(&self, now_us: i64, acknowledged: Option<f64>) -> bool {
+        let pause = self.round_trip_us.clamp(10_000, 200_000);
+        match self.last_decrease_us {
+            Some(last) if now_us - last < pause => {
+                acknowledged.is_some_and(|bps| bps < self.bps / 2.0)
+            }
+            _ => true,
+        }
+    }
+
+    /// One step after feedback.
+    pub(super) fn step(&mut self, line: LineState, acknowledged: Option<f64>, now_us: i64) {
+        match line {
+            LineState::Overused => {
+                if self.may_reduce(now_us, acknowledged) {
+                    self.decrease(acknowledged, now_us);
+                }
+                self.phase = Phase::Hold;
+            }
+            // Queues drain: wait until they have.
+            LineState::Underused => self.phase = Phase::Hold,
+            LineState::Normal => {
+                if self.phase == Phase::Hold {
+                    self.phase = Phase::Increase;
+                    self.last_change_us = Some(now_us);
+                } else {
+                    self.increase(acknowledged, now_us);
+                }
+            }
+        }
+    }
+
+    fn increase(&mut self, acknowledged: Option<f64>, now_us: i64) {
+        if let (Some(bps), Some((_, high))) = (acknowledged, self.capacity.range_bps())
+            && bps > high
+        {
+            // The link carries more than it did.
+            self.capacity.forget();
+        }
+        let last = self.last_change_us.replace(now_us).unwrap_or(now_us);
+        let seconds = ((now_us - last) as f64 / 1e6).clamp(0.0, 1.0);
+        let grown = if self.capacity.kbps.is_some() {
+            self.bps + self.additive_bps() * seconds
+        } else {
+            self.bps + (self.bps * (GROWTH.powf(seconds) - 1.0)).max(1000.0 * seconds)
+        };
+        let limit = acknowledged.map_or(f64::MAX, |bps| {
+            ACKNOWLEDGED_FACTOR * bps + ACKNOWLEDGED_MARGIN
+        });
+        if grown < limit {
+            self.bps = grown;
+        } else if limit > self.bps {
+            self.bps = limit;
+        }
+        self.bps = self.bps.clamp(self.min_bps, self.max_bps);
+    }
+
+    /// Growth a second near the capacity.
+    fn additive_bps(&self) -> f64 {
+        let frame_bits = self.bps / 30.0;
+        let packets = (frame_bits / PACKET_BITS).ceil().max(1.0);
+        let packet_bits = frame_bits / packets;
+        let response = (self.round_trip_us + 100_000) as f64 / 1e6;
+        (packet_bits / response).max(MIN_ADDITIVE_BPS)
+    }
+
+    fn decrease(&mut self, acknowledged: Option<f64>, now_us: i64) {
+        let Some(arriving) = acknowledged else {
+            // Nothing measured: half is a guess that ends a wrong start.
+            self.bps = (self.bps / 2.0).max(self.min_bps);
+            self.last_decrease_us = Some(now_us);
+            self.last_change_us = Some(now_us);
+            return;
+        };
+        let mut target = arriving * BETA;
+        if target > self.bps
+            && let Some(kbps) = self.capacity.kbps
+        {
+            target = BETA * kbps * 1000.0;
+        }
+        if let Some((low, _)) = self.capacity.range_bps()
+            && arriving < low
+        {
+            self.capacity.forget();
+        }
+        self.is_grounded = true;
+        self.capacity.learn(arriving);
+        if target < self.bps {
+            self.bps = target.clamp(self.min_bps, self.max_bps);
+        }
+        self.last_decrease_us = Some(now_us);
+        self.last_change_us = Some(now_us);
+    }
+}
