@@ -87,6 +87,18 @@ def test_questions_answers_and_the_configuration_come_back_as_they_were(full: bo
         assert mirror(kind, value) == value
 
 
+QUALITIES: dict[type[StrEnum], tuple[type[values.Event], str]] = {
+    values.QualityLevel: (values.QualityChanged, "level"),
+    values.QualityTrend: (values.QualityChanged, "trend"),
+    values.QualitySubject: (values.QualityChanged, "subject"),
+    values.DegradationReason: (values.QualityChanged, "reason"),
+    values.CongestionState: (values.CongestionChanged, "state"),
+    values.LineDirection: (values.CongestionChanged, "direction"),
+    values.FeedbackKind: (values.FeedbackActed, "action"),
+    values.FeedbackPriority: (values.FeedbackActed, "priority"),
+}
+
+
 def closed_sets() -> list[StrEnum]:
     kinds = (
         values.MediaKind,
@@ -96,6 +108,7 @@ def closed_sets() -> list[StrEnum]:
         values.DtlsState,
         values.EngineCloseReason,
         values.ErrorCode,
+        *QUALITIES,
     )
     return [member for kind in kinds for member in kind]
 
@@ -117,8 +130,12 @@ def test_every_member_of_a_closed_set_is_known_on_both_sides(member: StrEnum) ->
         ),
         values.ErrorCode: ("reply", lambda m: values.Failed(code=m, message="")),
     }
-    kind, carry = carriers[type(member)]
-    value = carry(member)
+    if type(member) in QUALITIES:
+        event, place = QUALITIES[type(member)]
+        kind, value = "event", msgspec.structs.replace(sample(event, full=True), **{place: member})
+    else:
+        kind, carry = carriers[type(member)]
+        value = carry(member)
     if kind == "request":
         request = values.Request(id=1, command=value)
         assert mirror("request", request) == request

@@ -35,7 +35,10 @@ type MergeKey = (u8, u64, u32);
 
 fn policy(event: &Event) -> Policy {
     match *event {
-        Event::ProducerScore { .. } | Event::ActiveSpeakers { .. } => Policy::Statistic,
+        Event::ProducerScore { .. }
+        | Event::ActiveSpeakers { .. }
+        | Event::EstimateChanged { .. }
+        | Event::FeedbackActed { .. } => Policy::Statistic,
         Event::IceStateChanged { transport, .. } => Policy::Merge((0, transport, 0)),
         Event::DtlsStateChanged { transport, .. } => Policy::Merge((1, transport, 0)),
         Event::RemoteLearnt { transport, .. } => Policy::Merge((2, transport, 0)),
@@ -45,6 +48,18 @@ fn policy(event: &Event) -> Policy {
         }
         | Event::ProducerSilent { producer, encoding } => Policy::Merge((3, producer, encoding)),
         Event::ConsumerLayersChanged { consumer, .. } => Policy::Merge((4, consumer, 0)),
+        Event::ConsumerLayersTargeted { consumer, .. } => Policy::Merge((5, consumer, 0)),
+        // Two values of one state again.
+        Event::ConsumerStarved { consumer } | Event::ConsumerFed { consumer } => {
+            Policy::Merge((6, consumer, 0))
+        }
+        Event::EncodingsWanted { producer, .. } => Policy::Merge((7, producer, 0)),
+        Event::QualityChanged { id, .. } => Policy::Merge((8, id, 0)),
+        Event::CongestionChanged {
+            transport,
+            direction,
+            ..
+        } => Policy::Merge((9, transport, direction as u32)),
         Event::ChannelMessage { ref data, .. } => Policy::Message(data.len()),
         Event::TransportClosed { .. }
         | Event::RouterClosed { .. }

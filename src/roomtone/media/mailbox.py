@@ -7,68 +7,13 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Self
 
 from roomtone.media.errors import MailboxClosed, MailboxOverflow
-from roomtone.media.values import (
-    ActiveSpeakers,
-    AnyEvent,
-    ChannelClosed,
-    ChannelMessage,
-    ChannelOpened,
-    ConsumerClosed,
-    ConsumerLayersChanged,
-    DtlsStateChanged,
-    EventsDropped,
-    IceStateChanged,
-    ProducerClosed,
-    ProducerScore,
-    ProducerSilent,
-    ProducerStarted,
-    RemoteLearnt,
-    RouterClosed,
-    TransportClosed,
-)
+from roomtone.media.event_kinds import is_statistic, merge_key, subjects
+from roomtone.media.values import AnyEvent, EventsDropped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
 DEFAULT_MAILBOX_LIMIT = 1024
-
-
-def subjects(event: AnyEvent) -> tuple[int, ...]:  # noqa: PLR0911 - one arm a kind of subject
-    """Ids of the objects an event is about."""
-    match event:
-        case IceStateChanged() | DtlsStateChanged() | TransportClosed() | RemoteLearnt():
-            return (event.transport,)
-        case ProducerStarted() | ProducerSilent() | ProducerScore() | ProducerClosed():
-            return (event.producer,)
-        case ConsumerClosed() | ConsumerLayersChanged():
-            return (event.consumer,)
-        case ActiveSpeakers():
-            return (event.router, event.observer)
-        case ChannelOpened():
-            return (event.transport, event.channel)
-        case ChannelMessage() | ChannelClosed():
-            return (event.channel,)
-        case RouterClosed():
-            return (event.router,)
-        case EventsDropped():
-            return ()
-
-
-def _is_statistic(event: AnyEvent) -> bool:
-    return isinstance(event, ActiveSpeakers | ProducerScore)
-
-
-def _merge_key(event: AnyEvent) -> tuple[object, ...] | None:
-    """Events of equal key replace each other: only the newest state counts. None: never merged."""
-    match event:
-        case IceStateChanged() | DtlsStateChanged() | RemoteLearnt() | ConsumerLayersChanged() | ActiveSpeakers():
-            return (type(event), *subjects(event))
-        case ProducerStarted() | ProducerSilent():
-            return (ProducerStarted, event.producer, event.encoding)
-        case ProducerScore():
-            return (ProducerScore, event.producer, event.encoding)
-        case _:
-            return None
 
 
 class Mailbox:
@@ -157,8 +102,8 @@ class Mailbox:
 
     def _make_way(self, event: AnyEvent) -> bool:
         """Free one place for the event; False when the event itself is what is dropped."""
-        key = _merge_key(event)
-        if key is not None and (older := self._find(lambda held: _merge_key(held) == key)) is not None:
+        key = merge_key(event)
+        if key is not None and (older := self._find(lambda held: merge_key(held) == key)) is not None:
             del self._events[older]
             self.dropped_merged += 1
             return True
@@ -166,7 +111,7 @@ class Mailbox:
             del self._events[statistic]
             self.dropped_statistics += 1
             return True
-        if _is_statistic(event):
+        if is_statistic(event):
             self.dropped_statistics += 1
             return False
         self.overflowed = True

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from roomtone.media.value_parts import (
     ChannelId,
+    CongestionState,
     ConsumerId,
+    DegradationReason,
     DtlsState,
     EngineCloseReason,
+    FeedbackKind,
+    FeedbackPriority,
     IceState,
+    LineDirection,
     ObserverId,
     ProducerId,
+    QualityLevel,
+    QualitySubject,
+    QualityTrend,
     RouterId,
     TransportId,
     Value,
@@ -105,6 +113,75 @@ class ConsumerLayersChanged(Event, tag="consumer_layers_changed", frozen=True, k
     temporal: int | None
 
 
+class ConsumerLayersTargeted(Event, tag="consumer_layers_targeted", frozen=True, kw_only=True):
+    """The layers a consumer is to be given as soon as the picture allows; None: whatever is preferred, all."""
+
+    consumer: ConsumerId
+    spatial: int | None
+    temporal: int | None
+
+
+class ConsumerStarved(Event, tag="consumer_starved", frozen=True, kw_only=True):
+    """The line does not carry even the cheapest layer of a consumer: it is paused."""
+
+    consumer: ConsumerId
+
+
+class ConsumerFed(Event, tag="consumer_fed", frozen=True, kw_only=True):
+    """The line carries a consumer again that it did not."""
+
+    consumer: ConsumerId
+
+
+class EncodingsWanted(Event, tag="encodings_wanted", frozen=True, kw_only=True):
+    """Which encodings of a producer anyone wants: the highest temporal layer of each (7: all), None if nobody does."""
+
+    producer: ProducerId
+    wanted: list[int | None]
+
+
+class EstimateChanged(Event, tag="estimate_changed", frozen=True, kw_only=True):
+    """What the line to a peer carries, when that has changed."""
+
+    transport: TransportId
+    bps: int
+
+
+class QualityChanged(Event, tag="quality_changed", frozen=True, kw_only=True):
+    """How good something is has clearly changed, or is known for the first time.
+
+    ``score`` is from 0 to 1, ``mos`` the mean opinion score from 1 to 4.5 (audio only), ``reason`` what is wrong most.
+    """
+
+    subject: QualitySubject
+    id: int
+    score: float
+    level: QualityLevel
+    mos: float | None
+    trend: QualityTrend
+    reason: DegradationReason | None
+
+
+class CongestionChanged(Event, tag="congestion_changed", frozen=True, kw_only=True):
+    """The state of a peer's line changed."""
+
+    transport: TransportId
+    direction: LineDirection
+    state: CongestionState
+
+
+class FeedbackActed(Event, tag="feedback_acted", frozen=True, kw_only=True):
+    """A publisher was told something because of what arrives from it; ``encoding`` None: about its whole line."""
+
+    producer: ProducerId
+    encoding: int | None
+    action: FeedbackKind
+    bps: int | None
+    confidence: float | None
+    reason: DegradationReason
+    priority: FeedbackPriority
+
+
 class AudioLevel(Value, frozen=True, kw_only=True):
     """Level of a producer over the last window, in dBov."""
 
@@ -163,6 +240,14 @@ AnyEvent = (
     | ProducerClosed
     | ConsumerClosed
     | ConsumerLayersChanged
+    | ConsumerLayersTargeted
+    | ConsumerStarved
+    | ConsumerFed
+    | EncodingsWanted
+    | EstimateChanged
+    | QualityChanged
+    | CongestionChanged
+    | FeedbackActed
     | ActiveSpeakers
     | ChannelOpened
     | ChannelMessage

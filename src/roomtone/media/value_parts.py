@@ -73,6 +73,74 @@ class EngineCloseReason(StrEnum):
     ENGINE_CLOSED = "engine_closed"
 
 
+class QualityLevel(StrEnum):
+    """A score in words."""
+
+    LOST = "lost"
+    POOR = "poor"
+    GOOD = "good"
+    EXCELLENT = "excellent"
+
+
+class QualityTrend(StrEnum):
+    """Where a score is going."""
+
+    RISING = "rising"
+    STEADY = "steady"
+    FALLING = "falling"
+
+
+class QualitySubject(StrEnum):
+    """What a quality is of: a peer's connection both ways, a track as it arrives, a track as a subscriber gets it."""
+
+    TRANSPORT = "transport"
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+
+
+class DegradationReason(StrEnum):
+    """What makes a stream worse than it could be."""
+
+    LOSS = "loss"
+    JITTER = "jitter"
+    BANDWIDTH = "bandwidth"
+    CORRUPTION = "corruption"
+
+
+class CongestionState(StrEnum):
+    """How a line is loaded."""
+
+    NONE = "none"
+    LIGHT = "light"
+    MODERATE = "moderate"
+    SEVERE = "severe"
+    CRITICAL = "critical"
+
+
+class LineDirection(StrEnum):
+    """Which way a line is looked at: from the peer to us (up), or from us to the peer (down)."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class FeedbackKind(StrEnum):
+    """What a publisher is told: PLI (RFC 4585), FIR (RFC 5104), REMB."""
+
+    PLI = "pli"
+    FIR = "fir"
+    REMB = "remb"
+
+
+class FeedbackPriority(StrEnum):
+    """How urgent that is."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Base of all boundary values."""
 

@@ -10,6 +10,7 @@ mod egress;
 mod inbox;
 mod ingress;
 mod lifetime;
+mod line_events;
 mod mail;
 mod objects;
 mod observers;
@@ -413,8 +414,8 @@ impl Shard {
                 });
             }
             RouterEvent::ActiveSpeakers(speakers) => self.on_speakers(slot, &speakers),
-            // Told by commands and by statistics; a closed producer is reported where it is closed.
-            _ => {}
+            // The rest is told by commands and by statistics; a closed producer is reported where it is closed.
+            other => self.events.extend(line_events::told(&other)),
         }
     }
 

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,
+    QualityLevel, QualitySubject, QualityTrend,
+};
+
 /// RTCIceTransportState of W3C WebRTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,7 +79,7 @@ pub struct SpeakerLevel {
 }
 
 /// Something happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// ICE state; with the selected pair once there is one.
@@ -169,6 +174,82 @@ pub enum Event {
         spatial: Option<u8>,
         /// Temporal layer.
         temporal: Option<u8>,
+    },
+    /// The layers that a consumer is to be given; it is given them as soon as the picture allows.
+    ConsumerLayersTargeted {
+        /// Which consumer.
+        consumer: u64,
+        /// The highest spatial layer or simulcast encoding; absent: whatever is preferred.
+        spatial: Option<u8>,
+        /// The highest temporal layer; absent: all.
+        temporal: Option<u8>,
+    },
+    /// The line does not carry even the cheapest layer of a consumer: it is paused.
+    ConsumerStarved {
+        /// Which consumer.
+        consumer: u64,
+    },
+    /// The line carries a consumer again.
+    ConsumerFed {
+        /// Which consumer.
+        consumer: u64,
+    },
+    /// Which encodings of a producer anyone wants has changed.
+    EncodingsWanted {
+        /// Which producer.
+        producer: u64,
+        /// By encoding, the highest temporal layer wanted; absent: the encoding is not.
+        wanted: Vec<Option<u8>>,
+    },
+    /// What the line to a peer carries, when that has changed.
+    EstimateChanged {
+        /// Which transport.
+        transport: u64,
+        /// Bits per second.
+        bps: u64,
+    },
+    /// How good something is has clearly changed, or is known for the first time.
+    QualityChanged {
+        /// What sort of object.
+        subject: QualitySubject,
+        /// Its id.
+        id: u64,
+        /// From 0 to 1.
+        score: f64,
+        /// The score in words.
+        level: QualityLevel,
+        /// Mean opinion score from 1 to 4.5; of audio only.
+        mos: Option<f64>,
+        /// Where the score is going.
+        trend: QualityTrend,
+        /// What is wrong most.
+        reason: Option<DegradationReason>,
+    },
+    /// The state of a peer's line changed.
+    CongestionChanged {
+        /// Which transport.
+        transport: u64,
+        /// Which way.
+        direction: LineDirection,
+        /// Its state now.
+        state: CongestionState,
+    },
+    /// A publisher was told something because of what arrives from it.
+    FeedbackActed {
+        /// Which producer.
+        producer: u64,
+        /// Index of the encoding; absent: the whole line.
+        encoding: Option<u8>,
+        /// What it was told.
+        action: FeedbackKind,
+        /// The bitrate told, with `remb`.
+        bps: Option<u64>,
+        /// How sure that is, from 0 to 1, with `remb`.
+        confidence: Option<f64>,
+        /// Why.
+        reason: DegradationReason,
+        /// How urgent it was.
+        priority: FeedbackPriority,
     },
     /// Who speaks, loudest first.
     ActiveSpeakers {

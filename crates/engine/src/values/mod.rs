@@ -7,6 +7,7 @@ mod command;
 mod config;
 mod event;
 mod parts;
+mod quality;
 mod result;
 
 pub use command::Command;
@@ -15,6 +16,10 @@ pub use event::{CloseReason, DtlsState, Event, IceState, SpeakerLevel};
 pub use parts::{
     Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters, Fingerprint,
     HeaderExtension, IceMode, MediaKind, SrtpKeys,
+};
+pub use quality::{
+    CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,
+    QualityLevel, QualitySubject, QualityTrend,
 };
 pub use result::{CommandResult, ErrorCode, Report, StatValue};
 
