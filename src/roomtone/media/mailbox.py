@@ -107,7 +107,7 @@ class Mailbox:
             del self._events[older]
             self.dropped_merged += 1
             return True
-        if (statistic := self._find(_is_statistic)) is not None:
+        if (statistic := self._find(is_statistic)) is not None:
             del self._events[statistic]
             self.dropped_statistics += 1
             return True
