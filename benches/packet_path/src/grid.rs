@@ -106,6 +106,7 @@ fn subscription(producer: ProducerId, tile: u64) -> ConsumerParams {
         rtx_ssrc: None,
         paused: false,
         feedback: feedback_kinds(),
+        redundancy: None,
         verbatim: false,
     }
 }

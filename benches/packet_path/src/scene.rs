@@ -124,6 +124,7 @@ impl Scene {
                 rtx_ssrc: None,
                 paused: false,
                 feedback,
+                redundancy: None,
                 verbatim: false,
             };
             streams.push(router.consume(transport, ConsumerId(n), params, now)?.ssrc);

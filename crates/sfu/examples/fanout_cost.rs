@@ -71,6 +71,7 @@ fn router(subscribers: u64, base: Instant) -> Router {
             rtx_ssrc: None,
             paused: false,
             feedback,
+            redundancy: None,
             verbatim: false,
         };
         router

@@ -20,8 +20,11 @@ pub struct RouterConfig {
     pub default_max_bitrate: u64,
     /// A simulcast encoding that was silent for this long is not chosen.
     pub encoding_timeout: Duration,
-    /// Retransmission requests to publishers.
+    /// Retransmission requests to publishers, for video.
     pub nack: NackConfig,
+    /// The same for audio, where it was negotiated. `max_age` also bounds what subscribers are sent
+    /// again: later audio is of no use to them.
+    pub audio_nack: NackConfig,
     /// Keyframe requests to publishers.
     pub keyframe: KeyframeConfig,
     /// How bandwidth is divided among the tracks of a transport.
@@ -44,6 +47,7 @@ impl Default for RouterConfig {
             default_max_bitrate: 10_000_000,
             encoding_timeout: Duration::from_secs(2),
             nack: NackConfig::default(),
+            audio_nack: NackConfig::audio(),
             keyframe: KeyframeConfig::default(),
             allocation: AllocationConfig::default(),
             audio_level: AudioLevelConfig::default(),
@@ -64,6 +68,18 @@ pub struct NackConfig {
     pub max_attempts: u8,
     /// A packet missing for this long is given up.
     pub max_age: Duration,
+}
+
+impl NackConfig {
+    /// For audio: what has not come within a few hundred milliseconds will not be played.
+    pub const fn audio() -> Self {
+        Self {
+            first_delay: Duration::from_millis(10),
+            retry_interval: Duration::from_millis(40),
+            max_attempts: 4,
+            max_age: Duration::from_millis(250),
+        }
+    }
 }
 
 impl Default for NackConfig {

@@ -52,6 +52,16 @@ pub(crate) struct PictureAt {
     pub(crate) closes: bool,
 }
 
+/// The newest packet inside a redundant payload (RFC 2198).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Inside {
+    pub(crate) payload_type: u8,
+    /// Whether all blocks are of its payload type.
+    pub(crate) uniform: bool,
+    /// Where its data begins in the payload, to the end of which it goes.
+    pub(crate) offset: u16,
+}
+
 /// One packet, parsed once.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -64,6 +74,10 @@ pub(crate) struct Entry {
     pub(crate) payload_type: u8,
     pub(crate) marker: bool,
     pub(crate) facts: Facts,
+    /// What it wraps, where it is a redundant payload.
+    pub(crate) inside: Option<Inside>,
+    /// Found again in the redundancy of another packet; its own has not come.
+    pub(crate) recovered: bool,
     extension_count: u8,
     extensions: [ExtensionAt; MAX_EXTENSIONS],
     data: Vec<u8>,
@@ -84,6 +98,8 @@ impl Entry {
             payload_type: 0,
             marker: false,
             facts: Facts::default(),
+            inside: None,
+            recovered: false,
             extension_count: 0,
             extensions: [none; MAX_EXTENSIONS],
             data: Vec::new(),
@@ -99,6 +115,19 @@ impl Entry {
     #[inline]
     pub(crate) fn payload(&self) -> &[u8] {
         &self.data[usize::from(self.payload_offset)..]
+    }
+
+    /// The medium itself: the payload, or what is newest in a redundant one.
+    #[inline]
+    pub(crate) fn media(&self) -> &[u8] {
+        let at = self.inside.map_or(0, |inside| inside.offset);
+        &self.payload()[usize::from(at)..]
+    }
+
+    /// The payload type of that.
+    pub(crate) fn media_type(&self) -> u8 {
+        self.inside
+            .map_or(self.payload_type, |inside| inside.payload_type)
     }
 
     /// The extension values that a consumer may want.
@@ -218,6 +247,12 @@ impl History {
             .map(|_| position)
     }
 
+    /// The packet of a sequence number, to be corrected.
+    pub(crate) fn find_mut(&mut self, seq: u64) -> Option<&mut Entry> {
+        let position = self.find(seq)?;
+        self.entries.get_mut((position & self.mask) as usize)
+    }
+
     /// The position of the newest packet with a sequence number as it is on the wire.
     pub(crate) fn find_sequence(&self, sequence: u16) -> Option<u64> {
         let last = self.get(self.head.checked_sub(1)?)?.seq;
@@ -237,6 +272,8 @@ impl History {
         entry.seq = seq;
         entry.extension_count = 0;
         entry.facts = Facts::default();
+        entry.inside = None;
+        entry.recovered = false;
         fill(entry);
         self.bytes = self.bytes + entry.data.capacity() - before;
         self.index[(seq & self.mask) as usize] = position as u32;

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod allocation;
+mod audio;
 mod audio_level;
 mod clock;
 mod config;
@@ -39,7 +40,7 @@ pub use events::{ActiveSpeaker, RouterEvent, StreamScore};
 pub use ids::{ConsumerId, ProducerId, TransportId};
 pub use params::{
     CodecParams, ConsumerDescription, ConsumerEncoding, ConsumerParams, EncodingParams,
-    FeedbackKinds, ProducerParams, TransportParams,
+    FeedbackKinds, ProducerParams, Redundancy, TransportParams,
 };
 pub use quality::{
     CongestionState, Degradation, Direction, FeedbackAction, FeedbackPriority, FeedbackStrategy,

@@ -85,6 +85,19 @@ pub struct ProducerParams {
     pub paused: bool,
 }
 
+/// Redundancy that a consumer asks for (RFC 2198): each packet of one of its audio codecs goes out
+/// with copies of the ones before it. What comes with redundancy already, in a payload type the
+/// consumer takes, is left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redundancy {
+    /// The consumer's payload type of redundant payloads.
+    pub payload_type: u8,
+    /// The consumer's payload type inside them.
+    pub protects: u8,
+    /// Packets that go along; at most four.
+    pub blocks: u8,
+}
+
 /// How a consumer is made.
 #[derive(Debug, Clone)]
 pub struct ConsumerParams {
@@ -108,6 +121,8 @@ pub struct ConsumerParams {
     pub paused: bool,
     /// Negotiated feedback.
     pub feedback: FeedbackKinds,
+    /// Redundancy to be made for it; audio only.
+    pub redundancy: Option<Redundancy>,
     /// The consumer of a pipe: every layer, payload type, extension and timestamp as it came (after
     /// padding and jumps were closed up); only the SSRC is its own, one an encoding.
     pub verbatim: bool,

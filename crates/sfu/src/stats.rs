@@ -39,6 +39,8 @@ pub struct InboundStreamStats {
     pub retransmitted_bytes_received: u64,
     /// Missing packets that came after a request.
     pub packets_repaired: u64,
+    /// Missing packets found again in the redundancy of others (RFC 2198).
+    pub packets_recovered: u64,
     /// Missing packets given up.
     pub packets_given_up: u64,
     /// NACK packets sent.
@@ -118,9 +120,14 @@ pub struct OutboundStreamStats {
     pub nack_misses: u64,
     /// Of those, refused by the limits against storms.
     pub nack_suppressed: u64,
-    /// Of those, not to be sent again: there is no RTX, and the cipher takes no number twice. A
+    /// Of those, not to be sent again: there is no RTX, and the cipher takes no number twice, or the
+    /// packet was made for this consumer and cannot be made again byte by byte. Where it is video a
     /// keyframe was asked for instead.
     pub nack_unanswerable: u64,
+    /// Packets unpacked from redundant ones (RFC 2198).
+    pub packets_unpacked: u64,
+    /// Packets that redundancy was added to.
+    pub packets_made_redundant: u64,
     /// PLI packets received.
     pub pli_count: u64,
     /// FIR packets received.

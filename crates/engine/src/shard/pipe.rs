@@ -103,6 +103,7 @@ impl Shard {
                 pli: true,
                 ..FeedbackKinds::default()
             },
+            redundancy: None,
             verbatim: true,
         };
         let description = match self.add_consumer(slot, consumer) {

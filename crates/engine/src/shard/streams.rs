@@ -122,6 +122,7 @@ impl Shard {
             rtx_ssrc,
             paused,
             feedback: feedback_kinds(feedback),
+            redundancy: None,
             verbatim: false,
         };
         let (id, description) = self.add_consumer(slot, params)?;

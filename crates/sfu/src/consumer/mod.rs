@@ -10,10 +10,11 @@ use roomtone_rtp::MediaKind;
 use slab::Slab;
 
 use crate::allocation::{Allotment, Gate};
+use crate::audio::MOST_BLOCKS;
 use crate::producer::Stream;
 use crate::{
     ConsumerId, ConsumerLayerStats, ConsumerParams, ConsumerStats, FeedbackKinds, Limits,
-    OutboundStreamStats, PauseReason, RemoteInboundStats, SfuError,
+    OutboundStreamStats, PauseReason, Redundancy, RemoteInboundStats, SfuError,
 };
 
 pub(crate) use header::{HeaderTemplate, Stamps};
@@ -51,6 +52,8 @@ pub(crate) struct Consumer {
     pub(crate) header: HeaderTemplate,
     /// The producer's payload types and ours.
     pub(crate) payload_types: Vec<(u8, u8)>,
+    /// Redundancy that is made for it.
+    pub(crate) redundancy: Option<Redundancy>,
     pub(crate) rtx: Option<Rtx>,
     /// The stream it forwards.
     pub(crate) current: Option<Tap>,
@@ -94,6 +97,7 @@ impl Consumer {
     ) -> Result<Self, SfuError> {
         check_payload_types(&params.payload_types)?;
         check_payload_types(&params.rtx_payload_types)?;
+        check_redundancy(params)?;
         let rtx = (!params.rtx_payload_types.is_empty() && !params.verbatim).then(|| Rtx {
             ssrc: draws.rtx_ssrc,
             next_sequence: draws.rtx_sequence,
@@ -117,6 +121,7 @@ impl Consumer {
             ssrc: draws.ssrc,
             header: HeaderTemplate::new(&params.extensions, params.mid.as_deref(), mixed)?,
             payload_types: params.payload_types.clone(),
+            redundancy: params.redundancy,
             rtx,
             current: None,
             target: None,
@@ -223,6 +228,21 @@ impl Consumer {
             },
         }
     }
+}
+
+/// Only audio has a past that is small enough to go along.
+fn check_redundancy(params: &ConsumerParams) -> Result<(), SfuError> {
+    let Some(asked) = params.redundancy else {
+        return Ok(());
+    };
+    if params.kind != MediaKind::Audio || params.verbatim {
+        return Err(SfuError::Kind);
+    }
+    check_payload_types(&[(asked.payload_type, asked.protects)])?;
+    if asked.blocks == 0 || usize::from(asked.blocks) > MOST_BLOCKS {
+        return Err(SfuError::Range("redundant blocks"));
+    }
+    Ok(())
 }
 
 fn check_payload_types(pairs: &[(u8, u8)]) -> Result<(), SfuError> {

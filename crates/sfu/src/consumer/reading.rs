@@ -5,6 +5,7 @@ use slab::Slab;
 
 use super::Consumer;
 use super::rewriting::{Numbers, PictureShift};
+use crate::audio::{Shape, shape_of};
 use crate::history::Entry;
 use crate::producer::{PublisherReport, Stream};
 
@@ -39,6 +40,7 @@ pub(crate) struct Chosen {
     pub(crate) position: u64,
     pub(crate) numbers: Numbers,
     pub(crate) payload_type: u8,
+    pub(crate) shape: Shape,
     pub(crate) ssrc: u32,
     pub(crate) resend: bool,
 }
@@ -101,8 +103,7 @@ impl Consumer {
     }
 
     fn next_resend(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {
-        let resends = self.resends.as_mut()?;
-        while let Some(resend) = resends.pop() {
+        while let Some(resend) = self.resends.as_mut()?.pop() {
             let entry = streams
                 .get(resend.stream as usize)
                 .filter(|stream| stream.serial == resend.serial)
@@ -111,14 +112,14 @@ impl Consumer {
                 self.counters.nack_misses += 1;
                 continue;
             };
-            let payload_type = if self.verbatim {
-                entry.payload_type
+            let shaped = if self.verbatim {
+                Some((entry.payload_type, Shape::Whole))
             } else {
-                let Some(payload_type) = map_payload_type(&self.payload_types, entry.payload_type)
-                else {
-                    continue;
-                };
-                payload_type
+                self.shape_again(entry)
+            };
+            let Some((payload_type, shape)) = shaped else {
+                self.counters.nack_unanswerable += 1;
+                continue;
             };
             let numbers = Numbers {
                 seq: u64::from(resend.sequence),
@@ -130,11 +131,28 @@ impl Consumer {
                 position: resend.position,
                 numbers,
                 payload_type,
+                shape,
                 ssrc: resend.ssrc,
                 resend: true,
             });
         }
         None
+    }
+
+    /// The payload type and shape of a packet that is sent again. One with redundancy made for it
+    /// goes again without, and only as a retransmission with a number of its own: its old number
+    /// must never stand for other bytes (RFC 3711 section 9.1).
+    fn shape_again(&self, entry: &Entry) -> Option<(u8, Shape)> {
+        let shaped = shape_of(entry, &self.payload_types, self.redundancy)?;
+        let Shape::Redundant(asked) = shaped.1 else {
+            return Some(shaped);
+        };
+        let mut pairs = self.rtx.as_ref()?.payload_types.iter();
+        pairs.find(|(media, _)| *media == asked.protects)?;
+        shape_of(entry, &self.payload_types, None).map(|(payload_type, shape)| match shape {
+            Shape::Renamed(_) => (asked.protects, Shape::Primary),
+            shape => (payload_type, shape),
+        })
     }
 
     fn next_verbatim(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {
@@ -161,6 +179,7 @@ impl Consumer {
                     position,
                     numbers,
                     payload_type: entry.payload_type,
+                    shape: Shape::Whole,
                     ssrc: tap.ssrc,
                     resend: false,
                 });
@@ -204,7 +223,8 @@ impl Consumer {
         position: u64,
         streams: &Slab<Stream>,
     ) -> Option<Chosen> {
-        let Some(payload_type) = map_payload_type(&self.payload_types, entry.payload_type) else {
+        let shaped = shape_of(entry, &self.payload_types, self.redundancy);
+        let Some((payload_type, shape)) = shaped else {
             self.rewriting.leave_out(entry);
             return None;
         };
@@ -227,6 +247,7 @@ impl Consumer {
             position,
             numbers,
             payload_type,
+            shape,
             ssrc: self.ssrc,
             resend: false,
         })
@@ -328,14 +349,6 @@ fn aligned(old: &PublisherReport, new: &PublisherReport, clock_rate: u32, offset
         .wrapping_add(ticks)
         .wrapping_add(offset)
         .wrapping_sub(new.timestamp)
-}
-
-#[inline]
-fn map_payload_type(pairs: &[(u8, u8)], from: u8) -> Option<u8> {
-    pairs
-        .iter()
-        .find(|(source, _)| *source == from)
-        .map(|(_, own)| *own)
 }
 
 #[cfg(test)]

@@ -61,6 +61,8 @@ pub(crate) struct Rewriting {
     last_picture_id: u16,
     last_tl0: u8,
     sent: bool,
+    /// What numbers below stood for is forgotten.
+    remembered_from: u64,
 }
 
 impl Rewriting {
@@ -76,6 +78,7 @@ impl Rewriting {
             last_picture_id: 0,
             last_tl0: 0,
             sent: false,
+            remembered_from: 0,
         }
     }
 
@@ -231,10 +234,18 @@ impl Rewriting {
         }
     }
 
+    /// Forgets what the numbers given out so far stand for.
+    pub(crate) fn forget(&mut self) {
+        self.remembered_from = self.next_out;
+    }
+
     /// The packet that a sequence number stands for, while it is remembered.
     pub(crate) fn origin(&self, sequence: u16) -> Option<Origin> {
         let last = self.next_out.checked_sub(1).filter(|_| self.sent)?;
         let seq = last - u64::from((last as u16).wrapping_sub(sequence));
+        if seq < self.remembered_from {
+            return None;
+        }
         let segment = self
             .segments
             .iter()
@@ -247,6 +258,17 @@ impl Rewriting {
             timestamp_offset: segment.timestamp_offset,
             pictures: segment.pictures,
         })
+    }
+
+    /// The first number of the stretch a packet belongs to: what lies before was not sent, or in
+    /// another place.
+    pub(crate) fn first_of(&self, entry: &Entry) -> u64 {
+        let found = self
+            .segments
+            .iter()
+            .rev()
+            .find(|segment| segment.source <= entry.seq);
+        found.map_or(entry.seq, |segment| segment.source)
     }
 
     /// The shift of timestamps now; `None` before the first packet.

@@ -1,9 +1,11 @@
 //! How a consumer writes a packet.
 
+use roomtone_rtp::red::set_block_types;
 use roomtone_rtp::{RtpHeader, set_ssrc};
 
 use super::{Chosen, Consumer, Stamps};
-use crate::history::Entry;
+use crate::audio::{Shape, write_redundant};
+use crate::history::{Entry, History};
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +20,15 @@ impl Consumer {
         if self.verbatim {
             return entry.data().len();
         }
-        self.header.predict(entry) + entry.payload().len()
+        // Video that wraps something is unpacked.
+        self.header.predict(entry) + entry.media().len()
     }
 
     /// Writes a chosen packet; `None`: it does not fit.
     #[inline]
     pub(crate) fn write(
         &mut self,
+        history: &History,
         entry: &Entry,
         chosen: &Chosen,
         stamps: Stamps,
@@ -44,7 +48,11 @@ impl Consumer {
             ssrc: chosen.ssrc,
         };
         let at = self.header.write(out, &header, entry, stamps)?;
-        let sent = finish(entry, chosen, out, at)?;
+        let sent = if chosen.shape == Shape::Whole {
+            finish(entry, chosen, out, at)?
+        } else {
+            self.finish_shaped(history, entry, chosen, out, at)?
+        };
         if chosen.resend {
             self.count_resend(sent);
         } else {
@@ -127,6 +135,30 @@ impl Consumer {
         Some(sent)
     }
 
+    /// Writes the payload of a packet that is not sent as it came.
+    fn finish_shaped(
+        &mut self,
+        history: &History,
+        entry: &Entry,
+        chosen: &Chosen,
+        out: &mut [u8],
+        at: usize,
+    ) -> Option<Sent> {
+        match chosen.shape {
+            Shape::Whole | Shape::Renamed(_) => {}
+            Shape::Primary => self.counters.packets_unpacked += 1,
+            Shape::Redundant(asked) => {
+                let first = self.rewriting.first_of(entry);
+                let space = out.get_mut(at..)?;
+                let payload = write_redundant(space, history, entry, first, asked)?;
+                self.counters.packets_made_redundant += 1;
+                let len = at + payload;
+                return Some(Sent { len, payload });
+            }
+        }
+        finish(entry, chosen, out, at)
+    }
+
     #[inline]
     fn count(&mut self, sent: Sent) {
         self.counters.packets_sent += 1;
@@ -143,10 +175,16 @@ impl Consumer {
 /// Copies the payload behind the header and corrects the running numbers inside it.
 #[inline]
 fn finish(entry: &Entry, chosen: &Chosen, out: &mut [u8], at: usize) -> Option<Sent> {
-    let payload = entry.payload();
+    let payload = match chosen.shape {
+        Shape::Primary => entry.media(),
+        _ => entry.payload(),
+    };
     let len = at + payload.len();
     let written = out.get_mut(at..len)?;
     written.copy_from_slice(payload);
+    if let Shape::Renamed(payload_type) = chosen.shape {
+        set_block_types(written, payload_type);
+    }
     let shift = chosen.numbers.pictures;
     if shift.picture_id != 0 || shift.tl0 != 0 {
         shift_pictures(entry, chosen, written);

@@ -8,6 +8,7 @@ mod nack;
 mod numbering;
 mod rates;
 mod reception;
+mod recovery;
 mod stream;
 
 use roomtone_rtp::extensions::{ExtensionValue, VideoLayersAllocation};

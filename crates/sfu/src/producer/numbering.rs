@@ -186,6 +186,12 @@ impl Numbering {
             && self.swallowed.binary_search(&raw).is_ok()
     }
 
+    /// Whether a received number could still be given out: it is not from before a jump, and was not
+    /// taken out.
+    pub(crate) fn has_place(&self, raw: u64) -> bool {
+        raw >= self.floor && !self.was_swallowed(raw)
+    }
+
     /// The timestamp given out for a received one, and whether the clock jumped.
     #[inline]
     pub(crate) fn timestamp(

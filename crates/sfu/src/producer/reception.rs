@@ -49,6 +49,11 @@ impl Reception {
         self.window_bytes += bytes as u64;
     }
 
+    /// Whether a number lies between the first and the newest received.
+    pub(crate) fn covers(&self, raw: u64) -> bool {
+        self.started && (self.base..=self.highest).contains(&raw)
+    }
+
     /// The numbering starts anew at `raw`.
     pub(crate) fn restart(&mut self, raw: u64) {
         self.expected_before = self.expected();

@@ -10,9 +10,11 @@ use super::nack::{NackList, Repair};
 use super::numbering::{Numbering, Order, Place};
 use super::rates::{LayerCost, LayerRates};
 use super::reception::Reception;
-use crate::history::{ExtensionAt, Facts, History};
-use crate::{InboundStreamStats, RouterConfig, RtpDrop, StreamDump};
+use super::recovery::Carrier;
+use crate::history::{ExtensionAt, Facts, History, Inside};
+use crate::{InboundStreamStats, NackConfig, RouterConfig, RtpDrop, StreamDump};
 
+use roomtone_rtp::red::RedPayload;
 use roomtone_rtp::{ExtensionKind, ExtensionMap};
 
 /// What a publisher's sender report ties together.
@@ -33,12 +35,26 @@ pub(crate) struct Arrival<'a> {
     pub(crate) payload: &'a [u8],
     pub(crate) payload_type: u8,
     pub(crate) sequence: u16,
+    /// The codec of the payload, or of the newest packet in a redundant one.
     pub(crate) codec: Codec,
+    /// The blocks of the payload, where it is a redundant one.
+    pub(crate) red: Option<RedPayload<'a>>,
     pub(crate) clock_rate: u32,
     pub(crate) kind: MediaKind,
     pub(crate) retransmitted: bool,
     pub(crate) extensions: &'a ExtensionMap,
     pub(crate) now_us: u64,
+}
+
+impl Arrival<'_> {
+    /// The medium: the payload, or what is newest in a redundant one.
+    #[inline]
+    fn media(&self) -> &[u8] {
+        match &self.red {
+            Some(red) => red.primary().data,
+            None => self.payload,
+        }
+    }
 }
 
 /// What became of it.
@@ -83,14 +99,16 @@ pub(crate) struct Stream {
     /// When its SSRC was last learnt anew.
     pub(crate) rebound_us: Option<u64>,
     pub(crate) nack_enabled: bool,
+    /// Whether what comes late is soon of no use: it is audio.
+    pub(crate) audio: bool,
     rid: Option<Box<str>>,
-    numbering: Numbering,
-    reception: Reception,
-    nacks: NackList,
+    pub(super) numbering: Numbering,
+    pub(super) reception: Reception,
+    pub(super) nacks: NackList,
     rates: LayerRates,
     score: u8,
     last_timestamp: Option<(u32, u64)>,
-    counters: InboundStreamStats,
+    pub(super) counters: InboundStreamStats,
     restart: bool,
 }
 
@@ -123,6 +141,7 @@ impl Stream {
             last_arrival_us: 0,
             rebound_us: None,
             nack_enabled: false,
+            audio: false,
             rid: params.rid.as_deref().map(Into::into),
             numbering: Numbering::default(),
             reception: Reception::default(),
@@ -182,6 +201,10 @@ impl Stream {
             marker: arrival.packet.marker(),
         };
         let facts = self.facts(arrival, &at);
+        if arrival.red.is_some() && self.audio && !place.jumped {
+            let raw = place.raw;
+            self.recover(arrival, Carrier { raw, timestamp });
+        }
         self.append(arrival, number, timestamp, facts);
         stored.forward = true;
         stored.end_of_frame = facts.end_of_frame;
@@ -225,6 +248,12 @@ impl Stream {
         if !duplicate && !too_old {
             return Ok(());
         }
+        if let Some(entry) = self.history.find_mut(number).filter(|_| duplicate)
+            && std::mem::take(&mut entry.recovered)
+        {
+            // It was not lost after all: reports shall not say so.
+            self.reception.on_packet(raw, false, 0);
+        }
         self.counters.packets_discarded += 1;
         if duplicate {
             self.counters.duplicates += 1;
@@ -256,11 +285,12 @@ impl Stream {
             Order::Newest { missing: 0 } => {}
             Order::Newest { missing } => {
                 stored.gap = true;
+                let nack_config = self.nack_config(config);
                 if self.nack_enabled {
                     let limit = config.limits.missing_per_stream;
                     let given_up =
                         self.nacks
-                            .on_gap(place.raw, missing, arrival.now_us, limit, &config.nack);
+                            .on_gap(place.raw, missing, arrival.now_us, limit, nack_config);
                     self.counters.packets_given_up += given_up.unwrap_or_default();
                     stored.broken = given_up.is_some();
                 }
@@ -298,6 +328,9 @@ impl Stream {
 
     #[inline]
     fn facts(&mut self, arrival: &Arrival<'_>, at: &FramePlace) -> Facts {
+        // A redundant payload that is none goes to those who take it as it is.
+        self.counters.descriptor_errors +=
+            u64::from(arrival.codec == Codec::Red && arrival.red.is_none());
         if !has_frames(arrival.kind) {
             let fills = arrival.payload.is_empty();
             return Facts {
@@ -323,7 +356,7 @@ impl Stream {
             };
         };
         if let Some(structure) = reading.structure.filter(|_| at.newest) {
-            self.frames.set_group(&structure, arrival.payload);
+            self.frames.set_group(&structure, arrival.media());
         }
         let stride = match arrival.codec {
             Codec::Vp9 | Codec::Av1 => super::MAX_SPATIAL as u32,
@@ -347,7 +380,7 @@ impl Stream {
         if let Some(bytes) = extension(ExtensionKind::DependencyDescriptor) {
             let descriptor = self.frames.describe(bytes).ok()?;
             let structure = self.frames.structure()?;
-            let (codec, payload) = (arrival.codec, arrival.payload);
+            let (codec, payload) = (arrival.codec, arrival.media());
             return Some(read_described(
                 &descriptor,
                 structure,
@@ -362,7 +395,7 @@ impl Stream {
         {
             return Some(read_marked(&marking, marker));
         }
-        let reading = read_payload(arrival.codec, arrival.payload, marker)?;
+        let reading = read_payload(arrival.codec, arrival.media(), marker)?;
         // A stream that is described, and may be encrypted, is read by its payload again only from
         // a keyframe on.
         (reading.entry_point || !self.frames.is_described()).then_some(reading)
@@ -379,6 +412,11 @@ impl Stream {
             entry.payload_type = arrival.payload_type;
             entry.marker = packet.marker();
             entry.facts = facts;
+            entry.inside = arrival.red.as_ref().map(|red| Inside {
+                payload_type: red.primary().payload_type,
+                uniform: red.is_uniform(),
+                offset: red.primary_at() as u16,
+            });
             entry.set_data(header, arrival.payload);
             entry.clear_padding_bit();
             let stored = entry.header_mut();
@@ -410,14 +448,24 @@ impl Stream {
         config: &RouterConfig,
     ) -> Vec<u16> {
         let mut due = Vec::new();
+        let nack_config = self.nack_config(config);
         self.counters.packets_given_up +=
             self.nacks
-                .collect_due(now_us, retry_us, &config.nack, &mut due);
+                .collect_due(now_us, retry_us, nack_config, &mut due);
         if !due.is_empty() {
             self.counters.nack_count += 1;
             self.counters.nacked_packets += due.len() as u64;
         }
         due
+    }
+
+    /// When it asks for missing packets.
+    pub(crate) fn nack_config<'a>(&self, config: &'a RouterConfig) -> &'a NackConfig {
+        if self.audio {
+            &config.audio_nack
+        } else {
+            &config.nack
+        }
     }
 
     /// When a request is due next.

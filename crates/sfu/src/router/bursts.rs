@@ -325,7 +325,7 @@ impl Router {
             sequence: transport.next_sequence,
             send_time: self.send_time.1,
         };
-        let Some(sent) = consumer.write(entry, chosen, stamps, out) else {
+        let Some(sent) = consumer.write(&stream.history, entry, chosen, stamps, out) else {
             consumer.counters.packets_oversized += 1;
             return None;
         };

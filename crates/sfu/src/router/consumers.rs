@@ -198,7 +198,13 @@ impl Router {
             return Err(SfuError::Range("payload type"));
         }
         self.detach_consumer(index, now);
-        self.consumers[index as usize].payload_types = payload_types;
+        let consumer = &mut self.consumers[index as usize];
+        if consumer.kind == MediaKind::Audio {
+            // Under other payload types a packet may take another shape, and a number that was sent
+            // must not stand for other bytes.
+            consumer.rewriting.forget();
+        }
+        consumer.payload_types = payload_types;
         if let Some(source) = source {
             self.attach(index, source, now);
         }

@@ -109,7 +109,7 @@ impl Router {
         let round_trip_ms = transport
             .round_trip
             .map_or(0, |trip| trip.as_millis() as u64);
-        let now_ms = self.clock.millis(now);
+        let (now_ms, now_us) = (self.clock.millis(now), self.clock.micros(now));
         let consumer = &mut self.consumers[index as usize];
         consumer.counters.nack_count += 1;
         if !consumer.feedback.nack || consumer.paused {
@@ -127,7 +127,7 @@ impl Router {
                 consumer.counters.nack_suppressed += 1;
                 continue;
             }
-            match self.find_sent(index, ssrc, sequence) {
+            match self.find_sent(index, ssrc, sequence, now_us) {
                 Some(resend) => resends.push(resend, now_ms),
                 None => self.consumers[index as usize].counters.nack_misses += 1,
             }
@@ -139,8 +139,9 @@ impl Router {
         }
     }
 
-    /// The packet that a consumer's sequence number stands for, while the history has it.
-    fn find_sent(&self, index: u32, ssrc: u32, sequence: u16) -> Option<Resend> {
+    /// The packet that a consumer's sequence number stands for, while the history has it and, where
+    /// it is audio, while it is young enough to be played.
+    fn find_sent(&self, index: u32, ssrc: u32, sequence: u16, now_us: u64) -> Option<Resend> {
         let consumer = &self.consumers[index as usize];
         if consumer.verbatim {
             let tap = consumer.taps.iter().find(|tap| tap.ssrc == ssrc)?;
@@ -162,6 +163,11 @@ impl Router {
             return None;
         }
         let position = stream.history.find(origin.source)?;
+        let entry = stream.history.get(position)?;
+        let max_age = self.config.audio_nack.max_age.as_micros() as u64;
+        if stream.audio && now_us.saturating_sub(entry.arrival_us) > max_age {
+            return None;
+        }
         Some(Resend {
             stream: origin.stream,
             serial: origin.serial,

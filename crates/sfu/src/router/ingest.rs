@@ -1,6 +1,7 @@
 //! A packet's way in: routed, restored if it was a retransmission, received, made known.
 
-use roomtone_rtp::{ExtensionKind, MediaKind, RtpPacket};
+use roomtone_rtp::red::RedPayload;
+use roomtone_rtp::{Codec, ExtensionKind, MediaKind, RtpPacket};
 
 use super::Router;
 use crate::RouterEvent;
@@ -67,12 +68,19 @@ impl Router {
             _ => return Err(RtpDrop::PayloadType),
         };
         let codec = producer.codec(payload_type).ok_or(RtpDrop::PayloadType)?;
+        let red = if codec.codec == Codec::Red {
+            RedPayload::parse(payload).ok()
+        } else {
+            None
+        };
+        let inner = red.and_then(|red| producer.codec(red.primary().payload_type));
         let arrival = Arrival {
             packet: &packet,
             payload,
             payload_type,
             sequence,
-            codec: codec.codec,
+            codec: inner.unwrap_or(codec).codec,
+            red,
             clock_rate: codec.clock_rate,
             kind: producer.kind,
             retransmitted: route.rtx,

@@ -78,6 +78,7 @@ impl Router {
                 capacity,
             );
             stream.nack_enabled = nack;
+            stream.audio = params.kind == MediaKind::Audio;
             let index = self.streams.insert(stream) as u32;
             self.producers[producer as usize].streams.push(index);
             let routes = &mut self.transports[at as usize].routes;

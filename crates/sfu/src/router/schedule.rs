@@ -157,7 +157,7 @@ impl Router {
         }
         let producer = &self.producers[stream.producer as usize];
         let transport = &self.transports[producer.transport as usize];
-        let at_least = self.config.nack.retry_interval;
+        let at_least = stream.nack_config(&self.config).retry_interval;
         // An answer needs the round trip and a little for the publisher's own pacing.
         let answer = transport
             .round_trip

@@ -386,6 +386,7 @@ fn consumer_params(feedback: Feedback) -> ConsumerParams {
             transport_cc: wide,
             remb: feedback == Feedback::Remb,
         },
+        redundancy: None,
         verbatim: false,
     }
 }

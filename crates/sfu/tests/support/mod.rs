@@ -269,6 +269,7 @@ pub fn out_params(producer: Option<ProducerId>) -> ConsumerParams {
             transport_cc: true,
             remb: true,
         },
+        redundancy: None,
         verbatim: false,
     }
 }
