@@ -30,7 +30,7 @@ mod timers;
 mod transport;
 mod twcc;
 
-pub use allocation::{AllocationConfig, ConsumerLimits, LayerRate, LayerTarget};
+pub use allocation::{AllocationConfig, ConsumerLimits, LayerTarget};
 pub use clock::WallClock;
 pub use config::{
     AudioLevelConfig, KeyframeConfig, Limits, NackConfig, QualityConfig, RouterConfig,

@@ -3,7 +3,9 @@
 use std::cmp::Reverse;
 
 use super::ladder::{Step, ladder};
-use super::{Allocation, AllocationConfig, Budget, Decision, Memory, Terms, Track};
+use super::{
+    Allocation, AllocationConfig, Budget, Decision, Layer, LayerTarget, Memory, Terms, Track,
+};
 
 /// The cool-down grows by so many doublings at most.
 const MOST_STRIKES: u8 = 3;
@@ -29,8 +31,8 @@ impl Slot {
         let memory = &described.memory;
         let before = match memory.decision {
             // A step that is no more stands for the next one below it.
-            Decision::Layer(target) => {
-                let below = steps.iter().rposition(|step| step.target <= target);
+            Decision::Layer(_) => {
+                let below = steps.iter().rposition(|step| step.target <= memory.reach);
                 Some(below.unwrap_or(0))
             }
             Decision::Absent | Decision::Starved => None,
@@ -185,7 +187,7 @@ pub(crate) fn allocate(
         }
     }
     for slot in &slots {
-        memories[slot.track] = remember(slot, tracks[slot.track].memory, terms.now_us, config);
+        memories[slot.track] = remember(slot, &tracks[slot.track], terms.now_us, config);
     }
     Allocation {
         memories,
@@ -197,7 +199,8 @@ pub(crate) fn allocate(
 }
 
 /// What is remembered of a track.
-fn remember(slot: &Slot, past: Memory, now_us: u64, config: &AllocationConfig) -> Memory {
+fn remember(slot: &Slot, track: &Track<'_>, now_us: u64, config: &AllocationConfig) -> Memory {
+    let past = track.memory;
     let mut memory = past;
     let began = past.decision == Decision::Absent;
     if slot.at > slot.before && !began {
@@ -216,8 +219,27 @@ fn remember(slot: &Slot, past: Memory, now_us: u64, config: &AllocationConfig) -
         memory.held_until_us = now_us + cool_down_us;
     }
     memory.decision = match slot.at {
-        Some(at) => Decision::Layer(slot.steps[at].target),
+        Some(at) => {
+            memory.reach = reach(slot.steps[at].target, track.layers);
+            Decision::Layer(slot.steps[at].target)
+        }
         None => Decision::Starved,
     };
     memory
+}
+
+/// A layer; with all its temporal layers, one more that comes or comes back is no step up.
+fn reach(target: LayerTarget, layers: &[Layer]) -> LayerTarget {
+    let above = |layer: &Layer| {
+        let other = layer.target;
+        (other.encoding, other.spatial) == (target.encoding, target.spatial)
+            && other.temporal > target.temporal
+    };
+    if layers.iter().any(above) {
+        return target;
+    }
+    LayerTarget {
+        temporal: u8::MAX,
+        ..target
+    }
 }

@@ -40,21 +40,6 @@ pub struct LayerTarget {
     pub temporal: u8,
 }
 
-/// What a layer of a producer costs, with all it depends on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LayerRate {
-    /// The simulcast encoding.
-    pub encoding: u8,
-    /// The spatial layer in it.
-    pub spatial: u8,
-    /// The highest temporal layer.
-    pub temporal: u8,
-    /// Bits per second.
-    pub bps: u32,
-    /// Pictures in a second; 0 where it is not known.
-    pub fps: u8,
-}
-
 /// The most that a consumer is to be given, by what its viewer can show.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ConsumerLimits {
@@ -165,6 +150,8 @@ pub(crate) enum Decision {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
     pub(crate) decision: Decision,
+    /// What it was given, with all temporal layers that may come if it was given all there are.
+    reach: LayerTarget,
     /// It does not step up before this time.
     held_until_us: u64,
     /// When it stepped up last.

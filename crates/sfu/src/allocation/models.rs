@@ -86,6 +86,7 @@ impl Model {
     /// As if it had been given this layer.
     pub(super) fn was(mut self, encoding: u8) -> Self {
         self.memory.decision = Decision::Layer(target(encoding, 0, 0));
+        self.memory.reach = target(encoding, 0, u8::MAX);
         self
     }
 

@@ -7,12 +7,15 @@
 
 use roomtone_rtp::extensions::{LayerResolution, VideoLayersAllocation};
 
-use super::{Layer, LayerRate, LayerTarget};
+use super::{Layer, LayerTarget};
+use crate::producer::LayerCost;
 
 /// The tag of the cipher and the headers of UDP and IPv4.
 const OVERHEAD_BITS: u64 = 44 * 8;
 /// Spatial layers of one stream.
 const SPATIAL: usize = 4;
+/// Temporal layers of each.
+const TEMPORAL: usize = 4;
 /// The model of what nobody has measured: encodings of 150, 500 and 1,700 kbit/s and so on.
 const FIRST_GUESS_BPS: u64 = 150_000;
 /// A single encoding.
@@ -55,23 +58,51 @@ pub(crate) struct Window<'a> {
     /// Bits per second of them in this window.
     pub(crate) bitrate: u64,
     /// What layers it has, where that is known.
-    pub(crate) layers: &'a [LayerRate],
+    pub(crate) layers: &'a [LayerCost],
 }
 
 /// One encoding.
 #[derive(Debug, Clone, Default)]
 struct Encoding {
+    /// The cost of the best of it, and of each layer.
     rate: Smoothed,
+    rates: [[Smoothed; TEMPORAL]; SPATIAL],
     active: bool,
     /// When its packets began to come.
     active_since_us: u64,
     packets: u64,
     /// Since when it may be expected to come though it does not.
     wanted_since_us: Option<u64>,
-    layers: Vec<LayerRate>,
+    layers: Vec<LayerCost>,
     /// What the publisher says.
     told: [Option<LayerResolution>; SPATIAL],
     told_bps: u64,
+}
+
+impl Encoding {
+    /// A window has shown what its layers cost; `whole`: all of its packets, with their overhead.
+    fn measure(&mut self, window: &Window<'_>, whole: u64) {
+        self.layers.clear();
+        self.layers.extend_from_slice(window.layers);
+        // What is needed by nobody who is given the best is no part of the best.
+        let share = |layer: &LayerCost| {
+            let share = u128::from(layer.bps) * u128::from(whole);
+            (share / u128::from(window.bitrate.max(1))) as u64
+        };
+        let best = window.layers.iter().map(share).max();
+        self.rate.add(best.unwrap_or(whole));
+        for layer in window.layers {
+            self.rates[place(*layer).0][place(*layer).1].add(share(layer));
+        }
+    }
+}
+
+/// Where the rate of a layer is kept.
+fn place(layer: LayerCost) -> (usize, usize) {
+    (
+        usize::from(layer.spatial).min(SPATIAL - 1),
+        usize::from(layer.temporal).min(TEMPORAL - 1),
+    )
 }
 
 /// What a producer has to offer.
@@ -183,16 +214,12 @@ impl Offer {
             if !window.active {
                 continue;
             }
-            if !window.layers.is_empty() {
-                encoding.layers.clear();
-                encoding.layers.extend_from_slice(window.layers);
-            }
             // It may have begun within the window.
             let seen = now_us.saturating_sub(encoding.active_since_us).min(elapsed);
             if seen >= LEAST_WINDOW_US && packets > 0 {
                 let overhead = packets * OVERHEAD_BITS * 1_000_000 / elapsed;
-                let bps = (window.bitrate + overhead) * elapsed / seen;
-                encoding.rate.add(bps);
+                let whole = (window.bitrate + overhead) * elapsed / seen;
+                encoding.measure(window, whole);
             }
         }
         self.closed_us = now_us;
@@ -228,23 +255,24 @@ impl Offer {
     }
 
     fn list_encoding(&self, at: usize, encoding: &Encoding, layers: &mut Vec<Layer>) {
-        let total = self.cost(at);
-        let only = LayerRate {
-            encoding: at as u8,
-            bps: 1,
-            ..LayerRate::default()
+        let whole = self.cost(at);
+        let only = LayerCost {
+            spatial: 0,
+            temporal: 0,
+            bps: 0,
+            fps: 0,
         };
         let measured = if encoding.layers.is_empty() {
             std::slice::from_ref(&only)
         } else {
             &encoding.layers
         };
-        let whole = measured.iter().map(|layer| layer.bps).max().unwrap_or(1);
         let spatials = measured.iter().map(|layer| layer.spatial).max();
         for rate in measured {
-            let share = u64::from(rate.bps.max(1)) * total / u64::from(whole.max(1));
+            let (spatial, temporal) = place(*rate);
+            let cost = encoding.rates[spatial][temporal].bps.unwrap_or(whole);
             let below = spatials.unwrap_or_default() - rate.spatial;
-            let told = encoding.told[usize::from(rate.spatial).min(SPATIAL - 1)];
+            let told = encoding.told[spatial];
             let fps = (rate.fps > 0).then_some(rate.fps);
             layers.push(Layer {
                 target: LayerTarget {
@@ -252,7 +280,7 @@ impl Offer {
                     spatial: rate.spatial,
                     temporal: rate.temporal,
                 },
-                bps: share.max(1),
+                bps: cost.max(1),
                 fps: fps.or(told.map(|told| told.max_framerate).filter(|fps| *fps > 0)),
                 size: (!self.audio).then(|| self.size(at, below, told)),
             });
@@ -374,21 +402,22 @@ mod tests {
             (1, 0, 300, 15),
             (1, 1, 400, 30),
         ];
-        let rates = rates.map(|(spatial, temporal, bps, fps)| LayerRate {
-            encoding: 0,
+        let rates = rates.map(|(spatial, temporal, kbps, fps)| LayerCost {
             spatial,
             temporal,
-            bps,
+            bps: kbps * 1_000,
             fps,
         });
         let mut offer = Offer::new(false, 1, 0);
         offer.set_active(0, true, 0);
+        // Half of the packets, with their overhead, are needed by nobody who is given the best.
         let shown = Window {
             layers: &rates,
-            ..window(true, 100, 800_000 - 100 * OVERHEAD_BITS)
+            ..window(true, 1_000, 800_000)
         };
         offer.close_window(&[shown], SECOND, START);
-        assert_eq!(costs(&offer), [200_000, 300_000, 600_000, 800_000]);
+        let overhead = |kbps: u64| kbps * (800_000 + 1_000 * OVERHEAD_BITS) / 800;
+        assert_eq!(costs(&offer), [100, 150, 300, 400].map(overhead));
         let layers = offer.layers();
         assert_eq!(
             (layers[0].size, layers[3].size),

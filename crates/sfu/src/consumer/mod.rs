@@ -77,6 +77,15 @@ pub(crate) struct Consumer {
     pub(crate) reported: bool,
 }
 
+/// The most a consumer may be given; `None`: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Most {
+    pub(crate) encoding: Option<u8>,
+    /// The spatial layer in the encoding.
+    pub(crate) spatial: Option<u8>,
+    pub(crate) temporal: Option<u8>,
+}
+
 /// The numbers a new consumer needs from outside.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Draws {
@@ -183,6 +192,31 @@ impl Consumer {
         }
         if let Some(resends) = &mut self.resends {
             resends.clear();
+        }
+    }
+
+    /// The most it may be given, by command and by what its line carries; `simulcast`: its source
+    /// has several encodings.
+    pub(crate) fn most(&self, simulcast: bool) -> Most {
+        let lower = |preferred: Option<u8>, allotted: Option<u8>| match (preferred, allotted) {
+            (Some(preferred), Some(allotted)) => Some(preferred.min(allotted)),
+            (preferred, allotted) => preferred.or(allotted),
+        };
+        let target = self.allotment.target;
+        let preferred = self.preferred_spatial;
+        Most {
+            encoding: lower(
+                preferred.filter(|_| simulcast),
+                target.map(|target| target.encoding),
+            ),
+            spatial: lower(
+                preferred.filter(|_| !simulcast),
+                target.map(|target| target.spatial),
+            ),
+            temporal: lower(
+                self.preferred_temporal,
+                target.map(|target| target.temporal),
+            ),
         }
     }
 

@@ -12,6 +12,7 @@ use super::Router;
 use crate::allocation::{
     ALL_TEMPORAL, Allocation, Budget, Decision, Gate, Rank, Terms, Track, Want, Window, allocate,
 };
+use crate::producer::{LayerCost, Stream};
 use crate::timers::{Timer, disarm};
 use crate::{ConsumerLimits, LayerTarget, RouterEvent};
 
@@ -380,18 +381,17 @@ impl Router {
             }
         }
         let producer = &self.producers[at as usize];
-        let windows: Vec<_> = producer
+        let streams = producer
             .streams
             .iter()
-            .map(|stream| {
-                let stream = &self.streams[*stream as usize];
-                Window {
-                    active: stream.active,
-                    packets: stream.received(),
-                    bitrate: stream.bitrate(),
-                    layers: &[],
-                }
-            })
+            .map(|at| &self.streams[*at as usize]);
+        let costs: Vec<Vec<_>> = streams
+            .clone()
+            .map(|stream| stream.layer_rates(now_us).collect())
+            .collect();
+        let windows: Vec<_> = streams
+            .zip(&costs)
+            .map(|(stream, costs)| window(stream, costs))
             .collect();
         let producer = &mut self.producers[at as usize];
         for encoding in 0..producer.streams.len() {
@@ -453,5 +453,15 @@ impl Router {
                 }
             }
         }
+    }
+}
+
+/// What the last window of a stream showed.
+fn window<'a>(stream: &Stream, layers: &'a [LayerCost]) -> Window<'a> {
+    Window {
+        active: stream.active,
+        packets: stream.received(),
+        bitrate: stream.bitrate(),
+        layers,
     }
 }

@@ -85,12 +85,8 @@ impl Router {
         }
         let streams = &self.producers[producer as usize].streams;
         let active = |at: usize| self.streams[streams[at] as usize].active;
-        let allotted = consumer.allotment.target.map(|target| target.encoding);
-        let most = match (consumer.preferred_spatial, allotted) {
-            (Some(preferred), Some(allotted)) => Some(preferred.min(allotted)),
-            (preferred, allotted) => preferred.or(allotted),
-        };
-        let Some(wanted) = choose(streams.len(), active, most) else {
+        let most = consumer.most(streams.len() > 1);
+        let Some(wanted) = choose(streams.len(), active, most.encoding) else {
             return;
         };
         let wanted = streams[wanted];
