@@ -342,3 +342,17 @@ async def test_commands_after_the_end_say_that_the_engine_is_closed(engine: Engi
     async with refused(ErrorCode.ENGINE_CLOSED):
         await engine.open_router()
     await engine.close()
+
+
+async def test_a_consumer_is_limited_by_what_its_viewer_can_show(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    producer = await transport.produce(MediaKind.VIDEO, [VP8], encodings=[EncodingParameters(rid="q")])
+    consumer = await transport.consume(MediaKind.VIDEO, producer, payload_types=[(96, 96)])
+    await consumer.set_limits(max_width=640, max_height=360, max_fps=15, max_bitrate=500_000)
+    await consumer.set_limits()
+    await consumer.set_priority(255)
+    await consumer.set_preferred_layers(spatial=1, temporal=0)
+    await consumer.close()
+    for refused_now in (consumer.set_limits(max_width=1), consumer.set_priority(1)):
+        async with refused(ErrorCode.NOT_FOUND):
+            await refused_now

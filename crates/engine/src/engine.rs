@@ -360,6 +360,8 @@ fn subject(command: &Command) -> Subject {
         | Command::PauseConsumer { consumer: id }
         | Command::ResumeConsumer { consumer: id }
         | Command::SetPreferredLayers { consumer: id, .. }
+        | Command::SetConsumerLimits { consumer: id, .. }
+        | Command::SetConsumerPriority { consumer: id, .. }
         | Command::CloseObserver { observer: id }
         | Command::SendMessage { channel: id, .. }
         | Command::CloseChannel { channel: id }

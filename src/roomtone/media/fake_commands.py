@@ -64,6 +64,8 @@ from roomtone.media.values import (
     RouterId,
     RouterOpened,
     SendMessage,
+    SetConsumerLimits,
+    SetConsumerPriority,
     SetPreferredLayers,
     Stats,
     SwitchSource,
@@ -256,6 +258,16 @@ class FakeCommands(FakeState):
     def _set_layers(self, command: SetPreferredLayers) -> AnyResult:
         consumer = self.get(FakeConsumer, command.consumer)
         consumer.spatial, consumer.temporal = command.spatial, command.temporal
+        return Done()
+
+    @_execute.register
+    def _set_limits(self, command: SetConsumerLimits) -> AnyResult:
+        self.get(FakeConsumer, command.consumer).limits = command
+        return Done()
+
+    @_execute.register
+    def _set_priority(self, command: SetConsumerPriority) -> AnyResult:
+        self.get(FakeConsumer, command.consumer).priority = command.priority
         return Done()
 
     @_execute.register

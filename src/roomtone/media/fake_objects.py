@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from roomtone.media.values import Candidate, CodecParameters, EncodingParameters, MediaKind
+    from roomtone.media.values import Candidate, CodecParameters, EncodingParameters, MediaKind, SetConsumerLimits
 
 
 @dataclass(slots=True)
@@ -63,6 +63,8 @@ class FakeConsumer:
     payload_types: list[tuple[int, int]]
     spatial: int | None = None
     temporal: int | None = None
+    limits: SetConsumerLimits | None = None
+    priority: int | None = None
 
 
 @dataclass(slots=True)

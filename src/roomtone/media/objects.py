@@ -62,6 +62,8 @@ from roomtone.media.values import (
     ResumeProducer,
     RouterId,
     SendMessage,
+    SetConsumerLimits,
+    SetConsumerPriority,
     SetPreferredLayers,
     SrtpKeys,
     Stats,
@@ -427,8 +429,27 @@ class Consumer(EngineObject):
         await self._do(ResumeConsumer(consumer=self.id))
 
     async def set_preferred_layers(self, spatial: int | None = None, temporal: int | None = None) -> None:
-        """Choose encoding and temporal layer; None leaves the choice to the engine."""
+        """Choose the highest encoding (or spatial layer) and temporal layer; None leaves the choice to the engine."""
         await self._do(SetPreferredLayers(consumer=self.id, spatial=spatial, temporal=temporal))
+
+    async def set_limits(
+        self,
+        *,
+        max_width: int | None = None,
+        max_height: int | None = None,
+        max_fps: int | None = None,
+        max_bitrate: int | None = None,
+    ) -> None:
+        """Fix the most it is to be given, by what its viewer can show; None is no limit."""
+        await self._do(
+            SetConsumerLimits(
+                consumer=self.id, max_width=max_width, max_height=max_height, max_fps=max_fps, max_bitrate=max_bitrate
+            )
+        )
+
+    async def set_priority(self, priority: int) -> None:
+        """Fix who comes first where the line does not carry everything: the higher one, 0 to 255."""
+        await self._do(SetConsumerPriority(consumer=self.id, priority=priority))
 
 
 class AudioLevelObserver(EngineObject):

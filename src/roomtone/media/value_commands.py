@@ -187,11 +187,35 @@ class ResumeConsumer(Command, tag="resume_consumer", frozen=True, kw_only=True):
 
 
 class SetPreferredLayers(Command, tag="set_preferred_layers", frozen=True, kw_only=True):
-    """Choose simulcast encoding (``spatial``, 0 lowest) and temporal layer; None leaves it to the engine."""
+    """Choose the highest layers wanted: simulcast encoding or spatial layer (0 lowest), temporal layer.
+
+    None leaves it to the engine, which chooses the best that the line carries.
+    """
 
     consumer: ConsumerId
     spatial: int | None = None
     temporal: int | None = None
+
+
+class SetConsumerLimits(Command, tag="set_consumer_limits", frozen=True, kw_only=True):
+    """Fix the most a consumer is to be given, by what its viewer can show; None is no limit.
+
+    The smallest layer that fills the width or the height is the highest sent. The cheapest layer is sent whatever
+    ``max_fps`` and ``max_bitrate`` say.
+    """
+
+    consumer: ConsumerId
+    max_width: int | None = None
+    max_height: int | None = None
+    max_fps: int | None = None
+    max_bitrate: int | None = None
+
+
+class SetConsumerPriority(Command, tag="set_consumer_priority", frozen=True, kw_only=True):
+    """Fix who comes first where a line does not carry everything: the higher one, 0 to 255."""
+
+    consumer: ConsumerId
+    priority: int
 
 
 class RequestKeyframe(Command, tag="request_keyframe", frozen=True, kw_only=True):
@@ -290,6 +314,8 @@ AnyCommand = (
     | PauseConsumer
     | ResumeConsumer
     | SetPreferredLayers
+    | SetConsumerLimits
+    | SetConsumerPriority
     | RequestKeyframe
     | PipeProducer
     | ObserveAudioLevels

@@ -38,6 +38,8 @@ from roomtone.media.value_commands import (
     ResumeConsumer,
     ResumeProducer,
     SendMessage,
+    SetConsumerLimits,
+    SetConsumerPriority,
     SetPreferredLayers,
     SwitchSource,
 )
@@ -262,6 +264,8 @@ __all__ = [
     "RouterId",
     "RouterOpened",
     "SendMessage",
+    "SetConsumerLimits",
+    "SetConsumerPriority",
     "SetPreferredLayers",
     "SrtpKeys",
     "Stats",

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use roomtone_sfu::{Limits, Router, RouterConfig, TransportId, TransportParams};
+use roomtone_sfu::{ConsumerLimits, Limits, Router, RouterConfig, TransportId, TransportParams};
 
 use super::objects::{Carrier, Object, ProducerEntry, RouterEntry, TransportEntry};
 use super::{Panicked, Shard, guard};
@@ -100,6 +100,25 @@ impl Shard {
             } => self.on_consumer(consumer, |router, id, now| {
                 router.set_preferred_layers(id, spatial, temporal, now)
             }),
+            Command::SetConsumerLimits {
+                consumer,
+                max_width,
+                max_height,
+                max_fps,
+                max_bitrate,
+            } => self.on_consumer(consumer, |router, id, now| {
+                let limits = ConsumerLimits {
+                    max_width,
+                    max_height,
+                    max_fps,
+                    max_bitrate,
+                };
+                router.set_limits(id, limits, now)
+            }),
+            Command::SetConsumerPriority { consumer, priority } => self
+                .on_consumer(consumer, |router, id, now| {
+                    router.set_priority(id, priority, now)
+                }),
             Command::PipeProducer { producer, router } => {
                 self.pipe_producer(request, producer, router)
             }

@@ -10,6 +10,28 @@ use crate::values::{
 /// The event as control hears it; `None` for those that commands and statistics tell of.
 pub(super) fn told(event: &RouterEvent) -> Option<Event> {
     Some(match *event {
+        RouterEvent::LayersTargeted {
+            consumer,
+            spatial,
+            temporal,
+        } => Event::ConsumerLayersTargeted {
+            consumer: consumer.0,
+            spatial,
+            temporal,
+        },
+        RouterEvent::ConsumerStarved { consumer } => Event::ConsumerStarved {
+            consumer: consumer.0,
+        },
+        RouterEvent::ConsumerFed { consumer } => Event::ConsumerFed {
+            consumer: consumer.0,
+        },
+        RouterEvent::EncodingsWanted {
+            producer,
+            ref wanted,
+        } => Event::EncodingsWanted {
+            producer: producer.0,
+            wanted: wanted.clone(),
+        },
         RouterEvent::EstimateChanged { transport, bps } => Event::EstimateChanged {
             transport: transport.0,
             bps,

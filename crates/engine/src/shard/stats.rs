@@ -2,8 +2,8 @@
 
 use roomtone_rtp::MediaKind;
 use roomtone_sfu::{
-    ConsumerId, InboundStreamStats, OutboundStreamStats, ProducerId, RemoteInboundStats,
-    TransportId,
+    ConsumerId, ConsumerStats, InboundStreamStats, OutboundStreamStats, PauseReason, ProducerId,
+    RemoteInboundStats, TransportId,
 };
 use serde_json::{Value, json};
 
@@ -85,7 +85,11 @@ impl Shard {
             "rtcpIgnored": stats.rtcp_ignored, "rtcpOverflow": stats.rtcp_overflow,
             "feedbackSent": stats.feedback_sent, "feedbackReceived": stats.feedback_received,
             "feedbackOverflow": stats.feedback_overflow,
+            "feedbackTruncated": stats.feedback_truncated,
             "availableOutgoingBitrate": stats.available_outgoing_bitrate,
+            "allocatedBitrate": stats.allocated_bitrate, "wantedBitrate": stats.wanted_bitrate,
+            "allocations": stats.allocations, "probes": stats.probes,
+            "paddingPacketsSent": stats.padding_packets_sent, "paddingBytesSent": stats.padding_bytes_sent,
             "currentRoundTripTime": stats.current_round_trip_us.map(|us| us as f64 / 1e6),
             "bursts": stats.bursts,
         };
@@ -131,6 +135,7 @@ impl Shard {
         own.insert("kind".into(), kind_name(stats.kind).into());
         own.insert("transportId".into(), entry.id.to_string().into());
         own.insert("score".into(), u64::from(stats.score).into());
+        own.extend(layer_report(&stats));
         let mut remote = remote_report(&stats.remote);
         remote.insert("id".into(), format!("{id}-remote").into());
         remote.insert("localId".into(), id.to_string().into());
@@ -302,6 +307,21 @@ fn outbound_report(stream: &OutboundStreamStats) -> Report {
         "nackUnanswerable": stream.nack_unanswerable,
         "pliCount": stream.pli_count, "firCount": stream.fir_count, "overruns": stream.overruns,
         "packetsSkipped": stream.packets_skipped, "packetsOversized": stream.packets_oversized,
+    }
+}
+
+/// The layers it is to be given and is given, and why it sends nothing.
+fn layer_report(stats: &ConsumerStats) -> Report {
+    let layers = &stats.layers;
+    report! {
+        "targetSpatialLayer": layers.target_spatial.map(u64::from),
+        "targetTemporalLayer": layers.target_temporal.map(u64::from),
+        "currentSpatialLayer": layers.current_spatial.map(u64::from),
+        "currentTemporalLayer": layers.current_temporal.map(u64::from),
+        "pauseReason": stats.paused.map(|reason| match reason {
+            PauseReason::Command => "command".to_owned(),
+            PauseReason::Bandwidth => "bandwidth".to_owned(),
+        }),
     }
 }
 

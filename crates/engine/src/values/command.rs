@@ -229,6 +229,30 @@ pub enum Command {
         #[serde(default)]
         temporal: Option<u8>,
     },
+    /// Fix the most a consumer is to be given, by what its viewer can show.
+    SetConsumerLimits {
+        /// Which.
+        consumer: u64,
+        /// The width it is shown with, in pixels.
+        #[serde(default)]
+        max_width: Option<u32>,
+        /// The height it is shown with, in pixels.
+        #[serde(default)]
+        max_height: Option<u32>,
+        /// Pictures a second.
+        #[serde(default)]
+        max_fps: Option<u8>,
+        /// Bits per second.
+        #[serde(default)]
+        max_bitrate: Option<u64>,
+    },
+    /// Fix who comes first where a line does not carry everything.
+    SetConsumerPriority {
+        /// Which.
+        consumer: u64,
+        /// The higher one.
+        priority: u8,
+    },
     /// Ask a producer's sender for a keyframe.
     RequestKeyframe {
         /// Which.
