@@ -167,6 +167,14 @@ pub struct QualityConfig {
     pub max_action_interval: Duration,
     /// Actions for one producer in ten seconds.
     pub actions_per_10s: u32,
+    /// A peer that should send something and was silent for this long is lost.
+    pub lost_after: Duration,
+}
+
+impl QualityConfig {
+    pub(crate) fn acts(&self, strategy: FeedbackStrategy) -> bool {
+        self.strategy == strategy || self.strategy == FeedbackStrategy::Combined
+    }
 }
 
 impl Default for QualityConfig {
@@ -181,6 +189,7 @@ impl Default for QualityConfig {
             min_action_interval: Duration::from_secs(1),
             max_action_interval: Duration::from_secs(8),
             actions_per_10s: 10,
+            lost_after: Duration::from_secs(5),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roomtone_rtp::MediaKind;
 
-use crate::{ConsumerId, ProducerId, TransportId};
+use crate::{CongestionState, ConsumerId, ProducerId, Quality, TransportId};
 
 /// One received RTP stream (W3C `inbound-rtp`).
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -65,6 +65,16 @@ pub struct InboundStreamStats {
     pub bitrate: u64,
     /// 0 to 10.
     pub score: u8,
+    /// Share of the packets of the last second that is missing after all repair, 0 to 1.
+    pub fraction_missing: f64,
+    /// Frames per second over the last second or so (W3C `framesPerSecond`).
+    pub frames_per_second: f64,
+    /// Times the next frame took far longer than usual (W3C `freezeCount`, by arrival).
+    pub freeze_count: u64,
+    /// How good what arrives is; `None`: not known yet.
+    pub quality: Option<Quality>,
+    /// Requests of the policy that its limits kept back.
+    pub feedback_suppressed: u64,
 }
 
 /// One producer.
@@ -78,6 +88,8 @@ pub struct ProducerStats {
     pub streams: Vec<InboundStreamStats>,
     /// Packets dropped because the producer is paused.
     pub dropped_paused: u64,
+    /// How good what arrives is, by the worst stream of it; `None`: not known yet.
+    pub quality: Option<Quality>,
 }
 
 /// What a subscriber reports back about one stream (W3C `remote-inbound-rtp`).
@@ -157,6 +169,10 @@ pub struct ConsumerStats {
     pub layers: ConsumerLayerStats,
     /// Why it sends nothing, where it is paused.
     pub paused: Option<PauseReason>,
+    /// Share of the packets missing after what was sent again, as reported, 0 to 1.
+    pub fraction_missing: f64,
+    /// How good what the subscriber gets is; `None`: it has not reported yet.
+    pub quality: Option<Quality>,
 }
 
 /// The layers of a consumer.
@@ -239,6 +255,18 @@ pub struct TransportStats {
     pub current_round_trip_us: Option<u64>,
     /// Bursts given out.
     pub bursts: u64,
+    /// How good the connection is, by the worst of what it carries both ways; `None`: not known yet.
+    pub quality: Option<Quality>,
+    /// The state of the line from the peer.
+    pub congestion_up: CongestionState,
+    /// The state of the line to the peer.
+    pub congestion_down: CongestionState,
+    /// What packets from the peer wait in queues, in microseconds.
+    pub queue_delay_up_us: u64,
+    /// What the peer was told last that it may send, where only REMB was negotiated.
+    pub told_bitrate: Option<u64>,
+    /// How sure that is, in per cent.
+    pub told_confidence: u8,
 }
 
 /// The router.

@@ -21,6 +21,8 @@ pub(crate) enum Timer {
     Repair(u32),
     /// The layers of a transport's consumers.
     Allocation(u32),
+    /// A look at what a transport's peer sends, between two reports.
+    Look(u32),
     /// The active speakers.
     Speakers,
 }

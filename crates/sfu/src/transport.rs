@@ -8,6 +8,8 @@ use rustc_hash::FxHashMap;
 use crate::allocation::Account;
 use crate::consumer::Chosen;
 use crate::pacer::Pacer;
+use crate::quality::line::LineWatch;
+use crate::quality::policy::LineView;
 use crate::rhythm::Rhythm;
 use crate::twcc::ArrivalLog;
 use crate::{BandwidthEstimator, TransportId, TransportParams, TransportStats};
@@ -169,6 +171,7 @@ pub(crate) struct Transport {
     pub(crate) pacer: Pacer,
     pub(crate) last_estimate: u64,
     pub(crate) account: Account,
+    pub(crate) line: Box<LineWatch>,
     pub(crate) stats: TransportStats,
 }
 
@@ -213,6 +216,7 @@ impl Transport {
             last_estimate: estimator.estimate().bps,
             account: Account::new(params.unlimited),
             estimator,
+            line: Box::default(),
             stats: TransportStats::default(),
         }
     }
@@ -240,6 +244,12 @@ impl Transport {
             ^ u64::from(self.report.due)
             ^ self.report.streams.len() as u64
             ^ self.messages.len() as u64
+    }
+
+    /// Looks at the line from the peer.
+    pub(crate) fn view_line(&mut self, now_us: u64) -> LineView {
+        let limit = self.max_bitrate;
+        self.line.look(now_us, limit)
     }
 
     /// Whether RTCP is to be written.

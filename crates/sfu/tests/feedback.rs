@@ -46,6 +46,13 @@ fn plis(compounds: &[Vec<u8>]) -> usize {
         .count()
 }
 
+fn firs(compounds: &[Vec<u8>]) -> usize {
+    let packets = compounds.iter().flat_map(|data| parse_compound(data));
+    packets
+        .filter(|packet| matches!(packet, Ok(RtcpPacket::Fir(_))))
+        .count()
+}
+
 fn out_ssrc(rig: &Rig) -> u32 {
     rig.router.consumer_dump(VIDEO_OUT).unwrap().ssrc
 }
@@ -232,10 +239,11 @@ fn keyframe_requests_are_merged_limited_and_repeated_until_answered() {
         "they wait for the same one"
     );
     rig.pass_ms(2_500);
+    let again = rig.control(PUBLISHER);
     assert_eq!(
-        plis(&rig.control(PUBLISHER)),
-        2,
-        "unanswered, once a second"
+        (plis(&again), firs(&again)),
+        (0, 2),
+        "unanswered, once a second, and not to be overlooked"
     );
     rig.rtp(&key(1, 0).bytes()).unwrap();
     rig.pass_ms(3_000);
@@ -253,7 +261,7 @@ fn keyframe_requests_are_merged_limited_and_repeated_until_answered() {
     }
     assert_eq!(plis(&rig.control(PUBLISHER)), 1);
     let stats = &rig.router.producer_stats(VIDEO).unwrap().streams[0];
-    assert_eq!(stats.pli_count, 4);
+    assert_eq!((stats.pli_count, stats.fir_count), (2, 2));
     assert!(stats.keyframe_requests_merged >= 149, "{stats:?}");
 }
 

@@ -12,6 +12,7 @@ use slab::Slab;
 use crate::allocation::{Allotment, Gate};
 use crate::audio::MOST_BLOCKS;
 use crate::producer::Stream;
+use crate::quality::viewer::ViewerWatch;
 use crate::{
     ConsumerId, ConsumerLayerStats, ConsumerParams, ConsumerStats, FeedbackKinds, Limits,
     OutboundStreamStats, PauseReason, Redundancy, RemoteInboundStats, SfuError,
@@ -69,6 +70,7 @@ pub(crate) struct Consumer {
     pub(crate) resends: Option<Box<Resends>>,
     pub(crate) counters: OutboundStreamStats,
     pub(crate) remote: RemoteInboundStats,
+    pub(crate) watch: Option<Box<ViewerWatch>>,
     pub(crate) score: u8,
     /// Packets and payload bytes for sender reports: media only, without retransmissions.
     pub(crate) report_packets: u32,
@@ -143,6 +145,7 @@ impl Consumer {
             resends: None,
             counters: OutboundStreamStats::default(),
             remote: RemoteInboundStats::default(),
+            watch: None,
             score: 10,
             report_packets: 0,
             report_bytes: 0,
@@ -260,6 +263,8 @@ impl Consumer {
                 Gate::Starved => Some(PauseReason::Bandwidth),
                 Gate::Open | Gate::Undecided => None,
             },
+            fraction_missing: self.watch.as_ref().map_or(0.0, |watch| watch.loss),
+            quality: self.watch.as_ref().and_then(|watch| watch.gauge.quality()),
         }
     }
 }

@@ -15,7 +15,9 @@ use roomtone_rtp::extensions::{ExtensionValue, VideoLayersAllocation};
 use roomtone_rtp::{ExtensionKind, ExtensionMap, MediaKind};
 
 use crate::allocation::{Offer, Wants};
-use crate::{CodecParams, ProducerId, ProducerParams, ProducerStats, SfuError};
+use crate::quality::gauge::Gauge;
+use crate::quality::policy::limits::ProducerLimit;
+use crate::{CodecParams, FeedbackKinds, ProducerId, ProducerParams, ProducerStats, SfuError};
 
 pub(crate) use frames::MAX_SPATIAL;
 pub(crate) use keyframe::Wish;
@@ -53,6 +55,11 @@ pub(crate) struct Producer {
     pub(crate) layers_extension: Option<u8>,
     pub(crate) offer: Offer,
     pub(crate) wants: Wants,
+    /// Whether its publisher is told a bitrate by REMB, for want of anything better.
+    pub(crate) wants_remb: bool,
+    /// How good what arrives is, by its worst stream.
+    pub(crate) gauge: Gauge,
+    pub(crate) limit: ProducerLimit,
     formats: Vec<(u8, Format)>,
 }
 
@@ -84,6 +91,11 @@ impl Producer {
         let has_sequence = extensions
             .negotiated_id(ExtensionKind::TransportSequence)
             .is_some();
+        let takes = |kind: fn(&FeedbackKinds) -> bool| {
+            let mut codecs = params.codecs.iter();
+            codecs.any(|codec| kind(&codec.feedback))
+        };
+        let transport_feedback = has_sequence && takes(|kinds| kinds.transport_cc);
         Ok(Self {
             id,
             transport,
@@ -94,11 +106,10 @@ impl Producer {
                 now_us,
             ),
             wants: Wants::new(params.encodings.len()),
-            transport_feedback: has_sequence
-                && params
-                    .codecs
-                    .iter()
-                    .any(|codec| codec.feedback.transport_cc),
+            transport_feedback,
+            wants_remb: !transport_feedback && takes(|kinds| kinds.remb),
+            gauge: Gauge::default(),
+            limit: ProducerLimit::default(),
             kind: params.kind,
             mid: params.mid.clone(),
             paused: params.paused,
@@ -142,9 +153,13 @@ impl Producer {
         self.extensions.negotiated_id(kind)
     }
 
-    /// Whether its publisher is told a bitrate by REMB, for want of anything better.
-    pub(crate) fn wants_remb(&self) -> bool {
-        !self.transport_feedback && self.codecs.iter().any(|codec| codec.feedback.remb)
+    /// Which keyframe requests its publisher takes: PLI, FIR.
+    pub(crate) fn keyframe_requests(&self) -> (bool, bool) {
+        let feedback = || self.codecs.iter().map(|codec| codec.feedback);
+        (
+            feedback().any(|kinds| kinds.pli),
+            feedback().any(|kinds| kinds.fir),
+        )
     }
 
     pub(crate) fn stats(&self, streams: &slab::Slab<Stream>) -> ProducerStats {
@@ -157,6 +172,7 @@ impl Producer {
                 .map(|at| streams[*at as usize].stats())
                 .collect(),
             dropped_paused: self.dropped_paused,
+            quality: self.gauge.quality(),
         }
     }
 }

@@ -81,7 +81,8 @@ impl Reception {
         }
     }
 
-    fn expected(&self) -> u64 {
+    /// Packets that should have come, from the first to the newest.
+    pub(crate) fn expected(&self) -> u64 {
         if !self.started {
             return 0;
         }
@@ -96,6 +97,11 @@ impl Reception {
     /// Expected less received.
     pub(crate) fn lost(&self) -> i64 {
         self.expected() as i64 - self.received as i64
+    }
+
+    /// Arrival time less timestamp of the newest packet, in timestamp units, modulo their wrap.
+    pub(crate) fn transit(&self) -> i32 {
+        self.transit as i32
     }
 
     /// Jitter in timestamp units.

@@ -12,6 +12,7 @@ use super::rates::{LayerCost, LayerRates};
 use super::reception::Reception;
 use super::recovery::Carrier;
 use crate::history::{ExtensionAt, Facts, History, Inside};
+use crate::quality::watch::{LossCounts, StreamWatch};
 use crate::{InboundStreamStats, NackConfig, RouterConfig, RtpDrop, StreamDump};
 
 use roomtone_rtp::red::RedPayload;
@@ -101,6 +102,7 @@ pub(crate) struct Stream {
     pub(crate) nack_enabled: bool,
     /// Whether what comes late is soon of no use: it is audio.
     pub(crate) audio: bool,
+    pub(crate) watch: StreamWatch,
     rid: Option<Box<str>>,
     pub(super) numbering: Numbering,
     pub(super) reception: Reception,
@@ -142,6 +144,7 @@ impl Stream {
             rebound_us: None,
             nack_enabled: false,
             audio: false,
+            watch: StreamWatch::default(),
             rid: params.rid.as_deref().map(Into::into),
             numbering: Numbering::default(),
             reception: Reception::default(),
@@ -212,6 +215,13 @@ impl Stream {
             arrival.kind == MediaKind::Video && facts.entry_point && facts.start_of_frame;
         if facts.start_of_frame {
             self.counters.frames_received += 1;
+            if newest && !arrival.retransmitted {
+                let transit = self.reception.transit();
+                match arrival.kind {
+                    MediaKind::Video => self.watch.on_picture(arrival.now_us, transit),
+                    _ => self.watch.on_sound(transit),
+                }
+            }
         }
         if stored.keyframe {
             self.counters.key_frames_received += 1;
@@ -253,6 +263,7 @@ impl Stream {
         {
             // It was not lost after all: reports shall not say so.
             self.reception.on_packet(raw, false, 0);
+            self.watch.on_recovered_in_vain();
         }
         self.counters.packets_discarded += 1;
         if duplicate {
@@ -285,6 +296,7 @@ impl Stream {
             Order::Newest { missing: 0 } => {}
             Order::Newest { missing } => {
                 stored.gap = true;
+                self.watch.on_gap(missing);
                 let nack_config = self.nack_config(config);
                 if self.nack_enabled {
                     let limit = config.limits.missing_per_stream;
@@ -295,11 +307,12 @@ impl Stream {
                     stored.broken = given_up.is_some();
                 }
             }
-            Order::Late => {
-                if self.nacks.on_late(place.raw) == Repair::Repaired {
-                    self.counters.packets_repaired += 1;
-                }
-            }
+            Order::Late => match self.nacks.on_late(place.raw) {
+                Repair::Repaired => self.counters.packets_repaired += 1,
+                Repair::Reordered => self.watch.on_reordered(),
+                Repair::None if !self.nack_enabled => self.watch.on_reordered(),
+                Repair::None => {}
+            },
         }
         stored
     }
@@ -468,6 +481,46 @@ impl Stream {
         }
     }
 
+    /// What came of the packets so far. What is still being asked for counts neither way; what was
+    /// found in the redundancy of others is not lost.
+    pub(crate) fn loss_counts(&self) -> LossCounts {
+        let pending = self.nacks.len() as u64;
+        let recovered = self.watch.recovered(self.counters.packets_recovered);
+        let missing = self.reception.lost().max(0) as u64;
+        LossCounts {
+            expected: self.reception.expected().saturating_sub(pending),
+            lost: missing.saturating_sub(pending + recovered),
+            pending,
+        }
+    }
+
+    /// Packets given up so far.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.counters.packets_given_up
+    }
+
+    /// Keyframe descriptors and the like that could not be read so far.
+    pub(crate) fn descriptor_errors(&self) -> u64 {
+        self.counters.descriptor_errors
+    }
+
+    /// Jitter in milliseconds.
+    pub(crate) fn jitter_ms(&self) -> f64 {
+        f64::from(self.reception.jitter()) * 1_000.0 / f64::from(self.clock_rate.max(1))
+    }
+
+    /// The payload type of the newest packet.
+    pub(crate) fn payload_type(&self) -> u8 {
+        self.counters.payload_type
+    }
+
+    /// A keyframe came: what was lost before it does no harm any more.
+    pub(crate) fn on_keyframe(&mut self) {
+        self.keyframes.on_keyframe();
+        let counts = self.loss_counts();
+        self.watch.on_keyframe(counts);
+    }
+
     /// When a request is due next.
     pub(crate) fn next_repair(&self) -> Option<u64> {
         match (self.nacks.next_due(), self.keyframes.next_due()) {
@@ -522,11 +575,6 @@ impl Stream {
         self.reception.received() > 0
     }
 
-    /// Fraction lost in the last report, of 256.
-    pub(crate) fn fraction_lost(&self) -> u8 {
-        self.reception.fraction_lost
-    }
-
     pub(crate) fn score(&self) -> u8 {
         self.score
     }
@@ -559,6 +607,11 @@ impl Stream {
             jitter: f64::from(self.reception.jitter()) / f64::from(self.clock_rate.max(1)),
             bitrate: self.reception.bitrate,
             score: self.score,
+            fraction_missing: self.watch.loss(),
+            frames_per_second: self.watch.frame_rate(),
+            freeze_count: self.watch.freezes(),
+            quality: self.watch.gauge.quality(),
+            feedback_suppressed: self.watch.suppressed,
             ..self.counters.clone()
         }
     }

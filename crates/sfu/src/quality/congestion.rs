@@ -85,6 +85,11 @@ impl Congestion {
         self.state != before
     }
 
+    /// Whether what is missing may be the line's doing.
+    pub(crate) fn is_loaded(self) -> bool {
+        self.state > CongestionState::None
+    }
+
     pub(crate) fn state(self) -> CongestionState {
         self.state
     }

@@ -49,11 +49,24 @@ fn level_of(score: f64) -> QualityLevel {
 impl Gauge {
     /// Takes a window's reading; gives the quality where it is worth telling.
     pub(crate) fn update(&mut self, reading: Reading) -> Option<Quality> {
-        let given = Score::new(reading.score).get();
-        let smooth = |old: f64, new: f64| {
+        self.take(reading, |old, new| {
             let weight = if new < old { DOWN } else { UP };
             old + weight * (new - old)
+        })
+    }
+
+    /// Follows a quality that is smooth already; gives it where it is worth telling.
+    pub(crate) fn follow(&mut self, quality: Quality) -> Option<Quality> {
+        let reading = Reading {
+            score: quality.score.get(),
+            mos: quality.mos.map(Mos::get),
+            degradation: quality.degradation,
         };
+        self.take(reading, |_, new| new)
+    }
+
+    fn take(&mut self, reading: Reading, smooth: impl Fn(f64, f64) -> f64) -> Option<Quality> {
+        let given = Score::new(reading.score).get();
         let score = self.score.map_or(given, |old| smooth(old, given));
         self.slow = match self.score {
             Some(_) => self.slow + SLOW * (score - self.slow),

@@ -4,14 +4,18 @@
 //! lost for good; never for each packet. [`policy`] decides what a publisher is told, [`emodel`]
 //! and [`video`] turn measurements into scores, [`gauge`] smooths them and says when a change is
 //! worth telling, [`congestion`] names the state of a line.
-#![allow(dead_code)] // The wiring follows.
 
-pub(crate) mod congestion;
-pub(crate) mod emodel;
+mod congestion;
+mod emodel;
+mod floor;
 pub(crate) mod gauge;
+pub(crate) mod line;
 pub(crate) mod policy;
+pub(crate) mod receive_rate;
 mod values;
-pub(crate) mod video;
+mod video;
+pub(crate) mod viewer;
+pub(crate) mod watch;
 
 pub use values::{
     CongestionState, Degradation, Direction, FeedbackAction, FeedbackPriority, FeedbackStrategy,

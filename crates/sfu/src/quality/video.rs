@@ -26,7 +26,7 @@ pub(crate) struct Window {
     pub(crate) broken: f64,
     /// Layers below the best one that flows and was not refused.
     pub(crate) layers_missed: f64,
-    /// Nothing came at all although the stream is open.
+    /// Nothing came at all, of any stream of the peer.
     pub(crate) dry: bool,
     /// The line is loaded: what is missing is not the publisher's choice.
     pub(crate) loaded: bool,
@@ -58,7 +58,7 @@ fn by_choice(factor: f64, loaded: bool) -> f64 {
     if loaded { factor } else { factor.max(0.85) }
 }
 
-/// A stream that is open and silent (LiveKit's score for it).
+/// Streams that are open and all silent (LiveKit's score for it).
 const DRY: f64 = 0.3;
 /// Each layer missed costs a level (LiveKit's weight).
 const LAYER: f64 = 0.35;
@@ -69,7 +69,8 @@ pub(crate) fn read(window: &Window) -> Reading {
         return Reading {
             score: DRY,
             mos: None,
-            degradation: Some(Degradation::Corruption),
+            // Whatever is wrong, a keyframe or a lower bitrate would not help.
+            degradation: None,
         };
     }
     let trouble = window.loaded || window.loss > 0.0;
@@ -166,11 +167,7 @@ mod tests {
                 0.65,
                 Some(Degradation::Bandwidth),
             ),
-            (
-                Window { dry: true, ..good },
-                0.3,
-                Some(Degradation::Corruption),
-            ),
+            (Window { dry: true, ..good }, 0.3, None),
             (
                 Window {
                     frame_share: Some(0.4),

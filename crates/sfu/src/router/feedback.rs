@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use roomtone_rtp::NtpTime;
-use roomtone_rtp::rtcp::ReportBlock;
+use roomtone_rtp::rtcp::{ReportBlock, VoipMetrics};
 
 use super::Router;
 use crate::consumer::Resend;
@@ -92,6 +92,17 @@ impl Router {
             self.emit(RouterEvent::ConsumerScore { consumer, score });
         }
         self.follow_estimator(at, now);
+    }
+
+    /// A subscriber has measured what it hears (RFC 3611 section 4.7); says whether it is ours.
+    pub(super) fn on_voip_metrics(&mut self, at: u32, metrics: &VoipMetrics) -> bool {
+        let own = &self.transports[at as usize].own_ssrcs;
+        let Some(index) = own.get(&metrics.ssrc).copied() else {
+            return false;
+        };
+        let watch = &mut self.consumers[index as usize].watch;
+        watch.get_or_insert_default().on_voip_metrics(metrics);
+        true
     }
 
     /// A subscriber misses packets.
@@ -227,9 +238,23 @@ impl Router {
     ) {
         let transport = &mut self.transports[at as usize];
         transport.stats.feedback_received += 1;
+        let (missing, runs) = missing_runs(entries);
+        transport.line.on_missing(missing, runs);
         transport.estimator.on_feedback(entries, now);
         self.follow_estimator(at, now);
     }
+}
+
+/// Packets that did not come, and the runs they make.
+fn missing_runs(entries: &[FeedbackEntry]) -> (u64, u64) {
+    let (mut missing, mut runs, mut before) = (0, 0, false);
+    for entry in entries {
+        let now = entry.arrival_us.is_none();
+        missing += u64::from(now);
+        runs += u64::from(now && !before);
+        before = now;
+    }
+    (missing, runs)
 }
 
 /// RFC 3550 section 6.4.1: now less the time of our report less the peer's delay.

@@ -113,6 +113,9 @@ impl Router {
     ) {
         let producer = &self.producers[route.producer as usize];
         if !producer.transport_feedback {
+            if producer.wants_remb {
+                self.note_send_time(at, route, packet, now_us);
+            }
             return;
         }
         let Some(id) = producer.extension_id(ExtensionKind::TransportSequence) else {
@@ -135,11 +138,34 @@ impl Router {
         }
     }
 
+    /// Notes the send time of a packet whose publisher takes nothing but REMB.
+    fn note_send_time(&mut self, at: u32, route: Route, packet: &RtpPacket<'_>, now_us: u64) {
+        let producer = &self.producers[route.producer as usize];
+        let sent = producer
+            .extension_id(ExtensionKind::AbsSendTime)
+            .and_then(|id| packet.extension(id))
+            .and_then(|value| <[u8; 3]>::try_from(value).ok())
+            .map(|[high, middle, low]| u32::from_be_bytes([0, high, middle, low]));
+        let line = &mut self.transports[at as usize].line;
+        line.on_packet(sent, now_us, packet.bytes().len());
+        if line.armed.is_none() {
+            self.arm_look(at, now_us);
+        }
+    }
+
+    /// Packets are missing. Where they are asked for, a look is taken when they are given up.
+    #[cold]
+    fn on_gap(&mut self, at: u32, route: Route, broken: bool, now_us: u64) {
+        if broken || !self.streams[route.stream as usize].nack_enabled {
+            self.arm_look(at, now_us);
+        }
+    }
+
     #[inline]
     fn on_stored(&mut self, at: u32, route: Route, stored: Stored, now_us: u64) {
         let stream = &mut self.streams[route.stream as usize];
         if stored.keyframe {
-            stream.keyframes.on_keyframe();
+            stream.on_keyframe();
         }
         if !stream.active {
             stream.active = true;
@@ -150,6 +176,9 @@ impl Router {
         }
         if stored.broken {
             self.wish_keyframe(route.stream, now_us);
+        }
+        if stored.gap {
+            self.on_gap(at, route, stored.broken, now_us);
         }
         if !stored.forward {
             return;

@@ -1,5 +1,6 @@
 //! The public face: a router is fed commands, packets and time, and drained of packets and events.
 
+mod acting;
 mod allocating;
 mod bursts;
 mod consumers;
@@ -8,6 +9,7 @@ mod ingest;
 mod layers;
 mod pacing;
 mod producers;
+mod quality;
 mod reports;
 mod routing;
 mod rtcp_in;

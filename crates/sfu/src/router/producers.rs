@@ -6,9 +6,13 @@ use roomtone_rtp::MediaKind;
 
 use super::Router;
 use crate::producer::{Producer, Stream, Wish};
+use crate::quality::policy::taken;
 use crate::timers::Timer;
 use crate::transport::{Message, Route};
-use crate::{ProducerId, ProducerParams, RouterEvent, SfuError, TransportId};
+use crate::{
+    Degradation, FeedbackAction, FeedbackPriority, FeedbackStrategy, ProducerId, ProducerParams,
+    RouterEvent, SfuError, TransportId,
+};
 
 impl Router {
     /// Opens a producer on a transport.
@@ -200,18 +204,26 @@ impl Router {
         if !self.transports[producer.transport as usize].writable {
             return;
         }
-        let pli = producer.codecs.iter().any(|codec| codec.feedback.pli);
-        let fir = producer.codecs.iter().any(|codec| codec.feedback.fir);
+        let (takes_pli, takes_fir) = producer.keyframe_requests();
+        let escalates = self.config.quality.acts(FeedbackStrategy::Loss);
+        let policy = stream.keyframes.policy();
+        let urgent = stream.keyframes.on_leaving() && escalates;
+        let wanted = if urgent {
+            FeedbackAction::Fir
+        } else {
+            FeedbackAction::Pli
+        };
+        let Some(action) = taken(wanted, takes_pli, takes_fir) else {
+            return;
+        };
         let number = stream.keyframes.fir_sequence();
         let counters = stream.counters_mut();
-        let message = if pli {
-            counters.pli_count += 1;
-            Message::Pli { ssrc }
-        } else if fir {
+        let message = if action == FeedbackAction::Fir {
             counters.fir_count += 1;
             Message::Fir { ssrc, number }
         } else {
-            return;
+            counters.pli_count += 1;
+            Message::Pli { ssrc }
         };
         let (id, transport, encoding) = (producer.id, producer.transport, stream.encoding);
         self.send_message(transport, message);
@@ -219,6 +231,21 @@ impl Router {
             producer: id,
             encoding,
         });
+        // What a consumer asks for is no act of the policy, but its repetition is.
+        let acted = match policy {
+            Some((reason, priority)) if !urgent => Some((reason, priority)),
+            Some((reason, _)) => Some((reason, FeedbackPriority::Critical)),
+            None => urgent.then_some((Degradation::Corruption, FeedbackPriority::Critical)),
+        };
+        if let Some((reason, priority)) = acted {
+            self.emit(RouterEvent::FeedbackActed {
+                producer: id,
+                encoding: Some(encoding),
+                action,
+                reason,
+                priority,
+            });
+        }
     }
 
     /// Arms the timer of a stream's requests.

@@ -34,6 +34,12 @@ impl Router {
             wanted_bitrate: transport.account.wanted_bps,
             allocations: transport.account.runs,
             current_round_trip_us: transport.round_trip.map(|trip| trip.as_micros() as u64),
+            quality: transport.line.gauge.quality(),
+            congestion_up: transport.line.up.state(),
+            congestion_down: transport.line.down.state(),
+            queue_delay_up_us: transport.line.queue_up_us.unwrap_or(0),
+            told_bitrate: transport.line.told.map(|(bps, _)| bps),
+            told_confidence: transport.line.told.map_or(0, |(_, confidence)| confidence),
             ..transport.stats.clone()
         })
     }

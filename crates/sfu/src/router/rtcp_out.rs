@@ -12,6 +12,7 @@ use roomtone_rtp::{MediaKind, NtpTime};
 
 use super::Router;
 use crate::producer::Stream;
+use crate::quality::policy::{EstimatorState, confidence};
 use crate::transport::{Message, Transport};
 
 /// A datagram of RTCP stays below what any network carries whole.
@@ -278,31 +279,30 @@ impl Router {
             return;
         }
         let mut ssrcs = Vec::new();
-        let mut lost = 0;
         for producer in &transport.producers {
             let producer = &self.producers[*producer as usize];
-            for stream in producer
-                .streams
-                .iter()
-                .filter(|_| producer.kind == MediaKind::Video)
-            {
-                let stream = &self.streams[*stream as usize];
-                ssrcs.extend(stream.ssrc);
-                lost = lost.max(stream.fraction_lost());
+            if producer.kind == MediaKind::Video {
+                let streams = producer.streams.iter();
+                ssrcs.extend(streams.filter_map(|stream| self.streams[*stream as usize].ssrc));
             }
         }
         ssrcs.truncate(MAX_COUNT);
-        // Above 10 % loss half of the loss is taken off, as a sender would do by itself.
-        let bitrate = transport.max_bitrate;
-        let lost = if lost > 26 { u64::from(lost) } else { 0 };
-        let bitrate_bps = bitrate - bitrate / 512 * lost;
+        let limit = transport.max_bitrate;
+        let rate = transport.line.rate.as_ref();
+        let (bitrate_bps, state) = rate.map_or((limit, EstimatorState::Starting), |rate| {
+            rate.estimate(limit)
+        });
         let remb = Remb {
             sender_ssrc: transport.local_ssrc,
             bitrate_bps,
             ssrcs: Entries::new(&ssrcs),
         };
-        if ssrcs.is_empty() || writer.push(&remb).is_ok() {
+        let written = !ssrcs.is_empty() && writer.push(&remb).is_ok();
+        if written || ssrcs.is_empty() {
             self.transports[at as usize].report.remb_due = false;
+        }
+        if written {
+            self.transports[at as usize].line.told = Some((bitrate_bps, confidence(state)));
         }
     }
 }

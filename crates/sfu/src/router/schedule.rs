@@ -22,6 +22,7 @@ impl Router {
                 Timer::Pace(at) => self.on_pace_timer(at, at_us),
                 Timer::Repair(at) => self.on_repair_timer(at, at_us, now_us),
                 Timer::Allocation(at) => self.on_allocation_timer(at, at_us, now),
+                Timer::Look(at) => self.on_look_timer(at, at_us, now),
                 Timer::Speakers => self.on_speakers_timer(at_us, now_us),
             }
         }
@@ -51,7 +52,7 @@ impl Router {
             let producer = &self.producers[producer as usize];
             let transport = &mut self.transports[at as usize];
             if transport.writable {
-                transport.report.remb_due |= producer.wants_remb();
+                transport.report.remb_due |= producer.wants_remb;
                 let received = |stream: &&u32| self.streams[**stream as usize].has_received();
                 transport
                     .report
@@ -59,6 +60,7 @@ impl Router {
                     .extend(producer.streams.iter().filter(received));
             }
         }
+        self.close_quality(at, now, now_us);
         if self.transports[at as usize].has_rtcp() {
             self.queue_transport(at);
         }
@@ -164,7 +166,9 @@ impl Router {
             .map(|trip| trip + ANSWER_MARGIN)
             .unwrap_or_default();
         let retry_us = at_least.max(answer.min(Duration::from_secs(1))).as_micros() as u64;
+        let given_up = stream.given_up();
         let sequences = stream.collect_nacks(now_us, retry_us, &self.config);
+        let lost = stream.given_up() > given_up;
         let again = stream.keyframes.is_due(now_us, &self.config.keyframe);
         let (ssrc, transport) = (stream.ssrc, producer.transport);
         if let (false, Some(ssrc)) = (sequences.is_empty(), ssrc) {
@@ -180,6 +184,9 @@ impl Router {
         }
         if again {
             self.send_keyframe_request(at);
+        }
+        if lost {
+            self.arm_look(transport, now_us);
         }
         self.arm_repair(at);
     }

@@ -18,31 +18,30 @@ impl StreamLimit {
         (least << self.doublings.min(16)).min(most.max(least))
     }
 
-    /// Whether a request may go now; it is counted then.
-    pub(crate) fn admit(&mut self, now_us: u64, config: &QualityConfig) -> bool {
+    /// Whether a request may go now.
+    pub(crate) fn may(&self, now_us: u64, config: &QualityConfig) -> bool {
         let distance = self.distance_us(config);
-        let Some(last) = self.last_us else {
-            self.last_us = Some(now_us);
-            return true;
-        };
-        let since = now_us.saturating_sub(last);
-        if since < distance {
-            return false;
+        self.last_us
+            .is_none_or(|last| now_us.saturating_sub(last) >= distance)
+    }
+
+    /// A request goes.
+    pub(crate) fn count(&mut self, now_us: u64, config: &QualityConfig) {
+        if let Some(last) = self.last_us {
+            // Long enough without a request: this is a new trouble.
+            let calm = now_us.saturating_sub(last) >= self.distance_us(config) * 4;
+            self.doublings = if calm {
+                0
+            } else {
+                (self.doublings + 1).min(16)
+            };
         }
-        // Long enough without a request: what comes now is a new trouble.
-        let calm = since >= distance * 4;
-        self.doublings = if calm {
-            0
-        } else {
-            (self.doublings + 1).min(16)
-        };
         self.last_us = Some(now_us);
-        true
     }
 }
 
 /// All actions of one producer: a bucket that fills again within ten seconds.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ProducerLimit {
     /// Until when the actions so far count, each for its share of the ten seconds.
     used_until_us: u64,
@@ -51,14 +50,19 @@ pub(crate) struct ProducerLimit {
 impl ProducerLimit {
     const PERIOD_US: u64 = 10_000_000;
 
-    /// Whether an action may be taken now; it is counted then.
-    pub(crate) fn admit(&mut self, now_us: u64, config: &QualityConfig) -> bool {
-        let share = Self::PERIOD_US / u64::from(config.actions_per_10s.max(1));
+    /// What one action takes of the period.
+    fn share_us(config: &QualityConfig) -> u64 {
+        Self::PERIOD_US / u64::from(config.actions_per_10s.max(1))
+    }
+
+    /// Whether an action may be taken now.
+    pub(crate) fn may(&self, now_us: u64, config: &QualityConfig) -> bool {
         let used = self.used_until_us.max(now_us);
-        if used + share > now_us + Self::PERIOD_US {
-            return false;
-        }
-        self.used_until_us = used + share;
-        true
+        used + Self::share_us(config) <= now_us + Self::PERIOD_US
+    }
+
+    /// An action is taken.
+    pub(crate) fn count(&mut self, now_us: u64, config: &QualityConfig) {
+        self.used_until_us = self.used_until_us.max(now_us) + Self::share_us(config);
     }
 }

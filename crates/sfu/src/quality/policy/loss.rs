@@ -23,13 +23,8 @@ pub(super) fn propose(view: &StreamView, config: &QualityConfig) -> Option<Propo
     })
 }
 
-/// How a keyframe request that came to nothing is repeated.
-pub(crate) fn retry(takes_pli: bool, takes_fir: bool) -> Option<FeedbackAction> {
-    taken(FeedbackAction::Fir, takes_pli, takes_fir)
-}
-
 /// The request the publisher takes that is nearest to the one wanted.
-pub(super) fn taken(
+pub(crate) fn taken(
     wanted: FeedbackAction,
     takes_pli: bool,
     takes_fir: bool,

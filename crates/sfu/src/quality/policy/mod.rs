@@ -12,7 +12,8 @@ mod quality;
 use super::{Degradation, FeedbackAction, FeedbackPriority, FeedbackStrategy, Quality};
 use crate::QualityConfig;
 
-pub(crate) use congestion::EstimatorState;
+pub(crate) use congestion::{EstimatorState, confidence};
+pub(crate) use loss::taken;
 
 /// What one stream looks like since the last action or the last window.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -84,8 +85,7 @@ pub(crate) fn decide(
     config: &QualityConfig,
 ) -> Vec<Proposal> {
     let mut proposals = Vec::new();
-    let strategy = config.strategy;
-    let acts = |of| strategy == of || strategy == FeedbackStrategy::Combined;
+    let acts = |strategy| config.acts(strategy);
     if acts(FeedbackStrategy::Loss) {
         proposals.extend(
             streams

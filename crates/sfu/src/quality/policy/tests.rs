@@ -260,6 +260,14 @@ fn the_combination_ranks_three_actions_and_takes_each_once() {
     );
 }
 
+fn admit(limit: &mut StreamLimit, now_us: u64, config: &QualityConfig) -> bool {
+    let may = limit.may(now_us, config);
+    if may {
+        limit.count(now_us, config);
+    }
+    may
+}
+
 #[test]
 fn requests_keep_a_distance_that_doubles_while_they_do_not_help() {
     let config = QualityConfig {
@@ -270,14 +278,14 @@ fn requests_keep_a_distance_that_doubles_while_they_do_not_help() {
     let mut limit = StreamLimit::default();
     let admitted: Vec<u64> = (0..400)
         .map(|tenth| tenth * 100_000)
-        .filter(|now| limit.admit(*now, &config))
+        .filter(|now| admit(&mut limit, *now, &config))
         .map(|now| now / 1_000_000)
         .collect();
     assert_eq!(admitted, [0, 1, 3, 7, 15, 23, 31, 39]);
-    assert!(limit.admit(80_000_000, &config), "a new trouble");
-    assert!(!limit.admit(80_900_000, &config));
+    assert!(admit(&mut limit, 80_000_000, &config), "a new trouble");
+    assert!(!admit(&mut limit, 80_900_000, &config));
     assert!(
-        limit.admit(81_000_000, &config),
+        admit(&mut limit, 81_000_000, &config),
         "begins with the least distance"
     );
 }
@@ -289,16 +297,19 @@ fn a_producer_is_told_only_so_much_in_ten_seconds() {
         ..QualityConfig::default()
     };
     let mut limit = ProducerLimit::default();
-    let storm = (0..1_000).filter(|n| limit.admit(*n, &config)).count();
-    assert_eq!(storm, 5);
-    assert!(!limit.admit(1_900_000, &config));
-    assert!(
-        limit.admit(2_100_000, &config),
-        "one is free after a fifth of the time"
-    );
+    let mut admit = |now_us: u64| {
+        let may = limit.may(now_us, &config);
+        if may {
+            limit.count(now_us, &config);
+        }
+        may
+    };
+    assert_eq!((0..1_000).filter(|now| admit(*now)).count(), 5);
+    assert!(!admit(1_900_000));
+    assert!(admit(2_100_000), "one is free after a fifth of the time");
     let long = (0..600)
         .map(|tenth| 100_000_000 + tenth * 100_000)
-        .filter(|now| limit.admit(*now, &config))
+        .filter(|now| admit(*now))
         .count();
     assert!(
         (34..=35).contains(&long),

@@ -1,0 +1,217 @@
+//! How good things are, looked at once a report window and a few times a second where packets are
+//! lost, and what publishers are told because of it.
+
+use std::time::Instant;
+
+use roomtone_rtp::{Codec, MediaKind};
+
+use super::Router;
+use crate::LineState;
+use crate::quality::line::LineWatch;
+use crate::quality::viewer::Reported;
+use crate::quality::watch::{Closing, Seen};
+use crate::{Direction, Quality, QualitySubject, RouterEvent};
+
+impl Router {
+    /// A report window of a transport is over: scores, states, actions.
+    pub(super) fn close_quality(&mut self, at: u32, now: Instant, now_us: u64) {
+        let mut line = std::mem::take(&mut self.transports[at as usize].line);
+        let stats = &self.transports[at as usize].stats;
+        line.hear(
+            stats.rtp_packets_received + stats.rtcp_packets_received,
+            now_us,
+        );
+        self.close_up(at, &mut line, now_us);
+        self.close_down(at, &mut line);
+        self.close_connection(at, &mut line, now_us);
+        self.transports[at as usize].line = line;
+        self.look(at, true, now);
+    }
+
+    /// What came from the peer.
+    fn close_up(&mut self, at: u32, line: &mut LineWatch, now_us: u64) {
+        let mut seen = Vec::new();
+        for index in self.transports[at as usize].producers.clone() {
+            if let Some(quality) = self.close_producer_window(index, line, now_us, &mut seen) {
+                let subject = QualitySubject::Producer(self.producers[index as usize].id);
+                self.emit(RouterEvent::QualityChanged { subject, quality });
+            }
+        }
+        if !seen.is_empty() && line.close_up(&seen) {
+            self.emit(RouterEvent::CongestionChanged {
+                transport: self.transports[at as usize].id,
+                direction: Direction::Up,
+                state: line.up.state(),
+            });
+        }
+    }
+
+    /// Closes a producer's windows; gives its quality where that is worth telling.
+    fn close_producer_window(
+        &mut self,
+        index: u32,
+        line: &LineWatch,
+        now_us: u64,
+        seen: &mut Vec<Seen>,
+    ) -> Option<Quality> {
+        let producer = &mut self.producers[index as usize];
+        let round_trip = self.transports[producer.transport as usize].round_trip;
+        let mut worst: Option<crate::quality::gauge::Reading> = None;
+        for stream in &producer.streams {
+            let stream = &mut self.streams[*stream as usize];
+            let counts = stream.loss_counts();
+            if !stream.active || producer.paused {
+                stream.watch.rest(now_us, counts);
+                continue;
+            }
+            let codec = producer.codecs.iter();
+            let codec = codec
+                .clone()
+                .find(|codec| codec.payload_type == stream.payload_type())
+                .or(producer.codecs.first());
+            let closing = Closing {
+                kind: producer.kind,
+                codec: codec.map_or(Codec::Other, |codec| codec.codec),
+                now_us,
+                counts,
+                clock_rate: stream.clock_rate,
+                jitter_ms: stream.jitter_ms(),
+                bitrate: stream.bitrate(),
+                round_trip_ms: round_trip.map_or(0.0, |trip| trip.as_secs_f64() * 1_000.0),
+                descriptor_errors: stream.descriptor_errors(),
+                loaded: line.up.is_loaded(),
+                silent: line.is_silent(),
+            };
+            let (shown, reading) = stream.watch.close(&closing);
+            seen.push(shown);
+            let Some(reading) = reading else { continue };
+            stream.watch.gauge.update(reading);
+            if worst.is_none_or(|worst| reading.score < worst.score) {
+                worst = Some(reading);
+            }
+        }
+        producer.gauge.update(worst?)
+    }
+
+    /// What the peer reported of what it gets.
+    fn close_down(&mut self, at: u32, line: &mut LineWatch) {
+        let transport = &self.transports[at as usize];
+        let consumers = transport.consumers.clone();
+        let estimate = transport.estimator.estimate();
+        let overused = estimate.confirmed && estimate.state == LineState::Overused;
+        let round_trip = transport.round_trip;
+        let runs = line.take_runs();
+        let (mut sent, mut lost) = (0.0, 0.0);
+        for index in &consumers {
+            let Some(reported) = self.reported(*index, runs, line.down.is_loaded()) else {
+                continue;
+            };
+            let consumer = &mut self.consumers[*index as usize];
+            let watch = consumer.watch.get_or_insert_default();
+            let packets = reported.sent.saturating_sub(watch.sent()) as f64;
+            let Some(reading) = watch.close(&reported) else {
+                continue;
+            };
+            sent += packets;
+            lost += packets * reported.loss;
+            if let Some(quality) = watch.gauge.update(reading) {
+                let subject = QualitySubject::Consumer(consumer.id);
+                self.emit(RouterEvent::QualityChanged { subject, quality });
+            }
+        }
+        if consumers.is_empty() {
+            return;
+        }
+        let loss = if sent > 0.0 { lost / sent } else { 0.0 };
+        if line.close_down(round_trip, loss, overused) {
+            self.emit(RouterEvent::CongestionChanged {
+                transport: self.transports[at as usize].id,
+                direction: Direction::Down,
+                state: line.down.state(),
+            });
+        }
+    }
+
+    /// What is known of one consumer; `None`: it gets nothing now, by command or for want of a
+    /// source.
+    fn reported(&self, index: u32, runs: (u64, u64), loaded: bool) -> Option<Reported> {
+        let consumer = &self.consumers[index as usize];
+        let producer = &self.producers[consumer.producer? as usize];
+        let tap = consumer.current.or(consumer.taps.first().copied())?;
+        let stream = &self.streams[tap.stream as usize];
+        let transport = &self.transports[consumer.transport as usize];
+        if consumer.paused || producer.paused || !stream.active || !transport.writable {
+            return None;
+        }
+        let codec = producer
+            .codec(stream.payload_type())
+            .or(producer.codecs.first())?;
+        let round_trip = consumer.remote.round_trip_time.or(transport.round_trip);
+        let counters = &consumer.counters;
+        Some(Reported {
+            kind: consumer.kind,
+            codec: codec.codec,
+            reports: consumer.remote.reports_received,
+            loss: consumer.remote.fraction_lost,
+            jitter_ms: consumer.remote.jitter * 1_000.0,
+            round_trip_ms: round_trip.map_or(0.0, |trip| trip.as_secs_f64() * 1_000.0),
+            sent: counters.packets_sent,
+            sent_again: counters.retransmitted_packets_sent,
+            complaints: counters.pli_count + counters.fir_count,
+            waiting: consumer.waiting && !consumer.verbatim && consumer.kind == MediaKind::Video,
+            layers_missed: self.layers_missed(index),
+            runs,
+            loaded,
+        })
+    }
+
+    /// How many encodings a consumer is below the best one that flows and was not refused.
+    fn layers_missed(&self, index: u32) -> f64 {
+        let consumer = &self.consumers[index as usize];
+        let (Some(tap), Some(producer)) = (consumer.current, consumer.producer) else {
+            return 0.0;
+        };
+        let current = self.streams[tap.stream as usize].encoding;
+        let streams = &self.producers[producer as usize].streams;
+        let best = streams
+            .iter()
+            .map(|at| &self.streams[*at as usize])
+            .filter(|stream| stream.active)
+            .map(|stream| stream.encoding)
+            .filter(|encoding| {
+                consumer
+                    .preferred_spatial
+                    .is_none_or(|most| *encoding <= most)
+            })
+            .max();
+        f64::from(best.unwrap_or(current).saturating_sub(current))
+    }
+
+    /// The connection as a whole: the worst of what it carries both ways.
+    fn close_connection(&mut self, at: u32, line: &mut LineWatch, now_us: u64) {
+        let transport = &self.transports[at as usize];
+        let producers = transport.producers.iter().filter_map(|at| {
+            let producer = &self.producers[*at as usize];
+            let flows = |at: &u32| self.streams[*at as usize].active;
+            let flowing = !producer.paused && producer.streams.iter().any(flows);
+            producer.gauge.quality().filter(|_| flowing)
+        });
+        let consumers = transport.consumers.iter().filter_map(|at| {
+            let consumer = &self.consumers[*at as usize];
+            let quality = consumer.watch.as_ref()?.gauge.quality()?;
+            (!consumer.paused && consumer.producer.is_some()).then_some(quality)
+        });
+        let worst = producers.chain(consumers).min_by_key(|one| one.score);
+        let lost_after_us = self.config.quality.lost_after.as_micros() as u64;
+        let lost = transport.writable && line.silence_us(now_us) >= lost_after_us;
+        let told = if lost {
+            line.gauge.lose()
+        } else {
+            worst.and_then(|worst| line.gauge.follow(worst))
+        };
+        if let Some(quality) = told {
+            let subject = QualitySubject::Transport(self.transports[at as usize].id);
+            self.emit(RouterEvent::QualityChanged { subject, quality });
+        }
+    }
+}
