@@ -618,3 +618,55 @@ fn limits_and_priorities_are_refused_for_pipes() {
     let sent = scene.stats(VIDEO_OUT).outbound.packets_sent;
     assert!(sent > 300, "all layers, whatever the line: {sent}");
 }
+
+#[test]
+fn a_pipe_carries_what_somebody_wants_at_its_far_end() {
+    let mut scene = Scene::new();
+    scene.publish(VIDEO, &FIRST, &MODEL);
+    let params = ConsumerParams {
+        verbatim: true,
+        ..out_params(Some(VIDEO))
+    };
+    let now = scene.rig.now;
+    let router = &mut scene.rig.router;
+    let described = router.consume(SUBSCRIBER, VIDEO_OUT, params, now).unwrap();
+    scene.seconds(1);
+    let lowest = [Some(7), None, None];
+    let now = scene.rig.now;
+    scene
+        .rig
+        .router
+        .set_wanted_encodings(VIDEO_OUT, &lowest, now)
+        .unwrap();
+    scene.rig.media();
+    scene.seconds(7);
+    let media = scene.rig.media();
+    assert!(
+        media
+            .iter()
+            .all(|out| out.rtp().ssrc() == described.encodings[0].ssrc)
+    );
+    assert!(media.len() > 200);
+    let told = RouterEvent::EncodingsWanted {
+        producer: VIDEO,
+        wanted: lowest.to_vec(),
+    };
+    assert_eq!(scene.events(), [told]);
+    scene.requests.clear();
+    let now = scene.rig.now;
+    let all = [Some(7); 3];
+    scene
+        .rig
+        .router
+        .set_wanted_encodings(VIDEO_OUT, &all, now)
+        .unwrap();
+    scene.pictures(3);
+    assert_eq!(scene.requests, [FIRST[1], FIRST[2]]);
+    let media = scene.rig.media();
+    assert!(
+        media
+            .iter()
+            .any(|out| out.rtp().ssrc() == described.encodings[2].ssrc)
+    );
+    assert_eq!(scene.events().len(), 1, "told at once");
+}

@@ -189,7 +189,9 @@ impl Consumer {
             .chain(&mut self.target)
             .chain(&mut self.taps)
         {
-            if let Some(stream) = streams.get(tap.stream as usize) {
+            if let Some(stream) = streams.get(tap.stream as usize)
+                && tap.cursor != Tap::OFF
+            {
                 tap.cursor = stream.history.head();
             }
         }

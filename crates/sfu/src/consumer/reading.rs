@@ -22,6 +22,9 @@ pub(crate) struct Tap {
 }
 
 impl Tap {
+    /// The cursor of a tap that is not read: beyond everything.
+    pub(crate) const OFF: u64 = u64::MAX;
+
     /// A tap at the live end of a stream.
     pub(crate) fn live(at: u32, stream: &Stream, ssrc: u32) -> Self {
         Self {

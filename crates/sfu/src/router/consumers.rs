@@ -294,7 +294,8 @@ impl Router {
             .current
             .iter()
             .chain(&consumer.target)
-            .chain(&consumer.taps);
+            .chain(&consumer.taps)
+            .filter(|tap| tap.cursor != Tap::OFF);
         let streams: Vec<u32> = taps.map(|tap| tap.stream).collect();
         let now_us = self.clock.micros(now);
         for stream in streams {

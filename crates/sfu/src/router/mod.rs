@@ -7,6 +7,7 @@ mod consumers;
 mod feedback;
 mod ingest;
 mod layers;
+mod offering;
 mod pacing;
 mod producers;
 mod quality;
