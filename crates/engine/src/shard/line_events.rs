@@ -96,7 +96,7 @@ fn quality_changed(subject: QualitySubject, quality: sfu::Quality) -> Event {
     }
 }
 
-pub(super) fn level(level: sfu::QualityLevel) -> QualityLevel {
+fn level(level: sfu::QualityLevel) -> QualityLevel {
     match level {
         sfu::QualityLevel::Lost => QualityLevel::Lost,
         sfu::QualityLevel::Poor => QualityLevel::Poor,
@@ -105,7 +105,7 @@ pub(super) fn level(level: sfu::QualityLevel) -> QualityLevel {
     }
 }
 
-pub(super) fn trend(trend: sfu::Trend) -> QualityTrend {
+fn trend(trend: sfu::Trend) -> QualityTrend {
     match trend {
         sfu::Trend::Rising => QualityTrend::Rising,
         sfu::Trend::Steady => QualityTrend::Steady,
@@ -113,7 +113,7 @@ pub(super) fn trend(trend: sfu::Trend) -> QualityTrend {
     }
 }
 
-pub(super) fn degradation(reason: sfu::Degradation) -> DegradationReason {
+fn degradation(reason: sfu::Degradation) -> DegradationReason {
     match reason {
         sfu::Degradation::Loss => DegradationReason::Loss,
         sfu::Degradation::Jitter => DegradationReason::Jitter,
@@ -122,7 +122,7 @@ pub(super) fn degradation(reason: sfu::Degradation) -> DegradationReason {
     }
 }
 
-pub(super) fn congestion(state: sfu::CongestionState) -> CongestionState {
+fn congestion(state: sfu::CongestionState) -> CongestionState {
     match state {
         sfu::CongestionState::None => CongestionState::None,
         sfu::CongestionState::Light => CongestionState::Light,
@@ -139,4 +139,28 @@ fn urgency(priority: sfu::FeedbackPriority) -> FeedbackPriority {
         sfu::FeedbackPriority::High => FeedbackPriority::High,
         sfu::FeedbackPriority::Critical => FeedbackPriority::Critical,
     }
+}
+
+/// A closed set's member as the boundary spells it.
+fn name<T: serde::Serialize>(member: T) -> String {
+    match serde_json::to_value(member) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
+pub(super) fn level_name(of: sfu::QualityLevel) -> String {
+    name(level(of))
+}
+
+pub(super) fn trend_name(of: sfu::Trend) -> String {
+    name(trend(of))
+}
+
+pub(super) fn degradation_name(of: sfu::Degradation) -> String {
+    name(degradation(of))
+}
+
+pub(super) fn congestion_name(of: sfu::CongestionState) -> String {
+    name(congestion(of))
 }

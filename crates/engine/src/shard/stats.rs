@@ -2,13 +2,14 @@
 
 use roomtone_rtp::MediaKind;
 use roomtone_sfu::{
-    ConsumerId, ConsumerStats, InboundStreamStats, OutboundStreamStats, PauseReason, ProducerId,
-    RemoteInboundStats, TransportId,
+    ConsumerId, ConsumerStats, InboundStreamStats, Mos, OutboundStreamStats, PauseReason,
+    ProducerId, Quality, RemoteInboundStats, TransportId,
 };
 use serde_json::{Value, json};
 
 use super::Shard;
 use super::commands::Answered;
+use super::line_events;
 use super::objects::{Carrier, Object, Peer, Plain};
 use crate::failure::Failure;
 use crate::values::{CommandResult, Report, StatValue};
@@ -91,8 +92,13 @@ impl Shard {
             "allocations": stats.allocations, "probes": stats.probes,
             "paddingPacketsSent": stats.padding_packets_sent, "paddingBytesSent": stats.padding_bytes_sent,
             "currentRoundTripTime": stats.current_round_trip_us.map(|us| us as f64 / 1e6),
-            "bursts": stats.bursts,
+            "bursts": stats.bursts, "toldBitrate": stats.told_bitrate,
+            "toldConfidence": f64::from(stats.told_confidence) / 100.0,
+            "queueDelayUp": stats.queue_delay_up_us as f64 / 1e6,
+            "congestionUp": line_events::congestion_name(stats.congestion_up),
+            "congestionDown": line_events::congestion_name(stats.congestion_down),
         };
+        report.extend(quality_report(stats.quality));
         report.extend(match &entry.carrier {
             Carrier::WebRtc(peer) => peer_report(peer),
             Carrier::Plain(plain) => plain_report(plain),
@@ -115,6 +121,7 @@ impl Shard {
             "nackCount": sum(|s| s.nack_count), "pliCount": sum(|s| s.pli_count), "firCount": sum(|s| s.fir_count),
             "bitrate": sum(|s| s.bitrate), "encodings": stats.streams.len(), "droppedPaused": stats.dropped_paused,
         }];
+        reports[0].extend(quality_report(stats.quality));
         for (index, stream) in stats.streams.iter().enumerate() {
             let mut report = inbound_report(stream);
             report.insert("id".into(), format!("{id}-{index}").into());
@@ -135,7 +142,9 @@ impl Shard {
         own.insert("kind".into(), kind_name(stats.kind).into());
         own.insert("transportId".into(), entry.id.to_string().into());
         own.insert("score".into(), u64::from(stats.score).into());
+        own.insert("fractionMissing".into(), stats.fraction_missing.into());
         own.extend(layer_report(&stats));
+        own.extend(quality_report(stats.quality));
         let mut remote = remote_report(&stats.remote);
         remote.insert("id".into(), format!("{id}-remote").into());
         remote.insert("localId".into(), id.to_string().into());
@@ -275,7 +284,7 @@ fn plain_report(plain: &Plain) -> Report {
 }
 
 fn inbound_report(stream: &InboundStreamStats) -> Report {
-    report! {
+    let mut report = report! {
         "type": "inbound-rtp", "ssrc": stream.ssrc, "rid": stream.rid.clone(),
         "payloadType": u64::from(stream.payload_type),
         "packetsReceived": stream.packets_received, "bytesReceived": stream.bytes_received,
@@ -292,7 +301,12 @@ fn inbound_report(stream: &InboundStreamStats) -> Report {
         "framesReceived": stream.frames_received, "keyFramesReceived": stream.key_frames_received,
         "discontinuities": stream.discontinuities, "descriptorErrors": stream.descriptor_errors,
         "bitrate": stream.bitrate, "score": u64::from(stream.score),
-    }
+        "packetsRecovered": stream.packets_recovered, "fractionMissing": stream.fraction_missing,
+        "framesPerSecond": stream.frames_per_second, "freezeCount": stream.freeze_count,
+        "feedbackSuppressed": stream.feedback_suppressed,
+    };
+    report.extend(quality_report(stream.quality));
+    report
 }
 
 fn outbound_report(stream: &OutboundStreamStats) -> Report {
@@ -306,7 +320,19 @@ fn outbound_report(stream: &OutboundStreamStats) -> Report {
         "nackMisses": stream.nack_misses, "nackSuppressed": stream.nack_suppressed,
         "nackUnanswerable": stream.nack_unanswerable,
         "pliCount": stream.pli_count, "firCount": stream.fir_count, "overruns": stream.overruns,
+        "packetsUnpacked": stream.packets_unpacked, "packetsMadeRedundant": stream.packets_made_redundant,
         "packetsSkipped": stream.packets_skipped, "packetsOversized": stream.packets_oversized,
+    }
+}
+
+/// How good something is; all `None` while it is not known.
+fn quality_report(quality: Option<Quality>) -> Report {
+    report! {
+        "quality": quality.map(|q| q.score.get()),
+        "qualityLevel": quality.map(|q| line_events::level_name(q.level)),
+        "qualityTrend": quality.map(|q| line_events::trend_name(q.trend)),
+        "degradation": quality.and_then(|q| q.degradation).map(line_events::degradation_name),
+        "mos": quality.and_then(|q| q.mos).map(Mos::get),
     }
 }
 

@@ -4,6 +4,7 @@ from roomtone.control.rooms.events import EventMailbox, EventsLostError, EventSt
 from roomtone.control.rooms.model import (
     Connection,
     JoinRequest,
+    Layers,
     LayerWish,
     Member,
     Participant,
@@ -31,6 +32,7 @@ __all__ = [
     "EventsLostError",
     "JoinRequest",
     "LayerWish",
+    "Layers",
     "Member",
     "Participant",
     "ParticipantKind",

@@ -6,12 +6,13 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from roomtone.control.rooms.reasons import CloseReason
+    from roomtone.media.values import CongestionState, DegradationReason, LineDirection, QualityLevel
 
 MAILBOX_LIMIT = 1024
 MAX_MAILBOXES = 16_384
@@ -36,6 +37,13 @@ class RoomEventKind(StrEnum):
     VIEWER_LEFT = "viewer_left"
     SOURCE_SWITCHED = "source_switched"
     LAYERS_CHANGED = "layers_changed"
+    LAYERS_TARGETED = "layers_targeted"
+    VIEWER_STARVED = "viewer_starved"
+    """The viewer's line does not carry even the cheapest layer of its video."""
+    VIEWER_FED = "viewer_fed"
+    ENCODINGS_WANTED = "encodings_wanted"
+    QUALITY_CHANGED = "quality_changed"
+    CONGESTION_CHANGED = "congestion_changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,29 @@ class RoomEvent:
     viewer: str | None = None
     reason: CloseReason | None = None
     encoding: int | None = None
+    """An encoding of a track; of a viewer's layers the encoding or spatial layer."""
+    temporal: int | None = None
+    wanted: tuple[int | None, ...] | None = None
+    """Of each encoding the highest temporal layer anybody wants."""
+    quality: QualityLevel | None = None
+    score: float | None = None
+    """From 0 to 1."""
+    degradation: DegradationReason | None = None
+    direction: LineDirection | None = None
+    congestion: CongestionState | None = None
+
+
+class RoomEventDetails(TypedDict, total=False):
+    """What an event may say beside whom it is about; see `RoomEvent`."""
+
+    encoding: int | None
+    temporal: int | None
+    wanted: tuple[int | None, ...] | None
+    quality: QualityLevel | None
+    score: float | None
+    degradation: DegradationReason | None
+    direction: LineDirection | None
+    congestion: CongestionState | None
 
 
 class EventsLostError(Exception):
@@ -140,11 +171,12 @@ class EventStream:
         track: str | None = None,
         viewer: str | None = None,
         reason: CloseReason | None = None,
-        encoding: int | None = None,
+        **details: Unpack[RoomEventDetails],
     ) -> RoomEvent:
         """Give an event its number and put it into all mailboxes."""
         self.last_seq += 1
-        event = RoomEvent(self.last_seq, self._clock(), kind, self._room, participant, track, viewer, reason, encoding)
+        at = self._clock()
+        event = RoomEvent(self.last_seq, at, kind, self._room, participant, track, viewer, reason, **details)
         for mailbox in tuple(self._mailboxes):
             self.overflows += not mailbox.put(event)
         return event

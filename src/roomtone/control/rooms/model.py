@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from roomtone.control.rooms.reasons import CloseReason
     from roomtone.media import Consumer, PlainTransport, Producer, Router, WebRtcTransport
-    from roomtone.media.values import EncodingParameters, HeaderExtension, MediaKind, RouterId, SrtpKeys, TransportId
+    from roomtone.media.values import (
+        EncodingParameters,
+        HeaderExtension,
+        MediaKind,
+        QualityLevel,
+        RouterId,
+        SrtpKeys,
+        TransportId,
+    )
     from roomtone.protocols.sdp import Codec
 
 RoomId = NewType("RoomId", str)
@@ -137,6 +145,8 @@ class Member:
         self.connections: dict[TransportId, Connection | PlainConnection] = {}
         self.subscriptions: dict[SubscriptionId, Subscription] = {}
         self.closed: CloseReason | None = None
+        self.quality: QualityLevel | None = None
+        """How good its connection is, once that is known."""
         self._on_close: list[Callable[[CloseReason], None]] = []
 
     def when_closed(self, callback: Callable[[CloseReason], None]) -> None:
@@ -189,7 +199,17 @@ class Participant(Member):
 class Publication:
     """A track offered to a room."""
 
-    __slots__ = ("id", "muted", "offer", "participant", "pipes", "producer", "started_encodings")
+    __slots__ = (
+        "id",
+        "muted",
+        "offer",
+        "participant",
+        "pipes",
+        "producer",
+        "quality",
+        "started_encodings",
+        "wanted",
+    )
 
     def __init__(self, id_: TrackId, participant: Participant, offer: TrackOffer, producer: Producer) -> None:
         self.id = id_
@@ -200,6 +220,10 @@ class Publication:
         """Itself on branches of the room, or on its way there."""
         self.muted = offer.muted
         self.started_encodings: set[int] = set()
+        self.wanted: tuple[int | None, ...] | None = None
+        """Of each encoding the highest temporal layer anybody wants, once that is known."""
+        self.quality: QualityLevel | None = None
+        """How good what arrives is, once that is known."""
 
     @property
     def rids(self) -> tuple[str, ...]:
@@ -210,7 +234,19 @@ class Publication:
 class Subscription:
     """Somebody's wish for a track; what feeds it may change."""
 
-    __slots__ = ("consumer", "id", "layer", "member", "offer", "paused", "router", "source", "unservable")
+    __slots__ = (
+        "consumer",
+        "current",
+        "id",
+        "layer",
+        "member",
+        "offer",
+        "router",
+        "source",
+        "starved",
+        "target",
+        "unservable",
+    )
 
     def __init__(
         self,
@@ -229,17 +265,39 @@ class Subscription:
         self.router = router
         self.source = source
         self.layer: LayerWish = LayerWish()
-        self.paused = False
+        self.current: Layers = Layers()
+        """What is sent."""
+        self.target: Layers = Layers()
+        """What the line is believed to carry of it."""
+        self.starved = False
+        """The line does not carry even the cheapest layer."""
         self.unservable = False
 
 
 @dataclass(frozen=True, slots=True)
+class Layers:
+    """An encoding or spatial layer, and the highest temporal layer; None: none, or all."""
+
+    spatial: int | None = None
+    temporal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LayerWish:
-    """Which layer a subscriber asked for; a RID is looked up anew when the source changes."""
+    """The most a subscriber wants of a track; None leaves it to the engine, which sends the best that the line carries.
+
+    One configuration for simulcast and SVC: ``spatial`` is the encoding of the one and the spatial layer of the other.
+    A RID is looked up anew when the source changes. ``max_width`` and ``max_height`` are what the track is shown with.
+    """
 
     rid: str | None = None
     spatial: int | None = None
     temporal: int | None = None
+    max_width: int | None = None
+    max_height: int | None = None
+    max_fps: int | None = None
+    max_bitrate: int | None = None
+    paused: bool = False
 
 
 class Viewer(Member):

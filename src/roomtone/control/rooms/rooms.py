@@ -241,12 +241,21 @@ class Rooms(RoomDirectory):
             await quietly(subscription.consumer.close)
 
     async def choose_layer(self, subscription: Subscription, wish: LayerWish) -> None:
-        """Choose what layer a subscriber gets; a `LayerWish` without wishes leaves it to the engine."""
+        """Choose the most a subscriber gets; a `LayerWish` without wishes leaves it to the engine."""
         spatial = self.switching.spatial_of(subscription.source, wish)
         if wish.rid is not None and spatial is None:
             raise self.refuse(Refusal.NO_SUCH_LAYER, f"the track has no encoding {wish.rid!r}")
+        consumer, paused = subscription.consumer, subscription.layer.paused
         with self.commands():
-            await subscription.consumer.set_preferred_layers(spatial, wish.temporal)
+            await consumer.set_preferred_layers(spatial, wish.temporal)
+            await consumer.set_limits(
+                max_width=wish.max_width,
+                max_height=wish.max_height,
+                max_fps=wish.max_fps,
+                max_bitrate=wish.max_bitrate,
+            )
+            if wish.paused != paused:
+                await (consumer.pause() if wish.paused else consumer.resume())
         subscription.layer = wish
 
     # --- viewers ---

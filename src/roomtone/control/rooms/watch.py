@@ -6,29 +6,38 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from roomtone.control.rooms.events import RoomEventKind
-from roomtone.control.rooms.model import Participant, Viewer
+from roomtone.control.rooms.events import RoomEventDetails, RoomEventKind
+from roomtone.control.rooms.model import Layers, Participant, Viewer
 from roomtone.control.rooms.reasons import of_engine
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow
 from roomtone.media.values import (
     AnyEvent,
+    CongestionChanged,
+    ConsumerFed,
     ConsumerLayersChanged,
+    ConsumerLayersTargeted,
+    ConsumerStarved,
     DtlsState,
     DtlsStateChanged,
+    EncodingsWanted,
     EngineCloseReason,
     ErrorCode,
     ProducerClosed,
     ProducerSilent,
     ProducerStarted,
+    QualityChanged,
+    QualitySubject,
     RemoteLearnt,
     RouterClosed,
     TransportClosed,
+    TransportId,
 )
 
 if TYPE_CHECKING:
+    from roomtone.control.rooms.model import Member
     from roomtone.control.rooms.rooms import Rooms
     from roomtone.media import Mailbox
-    from roomtone.media.values import ProducerId, TransportId
+    from roomtone.media.values import ProducerId
 
 MAILBOX_LIMIT = 16_384
 _log = logging.getLogger(__name__)
@@ -80,8 +89,22 @@ class EngineWatch:
                 self._on_producer(event)
             case ProducerClosed():
                 self._on_producer_closed(event.producer)
-            case ConsumerLayersChanged():
+            case _:
+                self._handle_line(event)
+
+    def _handle_line(self, event: AnyEvent) -> None:
+        """Handle what tells how good lines and streams are, and what they are given."""
+        match event:
+            case ConsumerLayersChanged() | ConsumerLayersTargeted():
                 self._on_layers(event)
+            case ConsumerStarved() | ConsumerFed():
+                self._on_starved(event)
+            case EncodingsWanted():
+                self._on_wanted(event)
+            case QualityChanged():
+                self._on_quality(event)
+            case CongestionChanged():
+                self._on_congestion(event)
             case _:
                 pass
 
@@ -134,11 +157,64 @@ class EngineWatch:
                 subscription.source = None
         self._rooms.switching.refresh(lost.participant.room)
 
-    def _on_layers(self, event: ConsumerLayersChanged) -> None:
+    def _on_layers(self, event: ConsumerLayersChanged | ConsumerLayersTargeted) -> None:
         subscription = self._rooms.subscriptions.get(event.consumer)
-        if subscription is not None and isinstance(subscription.member, Viewer):
-            viewer = subscription.member
-            viewer.room.events.emit(RoomEventKind.LAYERS_CHANGED, viewer=viewer.id, encoding=event.spatial)
+        if subscription is None:
+            return
+        layers = Layers(event.spatial, event.temporal)
+        kind = RoomEventKind.LAYERS_TARGETED
+        if isinstance(event, ConsumerLayersChanged):
+            kind, subscription.current = RoomEventKind.LAYERS_CHANGED, layers
+        else:
+            subscription.target = layers
+        viewer = subscription.member
+        if isinstance(viewer, Viewer):
+            viewer.room.events.emit(kind, viewer=viewer.id, encoding=event.spatial, temporal=event.temporal)
+
+    def _on_starved(self, event: ConsumerStarved | ConsumerFed) -> None:
+        subscription = self._rooms.subscriptions.get(event.consumer)
+        if subscription is None:
+            return
+        subscription.starved = isinstance(event, ConsumerStarved)
+        viewer = subscription.member
+        if isinstance(viewer, Viewer):
+            kind = RoomEventKind.VIEWER_STARVED if subscription.starved else RoomEventKind.VIEWER_FED
+            viewer.room.events.emit(kind, viewer=viewer.id)
+
+    def _on_wanted(self, event: EncodingsWanted) -> None:
+        publication = self._rooms.publications.get(event.producer)
+        if publication is not None:
+            publication.wanted = tuple(event.wanted)
+            participant = publication.participant
+            participant.room.events.emit(
+                RoomEventKind.ENCODINGS_WANTED,
+                participant=participant.identity,
+                track=publication.id,
+                wanted=publication.wanted,
+            )
+
+    def _on_quality(self, event: QualityChanged) -> None:
+        """Tell of a participant's or viewer's connection, or of a track as it arrives; the rest is in statistics."""
+        details: RoomEventDetails = {"quality": event.level, "score": event.score, "degradation": event.reason}
+        if event.subject is QualitySubject.PRODUCER:
+            publication = self._rooms.publications.get(event.id)
+            if publication is not None:
+                publication.quality = event.level
+                owner = publication.participant
+                owner.room.events.emit(
+                    RoomEventKind.QUALITY_CHANGED, participant=owner.identity, track=publication.id, **details
+                )
+        elif event.subject is QualitySubject.TRANSPORT:
+            connection = self._rooms.connections.get(TransportId(event.id))
+            if connection is not None:
+                connection.owner.quality = event.level
+                _emit_of(connection.owner, RoomEventKind.QUALITY_CHANGED, details)
+
+    def _on_congestion(self, event: CongestionChanged) -> None:
+        connection = self._rooms.connections.get(event.transport)
+        if connection is not None:
+            details: RoomEventDetails = {"direction": event.direction, "congestion": event.state}
+            _emit_of(connection.owner, RoomEventKind.CONGESTION_CHANGED, details)
 
     async def _ask_after_all(self) -> None:
         """End the owners of what is gone: its closing may be among what was lost."""
@@ -150,3 +226,10 @@ class EngineWatch:
             except EngineCommandError as error:
                 if error.code is ErrorCode.NOT_FOUND:
                     self._on_transport_closed(id_, EngineCloseReason.CONSENT_EXPIRED, "its events were lost")
+
+
+def _emit_of(owner: Member, kind: RoomEventKind, details: RoomEventDetails) -> None:
+    if isinstance(owner, Participant):
+        owner.room.events.emit(kind, participant=owner.identity, **details)
+    elif isinstance(owner, Viewer):
+        owner.room.events.emit(kind, viewer=owner.id, **details)

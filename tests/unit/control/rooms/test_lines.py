@@ -1,0 +1,131 @@
+"""What rooms make of the engine's news about lines, layers and quality."""
+
+from __future__ import annotations
+
+from rooms_world import AUDIO, HEAR, PEER, SEE, VIDEO, World
+
+from roomtone.control.rooms import JoinRequest, Layers, LayerWish, RoomEvent, RoomEventKind, Subscription
+from roomtone.media.fake_objects import FakeConsumer
+from roomtone.media.values import (
+    AnyEvent,
+    CongestionChanged,
+    CongestionState,
+    ConsumerFed,
+    ConsumerLayersChanged,
+    ConsumerLayersTargeted,
+    ConsumerStarved,
+    DegradationReason,
+    EncodingsWanted,
+    LineDirection,
+    MediaKind,
+    QualityChanged,
+    QualityLevel,
+    QualitySubject,
+    QualityTrend,
+)
+
+
+async def watch(world: World) -> Subscription:
+    """A viewer's video in a room that is live."""
+    await world.rooms.join_with_tracks("demo", JoinRequest("alice"), PEER, [AUDIO, VIDEO])
+    viewer, _ = await world.rooms.watch("demo", PEER, [SEE, HEAR])
+    return next(s for s in viewer.subscriptions.values() if s.offer.kind is MediaKind.VIDEO)
+
+
+async def heard(world: World, *events: AnyEvent) -> list[RoomEvent]:
+    """What the room says when the engine says this."""
+    with world.rooms.find("demo").events.open() as mailbox:
+        for event in events:
+            world.link.emit(event)
+        await world.settle()
+    return [event async for event in mailbox]
+
+
+async def test_layers_sent_and_aimed_at_are_known_and_told(world: World) -> None:
+    video = await watch(world)
+    id_ = video.consumer.id
+    told = await heard(
+        world,
+        ConsumerLayersTargeted(consumer=id_, spatial=1, temporal=2),
+        ConsumerLayersChanged(consumer=id_, spatial=0, temporal=None),
+    )
+    assert (video.target, video.current) == (Layers(1, 2), Layers(0, None))
+    assert [(event.kind, event.encoding, event.temporal) for event in told] == [
+        (RoomEventKind.LAYERS_TARGETED, 1, 2),
+        (RoomEventKind.LAYERS_CHANGED, 0, None),
+    ]
+
+
+async def test_a_viewer_whose_line_carries_nothing_is_starved_until_it_is_fed(world: World) -> None:
+    video = await watch(world)
+    told = await heard(world, ConsumerStarved(consumer=video.consumer.id))
+    assert video.starved
+    told += await heard(world, ConsumerFed(consumer=video.consumer.id))
+    assert not video.starved
+    assert [event.kind for event in told] == [RoomEventKind.VIEWER_STARVED, RoomEventKind.VIEWER_FED]
+
+
+async def test_what_nobody_wants_of_a_track_is_told(world: World) -> None:
+    video = await watch(world)
+    assert video.source is not None
+    (told,) = await heard(world, EncodingsWanted(producer=video.source.producer.id, wanted=[7, None]))
+    assert (told.kind, told.participant, told.wanted) == (RoomEventKind.ENCODINGS_WANTED, "alice", (7, None))
+    assert video.source.wanted == (7, None)
+
+
+async def test_quality_is_told_of_tracks_and_connections(world: World) -> None:
+    video = await watch(world)
+    assert video.source is not None
+    (connection,) = video.member.connections.values()
+    subjects = [
+        (QualitySubject.PRODUCER, video.source.producer.id),
+        (QualitySubject.TRANSPORT, connection.transport.id),
+        (QualitySubject.CONSUMER, video.consumer.id),
+    ]
+    news = [
+        QualityChanged(
+            subject=subject,
+            id=id_,
+            score=0.35,
+            level=QualityLevel.POOR,
+            mos=None,
+            trend=QualityTrend.FALLING,
+            reason=DegradationReason.LOSS,
+        )
+        for subject, id_ in subjects
+    ]
+    of_track, of_viewer = await heard(world, *news)
+    assert (of_track.participant, of_track.track) == ("alice", video.source.id)
+    assert of_viewer.viewer is not None
+    assert {(event.kind, event.quality, event.score, event.degradation) for event in (of_track, of_viewer)} == {
+        (RoomEventKind.QUALITY_CHANGED, QualityLevel.POOR, 0.35, DegradationReason.LOSS)
+    }
+    assert video.member.quality is video.source.quality is QualityLevel.POOR
+
+
+async def test_congestion_is_told_with_its_direction(world: World) -> None:
+    video = await watch(world)
+    (connection,) = video.member.connections.values()
+    state = CongestionChanged(
+        transport=connection.transport.id, direction=LineDirection.DOWN, state=CongestionState.SEVERE
+    )
+    (told,) = await heard(world, state)
+    assert (told.kind, told.direction, told.congestion) == (
+        RoomEventKind.CONGESTION_CHANGED,
+        LineDirection.DOWN,
+        CongestionState.SEVERE,
+    )
+
+
+async def test_one_wish_says_all_that_a_viewer_wants_at_most(world: World) -> None:
+    video = await watch(world)
+    (consumer,) = [held for held in world.link.find(FakeConsumer) if held.kind is MediaKind.VIDEO]
+    wish = LayerWish(rid="f", temporal=1, max_width=640, max_height=360, max_fps=15, max_bitrate=400_000, paused=True)
+    await world.rooms.choose_layer(video, wish)
+    assert (consumer.spatial, consumer.temporal, consumer.paused) == (1, 1, True)
+    assert consumer.limits is not None
+    limits = consumer.limits
+    assert (limits.max_width, limits.max_height, limits.max_fps, limits.max_bitrate) == (640, 360, 15, 400_000)
+    await world.rooms.choose_layer(video, LayerWish())
+    assert (consumer.spatial, consumer.temporal, consumer.paused) == (None, None, False)
+    assert consumer.limits.max_width is consumer.limits.max_bitrate is None
