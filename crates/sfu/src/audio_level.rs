@@ -19,6 +19,10 @@ struct Observed {
     /// Smoothed level in sixteenths; 0 is loud.
     smoothed_q4: u16,
     spoke_us: Option<u64>,
+    /// Its level at the end of the last window, where it was a speaker.
+    level: Option<u8>,
+    /// Whether it is named as a speaker.
+    named: bool,
 }
 
 /// Observes all audio producers of a router.
@@ -30,8 +34,8 @@ pub(crate) struct SpeakerObserver {
 }
 
 impl SpeakerObserver {
-    /// A packet carried a level.
-    pub(crate) fn on_level(&mut self, producer: ProducerId, level: u8) {
+    /// A packet carried a level. Who is not to be named is only compared.
+    pub(crate) fn on_level(&mut self, producer: ProducerId, level: u8, named: bool) {
         let at = match self
             .observed
             .binary_search_by_key(&producer, |observed| observed.producer)
@@ -44,6 +48,8 @@ impl SpeakerObserver {
                     packets: 0,
                     smoothed_q4: u16::from(SILENCE) << 4,
                     spoke_us: None,
+                    level: None,
+                    named,
                 };
                 self.observed.insert(at, fresh);
                 at
@@ -58,6 +64,14 @@ impl SpeakerObserver {
     /// Who spoke in the last window.
     pub(crate) fn current(&self) -> &[ActiveSpeaker] {
         &self.last
+    }
+
+    /// The smoothed level of a producer that speaks; 0 is the loudest.
+    pub(crate) fn level_of(&self, producer: ProducerId) -> Option<u8> {
+        let at = self
+            .observed
+            .binary_search_by_key(&producer, |observed| observed.producer);
+        self.observed.get(at.ok()?)?.level
     }
 
     /// A producer is gone or paused.
@@ -79,7 +93,8 @@ impl SpeakerObserver {
     ) -> Option<Vec<ActiveSpeaker>> {
         let mut speakers = Vec::new();
         for observed in &mut self.observed {
-            if let Some(level) = observed.close(now_us, config) {
+            observed.level = observed.close(now_us, config);
+            if let Some(level) = observed.level.filter(|_| observed.named) {
                 speakers.push(ActiveSpeaker {
                     producer: observed.producer,
                     level,
@@ -154,7 +169,7 @@ mod tests {
 
     fn window(observer: &mut SpeakerObserver, levels: &[(ProducerId, u8)]) {
         for (producer, level) in levels {
-            observer.on_level(*producer, *level);
+            observer.on_level(*producer, *level, true);
         }
     }
 
@@ -233,5 +248,17 @@ mod tests {
         assert_eq!(observer.close_window(0, &config).unwrap()[0].level, 77);
         window(&mut observer, &[(A, 27)]);
         assert_eq!(observer.close_window(1, &config).unwrap()[0].level, 52);
+    }
+    #[test]
+    fn who_is_not_named_is_compared_all_the_same() {
+        let mut observer = SpeakerObserver::default();
+        observer.on_level(A, 20, true);
+        observer.on_level(B, 10, false);
+        let speakers = observer.close_window(0, &config()).unwrap();
+        assert_eq!(speakers.len(), 1);
+        assert_eq!(speakers[0].producer, A);
+        assert_eq!(observer.level_of(B), Some(10));
+        observer.close_window(2_000_000, &config());
+        assert_eq!(observer.level_of(B), None, "silent now");
     }
 }

@@ -31,6 +31,11 @@ pub struct RouterConfig {
     pub allocation: AllocationConfig,
     /// Active speaker observation.
     pub audio_level: AudioLevelConfig,
+    /// So many audio producers are forwarded, those who speak; `None`: all. See
+    /// [`crate::Router::set_audio_top_n`].
+    pub audio_top_n: Option<u8>,
+    /// What was said so shortly before a producer began to speak is forwarded too.
+    pub audio_preroll: Duration,
     /// What publishers are told about what arrives.
     pub quality: QualityConfig,
     /// What a peer can grow.
@@ -51,6 +56,8 @@ impl Default for RouterConfig {
             keyframe: KeyframeConfig::default(),
             allocation: AllocationConfig::default(),
             audio_level: AudioLevelConfig::default(),
+            audio_top_n: None,
+            audio_preroll: Duration::from_millis(40),
             quality: QualityConfig::default(),
             limits: Limits::default(),
         }

@@ -108,6 +108,12 @@ pub enum RouterEvent {
         /// By encoding, the highest temporal layer wanted (7: all); `None`: the encoding is not.
         wanted: Vec<Option<u8>>,
     },
+    /// The audio producers forwarded, where only so many are, have changed. Those that carry no
+    /// levels are always forwarded and not named.
+    AudioForwarded {
+        /// In the order of their ids.
+        producers: Vec<ProducerId>,
+    },
     /// The list of active speakers or their levels changed; the loudest first.
     ActiveSpeakers(Vec<ActiveSpeaker>),
     /// A keyframe request went to the publisher.

@@ -286,6 +286,14 @@ pub struct RouterStats {
     pub history_bytes: u64,
     /// Events dropped because too many waited.
     pub events_dropped: u64,
+    /// Audio packets not forwarded, since their producer was none of those who speak.
+    pub audio_packets_withheld: u64,
+    /// Times an audio producer was let in, and times one was sent away again.
+    pub audio_admissions: u64,
+    /// See above.
+    pub audio_evictions: u64,
+    /// Packets of speakers that found all places taken.
+    pub audio_refusals: u64,
     /// Timers waiting.
     pub timers: usize,
 }

@@ -44,6 +44,8 @@ pub(crate) struct Consumer {
     pub(crate) paused: bool,
     pub(crate) allotment: Allotment,
     pub(crate) verbatim: bool,
+    /// Whether it gets its producer's audio also while that is withheld.
+    pub(crate) pinned: bool,
     /// Whether it is in its transport's list of those with something to send.
     pub(crate) dirty: bool,
     /// Whether it waits for an entry point of its current stream.
@@ -126,6 +128,7 @@ impl Consumer {
                 ..Allotment::default()
             },
             verbatim: params.verbatim,
+            pinned: params.verbatim,
             dirty: false,
             waiting: true,
             feedback: params.feedback,
@@ -222,6 +225,16 @@ impl Consumer {
                 self.preferred_temporal,
                 target.map(|target| target.temporal),
             ),
+        }
+    }
+
+    /// Goes on at a position of a stream, if that lies ahead.
+    pub(crate) fn skip_to(&mut self, at: u32, position: u64) {
+        for tap in self.current.iter_mut().chain(&mut self.target) {
+            if tap.stream == at && tap.cursor < position {
+                tap.cursor = position;
+                self.waiting = true;
+            }
         }
     }
 

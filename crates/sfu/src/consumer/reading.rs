@@ -49,13 +49,15 @@ pub(crate) struct Chosen {
 }
 
 /// How far a consumer may read: video to the end of what was released as whole frames, audio to
-/// the end, so that it rides along with any burst.
+/// the end, so that it rides along with any burst, unless it is withheld from this consumer.
 #[inline]
-fn limit(kind: MediaKind, stream: &Stream) -> u64 {
+fn limit(kind: MediaKind, pinned: bool, stream: &Stream) -> u64 {
     if kind == MediaKind::Video {
-        stream.released
-    } else {
-        stream.history.head()
+        return stream.released;
+    }
+    match stream.withheld_from {
+        Some(from) if !pinned => from,
+        _ => stream.history.head(),
     }
 }
 
@@ -73,7 +75,7 @@ impl Consumer {
         let unread = |tap: &Tap| {
             streams
                 .get(tap.stream as usize)
-                .is_some_and(|stream| tap.cursor < limit(self.kind, stream))
+                .is_some_and(|stream| tap.cursor < limit(self.kind, self.pinned, stream))
         };
         if self.verbatim {
             return self.taps.iter().any(unread);
@@ -163,7 +165,7 @@ impl Consumer {
             let Some(stream) = streams.get(tap.stream as usize) else {
                 continue;
             };
-            let limit = limit(self.kind, stream);
+            let limit = limit(self.kind, self.pinned, stream);
             while tap.cursor < limit {
                 let Some(entry) = stream.history.get(tap.cursor) else {
                     self.counters.overruns += stream.history.tail() - tap.cursor;
@@ -195,7 +197,7 @@ impl Consumer {
     fn next_of_current(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {
         let mut tap = self.current?;
         let stream = streams.get(tap.stream as usize)?;
-        let limit = limit(self.kind, stream);
+        let limit = limit(self.kind, self.pinned, stream);
         let mut chosen = None;
         while tap.cursor < limit && chosen.is_none() {
             let Some(entry) = stream.history.get(tap.cursor) else {
@@ -322,7 +324,7 @@ impl Consumer {
         let Some(stream) = streams.get(tap.stream as usize) else {
             return false;
         };
-        let limit = limit(self.kind, stream);
+        let limit = limit(self.kind, self.pinned, stream);
         tap.cursor = tap.cursor.max(stream.history.tail());
         while tap.cursor < limit {
             let found = stream

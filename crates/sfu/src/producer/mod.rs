@@ -162,6 +162,11 @@ impl Producer {
         )
     }
 
+    /// Whether its packets say how loud they are.
+    pub(crate) fn has_level(&self) -> bool {
+        self.kind == MediaKind::Audio && self.extension_id(ExtensionKind::AudioLevel).is_some()
+    }
+
     pub(crate) fn stats(&self, streams: &slab::Slab<Stream>) -> ProducerStats {
         ProducerStats {
             id: self.id,

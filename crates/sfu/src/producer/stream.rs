@@ -92,6 +92,10 @@ pub(crate) struct Stream {
     pub(crate) held: bool,
     /// Consumers that read it.
     pub(crate) listeners: Vec<u32>,
+    /// Audio that is not forwarded now: from this position on, but for the exempt consumers.
+    pub(crate) withheld_from: Option<u64>,
+    /// Those listeners that get it all the same.
+    pub(crate) exempt: Vec<u32>,
     pub(crate) keyframes: KeyframeRequests,
     pub(crate) report: Option<PublisherReport>,
     pub(crate) repair_armed: Option<u64>,
@@ -136,6 +140,8 @@ impl Stream {
             pending_until: None,
             held: false,
             listeners: Vec::new(),
+            withheld_from: None,
+            exempt: Vec::new(),
             keyframes: KeyframeRequests::default(),
             report: None,
             repair_armed: None,

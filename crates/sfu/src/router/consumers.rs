@@ -130,6 +130,7 @@ impl Router {
             self.choose_layers(index, now);
             return;
         }
+        // A pipe's far end decides for itself: it gets everything.
         let transport = self.consumers[index as usize].transport as usize;
         let mut first = Some(self.consumers[index as usize].ssrc);
         for stream in self.producers[producer as usize].streams.clone() {
@@ -141,6 +142,7 @@ impl Router {
             let tap = Tap::live(stream, &self.streams[stream as usize], ssrc);
             self.consumers[index as usize].taps.push(tap);
             self.streams[stream as usize].listeners.push(index);
+            self.note_exempt(stream);
         }
         self.wish_keyframes_of(index, now);
     }
@@ -166,9 +168,9 @@ impl Router {
         let producer = &mut self.producers[producer as usize];
         producer.consumers.retain(|other| *other != index);
         for stream in &producer.streams {
-            self.streams[*stream as usize]
-                .listeners
-                .retain(|other| *other != index);
+            let stream = &mut self.streams[*stream as usize];
+            stream.listeners.retain(|other| *other != index);
+            stream.exempt.retain(|other| *other != index);
         }
     }
 

@@ -185,7 +185,10 @@ impl Router {
         }
         let video = self.producers[route.producer as usize].kind == MediaKind::Video;
         if !video {
-            self.note_level(at, route, now_us);
+            let level = self.note_level(at, route, now_us);
+            if self.loudest.is_limiting() && !self.lets_through(route, level, now_us) {
+                return;
+            }
         }
         self.await_burst(route.stream, video && stored.end_of_frame, now_us);
     }
@@ -210,29 +213,27 @@ impl Router {
         }
     }
 
-    /// Notes the level of an audio packet (RFC 6464) for the active speakers.
+    /// Notes the level of an audio packet (RFC 6464) for the active speakers, and gives it.
     #[inline]
-    fn note_level(&mut self, at: u32, route: Route, now_us: u64) {
-        if self.transports[at as usize].ignore_audio_levels {
-            return;
+    fn note_level(&mut self, at: u32, route: Route, now_us: u64) -> Option<u8> {
+        let named = !self.transports[at as usize].ignore_audio_levels;
+        if !named && !self.loudest.is_limiting() {
+            return None;
         }
         let history = &self.streams[route.stream as usize].history;
-        let Some(entry) = history.get(history.head().wrapping_sub(1)) else {
-            return;
-        };
+        let entry = history.get(history.head().wrapping_sub(1))?;
         let level = entry
             .extensions()
             .iter()
             .find(|at| at.kind == ExtensionKind::AudioLevel);
-        let Some(level) = level.and_then(|at| entry.extension_value(*at).first()) else {
-            return;
-        };
+        let level = entry.extension_value(*level?).first()? & 0x7f;
         let producer = self.producers[route.producer as usize].id;
-        self.speakers.on_level(producer, level & 0x7f);
+        self.speakers.on_level(producer, level, named);
         if self.speakers.armed.is_none() {
             let due = now_us + self.config.audio_level.interval.as_micros() as u64;
             self.timers
                 .arm(Timer::Speakers, due, &mut self.speakers.armed);
         }
+        Some(level)
     }
 }

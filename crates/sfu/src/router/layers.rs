@@ -104,6 +104,7 @@ impl Router {
             let ssrc = self.consumers[index as usize].ssrc;
             let tap = Tap::live(wanted, &self.streams[wanted as usize], ssrc);
             self.streams[wanted as usize].listeners.push(index);
+            self.note_exempt(wanted);
             let consumer = &mut self.consumers[index as usize];
             if current.is_none() {
                 consumer.current = Some(tap);
@@ -154,6 +155,7 @@ impl Router {
     pub(super) fn unlisten(&mut self, stream: u32, index: u32) {
         if let Some(stream) = self.streams.get_mut(stream as usize) {
             stream.listeners.retain(|other| *other != index);
+            stream.exempt.retain(|other| *other != index);
         }
     }
 

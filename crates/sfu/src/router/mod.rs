@@ -7,6 +7,7 @@ mod consumers;
 mod feedback;
 mod ingest;
 mod layers;
+mod loudest;
 mod offering;
 mod pacing;
 mod producers;
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use crate::audio::Loudest;
 use crate::audio_level::SpeakerObserver;
 use crate::consumer::Consumer;
 use crate::producer::{Producer, Stream};
@@ -81,6 +83,8 @@ pub struct Router {
     timers: Timers,
     events: VecDeque<RouterEvent>,
     speakers: SpeakerObserver,
+    loudest: Loudest,
+    audio_packets_withheld: u64,
     /// What a feedback packet says, while it is read.
     statuses: Vec<FeedbackEntry>,
     next_serial: u32,
@@ -95,6 +99,7 @@ impl Router {
     /// An empty router. `clock` ties monotonic to wall time; `seed` feeds SSRCs, first sequence
     /// numbers and the jitter of report intervals.
     pub fn new(config: RouterConfig, clock: WallClock, seed: u64) -> Self {
+        let loudest = Loudest::new(config.audio_top_n);
         Self {
             config,
             clock,
@@ -114,6 +119,8 @@ impl Router {
             timers: Timers::default(),
             events: VecDeque::new(),
             speakers: SpeakerObserver::default(),
+            loudest,
+            audio_packets_withheld: 0,
             statuses: Vec::new(),
             next_serial: 0,
             send_time: (None, 0),

@@ -83,6 +83,9 @@ impl Router {
             );
             stream.nack_enabled = nack;
             stream.audio = params.kind == MediaKind::Audio;
+            if self.loudest.is_limiting() && self.producers[producer as usize].has_level() {
+                stream.withheld_from = Some(0);
+            }
             let index = self.streams.insert(stream) as u32;
             self.producers[producer as usize].streams.push(index);
             let routes = &mut self.transports[at as usize].routes;
@@ -107,6 +110,7 @@ impl Router {
         self.producers[at as usize].paused = true;
         self.allocate_consumers_of(at, self.clock.micros(now));
         self.speakers.remove(id);
+        self.leave_place(at);
         Ok(())
     }
 
@@ -146,6 +150,7 @@ impl Router {
         for consumer in consumers {
             self.detach_consumer(consumer, now);
         }
+        self.leave_place(at);
         let producer = self.producers.remove(at as usize);
         self.producer_ids.remove(&producer.id);
         self.speakers.remove(producer.id);

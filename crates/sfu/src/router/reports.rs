@@ -21,6 +21,10 @@ impl Router {
                 .map(|(_, stream)| stream.history.bytes() as u64)
                 .sum(),
             events_dropped: self.events_dropped,
+            audio_packets_withheld: self.audio_packets_withheld,
+            audio_admissions: self.loudest.admissions,
+            audio_evictions: self.loudest.evictions,
+            audio_refusals: self.loudest.refusals,
             timers: self.timers.len(),
         }
     }

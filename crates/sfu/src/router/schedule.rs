@@ -199,6 +199,7 @@ impl Router {
             self.emit(RouterEvent::ActiveSpeakers(speakers));
         }
         self.rank_speakers(now_us);
+        self.rank_forwarded(now_us);
         if self.speakers.is_observing() {
             let due = now_us + self.config.audio_level.interval.as_micros() as u64;
             self.timers
