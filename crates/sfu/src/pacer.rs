@@ -11,6 +11,9 @@ use crate::Probe;
 
 /// What leaves at once: long enough to fill one send with packets, short enough for any queue.
 const BURST: Duration = Duration::from_millis(5);
+/// What leaves at once on a line that carries far more than there is to send: a whole picture of
+/// usual size, so that it goes out in one send.
+const ROOMY_BURST: Duration = Duration::from_millis(10);
 /// The same while a probe runs: its rate must be seen in the distances of its packets.
 const PROBE_BURST: Duration = Duration::from_millis(2);
 /// A probe that was not finished by then is given up: there was nothing to send it with.
@@ -30,6 +33,8 @@ struct Run {
 pub(crate) struct Pacer {
     /// Bits per second; 0: everything leaves at once.
     rate_bps: u64,
+    /// Whether the line has room to spare.
+    roomy: bool,
     /// Bytes that may leave; below zero more has left than was due.
     credit: i64,
     filled_us: u64,
@@ -39,9 +44,11 @@ pub(crate) struct Pacer {
 }
 
 impl Pacer {
-    /// Changes the rate; `None`: everything leaves at once.
-    pub(crate) fn set_rate(&mut self, bps: Option<u64>) {
+    /// Changes the rate; `None`: everything leaves at once. `roomy`: the line carries far more than
+    /// there is to send.
+    pub(crate) fn set_rate(&mut self, bps: Option<u64>, roomy: bool) {
         self.rate_bps = bps.unwrap_or(0);
+        self.roomy = roomy;
     }
 
     /// Whether anything can ever have to wait.
@@ -77,6 +84,8 @@ impl Pacer {
     fn burst(&self) -> i64 {
         let time = if self.run.is_some() {
             PROBE_BURST
+        } else if self.roomy {
+            ROOMY_BURST
         } else {
             BURST
         };
@@ -159,7 +168,7 @@ mod tests {
     #[test]
     fn bursts_keep_the_rate_and_leave_every_five_milliseconds() {
         let mut pacer = Pacer::default();
-        pacer.set_rate(Some(9_600_000));
+        pacer.set_rate(Some(9_600_000), false);
         let (mut now, mut sent, mut bursts) = (1_000_000, 0, 0);
         while now < 2_000_000 {
             let burst = send_all(&mut pacer, now);
@@ -176,7 +185,7 @@ mod tests {
     #[test]
     fn a_rate_below_a_packet_a_burst_still_sends() {
         let mut pacer = Pacer::default();
-        pacer.set_rate(Some(96_000));
+        pacer.set_rate(Some(96_000), false);
         let (mut now, mut sent) = (0, 0);
         while now < 10_000_000 {
             sent += send_all(&mut pacer, now);
@@ -188,7 +197,7 @@ mod tests {
     #[test]
     fn a_long_silence_saves_up_one_burst_only() {
         let mut pacer = Pacer::default();
-        pacer.set_rate(Some(9_600_000));
+        pacer.set_rate(Some(9_600_000), false);
         send_all(&mut pacer, 0);
         assert!(send_all(&mut pacer, 60_000_000) <= 6);
     }
@@ -196,7 +205,7 @@ mod tests {
     #[test]
     fn a_probe_runs_at_its_rate_to_its_end_and_asks_for_padding() {
         let mut pacer = Pacer::default();
-        pacer.set_rate(Some(1_000_000));
+        pacer.set_rate(Some(1_000_000), false);
         let probe = Probe {
             id: 7,
             bps: 6_000_000,
