@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use roomtone_bandwidth::GccConfig;
+
 use crate::{AllocationConfig, FeedbackStrategy};
 
 /// Settings of one router.
@@ -27,6 +29,8 @@ pub struct RouterConfig {
     pub audio_nack: NackConfig,
     /// Keyframe requests to publishers.
     pub keyframe: KeyframeConfig,
+    /// How the lines to subscribers are estimated and filled.
+    pub bandwidth: BandwidthConfig,
     /// How bandwidth is divided among the tracks of a transport.
     pub allocation: AllocationConfig,
     /// Active speaker observation.
@@ -51,6 +55,7 @@ impl Default for RouterConfig {
             feedback_interval: Duration::from_millis(75),
             default_max_bitrate: 10_000_000,
             encoding_timeout: Duration::from_secs(2),
+            bandwidth: BandwidthConfig::default(),
             nack: NackConfig::default(),
             audio_nack: NackConfig::audio(),
             keyframe: KeyframeConfig::default(),
@@ -60,6 +65,34 @@ impl Default for RouterConfig {
             audio_preroll: Duration::from_millis(40),
             quality: QualityConfig::default(),
             limits: Limits::default(),
+        }
+    }
+}
+
+/// How the lines to subscribers are estimated and filled.
+#[derive(Debug, Clone)]
+pub struct BandwidthConfig {
+    /// Whether transport-wide feedback is used where it was negotiated; else receiver reports and
+    /// REMB are all that is followed.
+    pub transport_feedback: bool,
+    /// The estimator for transport-wide feedback.
+    pub congestion: GccConfig,
+    /// Whether pictures leave at the pacing rate; else each frame at once.
+    pub pacing: bool,
+    /// Whether the line is probed for more, with padding where there is no media for it.
+    pub probing: bool,
+}
+
+impl Default for BandwidthConfig {
+    fn default() -> Self {
+        Self {
+            transport_feedback: true,
+            congestion: GccConfig {
+                start_bps: 1_000_000,
+                ..GccConfig::default()
+            },
+            pacing: true,
+            probing: true,
         }
     }
 }

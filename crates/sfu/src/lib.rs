@@ -33,7 +33,8 @@ mod twcc;
 pub use allocation::{AllocationConfig, ConsumerLimits, LayerTarget};
 pub use clock::WallClock;
 pub use config::{
-    AudioLevelConfig, KeyframeConfig, Limits, NackConfig, QualityConfig, RouterConfig,
+    AudioLevelConfig, BandwidthConfig, KeyframeConfig, Limits, NackConfig, QualityConfig,
+    RouterConfig,
 };
 pub use errors::{RtcpDrop, RtpDrop, SfuError};
 pub use events::{ActiveSpeaker, RouterEvent, StreamScore};
@@ -47,8 +48,9 @@ pub use quality::{
     Mos, Quality, QualityLevel, QualitySubject, Score, Trend,
 };
 pub use roomtone_bandwidth::{
-    BandwidthEstimator, Estimate, FeedbackEntry, LineState, Probe, ReceiverReportEstimator,
-    ReportedLoss, SentKind, SentPacket,
+    ArrivalModel, BandwidthEstimator, Estimate, EstimatorCounters, EstimatorDetails, FeedbackEntry,
+    GccConfig, GccEstimator, LineState, Probe, ReceiverReportEstimator, ReportedLoss, SentKind,
+    SentPacket,
 };
 pub use router::{Router, Written};
 pub use stats::{

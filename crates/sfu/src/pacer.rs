@@ -16,6 +16,8 @@ const BURST: Duration = Duration::from_millis(5);
 const ROOMY_BURST: Duration = Duration::from_millis(10);
 /// The same while a probe runs: its rate must be seen in the distances of its packets.
 const PROBE_BURST: Duration = Duration::from_millis(2);
+/// Whoever has to wait waits for so long.
+const LEAST_WAIT_US: u64 = 500;
 /// A probe that was not finished by then is given up: there was nothing to send it with.
 const PROBE_PATIENCE_US: u64 = 200_000;
 
@@ -47,8 +49,12 @@ impl Pacer {
     /// Changes the rate; `None`: everything leaves at once. `roomy`: the line carries far more than
     /// there is to send.
     pub(crate) fn set_rate(&mut self, bps: Option<u64>, roomy: bool) {
+        let begins = !self.is_on();
         self.rate_bps = bps.unwrap_or(0);
         self.roomy = roomy;
+        if begins {
+            self.credit = self.burst().max(1);
+        }
     }
 
     /// Whether anything can ever have to wait.
@@ -133,7 +139,13 @@ impl Pacer {
     /// When a whole burst may leave again.
     pub(crate) fn next_burst(&self) -> u64 {
         let missing = (self.burst().max(1) - self.credit).max(0) as u64;
-        self.filled_us + (missing * 8_000_000).div_ceil(self.rate().max(1))
+        let wait = (missing * 8_000_000).div_ceil(self.rate().max(1));
+        self.filled_us + wait.max(LEAST_WAIT_US)
+    }
+
+    /// Gives the probe up: there is nothing to feed it with.
+    pub(crate) fn cancel_probe(&mut self) {
+        self.run = None;
     }
 
     /// Whether a probe is under way.

@@ -252,10 +252,11 @@ impl Router {
         {
             return Some(Written { len, rtcp: true });
         }
-        if self.transports[at as usize].pacer.wants_padding()
-            && let Some(len) = self.write_padding(at, now, out)
-        {
-            return Some(Written { len, rtcp: false });
+        if self.transports[at as usize].pacer.wants_padding() {
+            if let Some(len) = self.write_padding(at, now, out) {
+                return Some(Written { len, rtcp: false });
+            }
+            self.transports[at as usize].pacer.cancel_probe();
         }
         self.finish_burst(at);
         None

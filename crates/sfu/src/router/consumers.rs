@@ -48,6 +48,7 @@ impl Router {
         let index = self.consumers.insert(consumer) as u32;
         self.consumer_ids.insert(id, index);
         self.transports[at as usize].consumers.push(index);
+        self.choose_estimator(at, index, now);
         if let Some(source) = source {
             self.attach(index, source, now);
         }

@@ -9,22 +9,51 @@ use super::Router;
 use super::bursts::wire_bytes;
 use crate::consumer::Stamps;
 use crate::timers::{Timer, disarm};
-use crate::{SentKind, SentPacket};
+use crate::{GccEstimator, SentKind, SentPacket};
 
 /// Padding of one packet: as much as its one byte of length can say and still be a multiple of four.
 const PADDING: usize = 252;
 
+/// So long is a peer's line spared that never spoke.
+const PACED_UNHEARD_US: u64 = 2_000_000;
+
 impl Router {
+    /// Gives a transport the estimator that fits what a new consumer has negotiated: one for
+    /// transport-wide feedback, where there will be some.
+    pub(super) fn choose_estimator(&mut self, at: u32, consumer: u32, now: Instant) {
+        let config = &self.config.bandwidth;
+        let consumer = &self.consumers[consumer as usize];
+        let reports = consumer.has_transport_sequence() && consumer.feedback.transport_cc;
+        let transport = &mut self.transports[at as usize];
+        let settled = transport.estimator_given || transport.tracks_packets;
+        if !reports || settled || !config.transport_feedback || transport.account.unlimited {
+            return;
+        }
+        transport.estimator = Box::new(GccEstimator::new(config.congestion));
+        transport.tracks_packets = true;
+        self.follow_estimator(at, now);
+    }
+
     /// Takes over what the estimator of a transport believes now.
     pub(super) fn follow_estimator(&mut self, at: u32, now: Instant) {
         let now_us = self.clock.micros(now);
+        let config = &self.config.bandwidth;
         let transport = &mut self.transports[at as usize];
-        transport
-            .pacer
-            .set_rate(transport.estimator.estimate().pacing_bps);
+        let estimate = transport.estimator.estimate();
+        let account = &transport.account;
+        // A peer that was sent media and never spoke of it has no line that could be spared.
+        let mute = !estimate.confirmed
+            && account
+                .sent_since_us
+                .is_some_and(|since| now_us.saturating_sub(since) > PACED_UNHEARD_US);
+        let rate = estimate.pacing_bps.filter(|_| config.pacing && !mute);
+        let roomy = account.wanted_bps > 0 && estimate.bps * 2 >= account.wanted_bps * 3;
+        transport.pacer.set_rate(rate, roomy);
         while let Some(probe) = transport.estimator.poll_probe(now) {
-            transport.stats.probes += 1;
-            transport.pacer.start_probe(probe, now_us);
+            if config.probing {
+                transport.stats.probes += 1;
+                transport.pacer.start_probe(probe, now_us);
+            }
         }
         if transport.pacer.is_probing() {
             self.queue_transport(at);

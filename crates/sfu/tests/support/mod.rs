@@ -20,6 +20,14 @@ pub const OUT_VP8: u8 = 100;
 pub const OUT_RTX: u8 = 101;
 pub const OUT_OPUS: u8 = 109;
 
+/// Lines that are neither estimated nor paced: for suites about other things.
+pub fn unestimated() -> BandwidthConfig {
+    BandwidthConfig {
+        transport_feedback: false,
+        ..BandwidthConfig::default()
+    }
+}
+
 /// A packet the router has written.
 #[derive(Debug, Clone)]
 pub struct Out {
@@ -45,7 +53,10 @@ pub struct Rig {
 
 impl Rig {
     pub fn new() -> Self {
-        Self::with(RouterConfig::default())
+        Self::with(RouterConfig {
+            bandwidth: unestimated(),
+            ..RouterConfig::default()
+        })
     }
 
     pub fn with(config: RouterConfig) -> Self {
