@@ -11,9 +11,6 @@ use crate::Probe;
 
 /// What leaves at once: long enough to fill one send with packets, short enough for any queue.
 const BURST: Duration = Duration::from_millis(5);
-/// What leaves at once on a line that carries far more than there is to send: a whole picture of
-/// usual size, so that it goes out in one send.
-const ROOMY_BURST: Duration = Duration::from_millis(10);
 /// The same while a probe runs: its rate must be seen in the distances of its packets.
 const PROBE_BURST: Duration = Duration::from_millis(2);
 /// Whoever has to wait waits for so long.
@@ -35,8 +32,8 @@ struct Run {
 pub(crate) struct Pacer {
     /// Bits per second; 0: everything leaves at once.
     rate_bps: u64,
-    /// Whether the line has room to spare.
-    roomy: bool,
+    /// Bytes that may leave at once whatever the rate.
+    picture: i64,
     /// Bytes that may leave; below zero more has left than was due.
     credit: i64,
     filled_us: u64,
@@ -46,12 +43,12 @@ pub(crate) struct Pacer {
 }
 
 impl Pacer {
-    /// Changes the rate; `None`: everything leaves at once. `roomy`: the line carries far more than
-    /// there is to send.
-    pub(crate) fn set_rate(&mut self, bps: Option<u64>, roomy: bool) {
+    /// Changes the rate; `None`: everything leaves at once. `picture`: bytes that may leave at once
+    /// all the same, for the line has room for them.
+    pub(crate) fn set_rate(&mut self, bps: Option<u64>, picture: u32) {
         let begins = !self.is_on();
         self.rate_bps = bps.unwrap_or(0);
-        self.roomy = roomy;
+        self.picture = i64::from(picture);
         if begins {
             self.credit = self.burst().max(1);
         }
@@ -88,14 +85,12 @@ impl Pacer {
 
     /// Bytes of one burst.
     fn burst(&self) -> i64 {
-        let time = if self.run.is_some() {
-            PROBE_BURST
-        } else if self.roomy {
-            ROOMY_BURST
+        let (time, least) = if self.run.is_some() {
+            (PROBE_BURST, 0)
         } else {
-            BURST
+            (BURST, self.picture)
         };
-        (self.rate() * time.as_micros() as u64 / 8_000_000) as i64
+        least.max((self.rate() * time.as_micros() as u64 / 8_000_000) as i64)
     }
 
     /// Fills the budget up to now.
@@ -180,7 +175,7 @@ mod tests {
     #[test]
     fn bursts_keep_the_rate_and_leave_every_five_milliseconds() {
         let mut pacer = Pacer::default();
-        pacer.set_rate(Some(9_600_000), false);
+        pacer.set_rate(Some(9_600_000), 0);
         let (mut now, mut sent, mut bursts) = (1_000_000, 0, 0);
         while now < 2_000_000 {
             let burst = send_all(&mut pacer, now);
@@ -197,7 +192,7 @@ mod tests {
     #[test]
     fn a_rate_below_a_packet_a_burst_still_sends() {
         let mut pacer = Pacer::default();
-        pacer.set_rate(Some(96_000), false);
+        pacer.set_rate(Some(96_000), 0);
         let (mut now, mut sent) = (0, 0);
         while now < 10_000_000 {
             sent += send_all(&mut pacer, now);
@@ -207,9 +202,19 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_that_the_line_has_room_for_leaves_whole_and_then_the_rate_counts() {
+        let mut pacer = Pacer::default();
+        pacer.set_rate(Some(9_600_000), 24_000);
+        assert_eq!(send_all(&mut pacer, 0), 20);
+        let next = pacer.next_burst();
+        assert!((19_000..=21_000).contains(&next), "{next}");
+        assert_eq!(send_all(&mut pacer, next), 20);
+    }
+
+    #[test]
     fn a_long_silence_saves_up_one_burst_only() {
         let mut pacer = Pacer::default();
-        pacer.set_rate(Some(9_600_000), false);
+        pacer.set_rate(Some(9_600_000), 0);
         send_all(&mut pacer, 0);
         assert!(send_all(&mut pacer, 60_000_000) <= 6);
     }
@@ -217,7 +222,7 @@ mod tests {
     #[test]
     fn a_probe_runs_at_its_rate_to_its_end_and_asks_for_padding() {
         let mut pacer = Pacer::default();
-        pacer.set_rate(Some(1_000_000), false);
+        pacer.set_rate(Some(1_000_000), 0);
         let probe = Probe {
             id: 7,
             bps: 6_000_000,

@@ -14,6 +14,8 @@ use crate::{GccEstimator, SentKind, SentPacket};
 /// Padding of one packet: as much as its one byte of length can say and still be a multiple of four.
 const PADDING: usize = 252;
 
+/// One picture of everything wanted, and a little more: at 25 to 30 pictures a second.
+const PICTURE_MS: u64 = 40;
 /// So long is a peer's line spared that never spoke.
 const PACED_UNHEARD_US: u64 = 2_000_000;
 
@@ -47,8 +49,10 @@ impl Router {
                 .sent_since_us
                 .is_some_and(|since| now_us.saturating_sub(since) > PACED_UNHEARD_US);
         let rate = estimate.pacing_bps.filter(|_| config.pacing && !mute);
-        let roomy = account.wanted_bps > 0 && estimate.bps * 2 >= account.wanted_bps * 3;
-        transport.pacer.set_rate(rate, roomy);
+        let roomy = estimate.bps * 2 >= account.wanted_bps * 3;
+        let picture = account.wanted_bps * PICTURE_MS / 8_000;
+        let picture = if roomy { picture as u32 } else { 0 };
+        transport.pacer.set_rate(rate, picture);
         while let Some(probe) = transport.estimator.poll_probe(now) {
             if config.probing {
                 transport.stats.probes += 1;
