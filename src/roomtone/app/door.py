@@ -24,12 +24,29 @@ if TYPE_CHECKING:
     from roomtone.config import Settings
     from roomtone.media import CoreLink
 
+DATE_EVERY_S = 1
+"""The header of that name has whole seconds."""
 KEEP_ALIVE_S = 5
 """Longer than the front door keeps idle connections to us, so that it never meets one we are closing."""
 
 
 class UvicornServer(uvicorn.Server):
-    """Uvicorn inside a loop that is not its own: it leaves the signals alone."""
+    """Uvicorn inside a loop that is not its own: it leaves the signals alone and wakes up once a second only."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        """Finish the requests under way and end."""
+        self.should_exit = True
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        """Keep the date header fresh until told to leave."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), DATE_EVERY_S)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -68,7 +85,7 @@ class HttpServer:
 
     async def close(self) -> None:
         """Finish the requests under way and stop."""
-        self._server.should_exit = True
+        self._server.leave()
         if self._task is not None:
             await self._task
         self._socket.close()
