@@ -25,6 +25,7 @@ mod producer;
 mod quality;
 mod rhythm;
 mod router;
+mod selection;
 mod stats;
 mod timers;
 mod transport;

@@ -13,6 +13,7 @@ use crate::allocation::{Allotment, Gate};
 use crate::audio::MOST_BLOCKS;
 use crate::producer::Stream;
 use crate::quality::viewer::ViewerWatch;
+use crate::selection::Selector;
 use crate::{
     ConsumerId, ConsumerLayerStats, ConsumerParams, ConsumerStats, FeedbackKinds, Limits,
     OutboundStreamStats, PauseReason, Redundancy, RemoteInboundStats, SfuError,
@@ -30,6 +31,17 @@ pub(crate) struct Rtx {
     pub(crate) next_sequence: u16,
     /// Our media payload types and those of their retransmissions.
     pub(crate) payload_types: Vec<(u8, u8)>,
+}
+
+/// What a consumer tells the router.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct News {
+    /// The stream it has left for another.
+    pub(crate) left: Option<u32>,
+    /// Its spatial layer has changed.
+    pub(crate) moved: bool,
+    /// It needs a keyframe of its stream.
+    pub(crate) wish: bool,
 }
 
 /// One consumer.
@@ -64,8 +76,10 @@ pub(crate) struct Consumer {
     pub(crate) target: Option<Tap>,
     /// All streams of its producer, where it is verbatim.
     pub(crate) taps: Vec<Tap>,
-    /// The stream it has left with the last switch, until the router has taken notice.
-    pub(crate) left: Option<u32>,
+    /// What happened while it was read, until the router has taken notice.
+    pub(crate) news: Option<News>,
+    /// Which frames of its current stream it forwards.
+    pub(crate) selector: Selector,
     pub(crate) rewriting: Rewriting,
     pub(crate) preferred_spatial: Option<u8>,
     pub(crate) preferred_temporal: Option<u8>,
@@ -140,7 +154,8 @@ impl Consumer {
             current: None,
             target: None,
             taps: Vec::new(),
-            left: None,
+            news: None,
+            selector: Selector::default(),
             // Numbers start in the lower half, as RFC 3711 section 3.3.1 advises.
             rewriting: Rewriting::new(draws.sequence & 0x7fff, limits.numbering_segments),
             preferred_spatial: None,
@@ -252,6 +267,7 @@ impl Consumer {
             ^ self.counters.packets_sent
             ^ self.counters.packets_skipped
             ^ self.rewriting.touch()
+            ^ u64::from(self.selector.frame())
             ^ self.header.touch()
     }
 

@@ -45,6 +45,7 @@ pub(crate) struct Chosen {
     pub(crate) payload_type: u8,
     pub(crate) shape: Shape,
     pub(crate) ssrc: u32,
+    pub(crate) marker: bool,
     pub(crate) resend: bool,
 }
 
@@ -131,7 +132,12 @@ impl Consumer {
                 timestamp: entry.timestamp.wrapping_add(resend.timestamp_offset),
                 pictures: resend.pictures,
             };
+            // Only the marks of the stream it forwards are remembered.
+            let marked = self.rewriting.serial() == Some(resend.serial)
+                && entry.facts.end_of_layer
+                && self.selector.is_marked(entry.facts.frame);
             return Some(Chosen {
+                marker: entry.marker || (marked && !self.verbatim),
                 stream: resend.stream,
                 position: resend.position,
                 numbers,
@@ -186,6 +192,7 @@ impl Consumer {
                     payload_type: entry.payload_type,
                     shape: Shape::Whole,
                     ssrc: tap.ssrc,
+                    marker: entry.marker,
                     resend: false,
                 });
             }
@@ -239,12 +246,17 @@ impl Consumer {
             }
             self.begin(tap, stream, entry, position, streams);
         }
-        if self
-            .preferred_temporal
-            .is_some_and(|highest| entry.facts.temporal > highest)
-        {
-            self.rewriting.leave_out(entry);
-            return None;
+        let mut marker = entry.marker;
+        if self.kind == MediaKind::Video {
+            if entry.facts.frame != self.selector.frame() {
+                self.decide(stream, entry);
+            }
+            let verdict = self.selector.verdict();
+            if !verdict.forward {
+                self.rewriting.leave_out(entry);
+                return None;
+            }
+            marker |= verdict.marks && entry.facts.end_of_layer;
         }
         let numbers = self.rewriting.map(entry)?;
         Some(Chosen {
@@ -254,8 +266,48 @@ impl Consumer {
             payload_type,
             shape,
             ssrc: self.ssrc,
+            marker,
             resend: false,
         })
+    }
+
+    /// Decides about the frame of a packet.
+    #[inline(never)]
+    fn decide(&mut self, stream: &Stream, entry: &Entry) {
+        let (frame, now_us) = (entry.facts.frame, entry.arrival_us);
+        self.selector.decide(&stream.frames, frame, now_us);
+        let (wish, moved) = (self.selector.take_wish(), self.selector.take_move());
+        if wish || moved {
+            let news = self.news.get_or_insert_default();
+            news.wish |= wish;
+            news.moved |= moved;
+        }
+    }
+
+    /// Leaves out what is older than `arrival_us`, frame by frame; gives how many. A frame under way
+    /// is finished. What refers to frames left out is not forwarded either.
+    #[allow(dead_code)]
+    pub(crate) fn drop_older_than(&mut self, arrival_us: u64, streams: &Slab<Stream>) -> u32 {
+        let Some(tap) = self.current.filter(|_| !self.waiting) else {
+            return 0;
+        };
+        let Some(stream) = streams.get(tap.stream as usize) else {
+            return 0;
+        };
+        if self.kind != MediaKind::Video {
+            return 0;
+        }
+        let under_way = self.selector.frame();
+        let from = tap.cursor.max(stream.history.tail());
+        let old = (from..limit(self.kind, stream))
+            .map_while(|position| stream.history.get(position))
+            .take_while(|entry| entry.arrival_us < arrival_us);
+        let mut dropped = 0;
+        for entry in old {
+            let frame = entry.facts.frame;
+            dropped += u32::from(frame != under_way && self.selector.leave_out(frame));
+        }
+        dropped
     }
 
     /// Begins forwarding at an entry point.
@@ -273,6 +325,7 @@ impl Consumer {
             .forward(entry, self.timestamp_offset(stream, entry, streams));
         self.rewriting
             .begin(tap.stream, stream.serial, entry, offset);
+        self.selector.begin(entry.facts.frame);
         self.waiting = false;
         // An entry point that came late (repaired): what belongs behind it has passed already.
         let mut first = position;
@@ -332,7 +385,7 @@ impl Consumer {
                 .get(tap.cursor)
                 .is_some_and(|entry| entry.facts.entry_point);
             if found {
-                self.left = self.current.map(|left| left.stream);
+                self.news.get_or_insert_default().left = self.current.map(|left| left.stream);
                 self.current = Some(tap);
                 self.target = None;
                 self.waiting = true;

@@ -41,7 +41,7 @@ impl Consumer {
             return self.write_rtx(entry, chosen, stamps, out);
         }
         let header = RtpHeader {
-            marker: entry.marker,
+            marker: chosen.marker,
             payload_type: chosen.payload_type,
             sequence: chosen.numbers.seq as u16,
             timestamp: chosen.numbers.timestamp,
@@ -97,7 +97,7 @@ impl Consumer {
             return self.write_plain_resend(entry, chosen, stamps, out);
         };
         let header = RtpHeader {
-            marker: entry.marker,
+            marker: chosen.marker,
             payload_type: *payload_type,
             sequence: rtx.next_sequence,
             timestamp: chosen.numbers.timestamp,
@@ -122,7 +122,7 @@ impl Consumer {
         out: &mut [u8],
     ) -> Option<Sent> {
         let header = RtpHeader {
-            marker: entry.marker,
+            marker: chosen.marker,
             payload_type: chosen.payload_type,
             sequence: chosen.numbers.seq as u16,
             timestamp: chosen.numbers.timestamp,

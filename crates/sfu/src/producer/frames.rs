@@ -4,7 +4,6 @@
 //! told by a distance: by the frame number of the dependency descriptor, by picture id and spatial
 //! layer, or by timestamp where there is nothing better. Numbers wrap; a window of the newest is
 //! kept. What a frame refers to is worked out once, for all consumers.
-#![allow(dead_code)]
 
 use roomtone_rtp::descriptors::dependency_descriptor::{Descriptor, Structure};
 use roomtone_rtp::descriptors::{DescriptorError, vp9};
@@ -68,7 +67,7 @@ impl Frame {
     }
 
     /// Whether all of its packets are there.
-    pub(crate) fn is_complete(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.started && self.ended && self.last - self.first < u64::from(self.packets)
     }
 
@@ -114,6 +113,8 @@ pub(crate) struct Frames {
     version: u16,
     active_targets: u32,
     spatial_layers: u8,
+    /// Pictures of which the last frame is complete.
+    pictures: u64,
     seen_us: [u64; MAX_SPATIAL],
 }
 
@@ -147,6 +148,11 @@ impl Frames {
         self.newest
     }
 
+    /// Pictures received to their end.
+    pub(crate) fn pictures(&self) -> u64 {
+        self.pictures
+    }
+
     /// Whether pictures have several spatial layers.
     #[inline]
     pub(crate) fn is_layered(&self) -> bool {
@@ -178,6 +184,15 @@ impl Frames {
         self.seen_us.iter().rposition(lately).unwrap_or(0) as u8
     }
 
+    /// The highest spatial layer that a keyframe announces: those behind it may not have come yet.
+    pub(crate) fn announced_spatial(&self, now_us: u64) -> u8 {
+        let top = self.top_spatial(now_us);
+        if self.structure.is_some() {
+            return top;
+        }
+        top.max(self.spatial_layers.saturating_sub(1))
+    }
+
     /// Reads a dependency descriptor by the structure in force, or the one it brings.
     pub(crate) fn describe(&mut self, bytes: &[u8]) -> Result<Descriptor, DescriptorError> {
         let (descriptor, attached) = Descriptor::parse(bytes, self.structure.as_deref())?;
@@ -199,7 +214,7 @@ impl Frames {
 
     /// Takes over the picture group of a VP9 stream; it counts from this packet's picture.
     pub(crate) fn set_group(&mut self, structure: &vp9::ScalabilityStructure, payload: &[u8]) {
-        self.spatial_layers = self.spatial_layers.max(structure.spatial_layers);
+        self.spatial_layers = structure.spatial_layers;
         self.ancestry.set_group(structure.group(payload));
     }
 
@@ -365,6 +380,7 @@ impl Frames {
     /// One more packet of a frame.
     fn note(&mut self, number: u32, reading: &Reading, place: &Place) {
         let frame = &mut self.slots[(number % WINDOW) as usize];
+        let complete = frame.is_complete() && frame.ends_picture;
         frame.first = frame.first.min(place.seq);
         frame.last = frame.last.max(place.seq);
         frame.packets += 1;
@@ -376,5 +392,6 @@ impl Frames {
             frame.keyframe = true;
             frame.reference_count = 0;
         }
+        self.pictures += u64::from(!complete && frame.is_complete() && frame.ends_picture);
     }
 }

@@ -19,7 +19,7 @@ use crate::quality::gauge::Gauge;
 use crate::quality::policy::limits::ProducerLimit;
 use crate::{CodecParams, FeedbackKinds, ProducerId, ProducerParams, ProducerStats, SfuError};
 
-pub(crate) use frames::MAX_SPATIAL;
+pub(crate) use frames::{Frame, Frames, MAX_SPATIAL, WINDOW};
 pub(crate) use keyframe::Wish;
 #[allow(unused_imports)]
 pub(crate) use rates::LayerCost;

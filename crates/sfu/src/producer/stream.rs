@@ -220,7 +220,8 @@ impl Stream {
         stored.keyframe =
             arrival.kind == MediaKind::Video && facts.entry_point && facts.start_of_frame;
         if facts.start_of_frame {
-            self.counters.frames_received += 1;
+            // Pictures are counted when they are whole.
+            self.counters.frames_received += u64::from(!has_frames(arrival.kind));
             if newest && !arrival.retransmitted {
                 let transit = self.reception.transit();
                 match arrival.kind {
@@ -618,6 +619,7 @@ impl Stream {
             freeze_count: self.watch.freezes(),
             quality: self.watch.gauge.quality(),
             feedback_suppressed: self.watch.suppressed,
+            frames_received: self.counters.frames_received + self.frames.pictures(),
             ..self.counters.clone()
         }
     }

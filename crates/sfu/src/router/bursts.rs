@@ -10,7 +10,7 @@ use std::time::Instant;
 use roomtone_rtp::MediaKind;
 
 use super::{Router, Written};
-use crate::consumer::{Chosen, Consumer, Stamps};
+use crate::consumer::{Chosen, Consumer, News, Stamps};
 use crate::producer::Stream;
 use crate::transport::{Ready, Slot};
 use crate::{SentKind, SentPacket, TransportId};
@@ -276,10 +276,10 @@ impl Router {
             return self.next_audio(at);
         }
         let ready = &mut transport.ready;
-        let mut left = Vec::new();
-        let taken = next_video(ready, consumers, streams, &mut left);
-        for (index, stream) in left {
-            self.on_switched(index, stream);
+        let mut news = Vec::new();
+        let taken = next_video(ready, consumers, streams, &mut news);
+        for (index, news) in news {
+            self.on_news(index, news);
         }
         if taken.is_some() {
             return taken;
@@ -292,13 +292,13 @@ impl Router {
             let slot = *self.transports[at as usize].ready.audio.first()?;
             let consumer = &mut self.consumers[slot.consumer as usize];
             let chosen = consumer.next(&self.streams);
-            let left = consumer.left.take();
+            let told = consumer.news.take();
             if chosen.is_none() {
                 consumer.dirty = false;
                 self.transports[at as usize].ready.audio.remove(0);
             }
-            if let Some(left) = left {
-                self.on_switched(slot.consumer, left);
+            if let Some(told) = told {
+                self.on_news(slot.consumer, told);
             }
             if let Some(chosen) = chosen {
                 return Some((slot.consumer, chosen));
@@ -369,21 +369,23 @@ pub(super) fn wire_bytes(len: usize) -> u16 {
     len as u16 + WIRE_OVERHEAD
 }
 
-/// Takes the next video packet: one as long as the last if there is one, else the longest. `left`
-/// gets the consumers that have changed over to another stream, and the stream they have left.
+/// Takes the next video packet: one as long as the last if there is one, else the longest. `news`
+/// gets the consumers that have something to tell, and what.
 #[inline]
 fn next_video(
     ready: &mut Ready,
     consumers: &mut Slab<Consumer>,
     streams: &Slab<Stream>,
-    left: &mut Vec<(u32, u32)>,
+    news: &mut Vec<(u32, News)>,
 ) -> Option<(u32, Chosen)> {
     if ready.video.len() == 1 {
         // One track of video: its own order is the only one there is.
         let slot = &mut ready.video[0];
         let consumer = &mut consumers[slot.consumer as usize];
         let chosen = slot.next.take().or_else(|| consumer.next(streams));
-        left.extend(consumer.left.take().map(|stream| (slot.consumer, stream)));
+        if consumer.news.is_some() {
+            news.extend(consumer.news.take().map(|told| (slot.consumer, told)));
+        }
         let Some(chosen) = chosen else {
             consumer.dirty = false;
             ready.video.clear();
@@ -392,13 +394,13 @@ fn next_video(
         return Some((slot.consumer, chosen));
     }
     let at = ready.at.min(ready.video.len().checked_sub(1)?);
-    if fill(&mut ready.video[at], consumers, streams, left) && ready.video[at].len == ready.run_len
+    if fill(&mut ready.video[at], consumers, streams, news) && ready.video[at].len == ready.run_len
     {
         return take(ready, at);
     }
     ready
         .video
-        .retain_mut(|slot| fill(slot, consumers, streams, left));
+        .retain_mut(|slot| fill(slot, consumers, streams, news));
     // What was missed comes before what is new.
     let repair = || {
         let resends = |slot: &Slot| slot.next.is_some_and(|next| next.resend);
@@ -429,14 +431,16 @@ fn fill(
     slot: &mut Slot,
     consumers: &mut Slab<Consumer>,
     streams: &Slab<Stream>,
-    left: &mut Vec<(u32, u32)>,
+    news: &mut Vec<(u32, News)>,
 ) -> bool {
     if slot.next.is_some() {
         return true;
     }
     let consumer = &mut consumers[slot.consumer as usize];
     slot.next = consumer.next(streams);
-    left.extend(consumer.left.take().map(|stream| (slot.consumer, stream)));
+    if consumer.news.is_some() {
+        news.extend(consumer.news.take().map(|told| (slot.consumer, told)));
+    }
     let entry = slot.next.as_ref().and_then(|next| {
         streams
             .get(next.stream as usize)?

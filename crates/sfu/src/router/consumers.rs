@@ -156,7 +156,7 @@ impl Router {
             return;
         };
         consumer.detach();
-        consumer.left = None;
+        consumer.news = None;
         let transport = consumer.transport;
         self.allocate_soon(transport, self.clock.micros(now));
         let consumer = &mut self.consumers[index as usize];

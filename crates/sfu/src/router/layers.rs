@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Router;
 use crate::allocation::Gate;
-use crate::consumer::Tap;
+use crate::consumer::{News, Tap};
 use crate::{ConsumerId, ConsumerLimits, RouterEvent, SfuError};
 
 impl Router {
@@ -86,6 +86,10 @@ impl Router {
         let streams = &self.producers[producer as usize].streams;
         let active = |at: usize| self.streams[streams[at] as usize].active;
         let most = consumer.most(streams.len() > 1);
+        self.consumers[index as usize]
+            .selector
+            .want(most.spatial, most.temporal);
+        let consumer = &self.consumers[index as usize];
         let Some(wanted) = choose(streams.len(), active, most.encoding) else {
             return;
         };
@@ -146,10 +150,20 @@ impl Router {
         }
     }
 
-    /// A consumer has left one encoding for another.
-    pub(super) fn on_switched(&mut self, index: u32, left: u32) {
-        self.unlisten(left, index);
-        self.emit_layers(index);
+    /// A consumer has changed what it forwards, or needs a keyframe.
+    pub(super) fn on_news(&mut self, index: u32, news: News) {
+        if let Some(left) = news.left {
+            self.unlisten(left, index);
+        }
+        if news.left.is_some() || news.moved {
+            self.emit_layers(index);
+        }
+        let current = self.consumers[index as usize].current;
+        if let Some(tap) = current.filter(|_| news.wish) {
+            // What it wishes for was found wanting at the newest packet.
+            let now_us = self.streams[tap.stream as usize].last_arrival_us;
+            self.wish_keyframe(tap.stream, now_us);
+        }
     }
 
     pub(super) fn unlisten(&mut self, stream: u32, index: u32) {
@@ -161,9 +175,10 @@ impl Router {
 
     fn emit_layers(&mut self, index: u32) {
         let consumer = &self.consumers[index as usize];
-        let spatial = consumer
-            .current
-            .map(|tap| self.streams[tap.stream as usize].encoding);
+        let spatial = consumer.current.map(|tap| {
+            let stream = &self.streams[tap.stream as usize];
+            stream.encoding.max(consumer.selector.current().spatial)
+        });
         let event = RouterEvent::LayersChanged {
             consumer: consumer.id,
             spatial,
