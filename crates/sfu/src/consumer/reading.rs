@@ -248,7 +248,8 @@ impl Consumer {
         }
         let mut marker = entry.marker;
         if self.kind == MediaKind::Video {
-            if entry.facts.frame != self.selector.frame() {
+            let frame = entry.facts.frame;
+            if frame != self.selector.frame() && !self.selector.follow(&stream.frames, frame) {
                 self.decide(stream, entry);
             }
             let verdict = self.selector.verdict();

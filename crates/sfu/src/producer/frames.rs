@@ -39,6 +39,8 @@ pub(crate) struct Frame {
     pub(crate) leaf: bool,
     /// No other frame refers to it.
     pub(crate) discardable: bool,
+    /// Of a stream without layers, and refers to the frame right before it, or to none.
+    pub(crate) plain: bool,
     /// Its last packet is the last of the picture.
     pub(crate) ends_picture: bool,
     /// The version of the template structure it was read with; 0: none.
@@ -367,6 +369,10 @@ impl Frames {
             }
         }
         self.spatial_layers = self.spatial_layers.max(frame.spatial + 1);
+        frame.plain = self.spatial_layers == 1
+            && frame.temporal == 0
+            && frame.structure == 0
+            && matches!(frame.references(), [] | [1]);
         self.seen_us[usize::from(frame.spatial)] = place.arrival_us.max(1);
         if newest {
             self.newest = number;

@@ -61,6 +61,14 @@ impl Fates {
         self.0[word] |= fate << shift;
     }
 
+    /// A new number is forwarded.
+    #[inline]
+    pub(super) fn follow(&mut self, number: u32) {
+        let (word, shift) = place(number);
+        let word = &mut self.0[word];
+        *word = (*word & !(0xf << shift)) | (DECIDED | FORWARDED) << shift;
+    }
+
     /// The last packet of the frame ends the picture.
     pub(super) fn mark(&mut self, number: u32) {
         let (word, shift) = place(number);

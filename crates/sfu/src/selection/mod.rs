@@ -172,6 +172,25 @@ impl Selector {
         true
     }
 
+    /// Decides in the plain case: the next frame of a stream without layers, which refers to the last
+    /// one. Says whether it was that case.
+    #[inline]
+    pub(crate) fn follow(&mut self, frames: &Frames, number: u32) -> bool {
+        let next = self.frame.wrapping_add(1);
+        if number != next
+            || self.newest != self.frame
+            || !self.verdict.forward
+            || self.missing.is_some()
+            || !frames.get(number).is_some_and(|frame| frame.plain)
+        {
+            return false;
+        }
+        self.newest = number;
+        self.frame = number;
+        self.fates.follow(number);
+        true
+    }
+
     /// Decides about a frame when the first of its packets is met, and remembers it for the others.
     pub(crate) fn decide(&mut self, frames: &Frames, number: u32, now_us: u64) {
         self.verdict = self.look(frames, number, now_us);
