@@ -359,6 +359,7 @@ impl Frames {
                     links,
                     stride: mode.stride,
                     newest,
+                    exact: mode.kind != Kind::Timestamp,
                 };
                 let slots = &self.slots;
                 let get = |number: u32| {

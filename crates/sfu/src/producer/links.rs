@@ -22,6 +22,8 @@ pub(super) struct Found<'a> {
     pub(super) stride: u32,
     /// No later frame has come.
     pub(super) newest: bool,
+    /// A number without a frame is a frame that is missing; by timestamps alone it may be none.
+    pub(super) exact: bool,
 }
 
 /// What was last sent in each layer.
@@ -133,7 +135,7 @@ impl Ancestry {
         let (number, stride) = (frame.number, found.stride);
         let top = if sync { 0 } else { frame.temporal };
         if !found.newest {
-            return refer_back(frame, stride, top, get);
+            return refer_back(frame, found, top, get);
         }
         let due = match (self.tl0, tl0) {
             (Some(last), Some(_)) if frame.temporal == 0 => Some(last.wrapping_add(1)),
@@ -141,6 +143,7 @@ impl Ancestry {
         };
         let missing = |back: &u32| get(number.wrapping_sub(back * stride)).is_none();
         let gap = match tl0 {
+            _ if !found.exact => None,
             // The base frame before is another than it should be.
             Some(tl0) if due.is_some_and(|due| due != tl0) => (1..=LOOK_BACK).find(missing),
             Some(_) if top == 0 => None,
@@ -169,15 +172,23 @@ impl Ancestry {
 }
 
 /// The same for a frame that came late: what stands right before it.
-fn refer_back<'a>(frame: &mut Frame, stride: u32, top: u8, get: impl Fn(u32) -> Option<&'a Frame>) {
+fn refer_back<'a>(
+    frame: &mut Frame,
+    found: &Found<'_>,
+    top: u8,
+    get: impl Fn(u32) -> Option<&'a Frame>,
+) {
     let mut highest = top;
-    for back in 1..=LOOK_BACK {
-        let Some(before) = get(frame.number.wrapping_sub(back * stride)) else {
-            frame.refer(back * stride);
-            return;
+    for distance in (1..=LOOK_BACK).map(|back| back * found.stride) {
+        let Some(before) = get(frame.number.wrapping_sub(distance)) else {
+            if found.exact {
+                frame.refer(distance);
+                return;
+            }
+            continue;
         };
         if before.temporal <= highest && !before.discardable {
-            frame.refer(back * stride);
+            frame.refer(distance);
             if before.temporal == 0 {
                 return;
             }
