@@ -300,7 +300,7 @@ impl Consumer {
         }
         let under_way = self.selector.frame();
         let from = tap.cursor.max(stream.history.tail());
-        let old = (from..limit(self.kind, stream))
+        let old = (from..stream.released)
             .map_while(|position| stream.history.get(position))
             .take_while(|entry| entry.arrival_us < arrival_us);
         let mut dropped = 0;
