@@ -133,6 +133,10 @@ pub struct EstimatorDetails {
     pub trend_ms: f64,
     /// See `trend_ms`.
     pub threshold_ms: f64,
+    /// How long packets wait in the line's queue.
+    pub queue_delay: Duration,
+    /// Whether that queue is kept full by someone else.
+    pub is_competing: bool,
     /// Bytes of memory held beside the value itself.
     pub memory: usize,
 }

@@ -5,6 +5,8 @@
 //! It reads no clock and draws no randomness.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod closed_loop;
 mod estimator;
 mod gcc;
 mod receiver_reports;

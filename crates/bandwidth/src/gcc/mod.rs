@@ -6,13 +6,17 @@
 mod acknowledged;
 mod application_limit;
 mod arrival;
+mod control;
 mod delay;
 mod detector;
 mod kalman;
+mod loss;
+mod loss_window;
 mod probe_results;
 mod probes;
 mod rate_control;
 mod sent_log;
+mod standing;
 mod trendline;
 
 use std::time::{Duration, Instant};
@@ -20,10 +24,12 @@ use std::time::{Duration, Instant};
 use self::acknowledged::AcknowledgedRate;
 use self::application_limit::ApplicationLimit;
 use self::delay::DelayDetector;
+use self::loss::{LossControl, LossState};
 use self::probe_results::ProbeResults;
-use self::probes::{Probes, Restraint};
+use self::probes::Probes;
 use self::rate_control::RateControl;
-use self::sent_log::{Lookup, SentLog};
+use self::sent_log::SentLog;
+use self::standing::{Queue, Standing};
 use crate::{
     BandwidthEstimator, Estimate, EstimatorCounters, EstimatorDetails, FeedbackEntry, LineState,
     Probe, ReportedLoss, SentPacket,
@@ -68,10 +74,6 @@ impl Default for GccConfig {
 const PACING_FACTOR: f64 = 2.5;
 /// How often time is looked at.
 const TICK_US: i64 = 250_000;
-/// Feedback that is overdue by this lowers the estimate, by a share, at an interval.
-const SILENCE_US: i64 = 1_000_000;
-const SILENCE_SHARE: f64 = 0.8;
-const SILENCE_INTERVAL_US: i64 = 500_000;
 /// Scratch memory kept between calls, in packets.
 const KEPT_RESULTS: usize = 256;
 
@@ -93,7 +95,9 @@ pub struct GccEstimator {
     arrivals: Vec<Arrived>,
     acknowledged: AcknowledgedRate,
     delay: DelayDetector,
+    queue: Queue,
     rate: RateControl,
+    loss: LossControl,
     limit: ApplicationLimit,
     probes: Probes,
     results: ProbeResults,
@@ -110,6 +114,8 @@ pub struct GccEstimator {
     probing_until_us: i64,
     probing_bps: f64,
     was_limited: bool,
+    /// What arrived when the last drain began.
+    before_drain_bps: f64,
     now_us: i64,
 }
 
@@ -132,7 +138,9 @@ impl GccEstimator {
             arrivals: Vec::new(),
             acknowledged: AcknowledgedRate::default(),
             delay: DelayDetector::new(config.arrival_model),
+            queue: Queue::default(),
             rate: RateControl::new(start as f64, min as f64, max as f64),
+            loss: LossControl::new(min as f64, max as f64),
             limit: ApplicationLimit::default(),
             probes: Probes::new(start as f64, max as f64),
             results: ProbeResults::default(),
@@ -147,6 +155,7 @@ impl GccEstimator {
             probing_until_us: 0,
             probing_bps: 0.0,
             was_limited: false,
+            before_drain_bps: 0.0,
             now_us: 0,
         }
     }
@@ -156,145 +165,6 @@ impl GccEstimator {
         let base = *self.base.get_or_insert(now);
         let gone = now.saturating_duration_since(base);
         gone.as_secs() as i64 * 1_000_000 + i64::from(gone.subsec_micros())
-    }
-
-    fn estimate_bps(&self) -> f64 {
-        let remb = self.remb_bps.map_or(f64::MAX, |bps| bps as f64);
-        self.rate
-            .bps()
-            .min(remb)
-            .clamp(self.config.min_bps as f64, self.config.max_bps as f64)
-    }
-
-    /// Looks up what feedback names; fills `arrivals`.
-    fn collect(&mut self, entries: &[FeedbackEntry], now_us: i64) {
-        self.arrivals.clear();
-        for entry in entries {
-            match self
-                .log
-                .look_up(entry.sequence, entry.arrival_us.is_some(), now_us)
-            {
-                Lookup::NeverSent | Lookup::Forgotten => self.counters.bogus += 1,
-                Lookup::Repeated => self.counters.repeated += 1,
-                Lookup::Lost { .. } => self.counters.lost += 1,
-                Lookup::Arrived {
-                    sent_us,
-                    bytes,
-                    probe,
-                    was_lost,
-                    ..
-                } => {
-                    self.counters.lost -= u64::from(was_lost);
-                    let Some(arrival_us) = entry.arrival_us else {
-                        continue;
-                    };
-                    self.arrivals.push(Arrived {
-                        sent_us,
-                        // Far from the ends, so that differences cannot overflow.
-                        arrival_us: arrival_us.clamp(i64::MIN / 4, i64::MAX / 4),
-                        bytes,
-                        probe,
-                    });
-                }
-            }
-        }
-        if !self.arrivals.is_sorted_by_key(|packet| packet.arrival_us) {
-            self.arrivals
-                .sort_by_key(|packet| (packet.arrival_us, packet.sent_us));
-        }
-    }
-
-    fn measure_round_trip(&mut self, now_us: i64) {
-        let Some(latest) = self.arrivals.iter().map(|packet| packet.sent_us).max() else {
-            return;
-        };
-        let sample = (now_us - latest).max(0);
-        let smoothed = self
-            .round_trip_us
-            .map_or(sample, |before| (before * 7 + sample) / 8);
-        self.round_trip_us = Some(smoothed);
-        self.rate.set_round_trip(smoothed);
-    }
-
-    /// What arrived goes through all that measures; gives the rate that a probe showed.
-    fn measure(&mut self, now_us: i64) -> Option<f64> {
-        let is_limited = self.limit.since_us().is_some();
-        if self.was_limited && !is_limited {
-            self.acknowledged.expect_change();
-        }
-        self.was_limited = is_limited;
-        let mut shown = None;
-        for index in 0..self.arrivals.len() {
-            let packet = self.arrivals[index];
-            if packet.probe != 0 {
-                let rate = self.results.push(
-                    packet.probe,
-                    packet.sent_us,
-                    packet.arrival_us,
-                    packet.bytes,
-                );
-                shown = rate.or(shown);
-            }
-            let is_sound = self
-                .delay
-                .push(packet.sent_us, packet.arrival_us, packet.bytes, now_us);
-            if !is_sound {
-                self.acknowledged.reset_window();
-            }
-            self.acknowledged
-                .push(packet.arrival_us, packet.bytes, is_limited);
-        }
-        self.counters.probes_measured += u64::from(shown.is_some());
-        shown
-    }
-
-    fn control(&mut self, before: LineState, shown: Option<f64>, now_us: i64) {
-        let line = self.delay.state();
-        let acknowledged = self.acknowledged.bps();
-        match shown {
-            Some(bps) if line != LineState::Overused => {
-                // A probe that met a moment's queue does not unmake what is seen to arrive.
-                let floor = acknowledged.unwrap_or(0.0).min(self.rate.bps());
-                self.rate.set(bps.max(floor), now_us);
-            }
-            _ => self.rate.step(line, acknowledged, now_us),
-        }
-        self.inform_probes(now_us);
-        if before == LineState::Overused && line != LineState::Overused {
-            self.probes.recover(now_us);
-        }
-    }
-
-    fn inform_probes(&mut self, now_us: i64) {
-        let restraint = match self.delay.state() {
-            LineState::Overused => Restraint::Forbidden,
-            LineState::Underused => Restraint::Careful,
-            LineState::Normal => Restraint::Free,
-        };
-        let bps = self.estimate_bps();
-        self.probes.set_limited(self.limit.since_us());
-        self.probes.set_estimate(bps, restraint, now_us);
-    }
-
-    fn account(&mut self, now_us: i64) {
-        let bytes = std::mem::take(&mut self.unaccounted_bytes);
-        let bps = self.estimate_bps();
-        self.limit.push(bytes, bps, now_us);
-    }
-
-    /// A peer that was heard and is silent while packets leave: the line may be dead.
-    fn mind_silence(&mut self, now_us: i64) {
-        let (Some(asked), Some(_)) = (self.unanswered_us, self.last_heard_us) else {
-            return;
-        };
-        let patience = SILENCE_US + self.round_trip_us.unwrap_or(0).min(2_000_000);
-        if now_us - asked < patience || now_us - self.last_backoff_us < SILENCE_INTERVAL_US {
-            return;
-        }
-        self.last_backoff_us = now_us;
-        self.counters.timeouts += 1;
-        self.rate.set(self.rate.bps() * SILENCE_SHARE, now_us);
-        self.inform_probes(now_us);
     }
 }
 
@@ -320,16 +190,18 @@ impl BandwidthEstimator for GccEstimator {
         self.now_us = now_us;
         self.counters.feedback += 1;
         self.account(now_us);
+        let lost = self.counters.lost;
         self.collect(entries, now_us);
+        let lost = self.counters.lost > lost;
         if self.arrivals.is_empty() {
             return;
         }
         self.last_heard_us = Some(now_us);
         self.unanswered_us = None;
         self.measure_round_trip(now_us);
-        let before = self.delay.state();
+        let before = self.line();
         let shown = self.measure(now_us);
-        self.control(before, shown, now_us);
+        self.control(before, shown, lost, now_us);
         self.probes.tick(now_us);
         if self.arrivals.capacity() > KEPT_RESULTS {
             self.arrivals = Vec::new();
@@ -368,7 +240,10 @@ impl BandwidthEstimator for GccEstimator {
             bps: bps as u64,
             pacing_bps: Some(pacing as u64),
             confirmed: self.last_heard_us.is_some(),
-            state: self.delay.state(),
+            state: match (self.line(), self.loss.state()) {
+                (_, LossState::Decreasing) => LineState::Overused,
+                (state, _) => state,
+            },
         }
     }
 
@@ -405,6 +280,9 @@ impl BandwidthEstimator for GccEstimator {
         let (trend_ms, threshold_ms) = self.delay.value_and_threshold();
         EstimatorDetails {
             delay_bps: self.rate.bps() as u64,
+            loss_bps: self.loss_limit().map(|bps| bps as u64),
+            inherent_loss: self.loss.inherent(),
+            average_loss: self.loss.window.average,
             remb_bps: self.remb_bps,
             acknowledged_bps: self.acknowledged.bps().map(|bps| bps as u64),
             round_trip: self
@@ -413,8 +291,9 @@ impl BandwidthEstimator for GccEstimator {
             is_application_limited: self.limit.since_us().is_some(),
             trend_ms,
             threshold_ms,
+            queue_delay: Duration::from_micros(self.queue.delay_us().max(0) as u64),
+            is_competing: self.queue.state() == Standing::Foreign,
             memory: self.log.memory() + self.arrivals.capacity() * size_of::<Arrived>(),
-            ..EstimatorDetails::default()
         }
     }
 }

@@ -16,6 +16,14 @@ const TARGET_SHARE: f64 = 0.95;
 /// Longer ones are no probes.
 const MAX_SPAN_US: i64 = 1_000_000;
 
+/// What a probe showed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Shown {
+    pub(super) bps: f64,
+    /// It arrived slower than it was sent.
+    pub(super) is_saturated: bool,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Cluster {
     id: u32,
@@ -65,7 +73,7 @@ impl ProbeResults {
         sent_us: i64,
         arrival_us: i64,
         bytes: u16,
-    ) -> Option<f64> {
+    ) -> Option<Shown> {
         let cluster = self.clusters.get_mut(usize::from(slot.wrapping_sub(1)))?;
         if cluster.min_packets == 0 {
             return None;
@@ -97,7 +105,7 @@ impl Cluster {
         self.packets = self.packets.saturating_add(1);
     }
 
-    fn rate(&self) -> Option<f64> {
+    fn rate(&self) -> Option<Shown> {
         if f64::from(self.packets) < MIN_SHARE * f64::from(self.min_packets)
             || f64::from(self.bytes) < MIN_SHARE * f64::from(self.min_bytes)
         {
@@ -120,10 +128,14 @@ impl Cluster {
         if arrived_bps > MAX_RATIO * sent_bps {
             return None;
         }
-        Some(if arrived_bps < SATURATED * sent_bps {
-            TARGET_SHARE * arrived_bps
-        } else {
-            sent_bps.min(arrived_bps)
+        let is_saturated = arrived_bps < SATURATED * sent_bps;
+        Some(Shown {
+            bps: if is_saturated {
+                TARGET_SHARE * arrived_bps
+            } else {
+                sent_bps.min(arrived_bps)
+            },
+            is_saturated,
         })
     }
 }

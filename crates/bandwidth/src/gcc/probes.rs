@@ -18,12 +18,14 @@ const STEP: f64 = 2.0;
 const FURTHER_SHARE: f64 = 0.7;
 /// Probes stay below this times what is wanted: pictures come in bursts.
 const WANTED_SCALE: f64 = 2.0;
+/// An estimate above this times what is wanted needs no probes.
+const ENOUGH_SCALE: f64 = 1.5;
 /// Results are waited for so long.
 const WAIT_US: i64 = 1_000_000;
 /// From the end of one probe to the next, while nothing says that they are in vain.
 const INTERVAL_US: i64 = 2_000_000;
 /// It doubles with each probe in vain up to this.
-const MAX_INTERVAL_US: i64 = 8_000_000;
+const MAX_INTERVAL_US: i64 = 5_000_000;
 /// A limited source is probed for this often.
 const LIMITED_INTERVAL_US: i64 = 5_000_000;
 /// A fall below this share is a big drop; the old rate is tried again within the time after it.
@@ -113,7 +115,7 @@ impl Probes {
 
     /// Whether more is wanted than the estimate.
     fn is_short(&self) -> bool {
-        self.estimate < self.limit() / WANTED_SCALE * 1.1 && self.estimate < self.max_bps * 0.98
+        self.estimate < (ENOUGH_SCALE * self.wanted).min(0.98 * self.max_bps)
     }
 
     fn limit(&self) -> f64 {

@@ -7,6 +7,11 @@ use crate::LineState;
 
 /// Share of the arriving rate that is kept when queues build up.
 const BETA: f64 = 0.85;
+/// While a queue drains; after it; and beside a flow that fills the queue.
+const DRAIN: f64 = 0.75;
+const RESUME: f64 = 0.9;
+const COMPETING_BETA: f64 = 0.8;
+const RESTORED: f64 = 0.7;
 /// Growth a second far from the link's capacity.
 const GROWTH: f64 = 1.08;
 /// Growth near it: a packet a response time, but not less than this a second.
@@ -15,6 +20,8 @@ const PACKET_BITS: f64 = 1200.0 * 8.0;
 /// The estimate grows no further than this times what arrives.
 const ACKNOWLEDGED_FACTOR: f64 = 1.5;
 const ACKNOWLEDGED_MARGIN: f64 = 10_000.0;
+/// With less than this share of the estimate arriving it was not tried.
+const TRIED: f64 = 0.8;
 /// The round trip assumed before one was measured.
 const FIRST_ROUND_TRIP_US: i64 = 200_000;
 
@@ -102,7 +109,21 @@ impl RateControl {
         self.round_trip_us = us.clamp(1_000, 10_000_000);
     }
 
-    /// A probe, or a back-off, says what it is.
+    /// A probe shows a rate. Where queues built up before, others may share the line, and a short
+    /// probe takes more than its share: one that filled the line is believed by half.
+    pub(super) fn probed(&mut self, bps: f64, is_saturated: bool, now_us: i64) {
+        let is_shared = is_saturated && self.capacity.kbps.is_some() && bps > self.bps;
+        self.set(
+            if is_shared {
+                f64::midpoint(bps, self.bps)
+            } else {
+                bps
+            },
+            now_us,
+        );
+    }
+
+    /// A back-off says what it is.
     pub(super) fn set(&mut self, bps: f64, now_us: i64) {
         self.is_grounded = true;
         if bps < self.bps {
@@ -120,6 +141,49 @@ impl RateControl {
                 acknowledged.is_some_and(|bps| bps < self.bps / 2.0)
             }
             _ => true,
+        }
+    }
+
+    /// A queue is to be drained: under what arrives.
+    pub(super) fn drain(&mut self, acknowledged: Option<f64>, now_us: i64) {
+        self.phase = Phase::Hold;
+        let Some(arriving) = acknowledged else {
+            return;
+        };
+        if DRAIN * arriving < self.bps && self.may_reduce(now_us, acknowledged) {
+            self.capacity.learn(arriving);
+            self.set(DRAIN * arriving, now_us);
+        }
+    }
+
+    /// The queue is gone: back to a little under what arrived.
+    pub(super) fn resume(&mut self, acknowledged: Option<f64>, now_us: i64) {
+        self.phase = Phase::Hold;
+        if let Some(arriving) = acknowledged.filter(|bps| RESUME * bps > self.bps) {
+            self.bps = (RESUME * arriving).clamp(self.min_bps, self.max_bps);
+            self.last_change_us = Some(now_us);
+        }
+    }
+
+    /// A drain was in vain: a part of what it cost is taken back.
+    pub(super) fn restore(&mut self, before_bps: f64, now_us: i64) {
+        if RESTORED * before_bps > self.bps {
+            self.bps = (RESTORED * before_bps).clamp(self.min_bps, self.max_bps);
+            self.last_change_us = Some(now_us);
+        }
+    }
+
+    /// Beside a flow that fills the queue: down when it drops, up otherwise.
+    pub(super) fn compete(&mut self, is_dropping: bool, acknowledged: Option<f64>, now_us: i64) {
+        let pause = self.round_trip_us.clamp(1_000_000, 2_000_000);
+        self.capacity.forget();
+        if !is_dropping {
+            self.increase(acknowledged, now_us);
+        } else if self
+            .last_decrease_us
+            .is_none_or(|last| now_us - last > pause)
+        {
+            self.set(COMPETING_BETA * self.bps, now_us);
         }
     }
 
@@ -158,6 +222,12 @@ impl RateControl {
             self.bps + self.additive_bps() * seconds
         } else {
             self.bps + (self.bps * (GROWTH.powf(seconds) - 1.0)).max(1000.0 * seconds)
+        };
+        // Near the capacity seen, what was not tried is not claimed.
+        let untried = acknowledged.is_some_and(|bps| bps < TRIED * self.bps);
+        let grown = match self.capacity.kbps {
+            Some(kbps) if untried => grown.min(self.bps.max(kbps * 1000.0)),
+            _ => grown,
         };
         let limit = acknowledged.map_or(f64::MAX, |bps| {
             ACKNOWLEDGED_FACTOR * bps + ACKNOWLEDGED_MARGIN

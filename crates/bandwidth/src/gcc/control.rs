@@ -1,0 +1,232 @@
+//! What happens when feedback comes: looked up, measured, and turned into a rate.
+
+use super::loss::{Known, LossState};
+use super::probe_results::Shown;
+use super::probes::Restraint;
+use super::sent_log::Lookup;
+use super::standing::{Queue, Sight, Standing};
+use super::{Arrived, GccEstimator};
+use crate::{FeedbackEntry, LineState};
+
+/// Feedback that is overdue by this lowers the estimate, by a share, at an interval.
+const SILENCE_US: i64 = 1_000_000;
+const SILENCE_SHARE: f64 = 0.8;
+const SILENCE_INTERVAL_US: i64 = 500_000;
+/// Loss up to this is borne beside a flow that fills queues (draft-ietf-rmcat-gcc-02 section 6).
+const BORNE_LOSS: f64 = 0.1;
+/// Over-use without so much of a queue is none.
+const MIN_QUEUE_US: i64 = 12_000;
+/// No probes into a queue longer than this.
+const PROBE_QUEUE_US: i64 = 50_000;
+impl GccEstimator {
+    /// What delay says, but pictures of another size are no queue.
+    pub(super) fn line(&self) -> LineState {
+        match self.delay.state() {
+            LineState::Overused if self.queue.delay_us() < MIN_QUEUE_US => LineState::Normal,
+            state => state,
+        }
+    }
+
+    pub(super) fn loss_limit(&self) -> Option<f64> {
+        // Beside a flow that fills queues some loss is the rule, and answered by itself.
+        let is_borne =
+            self.queue.state() == Standing::Foreign && self.loss.window.average < BORNE_LOSS;
+        self.loss.limit().filter(|_| !is_borne)
+    }
+
+    pub(super) fn estimate_bps(&self) -> f64 {
+        let remb = self.remb_bps.map_or(f64::MAX, |bps| bps as f64);
+        let loss = self.loss_limit().unwrap_or(f64::MAX);
+        self.rate
+            .bps()
+            .min(loss)
+            .min(remb)
+            .clamp(self.config.min_bps as f64, self.config.max_bps as f64)
+    }
+
+    /// Looks up what feedback names; fills `arrivals`.
+    pub(super) fn collect(&mut self, entries: &[FeedbackEntry], now_us: i64) {
+        self.arrivals.clear();
+        for entry in entries {
+            match self
+                .log
+                .look_up(entry.sequence, entry.arrival_us.is_some(), now_us)
+            {
+                Lookup::NeverSent | Lookup::Forgotten => self.counters.bogus += 1,
+                Lookup::Repeated => self.counters.repeated += 1,
+                Lookup::Lost { bytes, sent_us } => {
+                    self.counters.lost += 1;
+                    self.loss.window.push(sent_us, bytes, true);
+                }
+                Lookup::Arrived {
+                    sent_us,
+                    bytes,
+                    probe,
+                    was_lost,
+                    ..
+                } => {
+                    if was_lost {
+                        self.counters.lost -= 1;
+                        self.loss.window.take_back(bytes);
+                    } else {
+                        self.loss.window.push(sent_us, bytes, false);
+                    }
+                    let Some(arrival_us) = entry.arrival_us else {
+                        continue;
+                    };
+                    self.arrivals.push(Arrived {
+                        sent_us,
+                        // Far from the ends, so that differences cannot overflow.
+                        arrival_us: arrival_us.clamp(i64::MIN / 4, i64::MAX / 4),
+                        bytes,
+                        probe,
+                    });
+                }
+            }
+        }
+        if !self.arrivals.is_sorted_by_key(|packet| packet.arrival_us) {
+            self.arrivals
+                .sort_by_key(|packet| (packet.arrival_us, packet.sent_us));
+        }
+    }
+
+    pub(super) fn measure_round_trip(&mut self, now_us: i64) {
+        let Some(latest) = self.arrivals.iter().map(|packet| packet.sent_us).max() else {
+            return;
+        };
+        let sample = (now_us - latest).max(0);
+        let smoothed = self
+            .round_trip_us
+            .map_or(sample, |before| (before * 7 + sample) / 8);
+        self.round_trip_us = Some(smoothed);
+        self.rate.set_round_trip(smoothed);
+    }
+
+    /// What arrived goes through all that measures; gives the rate that a probe showed.
+    pub(super) fn measure(&mut self, now_us: i64) -> Option<Shown> {
+        let is_limited = self.limit.since_us().is_some();
+        if self.was_limited && !is_limited {
+            self.acknowledged.expect_change();
+        }
+        self.was_limited = is_limited;
+        let mut shown = None;
+        for index in 0..self.arrivals.len() {
+            let packet = self.arrivals[index];
+            if packet.probe != 0 {
+                let rate = self.results.push(
+                    packet.probe,
+                    packet.sent_us,
+                    packet.arrival_us,
+                    packet.bytes,
+                );
+                shown = rate.or(shown);
+            }
+            let is_sound = self
+                .delay
+                .push(packet.sent_us, packet.arrival_us, packet.bytes, now_us);
+            if !is_sound {
+                self.queue = Queue::default();
+                self.acknowledged.reset_window();
+            }
+            self.acknowledged
+                .push(packet.arrival_us, packet.bytes, is_limited);
+        }
+        self.counters.probes_measured += u64::from(shown.is_some());
+        shown
+    }
+
+    pub(super) fn control(
+        &mut self,
+        before: LineState,
+        shown: Option<Shown>,
+        lost: bool,
+        now_us: i64,
+    ) {
+        let was = self.queue.state();
+        let smallest = self.arrivals.iter().map(|p| p.arrival_us - p.sent_us).min();
+        if let Some(delay_us) = smallest {
+            self.queue.push(delay_us, now_us);
+        }
+        let line = self.line();
+        let is_telling = now_us > self.probing_until_us + 1_000_000 && !self.was_limited;
+        let sight = Sight {
+            line,
+            round_trip_us: self.round_trip_us.unwrap_or(0),
+            used_bps: is_telling.then_some(self.estimate_bps()),
+        };
+        let standing = self.queue.step(sight, now_us);
+        let acknowledged = self.acknowledged.bps();
+        match shown {
+            _ if standing == Standing::Draining => {
+                if was != Standing::Draining {
+                    self.before_drain_bps = acknowledged.unwrap_or(0.0).min(self.rate.bps());
+                    self.acknowledged.expect_change();
+                }
+                self.rate.drain(acknowledged, now_us);
+            }
+            _ if was == Standing::Draining && standing == Standing::Clear => {
+                self.rate.resume(acknowledged, now_us);
+                self.loss.forget();
+            }
+            _ if was == Standing::Draining && standing == Standing::Foreign => {
+                self.rate.restore(self.before_drain_bps, now_us);
+            }
+            _ if standing == Standing::Foreign => {
+                let is_dropping = lost && self.queue.is_full();
+                self.rate.compete(is_dropping, acknowledged, now_us);
+            }
+            Some(shown) if line != LineState::Overused => {
+                // A probe that met a moment's queue does not unmake what is seen to arrive.
+                let floor = acknowledged.unwrap_or(0.0).min(self.rate.bps());
+                self.rate
+                    .probed(shown.bps.max(floor), shown.is_saturated, now_us);
+            }
+            _ => self.rate.step(line, acknowledged, now_us),
+        }
+        self.loss.step(Known {
+            delay_bps: self.rate.bps(),
+            acknowledged,
+            is_limited: self.limit.since_us().is_some(),
+        });
+        self.inform_probes(now_us);
+        if before == LineState::Overused && line != LineState::Overused {
+            self.probes.recover(now_us);
+        }
+    }
+
+    pub(super) fn inform_probes(&mut self, now_us: i64) {
+        let restraint = if self.queue.delay_us() > PROBE_QUEUE_US {
+            Restraint::Forbidden
+        } else {
+            match (self.line(), self.loss.state()) {
+                (LineState::Overused, _) | (_, LossState::Decreasing) => Restraint::Forbidden,
+                (_, LossState::Increasing) => Restraint::Careful,
+                _ => Restraint::Free,
+            }
+        };
+        let bps = self.estimate_bps();
+        self.probes.set_limited(self.limit.since_us());
+        self.probes.set_estimate(bps, restraint, now_us);
+    }
+
+    pub(super) fn account(&mut self, now_us: i64) {
+        let bytes = std::mem::take(&mut self.unaccounted_bytes);
+        let bps = self.estimate_bps();
+        self.limit.push(bytes, bps, now_us);
+    }
+
+    /// A peer that was heard and is silent while packets leave: the line may be dead.
+    pub(super) fn mind_silence(&mut self, now_us: i64) {
+        let (Some(asked), Some(_)) = (self.unanswered_us, self.last_heard_us) else {
+            return;
+        };
+        let patience = SILENCE_US + self.round_trip_us.unwrap_or(0).min(2_000_000);
+        if now_us - asked < patience || now_us - self.last_backoff_us < SILENCE_INTERVAL_US {
+            return;
+        }
+        self.last_backoff_us = now_us;
+        self.counters.timeouts += 1;
+        self.rate.set(self.rate.bps() * SILENCE_SHARE, now_us);
+        self.inform_probes(now_us);
+    }
+}

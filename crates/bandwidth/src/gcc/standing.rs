@@ -1,0 +1,204 @@
+//! A queue that stands: the trend of delay is flat on a full queue as on an empty one.
+//!
+//! Not part of libwebrtc, which waits until loss has brought the rate down and leaves the queue
+//! full. Here the rate goes under what arrives until the queue is gone. A queue that stays is
+//! someone else's: then delay says nothing about this sender's rate, and only loss lowers it
+//! (as Copa's competitive mode, Arun and Balakrishnan, NSDI 2018, section 4).
+
+use crate::LineState;
+
+/// The smallest delay ever seen rises by this a second, so that drifting clocks and new paths are
+/// learned.
+const BASE_DRIFT_US: f64 = 500.0;
+/// With over-use, a queue above this is drained.
+const DRAIN_US: i64 = 50_000;
+/// Without, one above this that stands for so long.
+const STANDING_US: i64 = 110_000;
+const STANDING_TIME_US: i64 = 700_000;
+/// Drained to this share, or this, is drained.
+const DRAINED_SHARE: f64 = 0.2;
+const DRAINED_US: i64 = 15_000;
+/// Draining that has not halved the queue by its time has failed.
+const FAILED_SHARE: f64 = 0.5;
+const DRAIN_SLACK_US: i64 = 500_000;
+/// A queue that builds up again while the rate is less than this times what it was without one
+/// is not of the sender's making; so often within a time, and it is someone else's.
+const OWN_GROWTH: f64 = 1.05;
+const SUSPICIONS: u8 = 3;
+const SUSPICION_US: i64 = 15_000_000;
+/// A line that was someone else's and has had no queue for so long is not any more.
+const QUIET_US: i64 = 8_000_000;
+/// How long a failed drain is believed.
+const RETRY_US: i64 = 20_000_000;
+/// What the peak loses a second.
+const PEAK_DECAY: f64 = 0.02;
+/// A queue of this share of the peak is full.
+const FULL_SHARE: f64 = 0.7;
+
+/// What is done about the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Standing {
+    /// There is none to speak of.
+    #[default]
+    Clear,
+    /// The rate is kept under what arrives, since then.
+    Draining,
+    /// It is not this sender's.
+    Foreign,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    None,
+    Own,
+    Foreign,
+}
+
+/// The queue's delay and what was tried.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    base_us: Option<f64>,
+    last_us: i64,
+    delay_us: i64,
+    peak_us: f64,
+    high_since_us: Option<i64>,
+    state: Standing,
+    since_us: i64,
+    start_us: i64,
+    /// The rate when there was no queue, and when that was; none once one built up again.
+    empty: Option<(f64, i64)>,
+    suspicions: u8,
+    suspicion_us: i64,
+}
+
+/// What is known when the queue is judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight {
+    pub(super) line: LineState,
+    pub(super) round_trip_us: i64,
+    /// The rate that is used, or none where it says nothing: probes, or a limited source.
+    pub(super) used_bps: Option<f64>,
+}
+
+impl Queue {
+    /// The smallest delay of a feedback packet's arrivals, on whatever scale.
+    pub(super) fn push(&mut self, smallest_us: i64, now_us: i64) {
+        let seconds = (now_us - self.last_us).clamp(0, 10_000_000) as f64 / 1e6;
+        self.last_us = now_us;
+        let delay = smallest_us as f64;
+        let base = self
+            .base_us
+            .map_or(delay, |base| (base + BASE_DRIFT_US * seconds).min(delay));
+        self.base_us = Some(base);
+        self.delay_us = (delay - base) as i64;
+        self.peak_us = (self.peak_us * (1.0 - PEAK_DECAY * seconds)).max(self.delay_us as f64);
+    }
+
+    /// What is to be done.
+    pub(super) fn step(&mut self, sight: Sight, now_us: i64) -> Standing {
+        if self.delay_us > STANDING_US {
+            self.high_since_us.get_or_insert(now_us);
+        } else {
+            self.high_since_us = None;
+        }
+        let cause = self.cause(sight, now_us);
+        match self.state {
+            Standing::Clear => self.watch(sight.line, now_us),
+            Standing::Draining => {
+                self.start_us = self.start_us.max(self.delay_us);
+                let time = 4 * self.start_us + 2 * sight.round_trip_us + DRAIN_SLACK_US;
+                if self.is_drained() {
+                    self.enter(Standing::Clear, now_us);
+                } else if now_us - self.since_us > time {
+                    let has_failed = self.delay_us as f64 > FAILED_SHARE * self.start_us as f64;
+                    self.enter(
+                        if has_failed {
+                            Standing::Foreign
+                        } else {
+                            Standing::Draining
+                        },
+                        now_us,
+                    );
+                }
+            }
+            Standing::Foreign => {
+                let is_quiet = self
+                    .empty
+                    .is_some_and(|(_, since)| now_us - since > QUIET_US);
+                if is_quiet {
+                    self.enter(Standing::Clear, now_us);
+                } else if cause == Cause::Own || now_us - self.since_us > RETRY_US {
+                    self.enter(Standing::Draining, now_us);
+                }
+            }
+        }
+        self.state
+    }
+
+    fn watch(&mut self, line: LineState, now_us: i64) {
+        let is_standing = self
+            .high_since_us
+            .is_some_and(|since| now_us - since > STANDING_TIME_US);
+        let is_rising = line == LineState::Overused && self.delay_us > DRAIN_US;
+        if self.suspicions >= SUSPICIONS && (is_standing || is_rising) {
+            self.enter(Standing::Foreign, now_us);
+        } else if is_standing || is_rising {
+            self.enter(Standing::Draining, now_us);
+        }
+    }
+
+    /// Where there was no queue and now is one: whose it is.
+    fn cause(&mut self, sight: Sight, now_us: i64) -> Cause {
+        if self.is_drained() {
+            if let Some(bps) = sight.used_bps {
+                let since = self.empty.map_or(now_us, |(_, since)| since);
+                self.empty = Some((bps, since));
+            }
+            return Cause::None;
+        }
+        if self.delay_us < DRAIN_US {
+            return Cause::None;
+        }
+        let (Some((before, _)), Some(bps)) = (self.empty.take(), sight.used_bps) else {
+            return Cause::None;
+        };
+        if bps > before * OWN_GROWTH {
+            self.suspicions = 0;
+            return Cause::Own;
+        }
+        if now_us - self.suspicion_us > SUSPICION_US {
+            self.suspicions = 0;
+        }
+        if self.suspicions == 0 {
+            self.suspicion_us = now_us;
+        }
+        self.suspicions = self.suspicions.saturating_add(1);
+        Cause::Foreign
+    }
+
+    fn is_drained(&self) -> bool {
+        self.delay_us < DRAINED_US || (self.delay_us as f64) < DRAINED_SHARE * self.peak_us
+    }
+
+    fn enter(&mut self, state: Standing, now_us: i64) {
+        self.state = state;
+        self.since_us = now_us;
+        self.start_us = self.delay_us;
+        self.high_since_us = None;
+        self.suspicions = 0;
+    }
+
+    pub(super) fn state(&self) -> Standing {
+        self.state
+    }
+
+    /// Whether the queue is about as long as it gets.
+    pub(super) fn is_full(&self) -> bool {
+        self.delay_us as f64 > FULL_SHARE * self.peak_us
+    }
+
+    /// The queue's delay.
+    pub(super) fn delay_us(&self) -> i64 {
+        self.delay_us
+    }
+}
