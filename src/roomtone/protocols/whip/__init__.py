@@ -1,7 +1,14 @@
 """WHIP (RFC 9725) and WHEP: resources, trickle fragments, links, problems. Pure."""
 
 from roomtone.protocols.whip.fragment import Fragment, LocalIce, parse_fragment, write_fragment
-from roomtone.protocols.whip.links import EVENT_TYPES, IceServer, extension_links, ice_server_link
+from roomtone.protocols.whip.links import (
+    EVENT_TYPES,
+    PUBLISHER_EVENT_TYPES,
+    IceServer,
+    extension_links,
+    ice_server_link,
+    publisher_links,
+)
 from roomtone.protocols.whip.problem import Problem
 from roomtone.protocols.whip.resource import (
     IceGeneration,
@@ -15,6 +22,7 @@ from roomtone.protocols.whip.resource import (
 
 __all__ = [
     "EVENT_TYPES",
+    "PUBLISHER_EVENT_TYPES",
     "Fragment",
     "IceGeneration",
     "IceServer",
@@ -29,5 +37,6 @@ __all__ = [
     "ice_server_link",
     "parse_fragment",
     "plan_patch",
+    "publisher_links",
     "write_fragment",
 ]

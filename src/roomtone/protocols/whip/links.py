@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 EVENTS_RELATION = "urn:ietf:params:whep:ext:core:server-sent-events"
 LAYER_RELATION = "urn:ietf:params:whep:ext:core:layer"
-EVENT_TYPES = ("active", "inactive", "layers", "reconnect", "viewercount")
+PUBLISHER_EVENTS_RELATION = "urn:x-roomtone:whip:ext:server-sent-events"
+EVENT_TYPES = ("active", "bandwidth", "inactive", "layers", "reconnect", "viewercount")
+"""Of a viewer's event streams; ``bandwidth`` is this server's own, once a second to who asks for it by name."""
+PUBLISHER_EVENT_TYPES = ("encodings", "quality")
+"""Of a publisher's event streams, which are this server's own: what anybody wants of it, how it arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +48,8 @@ def extension_links(resource: str) -> list[str]:
         f'<{resource}/sse>; rel="{EVENTS_RELATION}"; events="{events}"',
         f'<{resource}/layer>; rel="{LAYER_RELATION}"',
     ]
+
+
+def publisher_links(resource: str) -> list[str]:
+    """Write the link of a publisher's event stream below a resource's path."""
+    return [f'<{resource}/sse>; rel="{PUBLISHER_EVENTS_RELATION}"; events="{",".join(PUBLISHER_EVENT_TYPES)}"']

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from ipaddress import IPv4Address, ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from roomtone.control.policy import AccessDenial, AccessError, AccessToken, Grant, require
 from roomtone.servers.api.status import HttpProblem
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from roomtone.servers.api.context import ApiContext
+
+_T = TypeVar("_T")
 
 
 def context_of(request: Request) -> ApiContext:
@@ -80,3 +84,11 @@ async def read_body(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise too_large
     return bytes(body)
+
+
+def decode_json(body: bytes, type_: type[_T]) -> _T:
+    """Read a body's JSON; 400 says what is wrong with it."""
+    try:
+        return msgspec.json.decode(body, type=type_)
+    except msgspec.MsgspecError as error:
+        raise HttpProblem(HTTPStatus.BAD_REQUEST, "malformed_json", str(error)) from error

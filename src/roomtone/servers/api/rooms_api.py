@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends
@@ -12,18 +13,31 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from starlette.responses import Response, StreamingResponse
 
 from roomtone.control.policy import Grant
-from roomtone.control.rooms import CloseReason, EventsLostError, Participant, Refusal, Room, RoomError, Viewer
+from roomtone.control.rooms import (
+    CloseReason,
+    EventsLostError,
+    LayerWish,
+    Participant,
+    Refusal,
+    Room,
+    RoomError,
+    Viewer,
+)
 from roomtone.media import EngineCommandError
+from roomtone.media.values import MediaKind
 from roomtone.servers.api.requests import authorize, context_of
 from roomtone.servers.api.schemas import (
     CodecBody,
     EventBody,
+    LayerBody,
+    LayersBody,
     MemberStatistics,
     MuteBody,
     ParticipantBody,
     Report,
     RoomBody,
     RoomStatistics,
+    SubscriptionBody,
     TrackBody,
     ViewerBody,
 )
@@ -31,7 +45,7 @@ from roomtone.servers.api.schemas import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from roomtone.control.rooms import EventMailbox, Member, Publication, RoomEvent
+    from roomtone.control.rooms import EventMailbox, Member, Publication, RoomEvent, Subscription
     from roomtone.protocols.sdp import Codec
 
 # Declared so that OpenAPI says how to authenticate; `authorize` does the work.
@@ -97,11 +111,27 @@ async def list_viewers(administered: AdministeredRoom) -> list[ViewerBody]:
 @router.delete("/rooms/{room}/viewers/{viewer_id}", status_code=204, summary="Kick a viewer")
 async def kick_viewer(request: Request, administered: AdministeredRoom, viewer_id: str) -> Response:
     """Send a viewer out."""
-    viewer = next((viewer for viewer in administered.viewers.values() if viewer.id == viewer_id), None)
+    await context_of(request).rooms.end(_find_viewer(administered, viewer_id), CloseReason.REMOVED)
+    return Response(status_code=204)
+
+
+@router.put("/rooms/{room}/viewers/{viewer_id}/layers", summary="Limit what a viewer gets")
+async def choose_layers(
+    request: Request, administered: AdministeredRoom, viewer_id: str, body: LayersBody
+) -> ViewerBody:
+    """Say what a viewer gets of its video at most: layers, size shown, frame rate, bitrate; or pause it."""
+    viewer = _find_viewer(administered, viewer_id)
+    for subscription in tuple(viewer.subscriptions.values()):
+        if subscription.offer.kind is MediaKind.VIDEO:
+            await context_of(request).rooms.choose_layer(subscription, LayerWish(**body.model_dump()))
+    return viewer_body(viewer)
+
+
+def _find_viewer(room: Room, id_: str) -> Viewer:
+    viewer = next((viewer for viewer in room.viewers.values() if viewer.id == id_), None)
     if viewer is None:
         raise RoomError(Refusal.NO_SUCH_PARTICIPANT, "the room has no such viewer")
-    await context_of(request).rooms.end(viewer, CloseReason.REMOVED)
-    return Response(status_code=204)
+    return viewer
 
 
 @router.get("/rooms/{room}/tracks", summary="List tracks")
@@ -194,6 +224,7 @@ def participant_body(participant: Participant) -> ParticipantBody:
         kind=participant.kind,
         connected=participant.connected,
         joined_at=participant.joined_at,
+        quality=participant.quality,
         tracks=[track_body(track) for track in participant.publications.values()],
     )
 
@@ -207,6 +238,21 @@ def viewer_body(viewer: Viewer) -> ViewerBody:
         source=None if source is None else source.identity,
         connected=viewer.connected,
         joined_at=viewer.joined_at,
+        quality=viewer.quality,
+        subscriptions=[subscription_body(subscription) for subscription in viewer.subscriptions.values()],
+    )
+
+
+def subscription_body(subscription: Subscription) -> SubscriptionBody:
+    """Describe what a viewer gets."""
+    return SubscriptionBody(
+        id=subscription.id,
+        kind=subscription.offer.kind,
+        track=None if subscription.source is None else subscription.source.id,
+        wanted=LayersBody(**asdict(subscription.layer)),
+        target=LayerBody(spatial=subscription.target.spatial, temporal=subscription.target.temporal),
+        current=LayerBody(spatial=subscription.current.spatial, temporal=subscription.current.temporal),
+        starved=subscription.starved,
     )
 
 
@@ -222,6 +268,8 @@ def track_body(track: Publication) -> TrackBody:
         codecs=[codec_body(codec) for codec in track.offer.codecs],
         rids=list(track.rids),
         active_encodings=sorted(track.started_encodings),
+        wanted_encodings=None if track.wanted is None else list(track.wanted),
+        quality=track.quality,
     )
 
 
@@ -249,4 +297,11 @@ def event_body(event: RoomEvent) -> EventBody:
         viewer=event.viewer,
         reason=event.reason,
         encoding=event.encoding,
+        temporal=event.temporal,
+        wanted=None if event.wanted is None else list(event.wanted),
+        quality=event.quality,
+        score=event.score,
+        degradation=event.degradation,
+        direction=event.direction,
+        congestion=event.congestion,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from roomtone.control.rooms import CloseReason, ParticipantKind, RoomEventKind, TrackSource
-from roomtone.media.values import MediaKind
+from roomtone.media.values import CongestionState, DegradationReason, LineDirection, MediaKind, QualityLevel
 
 Report = dict[str, int | float | str | bool | None]
 
@@ -41,6 +41,10 @@ class TrackBody(Body):
     codecs: list[CodecBody]
     rids: list[str]
     active_encodings: list[int]
+    wanted_encodings: list[int | None] | None = Field(
+        description="Of each encoding the highest temporal layer anybody wants, null if nobody does; null until known"
+    )
+    quality: QualityLevel | None = Field(description="Of what arrives, once known")
 
 
 class ParticipantBody(Body):
@@ -54,7 +58,40 @@ class ParticipantBody(Body):
     kind: ParticipantKind
     connected: bool
     joined_at: float
+    quality: QualityLevel | None = Field(description="Of the connection, once known")
     tracks: list[TrackBody]
+
+
+class LayersBody(Body):
+    """The most a viewer wants of a track; absent or null leaves it to the engine, which sends what the line carries."""
+
+    rid: str | None = Field(default=None, max_length=64, description="A simulcast encoding by its RID")
+    spatial: int | None = Field(default=None, ge=0, le=7, description="Simulcast encoding or spatial layer, 0 lowest")
+    temporal: int | None = Field(default=None, ge=0, le=7)
+    max_width: int | None = Field(default=None, ge=1, le=16_384, description="Pixels that it is shown with")
+    max_height: int | None = Field(default=None, ge=1, le=16_384)
+    max_fps: int | None = Field(default=None, ge=1, le=240)
+    max_bitrate: int | None = Field(default=None, ge=1, le=1_000_000_000, description="Bits per second")
+    paused: bool = False
+
+
+class LayerBody(Body):
+    """A spatial layer or simulcast encoding, and the highest temporal layer; null: none, or all."""
+
+    spatial: int | None
+    temporal: int | None
+
+
+class SubscriptionBody(Body):
+    """A track that a viewer gets."""
+
+    id: str
+    kind: MediaKind
+    track: str | None
+    wanted: LayersBody
+    target: LayerBody = Field(description="What the line is believed to carry")
+    current: LayerBody = Field(description="What is sent")
+    starved: bool = Field(description="The line does not carry even the cheapest layer")
 
 
 class ViewerBody(Body):
@@ -65,6 +102,8 @@ class ViewerBody(Body):
     source: str | None
     connected: bool
     joined_at: float
+    quality: QualityLevel | None = Field(description="Of the connection, once known")
+    subscriptions: list[SubscriptionBody]
 
 
 class RoomBody(Body):
@@ -113,6 +152,13 @@ class EventBody(Body):
     viewer: str | None = None
     reason: CloseReason | None = None
     encoding: int | None = None
+    temporal: int | None = None
+    wanted: list[int | None] | None = None
+    quality: QualityLevel | None = None
+    score: float | None = None
+    degradation: DegradationReason | None = None
+    direction: LineDirection | None = None
+    congestion: CongestionState | None = None
 
 
 class SrtpBody(Body):

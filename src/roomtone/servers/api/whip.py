@@ -264,6 +264,8 @@ def _created(request: Request, made: _Made, offer: sdp.Negotiated) -> Response:
     links = [whip.ice_server_link(server) for server in servers]
     if made.kind is ResourceKind.WHEP:
         links += whip.extension_links(resource.path)
+    else:
+        links += whip.publisher_links(resource.path)
     response = Response(answer.serialize(), HTTPStatus.CREATED, media_type=SDP)
     response.headers["Location"] = resource.path
     response.headers["ETag"] = resource.generation.etag

@@ -185,3 +185,23 @@ async def test_openapi_describes_everything(api: ApiWorld) -> None:
 async def test_errors_of_routing_are_problems_too(api: ApiWorld) -> None:
     response = await api.http.get("/api/v1/nothing")
     assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_what_a_viewer_gets_at_most_is_said_in_one_place(api: ApiWorld) -> None:
+    await api.publish()
+    await api.watch()
+    (viewer,) = (await api.http.get("/api/v1/rooms/demo/viewers", headers=admin(api))).json()
+    url = f"/api/v1/rooms/demo/viewers/{viewer['id']}/layers"
+    wanted = {"spatial": 1, "temporal": 0, "max_width": 640, "max_height": 360, "max_fps": 15, "max_bitrate": 300_000}
+    put = await api.http.put(url, json={**wanted, "paused": True}, headers=admin(api))
+    assert put.status_code == 200, put.text
+    (video,) = [subscription for subscription in put.json()["subscriptions"] if subscription["kind"] == "video"]
+    assert video["wanted"] == {**wanted, "rid": None, "paused": True}
+    consumer = next(held for held in api.link.find(FakeConsumer) if held.kind == "video")
+    assert (consumer.spatial, consumer.temporal, consumer.paused) == (1, 0, True)
+    assert consumer.limits is not None
+    assert consumer.limits.max_bitrate == 300_000
+    assert (await api.http.put(url, json={"spatial": 8}, headers=admin(api))).status_code == 422
+    assert (await api.http.put(url, json={"rid": "none"}, headers=admin(api))).status_code == 422
+    assert (await api.http.put(url, json={}, headers=api.headers(None))).status_code == 403
+    assert (await api.http.put(url.replace(viewer["id"], "x"), json={}, headers=admin(api))).status_code == 404
