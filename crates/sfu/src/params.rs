@@ -18,8 +18,9 @@ pub struct TransportParams {
     pub mixed_extensions: bool,
     /// Audio levels of producers here are not observed (the far end of a pipe observes its own).
     pub ignore_audio_levels: bool,
-    /// The line is not to be spared, whatever the estimator believes: a pipe, a peer that gives no
-    /// feedback. Else layers are chosen by the estimate as soon as the peer has confirmed one.
+    /// The line is not to be spared, whatever the estimator believes: a pipe, a peer on a line of its
+    /// own. Else layers are chosen by the estimate as soon as the peer has confirmed one, and one that
+    /// cannot is given the cheapest.
     pub unlimited: bool,
 }
 

@@ -360,6 +360,22 @@ fn until_something_is_heard_the_preferred_layers_flow_but_not_for_long() {
 }
 
 #[test]
+fn a_peer_that_agreed_to_no_feedback_begins_with_the_cheapest() {
+    let mut scene = Scene::new();
+    scene.publish(VIDEO, &FIRST, &MODEL);
+    let params = ConsumerParams {
+        feedback: FeedbackKinds::default(),
+        ..out_params(Some(VIDEO))
+    };
+    let now = scene.rig.now;
+    let router = &mut scene.rig.router;
+    router.consume(SUBSCRIBER, VIDEO_OUT, params, now).unwrap();
+    scene.pictures(3);
+    assert_eq!(scene.current(VIDEO_OUT), Some(0));
+    assert_eq!(scene.requests, [FIRST[0]], "nothing else is asked for");
+}
+
+#[test]
 fn an_unlimited_transport_is_given_everything() {
     let mut scene = Scene::new();
     let far = TransportId(3);

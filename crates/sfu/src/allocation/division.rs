@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::ladder::{Step, ladder};
+use super::ladder::{Step, ladder, moving};
 use super::{
     Allocation, AllocationConfig, Budget, Decision, Layer, LayerTarget, Memory, Terms, Track,
 };
@@ -103,12 +103,12 @@ impl Division<'_> {
         let Some(first) = slot.steps.first() else {
             return;
         };
-        let given = keep || self.budget == Budget::Cheapest;
-        if given {
-            self.used += first.bps;
-        }
+        if keep || self.budget == Budget::Cheapest {
+            let at = moving(&slot.steps);
+            self.used += slot.steps[at].bps;
+            slot.at = Some(at);
         // Only a track that was paused needs headroom: the others begin, or go on.
-        if given || self.take(first.bps, slot.starved, slot.held) {
+        } else if self.take(first.bps, slot.starved, slot.held) {
             slot.at = Some(0);
         }
     }
@@ -130,7 +130,7 @@ impl Division<'_> {
     /// Improves tracks of one rank, a step each in turn. Those that keep a step they had come
     /// before those that want a new one, so that equals do not take from each other.
     fn improve_equals(&mut self, slots: &mut [Slot]) {
-        let mut level = 0;
+        let mut level = slots.iter().filter_map(|slot| slot.at).min().unwrap_or(0);
         while slots.iter().any(|slot| slot.at.is_some() && !slot.blocked) {
             for up in [false, true] {
                 for slot in &mut *slots {

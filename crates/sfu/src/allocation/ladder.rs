@@ -19,6 +19,7 @@ pub(crate) struct TrackLimits {
 pub(super) struct Step {
     pub(super) target: LayerTarget,
     pub(super) bps: u64,
+    fps: Option<u8>,
 }
 
 /// The steps of a track within its limits, each better and dearer than the one before. Empty only
@@ -38,6 +39,7 @@ pub(super) fn ladder(layers: &[Layer], limits: &TrackLimits) -> Vec<Step> {
             steps.push(Step {
                 target: layer.target,
                 bps: layer.bps,
+                fps: layer.fps,
             });
         }
     }
@@ -47,6 +49,21 @@ pub(super) fn ladder(layers: &[Layer], limits: &TrackLimits) -> Vec<Step> {
         steps.truncate(within.max(1));
     }
     steps
+}
+
+/// The cheapest step that still moves, for a line that nothing is known of: of the smallest
+/// pictures enough in a second, or all.
+pub(super) fn moving(steps: &[Step]) -> usize {
+    let picture = |step: &Step| (step.target.encoding, step.target.spatial);
+    let Some(first) = steps.first() else { return 0 };
+    let smallest = steps
+        .iter()
+        .take_while(|step| picture(step) == picture(first));
+    let last = smallest.clone().count() - 1;
+    smallest
+        .clone()
+        .position(|step| step.fps.is_some_and(|fps| fps >= LEAST_FPS))
+        .unwrap_or(last)
 }
 
 /// The place of a layer among picture sizes.

@@ -282,6 +282,12 @@ fn what_each_line_carries() {
             "2",
         ),
         (
+            "nothing known of the line, but it shall move",
+            vec![svc(&[200, 600, 1_800])],
+            Budget::Cheapest,
+            "0.1",
+        ),
+        (
             "svc whole",
             vec![svc(&[200, 600, 1_800])],
             kbps(2_500),

@@ -68,7 +68,10 @@ impl Router {
         if estimate.confirmed {
             return Budget::Bps(estimate.bps);
         }
-        let Some(since) = transport.account.sent_since_us else {
+        if !self.may_be_heard(at) {
+            return Budget::Cheapest;
+        }
+        let Some(since) = self.transports[at as usize].account.sent_since_us else {
             return Budget::Unlimited;
         };
         let unheard = self.config.allocation.unheard.as_micros() as u64;
@@ -77,6 +80,20 @@ impl Router {
         }
         self.allocate_at(at, since + unheard);
         Budget::Unlimited
+    }
+
+    /// Whether the peer has agreed to tell soon what its line carries; receiver reports take their
+    /// time, and some never come.
+    fn may_be_heard(&self, at: u32) -> bool {
+        let transport = &self.transports[at as usize];
+        let mut pictures = transport
+            .consumers
+            .iter()
+            .map(|index| &self.consumers[*index as usize])
+            .filter(|consumer| consumer.kind == MediaKind::Video && !consumer.verbatim)
+            .peekable();
+        pictures.peek().is_none()
+            || pictures.any(|consumer| consumer.feedback.transport_cc || consumer.feedback.remb)
     }
 
     fn allocate_transport(&mut self, at: u32, now: Instant) {
