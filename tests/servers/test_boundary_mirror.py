@@ -108,6 +108,7 @@ def closed_sets() -> list[StrEnum]:
         values.DtlsState,
         values.EngineCloseReason,
         values.ErrorCode,
+        values.ArrivalModel,
         *QUALITIES,
     )
     return [member for kind in kinds for member in kind]
@@ -128,6 +129,10 @@ def test_every_member_of_a_closed_set_is_known_on_both_sides(member: StrEnum) ->
             "event",
             lambda m: values.TransportClosed(transport=values.TransportId(1), reason=m),
         ),
+        values.ArrivalModel: (
+            "config",
+            lambda m: values.EngineConfig(bandwidth=values.BandwidthConfig(arrival_model=m)),
+        ),
         values.ErrorCode: ("reply", lambda m: values.Failed(code=m, message="")),
     }
     if type(member) in QUALITIES:
@@ -139,6 +144,8 @@ def test_every_member_of_a_closed_set_is_known_on_both_sides(member: StrEnum) ->
     if kind == "request":
         request = values.Request(id=1, command=value)
         assert mirror("request", request) == request
+    elif kind == "config":
+        assert mirror("config", value) == value
     elif kind == "event":
         event = values.EventOut(seq=1, event=value)
         assert mirror("outbound", event) == event

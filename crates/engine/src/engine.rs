@@ -391,6 +391,13 @@ fn check(config: &EngineConfig) -> Result<Addresses, EngineError> {
             ));
         }
     }
+    let line = &config.bandwidth;
+    if line.min_bps == 0 || line.min_bps > line.start_bps || line.start_bps > line.max_bps {
+        return wrong(format!(
+            "bandwidth is {} to {} bit/s and starts at {}, which is no order",
+            line.min_bps, line.max_bps, line.start_bps
+        ));
+    }
     let queues = [
         ("event_queue", config.event_queue),
         ("command_queue", config.command_queue),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
-from roomtone.media.values import EngineConfig
+from roomtone.media.values import ArrivalModel, BandwidthConfig, EngineConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +37,10 @@ def engine_config(settings: Settings, *, has_ipv6: bool, public_address: str | N
         max_consumers_per_transport=engine.max_consumers_per_transport,
         history_packets=engine.history_packets,
         ice_timeout_ms=webrtc.connect_timeout_s * 1000,
+        bandwidth=BandwidthConfig(
+            **settings.bandwidth.model_dump(exclude={"arrival_model"}),
+            arrival_model=ArrivalModel(settings.bandwidth.arrival_model),
+        ),
     )
 
 

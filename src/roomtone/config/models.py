@@ -231,6 +231,38 @@ class LogSettings(Section):
     """auto, console or json."""
 
 
+class ArrivalModel(StrEnum):
+    """How congestion shows in arrival times."""
+
+    TRENDLINE = "trendline"
+    KALMAN = "kalman"
+
+
+class BandwidthSettings(Section):
+    """What the line to a viewer carries: how that is estimated, and how the line is spared."""
+
+    transport_feedback: bool = True
+    """Estimate by transport-wide feedback where a viewer offers it; off: by receiver reports and REMB for all."""
+    start_bps: Positive = 1_000_000
+    """The estimate of a line before its viewer has said anything, in bits per second."""
+    min_bps: Positive = 30_000
+    """The estimate never goes below."""
+    max_bps: Positive = 100_000_000
+    """The estimate never goes above."""
+    arrival_model: ArrivalModel = ArrivalModel.TRENDLINE
+    """How congestion is seen in arrival times: "trendline" (as browsers do it) or "kalman"."""
+    pacing: bool = True
+    """Let large pictures leave at the rate the line takes them; off: each at once."""
+    probing: bool = True
+    """Find out whether a line carries more, with padding where there is no media for it."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.min_bps <= self.start_bps <= self.max_bps:
+            raise ValueError("min_bps, start_bps and max_bps must not go down in this order")
+        return self
+
+
 class EngineSettings(Section):
     """The media engine."""
 
@@ -271,6 +303,7 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+    bandwidth: BandwidthSettings = BandwidthSettings()
     engine: EngineSettings = EngineSettings()
 
     @model_validator(mode="after")

@@ -145,6 +145,30 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Base of all boundary values."""
 
 
+class ArrivalModel(StrEnum):
+    """How congestion shows in arrival times: the slope of a line through the last delays, or a Kalman filter."""
+
+    TRENDLINE = "trendline"
+    KALMAN = "kalman"
+
+
+class BandwidthConfig(Value, frozen=True, kw_only=True):
+    """How the lines to peers are estimated and spared.
+
+    With ``transport_feedback`` transport-wide feedback is used where it was negotiated, else receiver reports and REMB
+    are all that is followed. With ``pacing`` pictures leave at the rate the line takes them, else each at once. With
+    ``probing`` the line is probed for more, with padding where there is no media for it.
+    """
+
+    transport_feedback: bool = True
+    start_bps: int = 1_000_000
+    min_bps: int = 30_000
+    max_bps: int = 100_000_000
+    arrival_model: ArrivalModel = ArrivalModel.TRENDLINE
+    pacing: bool = True
+    probing: bool = True
+
+
 class EngineConfig(Value, frozen=True, kw_only=True):
     """How the engine is laid out; given once.
 
@@ -167,6 +191,7 @@ class EngineConfig(Value, frozen=True, kw_only=True):
     max_consumers_per_transport: int = 512
     history_packets: int = 1024
     ice_timeout_ms: int = 30_000
+    bandwidth: BandwidthConfig = BandwidthConfig()
     seed: int | None = None
 
 

@@ -73,6 +73,8 @@ from roomtone.media.value_events import (
     TransportClosed,
 )
 from roomtone.media.value_parts import (
+    ArrivalModel,
+    BandwidthConfig,
     Candidate,
     ChannelId,
     CodecFeedback,
@@ -171,7 +173,9 @@ __all__ = [
     "AnyEvent",
     "AnyOutbound",
     "AnyResult",
+    "ArrivalModel",
     "AudioLevel",
+    "BandwidthConfig",
     "Candidate",
     "ChannelClosed",
     "ChannelId",

@@ -133,3 +133,9 @@ def test_every_setting_has_a_comment_in_the_sample() -> None:
     for before, line in itertools.pairwise(lines):
         if line and not line.startswith("#"):
             assert before.startswith("#"), line
+
+
+def test_bounds_of_a_line_in_the_wrong_order_are_refused() -> None:
+    assert "must not go down" in problem(environment={"ROOMTONE_BANDWIDTH__START_BPS": "10000"})
+    kalman = load_settings(environment={"ROOMTONE_BANDWIDTH__ARRIVAL_MODEL": "kalman"}).bandwidth
+    assert kalman.arrival_model == "kalman"

@@ -6,7 +6,7 @@ use std::time::Duration;
 use roomtone_sfu::{ConsumerLimits, Limits, Router, RouterConfig, TransportId, TransportParams};
 
 use super::objects::{Carrier, Object, ProducerEntry, RouterEntry, TransportEntry};
-use super::{Panicked, Shard, guard};
+use super::{Panicked, Shard, guard, translate};
 use crate::failure::Failure;
 use crate::ids;
 use crate::timers::Armed;
@@ -153,6 +153,7 @@ impl Shard {
                 audio_history: (history / 4).max(16),
                 ..Limits::default()
             },
+            bandwidth: translate::bandwidth(&config.bandwidth),
             ..RouterConfig::default()
         };
         let id = ids::allocate(self.index);

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use roomtone_sfu::{ArrivalModel, BandwidthConfig, GccConfig};
 use roomtone_webrtc::{
     Candidate, CandidateKind, ChannelError, Fingerprint, IceCredentials, IceState, Protocol,
     TcpType, TransportError,
@@ -31,6 +32,24 @@ impl From<TransportError> for Failure {
             _ => ErrorCode::Invalid,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+/// How a router estimates and spares lines.
+pub(super) fn bandwidth(config: &values::BandwidthConfig) -> BandwidthConfig {
+    BandwidthConfig {
+        transport_feedback: config.transport_feedback,
+        congestion: GccConfig {
+            start_bps: config.start_bps,
+            min_bps: config.min_bps,
+            max_bps: config.max_bps,
+            arrival_model: match config.arrival_model {
+                values::ArrivalModel::Trendline => ArrivalModel::Trendline,
+                values::ArrivalModel::Kalman => ArrivalModel::Kalman,
+            },
+        },
+        pacing: config.pacing,
+        probing: config.probing,
     }
 }
 

@@ -40,6 +40,8 @@ pub struct EngineConfig {
     pub history_packets: usize,
     /// A transport that is not connected by then is closed.
     pub ice_timeout_ms: u64,
+    /// How the lines to peers are estimated and spared.
+    pub bandwidth: BandwidthConfig,
     /// Seed of everything random that is no key; from the system when absent.
     pub seed: Option<u64>,
 }
@@ -62,7 +64,53 @@ impl Default for EngineConfig {
             max_consumers_per_transport: 512,
             history_packets: 1024,
             ice_timeout_ms: 30_000,
+            bandwidth: BandwidthConfig::default(),
             seed: None,
+        }
+    }
+}
+
+/// How congestion shows in arrival times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArrivalModel {
+    /// The slope of a line through the last delays.
+    #[default]
+    Trendline,
+    /// A Kalman filter.
+    Kalman,
+}
+
+/// How the lines to peers are estimated and spared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BandwidthConfig {
+    /// Use transport-wide feedback where it was negotiated; else only receiver reports and REMB.
+    pub transport_feedback: bool,
+    /// The estimate before anything is known.
+    pub start_bps: u64,
+    /// The estimate never goes below.
+    pub min_bps: u64,
+    /// The estimate never goes above.
+    pub max_bps: u64,
+    /// How congestion shows in arrival times.
+    pub arrival_model: ArrivalModel,
+    /// Pictures leave at the pacing rate; else each at once.
+    pub pacing: bool,
+    /// The line is probed for more, with padding where there is no media for it.
+    pub probing: bool,
+}
+
+impl Default for BandwidthConfig {
+    fn default() -> Self {
+        Self {
+            transport_feedback: true,
+            start_bps: 1_000_000,
+            min_bps: 30_000,
+            max_bps: 100_000_000,
+            arrival_model: ArrivalModel::Trendline,
+            pacing: true,
+            probing: true,
         }
     }
 }

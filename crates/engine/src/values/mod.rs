@@ -11,7 +11,7 @@ mod quality;
 mod result;
 
 pub use command::Command;
-pub use config::EngineConfig;
+pub use config::{ArrivalModel, BandwidthConfig, EngineConfig};
 pub use event::{CloseReason, DtlsState, Event, IceState, SpeakerLevel};
 pub use parts::{
     Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters, Fingerprint,
