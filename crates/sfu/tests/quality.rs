@@ -594,3 +594,99 @@ fn a_peer_that_falls_silent_is_lost_and_comes_back() {
         []
     );
 }
+
+#[test]
+fn what_its_publisher_loses_is_not_held_against_a_subscriber() {
+    let mut publisher = Publisher::new(RouterConfig::default());
+    let ssrc = publisher.rig.router.consumer_dump(VIDEO_OUT).unwrap().ssrc;
+    for _ in 0..10 {
+        // A tenth never comes in, so a tenth of what goes out is missing too.
+        publisher.rig.rtcp(SUBSCRIBER, &report(ssrc, 25));
+        publisher.run(losing(10, false), 800);
+    }
+    let stats = publisher.rig.router.consumer_stats(VIDEO_OUT).unwrap();
+    assert!(stats.fraction_missing < 0.02, "{stats:?}");
+    assert_eq!(stats.quality.unwrap().level, QualityLevel::Excellent);
+    let line = publisher.rig.router.transport_stats(SUBSCRIBER).unwrap();
+    assert_eq!(line.congestion_down, CongestionState::None);
+    let up = publisher.rig.router.transport_stats(PUBLISHER).unwrap();
+    assert!(up.congestion_up >= CongestionState::Moderate, "{up:?}");
+}
+
+#[test]
+fn a_round_trip_that_grows_is_congestion_toward_the_subscriber() {
+    let mut publisher = Publisher::new(RouterConfig::default());
+    let told = |publisher: &Publisher| {
+        let line = publisher.rig.router.transport_stats(SUBSCRIBER).unwrap();
+        line.congestion_down
+    };
+    for (round_trip, wanted) in [
+        (40, CongestionState::None),
+        (89, CongestionState::None),
+        (91, CongestionState::Light),
+        (165, CongestionState::Moderate),
+        (300, CongestionState::Severe),
+        (600, CongestionState::Critical),
+    ] {
+        let round_trip = Duration::from_millis(round_trip);
+        publisher
+            .rig
+            .router
+            .set_round_trip(SUBSCRIBER, round_trip)
+            .unwrap();
+        publisher.run(FINE, 3_200);
+        assert_eq!(told(&publisher), wanted, "{round_trip:?}");
+    }
+}
+
+/// An estimator that believes what it is told.
+#[derive(Debug)]
+struct Told(std::sync::Arc<std::sync::atomic::AtomicU64>);
+
+impl BandwidthEstimator for Told {
+    fn tracks_packets(&self) -> bool {
+        true
+    }
+
+    fn estimate(&self) -> Estimate {
+        Estimate {
+            bps: self.0.load(std::sync::atomic::Ordering::Relaxed),
+            pacing_bps: None,
+            confirmed: true,
+            state: LineState::Normal,
+        }
+    }
+}
+
+#[test]
+fn a_track_that_the_line_does_not_carry_is_poor() {
+    let mut publisher = Publisher::new(RouterConfig::default());
+    let bps = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(10_000_000));
+    let (rig, told) = (&mut publisher.rig, Told(bps.clone()));
+    rig.router
+        .set_estimator(SUBSCRIBER, Box::new(told), rig.now)
+        .unwrap();
+    let ssrc = rig.router.consumer_dump(VIDEO_OUT).unwrap().ssrc;
+    let round = |publisher: &mut Publisher, bps_now: u64| {
+        bps.store(bps_now, std::sync::atomic::Ordering::Relaxed);
+        for _ in 0..8 {
+            publisher.rig.rtcp(SUBSCRIBER, &report(ssrc, 0));
+            publisher.run(FINE, 800);
+        }
+        let stats = publisher.rig.router.consumer_stats(VIDEO_OUT).unwrap();
+        stats.quality.unwrap()
+    };
+    assert_eq!(
+        round(&mut publisher, 10_000_000).level,
+        QualityLevel::Excellent
+    );
+    let starved = round(&mut publisher, 20_000);
+    assert_eq!(
+        (starved.level, starved.degradation),
+        (QualityLevel::Poor, Some(Degradation::Bandwidth))
+    );
+    assert_eq!(
+        round(&mut publisher, 10_000_000).level,
+        QualityLevel::Excellent
+    );
+}

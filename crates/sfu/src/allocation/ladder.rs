@@ -66,6 +66,21 @@ pub(super) fn moving(steps: &[Step]) -> usize {
         .unwrap_or(last)
 }
 
+/// How many picture sizes lie above the one given, up to the best within the limits.
+pub(crate) fn pictures_missed(layers: &[Layer], limits: &TrackLimits, given: LayerTarget) -> usize {
+    let Some(best) = ladder(layers, limits).last().map(|step| step.target) else {
+        return 0;
+    };
+    let mut above: Vec<_> = layers
+        .iter()
+        .map(picture)
+        .filter(|at| *at > (given.encoding, given.spatial) && *at <= (best.encoding, best.spatial))
+        .collect();
+    above.sort_unstable();
+    above.dedup();
+    above.len()
+}
+
 /// The place of a layer among picture sizes.
 fn picture(layer: &Layer) -> (u8, u8) {
     (layer.target.encoding, layer.target.spatial)

@@ -23,7 +23,7 @@ mod wants;
 use std::time::Duration;
 
 pub(crate) use division::allocate;
-pub(crate) use ladder::TrackLimits;
+pub(crate) use ladder::{TrackLimits, pictures_missed};
 pub(crate) use offer::{Offer, Window};
 pub(crate) use state::{Account, Allotment, Gate};
 pub(crate) use wants::{ALL_TEMPORAL, Want, Wants};

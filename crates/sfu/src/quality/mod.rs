@@ -13,7 +13,7 @@ pub(crate) mod line;
 pub(crate) mod policy;
 pub(crate) mod receive_rate;
 mod values;
-mod video;
+pub(crate) mod video;
 pub(crate) mod viewer;
 pub(crate) mod watch;
 

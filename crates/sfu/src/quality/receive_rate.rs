@@ -19,6 +19,8 @@ pub(crate) struct ReceiveRate {
     since_us: Option<u64>,
     started_us: Option<u64>,
     received_bps: u64,
+    /// The same of the look before: an outage within one look says nothing about the line's rate.
+    received_before_bps: u64,
     sent: Option<(u32, i64)>,
     least_us: Option<i64>,
     delays: Floor,
@@ -75,6 +77,7 @@ impl ReceiveRate {
         if elapsed_us < 100_000 {
             return false;
         }
+        self.received_before_bps = self.received_bps;
         self.received_bps = self.bytes * 8 * 1_000_000 / elapsed_us;
         self.bytes = 0;
         self.since_us = Some(now_us);
@@ -117,7 +120,7 @@ impl ReceiveRate {
 
     fn next_rate(&self, elapsed_us: u64, loss: f64, limit: u64) -> u64 {
         let bps = self.bps.unwrap_or(limit).min(limit);
-        let received = self.received_bps as f64;
+        let received = self.received_bps.max(self.received_before_bps) as f64;
         let least = LEAST_BPS.min(limit);
         let next = match self.state {
             EstimatorState::Overusing if loss > MUCH_LOSS && self.queue_us <= GROWING_US => {

@@ -63,6 +63,13 @@ const DRY: f64 = 0.3;
 /// Each layer missed costs a level (LiveKit's weight).
 const LAYER: f64 = 0.35;
 
+/// Of a track that the line does not carry at all.
+pub(crate) const STARVED: Reading = Reading {
+    score: DRY,
+    mos: None,
+    degradation: Some(Degradation::Bandwidth),
+};
+
 /// The reading of a window.
 pub(crate) fn read(window: &Window) -> Reading {
     if window.dry {

@@ -84,6 +84,7 @@ pub(crate) struct StreamWatch {
     excused: u64,
     mark: Mark,
     loss: f64,
+    raw_loss: f64,
     frame_rate: f64,
     good_rate: f64,
     good_bitrate: f64,
@@ -182,6 +183,11 @@ impl StreamWatch {
         self.loss
     }
 
+    /// Share missing before any repair.
+    pub(crate) fn raw_loss(&self) -> f64 {
+        self.raw_loss
+    }
+
     pub(crate) fn frame_rate(&self) -> f64 {
         self.frame_rate
     }
@@ -208,6 +214,7 @@ impl StreamWatch {
             queue_us: self.take_queue(closing.clock_rate),
         };
         self.loss = share(lost, expected);
+        self.raw_loss = share(seen.missed, expected);
         let reading = match closing.kind {
             MediaKind::Audio => self.read_audio(closing, expected),
             // A publisher may well send no picture for a second.
@@ -238,6 +245,7 @@ impl StreamWatch {
         self.last_frame_us = 0;
         self.frame_rate = 0.0;
         self.loss = 0.0;
+        self.raw_loss = 0.0;
         self.good_rate = 0.0;
         self.good_bitrate = 0.0;
         self.transit_base = None;

@@ -7,7 +7,9 @@ use roomtone_rtp::{Codec, MediaKind};
 
 use super::Router;
 use crate::LineState;
+use crate::allocation::{Gate, pictures_missed};
 use crate::quality::line::LineWatch;
+use crate::quality::video;
 use crate::quality::viewer::Reported;
 use crate::quality::watch::{Closing, Seen};
 use crate::{Direction, Quality, QualitySubject, RouterEvent};
@@ -103,6 +105,15 @@ impl Router {
         let runs = line.take_runs();
         let (mut sent, mut lost) = (0.0, 0.0);
         for index in &consumers {
+            if self.is_starved(*index) {
+                let consumer = &mut self.consumers[*index as usize];
+                let watch = consumer.watch.get_or_insert_default();
+                if let Some(quality) = watch.gauge.update(video::STARVED) {
+                    let subject = QualitySubject::Consumer(consumer.id);
+                    self.emit(RouterEvent::QualityChanged { subject, quality });
+                }
+                continue;
+            }
             let Some(reported) = self.reported(*index, runs, line.down.is_loaded()) else {
                 continue;
             };
@@ -152,8 +163,9 @@ impl Router {
             kind: consumer.kind,
             codec: codec.codec,
             reports: consumer.remote.reports_received,
-            loss: consumer.remote.fraction_lost,
-            jitter_ms: consumer.remote.jitter * 1_000.0,
+            // The subscriber sees its publisher's holes and jitter too; they are not its line's.
+            loss: (consumer.remote.fraction_lost - stream.watch.raw_loss()).max(0.0),
+            jitter_ms: beyond(consumer.remote.jitter * 1_000.0, stream.jitter_ms()),
             round_trip_ms: round_trip.map_or(0.0, |trip| trip.as_secs_f64() * 1_000.0),
             sent: counters.packets_sent,
             sent_again: counters.retransmitted_packets_sent,
@@ -165,26 +177,31 @@ impl Router {
         })
     }
 
-    /// How many encodings a consumer is below the best one that flows and was not refused.
+    /// How many picture sizes a consumer is below the best that flows and was not refused.
     fn layers_missed(&self, index: u32) -> f64 {
         let consumer = &self.consumers[index as usize];
-        let (Some(tap), Some(producer)) = (consumer.current, consumer.producer) else {
+        let allotment = &consumer.allotment;
+        let (Some(given), Some(producer)) = (allotment.target, consumer.producer) else {
             return 0.0;
         };
-        let current = self.streams[tap.stream as usize].encoding;
-        let streams = &self.producers[producer as usize].streams;
-        let best = streams
-            .iter()
-            .map(|at| &self.streams[*at as usize])
-            .filter(|stream| stream.active)
-            .map(|stream| stream.encoding)
-            .filter(|encoding| {
-                consumer
-                    .preferred_spatial
-                    .is_none_or(|most| *encoding <= most)
-            })
-            .max();
-        f64::from(best.unwrap_or(current).saturating_sub(current))
+        let limits =
+            allotment.track_limits(consumer.preferred_spatial, consumer.preferred_temporal);
+        let layers = self.producers[producer as usize].offer.layers();
+        pictures_missed(layers, &limits, given) as f64
+    }
+
+    /// Whether a consumer would be sent something if its line carried it.
+    fn is_starved(&self, index: u32) -> bool {
+        let consumer = &self.consumers[index as usize];
+        let Some(producer) = consumer.producer else {
+            return false;
+        };
+        let producer = &self.producers[producer as usize];
+        let flows = |at: &u32| self.streams[*at as usize].active;
+        consumer.allotment.gate == Gate::Starved
+            && !consumer.allotment.paused_by_command
+            && !producer.paused
+            && producer.streams.iter().any(flows)
     }
 
     /// The connection as a whole: the worst of what it carries both ways.
@@ -199,7 +216,8 @@ impl Router {
         let consumers = transport.consumers.iter().filter_map(|at| {
             let consumer = &self.consumers[*at as usize];
             let quality = consumer.watch.as_ref()?.gauge.quality()?;
-            (!consumer.paused && consumer.producer.is_some()).then_some(quality)
+            let wanted = !consumer.allotment.paused_by_command && consumer.producer.is_some();
+            wanted.then_some(quality)
         });
         let worst = producers.chain(consumers).min_by_key(|one| one.score);
         let lost_after_us = self.config.quality.lost_after.as_micros() as u64;
@@ -214,4 +232,9 @@ impl Router {
             self.emit(RouterEvent::QualityChanged { subject, quality });
         }
     }
+}
+
+/// What a deviation has on top of that of its source; independent ones add up in squares.
+fn beyond(whole: f64, source: f64) -> f64 {
+    (whole * whole - source * source).max(0.0).sqrt()
 }
