@@ -79,6 +79,8 @@ pub struct BandwidthConfig {
     pub congestion: GccConfig,
     /// Whether pictures leave at the pacing rate; else each frame at once.
     pub pacing: bool,
+    /// Pictures that the pacer has held back for this long are dropped, by whole frames; repairs too.
+    pub max_held: Duration,
     /// Whether the line is probed for more, with padding where there is no media for it.
     pub probing: bool,
 }
@@ -92,6 +94,7 @@ impl Default for BandwidthConfig {
                 ..GccConfig::default()
             },
             pacing: true,
+            max_held: Duration::from_millis(400),
             probing: true,
         }
     }

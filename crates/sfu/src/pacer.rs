@@ -13,6 +13,10 @@ use crate::Probe;
 const BURST: Duration = Duration::from_millis(5);
 /// The same while a probe runs: its rate must be seen in the distances of its packets.
 const PROBE_BURST: Duration = Duration::from_millis(2);
+/// Of what may leave, repairs get at most one part in so many while pictures wait behind them.
+const REPAIR_SHARE: u64 = 2;
+/// So much of their share is saved up.
+const REPAIR_BURST: Duration = Duration::from_millis(20);
 /// Whoever has to wait waits for so long.
 const LEAST_WAIT_US: u64 = 500;
 /// A probe that was not finished by then is given up: there was nothing to send it with.
@@ -36,8 +40,12 @@ pub(crate) struct Pacer {
     picture: i64,
     /// Bytes that may leave; below zero more has left than was due.
     credit: i64,
+    /// What repairs may still take before new pictures have their turn.
+    repair_credit: i64,
     filled_us: u64,
     run: Option<Run>,
+    /// Whether pictures were left behind by the last burst.
+    held_back: bool,
     /// When the transport is to be written again.
     pub(crate) armed: Option<u64>,
 }
@@ -105,12 +113,38 @@ impl Pacer {
         }
         let filled = self.credit + (self.rate() * elapsed / 8_000_000) as i64;
         self.credit = filled.min(self.burst().max(1));
+        let share = self.rate() / REPAIR_SHARE;
+        let repairs = self.repair_credit + (share * elapsed / 8_000_000) as i64;
+        let most = (share * REPAIR_BURST.as_micros() as u64 / 8_000_000) as i64;
+        self.repair_credit = repairs.min(most.max(1));
     }
 
     /// Whether pictures may leave.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.credit > 0 || !self.is_on()
+    }
+
+    /// Whether repairs may leave before new pictures.
+    #[inline]
+    pub(crate) fn lets_repairs_first(&self) -> bool {
+        self.repair_credit > 0 || !self.is_on()
+    }
+
+    /// A repair left; [`Self::spend`] is told too.
+    #[inline]
+    pub(crate) fn spend_repair(&mut self, bytes: u16) {
+        self.repair_credit -= i64::from(bytes);
+    }
+
+    /// Notes whether pictures are left behind by a burst.
+    pub(crate) fn hold_back(&mut self, pictures: bool) {
+        self.held_back = pictures;
+    }
+
+    /// Whether pictures were left behind by the last burst.
+    pub(crate) fn has_held_back(&self) -> bool {
+        self.held_back
     }
 
     /// Whether padding is wanted, once there is nothing better to send.

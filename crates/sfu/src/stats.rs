@@ -148,6 +148,8 @@ pub struct OutboundStreamStats {
     pub overruns: u64,
     /// Packets not sent: before the first keyframe, other payload types, late ones from before a switch.
     pub packets_skipped: u64,
+    /// Frames left out because the line had not carried them in time.
+    pub frames_dropped_late: u64,
     /// Packets that did not fit the caller's buffer.
     pub packets_oversized: u64,
 }

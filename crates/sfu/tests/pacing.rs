@@ -155,3 +155,38 @@ fn without_a_pacing_rate_a_frame_leaves_at_once() {
     assert_eq!(media.len(), 50);
     assert!(media.iter().all(|out| out.at == media[0].at));
 }
+
+#[test]
+fn what_the_line_did_not_carry_in_time_is_dropped_by_whole_frames() {
+    let (mut rig, _) = paced(Some(300_000), None);
+    let mut sequence = 0;
+    for frame in 0..60_u32 {
+        for n in 0..3 {
+            let packet = vp8(sequence, frame * 3_000, n == 0, frame == 0, n == 2, 1_000);
+            rig.router
+                .handle_rtp(PUBLISHER, &packet.bytes(), rig.now)
+                .unwrap();
+            sequence += 1;
+        }
+        rig.pass_ms(33);
+    }
+    rig.pass_ms(1_000);
+    let stats = rig.router.consumer_stats(VIDEO_OUT).unwrap();
+    // One frame too late, and all that refer to it.
+    assert!(stats.outbound.frames_dropped_late >= 1, "{stats:?}");
+    assert!(stats.outbound.packets_skipped > 100, "{stats:?}");
+    let asked = |event: &RouterEvent| matches!(event, RouterEvent::KeyframeRequested { .. });
+    assert!(rig.events.iter().filter(|event| asked(event)).count() >= 2);
+    let media = rig.media();
+    let mut frames: std::collections::BTreeMap<u32, usize> = std::collections::BTreeMap::new();
+    for out in &media {
+        *frames.entry(out.rtp().timestamp()).or_default() += 1;
+    }
+    assert!(frames.len() > 3, "some were forwarded: {frames:?}");
+    assert!(
+        frames.values().all(|packets| *packets == 3),
+        "whole or not at all: {frames:?}"
+    );
+    let numbers: Vec<u16> = media.iter().map(|out| out.rtp().sequence()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
+}

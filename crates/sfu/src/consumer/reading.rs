@@ -84,10 +84,11 @@ impl Consumer {
         self.current.as_ref().is_some_and(unread) || self.target.as_ref().is_some_and(unread)
     }
 
-    /// The next packet to send; retransmissions first.
+    /// The next packet to send; retransmissions first, where it is their turn.
     #[inline]
-    pub(crate) fn next(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {
-        if self.resends.is_some()
+    pub(crate) fn next(&mut self, streams: &Slab<Stream>, repairs: bool) -> Option<Chosen> {
+        if repairs
+            && self.resends.is_some()
             && let Some(chosen) = self.next_resend(streams)
         {
             return Some(chosen);
@@ -98,6 +99,9 @@ impl Consumer {
         if self.verbatim {
             return self.next_verbatim(streams);
         }
+        if self.target.is_some() && self.leaves_backlog(streams) && self.switch_to_target(streams) {
+            self.forget_repairs_of_others();
+        }
         loop {
             if let Some(chosen) = self.next_of_current(streams) {
                 return Some(chosen);
@@ -106,6 +110,52 @@ impl Consumer {
                 return None;
             }
         }
+    }
+
+    /// Whether retransmissions wait.
+    #[inline]
+    pub(crate) fn has_repairs(&self) -> bool {
+        self.resends
+            .as_ref()
+            .is_some_and(|resends| !resends.is_empty())
+    }
+
+    /// Whether what is still unread of the current stream is not to be sent before the change to its
+    /// target: so where it changes to a lower encoding, between two frames. What is unread is what
+    /// the line did not carry.
+    fn leaves_backlog(&self, streams: &Slab<Stream>) -> bool {
+        let (Some(current), Some(target)) = (self.current, self.target) else {
+            return false;
+        };
+        let (Some(from), Some(to)) = (
+            streams.get(current.stream as usize),
+            streams.get(target.stream as usize),
+        ) else {
+            return false;
+        };
+        let next = from.history.get(current.cursor);
+        from.producer == to.producer
+            && to.encoding < from.encoding
+            && next.is_none_or(|entry| entry.facts.frame != self.selector.frame())
+    }
+
+    fn forget_repairs_of_others(&mut self) {
+        let current = self.current.map(|tap| tap.stream);
+        if let Some(resends) = &mut self.resends {
+            resends.retain(|resend| Some(resend.stream) == current);
+        }
+    }
+
+    /// Leaves out what is older than `arrival_us`, new pictures and repairs; gives how many frames.
+    pub(crate) fn drop_older_than(&mut self, arrival_us: u64, streams: &Slab<Stream>) -> u32 {
+        if let Some(resends) = &mut self.resends {
+            resends.retain(|resend| {
+                let stream = streams.get(resend.stream as usize);
+                let entry = stream.and_then(|stream| stream.history.get(resend.position));
+                entry.is_some_and(|entry| entry.arrival_us >= arrival_us)
+            });
+        }
+        self.drop_frames_older_than(arrival_us, streams)
     }
 
     fn next_resend(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {
@@ -287,8 +337,7 @@ impl Consumer {
 
     /// Leaves out what is older than `arrival_us`, frame by frame; gives how many. A frame under way
     /// is finished. What refers to frames left out is not forwarded either.
-    #[allow(dead_code)]
-    pub(crate) fn drop_older_than(&mut self, arrival_us: u64, streams: &Slab<Stream>) -> u32 {
+    fn drop_frames_older_than(&mut self, arrival_us: u64, streams: &Slab<Stream>) -> u32 {
         let Some(tap) = self.current.filter(|_| !self.waiting) else {
             return 0;
         };

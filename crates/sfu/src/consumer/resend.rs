@@ -81,6 +81,11 @@ impl Resends {
         self.queue.is_empty()
     }
 
+    /// Keeps those that `wanted` names.
+    pub(crate) fn retain(&mut self, wanted: impl FnMut(&Resend) -> bool) {
+        self.queue.retain(wanted);
+    }
+
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
     }

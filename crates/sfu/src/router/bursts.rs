@@ -186,9 +186,14 @@ impl Router {
         transport.ready.run_len = 0;
         if transport.pacer.is_on() {
             transport.pacer.refill(now_us);
+            if transport.pacer.has_held_back() {
+                self.drop_old(at, now_us);
+            }
         }
-        self.recent = (transport.id, at);
-        Some(transport.id)
+        let transport = &self.transports[at as usize];
+        let id = transport.id;
+        self.recent = (id, at);
+        Some(id)
     }
 
     /// The transports that come next in [`Self::poll_burst`], so that the driver can fetch what it
@@ -277,7 +282,11 @@ impl Router {
         }
         let ready = &mut transport.ready;
         let mut news = Vec::new();
-        let taken = next_video(ready, consumers, streams, &mut news);
+        let repairs = transport.pacer.lets_repairs_first();
+        let mut taken = next_video(ready, consumers, streams, &mut news, repairs);
+        if taken.is_none() && !repairs {
+            taken = next_video(ready, consumers, streams, &mut news, true);
+        }
         for (index, news) in news {
             self.on_news(index, news);
         }
@@ -291,7 +300,7 @@ impl Router {
         loop {
             let slot = *self.transports[at as usize].ready.audio.first()?;
             let consumer = &mut self.consumers[slot.consumer as usize];
-            let chosen = consumer.next(&self.streams);
+            let chosen = consumer.next(&self.streams, true);
             let told = consumer.news.take();
             if chosen.is_none() {
                 consumer.dirty = false;
@@ -339,6 +348,9 @@ impl Router {
             transport.next_sequence = transport.next_sequence.wrapping_add(1);
             let bytes = wire_bytes(sent.len);
             transport.pacer.spend(bytes);
+            if chosen.resend {
+                transport.pacer.spend_repair(bytes);
+            }
             if transport.tracks_packets {
                 let kind = if chosen.resend {
                     SentKind::Repair
@@ -377,48 +389,50 @@ fn next_video(
     consumers: &mut Slab<Consumer>,
     streams: &Slab<Stream>,
     news: &mut Vec<(u32, News)>,
+    repairs: bool,
 ) -> Option<(u32, Chosen)> {
     if ready.video.len() == 1 {
         // One track of video: its own order is the only one there is.
         let slot = &mut ready.video[0];
         let consumer = &mut consumers[slot.consumer as usize];
-        let chosen = slot.next.take().or_else(|| consumer.next(streams));
+        let chosen = slot.next.take();
+        let chosen = chosen.or_else(|| consumer.next(streams, repairs));
         if consumer.news.is_some() {
             news.extend(consumer.news.take().map(|told| (slot.consumer, told)));
         }
-        let Some(chosen) = chosen else {
+        if chosen.is_none() && (repairs || !consumer.has_repairs()) {
             consumer.dirty = false;
             ready.video.clear();
             return None;
-        };
-        return Some((slot.consumer, chosen));
+        }
+        return chosen.map(|chosen| (slot.consumer, chosen));
     }
     let at = ready.at.min(ready.video.len().checked_sub(1)?);
-    if fill(&mut ready.video[at], consumers, streams, news) && ready.video[at].len == ready.run_len
-    {
+    fill(&mut ready.video[at], consumers, streams, news, repairs);
+    if ready.video[at].next.is_some() && ready.video[at].len == ready.run_len {
         return take(ready, at);
     }
     ready
         .video
-        .retain_mut(|slot| fill(slot, consumers, streams, news));
-    // What was missed comes before what is new.
-    let repair = || {
-        let resends = |slot: &Slot| slot.next.is_some_and(|next| next.resend);
-        ready.video.iter().position(resends)
-    };
-    let same = repair().or_else(|| {
-        let run_len = ready.run_len;
-        ready.video.iter().position(|slot| slot.len == run_len)
-    });
-    let longest = || {
-        (0..ready.video.len())
-            .rev()
-            .max_by_key(|at| ready.video[*at].len)
-    };
-    let at = same.or_else(longest)?;
+        .retain_mut(|slot| fill(slot, consumers, streams, news, repairs));
+    let at = next_slot(&ready.video, ready.run_len)?;
     ready.at = at;
     ready.run_len = ready.video[at].len;
     take(ready, at)
+}
+
+/// The slot to be served: what was missed comes before what is new, then one as long as the last,
+/// then the longest.
+fn next_slot(slots: &[Slot], run_len: u32) -> Option<usize> {
+    let filled = || {
+        let slots = slots.iter().enumerate();
+        slots.filter_map(|(at, slot)| slot.next.map(|next| (at, slot.len, next.resend)))
+    };
+    let repair = filled().find(|(_, _, resend)| *resend);
+    repair
+        .or_else(|| filled().find(|(_, len, _)| *len == run_len))
+        .or_else(|| filled().rev().max_by_key(|(_, len, _)| *len))
+        .map(|(at, _, _)| at)
 }
 
 fn take(ready: &mut Ready, at: usize) -> Option<(u32, Chosen)> {
@@ -426,18 +440,19 @@ fn take(ready: &mut Ready, at: usize) -> Option<(u32, Chosen)> {
     slot.next.take().map(|chosen| (slot.consumer, chosen))
 }
 
-/// Looks up what a slot's consumer sends next; says whether there is anything.
+/// Looks up what a slot's consumer sends next; says whether it stays in the list.
 fn fill(
     slot: &mut Slot,
     consumers: &mut Slab<Consumer>,
     streams: &Slab<Stream>,
     news: &mut Vec<(u32, News)>,
+    repairs: bool,
 ) -> bool {
     if slot.next.is_some() {
         return true;
     }
     let consumer = &mut consumers[slot.consumer as usize];
-    slot.next = consumer.next(streams);
+    slot.next = consumer.next(streams, repairs);
     if consumer.news.is_some() {
         news.extend(consumer.news.take().map(|told| (slot.consumer, told)));
     }
@@ -448,6 +463,6 @@ fn fill(
             .get(next.position)
     });
     slot.len = entry.map_or(0, |entry| consumer.predict(entry) as u32);
-    consumer.dirty = slot.next.is_some();
-    slot.next.is_some()
+    consumer.dirty = slot.next.is_some() || (!repairs && consumer.has_repairs());
+    consumer.dirty
 }

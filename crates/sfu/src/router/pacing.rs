@@ -70,13 +70,30 @@ impl Router {
     /// A burst has been written: what the pacer held back comes later.
     pub(super) fn finish_burst(&mut self, at: u32) {
         let transport = &mut self.transports[at as usize];
-        let waits = !transport.ready.video.is_empty() || transport.pacer.is_probing();
+        let pictures = !transport.ready.video.is_empty();
+        let waits = pictures || transport.pacer.is_probing();
+        transport.pacer.hold_back(pictures);
         if !waits || !transport.pacer.is_on() {
             return;
         }
         let next = transport.pacer.next_burst();
         self.timers
             .arm(Timer::Pace(at), next, &mut transport.pacer.armed);
+    }
+
+    /// Drops what the pacer has held back for too long, by whole frames.
+    #[cold]
+    pub(super) fn drop_old(&mut self, at: u32, now_us: u64) {
+        let limit = self.config.bandwidth.max_held.as_micros() as u64;
+        let Some(oldest) = now_us.checked_sub(limit) else {
+            return;
+        };
+        let transport = &mut self.transports[at as usize];
+        for slot in &transport.ready.video {
+            let consumer = &mut self.consumers[slot.consumer as usize];
+            let dropped = u64::from(consumer.drop_older_than(oldest, &self.streams));
+            consumer.counters.frames_dropped_late += dropped;
+        }
     }
 
     pub(super) fn on_pace_timer(&mut self, at: u32, at_us: u64) {
