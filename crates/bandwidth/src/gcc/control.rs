@@ -158,11 +158,15 @@ impl GccEstimator {
         let acknowledged = self.acknowledged.bps();
         match shown {
             _ if standing == Standing::Draining => {
-                if was != Standing::Draining {
+                let begins = was != Standing::Draining;
+                if begins {
                     self.before_drain_bps = acknowledged.unwrap_or(0.0).min(self.rate.bps());
                     self.acknowledged.expect_change();
                 }
-                self.rate.drain(acknowledged, now_us);
+                let grows = begins || self.queue.needs_less(lost, sight.round_trip_us, now_us);
+                if grows && self.rate.drain(acknowledged, now_us) {
+                    self.queue.restart_drain(now_us);
+                }
             }
             _ if was == Standing::Draining && standing == Standing::Clear => {
                 self.rate.resume(acknowledged, now_us);
@@ -195,7 +199,7 @@ impl GccEstimator {
     }
 
     pub(super) fn inform_probes(&mut self, now_us: i64) {
-        let restraint = if self.queue.delay_us() > PROBE_QUEUE_US {
+        let restraint = if self.queue.delay_us() > PROBE_QUEUE_US || self.rate.is_settling(now_us) {
             Restraint::Forbidden
         } else {
             match (self.line(), self.loss.state()) {

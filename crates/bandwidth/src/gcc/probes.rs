@@ -151,6 +151,7 @@ impl Probes {
         };
         let target = RECOVERY_SCALE * before;
         if now_us - at < DROP_MEMORY_US
+            && self.estimate < DROP_SHARE * before
             && target > self.estimate * 1.05
             && self.phase == Phase::Done
         {

@@ -22,6 +22,8 @@ const ACKNOWLEDGED_FACTOR: f64 = 1.5;
 const ACKNOWLEDGED_MARGIN: f64 = 10_000.0;
 /// With less than this share of the estimate arriving it was not tried.
 const TRIED: f64 = 0.8;
+/// After a decrease growth is by small steps for so long.
+const SETTLING_US: i64 = 4_000_000;
 /// The round trip assumed before one was measured.
 const FIRST_ROUND_TRIP_US: i64 = 200_000;
 
@@ -105,6 +107,15 @@ impl RateControl {
         self.bps
     }
 
+    /// Whether queues built up so shortly ago that others are likely to share the line: then what
+    /// a short probe takes is not this sender's share.
+    pub(super) fn is_settling(&self, now_us: i64) -> bool {
+        self.capacity.kbps.is_some()
+            && self
+                .last_decrease_us
+                .is_some_and(|last| now_us - last < SETTLING_US)
+    }
+
     pub(super) fn set_round_trip(&mut self, us: i64) {
         self.round_trip_us = us.clamp(1_000, 10_000_000);
     }
@@ -144,16 +155,18 @@ impl RateControl {
         }
     }
 
-    /// A queue is to be drained: under what arrives.
-    pub(super) fn drain(&mut self, acknowledged: Option<f64>, now_us: i64) {
+    /// A queue is to be drained: under what arrives; whether that is a change.
+    pub(super) fn drain(&mut self, acknowledged: Option<f64>, now_us: i64) -> bool {
         self.phase = Phase::Hold;
-        let Some(arriving) = acknowledged else {
-            return;
+        let Some(arriving) = acknowledged.filter(|bps| DRAIN * bps < self.bps) else {
+            return false;
         };
-        if DRAIN * arriving < self.bps && self.may_reduce(now_us, acknowledged) {
-            self.capacity.learn(arriving);
-            self.set(DRAIN * arriving, now_us);
+        if !self.may_reduce(now_us, acknowledged) {
+            return false;
         }
+        self.capacity.learn(arriving);
+        self.set(DRAIN * arriving, now_us);
+        true
     }
 
     /// The queue is gone: back to a little under what arrived.
@@ -178,7 +191,14 @@ impl RateControl {
         let pause = self.round_trip_us.clamp(1_000_000, 2_000_000);
         self.capacity.forget();
         if !is_dropping {
+            let last = self.last_change_us.unwrap_or(now_us);
+            let before = self.bps;
             self.increase(acknowledged, now_us);
+            // Half a packet a round trip, as a TCP flow with this backing off would.
+            let round_trip = self.round_trip_us.max(200_000) as f64 / 1e6;
+            let seconds = ((now_us - last) as f64 / 1e6).clamp(0.0, 1.0);
+            let grown = before + 0.5 * PACKET_BITS / (round_trip * round_trip) * seconds;
+            self.bps = self.bps.max(grown).min(self.max_bps);
         } else if self
             .last_decrease_us
             .is_none_or(|last| now_us - last > pause)

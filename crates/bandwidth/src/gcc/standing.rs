@@ -30,6 +30,11 @@ const SUSPICION_US: i64 = 15_000_000;
 const QUIET_US: i64 = 8_000_000;
 /// How long a failed drain is believed.
 const RETRY_US: i64 = 20_000_000;
+/// Growth by this share of the time gone, looked at so often, is growth.
+const GROWING: f64 = 0.03;
+const MARK_US: i64 = 150_000;
+/// So long, and one and a half round trips, a drain is young.
+const YOUNG_US: i64 = 600_000;
 /// What the peak loses a second.
 const PEAK_DECAY: f64 = 0.02;
 /// A queue of this share of the peak is full.
@@ -69,6 +74,11 @@ pub(super) struct Queue {
     empty: Option<(f64, i64)>,
     suspicions: u8,
     suspicion_us: i64,
+    /// The delay some time ago, and when.
+    mark: (i64, i64),
+    is_growing: bool,
+    /// When the drain began.
+    begun_us: i64,
 }
 
 /// What is known when the queue is judged.
@@ -91,6 +101,11 @@ impl Queue {
             .map_or(delay, |base| (base + BASE_DRIFT_US * seconds).min(delay));
         self.base_us = Some(base);
         self.delay_us = (delay - base) as i64;
+        let (then_us, at_us) = self.mark;
+        if now_us - at_us >= MARK_US {
+            self.is_growing = (self.delay_us - then_us) as f64 > GROWING * (now_us - at_us) as f64;
+            self.mark = (self.delay_us, now_us);
+        }
         self.peak_us = (self.peak_us * (1.0 - PEAK_DECAY * seconds)).max(self.delay_us as f64);
     }
 
@@ -183,6 +198,7 @@ impl Queue {
     fn enter(&mut self, state: Standing, now_us: i64) {
         self.state = state;
         self.since_us = now_us;
+        self.begun_us = now_us;
         self.start_us = self.delay_us;
         self.high_since_us = None;
         self.suspicions = 0;
@@ -195,6 +211,19 @@ impl Queue {
     /// Whether the queue is about as long as it gets.
     pub(super) fn is_full(&self) -> bool {
         self.delay_us as f64 > FULL_SHARE * self.peak_us
+    }
+
+    /// Whether the queue became longer lately, or is full, though the drain is young: what arrives had not
+    /// yet told the line's rate. Later, growth is not of this sender's making.
+    pub(super) fn needs_less(&self, lost: bool, round_trip_us: i64, now_us: i64) -> bool {
+        (self.is_growing || (lost && self.is_full()))
+            && now_us - self.begun_us < YOUNG_US + 3 * round_trip_us / 2
+    }
+
+    /// The rate was lowered once more: the drain has its time from now.
+    pub(super) fn restart_drain(&mut self, now_us: i64) {
+        self.since_us = now_us;
+        self.start_us = self.delay_us;
     }
 
     /// The queue's delay.
