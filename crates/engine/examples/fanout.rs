@@ -157,6 +157,7 @@ fn main() {
                 rtx_payload_types: vec![],
                 header_extensions: vec![],
                 feedback: CodecFeedback::default(),
+                redundancy: None,
                 ssrc: None,
                 rtx_ssrc: None,
                 paused: false,

@@ -342,6 +342,7 @@ fn subject(command: &Command) -> Subject {
         | Command::OpenWebRtcTransport { router: id, .. }
         | Command::OpenPlainTransport { router: id, .. }
         | Command::ObserveAudioLevels { router: id, .. }
+        | Command::SetAudioTopN { router: id, .. }
         | Command::ConnectWebRtcTransport { transport: id, .. }
         | Command::AddRemoteCandidates { transport: id, .. }
         | Command::RestartIce { transport: id, .. }
@@ -362,6 +363,7 @@ fn subject(command: &Command) -> Subject {
         | Command::SetPreferredLayers { consumer: id, .. }
         | Command::SetConsumerLimits { consumer: id, .. }
         | Command::SetConsumerPriority { consumer: id, .. }
+        | Command::SetAudioPinned { consumer: id, .. }
         | Command::CloseObserver { observer: id }
         | Command::SendMessage { channel: id, .. }
         | Command::CloseChannel { channel: id }

@@ -60,6 +60,7 @@ fn policy(event: &Event) -> Policy {
             direction,
             ..
         } => Policy::Merge((9, transport, direction as u32)),
+        Event::AudioForwarded { router, .. } => Policy::Merge((10, router, 0)),
         Event::ChannelMessage { ref data, .. } => Policy::Message(data.len()),
         Event::TransportClosed { .. }
         | Event::RouterClosed { .. }

@@ -97,6 +97,7 @@ impl Scene {
                 pli: true,
                 ..CodecFeedback::default()
             },
+            redundancy: None,
             ssrc: None,
             rtx_ssrc: None,
             paused: false,

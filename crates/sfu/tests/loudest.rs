@@ -270,7 +270,7 @@ fn the_limit_comes_and_goes_while_people_speak() {
 }
 
 #[test]
-fn who_leaves_or_is_paused_makes_room() {
+fn who_leaves_or_is_paused_frees_a_place() {
     let mut talk = Talk::new(3, Some(1));
     assert_eq!(talk.ticks(10, &[SILENT; 3]), [10, 0, 0]);
     let now = talk.rig.now;

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms import RoomLimits, Rooms
+from roomtone.protocols.sdp import Support
 from roomtone.servers.api import ApiContext, create_app
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ class Parts:
 def wire(settings: Settings, engine: Engine, version: str) -> Parts:
     """Put control and the API together."""
     rooms = Rooms(engine, room_limits(settings))
-    context = ApiContext(settings=settings, rooms=rooms, engine=engine, version=version)
+    webrtc = settings.webrtc
+    support = Support(redundant_audio=webrtc.redundant_audio, audio_nack=webrtc.audio_nack)
+    context = ApiContext(settings=settings, rooms=rooms, engine=engine, version=version, support=support)
     return Parts(rooms, create_app(context), context.limiter)
 
 

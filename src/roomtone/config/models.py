@@ -134,6 +134,10 @@ class WebRtcSettings(Section):
     """Take media over TCP on the HTTPS port too, told apart by the first byte."""
     stun_server: str | None = None
     """Ask this STUN server ("stun.example.org:3478") at start for the public address, unless one is announced."""
+    redundant_audio: bool = True
+    """Take and give redundant audio (RFC 2198): a lost packet comes again with the next."""
+    audio_nack: bool = True
+    """Ask for lost audio again, and answer such requests, where the peer offers it; within 250 ms."""
     connect_timeout_s: Positive = 30
     """A session whose transport has not connected by then is closed."""
 
@@ -190,6 +194,8 @@ class RoomSettings(Section):
     """Most viewers of a room; above it 503."""
     max_tracks_per_participant: Positive = 32
     """Most tracks one participant may publish; above it 422."""
+    audio_top_n: Annotated[int, Field(ge=0, le=255)] = 0
+    """Forward only the audio of so many participants, those who speak; 0 forwards all."""
     routers_per_room: Positive = 1
     """Media threads whose viewers one room may have; publishers share one, and their tracks are piped to the others."""
     empty_timeout_s: NotNegative = 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 from roomtone.media.values import (
     ActiveSpeakers,
     AnyEvent,
+    AudioForwarded,
     ChannelClosed,
     ChannelMessage,
     ChannelOpened,
@@ -52,6 +53,7 @@ SUBJECTS: dict[type[Event], tuple[str, ...]] = {
     CongestionChanged: ("transport",),
     FeedbackActed: ("producer",),
     ActiveSpeakers: ("router", "observer"),
+    AudioForwarded: ("router",),
     ChannelOpened: ("transport", "channel"),
     ChannelMessage: ("channel",),
     ChannelClosed: ("channel",),
@@ -75,6 +77,7 @@ MERGED: dict[type[Event], tuple[type[Event], tuple[str, ...]]] = {
     QualityChanged: (QualityChanged, ("id",)),
     CongestionChanged: (CongestionChanged, ("transport", "direction")),
     ActiveSpeakers: (ActiveSpeakers, ("router", "observer")),
+    AudioForwarded: (AudioForwarded, ("router",)),
 }
 """States: what they are a value of, and of what; a newer one takes the place of an older one of the same."""
 

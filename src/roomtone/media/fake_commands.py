@@ -64,6 +64,8 @@ from roomtone.media.values import (
     RouterId,
     RouterOpened,
     SendMessage,
+    SetAudioPinned,
+    SetAudioTopN,
     SetConsumerLimits,
     SetConsumerPriority,
     SetPreferredLayers,
@@ -225,6 +227,7 @@ class FakeCommands(FakeState):
             rtx,
             command.paused,
             command.payload_types,
+            redundancy=command.redundancy,
         )
         self.objects[consumer.id] = consumer
         return Consumed(
@@ -268,6 +271,16 @@ class FakeCommands(FakeState):
     @_execute.register
     def _set_priority(self, command: SetConsumerPriority) -> AnyResult:
         self.get(FakeConsumer, command.consumer).priority = command.priority
+        return Done()
+
+    @_execute.register
+    def _set_top_n(self, command: SetAudioTopN) -> AnyResult:
+        self.get(FakeRouter, command.router).audio_top_n = command.places
+        return Done()
+
+    @_execute.register
+    def _set_pinned(self, command: SetAudioPinned) -> AnyResult:
+        self.get(FakeConsumer, command.consumer).pinned = command.pinned
         return Done()
 
     @_execute.register

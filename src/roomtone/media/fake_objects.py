@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from roomtone.media.values import Candidate, CodecParameters, EncodingParameters, MediaKind, SetConsumerLimits
+    from roomtone.media.values import (
+        AudioRedundancy,
+        Candidate,
+        CodecParameters,
+        EncodingParameters,
+        MediaKind,
+        SetConsumerLimits,
+    )
 
 
 @dataclass(slots=True)
@@ -15,6 +22,7 @@ class FakeRouter:
 
     id: int
     shard: int
+    audio_top_n: int | None = None
 
 
 @dataclass(slots=True)
@@ -65,6 +73,8 @@ class FakeConsumer:
     temporal: int | None = None
     limits: SetConsumerLimits | None = None
     priority: int | None = None
+    redundancy: AudioRedundancy | None = None
+    pinned: bool = False
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from roomtone.media.shared_port import with_shared_ports
 from roomtone.media.values import (
     AddRemoteCandidates,
     AnyCommand,
+    AudioRedundancy,
     Candidate,
     ChannelId,
     ChannelOpening,
@@ -62,6 +63,8 @@ from roomtone.media.values import (
     ResumeProducer,
     RouterId,
     SendMessage,
+    SetAudioPinned,
+    SetAudioTopN,
     SetConsumerLimits,
     SetConsumerPriority,
     SetPreferredLayers,
@@ -181,6 +184,10 @@ class Router(EngineObject):
         command = PipeProducer(producer=producer.id, router=other.id)
         return Producer(self._engine, (await self._engine.ask(command, Produced)).producer, producer.kind)
 
+    async def set_audio_top_n(self, places: int | None) -> None:
+        """Forward only the audio of so many producers, those who speak; None forwards all."""
+        await self._do(SetAudioTopN(router=self.id, places=places))
+
     async def observe_audio_levels(
         self,
         *,
@@ -249,6 +256,7 @@ class Transport(EngineObject):
         rtx_payload_types: Sequence[tuple[int, int]] = (),
         header_extensions: Sequence[HeaderExtension] = (),
         feedback: CodecFeedback | None = None,
+        redundancy: AudioRedundancy | None = None,
         ssrc: int | None = None,
         rtx_ssrc: int | None = None,
         paused: bool = False,
@@ -263,6 +271,7 @@ class Transport(EngineObject):
             rtx_payload_types=list(rtx_payload_types),
             header_extensions=list(header_extensions),
             feedback=feedback or CodecFeedback(),
+            redundancy=redundancy,
             ssrc=ssrc,
             rtx_ssrc=rtx_ssrc,
             paused=paused,
@@ -450,6 +459,10 @@ class Consumer(EngineObject):
     async def set_priority(self, priority: int) -> None:
         """Fix who comes first where the line does not carry everything: the higher one, 0 to 255."""
         await self._do(SetConsumerPriority(consumer=self.id, priority=priority))
+
+    async def set_audio_pinned(self, *, pinned: bool) -> None:
+        """Get the producer's audio also while that is withheld from others (`Router.set_audio_top_n`)."""
+        await self._do(SetAudioPinned(consumer=self.id, pinned=pinned))
 
 
 class AudioLevelObserver(EngineObject):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from roomtone.media.value_parts import (
+    AudioRedundancy,
     Candidate,
     ChannelId,
     CodecFeedback,
@@ -155,6 +156,7 @@ class Consume(Command, tag="consume", frozen=True, kw_only=True):
     rtx_payload_types: list[tuple[int, int]] = []
     header_extensions: list[HeaderExtension] = []
     feedback: CodecFeedback = CodecFeedback()
+    redundancy: AudioRedundancy | None = None
     ssrc: int | None = None
     rtx_ssrc: int | None = None
     paused: bool = False
@@ -216,6 +218,20 @@ class SetConsumerPriority(Command, tag="set_consumer_priority", frozen=True, kw_
 
     consumer: ConsumerId
     priority: int
+
+
+class SetAudioTopN(Command, tag="set_audio_top_n", frozen=True, kw_only=True):
+    """Forward only the audio of so many producers, those who speak; None forwards all."""
+
+    router: RouterId
+    places: int | None = None
+
+
+class SetAudioPinned(Command, tag="set_audio_pinned", frozen=True, kw_only=True):
+    """Give a consumer its producer's audio also while that is withheld from others."""
+
+    consumer: ConsumerId
+    pinned: bool
 
 
 class RequestKeyframe(Command, tag="request_keyframe", frozen=True, kw_only=True):
@@ -316,6 +332,8 @@ AnyCommand = (
     | SetPreferredLayers
     | SetConsumerLimits
     | SetConsumerPriority
+    | SetAudioTopN
+    | SetAudioPinned
     | RequestKeyframe
     | PipeProducer
     | ObserveAudioLevels

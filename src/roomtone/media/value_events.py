@@ -182,6 +182,13 @@ class FeedbackActed(Event, tag="feedback_acted", frozen=True, kw_only=True):
     priority: FeedbackPriority
 
 
+class AudioForwarded(Event, tag="audio_forwarded", frozen=True, kw_only=True):
+    """Other audio producers are forwarded, where only so many are; who carries no levels always is, unnamed."""
+
+    router: RouterId
+    producers: list[ProducerId]
+
+
 class AudioLevel(Value, frozen=True, kw_only=True):
     """Level of a producer over the last window, in dBov."""
 
@@ -249,6 +256,7 @@ AnyEvent = (
     | CongestionChanged
     | FeedbackActed
     | ActiveSpeakers
+    | AudioForwarded
     | ChannelOpened
     | ChannelMessage
     | ChannelClosed

@@ -232,6 +232,17 @@ class CodecFeedback(Value, frozen=True, kw_only=True):
     remb: bool = False
 
 
+class AudioRedundancy(Value, frozen=True, kw_only=True):
+    """Redundant audio (RFC 2198) a consumer asks for: ``blocks`` earlier packets go along with each.
+
+    Both payload types are the consumer's: that of redundant packets, and that of the codec inside them.
+    """
+
+    payload_type: int
+    protects: int
+    blocks: int = 1
+
+
 class CodecParameters(Value, frozen=True, kw_only=True):
     """One payload type a producer may send; ``name`` is the upper-case encoding name, e.g. "OPUS", "VP8"."""
 

@@ -38,6 +38,8 @@ from roomtone.media.value_commands import (
     ResumeConsumer,
     ResumeProducer,
     SendMessage,
+    SetAudioPinned,
+    SetAudioTopN,
     SetConsumerLimits,
     SetConsumerPriority,
     SetPreferredLayers,
@@ -46,6 +48,7 @@ from roomtone.media.value_commands import (
 from roomtone.media.value_events import (
     ActiveSpeakers,
     AnyEvent,
+    AudioForwarded,
     AudioLevel,
     ChannelClosed,
     ChannelMessage,
@@ -74,6 +77,7 @@ from roomtone.media.value_events import (
 )
 from roomtone.media.value_parts import (
     ArrivalModel,
+    AudioRedundancy,
     BandwidthConfig,
     Candidate,
     ChannelId,
@@ -174,7 +178,9 @@ __all__ = [
     "AnyOutbound",
     "AnyResult",
     "ArrivalModel",
+    "AudioForwarded",
     "AudioLevel",
+    "AudioRedundancy",
     "BandwidthConfig",
     "Candidate",
     "ChannelClosed",
@@ -268,6 +274,8 @@ __all__ = [
     "RouterId",
     "RouterOpened",
     "SendMessage",
+    "SetAudioPinned",
+    "SetAudioTopN",
     "SetConsumerLimits",
     "SetConsumerPriority",
     "SetPreferredLayers",

@@ -119,6 +119,11 @@ impl Shard {
                 .on_consumer(consumer, |router, id, now| {
                     router.set_priority(id, priority, now)
                 }),
+            Command::SetAudioPinned { consumer, pinned } => self
+                .on_consumer(consumer, |router, id, _| {
+                    router.set_audio_pinned(id, pinned)
+                }),
+            Command::SetAudioTopN { router, places } => self.set_audio_top_n(router, places),
             Command::PipeProducer { producer, router } => {
                 self.pipe_producer(request, producer, router)
             }
@@ -138,6 +143,14 @@ impl Shard {
                 "the engine answers this itself",
             )),
         }
+    }
+
+    fn set_audio_top_n(&mut self, router: u64, places: Option<u8>) -> Answered {
+        let slot = self.router(router)?;
+        let now = self.now;
+        self.routers[slot].router.set_audio_top_n(places, now);
+        self.touch_router(slot);
+        DONE
     }
 
     fn open_router(&mut self) -> CommandResult {

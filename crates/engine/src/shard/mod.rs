@@ -414,6 +414,13 @@ impl Shard {
                 });
             }
             RouterEvent::ActiveSpeakers(speakers) => self.on_speakers(slot, &speakers),
+            RouterEvent::AudioForwarded { producers } => {
+                let router = self.routers[slot].id;
+                self.events.push(Event::AudioForwarded {
+                    router,
+                    producers: producers.into_iter().map(|producer| producer.0).collect(),
+                });
+            }
             // The rest is told by commands and by statistics; a closed producer is reported where it is closed.
             other => self.events.extend(line_events::told(&other)),
         }

@@ -65,6 +65,8 @@ impl Shard {
             "transports": stats.transports, "producers": stats.producers, "consumers": stats.consumers,
             "packetsReceived": stats.packets_in, "packetsSent": stats.packets_out,
             "historyBytes": stats.history_bytes, "eventsDropped": stats.events_dropped, "timers": stats.timers,
+            "audioPacketsWithheld": stats.audio_packets_withheld, "audioAdmissions": stats.audio_admissions,
+            "audioEvictions": stats.audio_evictions, "audioRefusals": stats.audio_refusals,
         }
     }
 

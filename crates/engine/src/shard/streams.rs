@@ -3,7 +3,7 @@
 use roomtone_rtp::{Codec, ExtensionKind, MediaKind};
 use roomtone_sfu::{
     CodecParams, ConsumerId, ConsumerParams, EncodingParams, FeedbackKinds, ProducerId,
-    ProducerParams, Router,
+    ProducerParams, Redundancy, Router,
 };
 
 use super::Shard;
@@ -101,6 +101,7 @@ impl Shard {
             rtx_payload_types,
             header_extensions,
             feedback,
+            redundancy,
             ssrc,
             rtx_ssrc,
             paused,
@@ -122,7 +123,11 @@ impl Shard {
             rtx_ssrc,
             paused,
             feedback: feedback_kinds(feedback),
-            redundancy: None,
+            redundancy: redundancy.map(|asked| Redundancy {
+                payload_type: asked.payload_type,
+                protects: asked.protects,
+                blocks: asked.blocks,
+            }),
             verbatim: false,
         };
         let (id, description) = self.add_consumer(slot, params)?;

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters, Fingerprint,
-    HeaderExtension, IceMode, MediaKind, SrtpKeys,
+    AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters,
+    Fingerprint, HeaderExtension, IceMode, MediaKind, SrtpKeys,
 };
 
 /// One command; each is answered by one reply.
@@ -183,6 +183,9 @@ pub enum Command {
         /// What the peer may send back.
         #[serde(default)]
         feedback: CodecFeedback,
+        /// Redundancy to be added to its audio.
+        #[serde(default)]
+        redundancy: Option<AudioRedundancy>,
         /// Fixed SSRC.
         #[serde(default)]
         ssrc: Option<u32>,
@@ -264,6 +267,21 @@ pub enum Command {
         producer: u64,
         /// Where to.
         router: u64,
+    },
+    /// Forward only the audio of those who speak.
+    SetAudioTopN {
+        /// In which router.
+        router: u64,
+        /// Of so many; absent: of all.
+        #[serde(default)]
+        places: Option<u8>,
+    },
+    /// Give a consumer its producer's audio also while that is withheld from others.
+    SetAudioPinned {
+        /// Which.
+        consumer: u64,
+        /// Whether.
+        pinned: bool,
     },
     /// Report active speakers of a router.
     ObserveAudioLevels {

@@ -251,6 +251,13 @@ pub enum Event {
         /// How urgent it was.
         priority: FeedbackPriority,
     },
+    /// Other audio producers are forwarded, where only so many are.
+    AudioForwarded {
+        /// In which router.
+        router: u64,
+        /// Those forwarded; who carries no levels always is, and is not named.
+        producers: Vec<u64>,
+    },
     /// Who speaks, loudest first.
     ActiveSpeakers {
         /// In which router.

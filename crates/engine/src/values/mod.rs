@@ -14,8 +14,8 @@ pub use command::Command;
 pub use config::{ArrivalModel, BandwidthConfig, EngineConfig};
 pub use event::{CloseReason, DtlsState, Event, IceState, SpeakerLevel};
 pub use parts::{
-    Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters, Fingerprint,
-    HeaderExtension, IceMode, MediaKind, SrtpKeys,
+    AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters,
+    Fingerprint, HeaderExtension, IceMode, MediaKind, SrtpKeys,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,

@@ -99,6 +99,18 @@ pub struct CodecFeedback {
     pub remb: bool,
 }
 
+/// Redundant audio that a consumer asks for (RFC 2198).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioRedundancy {
+    /// The consumer's payload type of redundant packets.
+    pub payload_type: u8,
+    /// The consumer's payload type inside them.
+    pub protects: u8,
+    /// Earlier packets that go along with each.
+    #[serde(default = "one")]
+    pub blocks: u8,
+}
+
 /// One payload type a producer may send.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodecParameters {

@@ -257,6 +257,7 @@ pub(crate) fn consume_opus(transport: u64, producer: Option<u64>, ssrc: Option<u
         rtx_payload_types: vec![],
         header_extensions: vec![],
         feedback: roomtone_engine::values::CodecFeedback::default(),
+        redundancy: None,
         ssrc,
         rtx_ssrc: None,
         paused: false,

@@ -32,6 +32,7 @@ impl Router {
                 (true, true) => {
                     tap.cursor = self.streams[stream as usize].history.head();
                     self.streams[stream as usize].listeners.push(index);
+                    self.note_exempt(stream);
                     self.wish_keyframe(stream, now_us);
                 }
                 (false, false) => {

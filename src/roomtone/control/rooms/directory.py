@@ -65,7 +65,7 @@ class RoomDirectory:
         self.connections: dict[TransportId, Connection | PlainConnection] = {}
         self.publications: dict[int, Publication] = {}
         self.subscriptions: dict[int, Subscription] = {}
-        self.routers = RoomRouters(engine, self.limits.routers_per_room)
+        self.routers = RoomRouters(engine, self.limits.routers_per_room, self.limits.audio_top_n)
         self.switching = Switching(self.routers)
         self._clock = clock
         self._new_id = new_id
@@ -169,7 +169,7 @@ class RoomDirectory:
     async def _open_room(self, name: str) -> Room:
         try:
             try:
-                router = await self.engine.open_router()
+                router = await self.routers.open()
             except EngineCommandError as error:
                 refused = of_command(error)
                 self.refused[refused.refusal] += 1

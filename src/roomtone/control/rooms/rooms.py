@@ -31,7 +31,7 @@ from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.watch import EngineWatch
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode
-from roomtone.protocols.sdp import map_payload_types, rtx_payload_types
+from roomtone.protocols.sdp import map_payload_types, media_feedback, redundancy_wanted, rtx_payload_types
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -225,7 +225,8 @@ class Rooms(RoomDirectory):
                 payload_types=mapped,
                 rtx_payload_types=rtx_payload_types(offer.codecs),
                 header_extensions=offer.extensions,
-                feedback=offer.codecs[0].feedback,
+                feedback=media_feedback(offer.codecs),
+                redundancy=redundancy_wanted(offer.codecs),
             )
         subscription = Subscription(
             SubscriptionId(self._new_id("SU")), member, offer, consumer, router=connection.router, source=source

@@ -7,6 +7,7 @@ Limits: ``per_room`` routers, at most one a shard, so at most ``per_room - 1`` p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,24 @@ _log = logging.getLogger(__name__)
 class RoomRouters:
     """Places members on routers and brings publications to them."""
 
-    def __init__(self, engine: Engine, per_room: int) -> None:
+    def __init__(self, engine: Engine, per_room: int, audio_top_n: int = 0) -> None:
         self.piped: dict[ProducerId, tuple[Publication, RouterId]] = {}
         """Producers on branches, and whose they are."""
         self._engine = engine
         self._per_room = per_room
+        self._audio_top_n = audio_top_n
+
+    async def open(self, shard: int | None = None) -> Router:
+        """Open a router, told how many may be heard at once where that is limited."""
+        router = await self._engine.open_router(shard)
+        if self._audio_top_n:
+            try:
+                await router.set_audio_top_n(self._audio_top_n)
+            except EngineCommandError:
+                with contextlib.suppress(EngineCommandError):
+                    await router.close()
+                raise
+        return router
 
     async def place(self, room: Room, *, spread: bool) -> Router:
         """Choose a router and hold a place on it, which `release` gives back; who publishes stays at home."""
@@ -115,6 +129,6 @@ class RoomRouters:
         free = [shard for shard in loads if shard not in used]
         if not free:
             return None
-        router = await self._engine.open_router(min(free, key=lambda shard: loads[shard]))
+        router = await self.open(min(free, key=lambda shard: loads[shard]))
         room.branches[router.id] = router
         return router

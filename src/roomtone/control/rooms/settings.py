@@ -16,4 +16,5 @@ class RoomLimits:
     max_tracks_per_participant: int = 32
     empty_timeout_s: float = 60.0
     routers_per_room: int = 1
+    audio_top_n: int = 0
     plain_listen_ip: str = "127.0.0.1"

@@ -146,7 +146,7 @@ def _payload_types(codec: Codec) -> list[int]:
 
 def _codec_lines(codec: Codec) -> list[Line]:
     number = codec.payload_type
-    spelled = "opus" if codec.name == "OPUS" else codec.name
+    spelled = codec.name.lower() if codec.name in {"OPUS", "RED"} else codec.name
     lines = [attribute("rtpmap", RtpMap(number, spelled, codec.clock_rate, codec.channels).serialize())]
     lines += [
         attribute("rtcp-fb", RtcpFeedback(number, feedback).serialize()) for feedback in feedback_lines(codec.feedback)

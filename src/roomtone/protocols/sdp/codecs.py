@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from roomtone.media.values import CodecFeedback, CodecParameters, MediaKind
+from roomtone.media.values import AudioRedundancy, CodecFeedback, CodecParameters, MediaKind
 from roomtone.protocols.sdp.attributes import RtpMap
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ _H264_DECODES = {
 
 
 NO_FEEDBACK = CodecFeedback()
+RED = "RED"
+MAX_REDUNDANT_BLOCKS = 4
+"""Earlier packets the engine packs into one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,12 @@ class Codec:
     def parameter(self, name: str, default: str = "") -> str:
         """Value of a format parameter."""
         return next((value or "" for key, value in self.parameters if key == name), default)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Payload types of the blocks of redundant audio, the oldest first (RFC 2198 section 5); empty for others."""
+        named = self.parameters[0][0].split("/") if self.name == RED and self.parameters else []
+        return tuple(_payload_type(text) for text in named)
 
     @property
     def mime_type(self) -> str:
@@ -151,6 +160,30 @@ def map_payload_types(source: Sequence[Codec], sink: Sequence[Codec]) -> list[tu
         if best is not None and quality:
             mapped.append((stream.payload_type, best.payload_type))
     return mapped
+
+
+def media_feedback(codecs: Sequence[Codec]) -> CodecFeedback:
+    """Feedback agreed for a section: that of its first codec which is not a wrapping of others."""
+    return next((codec.feedback for codec in codecs if codec.name != RED), NO_FEEDBACK)
+
+
+def drop_orphans(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
+    """Leave out redundant audio that does not wrap one codec of the same section."""
+    known = {codec.payload_type for codec in codecs if codec.name != RED}
+    return tuple(
+        codec for codec in codecs if codec.name != RED or (len(set(codec.blocks)) == 1 and codec.blocks[0] in known)
+    )
+
+
+def redundancy_wanted(codecs: Sequence[Codec]) -> AudioRedundancy | None:
+    """Find the redundancy a receiver asks for: it prefers redundant audio to the codec inside by naming it first."""
+    seen: set[int] = set()
+    for codec in codecs:
+        if codec.name == RED and len(codec.blocks) > 1 and codec.blocks[0] not in seen:
+            blocks = min(len(codec.blocks) - 1, MAX_REDUNDANT_BLOCKS)
+            return AudioRedundancy(payload_type=codec.payload_type, protects=codec.blocks[0], blocks=blocks)
+        seen.add(codec.payload_type)
+    return None
 
 
 def rtx_payload_types(codecs: Iterable[Codec]) -> list[tuple[int, int]]:

@@ -20,7 +20,7 @@ from roomtone.media.values import (
     MediaKind,
 )
 from roomtone.protocols.sdp.attributes import Direction, ExtMap, Setup
-from roomtone.protocols.sdp.codecs import Codec, read_codecs
+from roomtone.protocols.sdp.codecs import Codec, drop_orphans, read_codecs
 from roomtone.protocols.sdp.errors import NegotiationCode, NegotiationError
 from roomtone.protocols.sdp.support import DEPENDENCY_DESCRIPTOR, TRANSPORT_SEQUENCE, Support
 
@@ -190,14 +190,14 @@ def _read_section(
             feedback=support.agree_feedback(codec.feedback, kind, transport_sequence=has_sequence),
         )
         for codec in read_codecs(section, kind)
-        if support.knows(codec)
+        if support.takes(codec)
     )
     msid = next(iter(section.msids), None)
     return NegotiatedMedia(
         index=index,
         kind=kind,
         mid=section.mid,
-        codecs=codecs,
+        codecs=drop_orphans(codecs),
         extensions=extensions,
         encodings=_read_encodings(section, support) if role is AnswerRole.RECEIVE else (),
         stream=None if msid is None else msid.stream,

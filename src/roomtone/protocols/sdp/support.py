@@ -60,6 +60,9 @@ FORMATS = (
     Format(MediaKind.VIDEO, "H265", 90000),
 )
 
+REDUNDANT_AUDIO = Format(MediaKind.AUDIO, "RED", 48000, 2)
+"""RFC 2198, around Opus."""
+
 _VIDEO_FEEDBACK = CodecFeedback(nack=True, pli=True, fir=True, transport_cc=True, remb=True)
 _AUDIO_FEEDBACK = CodecFeedback(nack=True, transport_cc=True)
 
@@ -73,10 +76,18 @@ class Support:
     max_tracks_per_kind: int = 1
     max_encodings: int = 4
     max_candidates: int = 64
+    redundant_audio: bool = True
+    """Whether redundant audio (RFC 2198) is agreed to."""
+    audio_nack: bool = True
+    """Whether lost audio may be asked for again."""
 
     def knows(self, codec: Codec) -> bool:
         """Whether the codec can be forwarded."""
         return any(known.covers(codec) for known in self.formats)
+
+    def takes(self, codec: Codec) -> bool:
+        """Whether the codec, or a wrapping of others, is agreed to in an offer."""
+        return self.knows(codec) or (self.redundant_audio and REDUNDANT_AUDIO.covers(codec))
 
     def extensions(self, kind: MediaKind, *, sending: bool) -> frozenset[str]:
         """URIs of the header extensions agreed to, when we send or receive."""
@@ -86,7 +97,7 @@ class Support:
         """Feedback both sides know; transport-wide feedback needs its header extension."""
         ours = _AUDIO_FEEDBACK if kind is MediaKind.AUDIO else _VIDEO_FEEDBACK
         return CodecFeedback(
-            nack=offered.nack and ours.nack,
+            nack=offered.nack and ours.nack and (kind is MediaKind.VIDEO or self.audio_nack),
             pli=offered.pli and ours.pli,
             fir=offered.fir and ours.fir,
             transport_cc=offered.transport_cc and ours.transport_cc and transport_sequence,

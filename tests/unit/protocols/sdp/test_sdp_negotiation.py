@@ -134,7 +134,7 @@ def test_our_dtls_role_is_the_other_one(name: str, role: DtlsRole, setup: Setup)
 def test_chromiums_codecs_are_all_kept_with_their_rtx() -> None:
     agreed = agree("chromium-watch")
     assert {"VP8", "VP9", "AV1", "H264"} <= set(codecs(agreed, MediaKind.VIDEO))
-    assert {"OPUS", "G722", "PCMU", "PCMA"} == set(codecs(agreed, MediaKind.AUDIO))
+    assert {"OPUS", "RED", "G722", "PCMU", "PCMA"} == set(codecs(agreed, MediaKind.AUDIO))
     video = next(media for media in agreed.media if media.kind is MediaKind.VIDEO)
     assert all(codec.rtx_payload_type is not None for codec in video.codecs)
     assert all(codec.feedback.nack and codec.feedback.pli and codec.feedback.transport_cc for codec in video.codecs)
