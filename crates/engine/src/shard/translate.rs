@@ -50,6 +50,7 @@ pub(super) fn bandwidth(config: &values::BandwidthConfig) -> BandwidthConfig {
         },
         pacing: config.pacing,
         probing: config.probing,
+        ..BandwidthConfig::default()
     }
 }
 
