@@ -1,7 +1,9 @@
 import { useEffect, useRef, useState } from "react";
 import { endpoint, findToken, roomName } from "../parts/address";
+import { LinePanel } from "../parts/LinePanel";
 import { Page, show } from "../parts/Page";
 import { StatTable } from "../parts/StatTable";
+import { useLine } from "../parts/useLine";
 import { useStatistics } from "../parts/useStatistics";
 import type { MediaResource } from "../webrtc/http";
 import { watchWhenLive } from "../webrtc/whep";
@@ -14,6 +16,7 @@ function Watch() {
   const [muted, setMuted] = useState(true);
   const [attempt, setAttempt] = useState(0);
   const lines = useStatistics(resource?.pc ?? null);
+  const line = useLine(resource);
 
   useEffect(() => {
     let wanted = true;
@@ -91,6 +94,7 @@ function Watch() {
           </span>
         </div>
       </div>
+      {line !== null && <LinePanel {...line} />}
       <h2 className="status">What arrives</h2>
       <StatTable lines={lines} />
     </Page>

@@ -1,5 +1,7 @@
 /** What WHIP (RFC 9725) and WHEP have in common: an offer goes up, an answer comes down, the resource is a URL. */
 
+import { readLinks } from "./events";
+
 /** The server's refusal, with the sentence it gave. */
 export class Refused extends Error {
   constructor(
@@ -15,6 +17,10 @@ export class Refused extends Error {
 export interface MediaResource {
   readonly pc: RTCPeerConnection;
   readonly url: URL;
+  /** What the server links to, by relation. */
+  readonly links: ReadonlyMap<string, URL>;
+  /** A request with the token the resource was made with. */
+  send(method: string, url: URL, type?: string, body?: string): Promise<Response>;
   /** New ICE credentials on the same connection, for a changed network. */
   restartIce(): Promise<void>;
   /** Ends it on both sides. */
@@ -37,6 +43,8 @@ export async function negotiate(
   return {
     pc,
     url,
+    links: readLinks(response.headers.get("Link"), endpoint),
+    send: (method, to, type, body) => send(method, to, token, type, body),
     restartIce: () => restartIce(pc, url, token),
     close: async () => {
       pc.close();
