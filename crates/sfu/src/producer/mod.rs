@@ -1,6 +1,7 @@
 //! Media in: one producer with its encodings, each one received stream.
 
 mod facts;
+mod figures;
 mod frames;
 mod keyframe;
 mod links;
@@ -9,6 +10,7 @@ mod numbering;
 mod rates;
 mod reception;
 mod recovery;
+mod requests;
 mod stream;
 
 use roomtone_rtp::extensions::{ExtensionValue, VideoLayersAllocation};

@@ -8,12 +8,12 @@ use super::frames::{Frames, Place as FramePlace};
 use super::keyframe::KeyframeRequests;
 use super::nack::{NackList, Repair};
 use super::numbering::{Numbering, Order, Place};
-use super::rates::{LayerCost, LayerRates};
+use super::rates::LayerRates;
 use super::reception::Reception;
 use super::recovery::Carrier;
 use crate::history::{ExtensionAt, Facts, History, Inside};
-use crate::quality::watch::{LossCounts, StreamWatch};
-use crate::{InboundStreamStats, NackConfig, RouterConfig, RtpDrop, StreamDump};
+use crate::quality::watch::StreamWatch;
+use crate::{InboundStreamStats, RouterConfig, RtpDrop};
 
 use roomtone_rtp::red::RedPayload;
 use roomtone_rtp::{ExtensionKind, ExtensionMap};
@@ -111,8 +111,8 @@ pub(crate) struct Stream {
     pub(super) numbering: Numbering,
     pub(super) reception: Reception,
     pub(super) nacks: NackList,
-    rates: LayerRates,
-    score: u8,
+    pub(super) rates: LayerRates,
+    pub(super) score: u8,
     last_timestamp: Option<(u32, u64)>,
     pub(super) counters: InboundStreamStats,
     restart: bool,
@@ -460,82 +460,6 @@ impl Stream {
         });
     }
 
-    /// Collects the received numbers to ask the publisher for.
-    pub(crate) fn collect_nacks(
-        &mut self,
-        now_us: u64,
-        retry_us: u64,
-        config: &RouterConfig,
-    ) -> Vec<u16> {
-        let mut due = Vec::new();
-        let nack_config = self.nack_config(config);
-        self.counters.packets_given_up +=
-            self.nacks
-                .collect_due(now_us, retry_us, nack_config, &mut due);
-        if !due.is_empty() {
-            self.counters.nack_count += 1;
-            self.counters.nacked_packets += due.len() as u64;
-        }
-        due
-    }
-
-    /// When it asks for missing packets.
-    pub(crate) fn nack_config<'a>(&self, config: &'a RouterConfig) -> &'a NackConfig {
-        if self.audio {
-            &config.audio_nack
-        } else {
-            &config.nack
-        }
-    }
-
-    /// What came of the packets so far. What is still being asked for counts neither way; what was
-    /// found in the redundancy of others is not lost.
-    pub(crate) fn loss_counts(&self) -> LossCounts {
-        let pending = self.nacks.len() as u64;
-        let recovered = self.watch.recovered(self.counters.packets_recovered);
-        let missing = self.reception.lost().max(0) as u64;
-        LossCounts {
-            expected: self.reception.expected().saturating_sub(pending),
-            lost: missing.saturating_sub(pending + recovered),
-            pending,
-        }
-    }
-
-    /// Packets given up so far.
-    pub(crate) fn given_up(&self) -> u64 {
-        self.counters.packets_given_up
-    }
-
-    /// Keyframe descriptors and the like that could not be read so far.
-    pub(crate) fn descriptor_errors(&self) -> u64 {
-        self.counters.descriptor_errors
-    }
-
-    /// Jitter in milliseconds.
-    pub(crate) fn jitter_ms(&self) -> f64 {
-        f64::from(self.reception.jitter()) * 1_000.0 / f64::from(self.clock_rate.max(1))
-    }
-
-    /// The payload type of the newest packet.
-    pub(crate) fn payload_type(&self) -> u8 {
-        self.counters.payload_type
-    }
-
-    /// A keyframe came: what was lost before it does no harm any more.
-    pub(crate) fn on_keyframe(&mut self) {
-        self.keyframes.on_keyframe();
-        let counts = self.loss_counts();
-        self.watch.on_keyframe(counts);
-    }
-
-    /// When a request is due next.
-    pub(crate) fn next_repair(&self) -> Option<u64> {
-        match (self.nacks.next_due(), self.keyframes.next_due()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
-    }
-
     /// A sender report of the publisher came.
     pub(crate) fn on_sender_report(&mut self, ntp: NtpTime, timestamp: u32, now_us: u64) {
         if self.restart || self.numbering.is_realigning() {
@@ -552,90 +476,6 @@ impl Stream {
     /// The newest timestamp given out, and when it came.
     pub(crate) fn last_timestamp(&self) -> Option<(u32, u64)> {
         self.last_timestamp
-    }
-
-    pub(crate) fn reception_mut(&mut self) -> &mut Reception {
-        &mut self.reception
-    }
-
-    pub(crate) fn counters_mut(&mut self) -> &mut InboundStreamStats {
-        &mut self.counters
-    }
-
-    /// Whether a keyframe request ever went out.
-    pub(crate) fn was_asked(&self) -> bool {
-        self.counters.pli_count + self.counters.fir_count > 0
-    }
-
-    /// Packets received.
-    pub(crate) fn received(&self) -> u64 {
-        self.reception.received()
-    }
-
-    /// Bits per second in the last window.
-    pub(crate) fn bitrate(&self) -> u64 {
-        self.reception.bitrate
-    }
-
-    /// Whether anything was ever received.
-    pub(crate) fn has_received(&self) -> bool {
-        self.reception.received() > 0
-    }
-
-    pub(crate) fn score(&self) -> u8 {
-        self.score
-    }
-
-    /// What its layers cost, by spatial and then temporal layer: each with all that its viewers
-    /// need. Empty until something is known.
-    #[allow(dead_code)]
-    pub(crate) fn layer_rates(&self, now_us: u64) -> impl Iterator<Item = LayerCost> + use<> {
-        self.rates.costs(now_us)
-    }
-
-    /// Closes a second: bitrate and score; says whether the score changed. What was repaired counts
-    /// as received; a stream that needs many repairs is not perfect, though.
-    pub(crate) fn close_window(&mut self, now_us: u64) -> bool {
-        let received = self.reception.close_window(now_us);
-        self.rates.close_window(now_us);
-        let score = if self.active { received / 10 } else { 0 };
-        let changed = score != self.score;
-        self.score = score;
-        changed
-    }
-
-    pub(crate) fn stats(&self) -> InboundStreamStats {
-        InboundStreamStats {
-            ssrc: self.ssrc,
-            rid: self.rid().map(Into::into),
-            packets_received: self.reception.received(),
-            packets_lost: self.reception.lost(),
-            fraction_lost: self.reception.fraction_lost,
-            jitter: f64::from(self.reception.jitter()) / f64::from(self.clock_rate.max(1)),
-            bitrate: self.reception.bitrate,
-            score: self.score,
-            fraction_missing: self.watch.loss(),
-            frames_per_second: self.watch.frame_rate(),
-            freeze_count: self.watch.freezes(),
-            quality: self.watch.gauge.quality(),
-            feedback_suppressed: self.watch.suppressed,
-            frames_received: self.counters.frames_received + self.frames.pictures(),
-            ..self.counters.clone()
-        }
-    }
-
-    pub(crate) fn dump(&self) -> StreamDump {
-        StreamDump {
-            ssrc: self.ssrc,
-            rid: self.rid().map(Into::into),
-            rtx_ssrc: self.rtx_ssrc,
-            active: self.active,
-            history_packets: self.history.len(),
-            history_bytes: self.history.bytes(),
-            missing: self.nacks.len(),
-            keyframe_pending: self.keyframes.next_due().is_some(),
-            listeners: self.listeners.len(),
-        }
     }
 }
 

@@ -130,8 +130,8 @@ fn equipment_impairment(codec: &SpeechCodec, loss: f64, burst_ratio: f64) -> f64
     if percent <= 0.0 {
         return codec.impairment;
     }
-    let room = codec.band.total_loss() - codec.impairment;
-    codec.impairment + room * percent / (percent / burst_ratio.max(1.0) + codec.robustness)
+    let left = codec.band.total_loss() - codec.impairment;
+    codec.impairment + left * percent / (percent / burst_ratio.max(1.0) + codec.robustness)
 }
 
 /// The rating on the narrowband scale, 0 to 100.
