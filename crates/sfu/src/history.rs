@@ -47,6 +47,8 @@ pub(crate) struct PictureAt {
     pub(crate) tl0_at: u8,
     pub(crate) picture_id: u16,
     pub(crate) tl0: u8,
+    /// Whether the low half of the frame's number is told by a dependency descriptor.
+    pub(crate) described: bool,
     /// Whether picture ids close up over pictures left out. Those of VP9 must not: references are
     /// told as distances between them.
     pub(crate) closes: bool,

@@ -12,6 +12,8 @@ pub(crate) enum Shape {
     Renamed(u8),
     /// The primary block alone.
     Primary,
+    /// No payload: it only fills its number, which nobody may wait for.
+    Nothing,
     /// The packet, or its primary block, behind copies of the packets before it.
     Redundant(Redundancy),
 }

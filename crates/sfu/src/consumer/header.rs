@@ -19,6 +19,8 @@ pub(crate) struct Stamps {
     pub(crate) sequence: u16,
     /// The 24 bits of abs-send-time.
     pub(crate) send_time: u32,
+    /// What is added to the frame number of the dependency descriptor.
+    pub(crate) frame_shift: u16,
 }
 
 /// The negotiated extensions of one consumer, ready to be written.
@@ -169,7 +171,11 @@ impl HeaderTemplate {
                 continue;
             }
             out[at] = (id << 4) | (value.len() - 1) as u8;
-            out[at + 1..at + 1 + value.len()].copy_from_slice(value);
+            let copied = &mut out[at + 1..at + 1 + value.len()];
+            copied.copy_from_slice(value);
+            if stamps.frame_shift != 0 && carried.kind == ExtensionKind::DependencyDescriptor {
+                shift_frame(copied, stamps.frame_shift);
+            }
             at += 1 + value.len();
         }
         if at == FIXED + 4 {
@@ -243,12 +249,32 @@ impl HeaderTemplate {
                 continue;
             }
             // A value this form cannot carry stays out; the packet is worth more.
-            let pushed = writer.push(id, entry.extension_value(*carried));
+            let value = entry.extension_value(*carried);
+            let mut shifted = [0; 255];
+            let pushed = match shifted.get_mut(..value.len()) {
+                Some(copy)
+                    if stamps.frame_shift != 0
+                        && carried.kind == ExtensionKind::DependencyDescriptor =>
+                {
+                    copy.copy_from_slice(value);
+                    shift_frame(copy, stamps.frame_shift);
+                    writer.push(id, copy)
+                }
+                _ => writer.push(id, value),
+            };
             if pushed == Err(roomtone_rtp::RtpError::NoSpace) {
                 return None;
             }
         }
         writer.finish().ok()
+    }
+}
+
+/// Corrects the frame number in a dependency descriptor: the 16 bits behind the first byte.
+fn shift_frame(descriptor: &mut [u8], shift: u16) {
+    if let Some([_, high, low, ..]) = descriptor.first_chunk_mut::<3>() {
+        let number = u16::from_be_bytes([*high, *low]).wrapping_add(shift);
+        [*high, *low] = number.to_be_bytes();
     }
 }
 
@@ -261,6 +287,7 @@ mod tests {
     const STAMPS: Stamps = Stamps {
         sequence: 0x0102,
         send_time: 0x0a_0b0c,
+        frame_shift: 0,
     };
 
     fn header() -> RtpHeader {

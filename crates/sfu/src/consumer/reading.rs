@@ -8,6 +8,7 @@ use super::rewriting::{Numbers, PictureShift};
 use crate::audio::{Shape, shape_of};
 use crate::history::Entry;
 use crate::producer::{PublisherReport, Stream};
+use crate::selection::Fate;
 
 /// A place in the history of one stream.
 #[derive(Debug, Clone, Copy)]
@@ -182,12 +183,24 @@ impl Consumer {
                 timestamp: entry.timestamp.wrapping_add(resend.timestamp_offset),
                 pictures: resend.pictures,
             };
-            // Only the marks of the stream it forwards are remembered.
-            let marked = self.rewriting.serial() == Some(resend.serial)
-                && entry.facts.end_of_layer
-                && self.selector.is_marked(entry.facts.frame);
+            let (mut shape, mut marker) = (shape, entry.marker);
+            // Fates are remembered of the stream it forwards.
+            if self.kind == MediaKind::Video
+                && !self.verbatim
+                && self.rewriting.serial() == Some(resend.serial)
+            {
+                let frame = entry.facts.frame;
+                match self.selector.fate(frame) {
+                    // It has just come, and takes its turn.
+                    Fate::Open => continue,
+                    Fate::LeftOut => (shape, marker) = (Shape::Nothing, false),
+                    Fate::Forwarded | Fate::Forgotten => {
+                        marker |= entry.facts.end_of_layer && self.selector.is_marked(frame);
+                    }
+                }
+            }
             return Some(Chosen {
-                marker: entry.marker || (marked && !self.verbatim),
+                marker,
                 stream: resend.stream,
                 position: resend.position,
                 numbers,
@@ -304,8 +317,7 @@ impl Consumer {
             }
             let verdict = self.selector.verdict();
             if !verdict.forward {
-                self.rewriting.leave_out(entry);
-                return None;
+                return self.leave_out(tap.stream, position, entry, payload_type);
             }
             marker |= verdict.marks && entry.facts.end_of_layer;
         }
@@ -318,6 +330,32 @@ impl Consumer {
             shape,
             ssrc: self.ssrc,
             marker,
+            resend: false,
+        })
+    }
+
+    /// Leaves a packet out. Where numbers behind it are out already, the one kept for it is filled:
+    /// the viewer waits for it.
+    fn leave_out(
+        &mut self,
+        stream: u32,
+        position: u64,
+        entry: &Entry,
+        payload_type: u8,
+    ) -> Option<Chosen> {
+        if !self.rewriting.is_late(entry) {
+            self.rewriting.leave_out(entry);
+            return None;
+        }
+        let numbers = self.rewriting.map(entry)?;
+        Some(Chosen {
+            stream,
+            position,
+            numbers,
+            payload_type,
+            shape: Shape::Nothing,
+            ssrc: self.ssrc,
+            marker: false,
             resend: false,
         })
     }

@@ -21,12 +21,14 @@ struct Segment {
     pictures: PictureShift,
 }
 
-/// What is added to the running numbers in VP8 and VP9 payloads.
+/// What is added to the running numbers of pictures and frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PictureShift {
     /// Modulo 2^15, or 2^7 where the payload has only seven bits.
     pub(crate) picture_id: u16,
     pub(crate) tl0: u8,
+    /// Of the frame number of the dependency descriptor.
+    pub(crate) frame: u16,
 }
 
 /// What a packet becomes.
@@ -60,6 +62,7 @@ pub(crate) struct Rewriting {
     last_arrival_us: u64,
     last_picture_id: u16,
     last_tl0: u8,
+    last_frame: u16,
     sent: bool,
     /// What numbers below stood for is forgotten.
     remembered_from: u64,
@@ -77,6 +80,7 @@ impl Rewriting {
             last_arrival_us: 0,
             last_picture_id: 0,
             last_tl0: 0,
+            last_frame: 0,
             sent: false,
             remembered_from: 0,
         }
@@ -93,6 +97,10 @@ impl Rewriting {
             }
             if picture.tl0_at != 0 {
                 pictures.tl0 = self.last_tl0.wrapping_add(1).wrapping_sub(picture.tl0);
+            }
+            if picture.described {
+                let number = entry.facts.frame as u16;
+                pictures.frame = self.last_frame.wrapping_add(1).wrapping_sub(number);
             }
         }
         self.highest_source = entry.seq;
@@ -180,6 +188,9 @@ impl Rewriting {
         if picture.tl0_at != 0 {
             self.last_tl0 = picture.tl0.wrapping_add(shift.tl0);
         }
+        if picture.described {
+            self.last_frame = (entry.facts.frame as u16).wrapping_add(shift.frame);
+        }
     }
 
     fn map_late(&self, entry: &Entry) -> Option<Numbers> {
@@ -202,17 +213,23 @@ impl Rewriting {
         None
     }
 
+    /// Whether a packet has its number, if any, among those given out already.
+    pub(crate) fn is_late(&self, entry: &Entry) -> bool {
+        self.segments.back().is_some_and(|segment| {
+            entry.seq < segment.source
+                || (entry.seq <= self.highest_source && entry.seq != segment.source)
+        })
+    }
+
     /// Leaves a packet out and closes up behind it. A late one leaves its hole: newer numbers are
     /// out already.
     pub(crate) fn leave_out(&mut self, entry: &Entry) {
+        if self.is_late(entry) {
+            return;
+        }
         let Some(segment) = self.segments.back_mut() else {
             return;
         };
-        if entry.seq < segment.source
-            || (entry.seq <= self.highest_source && entry.seq != segment.source)
-        {
-            return;
-        }
         let picture = &entry.facts.picture;
         let lost_picture =
             u16::from(entry.facts.start_of_frame && picture.closes && picture.picture_id_at != 0);
@@ -222,7 +239,7 @@ impl Rewriting {
             out,
             pictures: PictureShift {
                 picture_id: segment.pictures.picture_id.wrapping_sub(lost_picture) & 0x7fff,
-                tl0: segment.pictures.tl0,
+                ..segment.pictures
             },
             ..*segment
         };
@@ -343,6 +360,7 @@ mod tests {
                         picture_id,
                         tl0,
                         closes: true,
+                        described: false,
                     };
                 }
             });

@@ -37,6 +37,10 @@ impl Consumer {
         if self.verbatim {
             return self.write_verbatim(entry, chosen, out);
         }
+        let stamps = Stamps {
+            frame_shift: chosen.numbers.pictures.frame,
+            ..stamps
+        };
         if chosen.resend && self.rtx.is_some() {
             return self.write_rtx(entry, chosen, stamps, out);
         }
@@ -145,7 +149,7 @@ impl Consumer {
         at: usize,
     ) -> Option<Sent> {
         match chosen.shape {
-            Shape::Whole | Shape::Renamed(_) => {}
+            Shape::Whole | Shape::Renamed(_) | Shape::Nothing => {}
             Shape::Primary => self.counters.packets_unpacked += 1,
             Shape::Redundant(asked) => {
                 let first = self.rewriting.first_of(entry);
@@ -177,6 +181,7 @@ impl Consumer {
 fn finish(entry: &Entry, chosen: &Chosen, out: &mut [u8], at: usize) -> Option<Sent> {
     let payload = match chosen.shape {
         Shape::Primary => entry.media(),
+        Shape::Nothing => &[],
         _ => entry.payload(),
     };
     let len = at + payload.len();
@@ -186,7 +191,7 @@ fn finish(entry: &Entry, chosen: &Chosen, out: &mut [u8], at: usize) -> Option<S
         set_block_types(written, payload_type);
     }
     let shift = chosen.numbers.pictures;
-    if shift.picture_id != 0 || shift.tl0 != 0 {
+    if (shift.picture_id != 0 || shift.tl0 != 0) && !written.is_empty() {
         shift_pictures(entry, chosen, written);
     }
     Some(Sent {

@@ -202,6 +202,10 @@ pub(crate) fn read_described(
             .map(|read| picture(read.picture_id, read.tl0_pic_idx, false)),
         _ => Ok(PictureAt::default()),
     };
+    let picture = PictureAt {
+        described: true,
+        ..picture.unwrap_or_default()
+    };
     let own = descriptor.dependencies;
     // A frame that no target needs, because they are all switched off, is no leaf.
     let leaf = info.spatial_leaf
@@ -214,12 +218,7 @@ pub(crate) fn read_described(
         leaf,
         number: Number::Frame(descriptor.frame_number),
         links: Links::Described(own),
-        ..Reading::of(
-            &info,
-            Number::Timestamp,
-            Links::Described(own),
-            picture.unwrap_or_default(),
-        )
+        ..Reading::of(&info, Number::Timestamp, Links::Described(own), picture)
     }
 }
 

@@ -334,6 +334,7 @@ impl Router {
         let stamps = Stamps {
             sequence: transport.next_sequence,
             send_time: self.send_time.1,
+            frame_shift: 0,
         };
         let Some(sent) = consumer.write(&stream.history, entry, chosen, stamps, out) else {
             consumer.counters.packets_oversized += 1;

@@ -119,6 +119,7 @@ impl Router {
         let stamps = Stamps {
             sequence: transport.next_sequence,
             send_time,
+            frame_shift: 0,
         };
         let timestamp = consumer.rewriting.last_timestamp();
         let rtx = consumer.rtx.as_mut()?;

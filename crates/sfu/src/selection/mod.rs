@@ -38,6 +38,17 @@ pub(crate) struct Verdict {
     pub(crate) marks: bool,
 }
 
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing is decided yet.
+    Open,
+    Forwarded,
+    LeftOut,
+    /// It is too long ago.
+    Forgotten,
+}
+
 /// Whether what a frame refers to was forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
@@ -160,6 +171,19 @@ impl Selector {
     /// Whether a frame's last packet was given the marker.
     pub(crate) fn is_marked(&self, number: u32) -> bool {
         self.is_within(number) && self.fates.is_marked(number)
+    }
+
+    /// What was decided about a frame.
+    pub(crate) fn fate(&self, number: u32) -> Fate {
+        if !self.is_within(number) {
+            Fate::Forgotten
+        } else if !self.fates.is_decided(number) {
+            Fate::Open
+        } else if self.fates.is_forwarded(number) {
+            Fate::Forwarded
+        } else {
+            Fate::LeftOut
+        }
     }
 
     /// Leaves out a frame about which nothing is decided yet; says whether it did.
