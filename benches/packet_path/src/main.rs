@@ -27,6 +27,9 @@ use traffic::{Egress, Traffic};
 /// More than the caches of a core hold.
 const OTHER_WORK: usize = 64 << 20;
 
+/// A thread that waits for its sockets wakes up no more often.
+const LEAST_STEP: Duration = Duration::from_micros(500);
+
 type Failure = Box<dyn std::error::Error>;
 
 /// How the frames are timed.
@@ -118,12 +121,16 @@ fn forward(plan: &Plan) -> Result<(Egress, f64), Failure> {
         let (began, before) = (Instant::now(), egress.packets);
         let now = base + traffic.every() * frame;
         traffic.publish(frame, now)?;
-        // Audio waits a little for company, and the pacer spreads frames: all is over before the next frame.
-        for wait in [0, 5, 10, 15] {
-            egress.drain(traffic.as_mut(), now + Duration::from_millis(wait))?;
+        // Audio waits a little for company, the pacer spreads frames, probes are sent in between.
+        let next_frame = now + traffic.every();
+        let mut at = now;
+        while at < next_frame {
+            egress.drain(traffic.as_mut(), at)?;
+            let due = traffic.router().next_timeout().unwrap_or(next_frame);
+            at = due.max(at + LEAST_STEP);
         }
         times.push(began.elapsed().as_nanos() as f64 / (egress.packets - before).max(1) as f64);
-        traffic.report(frame, now + Duration::from_millis(15))?;
+        traffic.report(frame, next_frame)?;
     }
     black_box(&other_work);
     times.sort_by(f64::total_cmp);

@@ -191,7 +191,8 @@ impl Traffic for Scene {
             self.sequence = self.sequence.wrapping_add(1);
             let packet = if video {
                 let first = if n == 0 { 0x10 } else { 0 };
-                let inter = u8::from(frame > 0);
+                // A keyframe each second serves those who wait for one.
+                let inter = u8::from(!frame.is_multiple_of(30));
                 let mut packet = self.header(frame * 3_000, n + 1 == packets);
                 // Payload descriptor (RFC 7741 4.2), then the head of a keyframe (RFC 6386 9.1).
                 packet.extend([first, inter, 0, 0, 0x9d, 0x01, 0x2a, 0, 0, 0, 0]);
