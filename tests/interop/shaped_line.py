@@ -18,7 +18,7 @@ from playwright.sync_api import Page
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "roomtone"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or CACHE / "target")
-OFFER = ROOT / "tests/vectors/sdp/aiortc-watch.sdp"
+OFFER = ROOT / "tests/vectors/sdp/chromium-watch.sdp"
 
 # In a page that is opened with `?relay=HOST:PORT`, answers name the relay as the only candidate.
 REWRITE = """
