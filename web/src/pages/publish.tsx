@@ -2,7 +2,9 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { endpoint, findToken, query, roomName } from "../parts/address";
 import { Page, show } from "../parts/Page";
 import { StatTable } from "../parts/StatTable";
+import { usePublished } from "../parts/usePublished";
 import { useStatistics } from "../parts/useStatistics";
+import { inWords } from "../webrtc/dynacast";
 import type { MediaResource } from "../webrtc/http";
 import { testCard } from "../webrtc/testcard";
 import { publish, scalabilityModes, sendableCodecs } from "../webrtc/whip";
@@ -39,6 +41,8 @@ function Publish() {
   const [busy, setBusy] = useState(false);
   const preview = useRef<HTMLVideoElement>(null);
   const started = useRef(false);
+  const [saving, setSaving] = useState(query.get("dynacast") === "1");
+  const published = usePublished(resource, saving);
   const lines = useStatistics(resource?.pc ?? null);
 
   const start = useCallback(async () => {
@@ -183,6 +187,17 @@ function Publish() {
           />
           Simulcast, three sizes
         </label>
+        <label className="check">
+          <input
+            type="checkbox"
+            checked={saving}
+            disabled={!simulcast}
+            onChange={(event) => {
+              setSaving(event.target.checked);
+            }}
+          />
+          Stop sizes that nobody watches
+        </label>
         <button type="submit" disabled={busy}>
           {live ? "Stop" : "Publish"}
         </button>
@@ -190,6 +205,27 @@ function Publish() {
       <p className={failed ? "status bad" : "status"} role="status" data-status>
         {status}
       </p>
+      {live && (
+        <section className="panel tiles" aria-label="At the server">
+          {Object.values(published.quality).map(({ kind, level, degradation }) => (
+            <div key={kind} className="tile">
+              <span className="name">{kind} arrives</span>
+              <span className={`badge ${level}`} data-quality={kind}>
+                {level}
+              </span>
+              <span className="note">{degradation ?? ""}</span>
+            </div>
+          ))}
+          {published.wanted !== null && (
+            <div className="tile">
+              <span className="name">viewers want</span>
+              <span className="value" data-wanted>
+                {inWords(published.wanted)}
+              </span>
+            </div>
+          )}
+        </section>
+      )}
       <StatTable lines={lines} />
     </Page>
   );
