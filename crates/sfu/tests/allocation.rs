@@ -24,6 +24,7 @@ const SECOND: [u32; 3] = [2_000, 2_010, 2_020];
 #[derive(Debug)]
 struct Told {
     bps: Arc<AtomicU64>,
+    paces: bool,
     wanted: Arc<AtomicU64>,
     next: Instant,
 }
@@ -33,7 +34,7 @@ impl BandwidthEstimator for Told {
         let bps = self.bps.load(Ordering::Relaxed);
         Estimate {
             bps,
-            pacing_bps: None,
+            pacing_bps: self.paces.then_some(bps),
             confirmed: bps > 0,
             state: LineState::Normal,
         }
@@ -78,14 +79,15 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        Self::with(RouterConfig::default())
+        Self::with(RouterConfig::default(), false)
     }
 
-    fn with(config: RouterConfig) -> Self {
+    fn with(config: RouterConfig, paces: bool) -> Self {
         let mut rig = Rig::with(config);
         let (bps, wanted) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let told = Told {
             bps: bps.clone(),
+            paces,
             wanted: wanted.clone(),
             next: rig.now,
         };
@@ -302,6 +304,8 @@ fn a_line_too_small_for_all_pauses_the_last_and_feeds_it_again_from_a_keyframe()
 #[test]
 fn a_pause_by_command_ends_a_pause_by_bandwidth() {
     let mut scene = Scene::simulcast();
+    scene.rig.audio();
+    scene.audio = Some(0);
     scene.line(50);
     scene.seconds(2);
     assert!(scene.events().contains(&RouterEvent::ConsumerStarved {
@@ -328,6 +332,63 @@ fn a_pause_by_command_ends_a_pause_by_bandwidth() {
         .unwrap();
     scene.pictures(3);
     assert_eq!(scene.current(VIDEO_OUT), Some(2));
+}
+
+#[test]
+fn a_track_that_is_all_there_is_is_never_paused() {
+    let mut scene = Scene::simulcast();
+    scene.line(50);
+    scene.seconds(2);
+    assert_eq!(
+        scene.stats(VIDEO_OUT).paused,
+        None,
+        "nothing else would tell of a better line"
+    );
+    assert_eq!(scene.current(VIDEO_OUT), Some(0));
+}
+
+#[test]
+fn what_a_line_did_not_carry_is_left_for_the_layer_that_it_does() {
+    let mut scene = Scene::with(RouterConfig::default(), true);
+    scene.publish(VIDEO, &FIRST, &MODEL);
+    let described = scene.rig.consume_video(VIDEO_OUT, Some(VIDEO));
+    scene.line(2_500);
+    scene.seconds(2);
+    assert_eq!(scene.current(VIDEO_OUT), Some(2));
+    scene.rig.media();
+    // The top goes on at a third of its rate until the keyframe below is there.
+    scene.line(600);
+    scene.pictures(2);
+    let sent = scene.rig.media();
+    let last = sent.iter().rfind(|out| out.rtp().ssrc() == described.ssrc);
+    let last = last.unwrap().rtp().sequence();
+    scene.pictures(10);
+    assert_eq!(scene.current(VIDEO_OUT), Some(1));
+    let mut stamps: Vec<_> = scene
+        .rig
+        .media()
+        .iter()
+        .map(|out| out.rtp().timestamp())
+        .collect();
+    stamps.dedup();
+    let gaps = stamps.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+    assert!(
+        gaps.max().unwrap() <= 4 * 3_000,
+        "no more than a few pictures are missed: {stamps:?}"
+    );
+    // Nor is any of it sent again.
+    let before = scene.stats(VIDEO_OUT).outbound;
+    let mut nack = vec![0x81, 205, 0, 3, 0, 0, 0, 9];
+    nack.extend(described.ssrc.to_be_bytes());
+    nack.extend(last.to_be_bytes());
+    nack.extend([0, 0]);
+    scene.rig.rtcp(SUBSCRIBER, &nack);
+    let after = scene.stats(VIDEO_OUT).outbound;
+    assert_eq!(after.nack_suppressed, before.nack_suppressed + 1);
+    assert_eq!(
+        after.retransmitted_packets_sent,
+        before.retransmitted_packets_sent
+    );
 }
 
 #[test]

@@ -245,10 +245,9 @@ impl Soak {
         for at in 0..VIEWERS {
             let stats = self.rig.router.transport_stats(viewer(at)).unwrap();
             let line = self.lines[at as usize] * 1_000;
-            assert!(
-                line == 0 || stats.allocated_bitrate <= line,
-                "{line} {stats:?}"
-            );
+            // One track alone is kept whatever its cheapest layer costs.
+            let fits = stats.allocated_bitrate <= line.max(300_000);
+            assert!(line == 0 || fits, "{line} {stats:?}");
         }
     }
 }

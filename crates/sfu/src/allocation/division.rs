@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::ladder::{Step, ladder, moving};
 use super::{
-    Allocation, AllocationConfig, Budget, Decision, Layer, LayerTarget, Memory, Terms, Track,
+    Allocation, AllocationConfig, Budget, Decision, Keep, Layer, LayerTarget, Memory, Terms, Track,
 };
 
 /// The cool-down grows by so many doublings at most.
@@ -99,12 +99,17 @@ impl Division<'_> {
     }
 
     /// The cheapest layer of a track.
-    fn start(&mut self, slot: &mut Slot, keep: bool) {
+    fn start(&mut self, slot: &mut Slot, keep: Keep) {
         let Some(first) = slot.steps.first() else {
             return;
         };
-        if keep || self.budget == Budget::Cheapest {
-            let at = moving(&slot.steps);
+        let given = match keep {
+            _ if self.budget == Budget::Cheapest => Some(moving(&slot.steps)),
+            Keep::Moving => Some(moving(&slot.steps)),
+            Keep::Cheapest => Some(0),
+            Keep::Nobody => None,
+        };
+        if let Some(at) = given {
             self.used += slot.steps[at].bps;
             slot.at = Some(at);
         // Only a track that was paused needs headroom: the others begin, or go on.
@@ -177,7 +182,8 @@ pub(crate) fn allocate(
     let tops = slots.iter().filter_map(|slot| slot.steps.last());
     let wanted_bps = division.used + tops.map(|step| step.bps).sum::<u64>();
     for (order, slot) in slots.iter_mut().enumerate() {
-        division.start(slot, terms.keep_first && order == 0);
+        let keep = if order == 0 { terms.keep } else { Keep::Nobody };
+        division.start(slot, keep);
     }
     for equals in slots.chunk_by_mut(|one, other| rank(one) == rank(other)) {
         division.improve_equals(equals);

@@ -185,12 +185,22 @@ pub(crate) enum Budget {
     Cheapest,
 }
 
+/// Whether the first of the video tracks is fed in any case, because nothing else would tell when
+/// the line is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    Nobody,
+    /// With its cheapest layer.
+    Cheapest,
+    /// With the cheapest that moves: the estimate is a rough one.
+    Moving,
+}
+
 /// The terms of one allocation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
     pub(crate) budget: Budget,
-    /// The first of the video tracks is not paused: nothing else would tell when the line is better.
-    pub(crate) keep_first: bool,
+    pub(crate) keep: Keep,
     pub(crate) now_us: u64,
 }
 

@@ -1,8 +1,8 @@
 //! Tracks for the tests.
 
 use super::{
-    Allocation, AllocationConfig, Budget, ConsumerLimits, Decision, Layer, LayerTarget, Memory,
-    Rank, Terms, Track, TrackLimits, allocate,
+    Allocation, AllocationConfig, Budget, ConsumerLimits, Decision, Keep, Layer, LayerTarget,
+    Memory, Rank, Terms, Track, TrackLimits, allocate,
 };
 
 /// The model source: 150, 500 and 1,700 kbit/s, each 30 pictures a second.
@@ -157,7 +157,7 @@ pub(super) fn run(models: &[Model], budget: Budget, now_us: u64) -> Allocation {
     let tracks: Vec<_> = models.iter().map(Model::track).collect();
     let terms = Terms {
         budget,
-        keep_first: false,
+        keep: Keep::Nobody,
         now_us,
     };
     allocate(&tracks, terms, &AllocationConfig::default())

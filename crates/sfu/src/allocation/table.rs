@@ -1,7 +1,7 @@
 //! Exact cases.
 
 use super::models::{MODEL, Model, audio, kbps, run, simulcast, svc, words};
-use super::{AllocationConfig, Budget, ConsumerLimits, Terms, allocate};
+use super::{AllocationConfig, Budget, ConsumerLimits, Keep, Terms, allocate};
 
 const SECOND: u64 = 1_000_000;
 
@@ -436,15 +436,22 @@ fn a_dropped_layer_steps_to_the_next_below() {
 
 #[test]
 fn the_first_can_be_kept_where_nothing_else_would_tell_of_a_better_line() {
-    let models = [simulcast(&MODEL), simulcast(&MODEL).priority(1)];
-    let tracks: Vec<_> = models.iter().map(Model::track).collect();
-    let terms = Terms {
-        budget: kbps(10),
-        keep_first: true,
-        now_us: 0,
-    };
-    let given = allocate(&tracks, terms, &AllocationConfig::default());
-    assert_eq!(words(&models, &given), "x 0");
+    for (keep, expected) in [
+        (Keep::Nobody, "x x"),
+        (Keep::Cheapest, "x 0.0"),
+        (Keep::Moving, "x 0.1"),
+    ] {
+        let track = || svc(&[200, 600, 1_800]);
+        let models = [track(), track().priority(1)];
+        let tracks: Vec<_> = models.iter().map(Model::track).collect();
+        let terms = Terms {
+            budget: kbps(10),
+            keep,
+            now_us: 0,
+        };
+        let given = allocate(&tracks, terms, &AllocationConfig::default());
+        assert_eq!(words(&models, &given), expected);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod sending;
 use roomtone_rtp::MediaKind;
 use slab::Slab;
 
-use crate::allocation::{Allotment, Gate};
+use crate::allocation::{ALL_TEMPORAL, Allotment, Gate};
 use crate::audio::MOST_BLOCKS;
 use crate::producer::Stream;
 use crate::quality::viewer::ViewerWatch;
@@ -84,6 +84,9 @@ pub(crate) struct Consumer {
     pub(crate) preferred_spatial: Option<u8>,
     pub(crate) preferred_temporal: Option<u8>,
     pub(crate) resends: Option<Box<Resends>>,
+    /// The serial of a stream it has left because the line did not carry it: its packets are not
+    /// sent again.
+    pub(crate) abandoned: Option<u32>,
     pub(crate) counters: OutboundStreamStats,
     pub(crate) remote: RemoteInboundStats,
     pub(crate) watch: Option<Box<ViewerWatch>>,
@@ -161,6 +164,7 @@ impl Consumer {
             preferred_spatial: None,
             preferred_temporal: None,
             resends: None,
+            abandoned: None,
             counters: OutboundStreamStats::default(),
             remote: RemoteInboundStats::default(),
             watch: None,
@@ -287,7 +291,7 @@ impl Consumer {
                 target_spatial: self.allotment.told.0,
                 target_temporal: self.allotment.told.1,
                 current_spatial: current,
-                current_temporal: self.preferred_temporal,
+                current_temporal: self.most(true).temporal.filter(|most| *most < ALL_TEMPORAL),
             },
             paused: match self.allotment.gate {
                 _ if self.allotment.paused_by_command => Some(PauseReason::Command),

@@ -100,8 +100,8 @@ impl Consumer {
         if self.verbatim {
             return self.next_verbatim(streams);
         }
-        if self.target.is_some() && self.leaves_backlog(streams) && self.switch_to_target(streams) {
-            self.forget_repairs_of_others();
+        if self.target.is_some() && self.leaves_backlog(streams) {
+            self.leave_backlog(streams);
         }
         loop {
             if let Some(chosen) = self.next_of_current(streams) {
@@ -140,7 +140,17 @@ impl Consumer {
             && next.is_none_or(|entry| entry.facts.frame != self.selector.frame())
     }
 
-    fn forget_repairs_of_others(&mut self) {
+    /// Goes over to the target, if it has an entry point; what was missed of the current stream is
+    /// not sent again.
+    fn leave_backlog(&mut self, streams: &Slab<Stream>) {
+        let left = self
+            .current
+            .and_then(|tap| streams.get(tap.stream as usize));
+        let left = left.map(|stream| stream.serial);
+        if !self.switch_to_target(streams) {
+            return;
+        }
+        self.abandoned = left;
         let current = self.current.map(|tap| tap.stream);
         if let Some(resends) = &mut self.resends {
             resends.retain(|resend| Some(resend.stream) == current);
@@ -477,6 +487,7 @@ impl Consumer {
                 self.current = Some(tap);
                 self.target = None;
                 self.waiting = true;
+                self.abandoned = None;
                 return true;
             }
             tap.cursor += 1;

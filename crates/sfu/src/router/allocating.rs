@@ -10,7 +10,7 @@ use roomtone_rtp::MediaKind;
 
 use super::Router;
 use crate::allocation::{
-    ALL_TEMPORAL, Allocation, Budget, Decision, Gate, Rank, Terms, Track, allocate,
+    ALL_TEMPORAL, Allocation, Budget, Decision, Gate, Keep, Rank, Terms, Track, allocate,
 };
 use crate::timers::{Timer, disarm};
 use crate::{ConsumerLimits, LayerTarget, RouterEvent};
@@ -82,8 +82,8 @@ impl Router {
         Budget::Unlimited
     }
 
-    /// Whether the peer has agreed to tell soon what its line carries; receiver reports take their
-    /// time, and some never come.
+    /// Whether the peer has agreed to tell within a round trip what its line carries; reports and
+    /// REMB take half a second or more, and some never come.
     fn may_be_heard(&self, at: u32) -> bool {
         let transport = &self.transports[at as usize];
         let mut pictures = transport
@@ -92,8 +92,7 @@ impl Router {
             .map(|index| &self.consumers[*index as usize])
             .filter(|consumer| consumer.kind == MediaKind::Video && !consumer.verbatim)
             .peekable();
-        pictures.peek().is_none()
-            || pictures.any(|consumer| consumer.feedback.transport_cc || consumer.feedback.remb)
+        pictures.peek().is_none() || pictures.any(|consumer| consumer.feedback.transport_cc)
     }
 
     fn allocate_transport(&mut self, at: u32, now: Instant) {
@@ -147,8 +146,11 @@ impl Router {
         let sounds = tracks.iter().any(|track| track.audio && !track.absent);
         let terms = Terms {
             budget,
-            // An estimator without probes of its own learns from what is sent only.
-            keep_first: !sounds && !self.transports[at as usize].tracks_packets,
+            keep: match (sounds, self.transports[at as usize].tracks_packets) {
+                (true, _) => Keep::Nobody,
+                (false, true) => Keep::Cheapest,
+                (false, false) => Keep::Moving,
+            },
             now_us,
         };
         allocate(&tracks, terms, &self.config.allocation)

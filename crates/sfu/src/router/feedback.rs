@@ -139,6 +139,10 @@ impl Router {
                 continue;
             }
             match self.find_sent(index, ssrc, sequence, now_us) {
+                // A keyframe has followed it, on a line that has no room for what is not needed.
+                Some(resend) if Some(resend.serial) == self.consumers[index as usize].abandoned => {
+                    self.consumers[index as usize].counters.nack_suppressed += 1;
+                }
                 Some(resend) => resends.push(resend, now_ms),
                 None => self.consumers[index as usize].counters.nack_misses += 1,
             }
