@@ -272,6 +272,10 @@ fn a_track_that_the_line_does_not_carry_is_poor() {
     rig.router
         .set_estimator(SUBSCRIBER, Box::new(told), rig.now)
         .unwrap();
+    // The first track is kept in any case.
+    let first = ConsumerId(30);
+    rig.consume_video(first, Some(VIDEO));
+    rig.router.set_priority(first, 1, rig.now).unwrap();
     let ssrc = rig.router.consumer_dump(VIDEO_OUT).unwrap().ssrc;
     let round = |publisher: &mut Publisher, bps_now: u64| {
         bps.store(bps_now, std::sync::atomic::Ordering::Relaxed);

@@ -143,7 +143,9 @@ impl Router {
             .iter()
             .map(|index| self.track(*index, now_us))
             .collect();
-        let sounds = tracks.iter().any(|track| track.audio && !track.absent);
+        let sounds = tracks
+            .iter()
+            .any(|track| track.audio && !track.absent && !track.layers.is_empty());
         let terms = Terms {
             budget,
             keep: match (sounds, self.transports[at as usize].tracks_packets) {
