@@ -1,0 +1,39 @@
+"""Each example runs, says what it saw, and ends well only if media flowed."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"
+)
+FOLDER = Path(__file__).resolve().parents[2] / "examples"
+PROGRAMS = sorted(path.name for path in FOLDER.glob("*.py") if path.name != "wire.py")
+SAYS = {
+    "header_extensions.py": "heard [20, 21, 22",
+    "bundle.py": "{'hear': 20, 'see': 20}",
+    "simulcast.py": "asked for h: five pictures of 400 bytes",
+    "svc.py": "asked for layer 1: five pictures that end with it",
+    "bandwidth_estimation.py": "the line carries",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_an_example_runs_and_says_what_it_saw(program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / program)], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert SAYS[program] in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_every_example_is_in_the_table() -> None:
+    table = (FOLDER / "README.md").read_text()
+    assert all(f"[{program}]({program})" in table for program in PROGRAMS)
+    assert set(PROGRAMS) == set(SAYS)
