@@ -4,7 +4,8 @@
 
 mod support;
 
-use roomtone_rtp::MediaKind;
+use roomtone_rtp::rtcp::{CompoundWriter, SenderReport};
+use roomtone_rtp::{ExtensionKind, MediaKind, NtpTime};
 use roomtone_sfu::*;
 use support::*;
 
@@ -294,4 +295,102 @@ fn kinds_must_agree_and_ids_must_be_new() {
         .router
         .produce(PUBLISHER, ProducerId(9), video_params(&[Some(1_001)]), now);
     assert_eq!(taken, Err(SfuError::DuplicateSsrc(1_001)));
+}
+
+/// The sender report that ties a timestamp to a number of milliseconds.
+fn report(ssrc: u32, ms: u64, rtp_timestamp: u32) -> Vec<u8> {
+    let mut out = [0; 200];
+    let mut writer = CompoundWriter::new(&mut out);
+    let report = SenderReport {
+        ssrc,
+        ntp: ntp(ms),
+        rtp_timestamp,
+        ..SenderReport::default()
+    };
+    writer.push(&report).unwrap();
+    let len = writer.finish();
+    out[..len].to_vec()
+}
+
+fn ntp(ms: u64) -> NtpTime {
+    NtpTime((3_900_000_000 << 32) + (ms << 32) / 1_000)
+}
+
+/// Two encodings, the second of which is on its way for a picture longer; a switch before any
+/// sender report, which come with picture 60. Gives how uneven the steps between pictures were
+/// after the switch, and how far off the timeline was before and long after the reports.
+fn switch_without_reports(captured: bool) -> (Vec<i32>, [i32; 2]) {
+    let mut rig = Rig::new();
+    let mut params = video_params(&[Some(1_000), Some(2_000)]);
+    params.extensions.push((7, ExtensionKind::AbsCaptureTime));
+    rig.router
+        .produce(PUBLISHER, VIDEO, params, rig.now)
+        .unwrap();
+    rig.consume_video(VIDEO_OUT, Some(VIDEO));
+    let choose = |rig: &mut Rig, encoding| {
+        rig.router
+            .set_preferred_layers(VIDEO_OUT, Some(encoding), None, rig.now)
+            .unwrap();
+    };
+    choose(&mut rig, 0);
+    let start = |ssrc| if ssrc == 1_000 { 7_000 } else { 900_000 };
+    let picture = |ssrc: u32, number: u32, key: bool| {
+        let timestamp = start(ssrc) + number * 2_700;
+        let mut packet = vp8(number as u16, timestamp, true, key, true, 60);
+        packet.ssrc = ssrc;
+        if captured {
+            let time = ntp(u64::from(number) * 30).0.to_be_bytes();
+            packet.extensions.push((7, time.to_vec()));
+        }
+        packet.bytes()
+    };
+    let mut times = vec![];
+    for number in 0..160_u32 {
+        if number == 20 {
+            choose(&mut rig, 1);
+        }
+        if number == 60 {
+            for ssrc in [1_000, 2_000] {
+                let said = report(ssrc, 1_800, start(ssrc) + number * 2_700);
+                rig.rtcp(PUBLISHER, &said);
+            }
+        }
+        rig.rtp(&picture(1_000, number, number == 0)).unwrap();
+        if number > 0 {
+            let before = number - 1;
+            rig.rtp(&picture(2_000, before, before % 24 == 0)).unwrap();
+        }
+        rig.pass_ms(30);
+        let media = rig.media();
+        times.extend(media.iter().map(|out| (number, out.rtp().timestamp())));
+    }
+    let after = times.windows(2).filter(|two| two[0].0 >= 21);
+    let uneven = after.map(|two| {
+        let step = two[1].1.wrapping_sub(two[0].1).cast_signed();
+        step - 2_700 * (two[1].0 - two[0].0).cast_signed()
+    });
+    let uneven = uneven.collect();
+    // On the first encoding's timeline, where the picture before each moment's comes with it.
+    let off = [59, 159].map(|moment| {
+        let (_, timestamp) = times.iter().rfind(|(number, _)| *number == moment).unwrap();
+        timestamp
+            .wrapping_sub(7_000 + (moment - 1) * 2_700)
+            .cast_signed()
+    });
+    (uneven, off)
+}
+
+#[test]
+fn a_timeline_by_arrival_is_corrected_in_small_steps_when_reports_come() {
+    let (uneven, off) = switch_without_reports(false);
+    assert_eq!(off, [2_701, 0]);
+    assert!(uneven.iter().all(|step| step.abs() <= 180), "{uneven:?}");
+}
+
+#[test]
+fn before_the_first_report_capture_times_put_encodings_on_one_timeline() {
+    let (uneven, off) = switch_without_reports(true);
+    // A tick is lost in the division.
+    assert!(off.iter().all(|off| off.abs() <= 1), "{off:?}");
+    assert!(uneven.iter().all(|step| step.abs() <= 180), "{uneven:?}");
 }

@@ -1,5 +1,6 @@
 //! Media out: one track to one subscriber.
 
+mod alignment;
 mod header;
 mod reading;
 mod resend;
@@ -19,6 +20,7 @@ use crate::{
     OutboundStreamStats, PauseReason, Redundancy, RemoteInboundStats, SfuError,
 };
 
+pub(crate) use alignment::Reference;
 pub(crate) use header::{HeaderTemplate, Stamps};
 pub(crate) use reading::{Chosen, Tap};
 pub(crate) use resend::{Resend, Resends};
@@ -81,6 +83,8 @@ pub(crate) struct Consumer {
     /// Which frames of its current stream it forwards.
     pub(crate) selector: Selector,
     pub(crate) rewriting: Rewriting,
+    /// The last timeline that was right, where the present one is not.
+    pub(crate) reference: Option<Reference>,
     pub(crate) preferred_spatial: Option<u8>,
     pub(crate) preferred_temporal: Option<u8>,
     pub(crate) resends: Option<Box<Resends>>,
@@ -160,6 +164,7 @@ impl Consumer {
             news: None,
             selector: Selector::default(),
             // Numbers start in the lower half, as RFC 3711 section 3.3.1 advises.
+            reference: None,
             rewriting: Rewriting::new(draws.sequence & 0x7fff, limits.numbering_segments),
             preferred_spatial: None,
             preferred_temporal: None,

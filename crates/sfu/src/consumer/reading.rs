@@ -7,7 +7,7 @@ use super::Consumer;
 use super::rewriting::{Numbers, PictureShift};
 use crate::audio::{Shape, shape_of};
 use crate::history::Entry;
-use crate::producer::{PublisherReport, Stream};
+use crate::producer::Stream;
 use crate::selection::Fate;
 
 /// A place in the history of one stream.
@@ -322,8 +322,13 @@ impl Consumer {
         let mut marker = entry.marker;
         if self.kind == MediaKind::Video {
             let frame = entry.facts.frame;
-            if frame != self.selector.frame() && !self.selector.follow(&stream.frames, frame) {
-                self.decide(stream, entry);
+            if frame != self.selector.frame() {
+                if !self.selector.follow(&stream.frames, frame) {
+                    self.decide(stream, entry);
+                }
+                if self.rewriting.slew != 0 && self.selector.verdict().forward {
+                    self.correct(stream, entry);
+                }
             }
             let verdict = self.selector.verdict();
             if !verdict.forward {
@@ -418,9 +423,10 @@ impl Consumer {
         position: u64,
         streams: &Slab<Stream>,
     ) {
-        let offset = self
-            .rewriting
-            .forward(entry, self.timestamp_offset(stream, entry, streams));
+        let exact = self.timestamp_offset(stream, entry, streams);
+        let offset = self.rewriting.forward(entry, exact);
+        // A picture taken before the last one sent is shown right after it; time is made good.
+        self.rewriting.slew += exact.wrapping_sub(offset).cast_signed();
         self.rewriting
             .begin(tap.stream, stream.serial, entry, offset);
         self.selector.begin(entry.facts.frame);
@@ -435,35 +441,6 @@ impl Consumer {
         if first < position {
             tap.cursor = first;
             tap.sent_early = Some(position);
-        }
-    }
-
-    /// What timestamps of the stream are to be shifted by, so that time goes on evenly.
-    fn timestamp_offset(&self, stream: &Stream, entry: &Entry, streams: &Slab<Stream>) -> u32 {
-        let Some(offset) = self.rewriting.timestamp_offset() else {
-            return 0;
-        };
-        if self.rewriting.serial() == Some(stream.serial) {
-            return offset;
-        }
-        let by_arrival = self.rewriting.offset_by_arrival(entry, stream.clock_rate);
-        let old = streams.iter().map(|(_, old)| old).find(|old| {
-            Some(old.serial) == self.rewriting.serial() && old.producer == stream.producer
-        });
-        let reports = old.and_then(|old| Some((old.report?, stream.report?)));
-        let Some((old, new)) = reports else {
-            return by_arrival;
-        };
-        let by_report = aligned(&old, &new, stream.clock_rate, offset);
-        // Reports that contradict the arrival by over a second are not believed.
-        let difference = by_report
-            .wrapping_sub(by_arrival)
-            .cast_signed()
-            .unsigned_abs();
-        if difference > stream.clock_rate {
-            by_arrival
-        } else {
-            by_report
         }
     }
 
@@ -494,42 +471,5 @@ impl Consumer {
         }
         self.target = Some(tap);
         false
-    }
-}
-
-/// The shift for `new` that puts both streams on one timeline by their sender reports, where `old`
-/// is shifted by `offset`.
-fn aligned(old: &PublisherReport, new: &PublisherReport, clock_rate: u32, offset: u32) -> u32 {
-    let between = new.ntp.0.wrapping_sub(old.ntp.0).cast_signed();
-    let ticks = ((i128::from(between) * i128::from(clock_rate)) >> 32) as i64 as u32;
-    old.timestamp
-        .wrapping_add(ticks)
-        .wrapping_add(offset)
-        .wrapping_sub(new.timestamp)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use roomtone_rtp::NtpTime;
-
-    #[test]
-    fn reports_put_two_encodings_on_one_timeline() {
-        let report = |ntp, timestamp| PublisherReport {
-            ntp: NtpTime(ntp),
-            timestamp,
-            arrival_us: 0,
-        };
-        let old = report(10 << 32, 1_000);
-        // Half a second later the new one shows 500,000; the old one would show 46,000.
-        let new = report((10 << 32) + (1 << 31), 500_000);
-        let offset = aligned(&old, &new, 90_000, 7);
-        assert_eq!(500_000_u32.wrapping_add(offset), 46_000 + 7);
-        let earlier = report((10 << 32) - (1 << 31), 500_000);
-        let offset = aligned(&old, &earlier, 90_000, 0);
-        assert_eq!(
-            500_000_u32.wrapping_add(offset),
-            1_000_u32.wrapping_sub(45_000)
-        );
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct Rewriting {
     last_picture_id: u16,
     last_tl0: u8,
     last_frame: u16,
+    /// What timestamps are still off by.
+    pub(crate) slew: i32,
     sent: bool,
     /// What numbers below stood for is forgotten.
     remembered_from: u64,
@@ -82,6 +84,7 @@ impl Rewriting {
             last_tl0: 0,
             last_frame: 0,
             sent: false,
+            slew: 0,
             remembered_from: 0,
         }
     }
@@ -152,6 +155,35 @@ impl Rewriting {
                 .wrapping_sub(entry.timestamp);
         }
         offset
+    }
+
+    /// Where a picture begins: brings timestamps nearer to where they should be, by `most` at most.
+    pub(crate) fn correct(&mut self, entry: &Entry, most: i32) {
+        if self.is_late(entry) {
+            return;
+        }
+        let Some(segment) = self.segments.back_mut() else {
+            return;
+        };
+        let timestamp = entry.timestamp.wrapping_add(segment.timestamp_offset);
+        let ahead = timestamp.wrapping_sub(self.last_timestamp).cast_signed();
+        let step = self.slew.clamp(-most, most);
+        // Another layer of the same picture keeps its time, and time does not turn back.
+        if ahead <= 0 || ahead.saturating_add(step) <= 0 {
+            return;
+        }
+        self.slew -= step;
+        let next = Segment {
+            source: entry.seq,
+            out: segment.out + (entry.seq - segment.source),
+            timestamp_offset: segment.timestamp_offset.wrapping_add_signed(step),
+            ..*segment
+        };
+        if segment.source == entry.seq {
+            *segment = next;
+        } else {
+            self.push(next);
+        }
     }
 
     /// What a packet of the current segment's stream becomes; `None`: it has no place (it is from

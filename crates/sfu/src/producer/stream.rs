@@ -1,6 +1,6 @@
 //! One received stream: an encoding of a producer.
 
-use roomtone_rtp::extensions::{ExtensionValue, FrameMarking};
+use roomtone_rtp::extensions::{AbsCaptureTime, ExtensionValue, FrameMarking};
 use roomtone_rtp::{Codec, MediaKind, NtpTime, RtpPacket};
 
 use super::facts::{Reading, has_frames, read_described, read_marked, read_payload, whole_frame};
@@ -98,6 +98,8 @@ pub(crate) struct Stream {
     pub(crate) exempt: Vec<u32>,
     pub(crate) keyframes: KeyframeRequests,
     pub(crate) report: Option<PublisherReport>,
+    /// The same by the newest capture time that a packet told.
+    pub(crate) capture: Option<PublisherReport>,
     pub(crate) repair_armed: Option<u64>,
     pub(crate) active: bool,
     pub(crate) last_arrival_us: u64,
@@ -144,6 +146,7 @@ impl Stream {
             exempt: Vec::new(),
             keyframes: KeyframeRequests::default(),
             report: None,
+            capture: None,
             repair_armed: None,
             active: false,
             last_arrival_us: 0,
@@ -250,6 +253,7 @@ impl Stream {
             self.counters.packets_given_up += self.nacks.clear();
             self.reception.restart(place.raw);
             self.report = None;
+            self.capture = None;
         }
         Ok(place)
     }
@@ -335,6 +339,7 @@ impl Stream {
             self.counters.discontinuities += u64::from(!place.jumped);
             // What the publisher said about the old clock is void.
             self.report = None;
+            self.capture = None;
         }
         if place.order != Order::Late {
             if !arrival.retransmitted {
@@ -378,6 +383,7 @@ impl Stream {
         if let Some(structure) = reading.structure.filter(|_| at.newest) {
             self.frames.set_group(&structure, arrival.media());
         }
+        self.note_capture(arrival, at);
         let stride = match arrival.codec {
             Codec::Vp9 | Codec::Av1 => super::MAX_SPATIAL as u32,
             _ => 1,
@@ -388,6 +394,26 @@ impl Stream {
         self.rates
             .on_packet(spatial, temporal, reading.leaf, first, bytes);
         reading.facts(frame, at.marker)
+    }
+
+    /// Notes when a packet's picture was taken, where it says so.
+    #[inline]
+    fn note_capture(&mut self, arrival: &Arrival<'_>, at: &FramePlace) {
+        let id = arrival
+            .extensions
+            .negotiated_id(ExtensionKind::AbsCaptureTime);
+        let Some(value) = id.and_then(|id| arrival.packet.extension(id)) else {
+            return;
+        };
+        if let Ok(time) = AbsCaptureTime::decode(value)
+            && at.newest
+        {
+            self.capture = Some(PublisherReport {
+                ntp: time.captured,
+                timestamp: at.timestamp,
+                arrival_us: at.arrival_us,
+            });
+        }
     }
 
     /// Reads what a video packet says of its frame: by its descriptor extension where it has one.

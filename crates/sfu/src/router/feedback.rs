@@ -42,8 +42,24 @@ impl Router {
             return self.ignore_rtcp(at);
         };
         let stream = &mut self.streams[route.stream as usize];
+        let at = route.stream;
         stream.on_sender_report(ntp, timestamp, self.clock.micros(now));
         transport.note_clock(self.clock.ntp(now).0, ntp.0);
+        self.realign(at);
+    }
+
+    /// Viewers whose timestamps went on by arrival are put on the publisher's timeline.
+    fn realign(&mut self, at: u32) {
+        let producer = &self.producers[self.streams[at as usize].producer as usize];
+        for index in &producer.consumers {
+            let consumer = &mut self.consumers[*index as usize];
+            let Some(tap) = consumer.current.filter(|_| consumer.reference.is_some()) else {
+                continue;
+            };
+            if let Some(stream) = self.streams.get(tap.stream as usize) {
+                consumer.realign(stream, &self.streams);
+            }
+        }
     }
 
     /// A subscriber's report about what we sent it.

@@ -16,6 +16,8 @@ use super::wire::{Format, Truth};
 
 /// Pictures decoded that are remembered.
 const REMEMBERED: usize = 2_000;
+/// A wish for another temporal layer is met within this time.
+const SETTLING: Duration = Duration::from_millis(300);
 /// Pictures looked at for one that can be decoded.
 const CANDIDATES: usize = 40;
 /// A packet is asked for so often.
@@ -59,6 +61,7 @@ pub struct Viewer {
     shown: Option<Instant>,
     /// The longest pause that is due to the temporal layer wished.
     pause: Duration,
+    pause_before: Duration,
     wished: Instant,
     next: Option<Instant>,
     asked_key: Option<Instant>,
@@ -95,6 +98,7 @@ impl Viewer {
             last_decoded: 0,
             shown: None,
             pause: Duration::from_millis(34),
+            pause_before: Duration::from_millis(34),
             wished,
             next: None,
             asked_key: None,
@@ -111,11 +115,17 @@ impl Viewer {
 
     /// Another layer was wished for: pictures of `temporal` at least will come.
     pub fn wished(&mut self, temporal: u8, now: Instant) {
-        let pause = Duration::from_millis([134, 67, 34][usize::from(temporal.min(2))]);
-        self.pause = self.pause.max(pause);
+        self.pause_before = self.pause;
+        self.pause = Duration::from_millis([134, 67, 34][usize::from(temporal.min(2))]);
         self.wished = now;
-        if now.saturating_duration_since(self.wished) > Duration::from_millis(300) {
-            self.pause = pause;
+    }
+
+    /// The pause between pictures that is due to the layers wished for.
+    fn due(&self, now: Instant) -> Duration {
+        if now < self.wished + SETTLING {
+            self.pause.max(self.pause_before)
+        } else {
+            self.pause
         }
     }
 
@@ -321,7 +331,7 @@ impl Viewer {
         let excused = self.excused.is_some_and(|until| now < until);
         if let Some(shown) = self.shown.filter(|_| !excused) {
             let pause = now.saturating_duration_since(shown);
-            let freeze = pause.saturating_sub(self.pause);
+            let freeze = pause.saturating_sub(self.due(now));
             self.longest_freeze = self.longest_freeze.max(freeze);
             self.frozen += u32::from(freeze > Duration::from_millis(100));
         }
