@@ -91,6 +91,7 @@ def create_token(  # noqa: PLR0917 - typer calls it by keyword
     identity: Annotated[str, typer.Option("--identity", help="Who the bearer is in the room.")],
     publish: Annotated[bool, typer.Option("--publish/--no-publish", help="May publish.")] = True,
     subscribe: Annotated[bool, typer.Option("--subscribe/--no-subscribe", help="May watch.")] = True,
+    admin: Annotated[bool, typer.Option("--admin", help="May administer the room by the API.")] = False,
     ttl: Annotated[str, typer.Option("--ttl", help="Life of the token: 90s, 30m, 6h, 7d.")] = "6h",
     key: Annotated[str | None, typer.Option("--key", help="Name of the key; default: the first one.")] = None,
     config: ConfigFile = None,
@@ -98,12 +99,11 @@ def create_token(  # noqa: PLR0917 - typer calls it by keyword
 ) -> None:
     """Print a signed token for one room."""
     settings = _load(config, dev=dev)
-    typer.echo(make_token(settings, room, identity, publish=publish, subscribe=subscribe, ttl=ttl, key=key))
+    grants = VideoGrants(room=room, room_join=True, can_publish=publish, can_subscribe=subscribe, room_admin=admin)
+    typer.echo(make_token(settings, identity, grants, ttl=ttl, key=key))
 
 
-def make_token(
-    settings: Settings, room: str, identity: str, *, publish: bool, subscribe: bool, ttl: str, key: str | None
-) -> str:
+def make_token(settings: Settings, identity: str, grants: VideoGrants, *, ttl: str, key: str | None) -> str:
     """Sign a token with a key of the settings; raise `StartError` with the way out when it cannot be done."""
     from roomtone.control.rooms import is_room_name  # noqa: PLC0415 - as in `serve`
 
@@ -113,15 +113,14 @@ def make_token(
     chosen = key or next(iter(keys))
     if chosen not in keys:
         raise StartError(f"there is no key {chosen!r} in [keys]")
-    if not is_room_name(room):
-        raise StartError(f"{room!r} cannot name a room: use 1 to 64 letters, digits, '.', '_' or '-'")
+    if not is_room_name(grants.room):
+        raise StartError(f"{grants.room!r} cannot name a room: use 1 to 64 letters, digits, '.', '_' or '-'")
     if not identity:
         raise StartError("the identity is empty: say who the bearer is")
     lifetime = parse_duration(ttl)
     longest = settings.limits.max_token_ttl_s
     if lifetime > longest:
         raise StartError(f"--ttl {ttl} is longer than limits.max_token_ttl_s ({longest} s)")
-    grants = VideoGrants(room=room, room_join=True, can_publish=publish, can_subscribe=subscribe)
     return KeyTable(keys).sign(chosen, identity, grants, time.time(), lifetime)
 
 

@@ -11,7 +11,7 @@ import pytest
 from roomtone.app.errors import StartError
 from roomtone.app.main import make_token, parse_duration
 from roomtone.config import Settings, load_settings
-from roomtone.control.policy import KeyTable
+from roomtone.control.policy import KeyTable, VideoGrants
 
 SECRET = "0123456789abcdef0123456789abcdef"
 SOURCE = Path(__file__).parents[3] / "src"
@@ -73,8 +73,14 @@ def test_a_token_opens_its_room_with_the_grants_asked_for() -> None:
     assert 0 < token.expires_at - time.time() <= 90
 
 
+def test_an_administrators_token_says_so_and_others_do_not() -> None:
+    for more, administers in (["--admin"], True), ([], False):
+        done = roomtone("token", "create", "--dev", "--room", "demo", "--identity", "ada", *more)
+        assert KeyTable({"devkey": "secret"}).verify(done.stdout.strip(), time.time()).grants.room_admin is administers
+
+
 def token(settings: Settings, *, room: str = "r", identity: str = "i", ttl: str = "6h", key: str | None = None) -> str:
-    return make_token(settings, room, identity, publish=True, subscribe=True, ttl=ttl, key=key)
+    return make_token(settings, identity, VideoGrants(room=room, room_join=True), ttl=ttl, key=key)
 
 
 def test_a_token_is_signed_with_the_key_that_is_named() -> None:
