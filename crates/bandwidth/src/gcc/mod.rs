@@ -10,6 +10,7 @@ mod control;
 mod delay;
 mod detector;
 mod kalman;
+mod link_capacity;
 mod loss;
 mod loss_window;
 mod probe_results;

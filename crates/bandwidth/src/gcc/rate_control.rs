@@ -1,8 +1,9 @@
 //! Up while nothing queues, down to what arrives when something does.
 //!
 //! Follows section 5.5 of draft-ietf-rmcat-gcc-02 with the constants of libwebrtc's
-//! `aimd_rate_control.cc` and `link_capacity_estimator.cc`.
+//! `aimd_rate_control.cc`.
 
+use super::link_capacity::LinkCapacity;
 use crate::LineState;
 
 /// Share of the arriving rate that is kept when queues build up.
@@ -24,45 +25,16 @@ const ACKNOWLEDGED_MARGIN: f64 = 10_000.0;
 const TRIED: f64 = 0.8;
 /// After a decrease growth is by small steps for so long.
 const SETTLING_US: i64 = 4_000_000;
+const SCATTER_US: i64 = 2_000_000;
+/// Not after the first decreases: those find the line.
+const STARTING_DECREASES: u32 = 2;
+/// A queue within this time after a probe raised the rate says that it should not have.
+const GAIN_US: i64 = 3_000_000;
+const REFUTED: f64 = 0.85;
+/// Growth by small steps is so much faster where the line carries more than it did.
+const FORGOTTEN: f64 = 3.0;
 /// The round trip assumed before one was measured.
 const FIRST_ROUND_TRIP_US: i64 = 200_000;
-
-/// What the link carried when queues built up: mean and deviation.
-#[derive(Debug)]
-struct LinkCapacity {
-    kbps: Option<f64>,
-    deviation: f64,
-}
-
-impl LinkCapacity {
-    const WEIGHT: f64 = 0.05;
-
-    fn learn(&mut self, bps: f64) {
-        let sample = bps / 1000.0;
-        let kbps = self.kbps.map_or(sample, |kbps| {
-            (1.0 - Self::WEIGHT) * kbps + Self::WEIGHT * sample
-        });
-        self.kbps = Some(kbps);
-        let error = kbps - sample;
-        let deviation =
-            (1.0 - Self::WEIGHT) * self.deviation + Self::WEIGHT * error * error / kbps.max(1.0);
-        self.deviation = deviation.clamp(0.4, 2.5);
-    }
-
-    fn spread(&self, kbps: f64) -> f64 {
-        3.0 * (self.deviation * kbps).sqrt()
-    }
-
-    fn range_bps(&self) -> Option<(f64, f64)> {
-        let kbps = self.kbps?;
-        let spread = self.spread(kbps);
-        Some(((kbps - spread).max(0.0) * 1000.0, (kbps + spread) * 1000.0))
-    }
-
-    fn forget(&mut self) {
-        self.kbps = None;
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -78,11 +50,15 @@ pub(super) struct RateControl {
     max_bps: f64,
     phase: Phase,
     capacity: LinkCapacity,
-    /// Whether anything was measured yet.
-    is_grounded: bool,
     last_change_us: Option<i64>,
     last_decrease_us: Option<i64>,
     round_trip_us: i64,
+    /// Decreases at different times.
+    decreases: u32,
+    /// The rate before a probe raised it, and when that was.
+    gain: Option<(f64, i64)>,
+    /// What arrived of the last probe, if it filled the line.
+    filled: Option<f64>,
 }
 
 impl RateControl {
@@ -92,14 +68,13 @@ impl RateControl {
             min_bps,
             max_bps,
             phase: Phase::Hold,
-            capacity: LinkCapacity {
-                kbps: None,
-                deviation: 0.4,
-            },
-            is_grounded: false,
+            capacity: LinkCapacity::default(),
             last_change_us: None,
             last_decrease_us: None,
             round_trip_us: FIRST_ROUND_TRIP_US,
+            decreases: 0,
+            gain: None,
+            filled: None,
         }
     }
 
@@ -110,10 +85,17 @@ impl RateControl {
     /// Whether queues built up so shortly ago that others are likely to share the line: then what
     /// a short probe takes is not this sender's share.
     pub(super) fn is_settling(&self, now_us: i64) -> bool {
-        self.capacity.kbps.is_some()
+        self.decreases > STARTING_DECREASES
             && self
                 .last_decrease_us
-                .is_some_and(|last| now_us - last < SETTLING_US)
+                .is_some_and(|last| now_us - last < SETTLING_US + self.scatter(last))
+    }
+
+    /// Different for flows that share a line, so that they do not all probe at once: a hash of
+    /// the rate and the time.
+    fn scatter(&self, last_us: i64) -> i64 {
+        let mixed = (self.bps.to_bits() ^ last_us as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 40) as i64 * SCATTER_US >> 24
     }
 
     pub(super) fn set_round_trip(&mut self, us: i64) {
@@ -123,20 +105,29 @@ impl RateControl {
     /// A probe shows a rate. Where queues built up before, others may share the line, and a short
     /// probe takes more than its share: one that filled the line is believed by half.
     pub(super) fn probed(&mut self, bps: f64, is_saturated: bool, now_us: i64) {
-        let is_shared = is_saturated && self.capacity.kbps.is_some() && bps > self.bps;
-        self.set(
-            if is_shared {
-                f64::midpoint(bps, self.bps)
-            } else {
-                bps
-            },
-            now_us,
-        );
+        self.filled = is_saturated.then_some(bps);
+        let is_known = self.capacity.kbps.is_some();
+        let bps = if is_saturated && is_known && bps > self.bps {
+            f64::midpoint(bps, self.bps)
+        } else {
+            bps
+        };
+        if self.decreases > STARTING_DECREASES && bps > self.bps {
+            self.gain = Some((self.bps, now_us));
+        }
+        self.set(bps, now_us);
+    }
+
+    /// The most that a decrease leaves: what a probe just gained is given back first.
+    fn ceiling(&self, now_us: i64) -> f64 {
+        match self.gain {
+            Some((before, at)) if now_us - at < GAIN_US => REFUTED * before,
+            _ => f64::MAX,
+        }
     }
 
     /// A back-off says what it is.
     pub(super) fn set(&mut self, bps: f64, now_us: i64) {
-        self.is_grounded = true;
         if bps < self.bps {
             self.last_decrease_us = Some(now_us);
         }
@@ -165,15 +156,20 @@ impl RateControl {
             return false;
         }
         self.capacity.learn(arriving);
-        self.set(DRAIN * arriving, now_us);
+        self.count_decrease(now_us);
+        self.set((DRAIN * arriving).min(self.ceiling(now_us)), now_us);
         true
     }
 
     /// The queue is gone: back to a little under what arrived.
     pub(super) fn resume(&mut self, acknowledged: Option<f64>, now_us: i64) {
         self.phase = Phase::Hold;
-        if let Some(arriving) = acknowledged.filter(|bps| RESUME * bps > self.bps) {
-            self.bps = (RESUME * arriving).clamp(self.min_bps, self.max_bps);
+        let target = acknowledged
+            .map_or(0.0, |bps| RESUME * bps)
+            .min(self.ceiling(now_us));
+        self.gain = None;
+        if target > self.bps {
+            self.bps = target.clamp(self.min_bps, self.max_bps);
             self.last_change_us = Some(now_us);
         }
     }
@@ -240,13 +236,17 @@ impl RateControl {
         let seconds = ((now_us - last) as f64 / 1e6).clamp(0.0, 1.0);
         let grown = if self.capacity.kbps.is_some() {
             self.bps + self.additive_bps() * seconds
+        } else if self.decreases > STARTING_DECREASES {
+            self.bps + FORGOTTEN * self.additive_bps() * seconds
         } else {
             self.bps + (self.bps * (GROWTH.powf(seconds) - 1.0)).max(1000.0 * seconds)
         };
-        // Near the capacity seen, what was not tried is not claimed.
-        let untried = acknowledged.is_some_and(|bps| bps < TRIED * self.bps);
-        let grown = match self.capacity.kbps {
-            Some(kbps) if untried => grown.min(self.bps.max(kbps * 1000.0)),
+        // What was not tried is not claimed, once queues or a probe have shown the line's end.
+        let seen = self.filled.or(self.capacity.kbps.map(|kbps| kbps * 1000.0));
+        let untried =
+            acknowledged.is_some_and(|bps| bps < TRIED * self.bps.max(seen.unwrap_or(0.0)));
+        let grown = match seen {
+            Some(seen) if untried => grown.min(self.bps.max(seen)),
             _ => grown,
         };
         let limit = acknowledged.map_or(f64::MAX, |bps| {
@@ -260,11 +260,18 @@ impl RateControl {
         self.bps = self.bps.clamp(self.min_bps, self.max_bps);
     }
 
+    fn count_decrease(&mut self, now_us: i64) {
+        let is_new = self
+            .last_decrease_us
+            .is_none_or(|last| now_us - last > 1_000_000);
+        self.decreases = self.decreases.saturating_add(u32::from(is_new));
+    }
+
     /// Growth a second near the capacity.
     fn additive_bps(&self) -> f64 {
         let frame_bits = self.bps / 30.0;
         let packets = (frame_bits / PACKET_BITS).ceil().max(1.0);
-        let packet_bits = frame_bits / packets;
+        let packet_bits = 2.0 * frame_bits / packets;
         let response = (self.round_trip_us + 100_000) as f64 / 1e6;
         (packet_bits / response).max(MIN_ADDITIVE_BPS)
     }
@@ -288,8 +295,9 @@ impl RateControl {
         {
             self.capacity.forget();
         }
-        self.is_grounded = true;
         self.capacity.learn(arriving);
+        let target = target.min(self.ceiling(now_us));
+        self.count_decrease(now_us);
         if target < self.bps {
             self.bps = target.clamp(self.min_bps, self.max_bps);
         }
