@@ -95,7 +95,7 @@ impl RateControl {
     /// the rate and the time.
     fn scatter(&self, last_us: i64) -> i64 {
         let mixed = (self.bps.to_bits() ^ last_us as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 40) as i64 * SCATTER_US >> 24
+        ((mixed >> 40) as i64 * SCATTER_US) >> 24
     }
 
     pub(super) fn set_round_trip(&mut self, us: i64) {
