@@ -8,10 +8,11 @@ mod support;
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use publisher::*;
 use roomtone_rtp::rtcp::{
-    CompoundWriter, Entries, ExtendedReport, ReceiverReport, ReportBlock, RtcpWrite, VoipMetrics,
-    XrBlock, XrBlocks,
+    CompoundWriter, Entries, ExtendedReport, Pli, ReceiverReport, ReportBlock, RtcpWrite,
+    VoipMetrics, XrBlock, XrBlocks,
 };
 use roomtone_sfu::*;
 use support::*;
@@ -299,4 +300,118 @@ fn a_track_that_the_line_does_not_carry_is_poor() {
         round(&mut publisher, 10_000_000).level,
         QualityLevel::Excellent
     );
+}
+
+/// What a peer may do to confuse the figures.
+#[derive(Debug, Clone)]
+enum Mischief {
+    /// A packet with numbers, a time and a send time of its own choice.
+    Packet(u16, u32, u32, bool),
+    /// A report block: loss, jitter, times.
+    Block(u8, u32, u32, u32),
+    /// Measurements of its own.
+    Metrics(u8, u8, u16),
+    /// Complaints about the picture.
+    Complaints(u8),
+    Time(u16),
+}
+
+fn mischief() -> impl Strategy<Value = Mischief> {
+    prop_oneof![
+        4 => any::<(u16, u32, u32, bool)>().prop_map(|(a, b, c, d)| Mischief::Packet(a, b, c, d)),
+        // Also numbers that go on, as those of a publisher do.
+        4 => (0..400_u16, 0..9_000_u32, any::<u32>(), any::<bool>())
+            .prop_map(|(a, b, c, d)| Mischief::Packet(a, b, c, d)),
+        2 => any::<(u8, u32, u32, u32)>().prop_map(|(a, b, c, d)| Mischief::Block(a, b, c, d)),
+        1 => any::<(u8, u8, u16)>().prop_map(|(a, b, c)| Mischief::Metrics(a, b, c)),
+        1 => (0..20_u8).prop_map(Mischief::Complaints),
+        3 => (0..1_500_u16).prop_map(Mischief::Time),
+    ]
+}
+
+fn commit(rig: &mut Rig, ssrc: u32, mischief: &Mischief) {
+    match *mischief {
+        Mischief::Packet(sequence, timestamp, sent, key) => {
+            let mut packet = vp8(sequence, timestamp, true, key, true, 60);
+            packet.extensions = vec![(6, sent.to_be_bytes()[1..].to_vec())];
+            let _ = rig.rtp(&packet.bytes());
+        }
+        Mischief::Block(fraction_lost, jitter, last_sr, delay_since_last_sr) => {
+            let block = ReportBlock {
+                ssrc,
+                fraction_lost,
+                cumulative_lost: -1,
+                highest_sequence: 1,
+                jitter,
+                last_sr,
+                delay_since_last_sr,
+            };
+            rig.rtcp(
+                SUBSCRIBER,
+                &wire(&ReceiverReport {
+                    ssrc: 5,
+                    reports: Entries::new(&[block]),
+                    extension: &[],
+                }),
+            );
+        }
+        Mischief::Metrics(discard_rate, burst_density, jitter_buffer_nominal_ms) => {
+            let blocks = [XrBlock::VoipMetrics(VoipMetrics {
+                ssrc,
+                discard_rate,
+                burst_density,
+                jitter_buffer_nominal_ms,
+                ..VoipMetrics::default()
+            })];
+            let blocks = XrBlocks::Values(&blocks);
+            rig.rtcp(SUBSCRIBER, &wire(&ExtendedReport { ssrc: 5, blocks }));
+        }
+        Mischief::Complaints(times) => {
+            for _ in 0..times {
+                rig.rtcp(
+                    SUBSCRIBER,
+                    &wire(&Pli {
+                        sender_ssrc: 1,
+                        media_ssrc: ssrc,
+                    }),
+                );
+            }
+        }
+        Mischief::Time(ms) => rig.pass_ms(ms.into()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_peers_do_figures_stay_in_their_bounds_and_requests_few(
+        acts in proptest::collection::vec(mischief(), 1..160),
+        remb in any::<bool>(),
+    ) {
+        let mut rig = Rig::new();
+        let mut params = video_params(&[Some(1_000)]);
+        params.codecs[0].feedback.transport_cc = !remb;
+        rig.router.produce(PUBLISHER, VIDEO, params, rig.now).unwrap();
+        let ssrc = rig.consume_video(VIDEO_OUT, Some(VIDEO)).ssrc;
+        for act in &acts {
+            commit(&mut rig, ssrc, act);
+            let up = rig.router.producer_stats(VIDEO).unwrap();
+            let down = rig.router.consumer_stats(VIDEO_OUT).unwrap();
+            let stream = &up.streams[0];
+            for share in [stream.fraction_missing, down.fraction_missing] {
+                prop_assert!((0.0..=1.0).contains(&share));
+            }
+            prop_assert!(stream.frames_per_second.is_finite());
+            let line = rig.router.transport_stats(PUBLISHER).unwrap();
+            if let Some(told) = line.told_bitrate {
+                prop_assert!((30_000..=10_000_000).contains(&told));
+                prop_assert!((60..=90).contains(&line.told_confidence));
+            }
+        }
+        let seconds = rig.now.duration_since(rig.base).as_secs();
+        let stream = &rig.router.producer_stats(VIDEO).unwrap().streams[0];
+        // Two a second at most, whoever asks.
+        prop_assert!(stream.pli_count + stream.fir_count <= 2 * seconds + 3);
+    }
 }
