@@ -33,13 +33,13 @@ impl Router {
     pub(super) fn look(&mut self, at: u32, full: bool, now: Instant) {
         let now_us = self.clock.micros(now);
         let transport = &mut self.transports[at as usize];
-        let producers = transport.producers.clone();
         let mut view = transport.view_line(now_us);
         if transport.line.falls && transport.writable {
             transport.report.remb_due = true;
             self.queue_transport(at);
         }
-        for index in producers {
+        for n in 0..self.transports[at as usize].producers.len() {
+            let index = self.transports[at as usize].producers[n];
             let producer = &self.producers[index as usize];
             if producer.kind != MediaKind::Video || producer.paused {
                 continue;

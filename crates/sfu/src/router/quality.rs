@@ -8,7 +8,6 @@ use roomtone_rtp::{Codec, MediaKind};
 use super::Router;
 use crate::LineState;
 use crate::allocation::{Gate, pictures_missed};
-use crate::quality::line::LineWatch;
 use crate::quality::video;
 use crate::quality::viewer::Reported;
 use crate::quality::watch::{Closing, Seen};
@@ -17,34 +16,34 @@ use crate::{Direction, Quality, QualitySubject, RouterEvent};
 impl Router {
     /// A report window of a transport is over: scores, states, actions.
     pub(super) fn close_quality(&mut self, at: u32, now: Instant, now_us: u64) {
-        let mut line = std::mem::take(&mut self.transports[at as usize].line);
-        let stats = &self.transports[at as usize].stats;
-        line.hear(
-            stats.rtp_packets_received + stats.rtcp_packets_received,
-            now_us,
-        );
-        self.close_up(at, &mut line, now_us);
-        self.close_down(at, &mut line);
-        self.close_connection(at, &mut line, now_us);
-        self.transports[at as usize].line = line;
+        let transport = &mut self.transports[at as usize];
+        let stats = &transport.stats;
+        let heard = stats.rtp_packets_received + stats.rtcp_packets_received;
+        transport.line.hear(heard, now_us);
+        self.close_up(at, now_us);
+        self.close_down(at);
+        self.close_connection(at, now_us);
         self.look(at, true, now);
     }
 
     /// What came from the peer.
-    fn close_up(&mut self, at: u32, line: &mut LineWatch, now_us: u64) {
+    fn close_up(&mut self, at: u32, now_us: u64) {
         let mut seen = Vec::new();
-        for index in self.transports[at as usize].producers.clone() {
-            if let Some(quality) = self.close_producer_window(index, line, now_us, &mut seen) {
+        for n in 0..self.transports[at as usize].producers.len() {
+            let index = self.transports[at as usize].producers[n];
+            if let Some(quality) = self.close_producer_window(index, now_us, &mut seen) {
                 let subject = QualitySubject::Producer(self.producers[index as usize].id);
                 self.emit(RouterEvent::QualityChanged { subject, quality });
             }
         }
-        if !seen.is_empty() && line.close_up(&seen) {
-            self.emit(RouterEvent::CongestionChanged {
-                transport: self.transports[at as usize].id,
+        let transport = &mut self.transports[at as usize];
+        if !seen.is_empty() && transport.line.close_up(&seen) {
+            let event = RouterEvent::CongestionChanged {
+                transport: transport.id,
                 direction: Direction::Up,
-                state: line.up.state(),
-            });
+                state: transport.line.up.state(),
+            };
+            self.emit(event);
         }
     }
 
@@ -52,12 +51,13 @@ impl Router {
     fn close_producer_window(
         &mut self,
         index: u32,
-        line: &LineWatch,
         now_us: u64,
         seen: &mut Vec<Seen>,
     ) -> Option<Quality> {
         let producer = &mut self.producers[index as usize];
-        let round_trip = self.transports[producer.transport as usize].round_trip;
+        let transport = &self.transports[producer.transport as usize];
+        let round_trip = transport.round_trip;
+        let (loaded, silent) = (transport.line.up.is_loaded(), transport.line.is_silent());
         let mut worst: Option<crate::quality::gauge::Reading> = None;
         for stream in &producer.streams {
             let stream = &mut self.streams[*stream as usize];
@@ -81,8 +81,8 @@ impl Router {
                 bitrate: stream.bitrate(),
                 round_trip_ms: round_trip.map_or(0.0, |trip| trip.as_secs_f64() * 1_000.0),
                 descriptor_errors: stream.descriptor_errors(),
-                loaded: line.up.is_loaded(),
-                silent: line.is_silent(),
+                loaded,
+                silent,
             };
             let (shown, reading) = stream.watch.close(&closing);
             seen.push(shown);
@@ -96,17 +96,22 @@ impl Router {
     }
 
     /// What the peer reported of what it gets.
-    fn close_down(&mut self, at: u32, line: &mut LineWatch) {
-        let transport = &self.transports[at as usize];
-        let consumers = transport.consumers.clone();
+    fn close_down(&mut self, at: u32) {
+        let transport = &mut self.transports[at as usize];
+        let count = transport.consumers.len();
+        if count == 0 {
+            return;
+        }
         let estimate = transport.estimator.estimate();
         let overused = estimate.confirmed && estimate.state == LineState::Overused;
         let round_trip = transport.round_trip;
-        let runs = line.take_runs();
+        let runs = transport.line.take_runs();
+        let loaded = transport.line.down.is_loaded();
         let (mut sent, mut lost) = (0.0, 0.0);
-        for index in &consumers {
-            if self.is_starved(*index) {
-                let consumer = &mut self.consumers[*index as usize];
+        for n in 0..count {
+            let index = self.transports[at as usize].consumers[n];
+            if self.is_starved(index) {
+                let consumer = &mut self.consumers[index as usize];
                 let watch = consumer.watch.get_or_insert_default();
                 if let Some(quality) = watch.gauge.update(video::STARVED) {
                     let subject = QualitySubject::Consumer(consumer.id);
@@ -114,10 +119,10 @@ impl Router {
                 }
                 continue;
             }
-            let Some(reported) = self.reported(*index, runs, line.down.is_loaded()) else {
+            let Some(reported) = self.reported(index, runs, loaded) else {
                 continue;
             };
-            let consumer = &mut self.consumers[*index as usize];
+            let consumer = &mut self.consumers[index as usize];
             let watch = consumer.watch.get_or_insert_default();
             let packets = reported.sent.saturating_sub(watch.sent()) as f64;
             let Some(reading) = watch.close(&reported) else {
@@ -130,16 +135,15 @@ impl Router {
                 self.emit(RouterEvent::QualityChanged { subject, quality });
             }
         }
-        if consumers.is_empty() {
-            return;
-        }
         let loss = if sent > 0.0 { lost / sent } else { 0.0 };
-        if line.close_down(round_trip, loss, overused) {
-            self.emit(RouterEvent::CongestionChanged {
-                transport: self.transports[at as usize].id,
+        let transport = &mut self.transports[at as usize];
+        if transport.line.close_down(round_trip, loss, overused) {
+            let event = RouterEvent::CongestionChanged {
+                transport: transport.id,
                 direction: Direction::Down,
-                state: line.down.state(),
-            });
+                state: transport.line.down.state(),
+            };
+            self.emit(event);
         }
     }
 
@@ -205,7 +209,7 @@ impl Router {
     }
 
     /// The connection as a whole: the worst of what it carries both ways.
-    fn close_connection(&mut self, at: u32, line: &mut LineWatch, now_us: u64) {
+    fn close_connection(&mut self, at: u32, now_us: u64) {
         let transport = &self.transports[at as usize];
         let producers = transport.producers.iter().filter_map(|at| {
             let producer = &self.producers[*at as usize];
@@ -221,6 +225,8 @@ impl Router {
         });
         let worst = producers.chain(consumers).min_by_key(|one| one.score);
         let lost_after_us = self.config.quality.lost_after.as_micros() as u64;
+        let transport = &mut self.transports[at as usize];
+        let line = &mut transport.line;
         let lost = transport.writable && line.silence_us(now_us) >= lost_after_us;
         let told = if lost {
             line.gauge.lose()
@@ -228,7 +234,7 @@ impl Router {
             worst.and_then(|worst| line.gauge.follow(worst))
         };
         if let Some(quality) = told {
-            let subject = QualitySubject::Transport(self.transports[at as usize].id);
+            let subject = QualitySubject::Transport(transport.id);
             self.emit(RouterEvent::QualityChanged { subject, quality });
         }
     }
