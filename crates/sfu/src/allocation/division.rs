@@ -8,7 +8,7 @@ use super::{
 };
 
 /// The cool-down grows by so many doublings at most.
-const MOST_STRIKES: u8 = 3;
+const MOST_STRIKES: u8 = 4;
 
 /// A video track that takes part.
 struct Slot {

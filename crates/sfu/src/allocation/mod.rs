@@ -60,7 +60,7 @@ pub struct AllocationConfig {
     /// Per cent of the estimate that a step up leaves free.
     pub headroom: u8,
     /// A track that stepped down does not step up for this long; twice as long where it had
-    /// stepped up only shortly before, up to eight times.
+    /// stepped up only shortly before, up to sixteen times.
     pub cool_down: Duration,
     /// A step up that is followed by a step down within this time did not last.
     pub relapse: Duration,

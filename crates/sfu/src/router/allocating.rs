@@ -60,26 +60,25 @@ impl Router {
 
     /// What a transport's line carries, as far as it is known.
     fn budget(&mut self, at: u32, now_us: u64) -> Budget {
-        let transport = &mut self.transports[at as usize];
+        let transport = &self.transports[at as usize];
         if transport.account.unlimited {
             return Budget::Unlimited;
         }
         let estimate = transport.estimator.estimate();
-        if estimate.confirmed {
+        let unheard = self.config.allocation.unheard.as_micros() as u64;
+        let known_us = transport.account.sent_since_us.map(|since| since + unheard);
+        let early = known_us.is_none_or(|known| now_us < known);
+        // A rough estimate is worth something once the peer had time to speak against it.
+        if estimate.confirmed && (transport.tracks_packets || !early) {
             return Budget::Bps(estimate.bps);
         }
-        if !self.may_be_heard(at) {
-            return Budget::Cheapest;
+        if let Some(known_us) = known_us.filter(|_| early) {
+            self.allocate_at(at, known_us);
         }
-        let Some(since) = self.transports[at as usize].account.sent_since_us else {
+        if early && self.may_be_heard(at) {
             return Budget::Unlimited;
-        };
-        let unheard = self.config.allocation.unheard.as_micros() as u64;
-        if now_us.saturating_sub(since) >= unheard {
-            return Budget::Cheapest;
         }
-        self.allocate_at(at, since + unheard);
-        Budget::Unlimited
+        Budget::Cheapest
     }
 
     /// Whether the peer has agreed to tell within a round trip what its line carries; reports and
