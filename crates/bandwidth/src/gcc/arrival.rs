@@ -7,7 +7,7 @@
 const GROUP_US: i64 = 5_000;
 /// Packets that arrive this close after each other may have been held and let go together.
 const BURST_GAP_US: i64 = 5_000;
-/// Such a burst ends by then.
+/// Such a burst ends by then, as sent and as it arrives.
 const MAX_BURST_US: i64 = 100_000;
 /// A jump of the peer's clock against ours by more than this begins anew.
 const CLOCK_JUMP_US: i64 = 3_000_000;
@@ -122,7 +122,8 @@ impl Group {
         // Sent at the same time; or caught up with what was sent before it.
         sent == 0
             || (arrived - sent < 0
-                && arrived <= BURST_GAP_US
-                && arrival_us - self.first_arrival_us < MAX_BURST_US)
+                && (0..=BURST_GAP_US).contains(&arrived)
+                && arrival_us - self.first_arrival_us < MAX_BURST_US
+                && sent_us - self.first_sent_us < MAX_BURST_US)
     }
 }

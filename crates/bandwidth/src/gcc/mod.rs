@@ -18,6 +18,8 @@ mod probes;
 mod rate_control;
 mod sent_log;
 mod standing;
+#[cfg(test)]
+mod tests;
 mod trendline;
 
 use std::time::{Duration, Instant};

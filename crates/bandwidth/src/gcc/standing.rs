@@ -35,6 +35,10 @@ const GROWING: f64 = 0.03;
 const MARK_US: i64 = 150_000;
 /// So long, and one and a half round trips, a drain is young.
 const YOUNG_US: i64 = 600_000;
+/// A delay that never fell below this share of the peak is a longer path.
+const STEADY_SHARE: f64 = 0.85;
+/// No queue is longer.
+const MAX_DELAY_US: i64 = 60_000_000;
 /// What the peak loses a second.
 const PEAK_DECAY: f64 = 0.02;
 /// A queue of this share of the peak is full.
@@ -79,6 +83,8 @@ pub(super) struct Queue {
     is_growing: bool,
     /// When the drain began.
     begun_us: i64,
+    /// The smallest delay since then.
+    low_us: i64,
 }
 
 /// What is known when the queue is judged.
@@ -100,7 +106,8 @@ impl Queue {
             .base_us
             .map_or(delay, |base| (base + BASE_DRIFT_US * seconds).min(delay));
         self.base_us = Some(base);
-        self.delay_us = (delay - base) as i64;
+        self.delay_us = ((delay - base) as i64).min(MAX_DELAY_US);
+        self.low_us = self.low_us.min(self.delay_us);
         let (then_us, at_us) = self.mark;
         if now_us - at_us >= MARK_US {
             self.is_growing = (self.delay_us - then_us) as f64 > GROWING * (now_us - at_us) as f64;
@@ -140,9 +147,15 @@ impl Queue {
                 let is_quiet = self
                     .empty
                     .is_some_and(|(_, since)| now_us - since > QUIET_US);
+                let is_retried = now_us - self.since_us > RETRY_US;
                 if is_quiet {
                     self.enter(Standing::Clear, now_us);
-                } else if cause == Cause::Own || now_us - self.since_us > RETRY_US {
+                } else if is_retried && self.low_us as f64 > STEADY_SHARE * self.peak_us {
+                    // No queue stands so still: the path became longer.
+                    self.base_us = self.base_us.map(|base| base + self.low_us as f64);
+                    self.enter(Standing::Clear, now_us);
+                    (self.delay_us, self.peak_us) = (0, 0.0);
+                } else if cause == Cause::Own || is_retried {
                     self.enter(Standing::Draining, now_us);
                 }
             }
@@ -199,6 +212,7 @@ impl Queue {
         self.state = state;
         self.since_us = now_us;
         self.begun_us = now_us;
+        self.low_us = self.delay_us;
         self.start_us = self.delay_us;
         self.high_since_us = None;
         self.suspicions = 0;
