@@ -60,6 +60,8 @@ pub(crate) struct Inside {
     pub(crate) payload_type: u8,
     /// Whether all blocks are of its payload type.
     pub(crate) uniform: bool,
+    /// Whether it is error correction, which protects media packets.
+    pub(crate) correction: bool,
     /// Where its data begins in the payload, to the end of which it goes.
     pub(crate) offset: u16,
 }
@@ -124,6 +126,12 @@ impl Entry {
     pub(crate) fn media(&self) -> &[u8] {
         let at = self.inside.map_or(0, |inside| inside.offset);
         &self.payload()[usize::from(at)..]
+    }
+
+    /// The same, to be corrected while the entry is being filled.
+    pub(crate) fn media_mut(&mut self) -> &mut [u8] {
+        let at = self.payload_offset + self.inside.map_or(0, |inside| inside.offset);
+        &mut self.data[usize::from(at)..]
     }
 
     /// The payload type of that.

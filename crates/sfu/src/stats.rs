@@ -41,6 +41,10 @@ pub struct InboundStreamStats {
     pub packets_repaired: u64,
     /// Missing packets found again in the redundancy of others (RFC 2198).
     pub packets_recovered: u64,
+    /// Error correction packets received (W3C `fecPacketsReceived`).
+    pub fec_packets_received: u64,
+    /// Of those, taken out, since no consumer can use them.
+    pub fec_packets_discarded: u64,
     /// Missing packets given up.
     pub packets_given_up: u64,
     /// NACK packets sent.
@@ -227,6 +231,8 @@ pub struct TransportStats {
     pub rtp_too_long: u64,
     /// Retransmissions that belong to no stream, are empty or padding only.
     pub rtx_discarded: u64,
+    /// Error correction packets in streams of their own (RFC 8627), which are not forwarded.
+    pub fec_discarded: u64,
     /// RTCP packets of a kind the router does not use, or about streams it does not know.
     pub rtcp_ignored: u64,
     /// RTCP messages dropped because too many waited.

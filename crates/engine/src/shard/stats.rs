@@ -303,7 +303,8 @@ fn inbound_report(stream: &InboundStreamStats) -> Report {
         "framesReceived": stream.frames_received, "keyFramesReceived": stream.key_frames_received,
         "discontinuities": stream.discontinuities, "descriptorErrors": stream.descriptor_errors,
         "bitrate": stream.bitrate, "score": u64::from(stream.score),
-        "packetsRecovered": stream.packets_recovered, "fractionMissing": stream.fraction_missing,
+        "packetsRecovered": stream.packets_recovered, "fecPacketsReceived": stream.fec_packets_received,
+        "fecPacketsDiscarded": stream.fec_packets_discarded, "fractionMissing": stream.fraction_missing,
         "framesPerSecond": stream.frames_per_second, "freezeCount": stream.freeze_count,
         "feedbackSuppressed": stream.feedback_suppressed,
     };

@@ -147,6 +147,7 @@ mod tests {
             entry.inside = Some(Inside {
                 payload_type: 111,
                 uniform: true,
+                correction: false,
                 offset: 1,
             });
         });

@@ -10,6 +10,8 @@ pub(crate) enum Shape {
     Whole,
     /// As it came, but the blocks inside are named by the consumer's payload type.
     Renamed(u8),
+    /// As it came, but it names what it protects by the consumer's numbers.
+    Correction,
     /// The primary block alone.
     Primary,
     /// No payload: it only fills its number, which nobody may wait for.
@@ -42,6 +44,8 @@ fn shape_redundant(
     };
     let inner = mapped(payload_types, inside.payload_type);
     match (outer, inner) {
+        (Some(outer), Some(_)) if inside.correction => Some((outer, Shape::Correction)),
+        _ if inside.correction => None,
         // What it holds must be known to the consumer too, by the consumer's own name.
         (Some(outer), Some(inner)) if inside.uniform => Some((
             outer,
@@ -95,6 +99,7 @@ mod tests {
             entry.inside = inside.map(|(payload_type, uniform)| Inside {
                 payload_type,
                 uniform,
+                correction: false,
                 offset: 1,
             });
         });

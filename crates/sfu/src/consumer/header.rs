@@ -104,6 +104,11 @@ impl HeaderTemplate {
         self.ids[kind as usize]
     }
 
+    /// Whether packets carry no extensions at all.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.ids.iter().all(|id| *id == 0)
+    }
+
     /// Whether packets carry the transport-wide sequence number.
     pub(crate) fn has_sequence(&self) -> bool {
         self.id(ExtensionKind::TransportSequence) != 0

@@ -7,7 +7,7 @@ use super::Consumer;
 use super::rewriting::{Numbers, PictureShift};
 use crate::audio::{Shape, shape_of};
 use crate::history::Entry;
-use crate::producer::Stream;
+use crate::producer::{Stream, base};
 use crate::selection::Fate;
 
 /// A place in the history of one stream.
@@ -319,6 +319,9 @@ impl Consumer {
             }
             self.begin(tap, stream, entry, position, streams);
         }
+        if shape == Shape::Correction {
+            return self.consider_correction(tap.stream, entry, position, payload_type);
+        }
         let mut marker = entry.marker;
         if self.kind == MediaKind::Video {
             let frame = entry.facts.frame;
@@ -371,6 +374,31 @@ impl Consumer {
             shape: Shape::Nothing,
             ssrc: self.ssrc,
             marker: false,
+            resend: false,
+        })
+    }
+
+    /// Correction is of use only where all that it protects goes out as it came.
+    fn consider_correction(
+        &mut self,
+        stream: u32,
+        entry: &Entry,
+        position: u64,
+        payload_type: u8,
+    ) -> Option<Chosen> {
+        let base = base(entry.media()).unwrap_or_default();
+        let first = entry.seq - u64::from((entry.seq as u16).wrapping_sub(base));
+        if !self.rewriting.carries(first, entry) {
+            return self.leave_out(stream, position, entry, payload_type);
+        }
+        Some(Chosen {
+            stream,
+            position,
+            numbers: self.rewriting.map(entry)?,
+            payload_type,
+            shape: Shape::Correction,
+            ssrc: self.ssrc,
+            marker: entry.marker,
             resend: false,
         })
     }

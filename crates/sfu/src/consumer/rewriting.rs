@@ -309,6 +309,13 @@ impl Rewriting {
         })
     }
 
+    /// Whether everything from `first` to this packet has kept its distance and its time.
+    pub(crate) fn carries(&self, first: u64, entry: &Entry) -> bool {
+        self.segments.back().is_some_and(|segment| {
+            segment.source <= first && first <= entry.seq && segment.timestamp_offset == 0
+        })
+    }
+
     /// The first number of the stretch a packet belongs to: what lies before was not sent, or in
     /// another place.
     pub(crate) fn first_of(&self, entry: &Entry) -> u64 {

@@ -6,6 +6,7 @@ use roomtone_rtp::{RtpHeader, set_ssrc};
 use super::{Chosen, Consumer, Stamps};
 use crate::audio::{Shape, write_redundant};
 use crate::history::{Entry, History};
+use crate::producer::{base, set_base};
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +150,7 @@ impl Consumer {
         at: usize,
     ) -> Option<Sent> {
         match chosen.shape {
-            Shape::Whole | Shape::Renamed(_) | Shape::Nothing => {}
+            Shape::Whole | Shape::Renamed(_) | Shape::Correction | Shape::Nothing => {}
             Shape::Primary => self.counters.packets_unpacked += 1,
             Shape::Redundant(asked) => {
                 let first = self.rewriting.first_of(entry);
@@ -187,8 +188,10 @@ fn finish(entry: &Entry, chosen: &Chosen, out: &mut [u8], at: usize) -> Option<S
     let len = at + payload.len();
     let written = out.get_mut(at..len)?;
     written.copy_from_slice(payload);
-    if let Shape::Renamed(payload_type) = chosen.shape {
-        set_block_types(written, payload_type);
+    match chosen.shape {
+        Shape::Renamed(payload_type) => set_block_types(written, payload_type),
+        Shape::Correction => move_base(entry, chosen, written),
+        _ => {}
     }
     let shift = chosen.numbers.pictures;
     if (shift.picture_id != 0 || shift.tl0 != 0) && !written.is_empty() {
@@ -198,6 +201,15 @@ fn finish(entry: &Entry, chosen: &Chosen, out: &mut [u8], at: usize) -> Option<S
         len,
         payload: payload.len(),
     })
+}
+
+/// What correction protects is named by the numbers it went out with.
+fn move_base(entry: &Entry, chosen: &Chosen, written: &mut [u8]) {
+    let media = written.len() - entry.media().len();
+    if let Some(first) = base(&written[media..]) {
+        let moved = (chosen.numbers.seq as u16).wrapping_sub(entry.seq as u16);
+        set_base(&mut written[media..], first.wrapping_add(moved));
+    }
 }
 
 #[cold]

@@ -1,5 +1,6 @@
 //! Media in: one producer with its encodings, each one received stream.
 
+mod correction;
 mod facts;
 mod figures;
 mod frames;
@@ -14,13 +15,14 @@ mod requests;
 mod stream;
 
 use roomtone_rtp::extensions::{ExtensionValue, VideoLayersAllocation};
-use roomtone_rtp::{ExtensionKind, ExtensionMap, MediaKind};
+use roomtone_rtp::{Codec, ExtensionKind, ExtensionMap, MediaKind};
 
 use crate::allocation::{Offer, Wants};
 use crate::quality::gauge::Gauge;
 use crate::quality::policy::limits::ProducerLimit;
 use crate::{CodecParams, FeedbackKinds, ProducerId, ProducerParams, ProducerStats, SfuError};
 
+pub(crate) use correction::{base, set_base};
 pub(crate) use frames::{Frame, Frames, MAX_SPATIAL, WINDOW};
 pub(crate) use keyframe::Wish;
 #[allow(unused_imports)]
@@ -164,6 +166,28 @@ impl Producer {
         )
     }
 
+    /// Whether its video may carry correction (RFC 5109) or be wrapped for it.
+    pub(crate) fn wraps_video(&self) -> bool {
+        self.kind == MediaKind::Video && self.codecs.iter().any(|codec| is_wrapping(codec.codec))
+    }
+
+    /// Whether a payload type is a wrapping of media packets, or correction.
+    pub(crate) fn is_wrapping(&self, payload_type: u8) -> bool {
+        self.codec(payload_type)
+            .is_some_and(|codec| is_wrapping(codec.codec))
+    }
+
+    /// Whether its packets are the same for who names them alike: one encoding, no extensions.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.streams.len() == 1 && self.extensions.negotiated().next().is_none()
+    }
+
+    /// Whether a payload type is correction in a stream of its own (RFC 8627).
+    pub(crate) fn is_repair(&self, payload_type: u8) -> bool {
+        let codec = self.codec(payload_type).map(|codec| codec.codec);
+        matches!(codec, Some(Codec::Flexfec | Codec::Flexfec03))
+    }
+
     /// Whether its packets say how loud they are.
     pub(crate) fn has_level(&self) -> bool {
         self.kind == MediaKind::Audio && self.extension_id(ExtensionKind::AudioLevel).is_some()
@@ -182,4 +206,8 @@ impl Producer {
             quality: self.gauge.quality(),
         }
     }
+}
+
+fn is_wrapping(codec: Codec) -> bool {
+    matches!(codec, Codec::Red | Codec::Ulpfec)
 }

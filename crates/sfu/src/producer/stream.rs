@@ -96,6 +96,8 @@ pub(crate) struct Stream {
     pub(crate) withheld_from: Option<u64>,
     /// Those listeners that get it all the same.
     pub(crate) exempt: Vec<u32>,
+    /// Whether any of them can use correction packets.
+    pub(crate) forwards_correction: bool,
     pub(crate) keyframes: KeyframeRequests,
     pub(crate) report: Option<PublisherReport>,
     /// The same by the newest capture time that a packet told.
@@ -144,6 +146,7 @@ impl Stream {
             listeners: Vec::new(),
             withheld_from: None,
             exempt: Vec::new(),
+            forwards_correction: false,
             keyframes: KeyframeRequests::default(),
             report: None,
             capture: None,
@@ -202,6 +205,10 @@ impl Stream {
         if arrival.payload.is_empty() && newest && arrival.packet.padding_len() > 0 {
             self.numbering.swallow(place.raw);
             self.counters.padding_packets += 1;
+            return Ok(stored);
+        }
+        if arrival.codec == Codec::Ulpfec {
+            stored.forward = self.receive_correction(arrival, &place, number, timestamp);
             return Ok(stored);
         }
         let at = FramePlace {
@@ -447,8 +454,19 @@ impl Stream {
         (reading.entry_point || !self.frames.is_described()).then_some(reading)
     }
 
+    /// The frame that is under way.
+    pub(super) fn newest_frame(&self) -> u32 {
+        self.frames.newest()
+    }
+
     #[inline]
-    fn append(&mut self, arrival: &Arrival<'_>, number: u64, timestamp: u32, facts: Facts) {
+    pub(super) fn append(
+        &mut self,
+        arrival: &Arrival<'_>,
+        number: u64,
+        timestamp: u32,
+        facts: Facts,
+    ) {
         let packet = arrival.packet;
         let header = &packet.bytes()[..packet.header_len()];
         let ssrc = self.ssrc.unwrap_or_else(|| packet.ssrc());
@@ -461,6 +479,7 @@ impl Stream {
             entry.inside = arrival.red.as_ref().map(|red| Inside {
                 payload_type: red.primary().payload_type,
                 uniform: red.is_uniform(),
+                correction: arrival.codec == Codec::Ulpfec,
                 offset: red.primary_at() as u16,
             });
             entry.set_data(header, arrival.payload);

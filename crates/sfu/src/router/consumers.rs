@@ -126,6 +126,7 @@ impl Router {
     fn attach(&mut self, index: u32, producer: u32, now: Instant) {
         self.producers[producer as usize].consumers.push(index);
         self.consumers[index as usize].producer = Some(producer);
+        self.settle_correction(index, producer);
         self.await_allocation(index, now);
         if !self.consumers[index as usize].verbatim {
             self.choose_layers(index, now);
@@ -148,11 +149,45 @@ impl Router {
         self.wish_keyframes_of(index, now);
     }
 
+    /// Video that is wrapped for error correction goes as it is to who can use the correction; others
+    /// get it unwrapped, and no correction.
+    fn settle_correction(&mut self, index: u32, at: u32) {
+        let producer = &self.producers[at as usize];
+        if !producer.wraps_video() {
+            return;
+        }
+        let consumer = &mut self.consumers[index as usize];
+        let same = consumer.payload_types.iter().all(|(from, to)| from == to);
+        if !(consumer.verbatim || same && producer.is_bare() && consumer.header.is_bare()) {
+            consumer
+                .payload_types
+                .retain(|(from, _)| !producer.is_wrapping(*from));
+        }
+        self.weigh_correction(at);
+    }
+
+    /// Whether anybody can use a producer's error correction.
+    fn weigh_correction(&mut self, at: u32) {
+        let producer = &self.producers[at as usize];
+        if !producer.wraps_video() {
+            return;
+        }
+        let wants = |index: &u32| {
+            let consumer = &self.consumers[*index as usize];
+            let mut types = consumer.payload_types.iter();
+            consumer.verbatim || types.any(|(from, _)| producer.is_wrapping(*from))
+        };
+        let wanted = producer.consumers.iter().any(wants);
+        for stream in producer.streams.clone() {
+            self.streams[stream as usize].forwards_correction = wanted;
+        }
+    }
+
     /// Takes a consumer's source away.
     pub(super) fn detach_consumer(&mut self, index: u32, now: Instant) {
         self.set_gate(index, Gate::Open);
         let consumer = &mut self.consumers[index as usize];
-        let Some(producer) = consumer.producer else {
+        let Some(at) = consumer.producer else {
             return;
         };
         consumer.detach();
@@ -166,13 +201,14 @@ impl Router {
                 .ready
                 .remove(index);
         }
-        let producer = &mut self.producers[producer as usize];
+        let producer = &mut self.producers[at as usize];
         producer.consumers.retain(|other| *other != index);
         for stream in &producer.streams {
             let stream = &mut self.streams[*stream as usize];
             stream.listeners.retain(|other| *other != index);
             stream.exempt.retain(|other| *other != index);
         }
+        self.weigh_correction(at);
     }
 
     /// Gives a consumer another source, or none. Its numbering goes on; video waits for a keyframe.

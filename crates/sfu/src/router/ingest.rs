@@ -42,6 +42,7 @@ impl Router {
             .copied();
         let route = match known {
             Some(route) => route,
+            None if self.is_repair(at, &packet, now_us) => return Ok(()),
             None => self.learn_route(at, &packet, now_us)?,
         };
         self.note_transport_sequence(at, route, &packet, now_us);
@@ -100,6 +101,28 @@ impl Router {
         }
         self.on_stored(at, route, stored, now_us);
         Ok(())
+    }
+
+    /// Whether this is error correction in a stream of its own (RFC 8627): it protects packets that no
+    /// consumer gets as they came, so it ends here. It has arrived all the same.
+    #[cold]
+    fn is_repair(&mut self, at: u32, packet: &RtpPacket<'_>, now_us: u64) -> bool {
+        let mut producers = self.transports[at as usize].producers.iter().copied();
+        let payload_type = packet.payload_type();
+        let repairs = |producer: &u32| self.producers[*producer as usize].is_repair(payload_type);
+        let Some(producer) = producers.find(repairs) else {
+            return false;
+        };
+        let stream = self.producers[producer as usize].streams[0];
+        let rtx = false;
+        let route = Route {
+            producer,
+            stream,
+            rtx,
+        };
+        self.note_transport_sequence(at, route, packet, now_us);
+        self.transports[at as usize].stats.fec_discarded += 1;
+        true
     }
 
     /// Notes the arrival for transport-wide feedback.
