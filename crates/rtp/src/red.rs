@@ -225,6 +225,8 @@ pub fn set_block_types(payload: &mut [u8], payload_type: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     /// Made by hand after the figure in RFC 2198 section 4: DVI4 (5) as primary, LPC (7) as the one
     /// redundant block, here 20 ms of an 8 kHz clock (160) older and four bytes long.
@@ -364,5 +366,19 @@ mod tests {
         let mut broken = [0xff; 6];
         set_block_types(&mut broken, 1);
         assert_eq!(broken, [0x81, 0xff, 0xff, 0xff, 0x81, 0xff]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_is_written_again_as_it_was(bytes in vec(any::<u8>(), 0..80)) {
+            if let Ok(payload) = RedPayload::parse(&bytes) {
+                let primary = payload.primary();
+                let redundant = blocks(&payload);
+                let mut out = vec![0; bytes.len()];
+                let len = write_red(&mut out, &redundant, primary.payload_type, primary.data);
+                prop_assert_eq!(len, Ok(bytes.len()));
+                prop_assert_eq!(out, bytes);
+            }
+        }
     }
 }
