@@ -248,8 +248,9 @@ impl Rewriting {
     /// Whether a packet has its number, if any, among those given out already.
     pub(crate) fn is_late(&self, entry: &Entry) -> bool {
         self.segments.back().is_some_and(|segment| {
-            entry.seq < segment.source
-                || (entry.seq <= self.highest_source && entry.seq != segment.source)
+            // The first number of a segment is still free while nothing of it is out.
+            let first = entry.seq == segment.source && self.next_out == segment.out;
+            entry.seq < segment.source || (entry.seq <= self.highest_source && !first)
         })
     }
 
@@ -483,6 +484,22 @@ mod tests {
         );
         assert_eq!(seq(&mut rewriting, source.packet(14, 0, 5)), Some(2));
         assert_eq!(seq(&mut rewriting, source.packet(11, 0, 6)), None);
+    }
+
+    #[test]
+    fn what_comes_late_behind_left_out_packets_moves_no_number() {
+        let (mut source, mut rewriting) = (Source::new(), rewriting());
+        let first = source.packet(10, 0, 0);
+        rewriting.begin(0, 1, first, 0);
+        rewriting.map(first);
+        rewriting.leave_out(source.packet(11, 0, 1));
+        assert_eq!(seq(&mut rewriting, source.packet(13, 0, 2)), Some(2));
+        // Of the same frame as the one left out: its hole stays its own.
+        let late = source.packet(12, 0, 3);
+        assert!(rewriting.is_late(late));
+        rewriting.leave_out(late);
+        assert_eq!(seq(&mut rewriting, late), Some(1));
+        assert_eq!(seq(&mut rewriting, source.packet(14, 0, 4)), Some(3));
     }
 
     #[test]
