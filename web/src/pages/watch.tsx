@@ -4,6 +4,7 @@ import { LinePanel } from "../parts/LinePanel";
 import { Page, show } from "../parts/Page";
 import { StatTable } from "../parts/StatTable";
 import { useLine } from "../parts/useLine";
+import { useViewport } from "../parts/useViewport";
 import { useStatistics } from "../parts/useStatistics";
 import type { MediaResource } from "../webrtc/http";
 import { watchWhenLive } from "../webrtc/whep";
@@ -17,6 +18,7 @@ function Watch() {
   const [attempt, setAttempt] = useState(0);
   const lines = useStatistics(resource?.pc ?? null);
   const line = useLine(resource);
+  useViewport(player, resource);
 
   useEffect(() => {
     let wanted = true;

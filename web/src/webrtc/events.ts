@@ -5,6 +5,17 @@ export const VIEWER_EVENTS = "urn:ietf:params:whep:ext:core:server-sent-events";
 /** The relation of a publisher's event stream, which is this server's own. */
 export const PUBLISHER_EVENTS = "urn:x-roomtone:whip:ext:server-sent-events";
 
+/** The relation of a viewer's choice of layers, by WHEP's companion document. */
+export const LAYERS = "urn:ietf:params:whep:ext:core:layer";
+
+/** Says how large the picture is shown, in pixels of the screen; no layer larger than fills it is sent then. */
+export async function showAt(resource: MediaResource, width: number, height: number): Promise<void> {
+  const endpoint = resource.links.get(LAYERS);
+  if (endpoint === undefined || width < 1 || height < 1) return;
+  const size = { maxWidth: Math.min(Math.round(width), 16_384), maxHeight: Math.min(Math.round(height), 16_384) };
+  await resource.send("POST", endpoint, "application/json", JSON.stringify(size));
+}
+
 /** What handles the events of a stream, by their names. */
 export type Handlers = Record<string, (data: unknown) => void>;
 
