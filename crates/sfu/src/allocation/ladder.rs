@@ -68,17 +68,23 @@ pub(super) fn moving(steps: &[Step]) -> usize {
 
 /// How many picture sizes lie above the one given, up to the best within the limits.
 pub(crate) fn pictures_missed(layers: &[Layer], limits: &TrackLimits, given: LayerTarget) -> usize {
+    let above = |layer: &&Layer| picture(layer) > (given.encoding, given.spatial);
+    if !layers.iter().any(|layer| above(&layer)) {
+        // The usual case; the steps need not be worked out.
+        return 0;
+    }
     let Some(best) = ladder(layers, limits).last().map(|step| step.target) else {
         return 0;
     };
-    let mut above: Vec<_> = layers
+    let mut missed: Vec<_> = layers
         .iter()
+        .filter(above)
         .map(picture)
-        .filter(|at| *at > (given.encoding, given.spatial) && *at <= (best.encoding, best.spatial))
+        .filter(|at| *at <= (best.encoding, best.spatial))
         .collect();
-    above.sort_unstable();
-    above.dedup();
-    above.len()
+    missed.sort_unstable();
+    missed.dedup();
+    missed.len()
 }
 
 /// The place of a layer among picture sizes.
