@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use roomtone_webrtc::{Candidate, Protocol};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::sys::{enable_gro, interface_addresses};
 
@@ -43,7 +43,17 @@ pub enum BindError {
 pub(crate) struct Listener {
     pub(crate) ip: IpAddr,
     pub(crate) udp: Option<(UdpSocket, SocketAddr)>,
+    /// What media leaves by, where it could be had; see [`sending_twin`].
+    twin: Option<UdpSocket>,
     pub(crate) tcp: Option<(TcpListener, SocketAddr)>,
+}
+
+impl Listener {
+    /// What media leaves by.
+    pub(crate) fn sender(&self) -> Option<&UdpSocket> {
+        let listening = self.udp.as_ref().map(|(socket, _)| socket);
+        self.twin.as_ref().or(listening)
+    }
 }
 
 /// The addresses to listen on: wildcards become the addresses this host has, loopback last. None given: all addresses,
@@ -131,7 +141,11 @@ fn bind_listener(ip: IpAddr, port: u16, udp: bool, tcp: bool) -> Result<Listener
         .then(|| bind_tcp(at))
         .transpose()
         .map_err(failed("listen for TCP"))?;
-    Ok(Listener { ip, udp, tcp })
+    // Without it media leaves by the socket it comes in by, which only costs more.
+    let twin = udp
+        .as_ref()
+        .and_then(|(socket, local)| sending_twin(socket, *local).ok());
+    Ok(Listener { ip, udp, twin, tcp })
 }
 
 fn bind_udp(at: SocketAddr, buffer: usize) -> io::Result<(UdpSocket, SocketAddr)> {
@@ -145,6 +159,25 @@ fn bind_udp(at: SocketAddr, buffer: usize) -> io::Result<(UdpSocket, SocketAddr)
     let _ = enable_gro(&socket);
     let local = socket.local_addr()?;
     Ok((socket, local))
+}
+
+/// A second socket on the port of `first`, which only sends. Connected to itself, it takes no datagram of anybody else.
+/// Nobody waits for it, so the kernel does not look with each datagram that left whom to tell that there is room again,
+/// as it does for a socket in a poller.
+fn sending_twin(first: &UdpSocket, local: SocketAddr) -> io::Result<UdpSocket> {
+    let twin = Socket::new(Domain::for_address(local), Type::DGRAM, None)?;
+    twin.set_nonblocking(true)?;
+    twin.set_send_buffer_size(SOCKET_BUFFER)?;
+    let first = SockRef::from(first);
+    // The port was taken alone, and only for this moment may another socket join.
+    first.set_reuse_port(true)?;
+    twin.set_reuse_port(true)?;
+    let bound = twin
+        .bind(&local.into())
+        .and_then(|()| twin.connect(&local.into()));
+    first.set_reuse_port(false)?;
+    twin.set_reuse_port(false)?;
+    bound.map(|()| twin.into())
 }
 
 fn bind_tcp(at: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
@@ -298,6 +331,39 @@ mod tests {
     use super::*;
 
     const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn the_twin_sends_from_the_port_and_all_that_comes_goes_to_the_first() {
+        for ip in [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        ] {
+            let listener = bind_listener(ip, 0, true, false).unwrap();
+            let (first, local) = listener.udp.as_ref().unwrap();
+            let twin = listener.twin.as_ref().unwrap();
+            let peer = UdpSocket::bind((ip, 0)).unwrap();
+            let wait = Some(std::time::Duration::from_secs(5));
+            peer.set_read_timeout(wait).unwrap();
+            first.set_nonblocking(false).unwrap();
+            first.set_read_timeout(wait).unwrap();
+            let mut space = [0; 8];
+            for number in 0..20 {
+                twin.send_to(&[number], peer.local_addr().unwrap()).unwrap();
+                assert_eq!(peer.recv_from(&mut space).unwrap(), (1, *local));
+                peer.send_to(&[number], *local).unwrap();
+                assert_eq!(first.recv(&mut space).unwrap(), 1);
+                assert_eq!(space[0], number);
+            }
+            let nothing = twin.recv(&mut space).map_err(|error| error.kind());
+            assert_eq!(nothing, Err(io::ErrorKind::WouldBlock));
+            let third = Socket::new(Domain::for_address(*local), Type::DGRAM, None).unwrap();
+            third.set_reuse_port(true).unwrap();
+            assert!(
+                third.bind(&(*local).into()).is_err(),
+                "the port is closed to others"
+            );
+        }
+    }
 
     #[test]
     fn a_taken_port_leads_to_the_next_of_the_range() {

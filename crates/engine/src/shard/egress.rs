@@ -163,7 +163,7 @@ impl Shard {
         };
         match tuple.protocol {
             Protocol::Udp => {
-                let Some(socket) = socket_of(&self.listeners, tuple.local) else {
+                let Some(socket) = sender_of(&self.listeners, tuple.local) else {
                     return;
                 };
                 let mut run = Run::new(socket, tuple.remote);
@@ -352,6 +352,18 @@ impl super::objects::Plain {
             send_alone(socket, remote, &buffer[..len], counters);
         }
     }
+}
+
+/// What media leaves by from an address.
+fn sender_of(listeners: &[crate::bind::Listener], local: SocketAddr) -> Option<RawFd> {
+    let bound = |listener: &&crate::bind::Listener| {
+        listener
+            .udp
+            .as_ref()
+            .is_some_and(|(_, address)| *address == local)
+    };
+    let sender = listeners.iter().find(bound)?.sender()?;
+    Some(sender.as_raw_fd())
 }
 
 /// The UDP socket bound to an address.
