@@ -1,0 +1,120 @@
+//! The table of bad lines in its long form: each row over five kinds of line, ten seeds each, the
+//! worst shown; others' estimators beside ours; a plot for each row.
+//!
+//! `roomtone-lines [--seeds N] [--rows WORD] [--what router|estimators] [--plots FOLDER]`
+//! Exit status 1 where a figure misses its bound.
+
+mod arguments;
+mod interceptor;
+mod plot;
+
+#[path = "../../../crates/sfu/tests/lines/mod.rs"]
+mod lines;
+
+use std::path::Path;
+use std::time::Instant;
+
+use arguments::Arguments;
+use lines::World;
+use lines::closed_loop::ClosedLoop;
+use lines::closed_loop::flow::Source;
+use lines::closed_loop::table::{Figure, Outcome, Scenario, VARIANTS, scenarios, worst};
+use lines::viewer::Feedback;
+use roomtone_bandwidth::BandwidthEstimator;
+
+/// What estimators begin with.
+const START_BPS: u64 = 300_000;
+/// More than any line here carries.
+const ENOUGH: u64 = 5_000_000;
+
+type Maker = fn(Instant) -> Box<dyn BandwidthEstimator>;
+
+const ESTIMATORS: [(&str, Maker); 1] = [("rtc-interceptor", |_| {
+    Box::new(interceptor::Interceptor::new(START_BPS))
+})];
+
+fn main() {
+    let arguments = Arguments::read();
+    let mut missed = 0;
+    if arguments.router {
+        missed += table("router", &arguments, &|row, seed| {
+            let mut world = World::play(row, Feedback::TransportWide, seed);
+            world.outcome()
+        });
+    }
+    if arguments.estimators {
+        for (name, make) in ESTIMATORS {
+            let source = Source::Follows(ENOUGH);
+            let misses = table(name, &arguments, &|row, seed| {
+                ClosedLoop::play(row, &source, &mut |at| make(at), seed)
+            });
+            println!("{name}: {misses} figures outside their bounds\n");
+        }
+    }
+    println!("{missed} figures outside their bounds");
+    std::process::exit(i32::from(missed > 0));
+}
+
+/// Prints the rows; gives how many figures miss their bounds.
+fn table(name: &str, arguments: &Arguments, play: &dyn Fn(&Scenario, u64) -> Outcome) -> usize {
+    println!("== {name}: worst of {} seeds", arguments.seeds);
+    let mut missed = 0;
+    for row in scenarios() {
+        if !row.name.contains(&arguments.rows) {
+            continue;
+        }
+        for (one_way_ms, queue_ms) in VARIANTS {
+            let row = row.over(one_way_ms, queue_ms);
+            let base = (one_way_ms, queue_ms) == VARIANTS[0];
+            let runs = (0..arguments.seeds).map(|seed| {
+                let outcome = play(&row, seed + 1);
+                if let (0, true, Some(folder)) = (seed, base, &arguments.plots) {
+                    draw(folder, name, &row, &outcome);
+                }
+                row.figures(&outcome)
+            });
+            let figures = worst(runs);
+            missed += figures.iter().filter(|figure| !figure.holds()).count();
+            show(&row, &figures);
+        }
+    }
+    missed
+}
+
+fn show(row: &Scenario, figures: &[Figure]) {
+    let figures: Vec<String> = figures.iter().map(ToString::to_string).collect();
+    println!(
+        "{:20} {:3} ms, queue {:3} ms | {}",
+        row.name,
+        row.line.one_way_ms,
+        row.line.queue_ms,
+        figures.join(" | ")
+    );
+}
+
+fn draw(folder: &Path, name: &str, row: &Scenario, outcome: &Outcome) {
+    for (index, record) in outcome.records.iter().enumerate() {
+        let of = if outcome.records.len() > 1 {
+            format!(" ({})", index + 1)
+        } else {
+            String::new()
+        };
+        let title = format!("{name}: {}{of}", row.name);
+        let file: String = title
+            .chars()
+            .map(|letter| {
+                if letter.is_ascii_alphanumeric() {
+                    letter
+                } else {
+                    '-'
+                }
+            })
+            .collect();
+        let path = folder.join(format!("{file}.svg"));
+        let written = std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&path, plot::svg(&title, record, row.seconds)));
+        if let Err(error) = written {
+            eprintln!("{}: {error}", path.display());
+        }
+    }
+}
