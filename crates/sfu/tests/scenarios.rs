@@ -9,7 +9,8 @@ use std::io::Write as _;
 
 use lines::World;
 use lines::closed_loop::line::Line;
-use lines::closed_loop::table::{Scenario, VARIANTS, scenarios, worst};
+use lines::closed_loop::table::{Figure, Scenario, VARIANTS, scenarios, worst};
+use lines::peers;
 use lines::viewer::Feedback;
 use roomtone_sfu::RouterEvent;
 
@@ -140,4 +141,70 @@ fn trace() {
             }
         }
     }
+}
+
+#[test]
+fn a_peer_that_names_only_a_limit_gets_the_lowest_layer_on_a_narrow_line() {
+    let runs = (1..=3).map(|seed| peers::on_a_narrow_line(&peers::narrow(), Feedback::Remb, seed));
+    expect("REMB only", runs);
+}
+
+#[test]
+fn a_peer_without_any_feedback_gets_the_lowest_layer_on_a_narrow_line() {
+    let runs =
+        (1..=3).map(|seed| peers::on_a_narrow_line(&peers::narrow(), Feedback::Nothing, seed));
+    expect("no feedback at all", runs);
+}
+
+fn expect(name: &str, runs: impl Iterator<Item = Vec<Figure>>) {
+    let figures = worst(runs);
+    let text: Vec<String> = figures.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "line | router | {name:18} | 300 kbit/s | {}\n",
+        text.join(" | ")
+    );
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    assert!(figures.iter().all(Figure::holds), "{text}");
+}
+
+/// What must hold whatever a peer says: the other peer notices nothing, and the liar is sent no
+/// more than its layers, some repairs and some probes.
+fn withstands(name: &str, lie: peers::Lie) -> peers::Siege {
+    let siege = peers::besiege(lie, 1);
+    let text = format!(
+        "line | router | {name:18} | liar {:.2} Mbit/s, {} malformed, {} ignored, {} suppressed, {} sent again, {} keyframes | honest {:.1} fps, freeze {:.3} s\n",
+        siege.liar_bps / 1e6,
+        siege.liar.rtcp_malformed,
+        siege.liar.rtcp_ignored,
+        siege.nack_suppressed,
+        siege.retransmitted,
+        siege.keyframes,
+        siege.honest_fps,
+        siege.honest_freeze,
+    );
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    assert!(siege.honest_fps > 29.0, "{text}");
+    assert!(siege.honest_freeze < 0.5, "{text}");
+    assert!(siege.liar_bps < 8_000_000.0, "{text}");
+    siege
+}
+
+#[test]
+fn a_storm_of_nacks_is_counted_and_answered_to_a_limit() {
+    let siege = withstands("NACK storm", peers::nack_storm);
+    assert!(siege.nack_suppressed > 10_000);
+    assert!(siege.retransmitted <= 500 * 21, "{}", siege.retransmitted);
+}
+
+#[test]
+fn a_storm_of_keyframe_requests_becomes_few() {
+    let siege = withstands("PLI storm", peers::pli_storm);
+    assert!(siege.keyframes <= 45, "{}", siege.keyframes);
+}
+
+#[test]
+fn feedback_about_what_was_never_sent_changes_nothing_for_others() {
+    withstands("false feedback", peers::false_feedback);
+    withstands("noise", peers::noise);
+    withstands("terabits", peers::terabits);
 }

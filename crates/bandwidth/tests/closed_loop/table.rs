@@ -182,7 +182,7 @@ pub fn scenarios() -> Vec<Scenario> {
 /// What never comes, as a number.
 const NEVER: f64 = 999.0;
 
-fn at_most(name: &'static str, value: f64, limit: f64) -> Figure {
+pub fn at_most(name: &'static str, value: f64, limit: f64) -> Figure {
     Figure {
         name,
         value,
@@ -190,7 +190,7 @@ fn at_most(name: &'static str, value: f64, limit: f64) -> Figure {
     }
 }
 
-fn at_least(name: &'static str, value: f64, limit: f64) -> Figure {
+pub fn at_least(name: &'static str, value: f64, limit: f64) -> Figure {
     Figure {
         name,
         value,
@@ -198,7 +198,7 @@ fn at_least(name: &'static str, value: f64, limit: f64) -> Figure {
     }
 }
 
-fn noted(name: &'static str, value: f64) -> Figure {
+pub fn noted(name: &'static str, value: f64) -> Figure {
     Figure {
         name,
         value,

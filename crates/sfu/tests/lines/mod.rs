@@ -15,6 +15,7 @@ use roomtone_sfu::*;
 #[path = "../../../bandwidth/tests/closed_loop/mod.rs"]
 pub mod closed_loop;
 pub mod decoder;
+pub mod peers;
 pub mod publisher;
 pub mod viewer;
 

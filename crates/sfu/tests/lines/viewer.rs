@@ -149,6 +149,10 @@ impl Viewer {
         }
     }
 
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
     pub fn next_timeout(&self) -> Option<Instant> {
         let speaks = self.feedback != Feedback::Nothing;
         earliest([
