@@ -89,9 +89,17 @@ fn the_table_holds_over_all_lines() {
 fn trace() {
     let wanted = std::env::var("ROW").unwrap_or_else(|_| "start".into());
     let seed = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap());
-    let rows = scenarios();
+    let feedback = match std::env::var("PEER").as_deref() {
+        Ok("remb") => Feedback::Remb,
+        Ok("nothing") => Feedback::Nothing,
+        _ => Feedback::TransportWide,
+    };
+    let mut rows = scenarios();
+    if let Ok(bps) = std::env::var("BPS") {
+        rows[0].line.bps = bps.parse().unwrap();
+    }
     let row = rows.iter().find(|row| row.name.contains(&wanted)).unwrap();
-    let mut world = World::play(row, Feedback::TransportWide, seed);
+    let mut world = World::play(row, feedback, seed);
     println!(
         "{}: time, line, estimate, sent, received kbit/s, queue p95 ms, loss %, layer, fps",
         row.name

@@ -27,7 +27,8 @@ pub enum Source {
 }
 
 impl Source {
-    fn rate(&self, estimate: u64) -> u64 {
+    /// What is sent where the estimate is so much.
+    pub fn rate(&self, estimate: u64) -> u64 {
         match self {
             Self::Follows(most) => estimate.min(*most),
             Self::Layers(rates) => {
@@ -38,7 +39,8 @@ impl Source {
         }
     }
 
-    fn wanted(&self) -> u64 {
+    /// What would be sent if the line carried everything.
+    pub fn wanted(&self) -> u64 {
         match self {
             Self::Follows(most) => *most,
             Self::Layers(rates) => rates.last().copied().unwrap_or(0),

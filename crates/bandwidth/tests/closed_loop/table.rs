@@ -122,6 +122,33 @@ impl Scenario {
         }
     }
 
+    /// Where the line falls or comes back: from when, and until when it stays so.
+    pub fn falls(&self) -> Vec<(f64, f64)> {
+        let mut falls = vec![];
+        let mut rate = self.line.bps;
+        for (index, (at, change)) in self.script.iter().enumerate() {
+            let next = self.script.get(index + 1);
+            let until = next.map_or(self.seconds, |(at, _)| at.as_secs_f64());
+            let falls_here = match change {
+                Change::Rate(bps) => {
+                    let fell = *bps * 10 < rate * 9;
+                    rate = *bps;
+                    fell
+                }
+                Change::Still => false,
+                Change::Flow => true,
+            };
+            if falls_here {
+                // A ramp's next step is no end.
+                falls.push((
+                    at.as_secs_f64(),
+                    until.max(at.as_secs_f64() + 10.0).min(self.seconds),
+                ));
+            }
+        }
+        falls
+    }
+
     pub fn figures(&self, outcome: &Outcome) -> Vec<Figure> {
         (self.judge)(self, outcome)
     }
