@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use roomtone_bandwidth::{GccConfig, GccEstimator};
 use roomtone_netem::Link;
 use roomtone_rtp::rtcp::{RtcpPacket, parse_compound};
 use roomtone_rtp::{Codec, ExtensionKind, MediaKind};
@@ -114,12 +113,6 @@ impl World {
             .router
             .consume(transport, consumer, consumer_params(feedback), self.now)
             .unwrap();
-        if feedback == Feedback::TransportWide {
-            let estimator = Box::new(GccEstimator::new(GccConfig::default()));
-            self.router
-                .set_estimator(transport, estimator, self.now)
-                .unwrap();
-        }
         let seed = self.seed ^ ((index + 1) << 40);
         let viewer = Viewer::new(
             (transport, consumer),
