@@ -6,6 +6,7 @@ mod lines;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::time::Duration;
 
 use lines::World;
 use lines::closed_loop::line::Line;
@@ -99,7 +100,9 @@ fn trace() {
         rows[0].line.bps = bps.parse().unwrap();
     }
     let row = rows.iter().find(|row| row.name.contains(&wanted)).unwrap();
-    let mut world = World::play(row, feedback, seed);
+    let mut world = World::begin(row, feedback, seed);
+    let thoughts = (feedback == Feedback::TransportWide).then(|| world.trace());
+    world.run(row.seconds);
     println!(
         "{}: time, line, estimate, sent, received kbit/s, queue p95 ms, loss %, layer, fps",
         row.name
@@ -138,6 +141,32 @@ fn trace() {
                     .map_or(0, |s| s.layer),
                 record.fps(from, from + 1.0),
             );
+        }
+        if let Some(thoughts) = &thoughts {
+            let thoughts = thoughts.lock().unwrap();
+            let within = |when: &Duration| when.as_secs() == u64::from(at);
+            if let Some((_, d)) = thoughts.details.iter().rfind(|(when, _)| within(when)) {
+                println!(
+                    "      delay {} loss {:?} acked {:?} inherent {:.3} average {:.3} queue {} ms limited {} competing {}",
+                    d.delay_bps / 1000,
+                    d.loss_bps.map(|bps| bps / 1000),
+                    d.acknowledged_bps.map(|bps| bps / 1000),
+                    d.inherent_loss,
+                    d.average_loss,
+                    d.queue_delay.as_millis(),
+                    d.is_application_limited,
+                    d.is_competing
+                );
+            }
+            let probes = thoughts.probes.iter().filter(|(when, _)| within(when));
+            for (when, probe) in probes {
+                println!(
+                    "      {:.3} probe at {} kbit/s, {} bytes",
+                    when.as_secs_f64(),
+                    probe.bps / 1000,
+                    probe.min_bytes
+                );
+            }
         }
         for (when, event) in &events {
             let shown = !matches!(

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use roomtone_netem::Link;
@@ -16,6 +17,7 @@ pub mod closed_loop;
 pub mod decoder;
 pub mod peers;
 pub mod publisher;
+pub mod traced;
 pub mod viewer;
 
 use closed_loop::TRANSFER;
@@ -25,6 +27,7 @@ use closed_loop::line::{Change, Line, Script, rate_at};
 use closed_loop::table::{Outcome, Scenario};
 use closed_loop::tag::{Tag, earliest, micros};
 use publisher::{PAYLOAD_TYPE, Publisher};
+use traced::{Thoughts, Traced};
 use viewer::{Feedback, OUT_RTX, OUT_VP8, TRANSPORT_SEQUENCE, Viewer};
 
 /// What the model camera sends, in bits per second.
@@ -134,6 +137,13 @@ impl World {
 
     /// A row with peers of one kind, played to its end.
     pub fn play(row: &Scenario, feedback: Feedback, seed: u64) -> Self {
+        let mut world = Self::begin(row, feedback, seed);
+        world.run(row.seconds);
+        world
+    }
+
+    /// The same before it begins.
+    pub fn begin(row: &Scenario, feedback: Feedback, seed: u64) -> Self {
         let mut world = Self::new(row.line.clone(), row.script.clone(), seed);
         for _ in 0..row.flows {
             world.watch(feedback);
@@ -141,8 +151,17 @@ impl World {
         if row.transfer {
             world.add_transfer();
         }
-        world.run(row.seconds);
         world
+    }
+
+    /// Makes the first peer's estimator tell what it thinks.
+    pub fn trace(&mut self) -> Arc<Mutex<Thoughts>> {
+        let config = RouterConfig::default().bandwidth.congestion;
+        let (traced, thoughts) = Traced::new(config, self.base);
+        self.router
+            .set_estimator(self.viewers[0].transport, Box::new(traced), self.now)
+            .unwrap();
+        thoughts
     }
 
     /// What was noted.
