@@ -184,6 +184,9 @@ impl GccEstimator {
                 let floor = acknowledged.unwrap_or(0.0).min(self.rate.bps());
                 self.rate
                     .probed(shown.bps.max(floor), shown.is_saturated, now_us);
+                if !lost {
+                    self.loss.learn(self.rate.bps());
+                }
             }
             _ => self.rate.step(line, acknowledged, now_us),
         }

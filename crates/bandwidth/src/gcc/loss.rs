@@ -243,6 +243,20 @@ impl LossControl {
         }
     }
 
+    /// A probe came through whole at this rate: what loss allowed before is overtaken.
+    pub(super) fn learn(&mut self, bps: f64) {
+        if self.state == LossState::Free || bps <= self.result_bps {
+            return;
+        }
+        if self.window.is_clean() {
+            return self.forget();
+        }
+        self.hold = NO_HOLD;
+        self.growth = None;
+        self.result_bps = bps;
+        self.best = self.best.map(|best| Channel { bps, ..best });
+    }
+
     /// What was lost has its explanation, and that is over.
     pub(super) fn forget(&mut self) {
         self.window.forget();
