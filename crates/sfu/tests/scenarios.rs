@@ -97,22 +97,17 @@ fn an_outage_is_overcome() {
 
 #[test]
 fn loss_without_congestion_is_no_congestion() {
-    short(&["loss 2 %", "loss 5 %"]);
+    short(&["loss 2 %"]);
 }
 
 #[test]
-fn jitter_and_reordering_are_no_congestion() {
-    short(&["jitter 30 ms", "reordering 3 %"]);
+fn reordering_is_no_congestion() {
+    short(&["reordering 3 %"]);
 }
 
 #[test]
 fn subscribers_share_a_line_fairly() {
     short(&["two on one line", "four on one line"]);
-}
-
-#[test]
-fn beside_a_bulk_transfer_a_flow_keeps_its_part_and_no_more() {
-    short(&["beside a transfer"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Rows about peers that report little, nothing, or lies.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roomtone_rtp::rtcp::{
     Entries, FeedbackTarget, Nack, NackPair, Pli, Remb, write_transport_feedback,
@@ -31,7 +31,7 @@ pub fn on_a_narrow_line(line: &Line, feedback: Feedback, seed: u64) -> Vec<Figur
         .record
         .shown
         .first()
-        .map_or(999.0, |at| at.as_secs_f64());
+        .map_or(999.0, Duration::as_secs_f64);
     vec![
         at_most("first picture s", first, 2.0),
         at_least("least fps of 2 s", least_fps(&world, first, SECONDS), 10.0),
