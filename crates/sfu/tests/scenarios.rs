@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lines::World;
 use lines::closed_loop::line::Line;
-use lines::closed_loop::table::{Figure, Scenario, VARIANTS, scenarios, worst};
+use lines::closed_loop::table::{Figure, Scenario, scenarios, worst};
 use lines::peers;
 use lines::viewer::Feedback;
 use roomtone_sfu::RouterEvent;
@@ -103,22 +103,6 @@ fn loss_without_congestion_is_no_congestion() {
 #[test]
 fn reordering_is_no_congestion() {
     short(&["reordering 3 %"]);
-}
-
-#[test]
-fn subscribers_share_a_line_fairly() {
-    short(&["two on one line", "four on one line"]);
-}
-
-#[test]
-#[ignore = "long: ten seeds over five kinds of line"]
-fn the_table_holds_over_all_lines() {
-    let all = scenarios();
-    let rows: Vec<Scenario> = all
-        .iter()
-        .flat_map(|row| VARIANTS.map(|(one_way, queue)| row.over(one_way, queue)))
-        .collect();
-    judge(&rows, 10);
 }
 
 /// One run second by second: `ROW=steps SEED=1 cargo test -p roomtone-sfu --test scenarios trace
@@ -216,12 +200,6 @@ fn trace() {
             }
         }
     }
-}
-
-#[test]
-fn a_peer_that_names_only_a_limit_gets_the_lowest_layer_on_a_narrow_line() {
-    let runs = (1..=3).map(|seed| peers::on_a_narrow_line(&peers::narrow(), Feedback::Remb, seed));
-    expect("REMB only", runs);
 }
 
 #[test]

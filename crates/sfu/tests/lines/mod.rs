@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use roomtone_netem::Link;
 use roomtone_rtp::rtcp::{RtcpPacket, parse_compound};
 use roomtone_rtp::{Codec, ExtensionKind, MediaKind};
-use roomtone_sfu::*;
+use roomtone_sfu::{
+    CodecParams, ConsumerId, ConsumerParams, EncodingParams, FeedbackKinds, ProducerId,
+    ProducerParams, Router, RouterConfig, RouterEvent, TransportId, TransportParams, WallClock,
+};
 
 #[path = "../../../bandwidth/tests/closed_loop/mod.rs"]
 pub mod closed_loop;
