@@ -24,7 +24,7 @@ fn router(subscribers: u64, base: Instant) -> Router {
     let feedback = FeedbackKinds {
         nack: true,
         pli: true,
-        transport_cc: true,
+        transport_cc: false,
         ..FeedbackKinds::default()
     };
     let params = ProducerParams {
@@ -54,7 +54,7 @@ fn router(subscribers: u64, base: Instant) -> Router {
     for n in 1..=subscribers {
         let transport = TransportId(n);
         router
-            .open_transport(transport, TransportParams::default(), base)
+            .open_transport(transport, everything(), base)
             .expect("fresh id");
         router.set_writable(transport, true, base).expect("open");
         let params = ConsumerParams {
@@ -82,6 +82,14 @@ fn router(subscribers: u64, base: Instant) -> Router {
 }
 
 /// A packet with MID and transport sequence; the payload is `len` bytes.
+/// A transport that is given all there is at once: what is measured is forwarding.
+fn everything() -> TransportParams {
+    TransportParams {
+        unlimited: true,
+        ..TransportParams::default()
+    }
+}
+
 fn packet(
     sequence: u16,
     timestamp: u32,
