@@ -159,14 +159,38 @@ impl Consumer {
 
     /// Leaves out what is older than `arrival_us`, new pictures and repairs; gives how many frames.
     pub(crate) fn drop_older_than(&mut self, arrival_us: u64, streams: &Slab<Stream>) -> u32 {
-        if let Some(resends) = &mut self.resends {
+        if let Some(mut resends) = self.resends.take() {
+            let mut missed = false;
             resends.retain(|resend| {
                 let stream = streams.get(resend.stream as usize);
                 let entry = stream.and_then(|stream| stream.history.get(resend.position));
-                entry.is_some_and(|entry| entry.arrival_us >= arrival_us)
+                let keep = entry.is_some_and(|entry| entry.arrival_us >= arrival_us);
+                missed |= !keep && self.is_needed(resend.stream, entry, streams);
+                keep
             });
+            self.resends = Some(resends);
+            if missed {
+                // What hangs on it cannot be shown, and the viewer would notice only by and by.
+                self.news.get_or_insert_default().wish = true;
+            }
         }
         self.drop_frames_older_than(arrival_us, streams)
+    }
+
+    /// Whether what comes later refers to a packet that was sent, in the layers forwarded now.
+    fn is_needed(&self, stream: u32, entry: Option<&Entry>, streams: &Slab<Stream>) -> bool {
+        let current = self.current.is_some_and(|tap| tap.stream == stream);
+        let frames = streams.get(stream as usize).map(|stream| &stream.frames);
+        let Some((entry, frames)) = entry.zip(frames) else {
+            return current;
+        };
+        let shown = self.selector.current();
+        current
+            && frames.get(entry.facts.frame).is_none_or(|frame| {
+                frame.spatial <= shown.spatial
+                    && frame.temporal <= shown.temporal
+                    && !frame.discardable
+            })
     }
 
     fn next_resend(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {
@@ -204,6 +228,11 @@ impl Consumer {
                     // It has just come, and takes its turn.
                     Fate::Open => continue,
                     Fate::LeftOut => (shape, marker) = (Shape::Nothing, false),
+                    // Of a layer that was left since: its frames are not shown any more.
+                    Fate::Forwarded if self.is_of_left_layer(resend.stream, frame, streams) => {
+                        self.counters.nack_misses += 1;
+                        continue;
+                    }
                     Fate::Forwarded | Fate::Forgotten => {
                         marker |= entry.facts.end_of_layer && self.selector.is_marked(frame);
                     }
@@ -221,6 +250,12 @@ impl Consumer {
             });
         }
         None
+    }
+
+    fn is_of_left_layer(&self, stream: u32, frame: u32, streams: &Slab<Stream>) -> bool {
+        let frames = streams.get(stream as usize).map(|stream| &stream.frames);
+        let frame = frames.and_then(|frames| frames.get(frame));
+        frame.is_some_and(|frame| frame.spatial > self.selector.current().spatial)
     }
 
     /// The payload type and shape of a packet that is sent again. One with redundancy made for it
