@@ -76,7 +76,7 @@ impl Default for GccConfig {
 /// its encoder follows the estimate and what waits is one picture. What waits here is a keyframe of
 /// eight pictures at a change of layers: faster than the line it stands in the line's queue instead,
 /// and looks like over-use.
-const PACING_FACTOR: f64 = 1.1;
+const PACING_FACTOR: f64 = 1.2;
 /// How often time is looked at.
 const TICK_US: i64 = 250_000;
 /// Scratch memory kept between calls, in packets.
