@@ -5,7 +5,7 @@
 use roomtone_rtp::rtcp::{RtcpPacket, parse_compound};
 use roomtone_sfu::*;
 
-use crate::support::{PUBLISHER, Packet, Rig, VIDEO, VIDEO_OUT, rtx, vp8};
+use crate::support::{PUBLISHER, Packet, Rig, VIDEO, VIDEO_OUT, rtx, unestimated, vp8};
 
 /// A request the publisher got, and when in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,11 @@ pub struct Publisher {
 
 impl Publisher {
     pub fn new(config: RouterConfig) -> Self {
-        let mut rig = Rig::with(config);
+        // Its viewer says nothing of its line, and is given everything all the same.
+        let mut rig = Rig::with(RouterConfig {
+            bandwidth: unestimated(),
+            ..config
+        });
         rig.produce_video(VIDEO, &[Some(1_000)]);
         rig.consume_video(VIDEO_OUT, Some(VIDEO));
         let mut publisher = Self {
