@@ -155,6 +155,10 @@ pub trait BandwidthEstimator: Send + std::fmt::Debug {
     }
     /// A packet leaves.
     fn on_sent(&mut self, _packet: SentPacket, _now: Instant) {}
+    /// Reads what [`Self::on_sent`] reads, so that it is in the caches then. The value means nothing.
+    fn touch(&self) -> u64 {
+        0
+    }
     /// Transport-wide feedback came, entries in sequence order.
     fn on_feedback(&mut self, _entries: &[FeedbackEntry], _now: Instant) {}
     /// A report block came.

@@ -244,6 +244,7 @@ impl Transport {
             ^ u64::from(self.report.due)
             ^ self.report.streams.len() as u64
             ^ self.messages.len() as u64
+            ^ self.estimator.touch()
     }
 
     /// Looks at the line from the peer.

@@ -178,6 +178,13 @@ impl BandwidthEstimator for GccEstimator {
         true
     }
 
+    fn touch(&self) -> u64 {
+        self.log.touch()
+            ^ self.unaccounted_bytes
+            ^ u64::from(self.unanswered_us.is_some())
+            ^ u64::from(self.base.is_some())
+    }
+
     #[inline]
     fn on_sent(&mut self, packet: SentPacket, now: Instant) {
         let now_us = self.micros(now);

@@ -92,6 +92,13 @@ impl SentLog {
         self.last_sent_us = now;
     }
 
+    /// Reads what the next packet's entry displaces.
+    pub(super) fn touch(&self) -> u64 {
+        let mask = self.entries.len().wrapping_sub(1);
+        let next = self.entries.get(self.next as usize & mask);
+        next.map_or(0, |entry| u64::from(entry.sent_us))
+    }
+
     fn make_place(&mut self, ahead: u16, now: u32) {
         if self.entries.is_empty() {
             // Far enough from zero that nothing unwraps to below it.
