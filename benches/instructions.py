@@ -93,10 +93,11 @@ def compare(counts: dict[str, float]) -> dict[str, Any]:
         lines.append(f"{case.removesuffix(' 200')}, growth 50 -> 200: {growth:+.1%}")
         if growth > GROWTH:
             worse.append(f"{case.removesuffix(' 200')} grows by {growth:+.1%} from 50 to 200 subscribers")
-    plain = counts.get("video gcm 100")
     for scene, allowed in ADAPTIVE_GROWTH.items():
-        kind, size = scene.split(":")
-        growth = counts[f"{kind} gcm {size}"] / plain - 1 if plain else 0.0
+        case = scene.replace(":", " gcm ")
+        if not {case, "video gcm 100"} <= counts.keys():
+            continue
+        growth = counts[case] / counts["video gcm 100"] - 1
         lines.append(f"{scene} beside plain fan-out: {growth:+.1%} (at most {allowed:+.0%})")
         if growth > allowed:
             worse.append(f"{scene} takes {growth:+.1%} instructions beside plain fan-out")

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_the_line_has_room_for_leaves_whole_and_then_the_rate_counts() {
+    fn a_picture_that_the_line_has_space_for_leaves_whole_and_then_the_rate_counts() {
         let mut pacer = Pacer::default();
         pacer.set_rate(Some(9_600_000), 24_000);
         assert_eq!(send_all(&mut pacer, 0), 20);

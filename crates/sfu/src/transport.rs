@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use crate::allocation::Account;
+use crate::allocation::Tally;
 use crate::consumer::Chosen;
 use crate::pacer::Pacer;
 use crate::quality::line::LineWatch;
@@ -170,7 +170,7 @@ pub(crate) struct Transport {
     pub(crate) estimator_given: bool,
     pub(crate) pacer: Pacer,
     pub(crate) last_estimate: u64,
-    pub(crate) account: Account,
+    pub(crate) tally: Tally,
     pub(crate) line: Box<LineWatch>,
     pub(crate) stats: TransportStats,
 }
@@ -214,7 +214,7 @@ impl Transport {
             estimator_given: false,
             pacer: Pacer::default(),
             last_estimate: estimator.estimate().bps,
-            account: Account::new(params.unlimited),
+            tally: Tally::new(params.unlimited),
             estimator,
             line: Box::default(),
             stats: TransportStats::default(),

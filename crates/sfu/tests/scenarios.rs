@@ -15,7 +15,7 @@ use lines::viewer::Feedback;
 use roomtone_sfu::RouterEvent;
 
 #[test]
-fn on_a_line_with_room_the_best_layer_is_shown_without_a_break() {
+fn on_a_line_with_space_the_best_layer_is_shown_without_a_break() {
     let line = Line {
         bps: 20_000_000,
         ..Line::default()

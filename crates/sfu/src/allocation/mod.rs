@@ -25,7 +25,7 @@ use std::time::Duration;
 pub(crate) use division::allocate;
 pub(crate) use ladder::{TrackLimits, pictures_missed};
 pub(crate) use offer::{Offer, Window};
-pub(crate) use state::{Account, Allotment, Gate};
+pub(crate) use state::{Allotment, Gate, Tally};
 pub(crate) use wants::{ALL_TEMPORAL, Want, Wants};
 
 /// A layer of a track: what a viewer of it is given, with all it depends on. Ordered from the

@@ -45,7 +45,7 @@ impl Allotment {
 
 /// What a transport's line is divided by.
 #[derive(Debug, Default)]
-pub(crate) struct Account {
+pub(crate) struct Tally {
     /// Whether its line is not to be spared.
     pub(crate) unlimited: bool,
     pub(crate) armed: Option<u64>,
@@ -63,7 +63,7 @@ pub(crate) struct Account {
     budget: Option<Budget>,
 }
 
-impl Account {
+impl Tally {
     pub(crate) fn new(unlimited: bool) -> Self {
         Self {
             unlimited,

@@ -25,7 +25,7 @@ impl Router {
     pub(super) fn allocate_at(&mut self, at: u32, due: u64) {
         if let Some(transport) = self.transports.get_mut(at as usize) {
             self.timers
-                .arm(Timer::Allocation(at), due, &mut transport.account.armed);
+                .arm(Timer::Allocation(at), due, &mut transport.tally.armed);
         }
     }
 
@@ -43,8 +43,8 @@ impl Router {
     pub(super) fn review_budget(&mut self, at: u32, now_us: u64) {
         let transport = &self.transports[at as usize];
         let estimate = transport.estimator.estimate();
-        let account = &transport.account;
-        if !account.unlimited && estimate.confirmed && account.is_moved_by(estimate.bps) {
+        let tally = &transport.tally;
+        if !tally.unlimited && estimate.confirmed && tally.is_moved_by(estimate.bps) {
             self.allocate_soon(at, now_us);
         }
     }
@@ -53,7 +53,7 @@ impl Router {
         let Some(transport) = self.transports.get_mut(at as usize) else {
             return;
         };
-        if disarm(&mut transport.account.armed, at_us) {
+        if disarm(&mut transport.tally.armed, at_us) {
             self.allocate_transport(at, now);
         }
     }
@@ -61,12 +61,12 @@ impl Router {
     /// What a transport's line carries, as far as it is known.
     fn budget(&mut self, at: u32, now_us: u64) -> Budget {
         let transport = &self.transports[at as usize];
-        if transport.account.unlimited {
+        if transport.tally.unlimited {
             return Budget::Unlimited;
         }
         let estimate = transport.estimator.estimate();
         let unheard = self.config.allocation.unheard.as_micros() as u64;
-        let known_us = transport.account.sent_since_us.map(|since| since + unheard);
+        let known_us = transport.tally.sent_since_us.map(|since| since + unheard);
         let early = known_us.is_none_or(|known| now_us < known);
         // A rough estimate is worth something once the peer had time to speak against it.
         if estimate.confirmed && (transport.tracks_packets || !early) {
@@ -101,7 +101,7 @@ impl Router {
         let consumers = self.transports[at as usize].consumers.clone();
         let given = self.divide(at, &consumers, budget, now_us);
         let transport = &mut self.transports[at as usize];
-        transport.account.settle(budget, &given, now_us);
+        transport.tally.settle(budget, &given, now_us);
         transport.estimator.set_wanted(given.wanted_bps, now);
         if let Some(wake) = given.wake_us {
             self.allocate_at(at, wake);
@@ -131,9 +131,9 @@ impl Router {
                 && producer.is_some_and(|producer| producer.streams.iter().any(active))
         };
         let sends = transport.writable && transport.consumers.iter().any(flows);
-        let account = &mut self.transports[at as usize].account;
-        if sends && account.sent_since_us.is_none() {
-            account.sent_since_us = Some(now_us);
+        let tally = &mut self.transports[at as usize].tally;
+        if sends && tally.sent_since_us.is_none() {
+            tally.sent_since_us = Some(now_us);
         }
     }
 
@@ -167,9 +167,7 @@ impl Router {
             || producer.is_none_or(|producer| producer.paused);
         let hold_us = self.config.allocation.speaker_hold.as_micros() as u64;
         let speaker = producer.is_some_and(|producer| {
-            let spoke = self.transports[producer.transport as usize]
-                .account
-                .spoke_us;
+            let spoke = self.transports[producer.transport as usize].tally.spoke_us;
             spoke.is_some_and(|spoke| now_us.saturating_sub(spoke) <= hold_us)
         });
         Track {
@@ -333,11 +331,11 @@ impl Router {
                 continue;
             };
             let at = self.producers[producer as usize].transport;
-            let account = &mut self.transports[at as usize].account;
-            let new = account
+            let tally = &mut self.transports[at as usize].tally;
+            let new = tally
                 .spoke_us
                 .is_none_or(|spoke| now_us.saturating_sub(spoke) > hold_us);
-            account.spoke_us = Some(now_us);
+            tally.spoke_us = Some(now_us);
             if new {
                 self.rank_pictures_of(at, now_us);
             }
@@ -352,7 +350,7 @@ impl Router {
             for index in self.producers[producer as usize].consumers.clone() {
                 let transport = self.consumers[index as usize].transport;
                 // Where everybody has the best there is, rank is nothing.
-                if self.transports[transport as usize].account.is_short() {
+                if self.transports[transport as usize].tally.is_short() {
                     self.allocate_soon(transport, now_us);
                 }
             }

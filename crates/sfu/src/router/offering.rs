@@ -149,7 +149,7 @@ impl Router {
             for consumer in 0..self.producers[at as usize].consumers.len() {
                 let index = self.producers[at as usize].consumers[consumer];
                 let transport = self.consumers[index as usize].transport;
-                let last_us = self.transports[transport as usize].account.last_us;
+                let last_us = self.transports[transport as usize].tally.last_us;
                 let soon = now_us + self.config.allocation.gather.as_micros() as u64;
                 self.allocate_at(transport, soon.max(last_us + interval_us));
             }

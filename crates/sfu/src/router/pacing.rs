@@ -28,7 +28,7 @@ impl Router {
         let reports = consumer.has_transport_sequence() && consumer.feedback.transport_cc;
         let transport = &mut self.transports[at as usize];
         let settled = transport.estimator_given || transport.tracks_packets;
-        if !reports || settled || !config.transport_feedback || transport.account.unlimited {
+        if !reports || settled || !config.transport_feedback || transport.tally.unlimited {
             return;
         }
         transport.estimator = Box::new(GccEstimator::new(config.congestion));
@@ -42,15 +42,15 @@ impl Router {
         let config = &self.config.bandwidth;
         let transport = &mut self.transports[at as usize];
         let estimate = transport.estimator.estimate();
-        let account = &transport.account;
+        let tally = &transport.tally;
         // A peer that was sent media and never spoke of it has no line that could be spared.
         let mute = !estimate.confirmed
-            && account
+            && tally
                 .sent_since_us
                 .is_some_and(|since| now_us.saturating_sub(since) > PACED_UNHEARD_US);
         let rate = estimate.pacing_bps.filter(|_| config.pacing && !mute);
-        let roomy = estimate.bps * 2 >= account.wanted_bps * 3;
-        let picture = account.wanted_bps * PICTURE_MS / 8_000;
+        let roomy = estimate.bps * 2 >= tally.wanted_bps * 3;
+        let picture = tally.wanted_bps * PICTURE_MS / 8_000;
         let picture = if roomy { picture as u32 } else { 0 };
         transport.pacer.set_rate(rate, picture);
         while let Some(probe) = transport.estimator.poll_probe(now) {

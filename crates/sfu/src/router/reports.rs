@@ -34,9 +34,9 @@ impl Router {
         let transport = &self.transports[self.transport_of(id)? as usize];
         Ok(TransportStats {
             available_outgoing_bitrate: transport.estimator.estimate().bps,
-            allocated_bitrate: transport.account.used_bps,
-            wanted_bitrate: transport.account.wanted_bps,
-            allocations: transport.account.runs,
+            allocated_bitrate: transport.tally.used_bps,
+            wanted_bitrate: transport.tally.wanted_bps,
+            allocations: transport.tally.runs,
             current_round_trip_us: transport.round_trip.map(|trip| trip.as_micros() as u64),
             quality: transport.line.gauge.quality(),
             congestion_up: transport.line.up.state(),
