@@ -207,7 +207,7 @@ OBSERVE = """
   window.fetch = async (url, options) => {
     const answer = await send(url, options);
     const location = answer.headers.get("Location");
-    if (answer.status === 201 && location !== null) {
+    if (answer.status === 201 && location !== null && answer.headers.get("Content-Type") === "application/sdp") {
       const { Authorization } = options.headers;
       window.resources.push({ url: new URL(location, url).href, Authorization, etag: answer.headers.get("ETag") });
     }

@@ -219,7 +219,7 @@ function Publish() {
           {published.wanted !== null && (
             <div className="tile">
               <span className="name">viewers want</span>
-              <span className="value" data-wanted>
+              <span data-wanted>
                 {inWords(published.wanted)}
               </span>
             </div>
