@@ -147,6 +147,29 @@ fn beside_cubic(run: Run) {
     });
 }
 
+/// Nothing gets through for a while.
+fn outage(run: Run, seconds: f64) {
+    for source in SOURCES {
+        run.each(|delay, queue, seed| {
+            let mut world = World::new(link(delay, queue), seed).with_flow(source, run.model);
+            world.run_until(20.0);
+            world.set(line(0, delay, queue));
+            world.run_until(20.0 + seconds);
+            let end = 20.0 + seconds;
+            world.set(link(delay, queue));
+            world.run_until(end + 25.0);
+            let back = world
+                .between(end, end + 25.0)
+                .find(|s| s.estimates[0] > 0.85 * LINK)
+                .map_or(99.0, |s| s.at - end);
+            let p95 = world.queue_p95_ms(end + 5.0, end + 25.0);
+            let row =
+                format!("outage of {seconds} s {source:?}: back in {back:.1} s, p95 {p95:.0} ms");
+            (row, back <= 10.0 && p95 < 100.0)
+        });
+    }
+}
+
 fn all_noise(run: Run) {
     noise(run, "loss 2 %", 0.8, |line| LinkConfig {
         loss: 0.02,
@@ -183,6 +206,12 @@ fn a_narrowing_link_is_left_at_once_and_a_wide_one_found_again() {
 }
 
 #[test]
+fn after_an_outage_the_rate_is_found_again() {
+    outage(SHORT, 0.3);
+    outage(SHORT, 3.0);
+}
+
+#[test]
 fn random_loss_jitter_and_reordering_do_not_lower_the_estimate() {
     all_noise(SHORT);
 }
@@ -205,6 +234,8 @@ fn a_flow_that_fills_queues_neither_starves_nor_is_starved() {
 fn every_row_holds_on_all_lines_for_ten_seeds() {
     steady(LONG);
     steps(LONG);
+    outage(LONG, 0.3);
+    outage(LONG, 3.0);
     all_noise(LONG);
     fair(LONG, 2);
 }

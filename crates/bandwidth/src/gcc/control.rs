@@ -56,7 +56,9 @@ impl GccEstimator {
                 Lookup::Repeated => self.counters.repeated += 1,
                 Lookup::Lost { bytes, sent_us } => {
                     self.counters.lost += 1;
-                    self.loss.window.push(sent_us, bytes, true);
+                    if sent_us > self.silent_until_us {
+                        self.loss.window.push(sent_us, bytes, true);
+                    }
                 }
                 Lookup::Arrived {
                     sent_us,
@@ -232,6 +234,7 @@ impl GccEstimator {
             return;
         }
         self.last_backoff_us = now_us;
+        self.is_silent = true;
         self.counters.timeouts += 1;
         self.rate.set(self.rate.bps() * SILENCE_SHARE, now_us);
         self.inform_probes(now_us);

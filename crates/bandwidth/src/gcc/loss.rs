@@ -110,8 +110,11 @@ impl LossControl {
             bps: known.delay_bps,
             inherent: 0.01,
         });
-        if self.window.is_clean() && self.state == LossState::Free {
-            // Most of the time: nothing to explain.
+        if self.window.is_clean() {
+            // Most of the time: nothing to explain, and no limit. (libwebrtc lets a limit go as
+            // more arrives, and pads for that; a source of steps would never have more to send.)
+            self.state = LossState::Free;
+            self.hold = NO_HOLD;
             let inherent = best.inherent * 0.5;
             self.best = Some(
                 Channel {

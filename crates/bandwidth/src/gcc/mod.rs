@@ -115,6 +115,9 @@ pub struct GccEstimator {
     unanswered_us: Option<i64>,
     last_heard_us: Option<i64>,
     last_backoff_us: i64,
+    /// Nothing was heard for long; losses of packets sent until then say nothing.
+    is_silent: bool,
+    silent_until_us: i64,
     round_trip_us: Option<i64>,
     probing_until_us: i64,
     probing_bps: f64,
@@ -156,6 +159,8 @@ impl GccEstimator {
             unanswered_us: None,
             last_heard_us: None,
             last_backoff_us: 0,
+            is_silent: false,
+            silent_until_us: -1,
             round_trip_us: None,
             probing_until_us: 0,
             probing_bps: 0.0,
@@ -202,6 +207,10 @@ impl BandwidthEstimator for GccEstimator {
         self.now_us = now_us;
         self.counters.feedback += 1;
         self.account(now_us);
+        if std::mem::take(&mut self.is_silent) {
+            // What was lost while nothing was heard has had its answer.
+            self.silent_until_us = now_us;
+        }
         let lost = self.counters.lost;
         self.collect(entries, now_us);
         let lost = self.counters.lost > lost;

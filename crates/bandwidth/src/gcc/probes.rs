@@ -221,7 +221,7 @@ impl Probes {
         let Some(rate) = last else { return };
         self.round_us = now_us;
         self.round_estimate = self.estimate;
-        let further_above = if further && rate < limit {
+        let further_above = if further && rate < self.limit() {
             FURTHER_SHARE * rate
         } else {
             f64::MAX
