@@ -21,7 +21,7 @@ TOLERANCE = 0.05
 GROWTH = 0.05
 SUBSCRIBERS = (50, 100, 200)
 # Two lengths of the same run: what both spend on setting up is taken off.
-FRAMES = {"video": (30, 90), "audio": (50, 150), "adaptive": (150, 300), "grid": (150, 300)}
+FRAMES = {"video": (60, 120), "audio": (50, 150), "adaptive": (60, 120), "grid": (60, 120)}
 SCENES = [f"{kind}:{n}" for kind in ("video", "audio") for n in SUBSCRIBERS]
 # Lines that are estimated; and thirty that publish, each watching nine.
 ADAPTIVE = ["adaptive:100", "grid:30"]
