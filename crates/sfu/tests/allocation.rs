@@ -533,3 +533,23 @@ fn a_pipe_carries_what_somebody_wants_at_its_far_end() {
     );
     assert_eq!(scene.events().len(), 1, "told at once");
 }
+
+#[test]
+fn a_peer_that_only_listens_is_left_alone_by_the_clock() {
+    let mut rig = support::Rig::new();
+    let ssrc = rig.audio().ssrc;
+    for second in 0..10_u16 {
+        for n in 0..50 {
+            let at = second * 50 + n;
+            rig.rtp(&opus(at, u32::from(at) * 960, 20).bytes()).unwrap();
+            rig.pass_ms(20);
+        }
+        // A receiver report that all is well makes the simple estimator speak.
+        let mut report = vec![0x81, 201, 0, 7, 0, 0, 0, 9];
+        report.extend(ssrc.to_be_bytes());
+        report.extend([0; 20]);
+        rig.rtcp(SUBSCRIBER, &report);
+    }
+    let stats = rig.router.transport_stats(SUBSCRIBER).unwrap();
+    assert!(stats.allocations < 30, "{}", stats.allocations);
+}

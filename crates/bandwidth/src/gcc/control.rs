@@ -218,7 +218,7 @@ impl GccEstimator {
         self.probes.set_estimate(bps, restraint, now_us);
     }
 
-    pub(super) fn account(&mut self, now_us: i64) {
+    pub(super) fn count_sent(&mut self, now_us: i64) {
         let bytes = std::mem::take(&mut self.unaccounted_bytes);
         let bps = self.estimate_bps();
         self.limit.push(bytes, bps, now_us);

@@ -206,7 +206,7 @@ impl BandwidthEstimator for GccEstimator {
         let now_us = self.micros(now);
         self.now_us = now_us;
         self.counters.feedback += 1;
-        self.account(now_us);
+        self.count_sent(now_us);
         if std::mem::take(&mut self.is_silent) {
             // What was lost while nothing was heard has had its answer.
             self.silent_until_us = now_us;
@@ -281,7 +281,7 @@ impl BandwidthEstimator for GccEstimator {
     fn handle_timeout(&mut self, now: Instant) {
         let now_us = self.micros(now);
         self.now_us = now_us;
-        self.account(now_us);
+        self.count_sent(now_us);
         self.mind_silence(now_us);
         self.probes.set_limited(self.limit.since_us());
         self.probes.tick(now_us);

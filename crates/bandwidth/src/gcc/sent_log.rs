@@ -110,17 +110,17 @@ impl SentLog {
             self.oldest = self.next;
         } else {
             for _ in 0..ahead {
-                self.make_room(now);
+                self.free_slot(now);
                 let index = self.next as usize & (self.entries.len() - 1);
                 self.entries[index] = Entry::default();
                 self.next += 1;
             }
         }
-        self.make_room(now);
+        self.free_slot(now);
     }
 
     /// Makes the slot at `next` free.
-    fn make_room(&mut self, now: u32) {
+    fn free_slot(&mut self, now: u32) {
         let capacity = self.entries.len();
         if self.next - self.oldest < capacity as u64 {
             return;

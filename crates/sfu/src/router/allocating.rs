@@ -44,9 +44,29 @@ impl Router {
         let transport = &self.transports[at as usize];
         let estimate = transport.estimator.estimate();
         let tally = &transport.tally;
-        if !tally.unlimited && estimate.confirmed && tally.is_moved_by(estimate.bps) {
+        // What is not believed yet must not be looked at again and again.
+        if estimate.confirmed
+            && !tally.unlimited
+            && tally.is_moved_by(estimate.bps)
+            && self.is_believed(at, now_us)
+        {
             self.allocate_soon(at, now_us);
         }
+    }
+
+    /// Until when nothing but a good estimate counts, as pictures have only begun to leave.
+    fn early_until(&self, at: u32) -> Option<u64> {
+        let unheard = self.config.allocation.unheard.as_micros() as u64;
+        let since = self.transports[at as usize].tally.sent_since_us;
+        since.map(|since| since + unheard)
+    }
+
+    /// Whether the estimate of a transport counts. A rough one is worth something once the peer had
+    /// time to speak against it.
+    fn is_believed(&self, at: u32, now_us: u64) -> bool {
+        let transport = &self.transports[at as usize];
+        let late = self.early_until(at).is_some_and(|until| now_us >= until);
+        transport.estimator.estimate().confirmed && (transport.tracks_packets || late)
     }
 
     pub(super) fn on_allocation_timer(&mut self, at: u32, at_us: u64, now: Instant) {
@@ -64,14 +84,11 @@ impl Router {
         if transport.tally.unlimited {
             return Budget::Unlimited;
         }
-        let estimate = transport.estimator.estimate();
-        let unheard = self.config.allocation.unheard.as_micros() as u64;
-        let known_us = transport.tally.sent_since_us.map(|since| since + unheard);
-        let early = known_us.is_none_or(|known| now_us < known);
-        // A rough estimate is worth something once the peer had time to speak against it.
-        if estimate.confirmed && (transport.tracks_packets || !early) {
-            return Budget::Bps(estimate.bps);
+        if self.is_believed(at, now_us) {
+            return Budget::Bps(transport.estimator.estimate().bps);
         }
+        let known_us = self.early_until(at);
+        let early = known_us.is_none_or(|known| now_us < known);
         if let Some(known_us) = known_us.filter(|_| early) {
             self.allocate_at(at, known_us);
         }
