@@ -87,7 +87,7 @@ fn a_line_is_found_and_filled() {
 
 #[test]
 fn a_line_that_falls_and_rises_is_followed() {
-    short(&["sawtooth"]);
+    short(&["steps 2.5, 0.6, 2.5", "ramp", "sawtooth"]);
 }
 
 #[test]
@@ -98,6 +98,12 @@ fn an_outage_is_overcome() {
 #[test]
 fn loss_without_congestion_is_no_congestion() {
     short(&["loss 2 %"]);
+}
+
+#[test]
+fn a_peer_that_names_only_a_limit_gets_the_lowest_layer_on_a_narrow_line() {
+    let runs = (1..=3).map(|seed| peers::on_a_narrow_line(&peers::narrow(), Feedback::Remb, seed));
+    expect("REMB only", runs);
 }
 
 /// One run second by second: `ROW=steps SEED=1 cargo test -p roomtone-sfu --test scenarios trace
