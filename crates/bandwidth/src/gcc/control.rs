@@ -16,13 +16,21 @@ const SILENCE_INTERVAL_US: i64 = 500_000;
 const BORNE_LOSS: f64 = 0.1;
 /// Over-use without so much of a queue is none.
 const MIN_QUEUE_US: i64 = 12_000;
+/// After a probe its queue is heard of for so long.
+const PROBE_ECHO_US: i64 = 300_000;
 /// No probes into a queue longer than this.
 const PROBE_QUEUE_US: i64 = 50_000;
 impl GccEstimator {
     /// What delay says, but pictures of another size are no queue.
     pub(super) fn line(&self) -> LineState {
+        // Nor is what a probe piles up for a moment, and should.
+        let least_us = if self.now_us < self.probing_until_us + PROBE_ECHO_US {
+            PROBE_QUEUE_US
+        } else {
+            MIN_QUEUE_US
+        };
         match self.delay.state() {
-            LineState::Overused if self.queue.delay_us() < MIN_QUEUE_US => LineState::Normal,
+            LineState::Overused if self.queue.delay_us() < least_us => LineState::Normal,
             state => state,
         }
     }
