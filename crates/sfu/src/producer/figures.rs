@@ -74,7 +74,6 @@ impl Stream {
 
     /// What its layers cost, by spatial and then temporal layer: each with all that its viewers
     /// need. Empty until something is known.
-    #[allow(dead_code)]
     pub(crate) fn layer_rates(&self, now_us: u64) -> impl Iterator<Item = LayerCost> + use<> {
         self.rates.costs(now_us)
     }

@@ -25,9 +25,10 @@ use crate::{CodecParams, FeedbackKinds, ProducerId, ProducerParams, ProducerStat
 pub(crate) use correction::{base, set_base};
 pub(crate) use frames::{Frame, Frames, MAX_SPATIAL, WINDOW};
 pub(crate) use keyframe::Wish;
-#[allow(unused_imports)]
 pub(crate) use rates::LayerCost;
 pub(crate) use stream::{Arrival, PublisherReport, Stored, Stream};
+#[cfg(test)]
+pub(crate) use {facts::read_payload, frames::Place};
 
 /// What a payload type of a producer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,4 @@
 //! What the layers of a stream cost.
-#![allow(dead_code)]
 
 /// Spatial layers told apart; what is above counts as the highest.
 const SPATIAL: usize = 4;

@@ -12,6 +12,8 @@
 //! at once, so that it is known which of them is the last and bears the marker.
 
 mod fates;
+#[cfg(test)]
+mod tests;
 
 use crate::producer::{Frame, Frames, MAX_SPATIAL, WINDOW};
 use fates::Fates;

@@ -19,7 +19,7 @@ const REMEMBERED: usize = 2_000;
 /// A wish for another temporal layer is met within this time.
 const SETTLING: Duration = Duration::from_millis(300);
 /// Pictures looked at for one that can be decoded.
-const CANDIDATES: usize = 40;
+const CANDIDATES: usize = 300;
 /// A packet is asked for so often.
 const ASKED: u8 = 8;
 /// So long without a picture: a keyframe is asked for.
