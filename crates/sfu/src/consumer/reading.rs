@@ -177,7 +177,10 @@ impl Consumer {
         self.drop_frames_older_than(arrival_us, streams)
     }
 
-    /// Whether what comes later refers to a packet that was sent, in the layers forwarded now.
+    /// Whether a packet that was sent must arrive for what comes later, in the temporal layers
+    /// forwarded now. A spatial layer that was left counts too: receivers show a picture when its
+    /// last layer has come (libwebrtc's `frame_buffer.cc`), so without that the lower ones are not
+    /// decoded either, and with them all that refers to them.
     fn is_needed(&self, stream: u32, entry: Option<&Entry>, streams: &Slab<Stream>) -> bool {
         let current = self.current.is_some_and(|tap| tap.stream == stream);
         let frames = streams.get(stream as usize).map(|stream| &stream.frames);
@@ -187,9 +190,7 @@ impl Consumer {
         let shown = self.selector.current();
         current
             && frames.get(entry.facts.frame).is_none_or(|frame| {
-                frame.spatial <= shown.spatial
-                    && frame.temporal <= shown.temporal
-                    && !frame.discardable
+                frame.temporal <= shown.temporal && (frame.temporal == 0 || !frame.discardable)
             })
     }
 
@@ -228,11 +229,6 @@ impl Consumer {
                     // It has just come, and takes its turn.
                     Fate::Open => continue,
                     Fate::LeftOut => (shape, marker) = (Shape::Nothing, false),
-                    // Of a layer that was left since: its frames are not shown any more.
-                    Fate::Forwarded if self.is_of_left_layer(resend.stream, frame, streams) => {
-                        self.counters.nack_misses += 1;
-                        continue;
-                    }
                     Fate::Forwarded | Fate::Forgotten => {
                         marker |= entry.facts.end_of_layer && self.selector.is_marked(frame);
                     }
@@ -250,12 +246,6 @@ impl Consumer {
             });
         }
         None
-    }
-
-    fn is_of_left_layer(&self, stream: u32, frame: u32, streams: &Slab<Stream>) -> bool {
-        let frames = streams.get(stream as usize).map(|stream| &stream.frames);
-        let frame = frames.and_then(|frames| frames.get(frame));
-        frame.is_some_and(|frame| frame.spatial > self.selector.current().spatial)
     }
 
     /// The payload type and shape of a packet that is sent again. One with redundancy made for it
