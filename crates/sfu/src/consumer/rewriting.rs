@@ -276,6 +276,8 @@ impl Rewriting {
             },
             ..*segment
         };
+        // Numbers kept for what is missing before it are not for others, whoever comes next.
+        self.next_out = self.next_out.max(out);
         self.highest_source = entry.seq;
         if segment.source == entry.seq {
             *segment = next;
@@ -500,6 +502,19 @@ mod tests {
         rewriting.leave_out(late);
         assert_eq!(seq(&mut rewriting, late), Some(1));
         assert_eq!(seq(&mut rewriting, source.packet(14, 0, 4)), Some(3));
+    }
+
+    #[test]
+    fn a_number_kept_for_what_is_missing_is_given_to_no_other_source() {
+        let (mut source, mut other, mut rewriting) = (Source::new(), Source::new(), rewriting());
+        let first = source.packet(10, 0, 0);
+        rewriting.begin(0, 1, first, 0);
+        rewriting.map(first);
+        rewriting.leave_out(source.packet(12, 0, 1));
+        assert_eq!(seq(&mut rewriting, source.packet(11, 0, 2)), Some(1));
+        let next = other.packet(500, 0, 3);
+        rewriting.begin(1, 2, next, 0);
+        assert_eq!(seq(&mut rewriting, next), Some(2));
     }
 
     #[test]
