@@ -53,7 +53,9 @@ fn room(base: Instant) -> Router {
         extensions: extensions.clone(),
         paused: false,
     };
-    router.produce(CAMERA, TRACK, producer, base).expect("valid");
+    router
+        .produce(CAMERA, TRACK, producer, base)
+        .expect("valid");
     let consumer = ConsumerParams {
         producer: Some(TRACK),
         kind: MediaKind::Video,
@@ -68,7 +70,9 @@ fn room(base: Instant) -> Router {
         redundancy: None,
         verbatim: false,
     };
-    router.consume(VIEWER, SHOWN, consumer, base).expect("valid");
+    router
+        .consume(VIEWER, SHOWN, consumer, base)
+        .expect("valid");
     router
 }
 

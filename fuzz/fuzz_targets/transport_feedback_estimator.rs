@@ -58,7 +58,10 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
             }
             3 => {
                 let arrival_us = (second % 3 != 0).then_some(wide);
-                let entries = [FeedbackEntry { sequence: first, arrival_us }; 3];
+                let entries = [FeedbackEntry {
+                    sequence: first,
+                    arrival_us,
+                }; 3];
                 estimator.on_feedback(&entries, now);
             }
             4 => estimator.on_remb(wide as u64, now),
