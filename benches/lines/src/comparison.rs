@@ -29,12 +29,20 @@ struct Standing {
 
 /// Prints all rows; gives how often ours is worse than another.
 pub(crate) fn compare(arguments: &Arguments) -> usize {
-    let source = Source::Follows(ENOUGH);
+    // 150, 500 and 1,700 kbit/s with headers.
+    let layers = vec![160_000, 530_000, 1_780_000];
+    let sources = [
+        ("an encoder that follows them", Source::Follows(ENOUGH)),
+        ("simulcast layers", Source::Layers(layers)),
+    ];
+    let worse = sources.map(|(name, source)| compare_with(arguments, name, &source));
+    worse.iter().sum()
+}
+
+fn compare_with(arguments: &Arguments, source_name: &str, source: &Source) -> usize {
     let mut worse = 0;
-    println!(
-        "== estimators with an encoder that follows them, mean of {} seeds",
-        arguments.seeds
-    );
+    let seeds = arguments.seeds;
+    println!("== estimators with {source_name}, mean of {seeds} seeds");
     println!("distance: mean of |ln(estimate/line)|; out: worst seconds out of overload");
     for row in scenarios()
         .iter()
@@ -43,15 +51,15 @@ pub(crate) fn compare(arguments: &Arguments) -> usize {
         let mut standings: Vec<(&str, Standing)> = ESTIMATORS
             .iter()
             .map(|(name, make)| {
-                let standing = stand(row, arguments, name, &mut |seed| {
-                    ClosedLoop::play(row, &source, &mut |at| make(at), seed)
+                let standing = stand(row, arguments, (name, source_name), &mut |seed| {
+                    ClosedLoop::play(row, source, &mut |at| make(at), seed)
                 });
                 (*name, standing)
             })
             .collect();
         if row.flows == 1 && !row.transfer {
-            let standing = stand(row, arguments, "str0m", &mut |seed| {
-                whole_peer::play(row, &source, START_BPS, seed)
+            let standing = stand(row, arguments, ("str0m", source_name), &mut |seed| {
+                whole_peer::play(row, source, START_BPS, seed)
             });
             standings.push(("str0m", standing));
         }
@@ -64,12 +72,12 @@ pub(crate) fn compare(arguments: &Arguments) -> usize {
 fn stand(
     row: &Scenario,
     arguments: &Arguments,
-    name: &str,
+    (name, source_name): (&str, &str),
     play: &mut dyn FnMut(u64) -> Outcome,
 ) -> Standing {
     let outcomes: Vec<Outcome> = (1..=arguments.seeds).map(&mut *play).collect();
     if let (Some(folder), Some(first)) = (&arguments.plots, outcomes.first()) {
-        draw(folder, name, row, first);
+        draw(folder, &format!("{name}, {source_name}"), row, first);
     }
     let over = |of: &dyn Fn(&Record) -> f64| {
         let records = outcomes.iter().flat_map(|outcome| &outcome.records);
@@ -94,7 +102,7 @@ fn stand(
         out: out.fold(0.0, f64::max),
         queue: over(&|r| r.queue_p95_ms(5.0, end - 1.0)),
         loss: 100.0 * over(&|r| r.loss(5.0, end - 1.0)),
-        used: flows.floor() * over(&|r| r.received_bps(5.0, end)) / 1e6,
+        used: row.flows as f64 * over(&|r| r.received_bps(5.0, end)) / 1e6,
     }
 }
 
@@ -115,9 +123,14 @@ fn show(row: &Scenario, standings: &[(&str, Standing)]) -> usize {
             marks.push_str(" faster!");
             worse += 1;
         }
+        let distance = if standing.distance.is_nan() {
+            "-    ".into()
+        } else {
+            format!("{:.3}", standing.distance)
+        };
         println!(
-            "  {name:18} distance {:.3} | out {:6.1} s | queue p95 {:5.0} ms | loss {:5.2} % | received {:.2} Mbit/s{marks}",
-            standing.distance, standing.out, standing.queue, standing.loss, standing.used
+            "  {name:18} distance {distance} | out {:6.1} s | queue p95 {:5.0} ms | loss {:5.2} % | received {:.2} Mbit/s{marks}",
+            standing.out, standing.queue, standing.loss, standing.used
         );
     }
     worse
