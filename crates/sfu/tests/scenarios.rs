@@ -1,4 +1,10 @@
-//! What a viewer gets on bad lines: the table, in its short form.
+//! What a viewer gets on bad lines: the table, in its short form: two seeds, 25 ms one way, a queue
+//! of 200 ms.
+//!
+//! Not all rows are here. Those that do not hold yet are judged by `roomtone-lines` alone, which
+//! fails on them: loss of 5 %, jitter, reordering, two and four on one line, beside a bulk transfer.
+//! Over ten seeds and the other lines it fails too on single runs of the steps, the sawtooth, the
+//! outage of 3 s and loss of 2 %.
 
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
@@ -83,6 +89,22 @@ fn short(names: &[&str]) {
 #[test]
 fn a_line_is_found_and_filled() {
     short(&["start"]);
+}
+
+#[test]
+fn the_best_layer_that_fits_is_shown_within_5_s() {
+    let rows = scenarios();
+    let row = rows.iter().find(|row| row.name == "start").unwrap();
+    for seed in 1..=2 {
+        let mut world = World::play(row, Feedback::TransportWide, seed);
+        let outcome = world.outcome();
+        let samples = outcome.records[0].samples_in(5.0, row.seconds);
+        for sample in samples {
+            let fits = |rate: &&u64| **rate <= sample.estimate_bps / 10 * 9;
+            let best = lines::LAYERS.iter().filter(fits).count();
+            assert!(usize::from(sample.layer) >= best, "seed {seed}: {sample:?}");
+        }
+    }
 }
 
 #[test]

@@ -54,7 +54,8 @@ impl std::fmt::Display for Figure {
             Bound::AtLeast(limit) => {
                 write!(f, "{} {:.2} (>= {limit}){mark}", self.name, self.value)
             }
-            Bound::Noted => write!(f, "{} {:.2}", self.name, self.value),
+            // Of several runs the highest, good or bad.
+            Bound::Noted => write!(f, "{} up to {:.2}", self.name, self.value),
         }
     }
 }
