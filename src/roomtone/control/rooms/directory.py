@@ -11,21 +11,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from roomtone.control.rooms.events import RoomEventKind
-from roomtone.control.rooms.model import (
-    Connection,
-    Participant,
-    PlainConnection,
-    Publication,
-    Room,
-    RoomId,
-    Subscription,
-    Viewer,
-    is_room_name,
-)
+from roomtone.control.rooms.model import Connection, Participant, PlainConnection, Room, Viewer
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError, of_command
 from roomtone.control.rooms.routers import RoomRouters
 from roomtone.control.rooms.settings import RoomLimits
 from roomtone.control.rooms.switching import Switching
+from roomtone.control.rooms.values import RoomId, is_room_name
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode
 
@@ -33,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from roomtone.control.rooms.model import Member
+    from roomtone.control.rooms.tracks import Publication, Subscription
     from roomtone.media import Engine, Router
     from roomtone.media.values import RouterId, TransportId
 

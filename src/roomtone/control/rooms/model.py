@@ -7,110 +7,21 @@ owner, and owners are `Participant` or `Viewer`. All changes go through `roomton
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.events import EventStream
+from roomtone.control.rooms.values import TrackId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from roomtone.control.rooms.reasons import CloseReason
-    from roomtone.media import Consumer, PlainTransport, Producer, Router, WebRtcTransport
-    from roomtone.media.values import (
-        EncodingParameters,
-        HeaderExtension,
-        MediaKind,
-        QualityLevel,
-        RouterId,
-        SrtpKeys,
-        TransportId,
-    )
-    from roomtone.protocols.sdp import Codec
-
-RoomId = NewType("RoomId", str)
-ParticipantId = NewType("ParticipantId", str)
-TrackId = NewType("TrackId", str)
-SubscriptionId = NewType("SubscriptionId", str)
-ViewerId = NewType("ViewerId", str)
-
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-MAX_IDENTITY_LENGTH = 256
-MAX_METADATA_LENGTH = 65_536
-
-
-def is_room_name(text: str) -> bool:
-    """Whether a text can name a room: it appears in URLs."""
-    return bool(_NAME.match(text))
-
-
-class ParticipantKind(StrEnum):
-    """How much of a participant somebody is."""
-
-    STANDARD = "standard"
-    INGEST = "ingest"
-
-
-class TrackSource(StrEnum):
-    """What a track shows."""
-
-    UNKNOWN = "unknown"
-    CAMERA = "camera"
-    MICROPHONE = "microphone"
-    SCREEN_SHARE = "screen_share"
-    SCREEN_SHARE_AUDIO = "screen_share_audio"
-
-
-@dataclass(frozen=True, slots=True)
-class JoinRequest:
-    """Who wants to be in a room."""
-
-    identity: str
-    name: str = ""
-    metadata: str = ""
-    attributes: tuple[tuple[str, str], ...] = ()
-    kind: ParticipantKind = ParticipantKind.STANDARD
-
-
-@dataclass(frozen=True, slots=True)
-class TrackOffer:
-    """A track somebody is about to publish, as negotiated."""
-
-    kind: MediaKind
-    codecs: tuple[Codec, ...]
-    mid: str | None = None
-    encodings: tuple[EncodingParameters, ...] = ()
-    extensions: tuple[HeaderExtension, ...] = ()
-    source: TrackSource = TrackSource.UNKNOWN
-    name: str = ""
-    muted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionOffer:
-    """How somebody can receive one track, as negotiated."""
-
-    kind: MediaKind
-    codecs: tuple[Codec, ...]
-    mid: str | None = None
-    extensions: tuple[HeaderExtension, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PlainAddress:
-    """Where a plain RTP peer is; ``ip`` None takes the address of the first valid packet."""
-
-    ip: str | None = None
-    port: int = 0
-    rtcp_port: int | None = None
-    rtcp_mux: bool = True
-    srtp: SrtpKeys | None = None
-    """The peer's keys, with which what it sends is opened."""
-    local_srtp: SrtpKeys | None = None
-    """Our keys, with which what we send is sealed."""
+    from roomtone.control.rooms.tracks import Publication, Subscription
+    from roomtone.control.rooms.values import JoinRequest, ParticipantId, RoomId, SubscriptionId, ViewerId
+    from roomtone.media import PlainTransport, Router, WebRtcTransport
+    from roomtone.media.values import MediaKind, QualityLevel, RouterId, TransportId
 
 
 class Connection:
@@ -194,110 +105,6 @@ class Participant(Member):
     def publication_of(self, kind: MediaKind) -> Publication | None:
         """Its newest publication of a kind."""
         return next((p for p in reversed(self.publications.values()) if p.offer.kind is kind), None)
-
-
-class Publication:
-    """A track offered to a room."""
-
-    __slots__ = (
-        "id",
-        "muted",
-        "offer",
-        "participant",
-        "pipes",
-        "producer",
-        "quality",
-        "started_encodings",
-        "wanted",
-    )
-
-    def __init__(self, id_: TrackId, participant: Participant, offer: TrackOffer, producer: Producer) -> None:
-        self.id = id_
-        self.participant = participant
-        self.offer = offer
-        self.producer = producer
-        self.pipes: dict[RouterId, asyncio.Future[Producer]] = {}
-        """Itself on branches of the room, or on its way there."""
-        self.muted = offer.muted
-        self.started_encodings: set[int] = set()
-        self.wanted: tuple[int | None, ...] | None = None
-        """Of each encoding the highest temporal layer anybody wants, once that is known."""
-        self.quality: QualityLevel | None = None
-        """How good what arrives is, once that is known."""
-
-    @property
-    def rids(self) -> tuple[str, ...]:
-        """RIDs of its simulcast encodings, as offered."""
-        return tuple(encoding.rid for encoding in self.offer.encodings if encoding.rid is not None)
-
-
-class Subscription:
-    """Somebody's wish for a track; what feeds it may change."""
-
-    __slots__ = (
-        "consumer",
-        "current",
-        "id",
-        "layer",
-        "member",
-        "offer",
-        "router",
-        "source",
-        "starved",
-        "target",
-        "unservable",
-    )
-
-    def __init__(
-        self,
-        id_: SubscriptionId,
-        member: Member,
-        offer: SubscriptionOffer,
-        consumer: Consumer,
-        *,
-        router: Router,
-        source: Publication | None,
-    ) -> None:
-        self.id = id_
-        self.member = member
-        self.offer = offer
-        self.consumer = consumer
-        self.router = router
-        self.source = source
-        self.layer: LayerWish = LayerWish()
-        self.current: Layers = Layers()
-        """What is sent."""
-        self.target: Layers = Layers()
-        """What the line is believed to carry of it."""
-        self.starved = False
-        """The line does not carry even the cheapest layer."""
-        self.unservable = False
-
-
-@dataclass(frozen=True, slots=True)
-class Layers:
-    """An encoding or spatial layer, and the highest temporal layer; None: none, or all."""
-
-    spatial: int | None = None
-    temporal: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LayerWish:
-    """The most a subscriber wants of a track; None leaves it to the engine, which sends the best that the line carries.
-
-    One configuration for simulcast and SVC: ``spatial`` is the encoding of the one and the spatial layer of the other.
-    A RID is looked up anew when the source changes. ``max_width`` and ``max_height`` are what the track is shown with.
-    """
-
-    rid: str | None = None
-    spatial: int | None = None
-    temporal: int | None = None
-    max_width: int | None = None
-    max_height: int | None = None
-    max_fps: int | None = None
-    max_bitrate: int | None = None
-    paused: bool = False
 
 
 class Viewer(Member):

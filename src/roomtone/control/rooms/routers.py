@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from roomtone.media import EngineCommandError
 
 if TYPE_CHECKING:
-    from roomtone.control.rooms.model import Publication, Room
+    from roomtone.control.rooms.model import Room
+    from roomtone.control.rooms.tracks import Publication
     from roomtone.media import Engine, Producer, Router
     from roomtone.media.values import ProducerId, RouterId
 

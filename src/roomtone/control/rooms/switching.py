@@ -11,13 +11,15 @@ import logging
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.events import RoomEventKind
-from roomtone.control.rooms.model import LayerWish, Member, Publication, Room, Subscription, Viewer
+from roomtone.control.rooms.model import Member, Room, Viewer
+from roomtone.control.rooms.values import LayerWish
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode
 from roomtone.protocols.sdp import map_payload_types
 
 if TYPE_CHECKING:
     from roomtone.control.rooms.routers import RoomRouters
+    from roomtone.control.rooms.tracks import Publication, Subscription
     from roomtone.media.values import MediaKind
 
 BATCH = 64

@@ -7,8 +7,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.events import RoomEventDetails, RoomEventKind
-from roomtone.control.rooms.model import Layers, Participant, Viewer
+from roomtone.control.rooms.model import Participant, Viewer
 from roomtone.control.rooms.reasons import of_engine
+from roomtone.control.rooms.values import Layers
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow
 from roomtone.media.values import (
     AnyEvent,

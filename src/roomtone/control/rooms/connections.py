@@ -1,0 +1,99 @@
+"""Paths to the peers of members: opened, connected, restarted."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from roomtone.control.rooms.directory import RoomDirectory, quietly
+from roomtone.control.rooms.model import Connection, PlainConnection, Viewer
+from roomtone.control.rooms.reasons import Refusal
+from roomtone.media import EngineCommandError
+from roomtone.media.values import ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from roomtone.control.rooms.model import Member
+    from roomtone.control.rooms.values import PlainAddress
+    from roomtone.media import Router
+    from roomtone.media.values import Candidate
+    from roomtone.protocols.sdp import RemotePeer
+
+
+class RoomConnections(RoomDirectory):
+    """Rooms with connections."""
+
+    async def open_connection(self, member: Member, peer: RemotePeer | None = None) -> Connection:
+        """Open a WebRTC transport for a member; `connect` follows, and may name the peer again."""
+        mixed = peer is not None and peer.mixed_extensions
+        with self.commands():
+            async with self._place(member) as router:
+                connection = Connection(await router.open_webrtc_transport(mixed_extensions=mixed), router, member)
+        # Before anything else is awaited: the engine's events about it come from here on.
+        self.connections[connection.transport.id] = member.connections[connection.transport.id] = connection
+        return connection
+
+    async def open_plain_connection(self, member: Member, address: PlainAddress) -> PlainConnection:
+        """Open a plain RTP transport for a member and tell it where its peer is."""
+        learns = address.ip is None
+        with self.commands():
+            async with self._place(member) as router:
+                transport = await router.open_plain_transport(
+                    listen_ip=self.limits.plain_listen_ip,
+                    rtcp_mux=address.rtcp_mux,
+                    learn_remote=learns,
+                    srtp=address.local_srtp,
+                )
+            connection = PlainConnection(transport, router, member)
+            self.connections[transport.id] = member.connections[transport.id] = connection
+            if address.ip is not None:
+                await transport.connect(address.ip, address.port, rtcp_port=address.rtcp_port, srtp=address.srtp)
+            elif address.srtp is not None:
+                await transport.connect(transport.ip, 0, srtp=address.srtp)
+        return connection
+
+    async def connect(self, connection: Connection, peer: RemotePeer) -> None:
+        """Name the peer of a connection."""
+        with self.commands():
+            await connection.transport.connect(
+                dtls_role=peer.dtls_role,
+                fingerprints=peer.fingerprints,
+                ice_ufrag=peer.ice_ufrag,
+                ice_pwd=peer.ice_pwd,
+                ice_lite=peer.ice_lite,
+                candidates=peer.candidates,
+            )
+
+    async def trickle(self, connection: Connection, candidates: Sequence[Candidate]) -> None:
+        """Hand in more candidates of the peer."""
+        if candidates:
+            with self.commands():
+                await connection.transport.add_remote_candidates(candidates)
+
+    async def restart_ice(
+        self, connection: Connection, ice_ufrag: str, ice_pwd: str, candidates: Sequence[Candidate]
+    ) -> None:
+        """Restart ICE with the peer's new credentials; ours are on the transport afterwards."""
+        with self.commands():
+            await connection.transport.restart_ice(ice_ufrag, ice_pwd)
+        await self.trickle(connection, candidates)
+
+    @asynccontextmanager
+    async def _place(self, member: Member) -> AsyncIterator[Router]:
+        """Hold a place on a router while a transport is opened there; the connection keeps it until it ends.
+
+        A router that turns out to be gone is done without: nobody could ever join there again.
+        """
+        room = member.room
+        router = await self.routers.place(room, spread=isinstance(member, Viewer))
+        try:
+            yield router
+        except BaseException as error:
+            if self.routers.release(room, router):
+                self.spawn(quietly(router.close))
+            lost = isinstance(error, EngineCommandError) and error.code is ErrorCode.NOT_FOUND
+            if not lost or room.closed is not None:
+                raise
+            self.lose_router(room, router)
+            raise self.refuse(Refusal.ROUTER_LOST, "the room's router broke: try again") from error

@@ -1,0 +1,114 @@
+"""Identities that join, and who makes way for them."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from roomtone.control.rooms.events import RoomEventKind
+from roomtone.control.rooms.model import Connection, Participant, PlainConnection
+from roomtone.control.rooms.reasons import CloseReason, Refusal
+from roomtone.control.rooms.tracking import RoomTracks
+from roomtone.control.rooms.values import (
+    MAX_IDENTITY_LENGTH,
+    ParticipantId,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from roomtone.control.rooms.model import Room
+    from roomtone.control.rooms.values import JoinRequest, PlainAddress, TrackOffer
+    from roomtone.protocols.sdp import RemotePeer
+
+
+class RoomJoins(RoomTracks):
+    """Rooms with participants."""
+
+    async def join(self, name: str, request: JoinRequest) -> Participant:
+        """Let an identity in, without tracks; one already there under that identity goes."""
+        room = await self._enter(name)
+        with self._participant_place(room, request):
+            participant = self._new_participant(room, request)
+            replaced = self._admit(participant)
+        await self._close_all(replaced)
+        return participant
+
+    async def join_with_tracks(
+        self, name: str, request: JoinRequest, peer: RemotePeer, tracks: Sequence[TrackOffer]
+    ) -> tuple[Participant, Connection]:
+        """Let an identity in with a connection and tracks; nobody is replaced unless all of it works."""
+        room = await self._enter(name)
+        async with AsyncExitStack() as undo:
+            with self._participant_place(room, request):
+                participant = self._new_participant(room, request)
+                undo.push_async_callback(self._abandon, participant)
+                connection = await self.open_connection(participant, peer)
+                for track in tracks:
+                    await self._produce(participant, connection, track)
+                await self.connect(connection, peer)
+                self._check_open(participant)
+                replaced = self._admit(participant)
+            undo.pop_all()
+        await self._close_all(replaced)
+        self.switching.refresh(room)
+        return participant, connection
+
+    def find_participant(self, room: Room, identity: str) -> Participant:
+        """Give a participant by its identity; raise `RoomError`."""
+        participant = room.participants.get(identity)
+        if participant is None:
+            raise self.refuse(Refusal.NO_SUCH_PARTICIPANT, "the room has no such participant")
+        return participant
+
+    async def publish_plain(
+        self, name: str, request: JoinRequest, sources: Sequence[tuple[TrackOffer, PlainAddress]]
+    ) -> tuple[Participant, list[PlainConnection]]:
+        """Let an identity in whose tracks come as plain RTP, each to ports of its own."""
+        room = await self._enter(name)
+        opened: list[PlainConnection] = []
+        async with AsyncExitStack() as undo:
+            with self._participant_place(room, request):
+                participant = self._new_participant(room, request)
+                undo.push_async_callback(self._abandon, participant)
+                for track, address in sources:
+                    opened.append(await self.open_plain_connection(participant, address))
+                    await self._produce(participant, opened[-1], track)
+                self._check_open(participant)
+                replaced = self._admit(participant)
+            undo.pop_all()
+        await self._close_all(replaced)
+        self.switching.refresh(room)
+        return participant, opened
+
+    @contextmanager
+    def _participant_place(self, room: Room, request: JoinRequest) -> Iterator[None]:
+        """Hold a place for a participant on its way in; one that will be replaced makes way."""
+        if not 0 < len(request.identity) <= MAX_IDENTITY_LENGTH:
+            self._settle(room)
+            raise self.refuse(Refusal.BAD_IDENTITY, f"an identity is 1 to {MAX_IDENTITY_LENGTH} characters")
+        taken = len(room.participants) + room.reserved.participants - (request.identity in room.participants)
+        if taken >= self.limits.max_participants:
+            raise self.refuse(Refusal.TOO_MANY_PARTICIPANTS, f"the room has {taken} participants already")
+        room.reserved.participants += 1
+        try:
+            yield
+        finally:
+            room.reserved.participants -= 1
+            self._settle(room)
+
+    def _new_participant(self, room: Room, request: JoinRequest) -> Participant:
+        return Participant(room, ParticipantId(self._new_id("PA")), request, self._clock())
+
+    def _admit(self, participant: Participant) -> list[Connection | PlainConnection]:
+        """Put a participant into its room, in one step; gives what is left to close of the one it replaces."""
+        self._check_open(participant)
+        room = participant.room
+        room.was_used = True
+        older = room.participants.get(participant.identity)
+        replaced = [] if older is None else self._detach(older, CloseReason.DUPLICATE_IDENTITY)
+        room.participants[participant.identity] = participant
+        room.events.emit(RoomEventKind.PARTICIPANT_JOINED, participant=participant.identity)
+        for publication in participant.publications.values():
+            self._announce(publication)
+        return replaced

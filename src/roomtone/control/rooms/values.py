@@ -1,0 +1,119 @@
+"""What is asked of rooms and told of them: ids, requests, offers, wishes. Values; nothing here changes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from roomtone.media.values import EncodingParameters, HeaderExtension, MediaKind, SrtpKeys
+    from roomtone.protocols.sdp import Codec
+
+RoomId = NewType("RoomId", str)
+ParticipantId = NewType("ParticipantId", str)
+TrackId = NewType("TrackId", str)
+SubscriptionId = NewType("SubscriptionId", str)
+ViewerId = NewType("ViewerId", str)
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+MAX_IDENTITY_LENGTH = 256
+MAX_METADATA_LENGTH = 65_536
+
+
+def is_room_name(text: str) -> bool:
+    """Whether a text can name a room: it appears in URLs."""
+    return bool(_NAME.match(text))
+
+
+class ParticipantKind(StrEnum):
+    """How much of a participant somebody is."""
+
+    STANDARD = "standard"
+    INGEST = "ingest"
+
+
+class TrackSource(StrEnum):
+    """What a track shows."""
+
+    UNKNOWN = "unknown"
+    CAMERA = "camera"
+    MICROPHONE = "microphone"
+    SCREEN_SHARE = "screen_share"
+    SCREEN_SHARE_AUDIO = "screen_share_audio"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequest:
+    """Who wants to be in a room."""
+
+    identity: str
+    name: str = ""
+    metadata: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+    kind: ParticipantKind = ParticipantKind.STANDARD
+
+
+@dataclass(frozen=True, slots=True)
+class TrackOffer:
+    """A track somebody is about to publish, as negotiated."""
+
+    kind: MediaKind
+    codecs: tuple[Codec, ...]
+    mid: str | None = None
+    encodings: tuple[EncodingParameters, ...] = ()
+    extensions: tuple[HeaderExtension, ...] = ()
+    source: TrackSource = TrackSource.UNKNOWN
+    name: str = ""
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionOffer:
+    """How somebody can receive one track, as negotiated."""
+
+    kind: MediaKind
+    codecs: tuple[Codec, ...]
+    mid: str | None = None
+    extensions: tuple[HeaderExtension, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlainAddress:
+    """Where a plain RTP peer is; ``ip`` None takes the address of the first valid packet."""
+
+    ip: str | None = None
+    port: int = 0
+    rtcp_port: int | None = None
+    rtcp_mux: bool = True
+    srtp: SrtpKeys | None = None
+    """The peer's keys, with which what it sends is opened."""
+    local_srtp: SrtpKeys | None = None
+    """Our keys, with which what we send is sealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """An encoding or spatial layer, and the highest temporal layer; None: none, or all."""
+
+    spatial: int | None = None
+    temporal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerWish:
+    """The most a subscriber wants of a track; None leaves it to the engine, which sends the best that the line carries.
+
+    One configuration for simulcast and SVC: ``spatial`` is the encoding of the one and the spatial layer of the other.
+    A RID is looked up anew when the source changes. ``max_width`` and ``max_height`` are what the track is shown with.
+    """
+
+    rid: str | None = None
+    spatial: int | None = None
+    temporal: int | None = None
+    max_width: int | None = None
+    max_height: int | None = None
+    max_fps: int | None = None
+    max_bitrate: int | None = None
+    paused: bool = False
