@@ -1,6 +1,7 @@
 """SDP: parse, serialise, answer offers. Pure: nothing is opened, read from a clock or drawn at random."""
 
 from roomtone.protocols.sdp.answer import AnswerDetails, LocalPeer, Sending, order_candidates, write_answer
+from roomtone.protocols.sdp.attributes import Direction, IceCandidate
 from roomtone.protocols.sdp.codecs import (
     Codec,
     map_payload_types,
@@ -9,6 +10,7 @@ from roomtone.protocols.sdp.codecs import (
     rtx_payload_types,
 )
 from roomtone.protocols.sdp.errors import NegotiationCode, NegotiationError, SdpError
+from roomtone.protocols.sdp.mixed import MediaAnswer, PeerMedia, PeerOffer, read_peer_offer, write_peer_answer
 from roomtone.protocols.sdp.model import MediaDescription, SessionDescription, parse_session
 from roomtone.protocols.sdp.negotiation import (
     AnswerRole,
@@ -17,19 +19,29 @@ from roomtone.protocols.sdp.negotiation import (
     RemotePeer,
     negotiate,
 )
+from roomtone.protocols.sdp.offer import AnsweredMedia, OfferedData, OfferedMedia, PeerAnswer, read_answer, write_offer
 from roomtone.protocols.sdp.support import Format, Support
 
 __all__ = [
     "AnswerDetails",
     "AnswerRole",
+    "AnsweredMedia",
     "Codec",
+    "Direction",
     "Format",
+    "IceCandidate",
     "LocalPeer",
+    "MediaAnswer",
     "MediaDescription",
     "Negotiated",
     "NegotiatedMedia",
     "NegotiationCode",
     "NegotiationError",
+    "OfferedData",
+    "OfferedMedia",
+    "PeerAnswer",
+    "PeerMedia",
+    "PeerOffer",
     "RemotePeer",
     "SdpError",
     "Sending",
@@ -40,7 +52,11 @@ __all__ = [
     "negotiate",
     "order_candidates",
     "parse_session",
+    "read_answer",
+    "read_peer_offer",
     "redundancy_wanted",
     "rtx_payload_types",
     "write_answer",
+    "write_offer",
+    "write_peer_answer",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.media.values import Candidate, DtlsRole, Fingerprint
 from roomtone.protocols.sdp.attributes import (
+    Direction,
     ExtMap,
     Fmtp,
     Group,
@@ -45,6 +46,8 @@ class LocalPeer:
     fingerprints: tuple[Fingerprint, ...]
     candidates: tuple[Candidate, ...]
     ice_lite: bool = True
+    max_message_size: int = 262_144
+    """Of data channels, where there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,15 @@ class AnswerDetails:
     sending: Mapping[int, Sending] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class SectionAnswer:
+    """How one media section is answered: the direction and DTLS role that are ours, and what we send in it."""
+
+    direction: Direction
+    dtls_role: DtlsRole
+    sending: Sending | None = None
+
+
 def order_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
     """UDP first, then IPv4, then by priority: simple clients (FFmpeg) try only the first one they read."""
     return sorted(candidates, key=lambda c: (c.protocol != "udp", ":" in c.ip, -c.priority))
@@ -75,58 +87,83 @@ def order_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
 def write_answer(agreed: Negotiated, details: AnswerDetails) -> SessionDescription:
     """Write the answer: accepted sections with all candidates, the others with port zero."""
     accepted = {media.index: media for media in agreed.media}
+    direction = Direction.RECVONLY if agreed.role is AnswerRole.RECEIVE else Direction.SENDONLY
     sections = tuple(
-        _accept(agreed, section, accepted[index], details) if index in accepted else _reject(section)
+        accept_section(
+            agreed.offer,
+            accepted[index],
+            details.local,
+            SectionAnswer(direction, agreed.peer.dtls_role, details.sending.get(index)),
+        )
+        if index in accepted
+        else reject_section(section)
         for index, section in enumerate(agreed.offer.media)
     )
     mids = tuple(media.mid for media in agreed.media if media.mid is not None)
-    lines = [
-        Line("v", "0"),
-        Line("o", f"- {details.session_number} 1 IN IP4 127.0.0.1"),
-        Line("s", "-"),
-        Line("t", "0 0"),
-    ]
-    if mids and agreed.offer.bundle:
-        lines.append(attribute("group", Group("BUNDLE", mids).serialize()))
-    if agreed.offer.has("extmap-allow-mixed"):
-        lines.append(attribute("extmap-allow-mixed"))
-    if details.local.ice_lite:
-        lines.append(attribute("ice-lite"))
-    lines += [attribute("ice-options", "trickle ice2"), attribute("msid-semantic", " WMS *")]
+    lines = session_lines(
+        details.local,
+        (details.session_number, 1),
+        mids if agreed.offer.bundle else (),
+        mixed=agreed.offer.has("extmap-allow-mixed"),
+    )
     return SessionDescription(tuple(lines), sections)
 
 
-def _reject(section: MediaDescription) -> MediaDescription:
+def session_lines(local: LocalPeer, origin: tuple[int, int], bundle: tuple[str, ...], *, mixed: bool) -> list[Line]:
+    """Write the lines above all media sections; ``origin`` is the session's number and version."""
+    lines = [
+        Line("v", "0"),
+        Line("o", f"- {origin[0]} {origin[1]} IN IP4 127.0.0.1"),
+        Line("s", "-"),
+        Line("t", "0 0"),
+    ]
+    if bundle:
+        lines.append(attribute("group", Group("BUNDLE", bundle).serialize()))
+    if mixed:
+        lines.append(attribute("extmap-allow-mixed"))
+    if local.ice_lite:
+        lines.append(attribute("ice-lite"))
+    return [*lines, attribute("ice-options", "trickle ice2"), attribute("msid-semantic", " WMS *")]
+
+
+def reject_section(section: MediaDescription) -> MediaDescription:
+    """Answer a section with port zero."""
     lines = [Line("c", "IN IP4 0.0.0.0")]
     if section.mid is not None:
         lines.append(attribute("mid", section.mid))
     return media_section(section.kind, 0, section.protocol, section.formats, [*lines, attribute("inactive")])
 
 
-def _accept(
-    agreed: Negotiated, section: MediaDescription, media: NegotiatedMedia, details: AnswerDetails
+def accept_section(
+    offer: SessionDescription, media: NegotiatedMedia, local: LocalPeer, answer: SectionAnswer
 ) -> MediaDescription:
-    payload_types = [str(number) for codec in media.codecs for number in _payload_types(codec)]
+    """Answer one media section with what was agreed about it."""
+    section = offer.media[media.index]
+    formats = [str(number) for codec in media.codecs for number in payload_types(codec)]
     lines = [Line("c", "IN IP4 0.0.0.0"), attribute("rtcp", "9 IN IP4 0.0.0.0")]
-    lines += transport_lines(details.local)
-    setup = Setup.ACTIVE if agreed.peer.dtls_role is DtlsRole.ACTIVE else Setup.PASSIVE
-    lines.append(attribute("setup", setup.value))
+    lines += transport_lines(local)
+    lines.append(setup_line(answer.dtls_role))
     if media.mid is not None:
         lines.append(attribute("mid", media.mid))
-    if section.has("extmap-allow-mixed") and allows_mixed(agreed.offer, section):
+    if section.has("extmap-allow-mixed") and allows_mixed(offer, section):
         lines.append(attribute("extmap-allow-mixed"))
     lines += [attribute("extmap", ExtMap(ext.id, ext.uri).serialize()) for ext in media.extensions]
-    lines.append(attribute("recvonly" if agreed.role is AnswerRole.RECEIVE else "sendonly"))
+    lines.append(attribute(answer.direction.value))
     lines.append(attribute("rtcp-mux"))
     if section.has("rtcp-mux-only"):
         lines.append(attribute("rtcp-mux-only"))
     if media.reduced_size:
         lines.append(attribute("rtcp-rsize"))
-    lines += [line for codec in media.codecs for line in _codec_lines(codec)]
+    lines += [line for codec in media.codecs for line in codec_lines(codec)]
     lines += _simulcast_lines(media)
-    if (sending := details.sending.get(media.index)) is not None:
-        lines += _sending_lines(sending)
-    return media_section(section.kind, _DISCARD_PORT, section.protocol, payload_types, lines)
+    if answer.sending is not None:
+        lines += sending_lines(answer.sending)
+    return media_section(section.kind, _DISCARD_PORT, section.protocol, formats, lines)
+
+
+def setup_line(role: DtlsRole) -> Line:
+    """Say our DTLS role in an answer."""
+    return attribute("setup", (Setup.ACTIVE if role is DtlsRole.ACTIVE else Setup.PASSIVE).value)
 
 
 def transport_lines(local: LocalPeer) -> list[Line]:
@@ -140,11 +177,13 @@ def transport_lines(local: LocalPeer) -> list[Line]:
     return [*lines, attribute("end-of-candidates")]
 
 
-def _payload_types(codec: Codec) -> list[int]:
+def payload_types(codec: Codec) -> list[int]:
+    """Payload types of a codec: its own, and that of its repair."""
     return [codec.payload_type] if codec.rtx_payload_type is None else [codec.payload_type, codec.rtx_payload_type]
 
 
-def _codec_lines(codec: Codec) -> list[Line]:
+def codec_lines(codec: Codec) -> list[Line]:
+    """Describe a codec: its map, feedback, parameters and repair."""
     number = codec.payload_type
     spelled = codec.name.lower() if codec.name in {"OPUS", "RED"} else codec.name
     lines = [attribute("rtpmap", RtpMap(number, spelled, codec.clock_rate, codec.channels).serialize())]
@@ -167,7 +206,8 @@ def _simulcast_lines(media: NegotiatedMedia) -> list[Line]:
     return [*lines, attribute("simulcast", Simulcast(recv=tuple((rid,) for rid in rids)).serialize())]
 
 
-def _sending_lines(sending: Sending) -> list[Line]:
+def sending_lines(sending: Sending) -> list[Line]:
+    """Describe what we send."""
     lines = [attribute("msid", Msid(sending.stream, sending.track).serialize())]
     ssrcs = [sending.ssrc] if sending.rtx_ssrc is None else [sending.ssrc, sending.rtx_ssrc]
     if len(ssrcs) > 1:

@@ -29,6 +29,7 @@ class NegotiationCode(StrEnum):
     TOO_MANY_MEDIA = "too_many_media"
     TOO_MANY_ENCODINGS = "too_many_encodings"
     TOO_MANY_STREAMS = "too_many_streams"
+    ANSWER_MISMATCH = "answer_mismatch"
 
 
 class NegotiationError(ValueError):

@@ -17,9 +17,9 @@ from roomtone.protocols.sdp.errors import SdpError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-MAX_LINES = 4096
+MAX_LINES = 32_768
 MAX_LINE_LENGTH = 8192
-MAX_MEDIA = 64
+MAX_MEDIA = 512
 
 _Typed = TypeVar("_Typed")
 _KINDS = frozenset("vosiuepcbtrzkam")

@@ -94,11 +94,11 @@ def negotiate(offer: SessionDescription, role: AnswerRole, support: Support | No
     _check_streams([section for _, section in wanted], role, support)
     bundled = _bundled(offer, wanted)
     mixed = all(allows_mixed(offer, section) for _, section in bundled)
-    peer = replace(_read_peer(offer, bundled[0][1], support), mixed_extensions=mixed)
+    peer = replace(read_peer(offer, bundled[0][1], support), mixed_extensions=mixed)
     media: list[NegotiatedMedia] = []
     refused: list[str] = []
     for index, section in bundled:
-        agreed = _read_section(offer, index, section, role, support)
+        agreed = read_section(offer, index, section, role, support)
         if agreed.codecs:
             media.append(agreed)
         else:
@@ -152,7 +152,8 @@ def _bundled(
     return wanted
 
 
-def _read_peer(offer: SessionDescription, tagged: MediaDescription, support: Support) -> RemotePeer:
+def read_peer(offer: SessionDescription, tagged: MediaDescription, support: Support) -> RemotePeer:
+    """Read the peer's transport from the section that carries it for all (RFC 9143); raise `NegotiationError`."""
     ufrag, pwd = tagged.ice_ufrag or offer.ice_ufrag, tagged.ice_pwd or offer.ice_pwd
     if ufrag is None or pwd is None:
         # The tagged section of a bundle may be a rejected one (RFC 9143 section 7.2): look at the others.
@@ -178,9 +179,10 @@ def _read_peer(offer: SessionDescription, tagged: MediaDescription, support: Sup
     )
 
 
-def _read_section(
+def read_section(
     offer: SessionDescription, index: int, section: MediaDescription, role: AnswerRole, support: Support
 ) -> NegotiatedMedia:
+    """Agree to what can be served of one media section; without codecs when that is nothing."""
     kind = MediaKind(section.kind)
     extensions = _agree_extensions(offer, section, kind, role, support)
     has_sequence = any(extension.uri == TRANSPORT_SEQUENCE for extension in extensions)
