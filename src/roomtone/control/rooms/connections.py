@@ -14,7 +14,7 @@ from roomtone.media.values import ErrorCode
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from roomtone.control.rooms.model import Member
+    from roomtone.control.rooms.model import ChannelListener, Member
     from roomtone.control.rooms.values import PlainAddress
     from roomtone.media import Router
     from roomtone.media.values import Candidate
@@ -24,12 +24,18 @@ if TYPE_CHECKING:
 class RoomConnections(RoomDirectory):
     """Rooms with connections."""
 
-    async def open_connection(self, member: Member, peer: RemotePeer | None = None) -> Connection:
-        """Open a WebRTC transport for a member; `connect` follows, and may name the peer again."""
+    async def open_connection(
+        self, member: Member, peer: RemotePeer | None = None, *, listener: ChannelListener | None = None
+    ) -> Connection:
+        """Open a WebRTC transport for a member; `connect` follows, and may name the peer again.
+
+        With a ``listener`` it carries data channels, and that is who hears of them.
+        """
         mixed = peer is not None and peer.mixed_extensions
         with self.commands():
             async with self._place(member) as router:
-                connection = Connection(await router.open_webrtc_transport(mixed_extensions=mixed), router, member)
+                transport = await router.open_webrtc_transport(mixed_extensions=mixed, sctp=listener is not None)
+                connection = Connection(transport, router, member, listener)
         # Before anything else is awaited: the engine's events about it come from here on.
         self.connections[connection.transport.id] = member.connections[connection.transport.id] = connection
         return connection

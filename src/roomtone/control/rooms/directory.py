@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.model import Member
     from roomtone.control.rooms.tracks import Publication, Subscription
     from roomtone.media import Engine, Router
-    from roomtone.media.values import RouterId, TransportId
+    from roomtone.media.values import ChannelId, RouterId, TransportId
 
 END_BATCH = 256
 """Members a closing room ends at once: well under the engine's command queue."""
@@ -55,6 +55,7 @@ class RoomDirectory:
         self.ended: Counter[CloseReason] = Counter()
         self.by_name: dict[str, Room] = {}
         self.connections: dict[TransportId, Connection | PlainConnection] = {}
+        self.channels: dict[ChannelId, Connection] = {}
         self.publications: dict[int, Publication] = {}
         self.subscriptions: dict[int, Subscription] = {}
         self.routers = RoomRouters(engine, self.limits.routers_per_room, self.limits.audio_top_n)
@@ -220,6 +221,9 @@ class RoomDirectory:
         connections, member.connections = list(member.connections.values()), {}
         for connection in connections:
             self.connections.pop(connection.transport.id, None)
+            if isinstance(connection, Connection):
+                for channel in connection.channels:
+                    self.channels.pop(channel, None)
             if self.routers.release(room, connection.router):
                 self.spawn(quietly(connection.router.close))
         if admitted:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from roomtone.control.rooms.events import EventStream
 from roomtone.control.rooms.values import TrackId
@@ -20,20 +20,38 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.reasons import CloseReason
     from roomtone.control.rooms.tracks import Publication, Subscription
     from roomtone.control.rooms.values import JoinRequest, ParticipantId, RoomId, SubscriptionId, ViewerId
-    from roomtone.media import PlainTransport, Router, WebRtcTransport
-    from roomtone.media.values import MediaKind, QualityLevel, RouterId, TransportId
+    from roomtone.media import DataChannel, PlainTransport, Router, WebRtcTransport
+    from roomtone.media.values import ChannelId, MediaKind, QualityLevel, RouterId, TransportId
+
+
+class ChannelListener(Protocol):
+    """Who hears of the data channels of a connection, in order; called in the loop, so it must not block."""
+
+    def channel_opened(self, connection: Connection, channel: DataChannel) -> None:
+        """Take a channel, opened by the peer or by us."""
+
+    def channel_message(self, channel: ChannelId, data: bytes) -> None:
+        """Take a message of the peer."""
+
+    def channel_closed(self, channel: ChannelId) -> None:
+        """Do without a channel."""
 
 
 class Connection:
     """A WebRTC transport, the router it is on, and whose it is."""
 
-    __slots__ = ("connected", "owner", "router", "transport")
+    __slots__ = ("channels", "connected", "listener", "owner", "router", "transport")
 
-    def __init__(self, transport: WebRtcTransport, router: Router, owner: Member) -> None:
+    def __init__(
+        self, transport: WebRtcTransport, router: Router, owner: Member, listener: ChannelListener | None = None
+    ) -> None:
         self.transport = transport
         self.router = router
         self.owner = owner
         self.connected = False
+        self.listener = listener
+        self.channels: set[ChannelId] = set()
+        """Data channels that are open."""
 
 
 class PlainConnection:

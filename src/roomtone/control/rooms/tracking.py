@@ -35,6 +35,10 @@ class RoomTracks(RoomConnections):
         self.switching.refresh(participant.room)
         return publication
 
+    def new_track_id(self) -> TrackId:
+        """Make an id for a track whose media is still to come; `TrackOffer.id` takes it."""
+        return TrackId(self._new_id("TR"))
+
     async def unpublish(self, publication: Publication) -> None:
         """Withdraw a track."""
         participant = publication.participant
@@ -79,6 +83,8 @@ class RoomTracks(RoomConnections):
                 header_extensions=offer.extensions,
                 feedback=media_feedback(offer.codecs),
                 redundancy=redundancy_wanted(offer.codecs),
+                ssrc=offer.ssrc,
+                rtx_ssrc=offer.rtx_ssrc,
             )
         subscription = Subscription(
             SubscriptionId(self._new_id("SU")), member, offer, consumer, router=connection.router, source=source
@@ -133,7 +139,7 @@ class RoomTracks(RoomConnections):
                 header_extensions=track.extensions,
                 paused=track.muted,
             )
-        publication = Publication(TrackId(self._new_id("TR")), participant, track, producer)
+        publication = Publication(track.id or self.new_track_id(), participant, track, producer)
         if not participant.publications:
             participant.room.publishers_seen += 1
             participant.published_since = participant.room.publishers_seen

@@ -67,6 +67,8 @@ class TrackOffer:
     source: TrackSource = TrackSource.UNKNOWN
     name: str = ""
     muted: bool = False
+    id: TrackId | None = None
+    """Promised to the publisher before its media came; None makes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,9 @@ class SubscriptionOffer:
     codecs: tuple[Codec, ...]
     mid: str | None = None
     extensions: tuple[HeaderExtension, ...] = ()
+    ssrc: int | None = None
+    """Told to the subscriber already; None makes one, and one for repairs where there are any."""
+    rtx_ssrc: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

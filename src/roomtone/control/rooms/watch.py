@@ -7,12 +7,15 @@ import logging
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.events import RoomEventDetails, RoomEventKind
-from roomtone.control.rooms.model import Participant, Viewer
+from roomtone.control.rooms.model import Connection, Participant, Viewer
 from roomtone.control.rooms.reasons import of_engine
 from roomtone.control.rooms.values import Layers
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow
 from roomtone.media.values import (
     AnyEvent,
+    ChannelClosed,
+    ChannelMessage,
+    ChannelOpened,
     CongestionChanged,
     ConsumerFed,
     ConsumerLayersChanged,
@@ -90,6 +93,8 @@ class EngineWatch:
                 self._on_producer(event)
             case ProducerClosed():
                 self._on_producer_closed(event.producer)
+            case ChannelOpened() | ChannelMessage() | ChannelClosed():
+                self._on_channel(event)
             case _:
                 self._handle_line(event)
 
@@ -108,6 +113,26 @@ class EngineWatch:
                 self._on_congestion(event)
             case _:
                 pass
+
+    def _on_channel(self, event: ChannelOpened | ChannelMessage | ChannelClosed) -> None:
+        """Hand what happens on data channels to who listens at their connection."""
+        match event:
+            case ChannelOpened():
+                connection = self._rooms.connections.get(event.transport)
+                if isinstance(connection, Connection) and connection.listener is not None:
+                    self._rooms.channels[event.channel] = connection
+                    connection.channels.add(event.channel)
+                    channel = connection.transport.channel(event.channel, event.label, event.protocol)
+                    connection.listener.channel_opened(connection, channel)
+            case ChannelMessage():
+                owner = self._rooms.channels.get(event.channel)
+                if owner is not None and owner.listener is not None:
+                    owner.listener.channel_message(event.channel, event.data)
+            case ChannelClosed():
+                owner = self._rooms.channels.pop(event.channel, None)
+                if owner is not None and owner.listener is not None:
+                    owner.channels.discard(event.channel)
+                    owner.listener.channel_closed(event.channel)
 
     def _on_transport_closed(self, transport: TransportId, cause: EngineCloseReason, detail: str) -> None:
         connection = self._rooms.connections.get(transport)
