@@ -1,0 +1,121 @@
+"""Rows as values. Times are seconds since the epoch; secrets are hashes or sealed text, never as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """A person who can log in."""
+
+    id: str
+    username: str
+    """Lower case, unique."""
+    role: str
+    password_hash: str = field(repr=False)
+    email: str | None = None
+    """Lower case, unique where given."""
+    name: str = ""
+    disabled: bool = False
+    totp_sealed: str | None = field(default=None, repr=False)
+    """The secret of one-time passwords, sealed with the key file."""
+    totp_active: bool = False
+    totp_last_step: int = 0
+    """The last time step that was used, so that a code works once."""
+    tokens_valid_after: float = 0.0
+    """Access tokens issued before this are refused."""
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTokenRecord:
+    """One refresh token; the tokens that came of one log-in are a family."""
+
+    digest: str = field(repr=False)
+    family: str
+    account_id: str
+    created_at: float
+    expires_at: float
+    used_at: float | None = None
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResetTokenRecord:
+    """A link that sets a new password, once."""
+
+    digest: str = field(repr=False)
+    account_id: str
+    created_at: float
+    expires_at: float
+    used_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupCodeRecord:
+    """A code that stands in for a one-time password, once."""
+
+    digest: str = field(repr=False)
+    account_id: str
+    used_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRecord:
+    """A key of a server; its secret signs tokens, so it is sealed instead of hashed."""
+
+    name: str
+    secret_sealed: str = field(repr=False)
+    label: str = ""
+    created_at: float = 0.0
+    created_by: str = ""
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """Who did what to whom, and how it ended."""
+
+    at: float
+    kind: str
+    outcome: str
+    account: str = ""
+    actor: str = ""
+    address: str = ""
+    detail: str = ""
+    id: int | None = None
+    """Given by the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRecord:
+    """A chat message of a room."""
+
+    id: str
+    room: str
+    identity: str
+    text: str
+    sent_at: float
+    name: str = ""
+    edited_at: float | None = None
+    deleted: bool = False
+    extra: str = ""
+    """What the room keeps besides, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterRecord:
+    """A webhook that was given up."""
+
+    url: str
+    event_id: str
+    event: str
+    body: bytes
+    attempts: int
+    last_error: str
+    created_at: float
+    given_up_at: float
+    id: int | None = None
+    """Given by the database."""

@@ -1,0 +1,144 @@
+"""The tables. A change here needs a migration in `migrations/versions`; a test holds one to the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects import mysql, sqlite
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Names and digests are compared byte by byte; MySQL's default collation would take "a" for "A" and "ä".
+_EXACT = "utf8mb4_bin"
+_MYSQL: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": _EXACT, "mysql_engine": "InnoDB"}
+_ROW_ID = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
+_LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+_LONG_BYTES = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("username", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", String(128), nullable=False),
+    Column("email", String(254), nullable=True, unique=True),
+    Column("name", String(128), nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("totp_sealed", Text, nullable=True),
+    Column("totp_active", Boolean, nullable=False),
+    Column("totp_last_step", BigInteger, nullable=False),
+    Column("tokens_valid_after", Double, nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    **_MYSQL,
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("family", String(32), nullable=False, index=True),
+    Column("account_id", String(32), nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+    Column("used_at", Double, nullable=True),
+    Column("revoked_at", Double, nullable=True, index=True),
+    **_MYSQL,
+)
+
+reset_tokens = Table(
+    "reset_tokens",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("account_id", String(32), nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+    Column("used_at", Double, nullable=True),
+    **_MYSQL,
+)
+
+backup_codes = Table(
+    "backup_codes",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("account_id", String(32), nullable=False, index=True),
+    Column("used_at", Double, nullable=True),
+    **_MYSQL,
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("secret_sealed", Text, nullable=False),
+    Column("label", String(128), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", String(64), nullable=False),
+    Column("revoked_at", Double, nullable=True),
+    **_MYSQL,
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False, index=True),
+    Column("kind", String(32), nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("account", String(64), nullable=False, index=True),
+    Column("actor", String(64), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    **_MYSQL,
+)
+
+chat_messages = Table(
+    "chat_messages",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("room", String(64), nullable=False),
+    Column("identity", String(256), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("text", _LONG_TEXT, nullable=False),
+    Column("sent_at", Double, nullable=False),
+    Column("edited_at", Double, nullable=True),
+    Column("deleted", Boolean, nullable=False),
+    Column("extra", Text, nullable=False),
+    Index("ix_chat_messages_room_sent_at", "room", "sent_at", "id"),
+    **_MYSQL,
+)
+
+webhook_dead_letters = Table(
+    "webhook_dead_letters",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("url", Text, nullable=False),
+    Column("event_id", String(64), nullable=False, index=True),
+    Column("event", String(64), nullable=False),
+    Column("body", _LONG_BYTES, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("given_up_at", Double, nullable=False, index=True),
+    **_MYSQL,
+)

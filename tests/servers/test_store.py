@@ -1,0 +1,282 @@
+"""The store on each database it knows: the same tests on all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import database_servers
+import pytest
+from sqlalchemy import text
+
+from roomtone.store import (
+    AccountRecord,
+    ApiKeyRecord,
+    AuditRecord,
+    ChatRecord,
+    DeadLetterRecord,
+    RefreshTokenRecord,
+    ResetTokenRecord,
+    StoreError,
+    StoreFailure,
+)
+from roomtone.store.accounts import SqlAccounts, SqlBackupCodes, SqlRefreshTokens, SqlResetTokens
+from roomtone.store.audit import SqlAudit
+from roomtone.store.chat import SqlChat
+from roomtone.store.dead_letters import SqlDeadLetters
+from roomtone.store.keys import SqlApiKeys
+from roomtone.store.migrate import revision
+from roomtone.store.migrations import HEAD
+from roomtone.store.sql import Database
+from roomtone.store.tables import metadata
+from roomtone.store.urls import database_url
+
+SERVERS: dict[str, Callable[[], AbstractContextManager[str]]] = {
+    "sqlite": lambda: nullcontext(""),
+    "postgresql": database_servers.postgresql,
+    "mariadb": database_servers.mariadb,
+}
+NOW = 1_800_000_000.25
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request: pytest.FixtureRequest) -> Iterator[str]:
+    with SERVERS[request.param]() as url:
+        yield url
+
+
+@pytest.fixture
+async def database(server: str, tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(database_url(server, tmp_path / "roomtone.db"))
+    await database.open()
+    async with database.transaction() as sql:
+        for table in metadata.sorted_tables:
+            await sql.execute(table.delete())
+    yield database
+    await database.close()
+
+
+def account(id_: str = "a1", username: str = "ada", **more: object) -> AccountRecord:
+    made = AccountRecord(
+        id=id_, username=username, role="member", password_hash="$2b$x", created_at=NOW, updated_at=NOW
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+async def test_an_open_database_is_at_the_newest_revision_and_opens_again(database: Database) -> None:
+    async with database.transaction() as sql:
+        assert await sql.run_sync(revision) == HEAD
+    second = Database(database.url)
+    await second.open()
+    assert await second.ping()
+    await second.close()
+
+
+async def test_servers_that_start_at_once_on_an_empty_database_migrate_it_once(database: Database) -> None:
+    async with database.transaction() as sql:
+        await sql.run_sync(metadata.drop_all)
+        await sql.execute(text("DROP TABLE alembic_version"))
+    several = [Database(database.url) for _ in range(3)]
+    await asyncio.gather(*(one.open() for one in several))
+    for one in several:
+        await SqlAccounts(one).add(account(id_=f"a{id(one)}", username=f"u{id(one)}"))
+        await one.close()
+    assert await SqlAccounts(database).count() == 3
+
+
+async def test_a_database_of_a_newer_program_is_refused(database: Database) -> None:
+    async with database.transaction() as sql:
+        await sql.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    other = Database(database.url)
+    try:
+        with pytest.raises(StoreError) as caught:
+            await other.open()
+        assert caught.value.failure is StoreFailure.BAD_SCHEMA
+        assert "9999" in caught.value.message
+    finally:
+        async with database.transaction() as sql:
+            await sql.execute(text("UPDATE alembic_version SET version_num = :head"), {"head": HEAD})
+
+
+async def test_an_account_is_found_by_user_name_and_by_mail_address(database: Database) -> None:
+    table = SqlAccounts(database)
+    await table.add(account(email="ada@example.org", name="Ada 🦆", totp_sealed="x" * 300))
+    found = await table.find("ada")
+    assert found == account(email="ada@example.org", name="Ada 🦆", totp_sealed="x" * 300)
+    assert await table.find("ada@example.org") == found == await table.get("a1")
+    assert await table.find("bob") is None
+
+
+async def test_names_differ_by_each_byte(database: Database) -> None:
+    table = SqlAccounts(database)
+    for number, name in enumerate(("ada", "adä", "ADA", "aDa")):
+        await table.add(account(id_=f"a{number}", username=name))
+    assert await table.count() == 4
+    exact = await table.find("ADA")
+    assert exact is not None
+    assert exact.id == "a2"
+
+
+@pytest.mark.parametrize("same", [{"username": "ada"}, {"email": "ada@example.org"}])
+async def test_a_name_or_address_is_one_accounts_only(database: Database, same: dict[str, str]) -> None:
+    table = SqlAccounts(database)
+    await table.add(account(email="ada@example.org"))
+    with pytest.raises(StoreError) as caught:
+        await table.add(account("a2", **({"username": "bob"} | same)))
+    assert caught.value.failure is StoreFailure.TAKEN
+    assert await table.count() == 1
+
+
+async def test_accounts_without_an_address_do_not_collide(database: Database) -> None:
+    table = SqlAccounts(database)
+    await table.add(account("a1", "ada"))
+    await table.add(account("a2", "bob"))
+    assert [one.username for one in await table.page(0, 10)] == ["ada", "bob"]
+    assert [one.username for one in await table.page(1, 10)] == ["bob"]
+
+
+async def test_accounts_that_may_log_in_are_counted_by_role(database: Database) -> None:
+    table = SqlAccounts(database)
+    await table.add(account("a1", "ada", role="admin"))
+    await table.add(account("a2", "bob", role="admin", disabled=True))
+    assert await table.count("admin") == 1
+    changed = await table.update("a2", disabled=False, tokens_valid_after=NOW)
+    assert changed is not None
+    assert not changed.disabled
+    assert await table.count("admin") == 2
+    assert await table.changed_since(NOW - 1) == [("a2", NOW)]
+    assert await table.update("nobody", disabled=True) is None
+
+
+async def test_a_time_step_is_taken_once_by_whoever_comes_first(database: Database) -> None:
+    table = SqlAccounts(database)
+    await table.add(account())
+    taken = await asyncio.gather(*(table.claim_totp_step("a1", 7) for _ in range(4)))
+    assert sorted(taken) == [False, False, False, True]
+    assert not await table.claim_totp_step("a1", 6)
+    assert await table.claim_totp_step("a1", 8)
+
+
+def refresh(digest: str, family: str = "f1", **more: object) -> RefreshTokenRecord:
+    made = RefreshTokenRecord(digest=digest, family=family, account_id="a1", created_at=NOW, expires_at=NOW + 60)
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+async def test_a_refresh_token_is_used_once_by_whoever_comes_first(database: Database) -> None:
+    table = SqlRefreshTokens(database)
+    await table.add(refresh("d1"))
+    used = await asyncio.gather(*(table.use("d1", NOW + 1) for _ in range(4)))
+    assert sorted(first for found in used if found for _, first in [found]) == [False, False, False, True]
+    assert await table.use("d2", NOW) is None
+
+
+async def test_a_revoked_family_and_a_revoked_account_are_told(database: Database) -> None:
+    table = SqlRefreshTokens(database)
+    for digest, family in (("d1", "f1"), ("d2", "f1"), ("d3", "f2")):
+        await table.add(refresh(digest, family))
+    await table.revoke_family("f1", NOW + 5)
+    assert await table.revoked_since(NOW) == [("f1", NOW + 5)]
+    await table.revoke_account("a1", NOW + 9)
+    assert sorted(await table.revoked_since(NOW)) == [("f1", NOW + 5), ("f2", NOW + 9)]
+    found = await table.use("d3", NOW)
+    assert found is not None
+    assert found[0].revoked_at == NOW + 9
+    assert await table.purge(NOW) == 0
+    assert await table.purge(NOW + 61) == 3
+
+
+async def test_a_reset_link_works_once_in_its_time_and_the_last_one_only(database: Database) -> None:
+    table = SqlResetTokens(database)
+    for digest in ("r1", "r2"):
+        await table.add(ResetTokenRecord(digest=digest, account_id="a1", created_at=NOW, expires_at=NOW + 60))
+    assert await table.use("r1", NOW) is None
+    used = await asyncio.gather(*(table.use("r2", NOW + 1) for _ in range(3)))
+    assert [found.account_id for found in used if found] == ["a1"]
+    await table.add(ResetTokenRecord(digest="r3", account_id="a1", created_at=NOW, expires_at=NOW + 60))
+    assert await table.use("r3", NOW + 60) is None
+    assert await table.purge(NOW + 61) == 1
+
+
+async def test_backup_codes_are_used_once_and_replaced_together(database: Database) -> None:
+    table = SqlBackupCodes(database)
+    await table.replace("a1", ["c1", "c2"])
+    await table.replace("a2", ["c3"])
+    used = await asyncio.gather(*(table.use("a1", "c1", NOW) for _ in range(3)))
+    assert sorted(used) == [False, False, True]
+    assert not await table.use("a1", "c3", NOW), "another account's"
+    assert await table.left("a1") == 1
+    await table.replace("a1", [])
+    assert (await table.left("a1"), await table.left("a2")) == (0, 1)
+
+
+async def test_api_keys_are_listed_and_revoked_once(database: Database) -> None:
+    table = SqlApiKeys(database)
+    await table.add(ApiKeyRecord("k2", "sealed", "second", NOW + 1, "ada"))
+    await table.add(ApiKeyRecord("k1", "sealed", "first", NOW, "ada"))
+    with pytest.raises(StoreError):
+        await table.add(ApiKeyRecord("k1", "other"))
+    assert await table.revoke("k1", NOW + 2)
+    assert not await table.revoke("k1", NOW + 3)
+    assert not await table.revoke("k9", NOW + 3)
+    assert [(key.name, key.revoked_at) for key in await table.list()] == [("k1", NOW + 2), ("k2", None)]
+
+
+async def test_the_audit_trail_is_read_backwards(database: Database) -> None:
+    table = SqlAudit(database)
+    await table.add([AuditRecord(NOW + n, "login", "ok", account=f"a{n % 2}", detail="{}") for n in range(5)])
+    await table.add([])
+    events = await table.list(2)
+    assert [event.at for event in events] == [NOW + 4, NOW + 3]
+    assert [event.at for event in await table.list(9, before=events[-1].id)] == [NOW + 2, NOW + 1, NOW]
+    assert [event.account for event in await table.list(9, account="a1")] == ["a1", "a1"]
+
+
+async def test_chat_history_pages_backwards_and_leaves_out_what_was_deleted(database: Database) -> None:
+    table = SqlChat(database)
+    for number in range(5):
+        await table.add(ChatRecord(f"m{number}", "r", "ada", f"text {number} 🦆", NOW + number // 2))
+    await table.add(ChatRecord("m9", "other", "ada", "elsewhere", NOW))
+    newest = await table.history("r", 2)
+    assert [message.id for message in newest] == ["m3", "m4"]
+    assert [m.id for m in await table.history("r", 9, (newest[0].sent_at, newest[0].id))] == ["m0", "m1", "m2"]
+    edited = await table.update("r", "m2", text="x" * 70_000, edited_at=NOW + 9)
+    assert edited is not None
+    assert (edited.edited_at, len(edited.text)) == (NOW + 9, 70_000)
+    assert await table.update("r", "m4", deleted=True, text="") is not None
+    assert await table.update("r", "m4", text="again") is None, "a deleted message stays so"
+    assert await table.update("other", "m2", text="") is None, "of another room"
+    assert [m.id for m in await table.history("r", 9)] == ["m0", "m1", "m2", "m3"]
+    assert await table.get("r", "m9") is None
+
+
+async def test_dead_letters_are_kept_up_to_their_limit_and_taken_out_once(database: Database) -> None:
+    table = SqlDeadLetters(database, most=3)
+    letter = DeadLetterRecord("https://x/", "e1", "room_started", b"\x00\xff" * 40_000, 5, "status 500", NOW, NOW + 9)
+    ids = [await table.add(replace(letter, event_id=f"e{n}")) for n in range(4)]
+    assert table.dropped == 1
+    held = await table.list(9)
+    assert [(one.id, one.event_id) for one in held] == [(id_, f"e{n}") for n, id_ in enumerate(ids)][1:]
+    assert replace(held[0], id=None, event_id="e1") == letter
+    assert [one.id for one in await table.list(9, after=ids[1])] == ids[2:]
+    taken = await asyncio.gather(*(table.retry(ids[1]) for _ in range(3)))
+    assert [one.event_id for one in taken if one] == ["e1"]
+    assert await table.delete(ids[2])
+    assert not await table.delete(ids[2])
+
+
+async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    await SqlAccounts(database).add(account())
+
+    async def fail() -> None:
+        async with database.transaction() as sql:
+            await sql.execute(text("DELETE FROM accounts"))
+            await sql.execute(text("SELECT nonsense FROM nowhere"))
+
+    with pytest.raises(StoreError):
+        await fail()
+    assert await SqlAccounts(database).count() == 1
+    assert database.failures == 1
+    assert await database.ping()
