@@ -2,91 +2,37 @@
 
 ``iss`` is the key's name, ``sub`` the participant's identity, ``video`` the grants. Only HS256 is taken.
 Time is an argument in seconds since the epoch.
+
+Two names of keys are the server's own: `ACCOUNT_ISSUER` signs what an account gets when it logs in, `ROOM_ISSUER` the
+room tokens given to accounts. Only such tokens speak for an account.
 """
 
 from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import jwt
 from jwt.exceptions import InvalidSignatureError, PyJWTError
 from jwt.warnings import InsecureKeyLengthWarning
+
+from roomtone.control.policy.denials import AccessDenial, AccessError
+from roomtone.control.policy.grants import Grant, VideoGrants, read_grants
+from roomtone.control.policy.roles import Role, server_grants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DEV_KEY = "devkey"
 DEV_SECRET = "secret"  # noqa: S105 (the well-known pair of development servers; refused outside of --dev by configuration)
+ACCOUNT_ISSUER = "@account"
+ROOM_ISSUER = "@server"
 LEEWAY_S = 10
 MAX_TOKEN_LENGTH = 8192
 DEFAULT_LIFETIME_S = 6 * 3600
 DEFAULT_MAX_LIFETIME_S = 31_536_000
-
-
-class AccessDenial(StrEnum):
-    """Why a token does not open a door."""
-
-    MISSING = "token_missing"
-    MALFORMED = "token_malformed"
-    UNKNOWN_KEY = "token_unknown_key"
-    BAD_SIGNATURE = "token_bad_signature"
-    EXPIRED = "token_expired"
-    NOT_YET_VALID = "token_not_yet_valid"
-    LIVES_TOO_LONG = "token_lives_too_long"
-    NO_IDENTITY = "token_no_identity"
-    OTHER_ROOM = "other_room"
-    NOT_GRANTED = "not_granted"
-
-    @property
-    def is_forbidden(self) -> bool:
-        """The token is good but does not cover the request; otherwise it is no valid token at all."""
-        return self in {AccessDenial.OTHER_ROOM, AccessDenial.NOT_GRANTED}
-
-
-class AccessError(Exception):
-    """A request is not allowed."""
-
-    def __init__(self, denial: AccessDenial, message: str) -> None:
-        super().__init__(message)
-        self.denial = denial
-        self.message = message
-
-
-class Grant(StrEnum):
-    """What a request needs, beside the room."""
-
-    PUBLISH = "canPublish"
-    SUBSCRIBE = "canSubscribe"
-    ADMINISTER = "roomAdmin"
-    LIST = "roomList"
-
-
-@dataclass(frozen=True, slots=True)
-class VideoGrants:
-    """The ``video`` grant; what is absent in a token has the default here."""
-
-    room: str = ""
-    room_join: bool = False
-    can_publish: bool = True
-    can_subscribe: bool = True
-    room_admin: bool = False
-    room_list: bool = False
-
-    def to_claim(self) -> dict[str, str | bool]:
-        """Write the claim, defaults left out."""
-        pairs: list[tuple[str, str | bool, str | bool]] = [
-            ("room", self.room, ""),
-            ("roomJoin", self.room_join, False),
-            ("canPublish", self.can_publish, True),
-            ("canSubscribe", self.can_subscribe, True),
-            ("roomAdmin", self.room_admin, False),
-            ("roomList", self.room_list, False),
-        ]
-        return {name: value for name, value, default in pairs if value != default}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +46,53 @@ class AccessToken:
     metadata: str = ""
     attributes: tuple[tuple[str, str], ...] = ()
     expires_at: float | None = None
+    kind: str = ""
+    """LiveKit's kind of participant: standard, ingress, egress, sip, agent; empty is standard."""
+    sha256: str = ""
+    """Of the body that this token signs, as LiveKit's webhooks have it; base64."""
+    sip: Mapping[str, Any] | None = None
+    """The ``sip`` grants as they came."""
+    room_config: Mapping[str, Any] | None = None
+    """The ``roomConfig`` claim as it came."""
+    account_id: str | None = None
+    """The account this server gave the token to."""
+    role: Role | None = None
+    """That account's role; only in what it got when it logged in."""
+    family: str = ""
+    """The log-in that the token comes from."""
+
+
+class AccountGate(Protocol):
+    """Knows whose tokens were withdrawn before they expired."""
+
+    def refuses(self, account_id: str, family: str, issued_at: float) -> bool:
+        """Whether a token of this account and log-in, issued then, is good no more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKeys:
+    """The server's own two secrets, and the gate that tokens signed with them must pass."""
+
+    account_secret: str = field(repr=False)
+    room_secret: str = field(repr=False)
+    gate: AccountGate
+
+    def secret_of(self, issuer: str) -> str | None:
+        """Give the secret behind one of the server's own names."""
+        return {ACCOUNT_ISSUER: self.account_secret, ROOM_ISSUER: self.room_secret}.get(issuer)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyTable:
-    """Names and secrets of the keys that sign tokens."""
+    """Names and secrets of the keys that sign tokens.
+
+    ``secrets`` may change under it: what leaves it opens nothing from then on.
+    """
 
     secrets: Mapping[str, str] = field(repr=False)
     max_lifetime_s: float = DEFAULT_MAX_LIFETIME_S
+    own: OwnKeys | None = None
 
     def verify(self, token: str | None, now: float) -> AccessToken:
         """Check a token; raise `AccessError`."""
@@ -125,20 +110,34 @@ class KeyTable:
             raise AccessError(AccessDenial.LIVES_TOO_LONG, "the token lives longer than this server allows")
         attributes = claims.get("attributes")
         pairs = attributes.items() if isinstance(attributes, dict) else ()
-        return AccessToken(
+        read = AccessToken(
             key=str(claims["iss"]),
             identity=_text(claims, "sub"),
-            grants=_grants(claims.get("video")),
+            grants=read_grants(claims.get("video")),
             name=_text(claims, "name"),
             metadata=_text(claims, "metadata"),
             attributes=tuple((str(key), str(value)) for key, value in pairs),
             expires_at=expires,
+            kind=_text(claims, "kind"),
+            sha256=_text(claims, "sha256"),
+            sip=_object(claims, "sip"),
+            room_config=_object(claims, "roomConfig"),
         )
+        return self._of_account(read, claims) if read.key in {ACCOUNT_ISSUER, ROOM_ISSUER} else read
 
     def sign(
-        self, key: str, identity: str, grants: VideoGrants, now: float, lifetime_s: float = DEFAULT_LIFETIME_S
+        self,
+        key: str,
+        identity: str,
+        grants: VideoGrants,
+        now: float,
+        lifetime_s: float = DEFAULT_LIFETIME_S,
+        **more: Any,
     ) -> str:
-        """Make a token; raise `KeyError` for an unknown key."""
+        """Make a token, ``more`` being further claims; raise `KeyError` for an unknown key."""
+        secret = self._secret(key)
+        if secret is None:
+            raise KeyError(key)
         begin = int(now)
         claims: dict[str, Any] = {
             "iss": key,
@@ -146,9 +145,28 @@ class KeyTable:
             "nbf": begin,
             "exp": begin + int(lifetime_s),
             "video": grants.to_claim(),
+            **more,
         }
-        with _short_secrets_allowed():
-            return _codec().encode(claims, self.secrets[key], algorithm="HS256")
+        with _short_secret_allowed(key):
+            return _codec().encode(claims, secret, algorithm="HS256")
+
+    def _of_account(self, read: AccessToken, claims: dict[str, Any]) -> AccessToken:
+        account, family, issued = _text(claims, "account"), _text(claims, "family"), _time(claims, "iat")
+        if self.own is None or not account or issued is None:
+            raise AccessError(AccessDenial.MALFORMED, "the token names no account")
+        if self.own.gate.refuses(account, family, issued):
+            raise AccessError(AccessDenial.WITHDRAWN, "the token was withdrawn: log in again")
+        if read.key == ROOM_ISSUER:
+            return replace(read, account_id=account, family=family)
+        try:
+            role = Role(_text(claims, "role"))
+        except ValueError as error:
+            raise AccessError(AccessDenial.MALFORMED, "the token's role is none of this server's") from error
+        return replace(read, account_id=account, family=family, role=role, grants=server_grants(role))
+
+    def _secret(self, key: str) -> str | None:
+        own = None if self.own is None else self.own.secret_of(key)
+        return own or self.secrets.get(key)
 
     def _claims(self, token: str) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_LENGTH:
@@ -157,11 +175,11 @@ class KeyTable:
             issuer = _codec().decode(token, options={"verify_signature": False}).get("iss")
         except (PyJWTError, ValueError) as error:
             raise AccessError(AccessDenial.MALFORMED, "the token is no JWT") from error
-        secret = self.secrets.get(issuer) if isinstance(issuer, str) else None
+        secret = self._secret(issuer) if isinstance(issuer, str) else None
         if secret is None:
             raise AccessError(AccessDenial.UNKNOWN_KEY, "the token names no known key")
         try:
-            with _short_secrets_allowed():
+            with _short_secret_allowed(str(issuer)):
                 return _codec().decode(token, secret, algorithms=["HS256"])
         except InvalidSignatureError as error:
             raise AccessError(AccessDenial.BAD_SIGNATURE, "the token's signature is wrong") from error
@@ -172,19 +190,26 @@ class KeyTable:
 def require(token: AccessToken, room: str, grant: Grant) -> None:
     """Check that a token covers a request about a room; raise `AccessError`."""
     grants = token.grants
-    if grant is Grant.LIST:
-        if not (grants.room_list or (grants.room_admin and not grants.room)):
-            raise AccessError(AccessDenial.NOT_GRANTED, "the token does not grant roomList")
-        return
-    if grant is Grant.ADMINISTER:
-        _require_room(grants, room)
-        if not grants.room_admin:
-            raise AccessError(AccessDenial.NOT_GRANTED, "the token does not grant roomAdmin")
-        return
-    if not grants.room_join:
-        raise AccessError(AccessDenial.NOT_GRANTED, "the token does not grant roomJoin")
-    _require_room(grants, room)
-    granted = grants.can_publish if grant is Grant.PUBLISH else grants.can_subscribe
+    match grant:
+        case Grant.LIST:
+            granted = grants.room_list or (grants.room_admin and not grants.room)
+        case Grant.CREATE:
+            granted = grants.room_create
+        case Grant.RECORD:
+            granted = grants.room_record
+        case Grant.INGEST:
+            granted = grants.ingress_admin
+        case Grant.ADMINISTER:
+            if token.role is None:
+                _require_room(grants, room)
+            granted = grants.room_admin
+        case Grant.JOIN | Grant.PUBLISH | Grant.SUBSCRIBE:
+            if not grants.room_join:
+                raise AccessError(AccessDenial.NOT_GRANTED, "the token does not grant roomJoin")
+            _require_room(grants, room)
+            granted = grant is Grant.JOIN or (grants.can_publish if grant is Grant.PUBLISH else grants.can_subscribe)
+        case _:
+            assert_never(grant)
     if not granted:
         raise AccessError(AccessDenial.NOT_GRANTED, f"the token does not grant {grant.value}")
 
@@ -208,37 +233,20 @@ def _codec() -> jwt.PyJWT:
 
 
 @contextmanager
-def _short_secrets_allowed() -> Iterator[None]:
-    # The well-known development secret is shorter than RFC 7518 asks for; configuration refuses such ones elsewhere.
+def _short_secret_allowed(key: str) -> Iterator[None]:
+    # The well-known development secret is shorter than RFC 7518 asks for; no other key is excused.
+    if key != DEV_KEY:
+        yield
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InsecureKeyLengthWarning)
         yield
 
 
-def _grants(claim: object) -> VideoGrants:
-    if claim is None:
-        return VideoGrants()
-    if not isinstance(claim, dict):
-        raise AccessError(AccessDenial.MALFORMED, "the token's video grant is no object")
-    room = claim.get("room", "")
-    if not isinstance(room, str):
-        raise AccessError(AccessDenial.MALFORMED, "the token's room is no text")
-    return VideoGrants(
-        room=room,
-        room_join=_flag(claim, "roomJoin", default=False),
-        can_publish=_flag(claim, "canPublish", default=True),
-        can_subscribe=_flag(claim, "canSubscribe", default=True),
-        room_admin=_flag(claim, "roomAdmin", default=False),
-        room_list=_flag(claim, "roomList", default=False),
-    )
-
-
-def _flag(claim: dict[str, Any], name: str, *, default: bool) -> bool:
-    value = claim.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise AccessError(AccessDenial.MALFORMED, f"the token's {name} is neither true nor false")
+def _object(claims: dict[str, Any], name: str) -> Mapping[str, Any] | None:
+    value = claims.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise AccessError(AccessDenial.MALFORMED, f"the token's {name} is no object")
     return value
 
 
