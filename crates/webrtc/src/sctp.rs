@@ -3,7 +3,7 @@
 mod association;
 mod dcep;
 
-pub(crate) use association::{Association, SctpOutput};
+pub(crate) use association::{Association, LAST_STREAM, SctpOutput};
 
 /// Largest SCTP packet: with a DTLS record's overhead it stays below every path's minimum MTU.
 pub const MTU: usize = 1140;

@@ -16,7 +16,7 @@ use crate::error::TransportError;
 use crate::event::{CloseReason, DtlsState, IceState, TransportEvent};
 use crate::ice::{FullAgent, Ice, IceOutput, LiteAgent};
 use crate::random::Random;
-use crate::sctp::Association;
+use crate::sctp::{Association, ChannelParameters};
 use crate::stats::{TransportCounters, TransportStats};
 use crate::stun::StunMessage;
 
@@ -55,6 +55,8 @@ pub struct Transport {
     sealer: Option<Sealer>,
     opener: Option<Opener>,
     sctp: Option<Association>,
+    /// Channels on agreed streams that wait for the handshake. Limit: `Limits::channels`.
+    early_channels: Vec<ChannelParameters>,
     transmit: VecDeque<(FiveTuple, Vec<u8>)>,
     events: VecDeque<TransportEvent>,
     /// DTLS that came before `connect`: the peer's first flight may overtake its answer.
@@ -86,6 +88,7 @@ impl Transport {
             sealer: None,
             opener: None,
             sctp: None,
+            early_channels: Vec::new(),
             transmit: VecDeque::new(),
             events: VecDeque::new(),
             early_dtls: Vec::new(),

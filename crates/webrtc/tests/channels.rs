@@ -204,6 +204,52 @@ fn the_send_buffer_is_bounded_and_says_so() {
 }
 
 #[test]
+fn a_negotiated_channel_opened_before_the_handshake_gets_the_first_message() {
+    let mut pair = Pair::lite(12).with_channels();
+    pair.server.limits.channels = 2;
+    let mut world = pair.connect(12);
+    let now = world.now;
+    let agreed = |stream| ChannelParameters {
+        negotiated: Some(stream),
+        ..ChannelParameters::reliable("agreed")
+    };
+    for stream in [3, 5] {
+        for transport in [&mut world.a.transport, &mut world.b.transport] {
+            let id = transport.open_channel(agreed(stream), now);
+            assert_eq!(id.expect("it waits"), ChannelId(stream));
+        }
+    }
+    let again = world.a.transport.open_channel(agreed(3), now);
+    assert!(matches!(
+        again,
+        Err(TransportError::Channel(ChannelError::InUse))
+    ));
+    let third = world.a.transport.open_channel(agreed(7), now);
+    assert!(matches!(
+        third,
+        Err(TransportError::Channel(ChannelError::TooMany))
+    ));
+    world
+        .a
+        .transport
+        .close_channel(ChannelId(5), now)
+        .expect("it waited");
+    assert!(world.run_until(Duration::from_secs(10), |world| {
+        is_open(&world.a.events, ChannelId(3), false)
+            && is_open(&world.b.events, ChannelId(3), false)
+    }));
+    assert!(!is_open(&world.a.events, ChannelId(5), false));
+    let now = world.now;
+    world
+        .b
+        .transport
+        .send_message(ChannelId(3), true, b"first", now)
+        .expect("room");
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(messages(&world.a), vec![b"first".to_vec()]);
+}
+
+#[test]
 fn the_number_of_channels_and_the_length_of_a_label_are_bounded() {
     let mut pair = Pair::lite(4).with_channels();
     pair.server.limits.channels = 3;

@@ -123,6 +123,8 @@ class FakeLink:
                 )
             )
             self.emit(DtlsStateChanged(transport=id_, state=DtlsState.CONNECTED, srtp_profile="SRTP_AEAD_AES_128_GCM"))
+            for event in self._state.open_waiting(held):
+                self.emit(event)
 
     def lose_peer(self, transport: int, reason: EngineCloseReason, detail: str = "") -> None:
         """Let the engine give up a transport by itself."""

@@ -323,20 +323,22 @@ class FakeCommands(FakeState):
         transport = self.webrtc(command.transport)
         if not transport.sctp:
             raise Refused(ErrorCode.WRONG_STATE, "the transport was opened without data channels")
-        if not transport.writable:
+        if not transport.writable and command.stream is None:
             raise Refused(ErrorCode.WRONG_STATE, "DTLS is not connected yet")
-        channel = FakeChannel(self.new_id(), transport.id, command.label, command.protocol, transport.writable)
+        channel = FakeChannel(
+            self.new_id(), transport.id, command.label, command.protocol, transport.writable, stream=command.stream
+        )
         self.objects[channel.id] = channel
         if channel.open:
-            self.caused.append(
-                ChannelOpened(
-                    transport=TransportId(transport.id),
-                    channel=ChannelId(channel.id),
-                    label=channel.label,
-                    protocol=channel.protocol,
-                )
-            )
+            self.caused.append(_opened(channel))
         return ChannelOpening(channel=ChannelId(channel.id))
+
+    def open_waiting(self, transport: FakeTransport) -> list[AnyEvent]:
+        """Open the channels that waited for the handshake."""
+        waiting = [held for held in self.find(FakeChannel) if held.transport == transport.id and not held.open]
+        for channel in waiting:
+            channel.open = True
+        return [_opened(channel) for channel in waiting]
 
     @_execute.register
     def _send_message(self, command: SendMessage) -> AnyResult:
@@ -387,6 +389,15 @@ class FakeCommands(FakeState):
                 for shard in self.shards()
             ]
         )
+
+
+def _opened(channel: FakeChannel) -> AnyEvent:
+    return ChannelOpened(
+        transport=TransportId(channel.transport),
+        channel=ChannelId(channel.id),
+        label=channel.label,
+        protocol=channel.protocol,
+    )
 
 
 def _check_producer(command: Produce) -> None:

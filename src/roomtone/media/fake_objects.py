@@ -96,6 +96,7 @@ class FakeChannel:
     label: str
     protocol: str
     open: bool = False
+    stream: int | None = None
     sent: list[bytes] = field(default_factory=list)
 
 

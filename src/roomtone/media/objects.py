@@ -335,8 +335,12 @@ class WebRtcTransport(Transport):
         ordered: bool = True,
         max_retransmits: int | None = None,
         max_lifetime_ms: int | None = None,
+        stream: int | None = None,
     ) -> DataChannel:
-        """Open a data channel, once DTLS is connected; a `ChannelOpened` event says when the peer has it."""
+        """Open a data channel, once DTLS is connected; a `ChannelOpened` event says when the peer has it.
+
+        With ``stream``, agreed on elsewhere, the peer is not told, and DTLS need not be connected yet.
+        """
         command = OpenChannel(
             transport=self.id,
             label=label,
@@ -344,6 +348,7 @@ class WebRtcTransport(Transport):
             ordered=ordered,
             max_retransmits=max_retransmits,
             max_lifetime_ms=max_lifetime_ms,
+            stream=stream,
         )
         opening = await self._engine.ask(command, ChannelOpening)
         return DataChannel(self._engine, opening.channel, label, protocol)

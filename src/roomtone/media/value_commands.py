@@ -270,7 +270,10 @@ class CloseObserver(Command, tag="close_observer", frozen=True, kw_only=True):
 
 
 class OpenChannel(Command, tag="open_channel", frozen=True, kw_only=True):
-    """Open a data channel (RFC 8831). Unordered and partial reliability by the last three."""
+    """Open a data channel (RFC 8831). Unordered and partial reliability by ``ordered`` and the two after it.
+
+    ``stream`` is one agreed on elsewhere: the peer is not told of the opening, and it may come before the handshake.
+    """
 
     transport: TransportId
     label: str
@@ -278,6 +281,7 @@ class OpenChannel(Command, tag="open_channel", frozen=True, kw_only=True):
     ordered: bool = True
     max_retransmits: int | None = None
     max_lifetime_ms: int | None = None
+    stream: int | None = None
 
 
 class SendMessage(Command, tag="send_message", frozen=True, kw_only=True):

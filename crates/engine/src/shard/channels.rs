@@ -18,6 +18,7 @@ impl Shard {
             ordered,
             max_retransmits,
             max_lifetime_ms,
+            stream,
         } = command
         else {
             return Err(Failure::invalid("not an open channel command"));
@@ -42,7 +43,7 @@ impl Shard {
             protocol,
             ordered,
             reliability,
-            negotiated: None,
+            negotiated: stream,
         };
         let stream = peer.transport.open_channel(parameters, now)?;
         peer.channels.insert(stream, id);

@@ -329,6 +329,9 @@ pub enum Command {
         /// Partial reliability by time.
         #[serde(default)]
         max_lifetime_ms: Option<u32>,
+        /// A stream agreed on elsewhere: nothing is said to the peer of the opening.
+        #[serde(default)]
+        stream: Option<u16>,
     },
     /// Send one message on a data channel.
     SendMessage {

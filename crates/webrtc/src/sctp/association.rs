@@ -27,7 +27,7 @@ mod ppid {
 }
 
 /// The last stream a channel may use; 65535 is reserved (RFC 8832 section 6).
-const LAST_STREAM: u16 = 65_534;
+pub(crate) const LAST_STREAM: u16 = 65_534;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ChannelState {

@@ -3,16 +3,22 @@
 use std::time::Instant;
 
 use super::Transport;
-use crate::error::TransportError;
-use crate::sctp::{Association, ChannelId, ChannelParameters, SctpOutput};
+use crate::error::{ChannelError, TransportError};
+use crate::sctp::{Association, ChannelId, ChannelParameters, LAST_STREAM, SctpOutput};
 
 impl Transport {
     /// Opens a data channel. Messages may be sent at once; `ChannelOpened` tells when the peer has it.
+    ///
+    /// One on an agreed stream may be opened before the handshake, so that the peer's first message finds it.
     pub fn open_channel(
         &mut self,
         parameters: ChannelParameters,
         now: Instant,
     ) -> Result<ChannelId, TransportError> {
+        if let (Some(stream), None) = (parameters.negotiated, &self.sctp) {
+            self.begin(now)?;
+            return self.open_early(stream, parameters);
+        }
         let id = self.association(now)?.open(parameters, now)?;
         self.pump();
         Ok(id)
@@ -34,6 +40,12 @@ impl Transport {
 
     /// Closes a data channel; `ChannelClosed` follows when the peer has closed its half.
     pub fn close_channel(&mut self, id: ChannelId, now: Instant) -> Result<(), TransportError> {
+        let early = self.early_channels.len();
+        self.early_channels
+            .retain(|parameters| parameters.negotiated != Some(id.0));
+        if self.early_channels.len() < early {
+            return Ok(());
+        }
         self.association(now)?.close(id, now)?;
         self.pump();
         Ok(())
@@ -44,6 +56,44 @@ impl Transport {
         self.sctp
             .as_ref()
             .map_or(0, |association| association.buffered_amount(id))
+    }
+
+    fn open_early(
+        &mut self,
+        stream: u16,
+        parameters: ChannelParameters,
+    ) -> Result<ChannelId, TransportError> {
+        if !self.config.sctp {
+            return Err(TransportError::NoSctp);
+        }
+        let taken = |other: &ChannelParameters| other.negotiated == Some(stream);
+        if stream > LAST_STREAM || self.early_channels.iter().any(taken) {
+            return Err(ChannelError::InUse.into());
+        }
+        if self.early_channels.len() >= self.config.limits.channels {
+            return Err(ChannelError::TooMany.into());
+        }
+        let limit = self
+            .config
+            .limits
+            .channel_label_bytes
+            .min(usize::from(u16::MAX));
+        if parameters.label.len() > limit || parameters.protocol.len() > limit {
+            return Err(ChannelError::LabelTooLong.into());
+        }
+        self.early_channels.push(parameters);
+        Ok(ChannelId(stream))
+    }
+
+    /// Opens what waited for the handshake. All of it was checked when it was handed in.
+    pub(super) fn open_waiting(&mut self) {
+        let (early, now) = (std::mem::take(&mut self.early_channels), self.now);
+        if let Some(association) = self.sctp.as_mut() {
+            for parameters in early {
+                let opened = association.open(parameters, now);
+                debug_assert!(opened.is_ok(), "{opened:?}");
+            }
+        }
     }
 
     fn association(&mut self, now: Instant) -> Result<&mut Association, TransportError> {

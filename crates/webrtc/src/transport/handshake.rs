@@ -155,6 +155,7 @@ impl Transport {
         if self.config.sctp {
             let client = self.dtls.as_ref().is_some_and(DtlsSession::is_active);
             self.sctp = Some(Association::new(&self.config, client, self.now));
+            self.open_waiting();
         }
     }
 
