@@ -65,11 +65,21 @@ class RoomConnections(RoomDirectory):
             await connection.transport.connect(
                 dtls_role=peer.dtls_role,
                 fingerprints=peer.fingerprints,
-                ice_ufrag=peer.ice_ufrag,
-                ice_pwd=peer.ice_pwd,
+                ice_ufrag=peer.ice_ufrag or None,
+                ice_pwd=peer.ice_pwd or None,
                 ice_lite=peer.ice_lite,
                 candidates=peer.candidates,
             )
+
+    async def close_connection(self, connection: Connection) -> None:
+        """Close one path of a member that goes on; what went over it ends by the engine's events."""
+        member = connection.owner
+        if member.connections.pop(connection.transport.id, None) is None:
+            return
+        self.connections.pop(connection.transport.id, None)
+        if self.routers.release(member.room, connection.router):
+            self.spawn(quietly(connection.router.close))
+        await quietly(connection.transport.close)
 
     async def trickle(self, connection: Connection, candidates: Sequence[Candidate]) -> None:
         """Hand in more candidates of the peer."""
@@ -78,9 +88,13 @@ class RoomConnections(RoomDirectory):
                 await connection.transport.add_remote_candidates(candidates)
 
     async def restart_ice(
-        self, connection: Connection, ice_ufrag: str, ice_pwd: str, candidates: Sequence[Candidate]
+        self,
+        connection: Connection,
+        ice_ufrag: str | None = None,
+        ice_pwd: str | None = None,
+        candidates: Sequence[Candidate] = (),
     ) -> None:
-        """Restart ICE with the peer's new credentials; ours are on the transport afterwards."""
+        """Restart ICE, with the peer's new credentials if it says them; ours are on the transport afterwards."""
         with self.commands():
             await connection.transport.restart_ice(ice_ufrag, ice_pwd)
         await self.trickle(connection, candidates)

@@ -30,8 +30,8 @@ class ChannelListener(Protocol):
     def channel_opened(self, connection: Connection, channel: DataChannel) -> None:
         """Take a channel, opened by the peer or by us."""
 
-    def channel_message(self, channel: ChannelId, data: bytes) -> None:
-        """Take a message of the peer."""
+    def channel_message(self, channel: ChannelId, data: bytes, *, text: bool) -> None:
+        """Take a message of the peer; ``text`` says that it is UTF-8."""
 
     def channel_closed(self, channel: ChannelId) -> None:
         """Do without a channel."""
@@ -40,7 +40,7 @@ class ChannelListener(Protocol):
 class Connection:
     """A WebRTC transport, the router it is on, and whose it is."""
 
-    __slots__ = ("channels", "connected", "listener", "owner", "router", "transport")
+    __slots__ = ("channels", "connected", "ends_owner", "listener", "owner", "router", "transport")
 
     def __init__(
         self, transport: WebRtcTransport, router: Router, owner: Member, listener: ChannelListener | None = None
@@ -50,6 +50,8 @@ class Connection:
         self.owner = owner
         self.connected = False
         self.listener = listener
+        self.ends_owner = True
+        """Whether its member ends with it: not where a member has several paths and comes and goes by signalling."""
         self.channels: set[ChannelId] = set()
         """Data channels that are open."""
 

@@ -9,15 +9,12 @@ from roomtone.control.rooms.directory import quietly
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.reasons import Refusal, RoomError
 from roomtone.control.rooms.tracks import Publication, Subscription
-from roomtone.control.rooms.values import (
-    SubscriptionId,
-    TrackId,
-)
+from roomtone.control.rooms.values import LayerWish, SubscriptionId, TrackId
 from roomtone.protocols.sdp import map_payload_types, media_feedback, redundancy_wanted, rtx_payload_types
 
 if TYPE_CHECKING:
     from roomtone.control.rooms.model import Connection, Member, Participant, PlainConnection
-    from roomtone.control.rooms.values import LayerWish, SubscriptionOffer, TrackOffer
+    from roomtone.control.rooms.values import SubscriptionOffer, TrackOffer
 
 
 class RoomTracks(RoomConnections):
@@ -85,10 +82,12 @@ class RoomTracks(RoomConnections):
                 redundancy=redundancy_wanted(offer.codecs),
                 ssrc=offer.ssrc,
                 rtx_ssrc=offer.rtx_ssrc,
+                paused=offer.paused,
             )
         subscription = Subscription(
             SubscriptionId(self._new_id("SU")), member, offer, consumer, router=connection.router, source=source
         )
+        subscription.layer = LayerWish(paused=offer.paused)
         member.subscriptions[subscription.id] = subscription
         self.subscriptions[consumer.id] = subscription
         return subscription

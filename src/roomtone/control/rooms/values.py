@@ -79,6 +79,8 @@ class SubscriptionOffer:
     codecs: tuple[Codec, ...]
     mid: str | None = None
     extensions: tuple[HeaderExtension, ...] = ()
+    paused: bool = False
+    """Nothing is sent until a `LayerWish` that is not paused."""
     ssrc: int | None = None
     """Told to the subscriber already; None makes one, and one for repairs where there are any."""
     rtx_ssrc: int | None = None

@@ -17,6 +17,7 @@ from roomtone.media.values import (
     ChannelMessage,
     ChannelOpened,
     CongestionChanged,
+    ConsumerClosed,
     ConsumerFed,
     ConsumerLayersChanged,
     ConsumerLayersTargeted,
@@ -93,6 +94,10 @@ class EngineWatch:
                 self._on_producer(event)
             case ProducerClosed():
                 self._on_producer_closed(event.producer)
+            case ConsumerClosed():
+                subscription = self._rooms.subscriptions.get(event.consumer)
+                if subscription is not None:
+                    self._rooms.spawn(self._rooms.unsubscribe(subscription))
             case ChannelOpened() | ChannelMessage() | ChannelClosed():
                 self._on_channel(event)
             case _:
@@ -127,7 +132,7 @@ class EngineWatch:
             case ChannelMessage():
                 owner = self._rooms.channels.get(event.channel)
                 if owner is not None and owner.listener is not None:
-                    owner.listener.channel_message(event.channel, event.data)
+                    owner.listener.channel_message(event.channel, event.data, text=event.text)
             case ChannelClosed():
                 owner = self._rooms.channels.pop(event.channel, None)
                 if owner is not None and owner.listener is not None:
@@ -141,6 +146,9 @@ class EngineWatch:
         owner = connection.owner
         reason = of_engine(cause)
         _log.info("a connection in room %s ended: %s %s", owner.room.name, reason.value, detail)
+        if isinstance(connection, Connection) and not connection.ends_owner:
+            self._rooms.spawn(self._rooms.close_connection(connection))
+            return
         self._rooms.spawn(self._rooms.end(owner, reason))
 
     def _on_connected(self, transport: TransportId) -> None:

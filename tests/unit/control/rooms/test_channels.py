@@ -19,8 +19,8 @@ class Heard:
         del connection
         self.news.append(("opened", channel.label))
 
-    def channel_message(self, channel: ChannelId, data: bytes) -> None:
-        del channel
+    def channel_message(self, channel: ChannelId, data: bytes, *, text: bool) -> None:
+        del channel, text
         self.news.append(("message", data))
 
     def channel_closed(self, channel: ChannelId) -> None:
