@@ -33,7 +33,7 @@ async def _open(limits: RoomLimits, config: EngineConfig | None = None) -> tuple
 
 def test_an_empty_room_lives_for_its_time_and_no_longer() -> None:
     async def work() -> None:
-        _, engine, rooms = await _open(RoomLimits(empty_timeout_s=60))
+        _, engine, rooms = await _open(RoomLimits(departure_timeout_s=60))
         participant, _ = await rooms.join_with_tracks("demo", JoinRequest("a"), PEER, [VIDEO])
         await asyncio.sleep(600)
         assert "demo" in rooms.by_name
@@ -121,7 +121,9 @@ def test_after_a_random_day_every_viewer_has_its_source_and_nothing_is_left_over
     seed: int, routers_per_room: int
 ) -> None:
     async def work() -> None:
-        limits = RoomLimits(empty_timeout_s=10, max_participants=3, routers_per_room=routers_per_room)
+        limits = RoomLimits(
+            empty_timeout_s=10, departure_timeout_s=10, max_participants=3, routers_per_room=routers_per_room
+        )
         link, engine, rooms = await _open(limits, EngineConfig(max_transports=12, shards=4))
         day = Day(seed, link, rooms)
         for _ in range(60):

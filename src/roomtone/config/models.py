@@ -198,8 +198,18 @@ class RoomSettings(Section):
     """Forward only the audio of so many participants, those who speak; 0 forwards all."""
     routers_per_room: Positive = 1
     """Media threads whose viewers one room may have; publishers share one, and their tracks are piped to the others."""
-    empty_timeout_s: NotNegative = 60
-    """How long a room without participants and viewers lives on."""
+    max_publications: Positive = 2_000
+    """Most tracks of all participants of a room together; above it 422."""
+    empty_timeout_s: NotNegative = 300
+    """How long a room lives to which nobody ever came."""
+    departure_timeout_s: NotNegative = 20
+    """How long a room lives on when all participants and viewers have left."""
+    lobby_size: Positive = 100
+    """Most people who may wait in the lobby of a room; above it 503."""
+    lobby_timeout_s: Positive = 300
+    """How long somebody waits in a lobby for an answer."""
+    codecs: Strings = ()
+    """Codecs that may be published ("VP8", "OPUS"), where a room does not say; empty: all."""
 
 
 class LimitSettings(Section):

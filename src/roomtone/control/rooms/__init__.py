@@ -1,49 +1,81 @@
 """Rooms: participants, publications, subscriptions, viewers. The ground for all other control."""
 
+from roomtone.control.rooms.chat import ChatMessage, ChatStore
 from roomtone.control.rooms.events import EventMailbox, EventsLostError, EventStream, RoomEvent, RoomEventKind
+from roomtone.control.rooms.knocks import Knock, KnockDecision, KnockId
 from roomtone.control.rooms.model import Connection, Member, Participant, PlainConnection, Room, Viewer
+from roomtone.control.rooms.options import RoomOptions
+from roomtone.control.rooms.permissions import Permissions, SubscriptionRules
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
+from roomtone.control.rooms.requests import JoinRequest
 from roomtone.control.rooms.rooms import Rooms
 from roomtone.control.rooms.settings import RoomLimits
+from roomtone.control.rooms.speakers import Speaker
 from roomtone.control.rooms.tracks import Publication, Subscription
 from roomtone.control.rooms.values import (
-    JoinRequest,
+    Encryption,
+    LayerInfo,
     Layers,
     LayerWish,
+    ParticipantId,
     ParticipantKind,
+    ParticipantState,
     PlainAddress,
+    Protocol,
+    RoomId,
+    SubscriptionId,
     SubscriptionOffer,
+    TrackId,
     TrackOffer,
     TrackSource,
+    ViewerId,
     is_room_name,
 )
 
 __all__ = [
+    "ChatMessage",
+    "ChatStore",
     "CloseReason",
     "Connection",
+    "Encryption",
     "EventMailbox",
     "EventStream",
     "EventsLostError",
     "JoinRequest",
+    "Knock",
+    "KnockDecision",
+    "KnockId",
+    "LayerInfo",
     "LayerWish",
     "Layers",
     "Member",
     "Participant",
+    "ParticipantId",
     "ParticipantKind",
+    "ParticipantState",
+    "Permissions",
     "PlainAddress",
     "PlainConnection",
+    "Protocol",
     "Publication",
     "Refusal",
     "Room",
     "RoomError",
     "RoomEvent",
     "RoomEventKind",
+    "RoomId",
     "RoomLimits",
+    "RoomOptions",
     "Rooms",
+    "Speaker",
     "Subscription",
+    "SubscriptionId",
     "SubscriptionOffer",
+    "SubscriptionRules",
+    "TrackId",
     "TrackOffer",
     "TrackSource",
     "Viewer",
+    "ViewerId",
     "is_room_name",
 ]

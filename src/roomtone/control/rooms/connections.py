@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.model import ChannelListener, Member
     from roomtone.control.rooms.values import PlainAddress
     from roomtone.media import Router
+    from roomtone.media.objects import Transport
     from roomtone.media.values import Candidate
     from roomtone.protocols.sdp import RemotePeer
 
@@ -35,6 +36,7 @@ class RoomConnections(RoomDirectory):
         with self.commands():
             async with self._place(member) as router:
                 transport = await router.open_webrtc_transport(mixed_extensions=mixed, sctp=listener is not None)
+                await self._close_if_late(member, transport)
                 connection = Connection(transport, router, member, listener)
         # Before anything else is awaited: the engine's events about it come from here on.
         self.connections[connection.transport.id] = member.connections[connection.transport.id] = connection
@@ -51,6 +53,7 @@ class RoomConnections(RoomDirectory):
                     learn_remote=learns,
                     srtp=address.local_srtp,
                 )
+                await self._close_if_late(member, transport)
             connection = PlainConnection(transport, router, member)
             self.connections[transport.id] = member.connections[transport.id] = connection
             if address.ip is not None:
@@ -58,6 +61,12 @@ class RoomConnections(RoomDirectory):
             elif address.srtp is not None:
                 await transport.connect(transport.ip, 0, srtp=address.srtp)
         return connection
+
+    async def _close_if_late(self, member: Member, transport: Transport) -> None:
+        """Fail, and leave no transport, when its member ended while it was opened."""
+        if member.closed is not None:
+            await quietly(transport.close)
+            self._check_open(member)
 
     async def connect(self, connection: Connection, peer: RemotePeer) -> None:
         """Name the peer of a connection."""

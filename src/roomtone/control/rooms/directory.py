@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from roomtone.control.rooms.model import Member
+    from roomtone.control.rooms.options import RoomOptions
     from roomtone.control.rooms.tracks import Publication, Subscription
     from roomtone.media import Engine, Router
     from roomtone.media.values import ChannelId, RouterId, TransportId
@@ -92,7 +93,15 @@ class RoomDirectory:
             )
         return room
 
-    async def open(self, name: str) -> Room:
+    async def create(self, name: str, options: RoomOptions | None = None) -> Room:
+        """Give the room of this name; made with these options if it is not there, else as it is."""
+        room = await self.open(name, options)
+        if not room.was_ordered:
+            room.was_ordered = True
+            self._settle(room)
+        return room
+
+    async def open(self, name: str, options: RoomOptions | None = None) -> Room:
         """Give the room of this name, made if it is not there."""
         if self._closed:
             raise self.refuse(Refusal.SHUTTING_DOWN, "the server is shutting down")
@@ -103,7 +112,9 @@ class RoomDirectory:
         if (opening := self._opening.get(name)) is None:
             if len(self.by_name) + len(self._opening) >= self.limits.max_rooms:
                 raise self.refuse(Refusal.TOO_MANY_ROOMS, f"there are {self.limits.max_rooms} rooms already")
-            opening = self._opening[name] = asyncio.ensure_future(self._open_room(name))
+            opening = self._opening[name] = asyncio.ensure_future(
+                self._open_room(name, options or self.limits.defaults())
+            )
         # Shielded: one caller that gives up must not take the room from the others who wait for it.
         return await asyncio.shield(opening)
 
@@ -159,7 +170,7 @@ class RoomDirectory:
             del self.by_name[room.name]
             self.spawn(self.close_room(room, CloseReason.MEDIA_FAILED))
 
-    async def _open_room(self, name: str) -> Room:
+    async def _open_room(self, name: str, options: RoomOptions) -> Room:
         try:
             try:
                 router = await self.routers.open()
@@ -170,7 +181,7 @@ class RoomDirectory:
             if self._closed:
                 await quietly(router.close)
                 raise self.refuse(Refusal.SHUTTING_DOWN, "the server is shutting down")
-            room = Room(RoomId(self._new_id("RM")), name, router, self._clock(), self._clock)
+            room = Room(RoomId(self._new_id("RM")), name, router, self._clock(), self._clock, options)
             self.by_name[name] = room
             room.events.emit(RoomEventKind.ROOM_OPENED)
             self._arm_empty_timer(room)  # whoever opened it may never come
@@ -191,14 +202,21 @@ class RoomDirectory:
             room.empty_timer = None
         if room.in_use or room.closed is not None:
             return
-        if not room.was_used:
+        if not room.was_used and not room.was_ordered:
             self.spawn(self.close_room(room, CloseReason.ROOM_EMPTY))
             return
         self._arm_empty_timer(room)
 
     def _arm_empty_timer(self, room: Room) -> None:
-        delay = self.limits.empty_timeout_s
+        delay = self._empty_delay(room)
         room.empty_timer = asyncio.get_running_loop().call_later(delay, self._close_if_empty, room)
+
+    def _empty_delay(self, room: Room) -> float:
+        """How long a room without anybody waits: for the first to come, or for somebody to come back."""
+        options, limits = room.options, self.limits
+        if room.was_used:
+            return limits.departure_timeout_s if options.departure_timeout_s is None else options.departure_timeout_s
+        return limits.empty_timeout_s if options.empty_timeout_s is None else options.empty_timeout_s
 
     def _close_if_empty(self, room: Room) -> None:
         if not room.in_use:
@@ -216,8 +234,8 @@ class RoomDirectory:
             return []
         room = member.room
         admitted = self._remove(member, reason)
-        for subscription in member.subscriptions.values():
-            self.subscriptions.pop(subscription.consumer.id, None)
+        for subscription in tuple(member.subscriptions.values()):
+            self._forget_subscription(subscription, reason)
         connections, member.connections = list(member.connections.values()), {}
         for connection in connections:
             self.connections.pop(connection.transport.id, None)
@@ -239,7 +257,7 @@ class RoomDirectory:
         if isinstance(member, Viewer):
             if room.viewers.pop(member.id, None) is None:
                 return False
-            room.events.emit(RoomEventKind.VIEWER_LEFT, viewer=member.id, reason=reason)
+            member.emit(RoomEventKind.VIEWER_LEFT, reason=reason)
             return True
         if not isinstance(member, Participant):
             return False
@@ -248,10 +266,10 @@ class RoomDirectory:
         for publication in publications:
             self.publications.pop(publication.producer.id, None)
             if admitted:
-                self._withdraw(publication)
+                self._withdraw(publication, reason)
         if admitted:
             del room.participants[member.identity]
-            room.events.emit(RoomEventKind.PARTICIPANT_LEFT, participant=member.identity, reason=reason)
+            member.emit(RoomEventKind.PARTICIPANT_LEFT, reason=reason)
         return admitted
 
     async def _abandon(self, member: Member) -> None:
@@ -266,17 +284,52 @@ class RoomDirectory:
             closing.add_done_callback(self._closings.discard)
             await asyncio.shield(closing)
 
-    def _withdraw(self, publication: Publication) -> None:
+    def _withdraw(self, publication: Publication, reason: CloseReason) -> None:
+        """Take a track out of all tables and tell of it; its subscriptions end with it."""
         self.publications.pop(publication.producer.id, None)
-        participant = publication.participant
         for pipe in tuple(publication.pipes.values()):
             if pipe.done() and not pipe.cancelled() and pipe.exception() is None:
                 self.routers.unpipe(pipe.result().id)
-        participant.room.events.emit(
-            RoomEventKind.TRACK_UNPUBLISHED, participant=participant.identity, track=publication.id
-        )
+        participant = publication.participant
+        participant.version += 1
+        participant.emit(RoomEventKind.TRACK_UNPUBLISHED, track=publication.id, reason=reason)
+        for subscription in tuple(publication.subscriptions.values()):
+            self.spawn(quietly(self._end_subscription(subscription, CloseReason.UNPUBLISHED)))
+
+    def _end_subscription(
+        self, subscription: Subscription, reason: CloseReason
+    ) -> Callable[[], Coroutine[None, None, None]]:
+        """End a participant's subscription without having been asked by it; gives what is left to do."""
+        source = subscription.source
+        if self._forget_subscription(subscription, reason):
+            subscription.member.emit(
+                RoomEventKind.SUBSCRIPTION_ENDED,
+                track=None if source is None else source.id,
+                subscription=subscription.id,
+                reason=reason,
+            )
+            if subscription.on_close is not None:
+                subscription.on_close(reason)
+        return subscription.consumer.close
+
+    def _forget_subscription(self, subscription: Subscription, reason: CloseReason) -> bool:
+        """Take a subscription out of all tables; False when it had ended."""
+        if subscription.member.subscriptions.pop(subscription.id, None) is None:
+            return False
+        subscription.closed = reason
+        self.subscriptions.pop(subscription.consumer.id, None)
+        if subscription.source is not None:
+            subscription.source.subscriptions.pop(subscription.id, None)
+        return True
 
     # --- shared ---
+
+    def _check_open(self, member: Member) -> None:
+        """Fail when a member has ended meanwhile, or lost its room or its transport on its way in."""
+        closed = member.closed or member.room.closed
+        if closed is not None:
+            self.refused[Refusal.CLOSED] += 1
+            raise RoomError(Refusal.CLOSED, f"ended meanwhile: {closed.value}", closed=closed)
 
     def refuse(self, refusal: Refusal, message: str) -> RoomError:
         """Count a refusal and give its error."""

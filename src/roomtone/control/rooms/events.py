@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from roomtone.control.rooms.chat import ChatMessage
+    from roomtone.control.rooms.knocks import KnockDecision
     from roomtone.control.rooms.reasons import CloseReason
+    from roomtone.control.rooms.speakers import Speaker
     from roomtone.media.values import CongestionState, DegradationReason, LineDirection, QualityLevel
 
 MAILBOX_LIMIT = 1024
@@ -22,16 +25,35 @@ class RoomEventKind(StrEnum):
     """What happened."""
 
     ROOM_OPENED = "room_opened"
+    ROOM_UPDATED = "room_updated"
     ROOM_CLOSED = "room_closed"
     PARTICIPANT_JOINED = "participant_joined"
     PARTICIPANT_CONNECTED = "participant_connected"
+    PARTICIPANT_UPDATED = "participant_updated"
+    PARTICIPANT_MOVED = "participant_moved"
+    """It is to go on in ``to_room``; that it left follows."""
     PARTICIPANT_LEFT = "participant_left"
     TRACK_PUBLISHED = "track_published"
     TRACK_UNPUBLISHED = "track_unpublished"
+    TRACK_UPDATED = "track_updated"
+    """What is said of it has changed: its layers, or on which side it is muted."""
     TRACK_ACTIVE = "track_active"
     TRACK_SILENT = "track_silent"
     TRACK_MUTED = "track_muted"
     TRACK_UNMUTED = "track_unmuted"
+    SUBSCRIPTION_ENDED = "subscription_ended"
+    """A participant no longer gets a track; the reason says why."""
+    SUBSCRIPTION_STARVED = "subscription_starved"
+    """A participant's line does not carry even the cheapest layer of a track."""
+    SUBSCRIPTION_FED = "subscription_fed"
+    SUBSCRIPTION_RULES_CHANGED = "subscription_rules_changed"
+    """Who may subscribe to a participant's tracks is another matter now."""
+    SPEAKERS_CHANGED = "speakers_changed"
+    LOBBY_KNOCK = "lobby_knock"
+    LOBBY_DECIDED = "lobby_decided"
+    CHAT_MESSAGE = "chat_message"
+    CHAT_EDITED = "chat_edited"
+    CHAT_DELETED = "chat_deleted"
     VIEWER_JOINED = "viewer_joined"
     VIEWER_CONNECTED = "viewer_connected"
     VIEWER_LEFT = "viewer_left"
@@ -69,11 +91,22 @@ class RoomEvent:
     degradation: DegradationReason | None = None
     direction: LineDirection | None = None
     congestion: CongestionState | None = None
+    hidden: bool = False
+    """It is of a hidden participant: for nobody but itself and operators."""
+    subscription: str | None = None
+    to_room: str | None = None
+    speakers: tuple[Speaker, ...] | None = None
+    """Those who speak, loudest first, and then those who stopped."""
+    knock: str | None = None
+    decision: KnockDecision | None = None
+    message: ChatMessage | None = None
 
 
 class RoomEventDetails(TypedDict, total=False):
     """What an event may say beside whom it is about; see `RoomEvent`."""
 
+    track: str | None
+    reason: CloseReason | None
     encoding: int | None
     temporal: int | None
     wanted: tuple[int | None, ...] | None
@@ -82,6 +115,12 @@ class RoomEventDetails(TypedDict, total=False):
     degradation: DegradationReason | None
     direction: LineDirection | None
     congestion: CongestionState | None
+    subscription: str | None
+    to_room: str | None
+    speakers: tuple[Speaker, ...] | None
+    knock: str | None
+    decision: KnockDecision | None
+    message: ChatMessage | None
 
 
 class EventsLostError(Exception):
@@ -168,15 +207,14 @@ class EventStream:
         kind: RoomEventKind,
         *,
         participant: str | None = None,
-        track: str | None = None,
         viewer: str | None = None,
-        reason: CloseReason | None = None,
+        hidden: bool = False,
         **details: Unpack[RoomEventDetails],
     ) -> RoomEvent:
         """Give an event its number and put it into all mailboxes."""
         self.last_seq += 1
         at = self._clock()
-        event = RoomEvent(self.last_seq, at, kind, self._room, participant, track, viewer, reason, **details)
+        event = RoomEvent(self.last_seq, at, kind, self._room, participant, viewer=viewer, hidden=hidden, **details)
         for mailbox in tuple(self._mailboxes):
             self.overflows += not mailbox.put(event)
         return event

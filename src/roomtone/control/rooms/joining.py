@@ -7,18 +7,25 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.model import Connection, Participant, PlainConnection
-from roomtone.control.rooms.reasons import CloseReason, Refusal
+from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.tracking import RoomTracks
 from roomtone.control.rooms.values import (
+    MAX_ATTRIBUTES,
+    MAX_ATTRIBUTES_LENGTH,
     MAX_IDENTITY_LENGTH,
+    MAX_METADATA_LENGTH,
+    MAX_NAME_LENGTH,
     ParticipantId,
+    ParticipantState,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from roomtone.control.rooms.model import Room
-    from roomtone.control.rooms.values import JoinRequest, PlainAddress, TrackOffer
+    from roomtone.control.rooms.permissions import Permissions
+    from roomtone.control.rooms.requests import JoinRequest
+    from roomtone.control.rooms.values import PlainAddress, TrackOffer
     from roomtone.protocols.sdp import RemotePeer
 
 
@@ -84,18 +91,56 @@ class RoomJoins(RoomTracks):
     @contextmanager
     def _participant_place(self, room: Room, request: JoinRequest) -> Iterator[None]:
         """Hold a place for a participant on its way in; one that will be replaced makes way."""
-        if not 0 < len(request.identity) <= MAX_IDENTITY_LENGTH:
+        try:
+            self._check_request(request)
+            self.check_entry(room, request.identity, request.permissions)
+            self._check_place(room, request)
+        except RoomError:
             self._settle(room)
-            raise self.refuse(Refusal.BAD_IDENTITY, f"an identity is 1 to {MAX_IDENTITY_LENGTH} characters")
-        taken = len(room.participants) + room.reserved.participants - (request.identity in room.participants)
-        if taken >= self.limits.max_participants:
-            raise self.refuse(Refusal.TOO_MANY_PARTICIPANTS, f"the room has {taken} participants already")
+            raise
         room.reserved.participants += 1
         try:
             yield
         finally:
             room.reserved.participants -= 1
             self._settle(room)
+
+    def _check_request(self, request: JoinRequest) -> None:
+        if not 0 < len(request.identity) <= MAX_IDENTITY_LENGTH:
+            raise self.refuse(Refusal.BAD_IDENTITY, f"an identity is 1 to {MAX_IDENTITY_LENGTH} characters")
+        self._check_description(request.name, request.metadata, dict(request.attributes))
+
+    def _check_description(self, name: str, metadata: str, attributes: Mapping[str, str]) -> None:
+        """Refuse what a participant says of itself when it is too much."""
+        if len(name) > MAX_NAME_LENGTH:
+            raise self.refuse(Refusal.TOO_LARGE, f"a name is at most {MAX_NAME_LENGTH} characters")
+        if len(metadata) > MAX_METADATA_LENGTH:
+            raise self.refuse(Refusal.TOO_LARGE, f"metadata is at most {MAX_METADATA_LENGTH} characters")
+        if len(attributes) > MAX_ATTRIBUTES:
+            raise self.refuse(Refusal.TOO_LARGE, f"there are at most {MAX_ATTRIBUTES} attributes")
+        if sum(len(key) + len(value) for key, value in attributes.items()) > MAX_ATTRIBUTES_LENGTH:
+            raise self.refuse(Refusal.TOO_LARGE, f"attributes are at most {MAX_ATTRIBUTES_LENGTH} characters together")
+
+    def check_entry(self, room: Room, identity: str, permissions: Permissions) -> None:
+        """Refuse who a lock or the lobby keeps out; who is in the room already may come again."""
+        if permissions.moderator or identity in room.participants or identity in room.invited:
+            return
+        if room.options.locked:
+            raise self.refuse(Refusal.ROOM_LOCKED, "the room is locked")
+        if room.options.lobby and not permissions.is_service:
+            raise self.refuse(Refusal.MUST_ASK, "the room has a lobby: somebody in it must let you in")
+
+    def _check_place(self, room: Room, request: JoinRequest) -> None:
+        taken = len(room.participants) + room.reserved.participants - (request.identity in room.participants)
+        if taken >= self.limits.max_participants:
+            raise self.refuse(Refusal.TOO_MANY_PARTICIPANTS, f"the room has {taken} participants already")
+        limit = room.options.max_participants
+        if not limit or request.permissions.is_service:
+            return
+        people = [other for other in room.participants.values() if not other.permissions.is_service]
+        taken = sum(other.identity != request.identity for other in people) + room.reserved.participants
+        if taken >= limit:
+            raise self.refuse(Refusal.TOO_MANY_PARTICIPANTS, f"the room takes {limit} participants")
 
     def _new_participant(self, room: Room, request: JoinRequest) -> Participant:
         return Participant(room, ParticipantId(self._new_id("PA")), request, self._clock())
@@ -104,11 +149,13 @@ class RoomJoins(RoomTracks):
         """Put a participant into its room, in one step; gives what is left to close of the one it replaces."""
         self._check_open(participant)
         room = participant.room
+        self.check_entry(room, participant.identity, participant.permissions)  # it may have been locked meanwhile
         room.was_used = True
         older = room.participants.get(participant.identity)
         replaced = [] if older is None else self._detach(older, CloseReason.DUPLICATE_IDENTITY)
         room.participants[participant.identity] = participant
-        room.events.emit(RoomEventKind.PARTICIPANT_JOINED, participant=participant.identity)
+        participant.state = ParticipantState.ACTIVE if participant.connected else ParticipantState.JOINED
+        participant.emit(RoomEventKind.PARTICIPANT_JOINED)
         for publication in participant.publications.values():
             self._announce(publication)
         return replaced

@@ -7,19 +7,25 @@ owner, and owners are `Participant` or `Viewer`. All changes go through `roomton
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 from roomtone.control.rooms.events import EventStream
-from roomtone.control.rooms.values import TrackId
+from roomtone.control.rooms.options import RoomOptions
+from roomtone.control.rooms.permissions import SubscriptionRules
+from roomtone.control.rooms.values import ParticipantState, TrackId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from roomtone.control.rooms.events import RoomEvent, RoomEventDetails, RoomEventKind
+    from roomtone.control.rooms.knocks import Knock, KnockId
     from roomtone.control.rooms.reasons import CloseReason
+    from roomtone.control.rooms.requests import JoinRequest
     from roomtone.control.rooms.tracks import Publication, Subscription
-    from roomtone.control.rooms.values import JoinRequest, ParticipantId, RoomId, SubscriptionId, ViewerId
+    from roomtone.control.rooms.values import ParticipantId, RoomId, SubscriptionId, ViewerId
     from roomtone.media import DataChannel, PlainTransport, Router, WebRtcTransport
     from roomtone.media.values import ChannelId, MediaKind, QualityLevel, RouterId, TransportId
 
@@ -68,7 +74,7 @@ class PlainConnection:
         self.connected = False
 
 
-class Member:
+class Member(ABC):
     """What participants and viewers have in common: a room, connections, subscriptions, an end."""
 
     def __init__(self, room: Room) -> None:
@@ -79,6 +85,10 @@ class Member:
         self.quality: QualityLevel | None = None
         """How good its connection is, once that is known."""
         self._on_close: list[Callable[[CloseReason], None]] = []
+
+    @abstractmethod
+    def emit(self, kind: RoomEventKind, **details: Unpack[RoomEventDetails]) -> RoomEvent:
+        """Tell the room something about this member."""
 
     def when_closed(self, callback: Callable[[CloseReason], None]) -> None:
         """Have a function called once when this member has ended; at once when it has."""
@@ -112,15 +122,37 @@ class Participant(Member):
     def __init__(self, room: Room, id_: ParticipantId, request: JoinRequest, joined_at: float) -> None:
         super().__init__(room)
         self.id = id_
+        self.request = request
+        """As it joined; what has changed since is beside it."""
         self.identity = request.identity
         self.name = request.name
         self.metadata = request.metadata
         self.attributes = dict(request.attributes)
         self.kind = request.kind
+        self.permissions = request.permissions
+        self.protocol = request.protocol
+        self.account_id = request.account_id
+        self.movable = request.movable
+        self.state = ParticipantState.JOINING
+        self.version = 0
+        """Counts what others can see change of it."""
         self.joined_at = joined_at
+        self.moved_to: str | None = None
+        """The room in which it is to go on, when it ends for `CloseReason.MOVED`."""
+        self.subscription_rules = SubscriptionRules()
         self.publications: dict[TrackId, Publication] = {}
         self.published_since = 0
         """Count of the room's first publications when this one's began; orders publishers by age."""
+
+    def emit(self, kind: RoomEventKind, **details: Unpack[RoomEventDetails]) -> RoomEvent:
+        """Tell the room something about this participant."""
+        events, hidden = self.room.events, self.permissions.hidden
+        return events.emit(kind, participant=self.identity, hidden=hidden, **details)
+
+    def mark_closed(self, reason: CloseReason) -> bool:
+        """Note the end; see `Member.mark_closed`."""
+        self.state = ParticipantState.DISCONNECTED
+        return super().mark_closed(reason)
 
     def publication_of(self, kind: MediaKind) -> Publication | None:
         """Its newest publication of a kind."""
@@ -136,10 +168,15 @@ class Viewer(Member):
         self.follows = follows
         self.joined_at = joined_at
 
+    def emit(self, kind: RoomEventKind, **details: Unpack[RoomEventDetails]) -> RoomEvent:
+        """Tell the room something about this viewer."""
+        return self.room.events.emit(kind, viewer=self.id, **details)
+
     def source(self) -> Participant | None:
         """Whose tracks it shall get now."""
         if self.follows is not None:
-            return self.room.participants.get(self.follows)
+            followed = self.room.participants.get(self.follows)
+            return None if followed is None or followed.permissions.hidden else followed
         return self.room.newest_publisher()
 
 
@@ -160,6 +197,7 @@ class Room:
     router: Router
     created_at: float
     clock: Callable[[], float]
+    options: RoomOptions = field(default_factory=RoomOptions)
     participants: dict[str, Participant] = field(default_factory=dict)
     viewers: dict[ViewerId, Viewer] = field(default_factory=dict)
     reserved: Reservations = field(default_factory=Reservations)
@@ -170,6 +208,12 @@ class Room:
     switch_again: bool = False
     publishers_seen: int = 0
     was_used: bool = False
+    was_ordered: bool = False
+    """Somebody made it for later: it waits its empty time-out though a join has failed."""
+    lobby: dict[KnockId, Knock] = field(default_factory=dict)
+    """Who waits to be let in."""
+    invited: dict[str, None] = field(default_factory=dict)
+    """Identities that a lock and the lobby let pass."""
     branches: dict[RouterId, Router] = field(default_factory=dict)
     """Routers beside `router`, on other shards, for viewers."""
     load: Counter[RouterId] = field(default_factory=Counter)
@@ -185,9 +229,23 @@ class Room:
         """Anybody is in it or on the way in."""
         return bool(self.participants or self.viewers or self.reserved.participants or self.reserved.viewers)
 
+    @property
+    def metadata(self) -> str:
+        """What its owner says of it."""
+        return self.options.metadata
+
+    @property
+    def publication_count(self) -> int:
+        """Tracks of all participants together."""
+        return sum(len(participant.publications) for participant in self.participants.values())
+
+    def visible(self) -> list[Participant]:
+        """Participants that others are told of."""
+        return [participant for participant in self.participants.values() if not participant.permissions.hidden]
+
     def newest_publisher(self) -> Participant | None:
         """Find who, of those who publish now, began to publish last."""
-        publishing = (p for p in self.participants.values() if p.publications)
+        publishing = (p for p in self.visible() if p.publications)
         return max(publishing, key=lambda p: p.published_since, default=None)
 
     def publication(self, id_: str) -> Publication | None:

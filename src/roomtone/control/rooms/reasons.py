@@ -27,6 +27,17 @@ class CloseReason(StrEnum):
     CERTIFICATE_UNSUPPORTED = "certificate_unsupported"
     CERTIFICATE_MISMATCH = "certificate_mismatch"
     MEDIA_FAILED = "media_failed"
+    NOT_PERMITTED = "not_permitted"
+    """What it did is no longer allowed to it."""
+    MOVED = "moved"
+    """It was sent to another room."""
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a reason, no secret
+    SIGNAL_TIMEOUT = "signal_timeout"
+    """Its signalling connection was lost and did not come back."""
+    SLOW_CLIENT = "slow_client"
+    """It did not take what it was told fast enough."""
+    UNPUBLISHED = "unpublished"
+    """Of a subscription: its track is gone."""
 
 
 _OF_ENGINE = {
@@ -67,6 +78,21 @@ class Refusal(StrEnum):
     ENGINE_BUSY = "engine_busy"
     ENGINE_REFUSED = "engine_refused"
     ENGINE_FAILED = "engine_failed"
+    NOT_PERMITTED = "not_permitted"
+    ROOM_LOCKED = "room_locked"
+    MUST_ASK = "must_ask"
+    """The room has a lobby, and this identity has not been admitted."""
+    LOBBY_FULL = "lobby_full"
+    NO_SUCH_KNOCK = "no_such_knock"
+    CODEC_NOT_ALLOWED = "codec_not_allowed"
+    ROOM_IS_ENCRYPTED = "room_is_encrypted"
+    """The server would have to see or hear what only the ends can."""
+    NOT_MOVABLE = "not_movable"
+    """What the participant came by has no way to tell it to go elsewhere."""
+    SAME_ROOM = "same_room"
+    TOO_LARGE = "too_large"
+    TOO_FAST = "too_fast"
+    NO_SUCH_MESSAGE = "no_such_message"
     CLOSED = "closed"
     SHUTTING_DOWN = "shutting_down"
 
@@ -78,6 +104,8 @@ _RETRYABLE = frozenset(
         Refusal.TOO_MANY_ROOMS,
         Refusal.TOO_MANY_PARTICIPANTS,
         Refusal.TOO_MANY_VIEWERS,
+        Refusal.LOBBY_FULL,
+        Refusal.TOO_FAST,
         Refusal.ROUTER_LOST,
         Refusal.ENGINE_BUSY,
         Refusal.SHUTTING_DOWN,

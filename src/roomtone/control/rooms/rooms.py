@@ -2,7 +2,8 @@
 
 Every operation that fails half way undoes what it did: no transport, participant or room remains of it.
 Limits are `RoomLimits`; ``Rooms.refused`` counts refusals by reason, ``Rooms.ended`` ends by reason.
-Each subject has a file: directory, connections, tracking, joining, watching.
+Each subject has a file: directory, connections, tracking, joining, watching,
+lobby, updating.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.directory import random_id
+from roomtone.control.rooms.updating import RoomUpdates
 from roomtone.control.rooms.watch import EngineWatch
-from roomtone.control.rooms.watching import RoomViewers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from roomtone.media import Engine
 
 
-class Rooms(RoomViewers):
+class Rooms(RoomUpdates):
     """All rooms of this node."""
 
     def __init__(

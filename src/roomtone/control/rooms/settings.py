@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from roomtone.control.rooms.options import RoomOptions
+
 
 @dataclass(frozen=True, slots=True)
 class RoomLimits:
-    """How many of each thing, and how long an empty room lives."""
+    """How many of each thing, how long an empty room lives, and what a room is like unless said otherwise."""
 
     create_on_join: bool = True
     max_rooms: int = 1_000
     max_participants: int = 500
     max_viewers: int = 5_000
     max_tracks_per_participant: int = 32
-    empty_timeout_s: float = 60.0
+    max_publications: int = 2_000
+    empty_timeout_s: float = 300.0
+    departure_timeout_s: float = 20.0
+    lobby_size: int = 100
+    lobby_timeout_s: float = 300.0
+    codecs: tuple[str, ...] = ()
     routers_per_room: int = 1
     audio_top_n: int = 0
     plain_listen_ip: str = "127.0.0.1"
+
+    def defaults(self) -> RoomOptions:
+        """Options of a room that was made without any."""
+        return RoomOptions(codecs=frozenset(name.upper() for name in self.codecs))

@@ -38,7 +38,10 @@ class Switching:
     def wanted(self, viewer: Viewer, kind: MediaKind) -> Publication | None:
         """Find what a viewer shall get now."""
         source = viewer.source()
-        return None if source is None else source.publication_of(kind)
+        publication = None if source is None else source.publication_of(kind)
+        if publication is None or not publication.participant.subscription_rules.allows(None, publication.id):
+            return None
+        return publication
 
     def refresh(self, room: Room) -> None:
         """Bring a room's viewers up to date soon."""

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from roomtone.control.rooms.connections import RoomConnections
 from roomtone.control.rooms.directory import quietly
 from roomtone.control.rooms.events import RoomEventKind
-from roomtone.control.rooms.reasons import Refusal, RoomError
+from roomtone.control.rooms.model import Participant
+from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.tracks import Publication, Subscription
 from roomtone.control.rooms.values import LayerWish, SubscriptionId, TrackId
 from roomtone.protocols.sdp import map_payload_types, media_feedback, redundancy_wanted, rtx_payload_types
 
 if TYPE_CHECKING:
-    from roomtone.control.rooms.model import Connection, Member, Participant, PlainConnection
-    from roomtone.control.rooms.values import SubscriptionOffer, TrackOffer
+    from roomtone.control.rooms.model import Connection, Member, PlainConnection
+    from roomtone.control.rooms.values import LayerInfo, SubscriptionOffer, TrackOffer
 
 
 class RoomTracks(RoomConnections):
@@ -25,9 +26,6 @@ class RoomTracks(RoomConnections):
     ) -> Publication:
         """Publish a track of a participant that is in the room."""
         publication = await self._produce(participant, connection, track)
-        if participant.closed is not None:
-            await quietly(publication.producer.close)
-            self._check_open(participant)
         self._announce(publication)
         self.switching.refresh(participant.room)
         return publication
@@ -36,25 +34,42 @@ class RoomTracks(RoomConnections):
         """Make an id for a track whose media is still to come; `TrackOffer.id` takes it."""
         return TrackId(self._new_id("TR"))
 
-    async def unpublish(self, publication: Publication) -> None:
+    async def unpublish(self, publication: Publication, reason: CloseReason = CloseReason.LEFT) -> None:
         """Withdraw a track."""
         participant = publication.participant
         if participant.publications.pop(publication.id, None) is None:
             return
-        self._withdraw(publication)
+        self._withdraw(publication, reason)
         self.switching.refresh(participant.room)
         await quietly(publication.producer.close)
 
-    async def mute(self, publication: Publication, *, muted: bool) -> None:
-        """Stop or go on forwarding a track."""
-        if publication.muted == muted:
+    async def mute(self, publication: Publication, *, muted: bool, by_server: bool) -> None:
+        """Stop or go on forwarding a track; it goes on when neither its publisher nor the server wants it muted."""
+        before = publication.publisher_muted, publication.server_muted
+        after = (before[0], muted) if by_server else (muted, before[1])
+        if after == before:
             return
-        with self.commands():
-            await (publication.producer.pause() if muted else publication.producer.resume())
-        publication.muted = muted
-        kind = RoomEventKind.TRACK_MUTED if muted else RoomEventKind.TRACK_UNMUTED
-        participant = publication.participant
-        participant.room.events.emit(kind, participant=participant.identity, track=publication.id)
+        was_muted = publication.muted
+        # Noted before the engine is asked: of two at once, commands and notes then come in one order.
+        publication.publisher_muted, publication.server_muted = after
+        if publication.muted != was_muted:
+            try:
+                with self.commands():
+                    await (publication.producer.pause() if publication.muted else publication.producer.resume())
+            except RoomError:
+                if (publication.publisher_muted, publication.server_muted) == after:
+                    publication.publisher_muted, publication.server_muted = before
+                raise
+        kind = RoomEventKind.TRACK_UPDATED
+        if publication.muted != was_muted:
+            kind = RoomEventKind.TRACK_MUTED if publication.muted else RoomEventKind.TRACK_UNMUTED
+        self._tell_track(publication, kind)
+
+    def describe_layers(self, publication: Publication, layers: tuple[LayerInfo, ...]) -> None:
+        """Note what a publisher says of its layers now."""
+        if publication.layers != layers:
+            publication.layers = layers
+            self._tell_track(publication, RoomEventKind.TRACK_UPDATED)
 
     async def subscribe(
         self,
@@ -63,7 +78,8 @@ class RoomTracks(RoomConnections):
         offer: SubscriptionOffer,
         source: Publication | None,
     ) -> Subscription:
-        """Send a track, or at first none, to a member; raise `RoomError` when they share no codec."""
+        """Send a track, or at first none, to a member; raise `RoomError` when it may not have it or cannot take it."""
+        self._check_may_subscribe(member, source)
         mapped = map_payload_types(source.offer.codecs, offer.codecs) if source is not None else []
         if source is not None and not mapped:
             raise self.refuse(
@@ -88,14 +104,22 @@ class RoomTracks(RoomConnections):
             SubscriptionId(self._new_id("SU")), member, offer, consumer, router=connection.router, source=source
         )
         subscription.layer = LayerWish(paused=offer.paused)
+        try:
+            # What was true before the engine was asked may be so no longer.
+            self._check_open(member)
+            self._check_may_subscribe(member, source)
+        except RoomError:
+            await quietly(consumer.close)
+            raise
         member.subscriptions[subscription.id] = subscription
         self.subscriptions[consumer.id] = subscription
+        if source is not None and isinstance(member, Participant):
+            source.subscriptions[subscription.id] = subscription
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         """Stop sending a track to a member."""
-        if subscription.member.subscriptions.pop(subscription.id, None) is not None:
-            self.subscriptions.pop(subscription.consumer.id, None)
+        if self._forget_subscription(subscription, CloseReason.LEFT):
             await quietly(subscription.consumer.close)
 
     async def choose_layer(self, subscription: Subscription, wish: LayerWish) -> None:
@@ -116,19 +140,45 @@ class RoomTracks(RoomConnections):
                 await (consumer.pause() if wish.paused else consumer.resume())
         subscription.layer = wish
 
-    def _check_open(self, member: Member) -> None:
-        """Fail when a member on its way in has lost its room or its transport meanwhile."""
-        closed = member.closed or member.room.closed
-        if closed is not None:
-            self.refused[Refusal.CLOSED] += 1
-            raise RoomError(Refusal.CLOSED, f"ended while joining: {closed.value}", closed=closed)
+    def _check_may_subscribe(self, member: Member, source: Publication | None) -> None:
+        """Refuse a subscription that the member's permissions or the publisher's rules do not allow."""
+        identity = None
+        if isinstance(member, Participant):
+            identity = member.identity
+            if not member.permissions.can_subscribe:
+                raise self.refuse(Refusal.NOT_PERMITTED, "it may not subscribe")
+        if source is None:
+            return
+        publisher = source.participant
+        if source.id not in publisher.publications:
+            raise self.refuse(Refusal.NO_SUCH_TRACK, "the track is published no longer")
+        if not publisher.subscription_rules.allows(identity, source.id):
+            raise self.refuse(Refusal.NOT_PERMITTED, "the publisher does not let it have this track")
+
+    def _check_may_publish(self, participant: Participant, track: TrackOffer) -> None:
+        """Refuse a track that the participant's permissions, the room's codecs or a limit do not allow."""
+        room, options = participant.room, participant.room.options
+        if not participant.permissions.may_publish(track.source):
+            raise self.refuse(Refusal.NOT_PERMITTED, f"it may not publish {track.source.value}")
+        if refused := options.refused(track.codecs):
+            raise self.refuse(
+                Refusal.CODEC_NOT_ALLOWED,
+                f"the room takes only {' and '.join(sorted(options.codecs))}, not {' and '.join(refused)}",
+            )
+        if len(participant.publications) >= self.limits.max_tracks_per_participant:
+            limit = self.limits.max_tracks_per_participant
+            raise self.refuse(Refusal.TOO_MANY_TRACKS, f"a participant publishes at most {limit} tracks")
+        limit = min(filter(None, (options.max_publications, self.limits.max_publications)))
+        # Those of a participant on its way in are not counted among the room's yet.
+        here = room.participants.get(participant.identity)
+        others = room.publication_count - (len(here.publications) if here is not None else 0)
+        if others + len(participant.publications) >= limit:
+            raise self.refuse(Refusal.TOO_MANY_TRACKS, f"the room has {limit} tracks already")
 
     async def _produce(
         self, participant: Participant, connection: Connection | PlainConnection, track: TrackOffer
     ) -> Publication:
-        if len(participant.publications) >= self.limits.max_tracks_per_participant:
-            limit = self.limits.max_tracks_per_participant
-            raise self.refuse(Refusal.TOO_MANY_TRACKS, f"a participant publishes at most {limit} tracks")
+        self._check_may_publish(participant, track)
         with self.commands(on_transport=True):
             producer = await connection.transport.produce(
                 track.kind,
@@ -138,6 +188,12 @@ class RoomTracks(RoomConnections):
                 header_extensions=track.extensions,
                 paused=track.muted,
             )
+        try:
+            self._check_open(participant)
+            self._check_may_publish(participant, track)
+        except RoomError:
+            await quietly(producer.close)
+            raise
         publication = Publication(track.id or self.new_track_id(), participant, track, producer)
         if not participant.publications:
             participant.room.publishers_seen += 1
@@ -147,10 +203,11 @@ class RoomTracks(RoomConnections):
         return publication
 
     def _announce(self, publication: Publication) -> None:
-        participant = publication.participant
-        participant.room.events.emit(
-            RoomEventKind.TRACK_PUBLISHED, participant=participant.identity, track=publication.id
-        )
+        self._tell_track(publication, RoomEventKind.TRACK_PUBLISHED)
+
+    def _tell_track(self, publication: Publication, kind: RoomEventKind) -> None:
+        publication.participant.version += 1
+        publication.participant.emit(kind, track=publication.id)
 
 
 def _names(source: Publication) -> str:

@@ -19,7 +19,11 @@ ViewerId = NewType("ViewerId", str)
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 MAX_IDENTITY_LENGTH = 256
+MAX_NAME_LENGTH = 256
 MAX_METADATA_LENGTH = 65_536
+MAX_ATTRIBUTES = 64
+MAX_ATTRIBUTES_LENGTH = 65_536
+"""Characters of all keys and values together."""
 
 
 def is_room_name(text: str) -> bool:
@@ -32,6 +36,27 @@ class ParticipantKind(StrEnum):
 
     STANDARD = "standard"
     INGEST = "ingest"
+    EGRESS = "egress"
+    SIP = "sip"
+    AGENT = "agent"
+
+
+class ParticipantState(StrEnum):
+    """How far a participant has come; ``ACTIVE``: a connection of its came up."""
+
+    JOINING = "joining"
+    JOINED = "joined"
+    ACTIVE = "active"
+    DISCONNECTED = "disconnected"
+
+
+class Protocol(StrEnum):
+    """What a participant came by."""
+
+    WHIP = "whip"
+    LIVEKIT = "livekit"
+    MEDIASOUP = "mediasoup"
+    PLAIN = "plain"
 
 
 class TrackSource(StrEnum):
@@ -44,15 +69,24 @@ class TrackSource(StrEnum):
     SCREEN_SHARE_AUDIO = "screen_share_audio"
 
 
-@dataclass(frozen=True, slots=True)
-class JoinRequest:
-    """Who wants to be in a room."""
+class Encryption(StrEnum):
+    """How a track's frames are encrypted from end to end."""
 
-    identity: str
-    name: str = ""
-    metadata: str = ""
-    attributes: tuple[tuple[str, str], ...] = ()
-    kind: ParticipantKind = ParticipantKind.STANDARD
+    NONE = "none"
+    GCM = "gcm"
+    CUSTOM = "custom"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInfo:
+    """One layer of a video track as its publisher announces it; zero: not said."""
+
+    rid: str | None = None
+    width: int = 0
+    height: int = 0
+    bitrate: int = 0
+    """Bits per second."""
+    ssrc: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +103,15 @@ class TrackOffer:
     muted: bool = False
     id: TrackId | None = None
     """Promised to the publisher before its media came; None makes one."""
+    layers: tuple[LayerInfo, ...] = ()
+    """What its publisher says of its layers, lowest first."""
+    dtx: bool = False
+    stereo: bool = False
+    red: bool = False
+    """Its audio comes with redundancy (RFC 2198)."""
+    stream: str = ""
+    """Tracks of one stream name are played in step."""
+    encryption: Encryption = Encryption.NONE
 
 
 @dataclass(frozen=True, slots=True)

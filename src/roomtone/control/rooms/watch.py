@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.events import RoomEventDetails, RoomEventKind
 from roomtone.control.rooms.model import Connection, Participant, Viewer
-from roomtone.control.rooms.reasons import of_engine
-from roomtone.control.rooms.values import Layers
+from roomtone.control.rooms.reasons import CloseReason, of_engine
+from roomtone.control.rooms.values import Layers, ParticipantState
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow
 from roomtone.media.values import (
     AnyEvent,
@@ -39,8 +39,8 @@ from roomtone.media.values import (
 )
 
 if TYPE_CHECKING:
-    from roomtone.control.rooms.model import Member
     from roomtone.control.rooms.rooms import Rooms
+    from roomtone.control.rooms.tracks import Subscription
     from roomtone.media import Mailbox
     from roomtone.media.values import ProducerId
 
@@ -158,9 +158,12 @@ class EngineWatch:
         connection.connected = True
         owner = connection.owner
         if isinstance(owner, Participant):
-            owner.room.events.emit(RoomEventKind.PARTICIPANT_CONNECTED, participant=owner.identity)
-        elif isinstance(owner, Viewer):
-            owner.room.events.emit(RoomEventKind.VIEWER_CONNECTED, viewer=owner.id)
+            if owner.state is ParticipantState.JOINED:
+                owner.state = ParticipantState.ACTIVE
+                owner.version += 1
+            owner.emit(RoomEventKind.PARTICIPANT_CONNECTED)
+        else:
+            owner.emit(RoomEventKind.VIEWER_CONNECTED)
 
     def _on_producer(self, event: ProducerStarted | ProducerSilent) -> None:
         publication = self._rooms.publications.get(event.producer)
@@ -168,10 +171,8 @@ class EngineWatch:
             return
         started = isinstance(event, ProducerStarted)
         (publication.started_encodings.add if started else publication.started_encodings.discard)(event.encoding)
-        participant = publication.participant
-        participant.room.events.emit(
+        publication.participant.emit(
             RoomEventKind.TRACK_ACTIVE if started else RoomEventKind.TRACK_SILENT,
-            participant=participant.identity,
             track=publication.id,
             encoding=event.encoding,
         )
@@ -179,7 +180,7 @@ class EngineWatch:
     def _on_producer_closed(self, producer: ProducerId) -> None:
         publication = self._rooms.publications.get(producer)
         if publication is not None:
-            self._rooms.spawn(self._rooms.unpublish(publication))
+            self._rooms.spawn(self._rooms.unpublish(publication, CloseReason.MEDIA_FAILED))
             return
         piped = self._rooms.routers.unpipe(producer)
         if piped is None:
@@ -201,30 +202,26 @@ class EngineWatch:
             kind, subscription.current = RoomEventKind.LAYERS_CHANGED, layers
         else:
             subscription.target = layers
-        viewer = subscription.member
-        if isinstance(viewer, Viewer):
-            viewer.room.events.emit(kind, viewer=viewer.id, encoding=event.spatial, temporal=event.temporal)
+        details: RoomEventDetails = {"encoding": event.spatial, "temporal": event.temporal}
+        _emit_of_subscription(subscription, kind, details)
 
     def _on_starved(self, event: ConsumerStarved | ConsumerFed) -> None:
         subscription = self._rooms.subscriptions.get(event.consumer)
         if subscription is None:
             return
         subscription.starved = isinstance(event, ConsumerStarved)
-        viewer = subscription.member
-        if isinstance(viewer, Viewer):
+        if isinstance(subscription.member, Viewer):
             kind = RoomEventKind.VIEWER_STARVED if subscription.starved else RoomEventKind.VIEWER_FED
-            viewer.room.events.emit(kind, viewer=viewer.id)
+        else:
+            kind = RoomEventKind.SUBSCRIPTION_STARVED if subscription.starved else RoomEventKind.SUBSCRIPTION_FED
+        _emit_of_subscription(subscription, kind, {})
 
     def _on_wanted(self, event: EncodingsWanted) -> None:
         publication = self._rooms.publications.get(event.producer)
         if publication is not None:
             publication.wanted = tuple(event.wanted)
-            participant = publication.participant
-            participant.room.events.emit(
-                RoomEventKind.ENCODINGS_WANTED,
-                participant=participant.identity,
-                track=publication.id,
-                wanted=publication.wanted,
+            publication.participant.emit(
+                RoomEventKind.ENCODINGS_WANTED, track=publication.id, wanted=publication.wanted
             )
 
     def _on_quality(self, event: QualityChanged) -> None:
@@ -234,21 +231,19 @@ class EngineWatch:
             publication = self._rooms.publications.get(event.id)
             if publication is not None:
                 publication.quality = event.level
-                owner = publication.participant
-                owner.room.events.emit(
-                    RoomEventKind.QUALITY_CHANGED, participant=owner.identity, track=publication.id, **details
-                )
+                details["track"] = publication.id
+                publication.participant.emit(RoomEventKind.QUALITY_CHANGED, **details)
         elif event.subject is QualitySubject.TRANSPORT:
             connection = self._rooms.connections.get(TransportId(event.id))
             if connection is not None:
                 connection.owner.quality = event.level
-                _emit_of(connection.owner, RoomEventKind.QUALITY_CHANGED, details)
+                connection.owner.emit(RoomEventKind.QUALITY_CHANGED, **details)
 
     def _on_congestion(self, event: CongestionChanged) -> None:
         connection = self._rooms.connections.get(event.transport)
         if connection is not None:
             details: RoomEventDetails = {"direction": event.direction, "congestion": event.state}
-            _emit_of(connection.owner, RoomEventKind.CONGESTION_CHANGED, details)
+            connection.owner.emit(RoomEventKind.CONGESTION_CHANGED, **details)
 
     async def _ask_after_all(self) -> None:
         """End the owners of what is gone: its closing may be among what was lost."""
@@ -262,8 +257,10 @@ class EngineWatch:
                     self._on_transport_closed(id_, EngineCloseReason.CONSENT_EXPIRED, "its events were lost")
 
 
-def _emit_of(owner: Member, kind: RoomEventKind, details: RoomEventDetails) -> None:
-    if isinstance(owner, Participant):
-        owner.room.events.emit(kind, participant=owner.identity, **details)
-    elif isinstance(owner, Viewer):
-        owner.room.events.emit(kind, viewer=owner.id, **details)
+def _emit_of_subscription(subscription: Subscription, kind: RoomEventKind, details: RoomEventDetails) -> None:
+    """Tell of what somebody gets: a participant has many tracks, a viewer's are one source's."""
+    member = subscription.member
+    if isinstance(member, Participant):
+        details["track"] = None if subscription.source is None else subscription.source.id
+        details["subscription"] = subscription.id
+    member.emit(kind, **details)

@@ -78,7 +78,7 @@ class RoomViewers(RoomJoins):
         finally:
             room.reserved.viewers -= 1
             self._settle(room)
-        room.events.emit(RoomEventKind.VIEWER_JOINED, viewer=viewer.id)
+        viewer.emit(RoomEventKind.VIEWER_JOINED)
         # The source may have changed while the viewer was on its way in.
         self.switching.refresh(room)
 

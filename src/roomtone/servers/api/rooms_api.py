@@ -98,7 +98,7 @@ async def read_participant(request: Request, administered: AdministeredRoom, ide
 async def kick(request: Request, administered: AdministeredRoom, identity: str) -> Response:
     """Send a participant out."""
     rooms = context_of(request).rooms
-    await rooms.end(rooms.find_participant(administered, identity), CloseReason.REMOVED)
+    await rooms.remove(rooms.find_participant(administered, identity))
     return Response(status_code=204)
 
 
@@ -150,7 +150,7 @@ async def mute(request: Request, administered: AdministeredRoom, track_id: str, 
     track = administered.publication(track_id)
     if track is None:
         raise RoomError(Refusal.NO_SUCH_TRACK, "the room has no such track")
-    await context_of(request).rooms.mute(track, muted=body.muted)
+    await context_of(request).rooms.mute(track, muted=body.muted, by_server=True)
     return track_body(track)
 
 

@@ -294,7 +294,7 @@ async def test_the_room_counts_its_events_without_a_gap(world: World) -> None:
         (audio, _) = participant.publications.values()
         world.link.emit(ProducerStarted(producer=audio.producer.id, encoding=0, ssrc=1))
         world.link.emit(ProducerSilent(producer=audio.producer.id, encoding=0))
-        await world.rooms.mute(audio, muted=True)
+        await world.rooms.mute(audio, muted=True, by_server=True)
         await world.settle()
         await world.rooms.end(participant, CloseReason.REMOVED)
         events = [await mailbox.get() for _ in range(10)]
@@ -374,10 +374,10 @@ async def test_a_layer_is_chosen_by_its_rid_also_of_the_next_source(world: World
 async def test_muting_pauses_the_producer_and_is_idempotent(world: World) -> None:
     alice, _ = await publish(world, "alice", AUDIO)
     (track,) = alice.publications.values()
-    await world.rooms.mute(track, muted=True)
-    await world.rooms.mute(track, muted=True)
+    await world.rooms.mute(track, muted=True, by_server=True)
+    await world.rooms.mute(track, muted=True, by_server=True)
     assert world.link.find(FakeProducer)[0].paused
-    await world.rooms.mute(track, muted=False)
+    await world.rooms.mute(track, muted=False, by_server=True)
     assert not world.link.find(FakeProducer)[0].paused
 
 
