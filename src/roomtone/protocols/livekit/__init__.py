@@ -1,0 +1,47 @@
+"""LiveKit's signalling: messages, joins, published and subscribed tracks. Pure: it opens nothing and reads no clock."""
+
+from roomtone.protocols.livekit.joining import Join, JoinError, read_join
+from roomtone.protocols.livekit.layers import Wish, describe_layers, quality_of, read_wish, wanted_qualities
+from roomtone.protocols.livekit.messages import (
+    PROTOCOL_VERSION,
+    BadMessage,
+    BadMessageError,
+    read_packet,
+    read_request,
+    write_response,
+)
+from roomtone.protocols.livekit.packets import LOSSY_CHANNEL, RELIABLE_CHANNEL, Sender, sign, topic_of
+from roomtone.protocols.livekit.publishing import Announced, AnnouncementError, OfferPlan, PublishedTracks, Starting
+from roomtone.protocols.livekit.subscribing import Accepted, AnswerPlan, OfferedTracks, ReceivedTracks, WantedTrack
+
+__all__ = [
+    "LOSSY_CHANNEL",
+    "PROTOCOL_VERSION",
+    "RELIABLE_CHANNEL",
+    "Accepted",
+    "Announced",
+    "AnnouncementError",
+    "AnswerPlan",
+    "BadMessage",
+    "BadMessageError",
+    "Join",
+    "JoinError",
+    "OfferPlan",
+    "OfferedTracks",
+    "PublishedTracks",
+    "ReceivedTracks",
+    "Sender",
+    "Starting",
+    "WantedTrack",
+    "Wish",
+    "describe_layers",
+    "quality_of",
+    "read_join",
+    "read_packet",
+    "read_request",
+    "read_wish",
+    "sign",
+    "topic_of",
+    "wanted_qualities",
+    "write_response",
+]
