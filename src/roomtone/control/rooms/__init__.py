@@ -1,6 +1,7 @@
 """Rooms: participants, publications, subscriptions, viewers. The ground for all other control."""
 
 from roomtone.control.rooms.chat import ChatMessage, ChatStore
+from roomtone.control.rooms.data import DataKind, DataOutcome, DataPacket, DataSink
 from roomtone.control.rooms.events import EventMailbox, EventsLostError, EventStream, RoomEvent, RoomEventKind
 from roomtone.control.rooms.knocks import Knock, KnockDecision, KnockId
 from roomtone.control.rooms.model import Connection, Member, Participant, PlainConnection, Room, Viewer
@@ -37,6 +38,10 @@ __all__ = [
     "ChatStore",
     "CloseReason",
     "Connection",
+    "DataKind",
+    "DataOutcome",
+    "DataPacket",
+    "DataSink",
     "Encryption",
     "EventMailbox",
     "EventStream",

@@ -26,13 +26,19 @@ class RoomConnections(RoomDirectory):
     """Rooms with connections."""
 
     async def open_connection(
-        self, member: Member, peer: RemotePeer | None = None, *, listener: ChannelListener | None = None
+        self,
+        member: Member,
+        peer: RemotePeer | None = None,
+        *,
+        listener: ChannelListener | None = None,
+        mixed_extensions: bool = False,
     ) -> Connection:
         """Open a WebRTC transport for a member; `connect` follows, and may name the peer again.
 
-        With a ``listener`` it carries data channels, and that is who hears of them.
+        With a ``listener`` it carries data channels, and that is who hears of them. ``mixed_extensions`` says of a peer
+        that is not known yet what a known one says itself.
         """
-        mixed = peer is not None and peer.mixed_extensions
+        mixed = mixed_extensions if peer is None else peer.mixed_extensions
         with self.commands():
             async with self._place(member) as router:
                 transport = await router.open_webrtc_transport(mixed_extensions=mixed, sctp=listener is not None)

@@ -20,6 +20,7 @@ from roomtone.control.rooms.values import ParticipantState, TrackId
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from roomtone.control.rooms.data import DataSink
     from roomtone.control.rooms.events import RoomEvent, RoomEventDetails, RoomEventKind
     from roomtone.control.rooms.knocks import Knock, KnockId
     from roomtone.control.rooms.reasons import CloseReason
@@ -46,7 +47,7 @@ class ChannelListener(Protocol):
 class Connection:
     """A WebRTC transport, the router it is on, and whose it is."""
 
-    __slots__ = ("channels", "connected", "ends_owner", "listener", "owner", "router", "transport")
+    __slots__ = ("channels", "connected", "ends_owner", "listener", "on_connected", "owner", "router", "transport")
 
     def __init__(
         self, transport: WebRtcTransport, router: Router, owner: Member, listener: ChannelListener | None = None
@@ -58,6 +59,8 @@ class Connection:
         self.listener = listener
         self.ends_owner = True
         """Whether its member ends with it: not where a member has several paths and comes and goes by signalling."""
+        self.on_connected: Callable[[], None] | None = None
+        """Called once, when it has come up."""
         self.channels: set[ChannelId] = set()
         """Data channels that are open."""
 
@@ -140,6 +143,8 @@ class Participant(Member):
         self.moved_to: str | None = None
         """The room in which it is to go on, when it ends for `CloseReason.MOVED`."""
         self.subscription_rules = SubscriptionRules()
+        self.data_sink: DataSink | None = None
+        """Where data packets for it go, where what it came by takes any."""
         self.publications: dict[TrackId, Publication] = {}
         self.published_since = 0
         """Count of the room's first publications when this one's began; orders publishers by age."""

@@ -36,6 +36,8 @@ class CloseReason(StrEnum):
     """Its signalling connection was lost and did not come back."""
     SLOW_CLIENT = "slow_client"
     """It did not take what it was told fast enough."""
+    BAD_SIGNAL = "bad_signal"
+    """What it said was no message of its protocol."""
     UNPUBLISHED = "unpublished"
     """Of a subscription: its track is gone."""
 

@@ -3,16 +3,17 @@
 Every operation that fails half way undoes what it did: no transport, participant or room remains of it.
 Limits are `RoomLimits`; ``Rooms.refused`` counts refusals by reason, ``Rooms.ended`` ends by reason.
 Each subject has a file: directory, connections, tracking, joining, watching,
-lobby, updating.
+lobby, updating, data.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from roomtone.control.rooms.data import DataOutcome, RoomData
 from roomtone.control.rooms.directory import random_id
-from roomtone.control.rooms.updating import RoomUpdates
 from roomtone.control.rooms.watch import EngineWatch
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from roomtone.media import Engine
 
 
-class Rooms(RoomUpdates):
+class Rooms(RoomData):
     """All rooms of this node."""
 
     def __init__(
@@ -34,6 +35,7 @@ class Rooms(RoomUpdates):
         new_id: Callable[[str], str] = random_id,
     ) -> None:
         super().__init__(engine, limits, clock=clock, new_id=new_id)
+        self.data_outcomes: Counter[DataOutcome] = Counter()
         self._watch = EngineWatch(self)
 
     # --- lifetime ---

@@ -156,6 +156,8 @@ class EngineWatch:
         if connection is None or connection.connected:
             return
         connection.connected = True
+        if isinstance(connection, Connection) and connection.on_connected is not None:
+            connection.on_connected()
         owner = connection.owner
         if isinstance(owner, Participant):
             if owner.state is ParticipantState.JOINED:

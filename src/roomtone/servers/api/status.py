@@ -71,6 +71,7 @@ _OF_CLOSE = {
     CloseReason.TOKEN_EXPIRED: HTTPStatus.UNAUTHORIZED,
     CloseReason.SIGNAL_TIMEOUT: HTTPStatus.NOT_FOUND,
     CloseReason.SLOW_CLIENT: HTTPStatus.NOT_FOUND,
+    CloseReason.BAD_SIGNAL: HTTPStatus.NOT_FOUND,
     CloseReason.UNPUBLISHED: HTTPStatus.NOT_FOUND,
 }
 

@@ -1,0 +1,88 @@
+"""Data packets from participant to participant: opaque here, delivered to whom they are for.
+
+Limits: ``MAX_RELIABLE_BYTES`` and ``MAX_LOSSY_BYTES``; more is refused. Queues are the receiving server's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from roomtone.control.rooms.reasons import Refusal
+from roomtone.control.rooms.updating import RoomUpdates
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from roomtone.control.rooms.model import Room
+
+MAX_RELIABLE_BYTES = 65_536
+MAX_LOSSY_BYTES = 65_536
+
+
+class DataKind(StrEnum):
+    """Whether a packet may be lost on its way."""
+
+    RELIABLE = "reliable"
+    LOSSY = "lossy"
+
+
+@dataclass(frozen=True, slots=True)
+class DataPacket:
+    """A packet for participants of a room; ``payload`` is LiveKit's `DataPacket`, its sender filled in."""
+
+    kind: DataKind
+    payload: bytes
+    topic: str = ""
+    sender: str | None = None
+    """Identity of who sends; None: the server, or somebody outside."""
+    destinations: tuple[str, ...] = ()
+    """Identities it is for; empty: everybody else."""
+
+
+class DataSink(Protocol):
+    """Takes packets for a participant; set by the server that holds its peer."""
+
+    def deliver(self, packet: DataPacket) -> None:
+        """Queue a packet; must not block."""
+
+
+class DataOutcome(StrEnum):
+    """What became of a packet for one participant."""
+
+    DELIVERED = "delivered"
+    NO_SINK = "no_sink"
+    """What it came by carries no data."""
+    NOBODY = "nobody"
+    """No participant of that identity is there."""
+
+
+class RoomData(RoomUpdates):
+    """Rooms with data packets; ``data_outcomes`` counts what became of them, by receiver."""
+
+    data_outcomes: Counter[DataOutcome]
+
+    def send_data(self, room: Room, packet: DataPacket) -> int:
+        """Deliver a packet; gives how many participants' queues took it. Raise `RoomError` when it may not be sent."""
+        limit = MAX_RELIABLE_BYTES if packet.kind is DataKind.RELIABLE else MAX_LOSSY_BYTES
+        if len(packet.payload) > limit:
+            raise self.refuse(Refusal.TOO_LARGE, f"a {packet.kind.value} data packet is at most {limit} bytes")
+        sender = None if packet.sender is None else room.participants.get(packet.sender)
+        if sender is not None and not sender.permissions.can_publish_data:
+            raise self.refuse(Refusal.NOT_PERMITTED, "it may not send data")
+        if packet.destinations:
+            wanted = [room.participants.get(identity) for identity in packet.destinations]
+        else:
+            wanted = [other for other in room.participants.values() if other is not sender]
+        delivered = 0
+        for receiver in wanted:
+            if receiver is None:
+                self.data_outcomes[DataOutcome.NOBODY] += 1
+            elif receiver.data_sink is None:
+                self.data_outcomes[DataOutcome.NO_SINK] += 1
+            else:
+                receiver.data_sink.deliver(packet)
+                self.data_outcomes[DataOutcome.DELIVERED] += 1
+                delivered += 1
+        return delivered
