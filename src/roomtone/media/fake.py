@@ -1,7 +1,7 @@
 """An engine in memory with the real one's interface: same ids, states, limits and errors, no sockets, no media.
 
 Tests drive control and servers with it and play the network's part through `FakeLink.emit`,
-`FakeLink.connect_peer`, `FakeLink.lose_peer` and `FakeLink.pose`.
+`FakeLink.connect_peer`, `FakeLink.lose_peer`, `FakeLink.let_speak` and `FakeLink.pose`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from roomtone.media.errors import QueueFull
 from roomtone.media.fake_commands import FakeCommands
-from roomtone.media.fake_objects import FakeObject, FakeRouter, FakeTransport
+from roomtone.media.fake_objects import FakeObject, FakeObserver, FakeProducer, FakeRouter, FakeTransport
 from roomtone.media.link import decode_answer, decode_request, encode
 from roomtone.media.values import (
+    ActiveSpeakers,
     Answer,
     AnyCommand,
     AnyEvent,
     AnyOutbound,
+    AudioLevel,
     DtlsState,
     DtlsStateChanged,
     EngineCloseReason,
@@ -27,12 +29,17 @@ from roomtone.media.values import (
     EventOut,
     IceState,
     IceStateChanged,
+    ObserverId,
+    ProducerId,
     Question,
     Reply,
+    RouterId,
     TransportId,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from roomtone.media.fake_state import T
 
 
@@ -140,6 +147,24 @@ class FakeLink:
             for event in self._state.take_caused():
                 self.emit(event)
 
+    def let_speak(self, levels: Mapping[int, int]) -> None:
+        """Let the observers of a router hear these producers, at levels in dBov; nobody where there are none."""
+        with self._lock:
+            for observer in self._state.find(FakeObserver):
+                mine = {id_: dbov for id_, dbov in levels.items() if self._is_on(id_, observer.router)}
+                if not mine and levels:
+                    continue
+                loudest = sorted(mine, key=lambda id_: (-mine[id_], id_))[: observer.max_entries]
+                speakers = [AudioLevel(producer=ProducerId(id_), level_dbov=mine[id_]) for id_ in loudest]
+                self.emit(
+                    ActiveSpeakers(
+                        router=RouterId(observer.router),
+                        observer=ObserverId(observer.id),
+                        speakers=speakers,
+                        dominant=speakers[0].producer if speakers else None,
+                    )
+                )
+
     def pose(self, topic: str, subject: str, *, credential: str | None = None, deadline_ms: int = 1000) -> int:
         """Ask a question; the answer shows up in ``answers`` by the id given back."""
         with self._lock:
@@ -161,6 +186,10 @@ class FakeLink:
             return self._state.find(kind)
 
     # --- parts ---
+
+    def _is_on(self, producer: int, router: int) -> bool:
+        held = self._state.objects.get(producer)
+        return isinstance(held, FakeProducer) and held.router == router and not held.paused
 
     def _work(self) -> None:
         while self._held:

@@ -309,7 +309,7 @@ class FakeCommands(FakeState):
         others = [o for o in self.objects.values() if isinstance(o, FakeObserver) and o.router == router.id]
         if any(other.way != way for other in others):
             raise Refused(ErrorCode.INVALID, "the router is observed with other settings")
-        observer = FakeObserver(self.new_id(), router.id, way)
+        observer = FakeObserver(self.new_id(), router.id, way, command.max_entries)
         self.objects[observer.id] = observer
         return ObserverOpened(observer=ObserverId(observer.id))
 

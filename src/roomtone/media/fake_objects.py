@@ -85,6 +85,7 @@ class FakeObserver:
     router: int
     way: tuple[float, ...]
     """How it looks at the audio: all observers of a router look in one way."""
+    max_entries: int = 3
 
 
 @dataclass(slots=True)

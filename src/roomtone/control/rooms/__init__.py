@@ -11,7 +11,7 @@ from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.requests import JoinRequest
 from roomtone.control.rooms.rooms import Rooms
 from roomtone.control.rooms.settings import RoomLimits
-from roomtone.control.rooms.speakers import Speaker
+from roomtone.control.rooms.speakers import Speaker, SpeakerRules
 from roomtone.control.rooms.tracks import Publication, Subscription
 from roomtone.control.rooms.values import (
     Encryption,
@@ -73,6 +73,7 @@ __all__ = [
     "RoomOptions",
     "Rooms",
     "Speaker",
+    "SpeakerRules",
     "Subscription",
     "SubscriptionId",
     "SubscriptionOffer",

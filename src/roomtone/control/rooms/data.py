@@ -5,6 +5,7 @@ Limits: ``MAX_RELIABLE_BYTES`` and ``MAX_LOSSY_BYTES``; more is refused. Queues 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -15,8 +16,9 @@ from roomtone.control.rooms.updating import RoomUpdates
 if TYPE_CHECKING:
     from collections import Counter
 
-    from roomtone.control.rooms.model import Room
+    from roomtone.control.rooms.model import Participant, Room
 
+_log = logging.getLogger(__name__)
 MAX_RELIABLE_BYTES = 65_536
 MAX_LOSSY_BYTES = 65_536
 
@@ -56,6 +58,8 @@ class DataOutcome(StrEnum):
     """What it came by carries no data."""
     NOBODY = "nobody"
     """No participant of that identity is there."""
+    FAILED = "failed"
+    """Its sink broke."""
 
 
 class RoomData(RoomUpdates):
@@ -68,21 +72,26 @@ class RoomData(RoomUpdates):
         limit = MAX_RELIABLE_BYTES if packet.kind is DataKind.RELIABLE else MAX_LOSSY_BYTES
         if len(packet.payload) > limit:
             raise self.refuse(Refusal.TOO_LARGE, f"a {packet.kind.value} data packet is at most {limit} bytes")
-        sender = None if packet.sender is None else room.participants.get(packet.sender)
+        sender = None if packet.sender is None else self.find_participant(room, packet.sender)
         if sender is not None and not sender.permissions.can_publish_data:
             raise self.refuse(Refusal.NOT_PERMITTED, "it may not send data")
         if packet.destinations:
-            wanted = [room.participants.get(identity) for identity in packet.destinations]
+            wanted = [room.participants.get(identity) for identity in dict.fromkeys(packet.destinations)]
         else:
             wanted = [other for other in room.participants.values() if other is not sender]
-        delivered = 0
-        for receiver in wanted:
-            if receiver is None:
-                self.data_outcomes[DataOutcome.NOBODY] += 1
-            elif receiver.data_sink is None:
-                self.data_outcomes[DataOutcome.NO_SINK] += 1
-            else:
-                receiver.data_sink.deliver(packet)
-                self.data_outcomes[DataOutcome.DELIVERED] += 1
-                delivered += 1
-        return delivered
+        outcomes = [_deliver(receiver, packet) for receiver in wanted]
+        self.data_outcomes.update(outcomes)
+        return outcomes.count(DataOutcome.DELIVERED)
+
+
+def _deliver(receiver: Participant | None, packet: DataPacket) -> DataOutcome:
+    if receiver is None:
+        return DataOutcome.NOBODY
+    if receiver.data_sink is None:
+        return DataOutcome.NO_SINK
+    try:
+        receiver.data_sink.deliver(packet)
+    except Exception:  # noqa: BLE001 - one broken peer must not keep a packet from the others
+        _log.exception("handing data to a participant of room %s failed", receiver.room.name)
+        return DataOutcome.FAILED
+    return DataOutcome.DELIVERED

@@ -15,6 +15,7 @@ from roomtone.control.rooms.model import Connection, Participant, PlainConnectio
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError, of_command
 from roomtone.control.rooms.routers import RoomRouters
 from roomtone.control.rooms.settings import RoomLimits
+from roomtone.control.rooms.speakers import silence
 from roomtone.control.rooms.switching import Switching
 from roomtone.control.rooms.values import RoomId, is_room_name
 from roomtone.media import EngineCommandError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.options import RoomOptions
     from roomtone.control.rooms.tracks import Publication, Subscription
     from roomtone.media import Engine, Router
-    from roomtone.media.values import ChannelId, RouterId, TransportId
+    from roomtone.media.values import ChannelId, ObserverId, RouterId, TransportId
 
 END_BATCH = 256
 """Members a closing room ends at once: well under the engine's command queue."""
@@ -57,6 +58,8 @@ class RoomDirectory:
         self.by_name: dict[str, Room] = {}
         self.connections: dict[TransportId, Connection | PlainConnection] = {}
         self.channels: dict[ChannelId, Connection] = {}
+        self.observed: dict[ObserverId, Room] = {}
+        """Rooms by who listens for their speakers."""
         self.publications: dict[int, Publication] = {}
         self.subscriptions: dict[int, Subscription] = {}
         self.routers = RoomRouters(engine, self.limits.routers_per_room, self.limits.audio_top_n)
@@ -123,6 +126,8 @@ class RoomDirectory:
         if room.closed is not None:
             return
         room.closed = reason
+        if room.observer is not None:
+            self.observed.pop(room.observer.id, None)
         if self.by_name.get(room.name) is room:
             del self.by_name[room.name]
         if room.empty_timer is not None:
@@ -174,6 +179,7 @@ class RoomDirectory:
         try:
             try:
                 router = await self.routers.open()
+                observer = await self.routers.observe(router, self.limits.speakers)
             except EngineCommandError as error:
                 refused = of_command(error)
                 self.refused[refused.refusal] += 1
@@ -182,6 +188,9 @@ class RoomDirectory:
                 await quietly(router.close)
                 raise self.refuse(Refusal.SHUTTING_DOWN, "the server is shutting down")
             room = Room(RoomId(self._new_id("RM")), name, router, self._clock(), self._clock, options)
+            room.observer = observer
+            if observer is not None:
+                self.observed[observer.id] = room
             self.by_name[name] = room
             room.events.emit(RoomEventKind.ROOM_OPENED)
             self._arm_empty_timer(room)  # whoever opened it may never come
@@ -269,6 +278,7 @@ class RoomDirectory:
                 self._withdraw(publication, reason)
         if admitted:
             del room.participants[member.identity]
+            silence(room, member.identity)
             member.emit(RoomEventKind.PARTICIPANT_LEFT, reason=reason)
         return admitted
 

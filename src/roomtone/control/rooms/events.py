@@ -49,6 +49,7 @@ class RoomEventKind(StrEnum):
     SUBSCRIPTION_RULES_CHANGED = "subscription_rules_changed"
     """Who may subscribe to a participant's tracks is another matter now."""
     SPEAKERS_CHANGED = "speakers_changed"
+    """Its participant is who speaks most, if anybody."""
     LOBBY_KNOCK = "lobby_knock"
     LOBBY_DECIDED = "lobby_decided"
     CHAT_MESSAGE = "chat_message"

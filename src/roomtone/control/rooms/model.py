@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.knocks import Knock, KnockId
     from roomtone.control.rooms.reasons import CloseReason
     from roomtone.control.rooms.requests import JoinRequest
+    from roomtone.control.rooms.speakers import Speaker
     from roomtone.control.rooms.tracks import Publication, Subscription
     from roomtone.control.rooms.values import ParticipantId, RoomId, SubscriptionId, ViewerId
-    from roomtone.media import DataChannel, PlainTransport, Router, WebRtcTransport
+    from roomtone.media import AudioLevelObserver, DataChannel, PlainTransport, Router, WebRtcTransport
     from roomtone.media.values import ChannelId, MediaKind, QualityLevel, RouterId, TransportId
 
 
@@ -219,6 +220,11 @@ class Room:
     """Who waits to be let in."""
     invited: dict[str, None] = field(default_factory=dict)
     """Identities that a lock and the lobby let pass."""
+    speakers: tuple[Speaker, ...] = ()
+    """Who speaks now, loudest first."""
+    dominant: str | None = None
+    """Who speaks most; stays through short pauses."""
+    observer: AudioLevelObserver | None = None
     branches: dict[RouterId, Router] = field(default_factory=dict)
     """Routers beside `router`, on other shards, for viewers."""
     load: Counter[RouterId] = field(default_factory=Counter)

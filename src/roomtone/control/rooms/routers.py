@@ -15,8 +15,9 @@ from roomtone.media import EngineCommandError
 
 if TYPE_CHECKING:
     from roomtone.control.rooms.model import Room
+    from roomtone.control.rooms.speakers import SpeakerRules
     from roomtone.control.rooms.tracks import Publication
-    from roomtone.media import Engine, Producer, Router
+    from roomtone.media import AudioLevelObserver, Engine, Producer, Router
     from roomtone.media.values import ProducerId, RouterId
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,24 @@ class RoomRouters:
                     await router.close()
                 raise
         return router
+
+    async def observe(self, router: Router, rules: SpeakerRules) -> AudioLevelObserver | None:
+        """Have a router's audio watched for who speaks; a router that cannot is closed again."""
+        if not rules.top_n:
+            return None
+        try:
+            return await router.observe_audio_levels(
+                interval_ms=rules.interval_ms,
+                threshold_dbov=rules.threshold_dbov,
+                percentile=rules.percentile,
+                smoothing=rules.smoothing,
+                hold_ms=rules.hold_ms,
+                max_entries=rules.top_n,
+            )
+        except EngineCommandError:
+            with contextlib.suppress(EngineCommandError):
+                await router.close()
+            raise
 
     async def place(self, room: Room, *, spread: bool) -> Router:
         """Choose a router and hold a place on it, which `release` gives back; who publishes stays at home."""

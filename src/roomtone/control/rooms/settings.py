@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from roomtone.control.rooms.options import RoomOptions
+from roomtone.control.rooms.speakers import SpeakerRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class RoomLimits:
     routers_per_room: int = 1
     audio_top_n: int = 0
     plain_listen_ip: str = "127.0.0.1"
+    speakers: SpeakerRules = field(default_factory=SpeakerRules)
 
     def defaults(self) -> RoomOptions:
         """Options of a room that was made without any."""

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from roomtone.control.rooms.events import RoomEventDetails, RoomEventKind
 from roomtone.control.rooms.model import Connection, Participant, Viewer
 from roomtone.control.rooms.reasons import CloseReason, of_engine
+from roomtone.control.rooms.speakers import note_speakers
 from roomtone.control.rooms.values import Layers, ParticipantState
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow
 from roomtone.media.values import (
+    ActiveSpeakers,
     AnyEvent,
     ChannelClosed,
     ChannelMessage,
@@ -112,6 +114,8 @@ class EngineWatch:
                 self._on_starved(event)
             case EncodingsWanted():
                 self._on_wanted(event)
+            case ActiveSpeakers():
+                self._on_speakers(event)
             case QualityChanged():
                 self._on_quality(event)
             case CongestionChanged():
@@ -225,6 +229,11 @@ class EngineWatch:
             publication.participant.emit(
                 RoomEventKind.ENCODINGS_WANTED, track=publication.id, wanted=publication.wanted
             )
+
+    def _on_speakers(self, event: ActiveSpeakers) -> None:
+        room = self._rooms.observed.get(event.observer)
+        if room is not None:
+            note_speakers(room, event, self._rooms.publications)
 
     def _on_quality(self, event: QualityChanged) -> None:
         """Tell of a participant's or viewer's connection, or of a track as it arrives; the rest is in statistics."""

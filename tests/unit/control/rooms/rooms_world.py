@@ -46,8 +46,11 @@ class World:
             await asyncio.sleep(0)
 
     def objects(self) -> Counter[str]:
-        """What the engine holds, by kind."""
-        return Counter(type(held).__name__.removeprefix("Fake") for held in self.link.objects.values())
+        """What the engine holds, by kind; but for the observers, of which each room has one."""
+        kinds = Counter(type(held).__name__.removeprefix("Fake") for held in self.link.objects.values())
+        assert kinds["Observer"] == len(self.rooms.observed)
+        del kinds["Observer"]
+        return kinds
 
 
 @pytest.fixture

@@ -65,3 +65,25 @@ async def test_who_may_not_send_data_or_sends_too_much_is_refused(world: World) 
         world.rooms.send_data(alice.room, DataPacket(DataKind.RELIABLE, b"x", sender="alice"))
     assert caught.value.refusal is Refusal.NOT_PERMITTED
     assert inbox.packets == []
+
+
+async def test_a_stranger_sends_nothing(world: World) -> None:
+    there = await people(world, "bob")
+    with pytest.raises(RoomError) as caught:
+        world.rooms.send_data(there["bob"][0].room, DataPacket(DataKind.RELIABLE, b"x", sender="stranger"))
+    assert caught.value.refusal is Refusal.NO_SUCH_PARTICIPANT
+    assert there["bob"][1].packets == []
+
+
+async def test_one_broken_peer_keeps_nothing_from_the_others_and_nobody_gets_a_packet_twice(world: World) -> None:
+    there = await people(world, "alice", "bob", "carol")
+
+    class Broken:
+        def deliver(self, packet: DataPacket) -> None:
+            raise OSError(f"the peer is gone: {packet.topic}")
+
+    there["bob"][0].data_sink = Broken()
+    packet = DataPacket(DataKind.RELIABLE, b"x", destinations=("bob", "carol", "carol"))
+    assert world.rooms.send_data(there["alice"][0].room, packet) == 1
+    assert there["carol"][1].packets == [packet]
+    assert world.rooms.data_outcomes == {DataOutcome.FAILED: 1, DataOutcome.DELIVERED: 1}
