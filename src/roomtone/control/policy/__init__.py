@@ -3,6 +3,7 @@
 from roomtone.control.policy.denials import AccessDenial, AccessError
 from roomtone.control.policy.grants import Grant, VideoGrants
 from roomtone.control.policy.ice import IceServerRule, ice_servers
+from roomtone.control.policy.permissions import permissions_of
 from roomtone.control.policy.rates import JoinLimiter, JoinTicket, RateError
 from roomtone.control.policy.roles import ROLES, Ability, Role, may, require_ability, room_grants
 from roomtone.control.policy.tokens import (
@@ -39,6 +40,7 @@ __all__ = [
     "VideoGrants",
     "ice_servers",
     "may",
+    "permissions_of",
     "require",
     "require_ability",
     "room_grants",

@@ -31,6 +31,7 @@ from roomtone.control.rooms.values import (
     TrackSource,
     ViewerId,
     is_room_name,
+    usual_source,
 )
 
 __all__ = [
@@ -84,4 +85,5 @@ __all__ = [
     "Viewer",
     "ViewerId",
     "is_room_name",
+    "usual_source",
 ]

@@ -96,6 +96,18 @@ class RoomDirectory:
             )
         return room
 
+    def codecs_of(self, name: str) -> frozenset[str]:
+        """Names of the codecs that may be published in a room, open or to come; empty: all."""
+        room = self.by_name.get(name)
+        return (self.limits.defaults() if room is None else room.options).codecs
+
+    def require_clear(self, room: Room, what: str) -> None:
+        """Refuse what must see or hear the media of a room whose ends encrypt it; ``what`` begins the sentence."""
+        if room.options.e2ee:
+            raise self.refuse(
+                Refusal.ROOM_IS_ENCRYPTED, f"{what} needs media in the clear, and this room is encrypted end to end"
+            )
+
     async def create(self, name: str, options: RoomOptions | None = None) -> Room:
         """Give the room of this name; made with these options if it is not there, else as it is."""
         room = await self.open(name, options)

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from roomtone.protocols.sdp import RemotePeer
 
 
+MAX_INVITED = 10_000
+"""Identities a room remembers to have let in; when full, the oldest must ask again."""
+
+
 class RoomJoins(RoomTracks):
     """Rooms with participants."""
 
@@ -71,8 +75,12 @@ class RoomJoins(RoomTracks):
     async def publish_plain(
         self, name: str, request: JoinRequest, sources: Sequence[tuple[TrackOffer, PlainAddress]]
     ) -> tuple[Participant, list[PlainConnection]]:
-        """Let an identity in whose tracks come as plain RTP, each to ports of its own."""
+        """Let an identity in whose tracks come as plain RTP, each to ports of its own.
+
+        An operator's doing: lock and lobby let it pass.
+        """
         room = await self._enter(name)
+        self.invite(room, request.identity)
         opened: list[PlainConnection] = []
         async with AsyncExitStack() as undo:
             with self._participant_place(room, request):
@@ -120,6 +128,13 @@ class RoomJoins(RoomTracks):
             raise self.refuse(Refusal.TOO_LARGE, f"there are at most {MAX_ATTRIBUTES} attributes")
         if sum(len(key) + len(value) for key, value in attributes.items()) > MAX_ATTRIBUTES_LENGTH:
             raise self.refuse(Refusal.TOO_LARGE, f"attributes are at most {MAX_ATTRIBUTES_LENGTH} characters together")
+
+    def invite(self, room: Room, identity: str) -> None:
+        """Let an identity pass lock and lobby, until it is removed or the room is locked anew."""
+        room.invited.pop(identity, None)
+        room.invited[identity] = None
+        while len(room.invited) > MAX_INVITED:
+            del room.invited[next(iter(room.invited))]
 
     def check_entry(self, room: Room, identity: str, permissions: Permissions) -> None:
         """Refuse who a lock or the lobby keeps out; who is in the room already may come again."""

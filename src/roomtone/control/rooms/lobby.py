@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from roomtone.media import Engine
 
 
-MAX_INVITED = 10_000
-"""Identities a room remembers to have let in; when full, the oldest must ask again."""
-
-
 class RoomLobbies(RoomViewers):
     """Rooms that are asked for entry; ``knocks_decided`` counts what became of those who asked."""
 
@@ -110,13 +106,6 @@ class RoomLobbies(RoomViewers):
         room.events.emit(
             RoomEventKind.LOBBY_DECIDED, participant=knock.request.identity, knock=knock.id, decision=decision
         )
-
-    def invite(self, room: Room, identity: str) -> None:
-        """Let an identity pass lock and lobby, until it is removed or the room is locked anew."""
-        room.invited.pop(identity, None)
-        room.invited[identity] = None
-        while len(room.invited) > MAX_INVITED:
-            del room.invited[next(iter(room.invited))]
 
     async def close_room(self, room: Room, reason: CloseReason = CloseReason.ROOM_CLOSED) -> None:
         """Send everybody out, also of the lobby, and close the room."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
 
+from roomtone.media.values import MediaKind
+
 if TYPE_CHECKING:
-    from roomtone.media.values import EncodingParameters, HeaderExtension, MediaKind, SrtpKeys
+    from roomtone.media.values import EncodingParameters, HeaderExtension, SrtpKeys
     from roomtone.protocols.sdp import Codec
 
 RoomId = NewType("RoomId", str)
@@ -67,6 +69,11 @@ class TrackSource(StrEnum):
     MICROPHONE = "microphone"
     SCREEN_SHARE = "screen_share"
     SCREEN_SHARE_AUDIO = "screen_share_audio"
+
+
+def usual_source(kind: MediaKind) -> TrackSource:
+    """Give what a track of a kind shows where its publisher cannot say."""
+    return TrackSource.MICROPHONE if kind is MediaKind.AUDIO else TrackSource.CAMERA
 
 
 class Encryption(StrEnum):

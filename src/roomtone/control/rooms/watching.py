@@ -17,6 +17,7 @@ from roomtone.control.rooms.values import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from roomtone.control.rooms.model import Room
     from roomtone.control.rooms.values import PlainAddress, SubscriptionOffer
     from roomtone.media.values import MediaKind
     from roomtone.protocols.sdp import RemotePeer
@@ -26,10 +27,19 @@ class RoomViewers(RoomJoins):
     """Rooms with viewers."""
 
     async def watch(
-        self, name: str, peer: RemotePeer, offers: Sequence[SubscriptionOffer], follows: str | None = None
+        self,
+        name: str,
+        peer: RemotePeer,
+        offers: Sequence[SubscriptionOffer],
+        follows: str | None = None,
+        *,
+        moderator: bool = False,
     ) -> tuple[Viewer, Connection]:
-        """Let somebody watch who is live; the first subscription is of the first offer, and so on."""
-        async with self._viewer_place(name, follows) as viewer:
+        """Let somebody watch who is live; the first subscription is of the first offer, and so on.
+
+        Lock and lobby keep viewers out too, but for a ``moderator``.
+        """
+        async with self._viewer_place(name, follows, moderator=moderator) as viewer:
             self._check_any_source(viewer, [offer.kind for offer in offers])
             connection = await self.open_connection(viewer, peer)
             for offer in offers:
@@ -40,9 +50,9 @@ class RoomViewers(RoomJoins):
     async def watch_plain(
         self, name: str, sinks: Sequence[tuple[SubscriptionOffer, PlainAddress]], follows: str | None = None
     ) -> tuple[Viewer, list[PlainConnection]]:
-        """Send a room's tracks to plain RTP addresses, each from ports of its own."""
+        """Send a room's tracks to plain RTP addresses, each from ports of its own; an operator's doing."""
         opened: list[PlainConnection] = []
-        async with self._viewer_place(name, follows) as viewer:
+        async with self._viewer_place(name, follows, moderator=True) as viewer:
             for offer, address in sinks:
                 connection = await self.open_plain_connection(viewer, address)
                 await self.subscribe(viewer, connection, offer, self.switching.wanted(viewer, offer.kind))
@@ -51,13 +61,15 @@ class RoomViewers(RoomJoins):
         return viewer, opened
 
     @asynccontextmanager
-    async def _viewer_place(self, name: str, follows: str | None) -> AsyncIterator[Viewer]:
+    async def _viewer_place(self, name: str, follows: str | None, *, moderator: bool) -> AsyncIterator[Viewer]:
         """Make a viewer, let the caller set it up, then admit it; all undone when the caller fails."""
         room = self.by_name.get(name)
         if room is None and not is_room_name(name):
             raise self.refuse(Refusal.BAD_NAME, "a room's name is 1 to 64 letters, digits, '.', '_' or '-'")
         if room is None and not self.limits.create_on_join:
             raise self.refuse(Refusal.NO_SUCH_ROOM, "there is no such room")
+        if room is not None and not moderator:
+            self._check_viewers_may_enter(room)
         viewer = None if room is None else Viewer(room, ViewerId(self._new_id("VW")), follows, self._clock())
         source = None if viewer is None else viewer.source()
         if room is None or viewer is None or source is None or not source.publications:
@@ -73,6 +85,8 @@ class RoomViewers(RoomJoins):
                 undo.push_async_callback(self._abandon, viewer)
                 yield viewer
                 self._check_open(viewer)
+                if not moderator:
+                    self._check_viewers_may_enter(room)  # it may have been locked meanwhile
                 room.viewers[viewer.id] = viewer
                 undo.pop_all()
         finally:
@@ -81,6 +95,12 @@ class RoomViewers(RoomJoins):
         viewer.emit(RoomEventKind.VIEWER_JOINED)
         # The source may have changed while the viewer was on its way in.
         self.switching.refresh(room)
+
+    def _check_viewers_may_enter(self, room: Room) -> None:
+        if room.options.locked:
+            raise self.refuse(Refusal.ROOM_LOCKED, "the room is locked")
+        if room.options.lobby:
+            raise self.refuse(Refusal.MUST_ASK, "the room has a lobby, which viewers cannot pass")
 
     def _check_any_source(self, viewer: Viewer, kinds: Sequence[MediaKind]) -> None:
         if all(self.switching.wanted(viewer, kind) is None for kind in kinds):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from roomtone.media.values import CodecFeedback, MediaKind
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from roomtone.protocols.sdp.codecs import Codec
 
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
@@ -80,6 +82,13 @@ class Support:
     """Whether redundant audio (RFC 2198) is agreed to."""
     audio_nack: bool = True
     """Whether lost audio may be asked for again."""
+
+    def only(self, names: Collection[str]) -> Support:
+        """Agree to no formats but those of these names; to all where there are none."""
+        if not names:
+            return self
+        formats = tuple(known for known in self.formats if known.name in names)
+        return replace(self, formats=formats, redundant_audio=self.redundant_audio and "OPUS" in names)
 
     def knows(self, codec: Codec) -> bool:
         """Whether the codec can be forwarded."""

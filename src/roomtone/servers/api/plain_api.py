@@ -13,7 +13,15 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
 from roomtone.control.policy import Grant
-from roomtone.control.rooms import JoinRequest, ParticipantKind, PlainAddress, SubscriptionOffer, TrackOffer
+from roomtone.control.rooms import (
+    JoinRequest,
+    ParticipantKind,
+    PlainAddress,
+    Protocol,
+    SubscriptionOffer,
+    TrackOffer,
+    usual_source,
+)
 from roomtone.media.values import CodecFeedback, EncodingParameters, MediaKind, SrtpKeys
 from roomtone.protocols.sdp import Codec
 from roomtone.protocols.sdp.plain import PlainStream, describe_plain
@@ -59,12 +67,13 @@ async def _publish(request: Request, room: str, body: PlainPublishBody) -> Plain
                 kind=stream.kind,
                 codecs=(_codec(request, stream),),
                 encodings=() if stream.ssrc is None else (EncodingParameters(ssrc=stream.ssrc),),
+                source=stream.source or usual_source(stream.kind),
             ),
             _address(stream),
         )
         for stream in body.publish
     ]
-    join = JoinRequest(identity=body.identity, name=body.name, kind=ParticipantKind.INGEST)
+    join = JoinRequest(identity=body.identity, name=body.name, kind=ParticipantKind.INGEST, protocol=Protocol.PLAIN)
     participant, connections = await context_of(request).rooms.publish_plain(room, join, sources)
     streams = [_opened(stream, connection) for stream, connection in zip(body.publish, connections, strict=True)]
     return PlainOpened(participant=participant.identity, streams=streams)

@@ -174,6 +174,7 @@ class PlainStreamBody(Body):
     kind: MediaKind
     codec: CodecBody
     ssrc: int | None = Field(default=None, ge=1, le=0xFFFF_FFFF, description="Of a source that sends with this SSRC")
+    source: TrackSource | None = Field(default=None, description="What a source shows; absent: microphone or camera")
     ip: str | None = Field(default=None, description="Where the peer is; absent: learnt from its first packet")
     port: int = Field(default=0, ge=0, le=65535)
     rtcp_port: int | None = Field(default=None, ge=1, le=65535)

@@ -11,15 +11,17 @@ from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
-from roomtone.control.policy import Grant, JoinTicket, ice_servers
+from roomtone.control.policy import Grant, JoinTicket, ice_servers, permissions_of
 from roomtone.control.rooms import (
     Connection,
     JoinRequest,
     Participant,
     ParticipantKind,
+    Protocol,
     SubscriptionOffer,
     TrackOffer,
     Viewer,
+    usual_source,
 )
 from roomtone.protocols import sdp, whip
 from roomtone.protocols.whip import fragment
@@ -61,7 +63,8 @@ async def publish(request: Request, room: str) -> Response:
     """Publish to a room (RFC 9725): the token's `sub` is the participant; an older one of that identity goes."""
     context = context_of(request)
     token = authorize(request, room, Grant.PUBLISH)
-    offer = await _read_offer(request, sdp.AnswerRole.RECEIVE)
+    support = context.support.only(context.rooms.codecs_of(room))
+    offer = await _read_offer(request, sdp.AnswerRole.RECEIVE, support)
     ticket = context.limiter.take(client_address(request), context.clock())
     try:
         participant, connection = await context.rooms.join_with_tracks(
@@ -86,11 +89,15 @@ async def watch(request: Request, room: str, participant: str | None = None) -> 
     """Watch a room: one `participant`, or else always the newest publisher."""
     context = context_of(request)
     token = authorize(request, room, Grant.SUBSCRIBE)
-    offer = await _read_offer(request, sdp.AnswerRole.SEND)
+    offer = await _read_offer(request, sdp.AnswerRole.SEND, context.support)
     ticket = context.limiter.take(client_address(request), context.clock())
     try:
         viewer, connection = await context.rooms.watch(
-            room, offer.peer, [_subscription_offer(media) for media in offer.media], participant
+            room,
+            offer.peer,
+            [_subscription_offer(media) for media in offer.media],
+            participant,
+            moderator=token.grants.room_admin,
         )
     except BaseException:
         ticket.release()
@@ -200,11 +207,11 @@ def _gone() -> HttpProblem:
     return HttpProblem(HTTPStatus.NOT_FOUND, "no_such_resource", "there is no such resource, or no longer")
 
 
-async def _read_offer(request: Request, role: sdp.AnswerRole) -> sdp.Negotiated:
+async def _read_offer(request: Request, role: sdp.AnswerRole, support: sdp.Support) -> sdp.Negotiated:
     context = context_of(request)
     require_media_type(request, SDP, "Accept-Post")
     body = await read_body(request, context.settings.limits.max_sdp_bytes)
-    return sdp.negotiate(sdp.parse_session(body), role, context.support)
+    return sdp.negotiate(sdp.parse_session(body), role, support)
 
 
 def _join_request(token: AccessToken) -> JoinRequest:
@@ -214,6 +221,8 @@ def _join_request(token: AccessToken) -> JoinRequest:
         metadata=token.metadata,
         attributes=token.attributes,
         kind=ParticipantKind.INGEST,
+        permissions=permissions_of(token),
+        protocol=Protocol.WHIP,
     )
 
 
@@ -224,6 +233,7 @@ def _track_offer(media: sdp.NegotiatedMedia) -> TrackOffer:
         mid=media.mid,
         encodings=media.encodings,
         extensions=media.extensions,
+        source=usual_source(media.kind),
         name=media.track or "",
     )
 
