@@ -24,6 +24,12 @@ ROOM_FAMILIES = (
     Family("refused", "Requests that rooms refused, by reason.", counter=True, label="reason"),
     Family("ended", "Participants and viewers that ended, by reason.", counter=True, label="reason"),
     Family("data_packets", "Data packets for participants, by what became of them.", counter=True, label="outcome"),
+    Family(
+        "knocks", "Requests to enter a room through its lobby, by what became of them.", counter=True, label="decision"
+    ),
+    Family("lobby_waiting", "Who waits in lobbies."),
+    Family("chat_messages", "Chat messages said, edited and deleted.", counter=True, label="what"),
+    Family("speaking", "Participants that speak now."),
     Family("source_switches", "Times a viewer was moved to another source.", counter=True),
     Family("source_switch_failures", "Such moves that the engine refused.", counter=True),
     Family("unservable_sources", "Sources a viewer could not get for want of a common codec.", counter=True),
@@ -64,6 +70,10 @@ def room_values(rooms: Rooms) -> Mapping[str, float | Mapping[str, float]]:
         "refused": {refusal.value: count for refusal, count in rooms.refused.items()},
         "ended": {reason.value: count for reason, count in rooms.ended.items()},
         "data_packets": {outcome.value: count for outcome, count in rooms.data_outcomes.items()},
+        "knocks": {decision.value: count for decision, count in rooms.knocks_decided.items()},
+        "lobby_waiting": sum(len(room.lobby) for room in rooms.by_name.values()),
+        "chat_messages": {kind.value: count for kind, count in rooms.chat_counts.items()},
+        "speaking": sum(len(room.speakers) for room in rooms.by_name.values()),
         "source_switches": rooms.switching.switches,
         "source_switch_failures": rooms.switching.failures,
         "unservable_sources": rooms.switching.unservable,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roomtone.control.rooms import RoomLimits, Rooms
+from roomtone.control.rooms import RoomLimits, Rooms, SpeakerRules
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api import ApiContext, create_app
 
@@ -37,4 +37,14 @@ def wire(settings: Settings, engine: Engine, version: str) -> Parts:
 
 def room_limits(settings: Settings) -> RoomLimits:
     """Limits of rooms, from the settings."""
-    return RoomLimits(**settings.rooms.model_dump(), plain_listen_ip=settings.plain.listen_ip)
+    chat = settings.chat
+    return RoomLimits(
+        **settings.rooms.model_dump(),
+        plain_listen_ip=settings.plain.listen_ip,
+        speakers=SpeakerRules(**settings.speakers.model_dump()),
+        chat_max_length=chat.max_length,
+        chat_burst=chat.burst,
+        chat_per_minute=chat.per_minute,
+        chat_history=chat.history,
+        chat_keep=chat.keep,
+    )

@@ -212,6 +212,38 @@ class RoomSettings(Section):
     """Codecs that may be published ("VP8", "OPUS"), where a room does not say; empty: all."""
 
 
+class SpeakerSettings(Section):
+    """Who is said to speak, by the audio levels that publishers send (RFC 6464)."""
+
+    interval_ms: Annotated[int, Field(ge=20, le=10_000)] = 400
+    """How often that is looked at."""
+    threshold_dbov: Annotated[int, Field(ge=-127, le=0)] = -50
+    """Softer audio is silence; 0 is full scale."""
+    percentile: Annotated[int, Field(ge=1, le=100)] = 40
+    """Percentage of an interval that must be loud."""
+    smoothing: Annotated[float, Field(ge=0.01, le=1)] = 0.3
+    """Weight of the newest interval in the level that is told."""
+    hold_ms: Annotated[int, Field(ge=0, le=60_000)] = 1000
+    """How long somebody still counts as speaking after falling silent."""
+    top_n: Annotated[int, Field(ge=0, le=64)] = 3
+    """Most speakers named at once; 0 switches this off."""
+
+
+class ChatSettings(Section):
+    """Text chat of rooms."""
+
+    max_length: Positive = 4_000
+    """Longest message in characters; above it 422."""
+    burst: Positive = 10
+    """Messages of one participant that may come at once; above it 503."""
+    per_minute: NotNegative = 60
+    """Messages of one participant a minute after that."""
+    history: Positive = 1_000
+    """Messages of a room kept in memory, where there is no database; the oldest go."""
+    keep: bool = False
+    """Keep messages under the room's name when it closes, for who opens it again; off: they go with the room."""
+
+
 class LimitSettings(Section):
     """What one address may do, and how large bodies may be."""
 
@@ -314,6 +346,8 @@ class Settings(Section):
     ice: IceSettings = IceSettings()
     plain: PlainSettings = PlainSettings()
     rooms: RoomSettings = RoomSettings()
+    speakers: SpeakerSettings = SpeakerSettings()
+    chat: ChatSettings = ChatSettings()
     keys: dict[str, SecretStr] = {}
     """API keys and their secrets, which sign tokens: name = "secret" (32 characters or more)."""
     limits: LimitSettings = LimitSettings()

@@ -1,6 +1,7 @@
 """Rooms: participants, publications, subscriptions, viewers. The ground for all other control."""
 
 from roomtone.control.rooms.chat import ChatMessage, ChatStore
+from roomtone.control.rooms.chat_memory import MemoryChat
 from roomtone.control.rooms.data import DataKind, DataOutcome, DataPacket, DataSink
 from roomtone.control.rooms.events import EventMailbox, EventsLostError, EventStream, RoomEvent, RoomEventKind
 from roomtone.control.rooms.knocks import Knock, KnockDecision, KnockId
@@ -55,6 +56,7 @@ __all__ = [
     "LayerWish",
     "Layers",
     "Member",
+    "MemoryChat",
     "Participant",
     "ParticipantId",
     "ParticipantKind",

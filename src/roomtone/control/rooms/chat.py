@@ -12,6 +12,7 @@ class ChatMessage:
 
     id: str
     room: str
+    """Under what it is kept: the room's name, or its id where messages go with the room."""
     sender: str
     """Identity of its author."""
     sender_name: str

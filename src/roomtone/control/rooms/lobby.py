@@ -6,39 +6,25 @@ Limits: ``lobby_size`` of a room, beyond which `Refusal.LOBBY_FULL`; ``lobby_tim
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from roomtone.control.rooms.directory import random_id
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.knocks import Knock, KnockDecision, KnockId
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.watching import RoomViewers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections import Counter
 
     from roomtone.control.rooms.model import Room
     from roomtone.control.rooms.permissions import Permissions
     from roomtone.control.rooms.requests import JoinRequest
-    from roomtone.control.rooms.settings import RoomLimits
-    from roomtone.media import Engine
 
 
 class RoomLobbies(RoomViewers):
     """Rooms that are asked for entry; ``knocks_decided`` counts what became of those who asked."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        limits: RoomLimits | None = None,
-        *,
-        clock: Callable[[], float] = time.time,
-        new_id: Callable[[str], str] = random_id,
-    ) -> None:
-        super().__init__(engine, limits, clock=clock, new_id=new_id)
-        self.knocks_decided: Counter[KnockDecision] = Counter()
+    knocks_decided: Counter[KnockDecision]
 
     def must_ask(self, room: Room, identity: str, permissions: Permissions) -> bool:
         """Whether `join` would be refused for the lobby, so that `knock` must come first."""

@@ -230,6 +230,7 @@ class Room:
     load: Counter[RouterId] = field(default_factory=Counter)
     """Connections on each router, those on their way too."""
     placing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    chatting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         """Open the event stream."""

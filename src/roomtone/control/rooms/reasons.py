@@ -95,6 +95,9 @@ class Refusal(StrEnum):
     TOO_LARGE = "too_large"
     TOO_FAST = "too_fast"
     NO_SUCH_MESSAGE = "no_such_message"
+    EMPTY_MESSAGE = "empty_message"
+    STORE_FAILED = "store_failed"
+    """What must be kept could not be."""
     CLOSED = "closed"
     SHUTTING_DOWN = "shutting_down"
 
@@ -108,6 +111,7 @@ _RETRYABLE = frozenset(
         Refusal.TOO_MANY_VIEWERS,
         Refusal.LOBBY_FULL,
         Refusal.TOO_FAST,
+        Refusal.STORE_FAILED,
         Refusal.ROUTER_LOST,
         Refusal.ENGINE_BUSY,
         Refusal.SHUTTING_DOWN,

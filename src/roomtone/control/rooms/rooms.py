@@ -3,27 +3,29 @@
 Every operation that fails half way undoes what it did: no transport, participant or room remains of it.
 Limits are `RoomLimits`; ``Rooms.refused`` counts refusals by reason, ``Rooms.ended`` ends by reason.
 Each subject has a file: directory, connections, tracking, joining, watching,
-lobby, updating, data.
+lobby, updating, data, chatting.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
 
-from roomtone.control.rooms.data import DataOutcome, RoomData
+from roomtone.control.rooms.chat_memory import MemoryChat
+from roomtone.control.rooms.chatting import RoomChat
 from roomtone.control.rooms.directory import random_id
 from roomtone.control.rooms.watch import EngineWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from roomtone.control.rooms.chat import ChatStore
     from roomtone.control.rooms.settings import RoomLimits
     from roomtone.media import Engine
 
 
-class Rooms(RoomData):
+class Rooms(RoomChat):
     """All rooms of this node."""
 
     def __init__(
@@ -33,9 +35,14 @@ class Rooms(RoomData):
         *,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[str], str] = random_id,
+        chat_store: ChatStore | None = None,
     ) -> None:
         super().__init__(engine, limits, clock=clock, new_id=new_id)
-        self.data_outcomes: Counter[DataOutcome] = Counter()
+        self.knocks_decided = Counter()
+        self.data_outcomes = Counter()
+        self.chat_counts = Counter()
+        self.chat_store = chat_store or MemoryChat(self.limits.chat_history)
+        self._allowances = OrderedDict()
         self._watch = EngineWatch(self)
 
     # --- lifetime ---

@@ -22,6 +22,11 @@ class RoomLimits:
     departure_timeout_s: float = 20.0
     lobby_size: int = 100
     lobby_timeout_s: float = 300.0
+    chat_max_length: int = 4_000
+    chat_burst: int = 10
+    chat_per_minute: int = 60
+    chat_history: int = 1_000
+    chat_keep: bool = False
     codecs: tuple[str, ...] = ()
     routers_per_room: int = 1
     audio_top_n: int = 0
