@@ -24,9 +24,7 @@ ROOM_FAMILIES = (
     Family("refused", "Requests that rooms refused, by reason.", counter=True, label="reason"),
     Family("ended", "Participants and viewers that ended, by reason.", counter=True, label="reason"),
     Family("data_packets", "Data packets for participants, by what became of them.", counter=True, label="outcome"),
-    Family(
-        "knocks", "Requests to enter a room through its lobby, by what became of them.", counter=True, label="decision"
-    ),
+    Family("knocks", "Requests to enter by a lobby, by what became of them.", counter=True, label="decision"),
     Family("lobby_waiting", "Who waits in lobbies."),
     Family("chat_messages", "Chat messages said, edited and deleted.", counter=True, label="what"),
     Family("speaking", "Participants that speak now."),

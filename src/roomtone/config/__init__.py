@@ -15,11 +15,11 @@ from roomtone.config.models import (
     LogSettings,
     MetricsSettings,
     PlainSettings,
-    RoomSettings,
     ServerSettings,
     Settings,
     WebRtcSettings,
 )
+from roomtone.config.rooms import ChatSettings, RoomSettings, SpeakerSettings
 from roomtone.config.sample import sample, toml_value
 from roomtone.config.types import Address, PortRange
 
@@ -27,6 +27,7 @@ __all__ = [
     "DEV_KEY",
     "DEV_SECRET",
     "Address",
+    "ChatSettings",
     "ConfigError",
     "EngineSettings",
     "HttpLimits",
@@ -43,6 +44,7 @@ __all__ = [
     "RoomSettings",
     "ServerSettings",
     "Settings",
+    "SpeakerSettings",
     "WebRtcSettings",
     "load_settings",
     "sample",

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from roomtone.config import Settings
-from roomtone.config.models import LimitSettings, RoomSettings, ServerSettings
+from roomtone.config import LimitSettings, RoomSettings, ServerSettings, Settings
 from roomtone.control.policy import KeyTable, VideoGrants
 from roomtone.control.rooms import RoomLimits, Rooms
 from roomtone.media import Engine

@@ -10,8 +10,7 @@ import pytest
 from api_world import FFMPEG, FRAGMENT, PUBLISH, SDP, SIMULCAST, VECTORS, WATCH, ApiWorld
 from pydantic import SecretStr
 
-from roomtone.config import Settings
-from roomtone.config.models import IceServer, IceSettings, LimitSettings, RoomSettings, ServerSettings
+from roomtone.config import IceServer, IceSettings, LimitSettings, RoomSettings, ServerSettings, Settings
 from roomtone.media.fake_objects import FakeConsumer, FakeProducer, FakeTransport
 from roomtone.media.values import ConnectWebRtcTransport, DtlsRole, EngineCloseReason, EngineConfig, RestartIce
 from roomtone.protocols.sdp import parse_session
