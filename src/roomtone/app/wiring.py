@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms import RoomLimits, Rooms, SpeakerRules
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api import ApiContext, create_app
+from roomtone.servers.livekit import SUPPORT, LiveKitContext, livekit_routes
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -24,6 +25,7 @@ class Parts:
     rooms: Rooms
     api: ASGIApp
     limiter: JoinLimiter
+    livekit: LiveKitContext
 
 
 def wire(settings: Settings, engine: Engine, version: str) -> Parts:
@@ -32,7 +34,24 @@ def wire(settings: Settings, engine: Engine, version: str) -> Parts:
     webrtc = settings.webrtc
     support = Support(redundant_audio=webrtc.redundant_audio, audio_nack=webrtc.audio_nack)
     context = ApiContext(settings=settings, rooms=rooms, engine=engine, version=version, support=support)
-    return Parts(rooms, create_app(context), context.limiter)
+    api = create_app(context)
+    livekit = livekit_context(context)
+    api.router.routes.extend(livekit_routes(livekit))
+    return Parts(rooms, api, context.limiter, livekit)
+
+
+def livekit_context(api: ApiContext) -> LiveKitContext:
+    """Give LiveKit's endpoints what they share with the API."""
+    return LiveKitContext(
+        settings=api.settings.livekit,
+        rooms=api.rooms,
+        keys=api.keys,
+        limiter=api.limiter,
+        ice_rules=api.ice_rules,
+        support=replace(SUPPORT, redundant_audio=api.support.redundant_audio, audio_nack=api.support.audio_nack),
+        version=api.version,
+        dev=api.settings.server.dev,
+    )
 
 
 def room_limits(settings: Settings) -> RoomLimits:

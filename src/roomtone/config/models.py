@@ -193,6 +193,33 @@ class LimitSettings(Section):
     """Longest life of a token that is accepted."""
 
 
+class LiveKitSettings(Section):
+    """Clients made for LiveKit."""
+
+    resume_window_s: NotNegative = 30
+    """How long a participant whose signalling was lost stays, so that it can resume."""
+    signal_queue: Positive = 2_000
+    """Signal messages that may wait for a client; above it the session ends (slow_client)."""
+    max_signal_bytes: Positive = 524_288
+    """Largest signal message of a client; above it the session ends (bad_signal)."""
+    max_data_bytes: Positive = 65_536
+    """Largest data packet of a client; above it the packet is dropped."""
+    data_queue: Positive = 1_000
+    """Data packets that may wait for a client; above it lossy ones go, reliable ones end it (slow_client)."""
+    data_retry_s: Annotated[float, Field(gt=0, le=10)] = 0.05
+    """Pause before a data channel whose buffer is full is tried again."""
+    max_subscriptions: Positive = 500
+    """Tracks one client is sent at once; a further one is refused to it."""
+    ping_interval_s: Positive = 5
+    """How often clients are told to ping."""
+    ping_timeout_s: Positive = 15
+    """After how long without an answer clients are told to reconnect."""
+    refresh_token_s: Positive = 300
+    """How often a client gets a fresh token."""
+    token_lifetime_s: Positive = 600
+    """How long that token is valid."""
+
+
 class MetricsSettings(Section):
     """Prometheus metrics."""
 
@@ -281,6 +308,7 @@ class Settings(Section):
     keys: dict[str, SecretStr] = Field(default_factory=dict)
     """API keys and their secrets, which sign tokens: name = "secret" (32 characters or more)."""
     limits: LimitSettings = LimitSettings()
+    livekit: LiveKitSettings = LiveKitSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     bandwidth: BandwidthSettings = BandwidthSettings()

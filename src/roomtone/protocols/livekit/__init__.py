@@ -4,6 +4,7 @@ from roomtone.protocols.livekit.joining import Join, JoinError, read_join
 from roomtone.protocols.livekit.layers import Wish, describe_layers, quality_of, read_wish, wanted_qualities
 from roomtone.protocols.livekit.messages import (
     PROTOCOL_VERSION,
+    SERVER_VERSION,
     BadMessage,
     BadMessageError,
     read_packet,
@@ -18,6 +19,7 @@ __all__ = [
     "LOSSY_CHANNEL",
     "PROTOCOL_VERSION",
     "RELIABLE_CHANNEL",
+    "SERVER_VERSION",
     "Accepted",
     "Announced",
     "AnnouncementError",

@@ -14,6 +14,8 @@ from livekit.protocol import models, rtc
 
 PROTOCOL_VERSION = 16
 """The newest version of the protocol that is spoken here as a whole (17 would strip trailers off media packets)."""
+SERVER_VERSION = "1.9.0"
+"""The release of LiveKit's server that clients may take this one for: they compare it, and call methods from 1.8 on."""
 MAX_JSON_DEPTH = 32
 
 

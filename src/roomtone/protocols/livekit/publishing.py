@@ -7,20 +7,23 @@ Limits: ``limit`` announced tracks whose media has not come; further ones are re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
 
 from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp import Direction, MediaAnswer, PeerMedia, PeerOffer, parse_session, read_peer_offer
+from roomtone.protocols.sdp.codecs import RED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from roomtone.protocols.sdp import NegotiatedMedia, Support
+    from roomtone.protocols.sdp import Codec, NegotiatedMedia, Support
 
 MAX_ANNOUNCED = 64
+STEREO_BITRATE = 510_000
+"""The most Opus sends (RFC 6716)."""
 _KINDS = {models.TrackType.AUDIO: MediaKind.AUDIO, models.TrackType.VIDEO: MediaKind.VIDEO}
 
 
@@ -120,7 +123,7 @@ class PublishedTracks:
         starting = self._claim(sending)
         self._unclaimed = {mid: media for mid, media in sending.items() if mid not in self._sections}
         receiving = tuple(m for m in offer.media if m.mid not in sending and m.direction.receives and m.outgoing.codecs)
-        answers = {mid: MediaAnswer(media.incoming, Direction.RECVONLY) for mid, media in sending.items()}
+        answers = {mid: MediaAnswer(self._ordered(media), Direction.RECVONLY) for mid, media in sending.items()}
         return OfferPlan(offer, starting, stopping, restarted, receiving, answers)
 
     def withdraw(self, sid: str) -> None:
@@ -157,7 +160,35 @@ class PublishedTracks:
 
     def _start(self, media: PeerMedia, announced: Announced) -> Starting:
         self._sections[media.mid] = _Section(announced, media.incoming.track or "")
-        return Starting(media.mid, announced, media.incoming)
+        return Starting(media.mid, announced, prefer(media.incoming, announced.request))
+
+    def _ordered(self, media: PeerMedia) -> NegotiatedMedia:
+        section = self._sections.get(media.mid)
+        return media.incoming if section is None else prefer(media.incoming, section.announced.request)
+
+
+def prefer(media: NegotiatedMedia, request: rtc.AddTrackRequest) -> NegotiatedMedia:
+    """Put first what a track is announced to be sent as, and tell an Opus sender of silence and stereo.
+
+    Browsers send the first codec of the answer, and stereo only if the answer says so (RFC 7587 section 6.1).
+    """
+    wanted = next((codec.codec.rpartition("/")[2] for codec in request.simulcast_codecs), "").upper()
+    if media.kind is MediaKind.AUDIO and not request.disable_red:
+        wanted = RED
+    codecs = sorted(media.codecs, key=lambda codec: codec.name != wanted)
+    return replace(media, codecs=tuple(_tell_opus(codec, request) for codec in codecs))
+
+
+def _tell_opus(codec: Codec, request: rtc.AddTrackRequest) -> Codec:
+    if codec.name != "OPUS":
+        return codec
+    features = frozenset(request.audio_features)
+    parameters = [pair for pair in codec.parameters if pair[0] not in {"usedtx", "stereo", "maxaveragebitrate"}]
+    if not (request.disable_dtx or models.AudioTrackFeature.TF_NO_DTX in features):
+        parameters.append(("usedtx", "1"))
+    if request.stereo or models.AudioTrackFeature.TF_STEREO in features:
+        parameters += [("stereo", "1"), ("maxaveragebitrate", str(STEREO_BITRATE))]
+    return replace(codec, parameters=tuple(parameters))
 
 
 def _labels(media: PeerMedia) -> tuple[str, ...]:

@@ -1,0 +1,6 @@
+"""LiveKit's protocol: clients made for LiveKit meet here in rooms like all others."""
+
+from roomtone.servers.livekit.context import SUPPORT, LiveKitContext, Trouble
+from roomtone.servers.livekit.endpoints import livekit_routes
+
+__all__ = ["SUPPORT", "LiveKitContext", "Trouble", "livekit_routes"]

@@ -1,0 +1,133 @@
+"""What the application hands to LiveKit's endpoints: rooms, keys, limits, clocks; and who is connected by them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from roomtone.protocols.sdp import Support
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from roomtone.config.models import LiveKitSettings
+    from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
+    from roomtone.control.rooms import CloseReason, Participant, Rooms
+    from roomtone.servers.livekit.session import Session
+
+SUPPORT = Support(max_media=512, max_tracks_per_kind=512)
+
+
+class Trouble(StrEnum):
+    """What goes wrong in sessions by the peer's doing, for the metric."""
+
+    TOO_LARGE = "too_large"
+    MALFORMED = "malformed"
+    EMPTY = "empty"
+    BAD_SDP = "bad_sdp"
+    UNEXPECTED = "unexpected"
+    REFUSED = "refused"
+    SLOW = "slow"
+    BAD_PACKET = "bad_packet"
+    PACKET_NOT_ALLOWED = "packet_not_allowed"
+    PACKET_LOST = "packet_lost"
+    """A lossy data packet found the receiver's queue full."""
+
+
+class SessionTable:
+    """Sessions by participant. Limit: that of participants; a session leaves with its participant."""
+
+    def __init__(self) -> None:
+        self._by_sid: dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_sid)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._by_sid.values()))
+
+    def add(self, session: Session) -> None:
+        """Add a session until its participant ends."""
+        sid = session.participant.id
+        self._by_sid[sid] = session
+
+        def remove(_reason: CloseReason) -> None:
+            self._by_sid.pop(sid, None)
+
+        session.participant.when_closed(remove)
+
+    def of(self, participant: Participant) -> Session | None:
+        """Find the session of a participant; None for one that came otherwise."""
+        return self._by_sid.get(participant.id)
+
+    def find(self, room: str, identity: str, sid: str) -> Session | None:
+        """Find whom a client means that comes back: by participant id, or by identity when it names none."""
+        session = self._by_sid.get(sid)
+        if session is None and not sid:
+            session = next(
+                (s for s in self if s.participant.identity == identity and s.participant.room.name == room), None
+            )
+        if session is None or session.participant.identity != identity or session.participant.room.name != room:
+            return None
+        return session
+
+
+@dataclass(eq=False, slots=True)
+class LiveKitContext:
+    """Everything an endpoint needs."""
+
+    settings: LiveKitSettings
+    rooms: Rooms
+    keys: KeyTable
+    limiter: JoinLimiter
+    ice_rules: Sequence[IceServerRule] = ()
+    support: Support = SUPPORT
+    version: str = "0.1.0"
+    wall_clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    dev: bool = False
+    sessions: SessionTable = field(default_factory=SessionTable)
+    troubles: Counter[Trouble] = field(default_factory=Counter)
+    resumed: int = 0
+    signals_lost: int = 0
+    """Sockets that went away without a farewell."""
+
+    def now_ms(self) -> int:
+        """Tell the time as clients are told it."""
+        return int(self.wall_clock() * 1000)
+
+    def fresh_token(self, session: Session, room: str | None = None) -> str | None:
+        """Sign a token anew for a session, with what its participant may do now; None when its key is gone."""
+        participant, token = session.participant, session.token
+        permissions = participant.permissions
+        grants = replace(
+            token.grants,
+            room=room or token.grants.room,
+            can_publish=permissions.can_publish,
+            can_subscribe=permissions.can_subscribe,
+            can_publish_data=permissions.can_publish_data,
+            can_publish_sources=tuple(sorted(source.value for source in permissions.publish_sources)),
+            can_update_own_metadata=permissions.can_update_own_metadata,
+            hidden=permissions.hidden,
+            room_admin=permissions.moderator,
+        )
+        more = {
+            "name": participant.name,
+            "metadata": participant.metadata,
+            "attributes": dict(participant.attributes),
+            "kind": token.kind,
+        }
+        try:
+            return self.keys.sign(
+                token.key,
+                participant.identity,
+                grants,
+                self.wall_clock(),
+                self.settings.token_lifetime_s,
+                **{name: value for name, value in more.items() if value},
+            )
+        except KeyError:
+            return None

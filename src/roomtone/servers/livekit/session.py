@@ -1,0 +1,266 @@
+"""One participant that came by LiveKit's protocol: from its join to its end, over any number of sockets.
+
+A session outlives its socket for ``resume_window_s``: media goes on meanwhile, and a client that comes back takes it
+over. Everything about one session happens in turn: requests, what happens in the room, a socket that comes or goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from livekit.protocol import models, rtc
+
+from roomtone.control.rooms import CloseReason, Connection, EventsLostError, Participant, Publication, RoomError
+from roomtone.protocols.sdp import NegotiationError, SdpError
+from roomtone.servers.livekit.context import Trouble
+from roomtone.servers.livekit.data import SessionData
+from roomtone.servers.livekit.infos import codec_infos, ice_server_infos, participant_info, room_info, server_info
+from roomtone.servers.livekit.messages import leave_of, update_of
+from roomtone.servers.livekit.news import News
+from roomtone.servers.livekit.outbox import Outbox
+from roomtone.servers.livekit.publisher import Publisher
+from roomtone.servers.livekit.requests import REQUESTS
+from roomtone.servers.livekit.subscriber import OfferingSubscriber, ReceivingSubscriber, Subscriber
+
+if TYPE_CHECKING:
+    from roomtone.control.policy import AccessToken
+    from roomtone.protocols.livekit import Join
+    from roomtone.servers.livekit.context import LiveKitContext
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """A client and its participant."""
+
+    def __init__(self, context: LiveKitContext, participant: Participant, join: Join, token: AccessToken) -> None:
+        self.context = context
+        self.participant = participant
+        self.join = join
+        self.token = token
+        self.client: models.ClientInfo = join.client
+        self.data = SessionData(self)
+        self.publisher = Publisher(self)
+        self.subscriber: Subscriber = ReceivingSubscriber(self) if join.single else OfferingSubscriber(self)
+        self.news = News(self)
+        self.turn = asyncio.Lock()
+        self._outbox = Outbox(context.settings.signal_queue, lambda: self.end_soon(CloseReason.SLOW_CLIENT))
+        self._socket = 0
+        """Counts the sockets it has had; only the newest counts."""
+        self._reading: asyncio.Task[None] | None = None
+        self._window: asyncio.TimerHandle | None = None
+        self._refresh: asyncio.TimerHandle | None = None
+        self._subscribed: set[str] = set()
+
+    # --- what others ask of it ---
+
+    @property
+    def attached(self) -> bool:
+        """Whether a socket is there."""
+        return self._outbox.is_open
+
+    @property
+    def reuses_sections(self) -> bool:
+        """Whether the client notices another track in a section that was idle; Safari does not."""
+        return "safari" not in self.client.browser.lower()
+
+    def sends_data_on(self, connection: Connection) -> bool:
+        """Whether data goes to the client on this connection's channels."""
+        return connection is self.subscriber.connection or self.join.single
+
+    def send(self, message: rtc.SignalResponse) -> None:
+        """Tell the client something."""
+        self._outbox.put(message)
+
+    async def next_message(self) -> rtc.SignalResponse | None:
+        """Wait for what the client is to be told next; None at the end."""
+        return await self._outbox.get()
+
+    def refuse(self, reason: rtc.RequestResponse.Reason, message: str, request_id: int = 0, **request: Any) -> None:
+        """Tell the client that a request was not done, and which."""
+        self.context.troubles[Trouble.REFUSED] += 1
+        response = rtc.RequestResponse(request_id=request_id, reason=reason, message=message, **request)
+        self.send(rtc.SignalResponse(request_response=response))
+
+    def tell_track(self, publication: Publication) -> None:
+        """Tell the client that what is said of one of its tracks has changed."""
+        del publication
+        self.send(update_of([participant_info(self.context, self.participant)]))
+
+    def tell_subscribed(self, publication: Publication) -> None:
+        """Tell a publisher that somebody has its track, the first time."""
+        other = self.context.sessions.of(publication.participant)
+        if other is not None:
+            other.on_subscribed(publication.id)
+
+    def on_subscribed(self, sid: str) -> None:
+        """Tell the client that somebody has one of its tracks, the first time."""
+        if sid not in self._subscribed:
+            self._subscribed.add(sid)
+            self.send(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=sid)))
+
+    def on_moved(self, room: str) -> None:
+        """Give the client a token for the room it is sent to; the farewell tells it to connect anew."""
+        self.refresh_token(room)
+
+    def end_soon(self, reason: CloseReason) -> None:
+        """End the participant, from where nothing can be awaited."""
+        self.context.rooms.spawn(self.context.rooms.end(self.participant, reason))
+
+    def refresh_token(self, room: str | None = None) -> None:
+        """Give the client a fresh token, so that it can come back however long it stays."""
+        text = self.context.fresh_token(self, room)
+        if text is not None:
+            self.send(rtc.SignalResponse(refresh_token=text))
+
+    # --- life ---
+
+    async def open(self) -> int:
+        """Begin: the client is told where it is; gives the number of its socket. Raise what makes that impossible."""
+        events = self.participant.room.events.open()
+        self.context.sessions.add(self)
+        self.participant.data_sink = self.data
+        self.participant.when_closed(self._on_closed)
+        self.data.start()
+        number = self._attach()
+        self.send(rtc.SignalResponse(join=self._join_response()))
+        self._reading = asyncio.ensure_future(self._read(events))
+        async with self.turn:
+            for request in self.join.tracks:
+                await self.publisher.announce(request)
+            if isinstance(self.subscriber, OfferingSubscriber):
+                await self.subscriber.open()
+            if self.join.offer is not None:
+                await self._guarded("offer", self.join.offer)
+        self._arm_refresh()
+        return number
+
+    async def resume(self, join: Join, token: AccessToken) -> int:
+        """Go on over another socket; gives its number."""
+        self._outbox.end()
+        async with self.turn:
+            self.context.resumed += 1
+            self.token = token
+            self.client = join.client if join.client.version else self.client
+            number = self._attach()
+            response = rtc.ReconnectResponse(
+                ice_servers=ice_server_infos(self.context, self.participant.identity),
+                server_info=server_info(self.context),
+                last_message_seq=self.data.last_sequence,
+            )
+            self.send(rtc.SignalResponse(reconnect=response))
+            self.news.present()
+            self.publisher.tell_wanted()
+            if isinstance(self.subscriber, OfferingSubscriber):
+                await self.subscriber.resume()
+            await self.subscriber.reconcile()
+        self._arm_refresh()
+        return number
+
+    async def handle(self, request: rtc.SignalRequest) -> None:
+        """Do what the client asks."""
+        kind = request.WhichOneof("message")
+        if kind is None or self.participant.closed is not None:
+            return
+        async with self.turn:
+            await self._guarded(kind, getattr(request, kind))
+
+    def detach(self, number: int) -> None:
+        """Note that a socket went away without a farewell: the client may come back for a while."""
+        if number != self._socket or self.participant.closed is not None:
+            return
+        self._outbox.close()
+        self.context.signals_lost += 1
+        if self._refresh is not None:
+            self._refresh.cancel()
+        delay = self.context.settings.resume_window_s
+        loop = asyncio.get_running_loop()
+        self._window = loop.call_later(delay, self.end_soon, CloseReason.SIGNAL_TIMEOUT)
+
+    async def leave(self, reason: CloseReason = CloseReason.LEFT) -> None:
+        """End the participant."""
+        await self.context.rooms.end(self.participant, reason)
+
+    # --- steps ---
+
+    def _attach(self) -> int:
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
+        self._socket += 1
+        self._outbox.open()
+        return self._socket
+
+    async def _guarded(self, kind: str, content: Any) -> None:
+        """Handle one request; what the client cannot be answered on ends its session, with a reason."""
+        try:
+            await REQUESTS[kind](self, content)
+        except (SdpError, NegotiationError) as error:
+            self.context.troubles[Trouble.BAD_SDP] += 1
+            _log.info("a client of room %s sent SDP that cannot be used: %s", self.participant.room.name, error)
+            await self.leave(CloseReason.BAD_SIGNAL)
+        except RoomError as error:
+            self.context.troubles[Trouble.REFUSED] += 1
+            if self.participant.closed is None:
+                _log.warning("a request (%s) of a client failed: %s", kind, error.message)
+                self.refuse(rtc.RequestResponse.Reason.UNCLASSIFIED_ERROR, error.message)
+
+    async def _read(self, events: Any) -> None:
+        """Follow the room."""
+        while self.participant.closed is None:
+            try:
+                event = await events.get()
+            except EventsLostError:
+                events = self.participant.room.events.open()
+                async with self.turn:
+                    self.news.present()
+                    await self.subscriber.reconcile()
+                continue
+            if event is None:
+                return
+            async with self.turn:
+                try:
+                    await self.news.handle(event)
+                except RoomError as error:
+                    self.context.troubles[Trouble.REFUSED] += 1
+                    _log.warning("an event (%s) could not be acted on: %s", event.kind.value, error.message)
+
+    def _on_closed(self, reason: CloseReason) -> None:
+        for timer in (self._window, self._refresh):
+            if timer is not None:
+                timer.cancel()
+        if reason is CloseReason.MOVED and self.participant.moved_to is not None:
+            self.on_moved(self.participant.moved_to)
+        self._outbox.end(leave_of(reason))
+        self.data.stop()
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def _arm_refresh(self) -> None:
+        if self._refresh is not None:
+            self._refresh.cancel()
+        delay = self.context.settings.refresh_token_s
+
+        def refresh() -> None:
+            self.refresh_token()
+            self._arm_refresh()
+
+        self._refresh = asyncio.get_running_loop().call_later(delay, refresh)
+
+    def _join_response(self) -> rtc.JoinResponse:
+        context, participant, settings = self.context, self.participant, self.context.settings
+        info = server_info(context)
+        return rtc.JoinResponse(
+            room=room_info(participant.room),
+            participant=participant_info(context, participant),
+            other_participants=self.news.others(),
+            server_version=info.version,
+            server_info=info,
+            ice_servers=ice_server_infos(context, participant.identity),
+            subscriber_primary=not self.join.single and participant.permissions.can_subscribe,
+            ping_interval=settings.ping_interval_s,
+            ping_timeout=settings.ping_timeout_s,
+            enabled_publish_codecs=codec_infos(context.support.formats, participant.room),
+        )
