@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from roomtone.app.errors import StartError
 from roomtone.control.rooms import RoomLimits, Rooms, SpeakerRules
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api import ApiContext, create_app
@@ -57,7 +58,7 @@ def livekit_context(api: ApiContext) -> LiveKitContext:
 def room_limits(settings: Settings) -> RoomLimits:
     """Limits of rooms, from the settings."""
     chat = settings.chat
-    return RoomLimits(
+    limits = RoomLimits(
         **settings.rooms.model_dump(),
         plain_listen_ip=settings.plain.listen_ip,
         speakers=SpeakerRules(**settings.speakers.model_dump()),
@@ -67,3 +68,6 @@ def room_limits(settings: Settings) -> RoomLimits:
         chat_history=chat.history,
         chat_keep=chat.keep,
     )
+    if unknown := limits.defaults().unknown_codecs():
+        raise StartError(f"rooms.codecs: no codec is called {' or '.join(unknown)}")
+    return limits

@@ -17,7 +17,7 @@ from roomtone.control.rooms.routers import RoomRouters
 from roomtone.control.rooms.settings import RoomLimits
 from roomtone.control.rooms.speakers import silence
 from roomtone.control.rooms.switching import Switching
-from roomtone.control.rooms.values import RoomId, is_room_name
+from roomtone.control.rooms.values import MAX_METADATA_LENGTH, RoomId, is_room_name
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode
 
@@ -110,11 +110,19 @@ class RoomDirectory:
 
     async def create(self, name: str, options: RoomOptions | None = None) -> Room:
         """Give the room of this name; made with these options if it is not there, else as it is."""
+        if options is not None:
+            self._check_options(options)
         room = await self.open(name, options)
         if not room.was_ordered:
             room.was_ordered = True
             self._settle(room)
         return room
+
+    def _check_options(self, options: RoomOptions) -> None:
+        if unknown := options.unknown_codecs():
+            raise self.refuse(Refusal.UNKNOWN_CODEC, f"no codec is called {' or '.join(unknown)}")
+        if len(options.metadata) > MAX_METADATA_LENGTH:
+            raise self.refuse(Refusal.TOO_LARGE, f"metadata is at most {MAX_METADATA_LENGTH} characters")
 
     async def open(self, name: str, options: RoomOptions | None = None) -> Room:
         """Give the room of this name, made if it is not there."""

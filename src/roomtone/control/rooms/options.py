@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from roomtone.protocols.sdp.support import FORMATS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -34,6 +36,10 @@ class RoomOptions:
     """Who is no moderator asks to enter."""
     e2ee: bool = False
     """Media is encrypted from end to end; fixed for the room's life."""
+
+    def unknown_codecs(self) -> list[str]:
+        """Names among its codecs that nothing could ever be published with."""
+        return sorted(self.codecs - {known.name for known in FORMATS})
 
     def takes(self, codec: Codec) -> bool:
         """Whether the codec may be published."""

@@ -87,6 +87,7 @@ class Refusal(StrEnum):
     LOBBY_FULL = "lobby_full"
     NO_SUCH_KNOCK = "no_such_knock"
     CODEC_NOT_ALLOWED = "codec_not_allowed"
+    UNKNOWN_CODEC = "unknown_codec"
     ROOM_IS_ENCRYPTED = "room_is_encrypted"
     """The server would have to see or hear what only the ends can."""
     NOT_MOVABLE = "not_movable"

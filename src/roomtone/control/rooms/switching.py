@@ -54,7 +54,8 @@ class Switching:
     async def settled(self, room: Room) -> None:
         """Wait until no switch is under way."""
         while room.switching is not None and not room.switching.done():
-            await asyncio.shield(room.switching)
+            # Not awaited itself: a room that closes cancels it, which is no cancellation of who waits here.
+            await asyncio.wait({room.switching})
 
     def spatial_of(self, source: Publication | None, wish: LayerWish) -> int | None:
         """Index of the wanted encoding; None when the wish names none, or one the source has not."""

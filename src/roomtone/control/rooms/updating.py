@@ -12,7 +12,6 @@ from roomtone.control.rooms.knocks import KnockDecision
 from roomtone.control.rooms.lobby import RoomLobbies
 from roomtone.control.rooms.model import Participant
 from roomtone.control.rooms.reasons import CloseReason, Refusal
-from roomtone.control.rooms.values import MAX_METADATA_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,10 +41,8 @@ class RoomUpdates(RoomLobbies):
         departure_timeout_s: float | None = None,
     ) -> None:
         """Change options of a room; None leaves them. Limits and codecs are for what comes, not for what is there."""
-        if metadata is not None and len(metadata) > MAX_METADATA_LENGTH:
-            raise self.refuse(Refusal.TOO_LARGE, f"metadata is at most {MAX_METADATA_LENGTH} characters")
         before = room.options
-        room.options = replace(
+        after = replace(
             before,
             metadata=_or(metadata, before.metadata),
             locked=_or(locked, before.locked),
@@ -56,8 +53,10 @@ class RoomUpdates(RoomLobbies):
             empty_timeout_s=_or(empty_timeout_s, before.empty_timeout_s),
             departure_timeout_s=_or(departure_timeout_s, before.departure_timeout_s),
         )
-        if room.options == before:
+        self._check_options(after)
+        if after == before:
             return
+        room.options = after
         if room.options.locked and not before.locked:
             room.invited.clear()  # who was let in and left is outside now
         room.events.emit(RoomEventKind.ROOM_UPDATED)
