@@ -52,7 +52,7 @@ VIDEO_CODECS = (
     _video(51, 52, "H265", ("level-id", "180"), ("profile-id", "2"), ("tier-flag", "0"), ("tx-mode", "SRST")),
 )
 _REDUNDANT = {111: 63, 112: 62}
-_OTHER_AUDIO = (_audio(9, "G722", 8_000), _audio(0, "PCMU", 8_000), _audio(8, "PCMA", 8_000))
+OTHER_AUDIO = (_audio(9, "G722", 8_000), _audio(0, "PCMU", 8_000), _audio(8, "PCMA", 8_000))
 _NUMBERS = {
     support.MID: 1,
     support.ABS_SEND_TIME: 2,
@@ -71,7 +71,7 @@ def offered_codecs(source: Sequence[Codec], *, stereo: bool = False, redundancy:
     With ``redundancy`` redundant audio (RFC 2198) comes first, which asks for it.
     """
     opus = OPUS_STEREO if stereo else OPUS
-    known = (opus, *_OTHER_AUDIO, *VIDEO_CODECS)
+    known = (opus, *OTHER_AUDIO, *VIDEO_CODECS)
     chosen: dict[int, Codec] = {}
     for stream in source:
         quality, best = max(((codec.match_quality(stream), codec) for codec in known), key=lambda pair: pair[0])
