@@ -48,7 +48,17 @@ class ChannelListener(Protocol):
 class Connection:
     """A WebRTC transport, the router it is on, and whose it is."""
 
-    __slots__ = ("channels", "connected", "ends_owner", "listener", "on_connected", "owner", "router", "transport")
+    __slots__ = (
+        "channels",
+        "connected",
+        "ends_owner",
+        "listener",
+        "on_closed",
+        "on_connected",
+        "owner",
+        "router",
+        "transport",
+    )
 
     def __init__(
         self, transport: WebRtcTransport, router: Router, owner: Member, listener: ChannelListener | None = None
@@ -62,6 +72,8 @@ class Connection:
         """Whether its member ends with it: not where a member has several paths and comes and goes by signalling."""
         self.on_connected: Callable[[], None] | None = None
         """Called once, when it has come up."""
+        self.on_closed: Callable[[CloseReason], None] | None = None
+        """Called once, when the engine or the peer has ended it and its member goes on."""
         self.channels: set[ChannelId] = set()
         """Data channels that are open."""
 

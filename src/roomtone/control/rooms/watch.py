@@ -152,6 +152,8 @@ class EngineWatch:
         _log.info("a connection in room %s ended: %s %s", owner.room.name, reason.value, detail)
         if isinstance(connection, Connection) and not connection.ends_owner:
             self._rooms.spawn(self._rooms.close_connection(connection))
+            if connection.on_closed is not None:
+                connection.on_closed(reason)
             return
         self._rooms.spawn(self._rooms.end(owner, reason))
 

@@ -1,0 +1,7 @@
+"""mediasoup clients: Socket.IO signalling, and the same over HTTP."""
+
+from roomtone.servers.socketio.context import SfuContext
+from roomtone.servers.socketio.server import PATH, SocketServer
+from roomtone.servers.socketio.sfu import Sfu
+
+__all__ = ["PATH", "Sfu", "SfuContext", "SocketServer"]

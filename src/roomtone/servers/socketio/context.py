@@ -1,0 +1,32 @@
+"""What the application hands to this interface."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from roomtone.protocols.sdp import Support
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from roomtone.config import Settings
+    from roomtone.control.policy import JoinLimiter, KeyTable
+    from roomtone.control.rooms import Rooms
+
+
+@dataclass(eq=False, slots=True)
+class SfuContext:
+    """Everything Socket.IO and the SFU's HTTP interface need."""
+
+    settings: Settings
+    rooms: Rooms
+    keys: KeyTable
+    limiter: JoinLimiter
+    support: Support = field(default_factory=Support)
+    wall_clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    counters: Counter[str] = field(default_factory=Counter)
+    """Events taken, errors by code, clients dropped."""

@@ -1,0 +1,243 @@
+"""Socket.IO: clients, authenticated when they connect, whose events are answered one after the other.
+
+Limits: a message is at most ``limits.max_json_bytes``; a client that does not take what it is told loses its connection
+once ``MAX_WAITING`` packets wait for it; ``MAX_ROOMS`` rooms a client. All it has ends with its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import socketio
+from socketio.exceptions import ConnectionRefusedError as Refused
+
+from roomtone.control.policy import AccessDenial, AccessError
+from roomtone.control.rooms import CloseReason
+from roomtone.protocols.mediasoup import ANSWERS, Event, PayloadCode, PayloadError, read_request
+from roomtone.protocols.mediasoup.requests import Join
+from roomtone.servers.socketio.callers import read_caller
+from roomtone.servers.socketio.dispatch import act
+from roomtone.servers.socketio.problems import no_such, problem_of, wrong_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from starlette.types import ASGIApp
+
+    from roomtone.control.policy import JoinTicket
+    from roomtone.servers.socketio.callers import Caller
+    from roomtone.servers.socketio.peers import SfuPeer
+    from roomtone.servers.socketio.sfu import Sfu
+
+PATH = "socket.io"
+MAX_WAITING = 1024
+"""Packets that may wait for one client."""
+MAX_ROOMS = 16
+"""Rooms one client may be in."""
+PING_INTERVAL_S = 25
+PING_TIMEOUT_S = 20
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    """One connection of Socket.IO."""
+
+    sid: str
+    caller: Caller
+    ticket: JoinTicket
+    peers: dict[str, SfuPeer] = field(default_factory=dict)
+    """By room."""
+
+
+class BoundedServer(socketio.AsyncServer):  # type: ignore[misc]  # the package has no types
+    """A server that drops clients which take too little or send what is no packet."""
+
+    def __init__(self, on_drop: Callable[[str], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._on_drop = on_drop
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is None or socket.closed:
+            return
+        if socket.queue.qsize() >= MAX_WAITING:
+            self._on_drop("slow_client")
+            await self._drop(socket)
+            return
+        await super()._send_packet(eio_sid, pkt)
+
+    async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
+        try:
+            await super()._handle_eio_message(eio_sid, data)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+            self._on_drop("malformed_packet")
+            socket = self.eio.sockets.get(eio_sid)
+            if socket is not None:
+                await self._drop(socket)
+
+    async def _drop(self, socket: Any) -> None:
+        """End a connection without waiting for it to take what is left."""
+        while not socket.queue.empty():
+            socket.queue.get_nowait()
+            socket.queue.task_done()
+        socket.queue.put_nowait(None)
+        await socket.close(wait=False, abort=True, reason=self.reason.TRANSPORT_ERROR)
+
+
+class SocketServer:
+    """The Socket.IO server over the directory of peers; `app` is what the application mounts at ``/socket.io/``."""
+
+    def __init__(self, sfu: Sfu) -> None:
+        self._sfu = sfu
+        self._context = sfu.context
+        self._clients: dict[str, Client] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._io = BoundedServer(
+            lambda what: self._context.counters.update({what: 1}),
+            async_mode="asgi",
+            async_handlers=False,
+            cors_allowed_origins="*",
+            cors_credentials=False,
+            max_http_buffer_size=self._context.settings.limits.max_json_bytes,
+            ping_interval=PING_INTERVAL_S,
+            ping_timeout=PING_TIMEOUT_S,
+            logger=logging.getLogger("roomtone.socketio"),
+            engineio_logger=logging.getLogger("roomtone.engineio"),
+        )
+        self._io.on("connect", self._on_connect)
+        self._io.on("disconnect", self._on_disconnect)
+        for event in Event:
+            self._io.on(event.value, self._handler(event))
+        self._io.on("*", self._on_unknown)
+        self.app: ASGIApp = socketio.ASGIApp(self._io, socketio_path=PATH)
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    async def close(self) -> None:
+        """Send everybody away and take no more."""
+        for sid in tuple(self._clients):
+            await self._io.disconnect(sid)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._io.shutdown()
+
+    async def _on_connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
+        context = self._context
+        try:
+            caller = read_caller(context.keys, _token(environ, auth), context.wall_clock())
+            ticket = context.limiter.take(_address(environ), context.clock())
+        except Exception as error:
+            problem = problem_of(error)
+            context.counters[f"error_{problem.code}"] += 1
+            raise Refused(problem.message, problem.body()["error"]) from error
+        self._clients[sid] = Client(sid, caller, ticket)
+
+    async def _on_disconnect(self, sid: str, reason: str) -> None:
+        client = self._clients.pop(sid, None)
+        if client is None:
+            return
+        client.ticket.release()
+        lost = reason in {self._io.reason.PING_TIMEOUT, self._io.reason.TRANSPORT_ERROR}
+        why = CloseReason.SIGNAL_TIMEOUT if lost else CloseReason.LEFT
+        for peer in tuple(client.peers.values()):
+            await self._sfu.leave(peer, why)
+
+    def _handler(self, event: Event) -> Callable[..., Coroutine[Any, Any, dict[str, Any]]]:
+        async def handle(sid: str, *given: object) -> dict[str, Any]:
+            return await self._on_event(sid, event, given[0] if given else {})
+
+        return handle
+
+    async def _on_unknown(self, event: str, sid: str, *given: object) -> dict[str, Any]:
+        del given
+        self._context.counters["error_unknown_event"] += 1
+        body = {"error": {"code": "unknown_event", "message": f"there is no event {event[:64]!r}"}}
+        await self._io.emit("error", body["error"], to=sid)
+        return body
+
+    async def _on_event(self, sid: str, event: Event, payload: object) -> dict[str, Any]:
+        self._context.counters[event.value] += 1
+        try:
+            answer = await self._do(self._client(sid), event, payload)
+        except Exception as error:  # noqa: BLE001 - what is none of ours is raised again by `problem_of`, logged below
+            answer = self._refused(event, error)
+            await self._io.emit("error", {**answer["error"], "event": event.value}, to=sid)
+            return answer
+        await self._io.emit(ANSWERS[event], answer, to=sid)
+        return answer
+
+    def _refused(self, event: Event, error: Exception) -> dict[str, Any]:
+        try:
+            problem = problem_of(error)
+        except Exception:
+            _log.exception("handling %s failed", event.value)
+            self._context.counters["error_internal"] += 1
+            return {"error": {"code": "internal", "message": "the server failed; its log says more"}}
+        self._context.counters[f"error_{problem.code}"] += 1
+        return problem.body()
+
+    async def _do(self, client: Client, event: Event, payload: object) -> dict[str, Any]:
+        request = read_request(event, payload)
+        if isinstance(request, Join):
+            return await self._join(client, request)
+        peer = client.peers.get(request.room)
+        if peer is None:
+            raise no_such("membership of room", request.room)
+        return await act(self._sfu, peer, event, request)
+
+    async def _join(self, client: Client, request: Join) -> dict[str, Any]:
+        if request.room in client.peers:
+            raise wrong_state("already_joined", "this connection is in the room already")
+        if len(client.peers) >= MAX_ROOMS:
+            raise wrong_state("too_many_rooms", f"a connection is in at most {MAX_ROOMS} rooms")
+        peer = await self._sfu.join(
+            request.room,
+            client.caller,
+            peer_id=request.peer,
+            name=request.name,
+            tell=lambda event, content: self._tell(client.sid, event, content),
+        )
+        if client.sid not in self._clients:
+            await self._sfu.leave(peer)
+            raise wrong_state("gone", "the connection ended meanwhile")
+        client.peers[request.room] = peer
+        peer.participant.when_closed(lambda _: self._forget(client, request.room, peer))
+        return self._sfu.joined(peer)
+
+    def _forget(self, client: Client, room: str, peer: SfuPeer) -> None:
+        if client.peers.get(room) is peer:
+            del client.peers[room]
+
+    def _client(self, sid: str) -> Client:
+        client = self._clients.get(sid)
+        if client is None:
+            raise AccessError(AccessDenial.MISSING, "the connection is not authenticated")
+        return client
+
+    def _tell(self, sid: str, event: str, content: dict[str, Any]) -> None:
+        """Send an event; its order is that of the calls."""
+        if sid in self._clients:
+            task = asyncio.ensure_future(self._io.emit(event, content, to=sid))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+
+def _token(environ: dict[str, Any], auth: object) -> str | None:
+    """Find the token: in the handshake's ``auth``, or as a bearer token of the request."""
+    if isinstance(auth, dict) and isinstance(auth.get("token"), str):
+        token: str = auth["token"]
+        return token
+    if auth is not None and not isinstance(auth, dict):
+        raise PayloadError(PayloadCode.MALFORMED, "auth is no object")
+    scheme, _, bearer = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    return bearer.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _address(environ: dict[str, Any]) -> str:
+    client = (environ.get("asgi.scope") or {}).get("client")
+    return client[0] if client else "local"
