@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from roomtone.app.operator import PATHS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,18 +27,31 @@ FAILED = 500
 class Application:
     """Sends each request to the operator pages or to the API, and counts it.
 
-    A path the API does not know is looked up among the web pages, when ``pages`` is given.
+    A path the API does not know is looked up among the web pages, when ``pages`` is given; applications in ``mounted``
+    get all that begins with the path segment they are named by, WebSockets too.
     """
 
-    def __init__(self, api: ASGIApp, operator: ASGIApp, metrics: Metrics, pages: Path | None = None) -> None:
+    def __init__(
+        self,
+        api: ASGIApp,
+        operator: ASGIApp,
+        metrics: Metrics,
+        pages: Path | None = None,
+        mounted: Mapping[str, ASGIApp] | None = None,
+    ) -> None:
         self._api = api
         self._operator = operator
         self._metrics = metrics
+        self._mounted = mounted or {}
         self._pages = _static(pages) if pages else None
         self._page_names = _names(pages) if pages else frozenset[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
+        mounted = self._mounted.get(scope["path"].split("/")[1])
+        if mounted is not None:
+            await mounted(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._api(scope, receive, send)
             return

@@ -36,6 +36,7 @@ from roomtone.app.public_address import ask_public_address
 from roomtone.app.wiring import Parts, wire
 from roomtone.media import CoreLink, Engine, EngineStartError
 from roomtone.observe import OK, Health, LoopLag, Metrics, ServerInput, ServerState, Verdict, get_logger
+from roomtone.servers.socketio import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +118,7 @@ class Server:
         parts = wire(self.settings, engine, version())
         self.parts = parts
         parts.rooms.start()
-        self._open.push_async_callback(parts.rooms.close)
+        self._open.push_async_callback(parts.close)
         self.metrics.read_engine(engine.stats)
         self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
         self.metrics.read_families(LIMITER_FAMILIES, lambda: limiter_values(parts.limiter))
@@ -177,7 +178,7 @@ class Server:
         operator = operator_app(self.health, self.metrics, self.profile, lambda: self._status(parts))
         folder_of_pages = Path(roomtone.__file__).parent / "pages"
         pages = folder_of_pages if (folder_of_pages / "index.html").exists() else None
-        app = Application(parts.api, operator, self.metrics, pages)
+        app = Application(parts.api, operator, self.metrics, pages, {PATH: parts.sockets.app})
         folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="roomtone-"))
         path = Path(folder) / "application.sock"
         http = HttpServer(app, unix_socket(path), self.settings.server.shutdown_timeout_s)

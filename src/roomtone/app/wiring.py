@@ -10,6 +10,7 @@ from roomtone.control.rooms import RoomLimits, Rooms, SpeakerRules
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api import ApiContext, create_app
 from roomtone.servers.livekit import SUPPORT, LiveKitContext, livekit_routes
+from roomtone.servers.socketio import Sfu, SfuContext, SocketServer
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -27,6 +28,14 @@ class Parts:
     api: ASGIApp
     limiter: JoinLimiter
     livekit: LiveKitContext
+    sfu: Sfu
+    sockets: SocketServer
+
+    async def close(self) -> None:
+        """End everything that runs on top of the engine."""
+        await self.sockets.close()
+        await self.rooms.close()
+        await self.sfu.close()
 
 
 def wire(settings: Settings, engine: Engine, version: str) -> Parts:
@@ -38,7 +47,8 @@ def wire(settings: Settings, engine: Engine, version: str) -> Parts:
     api = create_app(context)
     livekit = livekit_context(context)
     api.router.routes.extend(livekit_routes(livekit))
-    return Parts(rooms, api, context.limiter, livekit)
+    sfu = Sfu(SfuContext(settings, rooms, context.keys, context.limiter, support))
+    return Parts(rooms, api, context.limiter, livekit, sfu, SocketServer(sfu))
 
 
 def livekit_context(api: ApiContext) -> LiveKitContext:

@@ -164,7 +164,7 @@ class SocketServer:
         self._context.counters[event.value] += 1
         try:
             answer = await self._do(self._client(sid), event, payload)
-        except Exception as error:  # noqa: BLE001 - what is none of ours is raised again by `problem_of`, logged below
+        except Exception as error:  # noqa: BLE001 - no error may end the client's other events
             answer = self._refused(event, error)
             await self._io.emit("error", {**answer["error"], "event": event.value}, to=sid)
             return answer
@@ -174,7 +174,7 @@ class SocketServer:
     def _refused(self, event: Event, error: Exception) -> dict[str, Any]:
         try:
             problem = problem_of(error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is: the client is told, and so is the log
             _log.exception("handling %s failed", event.value)
             self._context.counters["error_internal"] += 1
             return {"error": {"code": "internal", "message": "the server failed; its log says more"}}

@@ -30,6 +30,10 @@ class Sfu:
         self.news = RoomNews(self)
         self._peers: dict[str, dict[str, SfuPeer]] = {}
 
+    async def close(self) -> None:
+        """Read no events of rooms any more."""
+        await self.news.close()
+
     def peers_in(self, room: str) -> list[SfuPeer]:
         """Give the peers of a room."""
         return list(self._peers.get(room, {}).values())
