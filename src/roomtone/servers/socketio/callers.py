@@ -1,20 +1,21 @@
-"""Who calls: a room token or an account's token, and what it lets its bearer do in a room."""
+"""Who calls: the bearer of a room token, of an account's token, or of a key's token with roomAdmin."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from roomtone.control.policy import AccessDenial, AccessError, AccessToken
+from roomtone.control.policy import AccessError, AccessToken, Grant, permissions_of, require
+from roomtone.control.policy.roles import Ability, require_ability, room_grants
 from roomtone.control.rooms import Permissions
 
 if TYPE_CHECKING:
     from roomtone.control.policy import KeyTable
 
 
-class Role(StrEnum):
-    """What others are told of a peer's standing in a room."""
+class Standing(StrEnum):
+    """What others are told of a peer that has no account; an account's role is told otherwise."""
 
     MODERATOR = "moderator"
     PARTICIPANT = "participant"
@@ -24,35 +25,34 @@ class Role(StrEnum):
 class Caller:
     """The bearer of a valid token."""
 
-    identity: str
     token: AccessToken
-    name: str = ""
     email: str | None = None
-    account_id: str | None = None
 
     @property
-    def may_administer(self) -> str | None:
-        """The room it may administer; empty: every room; None: none."""
-        grants = self.token.grants
-        return grants.room if grants.room_admin else None
+    def identity(self) -> str:
+        """Who it is: the token's ``sub``."""
+        return self.token.identity
 
     def administers(self, room: str) -> bool:
-        """Whether it may act for others in a room."""
-        return self.may_administer in {room, ""}
+        """Whether it may act for others in a room; a grant that names no room is for all."""
+        grants = self.token.grants
+        return grants.room_admin and (not grants.room or grants.room == room)
 
     def permissions_in(self, room: str) -> Permissions:
         """Say what it may do in a room it wants to join; raise `AccessError` when it may not join."""
-        grants = self.token.grants
-        if not grants.room_join and not self.administers(room):
-            raise AccessError(AccessDenial.NOT_GRANTED, "the token does not grant roomJoin")
-        if grants.room != room and not self.administers(room):
-            raise AccessError(AccessDenial.OTHER_ROOM, "the token is for another room")
-        return Permissions(
-            can_publish=grants.can_publish, can_subscribe=grants.can_subscribe, moderator=grants.room_admin
-        )
+        role = self.token.role
+        if role is not None:
+            require_ability(role, Ability.JOIN_ROOMS)
+            return permissions_of(replace(self.token, grants=room_grants(role, room)))
+        try:
+            require(self.token, room, Grant.JOIN)
+        except AccessError:
+            if self.administers(room):
+                return Permissions()  # it joins for somebody else, who is nobody special
+            raise
+        return permissions_of(self.token)
 
 
 def read_caller(keys: KeyTable, token: str | None, now: float) -> Caller:
     """Check a token; raise `AccessError`."""
-    access = keys.verify(token, now)
-    return Caller(access.identity, access, access.name)
+    return Caller(keys.verify(token, now))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from roomtone.servers.socketio.callers import Role
+from roomtone.servers.socketio.callers import Standing
 
 if TYPE_CHECKING:
     from roomtone.control.rooms import Participant, Publication, Room
     from roomtone.servers.socketio.peers import DataProducer, SfuPeer
 
 
-def role_of(participant: Participant) -> str:
-    """Say what standing a participant has."""
-    return (Role.MODERATOR if participant.permissions.moderator else Role.PARTICIPANT).value
+def role_of(participant: Participant, peer: SfuPeer | None) -> str:
+    """Say what standing a participant has: its account's role, or whether it moderates the room."""
+    if peer is not None and peer.caller.token.role is not None:
+        return peer.caller.token.role.value
+    return (Standing.MODERATOR if participant.permissions.moderator else Standing.PARTICIPANT).value
 
 
 def describe_producer(publication: Publication, peer: SfuPeer | None) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def describe_peer(participant: Participant, peer: SfuPeer | None, *, to_moderato
         "peerId": participant.identity,
         "userId": participant.account_id or (peer.caller.identity if peer is not None else participant.identity),
         "fullName": participant.name or participant.identity,
-        "role": role_of(participant),
+        "role": role_of(participant, peer),
         "isProducer": bool(participant.publications),
         "producers": [describe_producer(publication, peer) for publication in participant.publications.values()],
         "dataProducers": [

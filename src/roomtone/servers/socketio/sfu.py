@@ -71,12 +71,12 @@ class Sfu:
         self._check_free(room_name, identity, caller, replace=replace)
         request = JoinRequest(
             identity=identity,
-            name=name or caller.name,
+            name=name or caller.token.name,
             metadata=caller.token.metadata,
             attributes=caller.token.attributes,
             permissions=permissions,
             protocol=Protocol.MEDIASOUP,
-            account_id=caller.account_id,
+            account_id=caller.token.account_id,
         )
         participant = await self.rooms.join(room_name, request)
         peer = SfuPeer(participant, caller, tell)
