@@ -19,16 +19,28 @@ from roomtone.config.models import (
     Settings,
     WebRtcSettings,
 )
+from roomtone.config.people import (
+    AccountRates,
+    AccountSettings,
+    DatabaseSettings,
+    MailSecurity,
+    MailSettings,
+    RedisSettings,
+)
 from roomtone.config.rooms import ChatSettings, RoomSettings, SpeakerSettings
 from roomtone.config.sample import sample, toml_value
 from roomtone.config.types import Address, PortRange
+from roomtone.config.weak import weakness
 
 __all__ = [
     "DEV_KEY",
     "DEV_SECRET",
+    "AccountRates",
+    "AccountSettings",
     "Address",
     "ChatSettings",
     "ConfigError",
+    "DatabaseSettings",
     "EngineSettings",
     "HttpLimits",
     "HttpSettings",
@@ -38,9 +50,12 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "LogSettings",
+    "MailSecurity",
+    "MailSettings",
     "MetricsSettings",
     "PlainSettings",
     "PortRange",
+    "RedisSettings",
     "RoomSettings",
     "ServerSettings",
     "Settings",
@@ -49,4 +64,5 @@ __all__ = [
     "load_settings",
     "sample",
     "toml_value",
+    "weakness",
 ]

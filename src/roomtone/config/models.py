@@ -9,9 +9,11 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from roomtone.config.people import AccountSettings, DatabaseSettings, MailSettings, RedisSettings
 from roomtone.config.rooms import ChatSettings, RoomSettings, SpeakerSettings
 from roomtone.config.section import NotNegative, Positive, Section
 from roomtone.config.types import Address, Addresses, OptionalAddress, PortRange, PortRangeSetting, Strings
+from roomtone.config.weak import weakness
 
 DEV_KEY = "devkey"
 DEV_SECRET = "secret"  # noqa: S105 - the published secret of `--dev`, which listens on loopback only
@@ -309,16 +311,24 @@ class Settings(Section):
     """API keys and their secrets, which sign tokens: name = "secret" (32 characters or more)."""
     limits: LimitSettings = LimitSettings()
     livekit: LiveKitSettings = LiveKitSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    accounts: AccountSettings = AccountSettings()
+    mail: MailSettings = MailSettings()
+    redis: RedisSettings = RedisSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     bandwidth: BandwidthSettings = BandwidthSettings()
     engine: EngineSettings = EngineSettings()
 
     @model_validator(mode="after")
-    def _secrets_are_long(self) -> Self:
+    def _secrets_are_strong(self) -> Self:
         for name, secret in self.keys.items():
-            if len(secret.get_secret_value()) < MIN_SECRET and not self.server.dev:
-                raise ValueError(f"the secret of key {name!r} in [keys] is shorter than {MIN_SECRET} characters")
+            if not self.server.dev and (why := weakness(secret.get_secret_value())):
+                raise ValueError(f"the secret of key {name!r} in [keys] {why}")
+            if name == DEV_KEY and not self.server.dev:
+                raise ValueError(f"the key {DEV_KEY!r} is for development only: give the key in [keys] another name")
+            if name.startswith("@"):
+                raise ValueError(f"the key {name!r} in [keys] begins with @, as the server's own do")
         return self
 
     @property
@@ -326,6 +336,3 @@ class Settings(Section):
         """Keys and secrets in force: `devkey` only with `--dev`."""
         keys = {name: secret.get_secret_value() for name, secret in self.keys.items()}
         return ({DEV_KEY: DEV_SECRET} if self.server.dev else {}) | keys
-
-
-MIN_SECRET = 32

@@ -84,7 +84,7 @@ def token(settings: Settings, *, room: str = "r", identity: str = "i", ttl: str 
 
 
 def test_a_token_is_signed_with_the_key_that_is_named() -> None:
-    settings = Settings.model_validate({"keys": {"one": "1" * 32, "two": "2" * 32}})
+    settings = Settings.model_validate({"keys": {"one": "1" + SECRET, "two": "2" + SECRET}})
     assert KeyTable(settings.api_keys).verify(token(settings, key="two"), time.time()).key == "two"
     assert KeyTable(settings.api_keys).verify(token(settings), time.time()).key == "one"
 
@@ -100,7 +100,7 @@ def test_a_token_is_signed_with_the_key_that_is_named() -> None:
     ],
 )
 def test_a_token_that_makes_no_sense_is_refused_with_the_reason(wrong: dict[str, str], hint: str) -> None:
-    settings = Settings.model_validate({"keys": {"one": "1" * 32}})
+    settings = Settings.model_validate({"keys": {"one": "1" + SECRET}})
     with pytest.raises(StartError, match=hint):
         token(settings, **wrong)
 

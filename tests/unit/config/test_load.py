@@ -107,9 +107,38 @@ def test_short_secrets_are_refused_and_never_printed(tmp_path: Path) -> None:
 
 
 def test_secrets_do_not_show_in_a_dump() -> None:
-    settings = Settings.model_validate({"keys": {"mine": "s" * 40}})
-    assert "s" * 40 not in str(settings)
-    assert "s" * 40 not in settings.model_dump_json()
+    secret = "correct horse battery staple of forty"
+    settings = Settings.model_validate({"keys": {"mine": secret}, "database": {"url": f"mysql://u:{secret}@h/d"}})
+    assert secret not in str(settings)
+    assert secret not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        ("secret", "shorter than 32"),
+        ("0123456789abcdef" * 4, "published"),
+        ("a secret of 32 characters or more, such as `openssl rand -hex 32` gives", "published"),
+        ("changeme-changeme-changeme-changeme!", "placeholder"),
+        ("x" * 40, "repeats itself"),
+        ("password" * 5, "repeats itself"),
+    ],
+)
+def test_secrets_that_everybody_knows_are_refused_without_dev(tmp_path: Path, secret: str, why: str) -> None:
+    file = write(tmp_path, f'[keys]\nmine = "{secret}"\n')
+    text = problem(file)
+    assert why in text
+    assert load_settings(file, {"ROOMTONE_SERVER__DEV": "true"}).api_keys["mine"] == secret
+
+
+@pytest.mark.parametrize("name", ["devkey", "@account"])
+def test_names_of_keys_that_have_a_meaning_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        Settings.model_validate({"keys": {name: "correct horse battery staple of forty"}})
+
+
+def test_mail_without_an_address_for_its_links_is_refused() -> None:
+    assert "public_url" in problem(environment={"ROOMTONE_MAIL__HOST": "mx.example.org"})
 
 
 def test_the_published_key_is_in_force_only_with_dev() -> None:
