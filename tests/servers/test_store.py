@@ -10,13 +10,17 @@ from pathlib import Path
 
 import database_servers
 import pytest
-from sqlalchemy import text
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import inspect, text
+from sqlalchemy.engine import Connection
 
+from roomtone.control.rooms.chat import ChatMessage, ChatStore
 from roomtone.store import (
     AccountRecord,
     ApiKeyRecord,
     AuditRecord,
-    ChatRecord,
     DeadLetterRecord,
     RefreshTokenRecord,
     ResetTokenRecord,
@@ -28,7 +32,7 @@ from roomtone.store.audit import SqlAudit
 from roomtone.store.chat import SqlChat
 from roomtone.store.dead_letters import SqlDeadLetters
 from roomtone.store.keys import SqlApiKeys
-from roomtone.store.migrate import revision
+from roomtone.store.migrate import revision, scripts
 from roomtone.store.migrations import HEAD
 from roomtone.store.sql import Database
 from roomtone.store.tables import metadata
@@ -73,6 +77,33 @@ async def test_an_open_database_is_at_the_newest_revision_and_opens_again(databa
     await second.open()
     assert await second.ping()
     await second.close()
+
+
+def differences(connection: Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, metadata))
+
+
+def run_migrations(connection: Connection) -> None:
+    directory = scripts()
+    context = MigrationContext.configure(connection, opts={"fn": lambda at, _: directory._upgrade_revs("head", at)})
+    context.run_migrations(op=Operations(context))
+
+
+def go_back(connection: Connection) -> None:
+    directory = scripts()
+    context = MigrationContext.configure(connection, opts={"fn": lambda at, _: directory._downgrade_revs("base", at)})
+    context.run_migrations(op=Operations(context))
+
+
+async def test_the_migrations_make_the_same_tables_as_a_first_start_and_go_back(database: Database) -> None:
+    async with database.transaction() as sql:
+        assert await sql.run_sync(differences) == []
+        await sql.run_sync(go_back)
+        assert await sql.run_sync(lambda connection: inspect(connection).get_table_names()) == ["alembic_version"]
+        await sql.run_sync(run_migrations)
+        assert await sql.run_sync(differences) == []
+    assert scripts().get_current_head() == HEAD
 
 
 async def test_servers_that_start_at_once_on_an_empty_database_migrate_it_once(database: Database) -> None:
@@ -234,22 +265,33 @@ async def test_the_audit_trail_is_read_backwards(database: Database) -> None:
     assert [event.account for event in await table.list(9, account="a1")] == ["a1", "a1"]
 
 
-async def test_chat_history_pages_backwards_and_leaves_out_what_was_deleted(database: Database) -> None:
-    table = SqlChat(database)
-    for number in range(5):
-        await table.add(ChatRecord(f"m{number}", "r", "ada", f"text {number} 🦆", NOW + number // 2))
-    await table.add(ChatRecord("m9", "other", "ada", "elsewhere", NOW))
-    newest = await table.history("r", 2)
-    assert [message.id for message in newest] == ["m3", "m4"]
-    assert [m.id for m in await table.history("r", 9, (newest[0].sent_at, newest[0].id))] == ["m0", "m1", "m2"]
-    edited = await table.update("r", "m2", text="x" * 70_000, edited_at=NOW + 9)
-    assert edited is not None
-    assert (edited.edited_at, len(edited.text)) == (NOW + 9, 70_000)
-    assert await table.update("r", "m4", deleted=True, text="") is not None
-    assert await table.update("r", "m4", text="again") is None, "a deleted message stays so"
-    assert await table.update("other", "m2", text="") is None, "of another room"
-    assert [m.id for m in await table.history("r", 9)] == ["m0", "m1", "m2", "m3"]
-    assert await table.get("r", "m9") is None
+def message(id_: str, room: str = "r", **more: object) -> ChatMessage:
+    return replace(ChatMessage(id_, room, "ada", "Ada 🦆", f"text {id_} 🦆", NOW), **more)  # type: ignore[arg-type]
+
+
+async def test_chat_history_pages_backwards_in_the_order_of_adding(database: Database) -> None:
+    table: ChatStore = SqlChat(database, ChatMessage)
+    for number in (3, 1, 4, 0, 2):  # neither ids nor equal times say what came first
+        await table.add(message(f"m{number}"))
+    await table.add(message("m1", "other"))
+    assert await table.history("r", limit=2) == [message("m0"), message("m2")]
+    assert [one.id for one in await table.history("r", before="m0")] == ["m3", "m1", "m4"]
+    assert await table.history("r", before="m3") == []
+    assert await table.history("r", before="nothing") == []
+    await table.forget("r")
+    assert await table.history("r") == []
+    assert await table.get("other", "m1") == message("m1", "other")
+
+
+async def test_a_chat_message_is_replaced_in_its_place_and_room(database: Database) -> None:
+    table: ChatStore = SqlChat(database, ChatMessage)
+    await table.add(message("m1", reply_to="m0"))
+    await table.add(message("m2"))
+    edited = message("m1", text="x" * 70_000, edited_at=NOW + 9, deleted_at=NOW + 10, deleted_by="bob")
+    await table.replace(edited)
+    await table.replace(message("m2", "other", text="elsewhere"))
+    assert await table.history("r") == [edited, message("m2")]
+    assert await table.get("other", "m2") is None
 
 
 async def test_dead_letters_are_kept_up_to_their_limit_and_taken_out_once(database: Database) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
-from roomtone.store.records import ChatRecord
 from roomtone.store.rows import columns_of, record_of
 from roomtone.store.tables import chat_messages
 
@@ -14,42 +13,57 @@ if TYPE_CHECKING:
     from roomtone.store.sql import Database
 
 
-class SqlChat:
-    """The table of chat messages."""
+class _Message(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def room(self) -> str: ...
 
-    def __init__(self, database: Database) -> None:
+
+_M = TypeVar("_M", bound=_Message)
+_COLUMNS = [column for column in chat_messages.c if column.name != "seq"]
+
+
+class SqlChat(Generic[_M]):
+    """The table of chat messages, read as ``type_``: a dataclass with the fields of `roomtone.store.ChatRecord`."""
+
+    def __init__(self, database: Database, type_: type[_M]) -> None:
         self._database = database
+        self._type = type_
 
-    async def add(self, message: ChatRecord) -> None:
-        """Add a message."""
+    async def add(self, message: _M) -> None:
+        """Keep a new message."""
         async with self._database.transaction() as sql:
             await sql.execute(insert(chat_messages).values(columns_of(message)))
 
-    async def get(self, room: str, message_id: str) -> ChatRecord | None:
-        """Find a message of a room."""
-        mine = (chat_messages.c.room == room, chat_messages.c.id == message_id)
+    async def get(self, room: str, id_: str) -> _M | None:
+        """Give a message of a room."""
         async with self._database.transaction() as sql:
-            row = (await sql.execute(select(chat_messages).where(*mine))).first()
-        return None if row is None else record_of(ChatRecord, row)
+            row = (await sql.execute(select(*_COLUMNS).where(*_is(room, id_)))).first()
+        return None if row is None else record_of(self._type, row)
 
-    async def update(self, room: str, message_id: str, **values: Any) -> ChatRecord | None:
-        """Change a message that is not deleted; none where there is no such one."""
-        mine = (chat_messages.c.room == room, chat_messages.c.id == message_id)
+    async def replace(self, message: _M) -> None:
+        """Put another version in the place of a message that is kept; nothing when it is kept no longer."""
+        values = columns_of(message)
+        del values["room"], values["id"]
         async with self._database.transaction() as sql:
-            done = await sql.execute(
-                update(chat_messages).where(*mine, chat_messages.c.deleted.is_(False)).values(values)
-            )
-            if done.rowcount != 1:
-                return None
-            row = (await sql.execute(select(chat_messages).where(*mine))).one()
-        return record_of(ChatRecord, row)
+            await sql.execute(update(chat_messages).where(*_is(message.room, message.id)).values(values))
 
-    async def history(self, room: str, limit: int, before: tuple[float, str] | None = None) -> list[ChatRecord]:
-        """Give the newest messages of a room before a place (time, id), in the order they were sent."""
-        at, id_ = chat_messages.c.sent_at, chat_messages.c.id
-        wanted = select(chat_messages).where(chat_messages.c.room == room, chat_messages.c.deleted.is_(False))
+    async def history(self, room: str, *, before: str | None = None, limit: int = 50) -> list[_M]:
+        """Give the last messages, oldest first; with ``before`` those that came before that one."""
+        wanted = select(*_COLUMNS).where(chat_messages.c.room == room)
         if before is not None:
-            wanted = wanted.where((at < before[0]) | ((at == before[0]) & (id_ < before[1])))
+            place = select(chat_messages.c.seq).where(*_is(room, before)).scalar_subquery()
+            wanted = wanted.where(chat_messages.c.seq < place)
         async with self._database.transaction() as sql:
-            rows = await sql.execute(wanted.order_by(at.desc(), id_.desc()).limit(limit))
-            return [record_of(ChatRecord, row) for row in rows][::-1]
+            rows = await sql.execute(wanted.order_by(chat_messages.c.seq.desc()).limit(limit))
+            return [record_of(self._type, row) for row in rows][::-1]
+
+    async def forget(self, room: str) -> None:
+        """Drop all messages of a room."""
+        async with self._database.transaction() as sql:
+            await sql.execute(delete(chat_messages).where(chat_messages.c.room == room))
+
+
+def _is(room: str, id_: str) -> tuple[Any, Any]:
+    return chat_messages.c.room == room, chat_messages.c.id == id_

@@ -91,18 +91,18 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChatRecord:
-    """A chat message of a room."""
+    """A chat message of a room, as rooms know it."""
 
     id: str
     room: str
-    identity: str
+    sender: str
+    sender_name: str
     text: str
-    sent_at: float
-    name: str = ""
+    at: float
     edited_at: float | None = None
-    deleted: bool = False
-    extra: str = ""
-    """What the room keeps besides, as JSON."""
+    deleted_at: float | None = None
+    deleted_by: str | None = None
+    reply_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.dialects import mysql, sqlite
 
@@ -115,16 +116,19 @@ audit_events = Table(
 chat_messages = Table(
     "chat_messages",
     metadata,
-    Column("id", String(64), primary_key=True),
+    Column("seq", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False),
     Column("room", String(64), nullable=False),
-    Column("identity", String(256), nullable=False),
-    Column("name", String(256), nullable=False),
+    Column("sender", String(256), nullable=False),
+    Column("sender_name", String(256), nullable=False),
     Column("text", _LONG_TEXT, nullable=False),
-    Column("sent_at", Double, nullable=False),
+    Column("at", Double, nullable=False),
     Column("edited_at", Double, nullable=True),
-    Column("deleted", Boolean, nullable=False),
-    Column("extra", Text, nullable=False),
-    Index("ix_chat_messages_room_sent_at", "room", "sent_at", "id"),
+    Column("deleted_at", Double, nullable=True),
+    Column("deleted_by", String(256), nullable=True),
+    Column("reply_to", String(64), nullable=True),
+    Index("ix_chat_messages_room_seq", "room", "seq"),
+    UniqueConstraint("room", "id", name="uq_chat_messages_room"),
     **_MYSQL,
 )
 

@@ -121,19 +121,22 @@ def _backup_codes(op: Operations) -> None:
 def _chat_messages(op: Operations) -> None:
     op.create_table(
         "chat_messages",
+        sa.Column("seq", _ROW_ID, autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("room", sa.String(length=64), nullable=False),
-        sa.Column("identity", sa.String(length=256), nullable=False),
-        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.Column("sender", sa.String(length=256), nullable=False),
+        sa.Column("sender_name", sa.String(length=256), nullable=False),
         sa.Column("text", _LONG_TEXT, nullable=False),
-        sa.Column("sent_at", sa.Double(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
         sa.Column("edited_at", sa.Double(), nullable=True),
-        sa.Column("deleted", sa.Boolean(), nullable=False),
-        sa.Column("extra", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_chat_messages")),
+        sa.Column("deleted_at", sa.Double(), nullable=True),
+        sa.Column("deleted_by", sa.String(length=256), nullable=True),
+        sa.Column("reply_to", sa.String(length=64), nullable=True),
+        sa.PrimaryKeyConstraint("seq", name="pk_chat_messages"),
+        sa.UniqueConstraint("room", "id", name="uq_chat_messages_room"),
         **_MYSQL,
     )
-    op.create_index("ix_chat_messages_room_sent_at", "chat_messages", ["room", "sent_at", "id"], unique=False)
+    op.create_index("ix_chat_messages_room_seq", "chat_messages", ["room", "seq"], unique=False)
 
 
 def _refresh_tokens(op: Operations) -> None:
