@@ -3,7 +3,7 @@
 from roomtone.control.policy.denials import AccessDenial, AccessError
 from roomtone.control.policy.grants import Grant, VideoGrants
 from roomtone.control.policy.ice import IceServerRule, ice_servers
-from roomtone.control.policy.permissions import permissions_of
+from roomtone.control.policy.permissions import kind_of, permissions_of
 from roomtone.control.policy.rates import JoinLimiter, JoinTicket, RateError
 from roomtone.control.policy.roles import ROLES, Ability, Role, may, require_ability, room_grants
 from roomtone.control.policy.tokens import (
@@ -39,6 +39,7 @@ __all__ = [
     "Role",
     "VideoGrants",
     "ice_servers",
+    "kind_of",
     "may",
     "permissions_of",
     "require",

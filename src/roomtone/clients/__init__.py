@@ -1,0 +1,1 @@
+"""The server as somebody's client."""

@@ -1,0 +1,5 @@
+"""Mail by SMTP."""
+
+from roomtone.clients.mail.smtp import SmtpMailer, SmtpServer
+
+__all__ = ["SmtpMailer", "SmtpServer"]
