@@ -10,6 +10,7 @@ from roomtone.observe import Family
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from roomtone.app.people import People
     from roomtone.control.policy import JoinLimiter
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
@@ -35,6 +36,24 @@ ROOM_FAMILIES = (
 )
 LIMITER_FAMILIES = (
     Family("joins_refused", "Joins refused for the limits of an address, by reason.", counter=True, label="reason"),
+)
+PEOPLE_FAMILIES = (
+    Family("database_transactions", "Transactions begun with the database.", counter=True),
+    Family("database_failures", "Transactions the database did not carry out.", counter=True),
+    Family("audited", "Events of the audit trail, by kind.", counter=True, label="kind"),
+    Family("audit_unkept", "Audited events that are in the log only.", counter=True),
+    Family("attempts_refused", "Attempts refused for their number, by kind.", counter=True, label="kind"),
+    Family("attempts_forgotten", "Subjects of such limits forgotten before they had recovered.", counter=True),
+    Family("attempts_without_redis", "Attempts counted in memory since Redis did not answer.", counter=True),
+    Family("passwords_hashed", "Passwords hashed, of nobody too.", counter=True),
+    Family("passwords_refused", "Password checks refused since too many were under way.", counter=True),
+    Family("tokens_withdrawn", "Accounts and log-ins whose older tokens are refused."),
+    Family(
+        "tokens_withdrawn_evicted", "Of these forgotten for their number: all older tokens are refused.", counter=True
+    ),
+    Family("api_keys", "Keys that sign tokens."),
+    Family("mails", "Mails sent, failed, dropped.", counter=True, label="outcome"),
+    Family("dead_letters_dropped", "Webhooks given up that made way for newer ones.", counter=True),
 )
 LOOP_FAMILIES = (Family("loop_tasks", "Tasks of the event loop that have not ended."),)
 BOUNDARY_FAMILIES = (
@@ -87,6 +106,28 @@ def loop_values() -> Mapping[str, float]:
 def limiter_values(limiter: JoinLimiter) -> Mapping[str, float | Mapping[str, float]]:
     """Values of `LIMITER_FAMILIES`."""
     return {"joins_refused": {reason.value: count for reason, count in limiter.refused.items()}}
+
+
+def people_values(people: People) -> Mapping[str, float | Mapping[str, float]]:
+    """Values of `PEOPLE_FAMILIES`."""
+    parts, mailer, redis = people.accounts.parts, people.mailer, people.redis_buckets
+    mails = {} if mailer is None else {"sent": mailer.sent, "failed": mailer.failed, "dropped": mailer.dropped}
+    return {
+        "database_transactions": people.database.transactions,
+        "database_failures": people.database.failures,
+        "audited": {kind.value: count for kind, count in people.audit.recorded.items()},
+        "audit_unkept": people.audit.unkept,
+        "attempts_refused": {kind.value: count for kind, count in parts.limiter.refused.items()},
+        "attempts_forgotten": people.memory_buckets.forgotten,
+        "attempts_without_redis": 0 if redis is None else redis.failures,
+        "passwords_hashed": parts.hasher.hashed,
+        "passwords_refused": parts.hasher.refused,
+        "tokens_withdrawn": len(parts.gate),
+        "tokens_withdrawn_evicted": parts.gate.evicted,
+        "api_keys": len(people.api_keys.ring),
+        "mails": mails,
+        "dead_letters_dropped": people.dead_letters.dropped,
+    }
 
 
 def boundary_values(engine: Engine) -> Mapping[str, float]:

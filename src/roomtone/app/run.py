@@ -46,14 +46,14 @@ async def serve(settings: Settings) -> None:
     await starting
     seconds = time.monotonic() - began
     _log.info("ready", start_s=round(seconds, 3), engine=server.profile, **server.addresses)
-    tell(settings, server.addresses, seconds)
+    tell(settings, server.addresses, seconds, [] if server.people is None else server.people.first_start.lines())
     await stopping
     _log.info("stopping")
     await server.close()
     _log.info("stopped")
 
 
-def tell(settings: Settings, addresses: dict[str, list[str]], seconds: float) -> None:
+def tell(settings: Settings, addresses: dict[str, list[str]], seconds: float, more: list[str]) -> None:
     """Say on standard output where to go."""
     base = page_url(addresses)
     lines = [f"Roomtone is ready after {seconds:.1f} s: {base}/"]
@@ -61,6 +61,7 @@ def tell(settings: Settings, addresses: dict[str, list[str]], seconds: float) ->
         lines.append(f"Watch the test picture: {base}/watch/?room={DEMO_ROOM}")
     if settings.server.dev:
         lines.append(f"Publish your camera:    {base}/publish/?room={DEMO_ROOM}")
+    lines += more
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 

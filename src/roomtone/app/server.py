@@ -23,15 +23,18 @@ from roomtone.app.families import (
     BOUNDARY_FAMILIES,
     LIMITER_FAMILIES,
     LOOP_FAMILIES,
+    PEOPLE_FAMILIES,
     ROOM_FAMILIES,
     boundary_values,
     limiter_values,
     loop_values,
+    people_values,
     room_counts,
     room_values,
 )
 from roomtone.app.listeners import HTTP, HTTPS, Listener, listeners
 from roomtone.app.operator import operator_app
+from roomtone.app.people import People, open_people
 from roomtone.app.public_address import ask_public_address
 from roomtone.app.wiring import Parts, wire
 from roomtone.media import CoreLink, Engine, EngineStartError
@@ -69,6 +72,8 @@ class Server:
         self.addresses: dict[str, list[str]] = {}
         self.parts: Parts | None = None
         """Control and the API, once started."""
+        self.people: People | None = None
+        """Accounts, keys and what else the database keeps, once started."""
         self._factories = factories or Factories()
         self._link: Link | None = None
         self._announced: list[tuple[str, str]] = []
@@ -114,14 +119,15 @@ class Server:
         _prepare_data_dir(self.settings.server.data_path)
         _check_certificate(self.settings)
         self._watch_loop()
-        engine = await self._open_engine()
-        parts = wire(self.settings, engine, version())
+        engine, people = await self._open_engine_and_people()
+        parts = wire(self.settings, engine, version(), people)
         self.parts = parts
         parts.rooms.start()
         self._open.push_async_callback(parts.close)
         self.metrics.read_engine(engine.stats)
         self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
         self.metrics.read_families(LIMITER_FAMILIES, lambda: limiter_values(parts.limiter))
+        self.metrics.read_families(PEOPLE_FAMILIES, lambda: people_values(people))
         self.metrics.read_families(BOUNDARY_FAMILIES, lambda: boundary_values(engine))
         self.metrics.read_families(LOOP_FAMILIES, loop_values)
         door = await self._open_door(parts)
@@ -144,6 +150,23 @@ class Server:
             return OK if lag.last_s < STUCK_LOOP_S else Verdict(ok=False, reason=f"the loop is {lag.last_s:.1f} s late")
 
         self.health.watch("loop", check, vital=True)
+
+    async def _open_engine_and_people(self) -> tuple[Engine, People]:
+        """Open the database while the engine opens: neither needs the other."""
+        opening = asyncio.create_task(open_people(self.settings), name="open-people")
+        try:
+            engine = await self._open_engine()
+            people = await opening
+        except BaseException:
+            opening.cancel()
+            (left,) = await asyncio.gather(opening, return_exceptions=True)
+            if isinstance(left, People):
+                await left.close()
+            raise
+        self.people = people
+        self._open.push_async_callback(people.close)
+        self.health.watch("database", people.verdict)
+        return engine, people
 
     async def _open_engine(self) -> Engine:
         if self.profile == "debug":

@@ -15,6 +15,7 @@ from roomtone.servers.socketio import Sfu, SfuContext, SocketServer
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from roomtone.app.people import People
     from roomtone.config import Settings
     from roomtone.control.policy import JoinLimiter
     from roomtone.media import Engine
@@ -38,12 +39,21 @@ class Parts:
         await self.sfu.close()
 
 
-def wire(settings: Settings, engine: Engine, version: str) -> Parts:
+def wire(settings: Settings, engine: Engine, version: str, people: People) -> Parts:
     """Put control and the API together."""
-    rooms = Rooms(engine, room_limits(settings))
+    rooms = Rooms(engine, room_limits(settings), chat_store=people.chat)
     webrtc = settings.webrtc
     support = Support(redundant_audio=webrtc.redundant_audio, audio_nack=webrtc.audio_nack)
-    context = ApiContext(settings=settings, rooms=rooms, engine=engine, version=version, support=support)
+    context = ApiContext(
+        settings=settings,
+        rooms=rooms,
+        engine=engine,
+        version=version,
+        support=support,
+        accounts=people.accounts,
+        api_keys=people.api_keys,
+        audit=people.audit_table,
+    )
     api = create_app(context)
     livekit = livekit_context(context)
     api.router.routes.extend(livekit_routes(livekit))

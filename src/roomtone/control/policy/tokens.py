@@ -61,6 +61,8 @@ class AccessToken:
     """That account's role; only in what it got when it logged in."""
     family: str = ""
     """The log-in that the token comes from."""
+    issued_at: float = 0.0
+    """When the account was given it; only of an account's."""
 
 
 class AccountGate(Protocol):
@@ -153,6 +155,19 @@ class KeyTable:
         with _short_secret_allowed(key):
             return _codec().encode(claims, secret, algorithm="HS256")
 
+    def renew(
+        self, token: AccessToken, identity: str, grants: VideoGrants, now: float, lifetime_s: float, **more: Any
+    ) -> str:
+        """Sign a room token anew; raise `KeyError` when its key is gone, or its account's tokens were withdrawn.
+
+        An account's stays as old as the first was, so that it can be withdrawn like that.
+        """
+        if token.key == ROOM_ISSUER and self.own is not None and token.account_id is not None:
+            if self.own.gate.refuses(token.account_id, token.family, token.issued_at):
+                raise KeyError(token.key)
+            more |= {"account": token.account_id, "family": token.family, "iat": token.issued_at}
+        return self.sign(token.key, identity, grants, now, lifetime_s, **more)
+
     def _of_account(self, read: AccessToken, claims: dict[str, Any]) -> AccessToken:
         account, family, issued = _text(claims, "account"), _text(claims, "family"), _time(claims, "iat")
         if self.own is None or not account or issued is None:
@@ -160,12 +175,12 @@ class KeyTable:
         if self.own.gate.refuses(account, family, issued):
             raise AccessError(AccessDenial.WITHDRAWN, "the token was withdrawn: log in again")
         if read.key == ROOM_ISSUER:
-            return replace(read, account_id=account, family=family)
+            return replace(read, account_id=account, family=family, issued_at=issued)
         try:
             role = Role(_text(claims, "role"))
         except ValueError as error:
             raise AccessError(AccessDenial.MALFORMED, "the token's role is none of this server's") from error
-        return replace(read, account_id=account, family=family, role=role, grants=server_grants(role))
+        return replace(read, account_id=account, family=family, issued_at=issued, role=role, grants=server_grants(role))
 
     def _secret(self, key: str) -> str | None:
         own = None if self.own is None else self.own.secret_of(key)

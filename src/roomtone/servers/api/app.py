@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from roomtone.servers.api import dev, event_streams, plain_api, rooms_api, whep_layers, whip
+from roomtone.servers.api import (
+    accounts_auth,
+    accounts_routes,
+    dev,
+    event_streams,
+    plain_api,
+    rooms_api,
+    whep_layers,
+    whip,
+)
 from roomtone.servers.api.cors import CorsMiddleware
 from roomtone.servers.api.status import MAPPERS, respond
 
@@ -30,7 +39,7 @@ def create_app(context: ApiContext) -> FastAPI:
     app.add_middleware(CorsMiddleware)
     for error in MAPPERS:
         app.add_exception_handler(error, _on_error)
-    for part in (whip, event_streams, whep_layers, rooms_api, plain_api):
+    for part in (whip, event_streams, whep_layers, rooms_api, plain_api, accounts_auth, accounts_routes):
         app.include_router(part.router)
     if context.settings.server.dev:
         app.include_router(dev.router)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
 from roomtone.protocols.sdp import Support
@@ -14,8 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomtone.config import Settings
+    from roomtone.control.accounts import Accounts, ApiKeys
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
+    from roomtone.store import AuditRecord
+
+
+class AuditTrail(Protocol):
+    """Where audited events can be read."""
+
+    async def list(self, limit: int, *, before: int | None = None, account: str | None = None) -> list[AuditRecord]:
+        """Give events, the newest first; ``before`` an id, of one account."""
+        ...
 
 
 @dataclass(eq=False, slots=True)
@@ -31,13 +41,20 @@ class ApiContext:
     clock: Callable[[], float] = time.monotonic
     resources: ResourceTable = field(default_factory=ResourceTable)
     keys: KeyTable = field(init=False)
+    """Of the database too, where ``accounts`` are kept; otherwise those of the settings."""
+    accounts: Accounts | None = None
+    api_keys: ApiKeys | None = None
+    audit: AuditTrail | None = None
     limiter: JoinLimiter = field(init=False)
     ice_rules: tuple[IceServerRule, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Take from the settings what requests need."""
         limits = self.settings.limits
-        self.keys = KeyTable(self.settings.api_keys, limits.max_token_ttl_s)
+        if self.accounts is None:
+            self.keys = KeyTable(self.settings.api_keys, limits.max_token_ttl_s)
+        else:
+            self.keys = self.accounts.parts.keys
         self.limiter = JoinLimiter(
             limits.joins_per_second, limits.sessions_per_address, max_addresses=limits.max_addresses
         )

@@ -9,11 +9,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from roomtone.control.accounts import AccountError, AccountRefusal
 from roomtone.control.policy import AccessError, RateError
+from roomtone.control.policy.attempts import AttemptsError
 from roomtone.control.rooms import CloseReason, Refusal, RoomError
 from roomtone.protocols.sdp import NegotiationCode, NegotiationError, SdpError
 from roomtone.protocols.whip import Problem, WhipError
 from roomtone.protocols.whip.problem import MEDIA_TYPE
+from roomtone.store import StoreError
 
 NOT_LIVE_RETRY_S = 2
 BUSY_RETRY_S = 5
@@ -78,6 +81,31 @@ _OF_CLOSE = {
     CloseReason.UNPUBLISHED: HTTPStatus.NOT_FOUND,
 }
 
+_OF_ACCOUNT = {
+    AccountRefusal.BAD_CREDENTIALS: HTTPStatus.UNAUTHORIZED,
+    AccountRefusal.TOTP_REQUIRED: HTTPStatus.UNAUTHORIZED,
+    AccountRefusal.BAD_TOTP: HTTPStatus.UNAUTHORIZED,
+    AccountRefusal.BAD_REFRESH_TOKEN: HTTPStatus.UNAUTHORIZED,
+    AccountRefusal.REFRESH_TOKEN_REUSED: HTTPStatus.UNAUTHORIZED,
+    AccountRefusal.NO_ACCOUNT: HTTPStatus.FORBIDDEN,
+    AccountRefusal.BAD_RESET_TOKEN: HTTPStatus.BAD_REQUEST,
+    AccountRefusal.REGISTRATION_CLOSED: HTTPStatus.FORBIDDEN,
+    AccountRefusal.BAD_USERNAME: HTTPStatus.UNPROCESSABLE_ENTITY,
+    AccountRefusal.BAD_EMAIL: HTTPStatus.UNPROCESSABLE_ENTITY,
+    AccountRefusal.BAD_DISPLAY_NAME: HTTPStatus.UNPROCESSABLE_ENTITY,
+    AccountRefusal.WEAK_PASSWORD: HTTPStatus.UNPROCESSABLE_ENTITY,
+    AccountRefusal.BAD_KEY: HTTPStatus.UNPROCESSABLE_ENTITY,
+    AccountRefusal.NAME_TAKEN: HTTPStatus.CONFLICT,
+    AccountRefusal.KEY_TAKEN: HTTPStatus.CONFLICT,
+    AccountRefusal.LAST_ADMIN: HTTPStatus.CONFLICT,
+    AccountRefusal.TOTP_ACTIVE: HTTPStatus.CONFLICT,
+    AccountRefusal.TOTP_NOT_SET_UP: HTTPStatus.CONFLICT,
+    AccountRefusal.NO_SUCH_ACCOUNT: HTTPStatus.NOT_FOUND,
+    AccountRefusal.NO_SUCH_KEY: HTTPStatus.NOT_FOUND,
+    AccountRefusal.NO_MAIL: HTTPStatus.SERVICE_UNAVAILABLE,
+    AccountRefusal.BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
 
 class HttpProblem(Exception):  # noqa: N818 (a problem in the sense of RFC 9457)
     """A request that the HTTP side itself refuses."""
@@ -130,6 +158,25 @@ def _of_rate(error: RateError) -> tuple[Problem, dict[str, str]]:
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, error.reason.value, str(error)), headers
 
 
+def _of_account(error: AccountError) -> tuple[Problem, dict[str, str]]:
+    headers = {"Retry-After": str(BUSY_RETRY_S)} if error.retryable else {}
+    if _OF_ACCOUNT[error.refusal] is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="roomtone"'
+    return Problem(_OF_ACCOUNT[error.refusal], error.refusal.value, error.message), headers
+
+
+def _of_attempts(error: AttemptsError) -> tuple[Problem, dict[str, str]]:
+    headers = {"Retry-After": str(error.retry_after_s)}
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_attempts", str(error)), headers
+
+
+def _of_store(error: StoreError) -> tuple[Problem, dict[str, str]]:
+    # What the database said is for the log and the health page, not for strangers.
+    del error
+    headers = {"Retry-After": str(BUSY_RETRY_S)}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unavailable", "the database does not answer"), headers
+
+
 def _of_validation(error: RequestValidationError) -> tuple[Problem, dict[str, str]]:
     first = error.errors()[0] if error.errors() else {}
     where = ".".join(str(part) for part in first.get("loc", ()))
@@ -148,6 +195,8 @@ def _of_problem(error: HttpProblem) -> tuple[Problem, dict[str, str]]:
 _Mapper = Callable[..., tuple[Problem, dict[str, str]]]
 MAPPERS: dict[type[Exception], _Mapper] = {
     AccessError: _of_access,
+    AccountError: _of_account,
+    AttemptsError: _of_attempts,
     HTTPException: _of_http,
     HttpProblem: _of_problem,
     NegotiationError: _of_negotiation,
@@ -155,6 +204,7 @@ MAPPERS: dict[type[Exception], _Mapper] = {
     RequestValidationError: _of_validation,
     RoomError: _of_room,
     SdpError: _of_sdp,
+    StoreError: _of_store,
     WhipError: _of_whip,
 }
 

@@ -223,6 +223,7 @@ def _join_request(token: AccessToken) -> JoinRequest:
         kind=ParticipantKind.INGEST,
         permissions=permissions_of(token),
         protocol=Protocol.WHIP,
+        account_id=token.account_id,
     )
 
 

@@ -121,8 +121,8 @@ class LiveKitContext:
             "kind": token.kind,
         }
         try:
-            return self.keys.sign(
-                token.key,
+            return self.keys.renew(
+                token,
                 participant.identity,
                 grants,
                 self.wall_clock(),

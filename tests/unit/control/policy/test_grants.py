@@ -247,3 +247,24 @@ def test_each_role_may_what_the_one_below_may_and_more() -> None:
 def test_secrets_are_in_no_representation() -> None:
     assert "a" * 64 not in repr(KEYS)
     assert SECRET not in repr(KEYS)
+
+
+def test_a_renewed_room_token_of_an_account_is_withdrawn_with_the_first() -> None:
+    gate = Gate()
+    keys = KeyTable({"key1": SECRET}, own=OwnKeys("a" * 64, "r" * 64, gate))
+    grants = room_grants(Role.MEMBER, "demo")
+    first = keys.verify(keys.sign(ROOM_ISSUER, "ada", grants, NOW, iat=NOW, account="a1", family="f1"), NOW)
+    renewed = keys.renew(first, "ada", grants, NOW + 600, 60, name="Ada")
+    read = keys.verify(renewed, NOW + 600)
+    assert (read.account_id, read.issued_at, read.expires_at, read.name) == ("a1", NOW, NOW + 660, "Ada")
+    gate.withdrawn = {str(NOW)}
+    with pytest.raises(AccessError):
+        keys.verify(renewed, NOW + 600)
+    with pytest.raises(KeyError):
+        keys.renew(first, "ada", grants, NOW + 600, 60)
+
+
+def test_a_renewed_token_of_a_key_is_signed_with_that_key() -> None:
+    first = KEYS.verify(KEYS.sign("key1", "ada", VideoGrants(room="demo", room_join=True), NOW), NOW)
+    again = KEYS.verify(KEYS.renew(first, "ada", VideoGrants(room="other"), NOW, 60), NOW)
+    assert (again.key, again.account_id, again.grants.room) == ("key1", None, "other")
