@@ -163,6 +163,9 @@ pub trait BandwidthEstimator: Send + std::fmt::Debug {
     fn on_feedback(&mut self, _entries: &[FeedbackEntry], _now: Instant) {}
     /// A report block came.
     fn on_report(&mut self, _report: ReportedLoss, _now: Instant) {}
+    /// What the pictures sent so far weigh, told before each limit that the peer names: a limit made of what comes
+    /// says little where little was sent.
+    fn on_pictures_sent(&mut self, _bytes: u64, _now: Instant) {}
     /// The peer named a limit.
     fn on_remb(&mut self, _bps: u64, _now: Instant) {}
     /// What there is to send in all, in bits per second, if the line carried everything: no probe

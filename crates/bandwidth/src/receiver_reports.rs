@@ -4,26 +4,70 @@ use std::time::{Duration, Instant};
 
 use crate::{BandwidthEstimator, Estimate, LineState, ReportedLoss};
 
+/// How long a REMB is believed. Receivers say it again each second while pictures come, and fall silent without them:
+/// what was said of a trickle would else keep pictures away for ever.
+const REMB_LIFE: Duration = Duration::from_secs(5);
+/// How often a REMB that is not believed any more is doubled.
+const REMB_GROWTH_INTERVAL: Duration = Duration::from_secs(1);
+/// A trickle below this rate tells a receiver nothing of the line.
+const TELLING_BPS: u64 = 64_000;
+/// Over how long at least it is measured what is sent.
+const SENT_WINDOW: Duration = Duration::from_secs(1);
+
 /// Follows REMB and the loss in receiver reports (the rule of
 /// draft-ietf-rmcat-gcc-02 section 6: up by 5 % under 2 % loss, down by half the loss above 10 %).
+///
+/// Receivers name at most one and a half times what comes in, whatever the line carries. So a REMB above what is sent
+/// never lowers the limit, except the first one; and one that is not renewed is forgotten step by step, up to where the
+/// estimate began.
 #[derive(Debug, Clone)]
 pub struct ReceiverReportEstimator {
+    start: u64,
     bps: u64,
     limit: u64,
     confirmed: bool,
+    has_remb: bool,
     state: LineState,
     last_change: Option<Instant>,
+    doubt_remb_at: Option<Instant>,
+    sent: Sent,
+}
+
+/// Measures the rate at which pictures are sent.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    since: Option<(Instant, u64)>,
+    bps: Option<u64>,
+}
+
+impl Sent {
+    fn count(&mut self, bytes: u64, now: Instant) {
+        let Some((begun, before)) = self.since else {
+            self.since = Some((now, bytes));
+            return;
+        };
+        let passed = now.saturating_duration_since(begun);
+        if passed >= SENT_WINDOW {
+            let bits = u128::from(bytes.saturating_sub(before)) * 8;
+            self.bps = Some((bits * 1_000 / passed.as_millis()) as u64);
+            self.since = Some((now, bytes));
+        }
+    }
 }
 
 impl ReceiverReportEstimator {
     /// Starts at `bps`.
     pub fn new(bps: u64) -> Self {
         Self {
+            start: bps,
             bps,
             limit: u64::MAX,
             confirmed: false,
+            has_remb: false,
             state: LineState::Normal,
             last_change: None,
+            doubt_remb_at: None,
+            sent: Sent::default(),
         }
     }
 }
@@ -57,10 +101,38 @@ impl BandwidthEstimator for ReceiverReportEstimator {
         self.last_change = Some(now);
     }
 
-    fn on_remb(&mut self, bps: u64, _now: Instant) {
+    fn on_pictures_sent(&mut self, bytes: u64, now: Instant) {
+        self.sent.count(bytes, now);
+    }
+
+    fn on_remb(&mut self, bps: u64, now: Instant) {
         self.confirmed = true;
-        self.limit = bps.max(10_000);
+        let sent = self.sent.bps.unwrap_or(0);
+        let is_first = !self.has_remb && sent >= TELLING_BPS;
+        if is_first || bps < sent || bps > self.limit {
+            self.has_remb = true;
+            self.limit = bps.max(10_000);
+        }
         self.bps = self.bps.min(self.limit);
+        self.doubt_remb_at = Some(now + REMB_LIFE);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.doubt_remb_at
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.doubt_remb_at.is_none_or(|at| now < at) {
+            return;
+        }
+        if self.bps >= self.limit {
+            self.bps = self.bps.max((self.bps * 2).min(self.start));
+        }
+        self.limit = self.limit.saturating_mul(2).max(self.bps);
+        self.doubt_remb_at = (self.limit < self.start).then(|| now + REMB_GROWTH_INTERVAL);
+        if self.doubt_remb_at.is_none() {
+            self.limit = u64::MAX;
+        }
     }
 
     fn estimate(&self) -> Estimate {
@@ -118,10 +190,18 @@ mod tests {
         );
     }
 
+    /// An estimator whose pictures took `kbps` in the second before `base`.
+    fn sending(kbps: u64, base: Instant) -> ReceiverReportEstimator {
+        let mut estimator = ReceiverReportEstimator::new(1_000_000);
+        estimator.on_pictures_sent(0, base - SENT_WINDOW);
+        estimator.on_pictures_sent(kbps * 125, base);
+        estimator
+    }
+
     #[test]
     fn remb_is_an_upper_limit() {
         let base = base();
-        let mut estimator = ReceiverReportEstimator::new(1_000_000);
+        let mut estimator = sending(400, base);
         estimator.on_remb(300_000, base);
         assert_eq!(estimator.estimate().bps, 300_000);
         estimator.on_report(report(0), base);
@@ -129,5 +209,73 @@ mod tests {
         estimator.on_remb(2_000_000, base);
         estimator.on_report(report(0), base + Duration::from_secs(1));
         assert_eq!(estimator.estimate().bps, 315_000);
+    }
+
+    #[test]
+    fn a_remb_that_is_not_renewed_is_forgotten_step_by_step() {
+        let base = base();
+        let seconds = |count| base + Duration::from_secs(count);
+        let mut estimator = sending(400, base);
+        estimator.on_remb(100_000, base);
+        estimator.handle_timeout(seconds(4));
+        assert_eq!(estimator.estimate().bps, 100_000, "it still holds");
+        for (at, bps) in [(5, 200_000), (6, 400_000), (7, 800_000), (8, 1_000_000)] {
+            assert_eq!(estimator.next_timeout(), Some(seconds(at)));
+            estimator.handle_timeout(seconds(at));
+            assert_eq!(estimator.estimate().bps, bps, "after {at} s");
+        }
+        assert_eq!(estimator.next_timeout(), None);
+    }
+
+    #[test]
+    fn a_remb_that_is_renewed_holds() {
+        let base = base();
+        let mut estimator = sending(400, base);
+        for second in 0..60 {
+            let now = base + Duration::from_secs(second);
+            estimator.on_remb(100_000, now);
+            estimator.handle_timeout(now);
+            estimator.on_report(report(0), now);
+            assert_eq!(estimator.estimate().bps, 100_000);
+        }
+    }
+
+    #[test]
+    fn loss_is_not_forgotten_with_the_remb() {
+        let base = base();
+        let mut estimator = sending(400, base);
+        estimator.on_remb(2_000_000, base);
+        estimator.on_report(report(255), base);
+        let after_loss = estimator.estimate().bps;
+        estimator.handle_timeout(base + REMB_LIFE);
+        assert!(after_loss < 510_000);
+        assert_eq!(estimator.estimate().bps, after_loss);
+    }
+
+    #[test]
+    fn what_a_receiver_says_of_a_trickle_is_no_limit() {
+        let base = base();
+        let mut estimator = sending(20, base);
+        estimator.on_remb(40_000, base);
+        assert_eq!(estimator.estimate().bps, 1_000_000);
+        assert!(estimator.estimate().confirmed);
+    }
+
+    #[test]
+    fn a_remb_above_what_is_sent_lowers_nothing() {
+        let base = base();
+        let seconds = |count| base + Duration::from_secs(count);
+        let mut estimator = sending(400, base);
+        estimator.on_remb(600_000, base);
+        estimator.on_pictures_sent(100_000, seconds(1));
+        assert_eq!(estimator.estimate().bps, 600_000);
+        // Hardly anything leaves: what is said of it is no news of the line.
+        estimator.on_pictures_sent(100_100, seconds(2));
+        estimator.on_remb(11_200, seconds(2));
+        assert_eq!(estimator.estimate().bps, 600_000);
+        // Less is allowed than leaves: that is.
+        estimator.on_pictures_sent(150_100, seconds(3));
+        estimator.on_remb(350_000, seconds(3));
+        assert_eq!(estimator.estimate().bps, 350_000);
     }
 }

@@ -200,24 +200,29 @@ fn reports_of_a_subscriber_give_round_trip_loss_and_score() {
 fn remb_of_a_subscriber_moves_the_estimate() {
     let mut rig = Rig::video();
     let ssrc = [out_ssrc(&rig)];
-    rig.rtcp(
-        SUBSCRIBER,
-        &wire(&Remb {
+    let remb = |bitrate_bps| {
+        wire(&Remb {
             sender_ssrc: 1,
-            bitrate_bps: 262_144,
+            bitrate_bps,
             ssrcs: Entries::new(&ssrc),
-        }),
-    );
-    assert_eq!(
-        rig.router
-            .transport_stats(SUBSCRIBER)
-            .unwrap()
-            .available_outgoing_bitrate,
-        262_144
-    );
+        })
+    };
+    let estimate = |rig: &Rig| {
+        let stats = rig.router.transport_stats(SUBSCRIBER).unwrap();
+        stats.available_outgoing_bitrate
+    };
+    let before = estimate(&rig);
+    rig.rtcp(SUBSCRIBER, &remb(16_384));
+    assert_eq!(estimate(&rig), before, "nothing was sent yet");
+    for n in 0..100 {
+        rig.rtp(&key(n, u32::from(n) * 1_350).bytes()).unwrap();
+        rig.pass_ms(15);
+    }
+    rig.rtcp(SUBSCRIBER, &remb(65_536));
+    assert_eq!(estimate(&rig), 65_536);
     assert!(rig.events.contains(&RouterEvent::EstimateChanged {
         transport: SUBSCRIBER,
-        bps: 262_144
+        bps: 65_536
     }));
 }
 

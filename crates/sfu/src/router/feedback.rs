@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use roomtone_rtp::NtpTime;
 use roomtone_rtp::rtcp::{ReportBlock, VoipMetrics};
+use roomtone_rtp::{MediaKind, NtpTime};
 
 use super::Router;
 use crate::consumer::Resend;
@@ -246,7 +246,16 @@ impl Router {
     }
 
     pub(super) fn on_remb(&mut self, at: u32, bps: u64, now: Instant) {
-        self.transports[at as usize].estimator.on_remb(bps, now);
+        let transport = &mut self.transports[at as usize];
+        let pictures = transport
+            .consumers
+            .iter()
+            .map(|index| &self.consumers[*index as usize])
+            .filter(|consumer| consumer.kind == MediaKind::Video)
+            .map(|consumer| consumer.counters.bytes_sent + consumer.counters.header_bytes_sent)
+            .sum();
+        transport.estimator.on_pictures_sent(pictures, now);
+        transport.estimator.on_remb(bps, now);
         self.follow_estimator(at, now);
     }
 
