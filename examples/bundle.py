@@ -49,7 +49,7 @@ async def main() -> int:
                 packet = Rtp.read(data)
                 arrived[packet.extensions[1].decode()] += 1
         report = (await way_in.stats())[0]
-    print(f"one port took {report['rtpPacketsReceived']} packets; the sink's port got {dict(arrived)}")
+    print(f"one port took {report['rtpPacketsReceived']} packets; the sink's port got {dict(sorted(arrived.items()))}")
     return 0 if arrived == {"hear": COUNT, "see": COUNT} else 1
 
 
