@@ -1,0 +1,173 @@
+"""`livekit-client` in Chromium: two participants see, hear and mute each other, change layers, resume, come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import PATIENCE_S, Server, start_server, stop_server, until, wait_for_statistic
+from livekit_page import LiveKitPage
+from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+OpenPage = Callable[..., Page]
+RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (30, 200, 30)
+ONE = {"simulcast": False}
+TOPOLOGIES = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
+
+
+def css(colour: tuple[int, int, int]) -> str:
+    return f"rgb{colour}"
+
+
+def meet(open_page: OpenPage, server: Server, room: str, **options: object) -> tuple[LiveKitPage, LiveKitPage]:
+    """Two pages in a room."""
+    alice = LiveKitPage(open_page("/"), server, room, "alice", **options)
+    return alice, LiveKitPage(open_page("/"), server, room, "bob", **options)
+
+
+def test_two_pages_share_pictures_sound_screen_and_data_until_one_is_sent_out(
+    server: Server, open_page: OpenPage
+) -> None:
+    alice, bob = meet(open_page, server, "lk-pages")
+    camera = alice.show(320, 180, css(RED), **ONE)
+    bob.wait_frames(camera, width=320)
+    bob.wait_colour(camera, RED)
+    back = bob.show(320, 180, css(BLUE), **ONE)
+    alice.wait_colour(back, BLUE)
+    bob.wait_sound(alice.sound())
+    screen = alice.show(400, 224, css(GREEN), source="screen_share", **ONE)
+    bob.wait_frames(screen, width=400)
+    assert bob.run("sid => publicationOf(sid).source", screen) == "screen_share"
+
+    alice.say("hello", topic="news")
+    assert bob.wait_heard("data", text="hello", topic="news")["from"] == "alice"
+    bob.say("quick", reliable=False)
+    alice.wait_heard("data", text="quick")
+
+    alice.run("sid => room.localParticipant.getTrackPublications().find(t => t.trackSid === sid).mute()", camera)
+    bob.wait_heard("trackMuted", what=[camera, "alice"])
+    server.room("lk-pages", f"/tracks/{back}/muted", "PUT", {"muted": True})
+    bob.wait_heard("trackMuted", what=[back, "bob"])  # the publisher is told, and mutes itself
+    alice.wait_heard("trackMuted", what=[back, "bob"])
+
+    server.room("lk-pages", "/participants/bob", "DELETE")
+    participant_removed = 4
+    bob.wait_heard("disconnected", what=[participant_removed])
+    alice.wait_heard("participantDisconnected", what=["bob", participant_removed])
+
+
+def test_whip_publishers_and_whep_viewers_share_the_room(server: Server, open_page: OpenPage) -> None:
+    alice = LiveKitPage(open_page("/"), server, "lk-mixed", "alice")
+    whip = open_page("/publish/?room=lk-mixed&source=testcard&codec=VP8&width=640&height=360&fps=15&autostart=1")
+    alice.wait_heard("trackSubscribed")
+    tracks = "[...room.remoteParticipants.values()].flatMap(one => one.getTrackPublications())"
+    until(lambda: alice.run(f"() => {tracks}.length === 2"), "both tracks")
+    sources = alice.run(f"() => Object.fromEntries({tracks}.map(t => [t.source, t.trackSid]))")
+    alice.wait_frames(sources["camera"], width=640)
+    alice.wait_sound(sources["microphone"])
+    whip.close()
+    alice.wait_heard("participantDisconnected")
+
+    alice.show(320, 180, css(RED), **ONE)
+    viewer = open_page("/watch/?room=lk-mixed")
+    wait_for_statistic(viewer, "video frames decoded", "Number(value) >= 10")
+    wait_for_statistic(viewer, "video size", "value === '320x180'")
+
+
+@pytest.mark.long
+def test_a_subscriber_chooses_layers_and_what_nobody_wants_is_not_sent(server: Server, open_page: OpenPage) -> None:
+    alice = LiveKitPage(open_page("/"), server, "lk-layers", "alice", dynacast=True)
+    bob = LiveKitPage(open_page("/"), server, "lk-layers", "bob")
+    encoding = {"maxBitrate": 900_000, "maxFramerate": 15}
+    camera = alice.show(960, 540, css(RED), simulcast=True, videoEncoding=encoding)
+    bob.wait_frames(camera, width=960)
+    bob.run("sid => publicationOf(sid).setVideoQuality(0)", camera)
+    bob.wait_frames(camera, width=320)
+
+    def active() -> list[str]:
+        return sorted(rid for rid, layer in alice.sent(camera).items() if layer["active"])
+
+    until(lambda: active() == ["q"], "only the low layer is sent")
+    bob.run("sid => publicationOf(sid).setVideoDimensions({ width: 960, height: 540 })", camera)
+    until(lambda: "f" in active(), "the high layer is sent again")
+    bob.wait_frames(camera, width=960)
+    bob.run("sid => publicationOf(sid).setEnabled(false)", camera)
+    until(lambda: active() in ([], ["q"]), "hardly anything is sent to nobody")
+    bob.run("sid => publicationOf(sid).setEnabled(true)", camera)
+    bob.wait_frames(camera)
+
+
+@pytest.mark.long
+@TOPOLOGIES
+def test_media_goes_on_while_a_cut_socket_is_replaced(server: Server, open_page: OpenPage, *, single: bool) -> None:
+    alice, bob = meet(open_page, server, f"lk-resume-{single}", singlePeerConnection=single)
+    camera = alice.show(320, 180, css(RED), **ONE)
+    back = bob.show(320, 180, css(BLUE), **ONE)
+    bob.wait_frames(camera)
+    alice.wait_frames(back)
+    for page in (alice, bob):
+        page.run(
+            "() => { heard.length = 0; window.longest = 0; let last = performance.now(); "
+            "const video = document.querySelector('video'); const next = () => { const now = performance.now(); "
+            "window.longest = Math.max(window.longest, now - last); last = now; "
+            "video.requestVideoFrameCallback(next); }; video.requestVideoFrameCallback(next); }"
+        )
+        page.run("() => sockets.at(-1).close()")
+        page.wait_heard("signalReconnecting")
+        page.wait_heard("reconnected")
+        assert page.heard("disconnected") == page.heard("reconnecting") == []
+        bob.wait_frames(camera)
+        alice.wait_frames(back)
+        assert page.run("() => window.longest") < PATIENCE_S * 1000 / 10  # no picture is missing for long
+    late = alice.show(400, 224, css(GREEN), **ONE)
+    bob.wait_colour(late, GREEN)
+    assert sorted(server.identities(f"lk-resume-{single}")) == ["alice", "bob"]
+
+
+@pytest.mark.long
+@TOPOLOGIES
+def test_all_come_back_when_the_server_has_restarted(
+    tmp_path: Path, browser: object, open_page: OpenPage, *, single: bool
+) -> None:
+    del browser
+    first = start_server(tmp_path / "first")
+    port = first.ready["http"][0].rpartition(":")[2]
+    second: Server | None = None
+    try:
+        pages = []
+        for identity in ("alice", "bob"):
+            page = open_page("/", first)
+            pages.append(LiveKitPage(page, first, "lk-restart", identity, singlePeerConnection=single))
+        alice, bob = pages
+        camera = alice.show(320, 180, css(RED), **ONE)
+        bob.wait_frames(camera)
+    finally:
+        stop_server(first)
+    try:
+        second = start_server(tmp_path / "second", ROOMTONE_HTTP__LISTEN=f"127.0.0.1:{port}")
+        for page in (alice, bob):
+            page.wait_heard("reconnected")
+        again = until(
+            lambda: bob.run(
+                "() => [...room.remoteParticipants.values()]"
+                ".flatMap(one => one.getTrackPublications()).map(track => track.trackSid)[0]"
+            ),
+            "the track after the restart",
+        )
+        bob.wait_colour(again, RED)
+        assert sorted(second.identities("lk-restart")) == ["alice", "bob"]
+    finally:
+        if second is not None:
+            stop_server(second)
+
+
+@pytest.mark.long
+def test_a_page_with_a_connection_for_each_way_does_the_same(server: Server, open_page: OpenPage) -> None:
+    alice, bob = meet(open_page, server, "lk-dual", singlePeerConnection=False)
+    bob.wait_colour(alice.show(320, 180, css(RED), **ONE), RED)
+    alice.wait_colour(bob.show(320, 180, css(BLUE), **ONE), BLUE)
+    bob.wait_sound(alice.sound())
+    alice.say("hello")
+    bob.wait_heard("data", text="hello")
