@@ -25,8 +25,7 @@ from roomtone.control.rooms import (
 from roomtone.media.values import CodecFeedback, EncodingParameters, MediaKind, SrtpKeys
 from roomtone.protocols.sdp import Codec
 from roomtone.protocols.sdp.plain import PlainStream, describe_plain
-from roomtone.servers.api.requests import authorize, context_of
-from roomtone.servers.api.schemas import (
+from roomtone.servers.api.plain_schemas import (
     PlainOpened,
     PlainPublishBody,
     PlainStreamBody,
@@ -34,6 +33,7 @@ from roomtone.servers.api.schemas import (
     PlainSubscribeBody,
     SrtpBody,
 )
+from roomtone.servers.api.requests import authorize, context_of
 from roomtone.servers.api.status import HttpProblem
 
 if TYPE_CHECKING:

@@ -1,0 +1,128 @@
+"""Rooms, participants, viewers, tracks and events as bodies of `/api/v1`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from roomtone.servers.api.schemas import (
+    CodecBody,
+    EventBody,
+    LayerBody,
+    LayersBody,
+    ParticipantBody,
+    RoomBody,
+    SubscriptionBody,
+    TrackBody,
+    ViewerBody,
+)
+
+if TYPE_CHECKING:
+    from roomtone.control.rooms import Participant, Publication, Room, RoomEvent, Subscription, Viewer
+    from roomtone.protocols.sdp import Codec
+
+
+def room_body(room: Room) -> RoomBody:
+    """Describe a room."""
+    return RoomBody(
+        id=room.id,
+        name=room.name,
+        created_at=room.created_at,
+        participants=len(room.participants),
+        publishers=sum(bool(participant.publications) for participant in room.participants.values()),
+        viewers=len(room.viewers),
+    )
+
+
+def participant_body(participant: Participant) -> ParticipantBody:
+    """Describe a participant."""
+    return ParticipantBody(
+        id=participant.id,
+        identity=participant.identity,
+        name=participant.name,
+        metadata=participant.metadata,
+        attributes=participant.attributes,
+        kind=participant.kind,
+        connected=participant.connected,
+        joined_at=participant.joined_at,
+        quality=participant.quality,
+        tracks=[track_body(track) for track in participant.publications.values()],
+    )
+
+
+def viewer_body(viewer: Viewer) -> ViewerBody:
+    """Describe a viewer."""
+    source = viewer.source()
+    return ViewerBody(
+        id=viewer.id,
+        follows=viewer.follows,
+        source=None if source is None else source.identity,
+        connected=viewer.connected,
+        joined_at=viewer.joined_at,
+        quality=viewer.quality,
+        subscriptions=[subscription_body(subscription) for subscription in viewer.subscriptions.values()],
+    )
+
+
+def subscription_body(subscription: Subscription) -> SubscriptionBody:
+    """Describe what a viewer gets."""
+    return SubscriptionBody(
+        id=subscription.id,
+        kind=subscription.offer.kind,
+        track=None if subscription.source is None else subscription.source.id,
+        wanted=LayersBody(**asdict(subscription.layer)),
+        target=LayerBody(spatial=subscription.target.spatial, temporal=subscription.target.temporal),
+        current=LayerBody(spatial=subscription.current.spatial, temporal=subscription.current.temporal),
+        starved=subscription.starved,
+    )
+
+
+def track_body(track: Publication) -> TrackBody:
+    """Describe a track."""
+    return TrackBody(
+        id=track.id,
+        participant=track.participant.identity,
+        kind=track.offer.kind,
+        source=track.offer.source,
+        name=track.offer.name,
+        muted=track.muted,
+        codecs=[codec_body(codec) for codec in track.offer.codecs],
+        rids=list(track.rids),
+        active_encodings=sorted(track.started_encodings),
+        wanted_encodings=None if track.wanted is None else list(track.wanted),
+        quality=track.quality,
+    )
+
+
+def codec_body(codec: Codec) -> CodecBody:
+    """Describe a codec."""
+    return CodecBody(
+        name=codec.name,
+        payload_type=codec.payload_type,
+        clock_rate=codec.clock_rate,
+        channels=codec.channels,
+        parameters={name: value or "" for name, value in codec.parameters},
+        rtx_payload_type=codec.rtx_payload_type,
+    )
+
+
+def event_body(event: RoomEvent) -> EventBody:
+    """Describe an event."""
+    return EventBody(
+        seq=event.seq,
+        at=event.at,
+        kind=event.kind,
+        room=event.room,
+        participant=event.participant,
+        track=event.track,
+        viewer=event.viewer,
+        reason=event.reason,
+        encoding=event.encoding,
+        temporal=event.temporal,
+        wanted=None if event.wanted is None else list(event.wanted),
+        quality=event.quality,
+        score=event.score,
+        degradation=event.degradation,
+        direction=event.direction,
+        congestion=event.congestion,
+    )

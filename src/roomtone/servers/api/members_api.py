@@ -1,0 +1,99 @@
+"""`/api/v1`: participants, viewers and tracks of a room."""
+
+# ruff: noqa: FAST003 - the dependency takes the room's name
+# ruff: noqa: TC001 - FastAPI reads the annotations
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPBearer
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
+from starlette.responses import Response
+
+from roomtone.control.rooms import (
+    CloseReason,
+    LayerWish,
+    Refusal,
+    Room,
+    RoomError,
+    Viewer,
+)
+from roomtone.media.values import MediaKind
+from roomtone.servers.api.describe import participant_body, track_body, viewer_body
+from roomtone.servers.api.requests import context_of
+from roomtone.servers.api.rooms_api import AdministeredRoom
+from roomtone.servers.api.schemas import LayersBody, MuteBody, ParticipantBody, TrackBody, ViewerBody
+
+router = APIRouter(prefix="/api/v1", tags=["Rooms"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+
+
+@router.get("/rooms/{room}/participants", summary="List participants")
+async def list_participants(administered: AdministeredRoom) -> list[ParticipantBody]:
+    """List the room's participants."""
+    return [participant_body(participant) for participant in administered.participants.values()]
+
+
+@router.get("/rooms/{room}/participants/{identity}", summary="Read a participant")
+async def read_participant(request: Request, administered: AdministeredRoom, identity: str) -> ParticipantBody:
+    """Give one participant."""
+    return participant_body(context_of(request).rooms.find_participant(administered, identity))
+
+
+@router.delete("/rooms/{room}/participants/{identity}", status_code=204, summary="Kick a participant")
+async def kick(request: Request, administered: AdministeredRoom, identity: str) -> Response:
+    """Send a participant out."""
+    rooms = context_of(request).rooms
+    await rooms.remove(rooms.find_participant(administered, identity))
+    return Response(status_code=204)
+
+
+@router.get("/rooms/{room}/viewers", summary="List viewers")
+async def list_viewers(administered: AdministeredRoom) -> list[ViewerBody]:
+    """List the room's viewers."""
+    return [viewer_body(viewer) for viewer in administered.viewers.values()]
+
+
+@router.delete("/rooms/{room}/viewers/{viewer_id}", status_code=204, summary="Kick a viewer")
+async def kick_viewer(request: Request, administered: AdministeredRoom, viewer_id: str) -> Response:
+    """Send a viewer out."""
+    await context_of(request).rooms.end(_find_viewer(administered, viewer_id), CloseReason.REMOVED)
+    return Response(status_code=204)
+
+
+@router.put("/rooms/{room}/viewers/{viewer_id}/layers", summary="Limit what a viewer gets")
+async def choose_layers(
+    request: Request, administered: AdministeredRoom, viewer_id: str, body: LayersBody
+) -> ViewerBody:
+    """Say what a viewer gets of its video at most: layers, size shown, frame rate, bitrate; or pause it."""
+    viewer = _find_viewer(administered, viewer_id)
+    for subscription in tuple(viewer.subscriptions.values()):
+        if subscription.offer.kind is MediaKind.VIDEO:
+            await context_of(request).rooms.choose_layer(subscription, LayerWish(**body.model_dump()))
+    return viewer_body(viewer)
+
+
+def _find_viewer(room: Room, id_: str) -> Viewer:
+    viewer = next((viewer for viewer in room.viewers.values() if viewer.id == id_), None)
+    if viewer is None:
+        raise RoomError(Refusal.NO_SUCH_PARTICIPANT, "the room has no such viewer")
+    return viewer
+
+
+@router.get("/rooms/{room}/tracks", summary="List tracks")
+async def list_tracks(administered: AdministeredRoom) -> list[TrackBody]:
+    """List all tracks of the room."""
+    return [
+        track_body(track)
+        for participant in administered.participants.values()
+        for track in participant.publications.values()
+    ]
+
+
+@router.put("/rooms/{room}/tracks/{track_id}/muted", summary="Mute or unmute a track")
+async def mute(request: Request, administered: AdministeredRoom, track_id: str, body: MuteBody) -> TrackBody:
+    """Stop or go on forwarding a track."""
+    track = administered.publication(track_id)
+    if track is None:
+        raise RoomError(Refusal.NO_SUCH_TRACK, "the room has no such track")
+    await context_of(request).rooms.mute(track, muted=body.muted, by_server=True)
+    return track_body(track)
