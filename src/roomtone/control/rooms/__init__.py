@@ -16,6 +16,7 @@ from roomtone.control.rooms.speakers import Speaker, SpeakerRules
 from roomtone.control.rooms.tracks import Publication, Subscription
 from roomtone.control.rooms.values import (
     Encryption,
+    Ended,
     LayerInfo,
     Layers,
     LayerWish,
@@ -45,6 +46,7 @@ __all__ = [
     "DataPacket",
     "DataSink",
     "Encryption",
+    "Ended",
     "EventMailbox",
     "EventStream",
     "EventsLostError",

@@ -17,7 +17,7 @@ from roomtone.control.rooms.routers import RoomRouters
 from roomtone.control.rooms.settings import RoomLimits
 from roomtone.control.rooms.speakers import silence
 from roomtone.control.rooms.switching import Switching
-from roomtone.control.rooms.values import MAX_METADATA_LENGTH, RoomId, is_room_name
+from roomtone.control.rooms.values import MAX_METADATA_LENGTH, Ended, RoomId, is_room_name
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode
 
@@ -273,12 +273,17 @@ class RoomDirectory:
                     self.channels.pop(channel, None)
             if self.routers.release(room, connection.router):
                 self.spawn(quietly(connection.router.close))
-        if admitted:
+        if admitted and isinstance(member, Participant | Viewer):
             self.ended[reason] += 1
+            room.ended.append(self._ended(member, reason))
             self._settle(room)
             self.switching.refresh(room)
         member.tell_closed(reason)
         return connections
+
+    def _ended(self, member: Participant | Viewer, reason: CloseReason) -> Ended:
+        identity, viewer = (member.identity, None) if isinstance(member, Participant) else (None, member.id)
+        return Ended(identity, viewer, reason, member.joined_at, self._clock())
 
     def _remove(self, member: Member, reason: CloseReason) -> bool:
         """Take a member out of its room; False when it was not in yet."""

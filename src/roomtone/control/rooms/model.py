@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Unpack
 
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.requests import JoinRequest
     from roomtone.control.rooms.speakers import Speaker
     from roomtone.control.rooms.tracks import Publication, Subscription
-    from roomtone.control.rooms.values import ParticipantId, RoomId, SubscriptionId, ViewerId
+    from roomtone.control.rooms.values import Ended, ParticipantId, RoomId, SubscriptionId, ViewerId
     from roomtone.media import AudioLevelObserver, DataChannel, PlainTransport, Router, WebRtcTransport
     from roomtone.media.values import ChannelId, MediaKind, QualityLevel, RouterId, TransportId
+
+MAX_ENDED = 200
+"""Ends that a room remembers."""
 
 
 class ChannelListener(Protocol):
@@ -236,6 +239,8 @@ class Room:
     """Who speaks now, loudest first."""
     dominant: str | None = None
     """Who speaks most; stays through short pauses."""
+    ended: deque[Ended] = field(default_factory=lambda: deque(maxlen=MAX_ENDED))
+    """Who was in it and is no longer, the last of them; events tell of all."""
     observer: AudioLevelObserver | None = None
     branches: dict[RouterId, Router] = field(default_factory=dict)
     """Routers beside `router`, on other shards, for viewers."""

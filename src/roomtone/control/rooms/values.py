@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NewType
 from roomtone.media.values import MediaKind
 
 if TYPE_CHECKING:
+    from roomtone.control.rooms.reasons import CloseReason
     from roomtone.media.values import EncodingParameters, HeaderExtension, SrtpKeys
     from roomtone.protocols.sdp import Codec
 
@@ -174,3 +175,14 @@ class LayerWish:
     max_fps: int | None = None
     max_bitrate: int | None = None
     paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Somebody who was in a room and is no longer; times are seconds since the epoch."""
+
+    identity: str | None
+    viewer: str | None
+    reason: CloseReason
+    joined_at: float
+    at: float

@@ -11,6 +11,7 @@ from roomtone.servers.api import (
     accounts_routes,
     dev,
     event_streams,
+    lobby_api,
     members_api,
     plain_api,
     rooms_api,
@@ -40,7 +41,17 @@ def create_app(context: ApiContext) -> FastAPI:
     app.add_middleware(CorsMiddleware)
     for error in MAPPERS:
         app.add_exception_handler(error, _on_error)
-    for part in (whip, event_streams, whep_layers, rooms_api, members_api, plain_api, accounts_auth, accounts_routes):
+    for part in (
+        whip,
+        event_streams,
+        whep_layers,
+        rooms_api,
+        members_api,
+        lobby_api,
+        plain_api,
+        accounts_auth,
+        accounts_routes,
+    ):
         app.include_router(part.router)
     if context.settings.server.dev:
         app.include_router(dev.router)

@@ -5,20 +5,41 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from roomtone.servers.api.room_schemas import (
+    ChatMessageBody,
+    EndedBody,
+    EventBody,
+    KnockBody,
+    RoomBody,
+    RoomOptionsBody,
+    SpeakerBody,
+)
 from roomtone.servers.api.schemas import (
     CodecBody,
-    EventBody,
     LayerBody,
     LayersBody,
     ParticipantBody,
-    RoomBody,
+    PermissionsBody,
     SubscriptionBody,
     TrackBody,
     ViewerBody,
 )
 
 if TYPE_CHECKING:
-    from roomtone.control.rooms import Participant, Publication, Room, RoomEvent, Subscription, Viewer
+    from roomtone.control.rooms import (
+        ChatMessage,
+        Ended,
+        Knock,
+        Participant,
+        Permissions,
+        Publication,
+        Room,
+        RoomEvent,
+        RoomOptions,
+        Speaker,
+        Subscription,
+        Viewer,
+    )
     from roomtone.protocols.sdp import Codec
 
 
@@ -31,7 +52,15 @@ def room_body(room: Room) -> RoomBody:
         participants=len(room.participants),
         publishers=sum(bool(participant.publications) for participant in room.participants.values()),
         viewers=len(room.viewers),
+        tracks=room.publication_count,
+        waiting=len(room.lobby),
+        options=options_body(room.options),
     )
+
+
+def options_body(options: RoomOptions) -> RoomOptionsBody:
+    """Describe a room's options."""
+    return RoomOptionsBody(**(asdict(options) | {"codecs": sorted(options.codecs)}))
 
 
 def participant_body(participant: Participant) -> ParticipantBody:
@@ -43,11 +72,21 @@ def participant_body(participant: Participant) -> ParticipantBody:
         metadata=participant.metadata,
         attributes=participant.attributes,
         kind=participant.kind,
+        protocol=participant.protocol,
+        state=participant.state,
+        permissions=permissions_body(participant.permissions),
+        movable=participant.movable,
         connected=participant.connected,
         joined_at=participant.joined_at,
         quality=participant.quality,
         tracks=[track_body(track) for track in participant.publications.values()],
+        subscriptions=[subscription_body(subscription) for subscription in participant.subscriptions.values()],
     )
+
+
+def permissions_body(permissions: Permissions) -> PermissionsBody:
+    """Describe what a participant may do."""
+    return PermissionsBody(**(asdict(permissions) | {"publish_sources": sorted(permissions.publish_sources)}))
 
 
 def viewer_body(viewer: Viewer) -> ViewerBody:
@@ -86,6 +125,9 @@ def track_body(track: Publication) -> TrackBody:
         source=track.offer.source,
         name=track.offer.name,
         muted=track.muted,
+        muted_by_server=track.server_muted,
+        mime=track.mime,
+        encryption=track.offer.encryption,
         codecs=[codec_body(codec) for codec in track.offer.codecs],
         rids=list(track.rids),
         active_encodings=sorted(track.started_encodings),
@@ -125,4 +167,50 @@ def event_body(event: RoomEvent) -> EventBody:
         degradation=event.degradation,
         direction=event.direction,
         congestion=event.congestion,
+        hidden=event.hidden,
+        subscription=event.subscription,
+        to_room=event.to_room,
+        speakers=None if event.speakers is None else [speaker_body(speaker) for speaker in event.speakers],
+        knock=event.knock,
+        decision=event.decision,
+        message=None if event.message is None else message_body(event.message),
+    )
+
+
+def speaker_body(speaker: Speaker) -> SpeakerBody:
+    """Describe who speaks."""
+    return SpeakerBody(identity=speaker.identity, level=speaker.level, active=speaker.active)
+
+
+def ended_body(ended: Ended) -> EndedBody:
+    """Describe an end."""
+    return EndedBody(
+        participant=ended.identity, viewer=ended.viewer, reason=ended.reason, joined_at=ended.joined_at, at=ended.at
+    )
+
+
+def knock_body(knock: Knock) -> KnockBody:
+    """Describe who asks to enter."""
+    request = knock.request
+    return KnockBody(
+        id=knock.id,
+        identity=request.identity,
+        name=request.name,
+        metadata=request.metadata,
+        asked_at=knock.asked_at,
+    )
+
+
+def message_body(message: ChatMessage) -> ChatMessageBody:
+    """Describe a chat message."""
+    return ChatMessageBody(
+        id=message.id,
+        sender=message.sender,
+        sender_name=message.sender_name,
+        text=message.text,
+        at=message.at,
+        edited_at=message.edited_at,
+        deleted_at=message.deleted_at,
+        deleted_by=message.deleted_by,
+        reply_to=message.reply_to,
     )

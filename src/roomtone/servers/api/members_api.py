@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPBearer
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
+from roomtone.control.policy import Grant
 from roomtone.control.rooms import (
     CloseReason,
     LayerWish,
@@ -19,10 +22,19 @@ from roomtone.control.rooms import (
     Viewer,
 )
 from roomtone.media.values import MediaKind
-from roomtone.servers.api.describe import participant_body, track_body, viewer_body
-from roomtone.servers.api.requests import context_of
+from roomtone.servers.api.describe import participant_body, room_body, track_body, viewer_body
+from roomtone.servers.api.requests import authorize, context_of
+from roomtone.servers.api.room_schemas import RoomBody
 from roomtone.servers.api.rooms_api import AdministeredRoom
-from roomtone.servers.api.schemas import LayersBody, MuteBody, ParticipantBody, TrackBody, ViewerBody
+from roomtone.servers.api.schemas import (
+    LayersBody,
+    MoveBody,
+    MuteBody,
+    ParticipantBody,
+    ParticipantUpdateBody,
+    TrackBody,
+    ViewerBody,
+)
 
 router = APIRouter(prefix="/api/v1", tags=["Rooms"], dependencies=[Depends(HTTPBearer(auto_error=False))])
 
@@ -37,6 +49,52 @@ async def list_participants(administered: AdministeredRoom) -> list[ParticipantB
 async def read_participant(request: Request, administered: AdministeredRoom, identity: str) -> ParticipantBody:
     """Give one participant."""
     return participant_body(context_of(request).rooms.find_participant(administered, identity))
+
+
+@router.patch("/rooms/{room}/participants/{identity}", summary="Change a participant")
+async def update_participant(
+    request: Request, administered: AdministeredRoom, identity: str, body: ParticipantUpdateBody
+) -> ParticipantBody:
+    """Change name, metadata, attributes and permissions; when this is answered, media follows the permissions."""
+    rooms = context_of(request).rooms
+    participant = rooms.find_participant(administered, identity)
+    permissions = None
+    if body.permissions is not None:
+        changes = body.permissions.model_dump(exclude_none=True)
+        if "publish_sources" in changes:
+            changes["publish_sources"] = frozenset(changes["publish_sources"])
+        permissions = replace(participant.permissions, **changes)
+    await rooms.update(
+        participant,
+        name=body.name,
+        metadata=body.metadata,
+        attributes=body.attributes,
+        permissions=permissions,
+    )
+    return participant_body(participant)
+
+
+@router.put("/rooms/{room}/participants/{identity}/muted", summary="Mute or unmute a participant")
+async def mute_participant(
+    request: Request, administered: AdministeredRoom, identity: str, body: MuteBody
+) -> ParticipantBody:
+    """Stop or go on forwarding all tracks a participant has now; what it mutes itself stays muted."""
+    rooms = context_of(request).rooms
+    participant = rooms.find_participant(administered, identity)
+    for track in tuple(participant.publications.values()):
+        await rooms.mute(track, muted=body.muted, by_server=True)
+    return participant_body(participant)
+
+
+@router.post("/rooms/{room}/participants/{identity}/move", summary="Move a participant")
+async def move(request: Request, administered: AdministeredRoom, identity: str, body: MoveBody) -> RoomBody:
+    """Send a participant to another room, made if it is not there; needs roomAdmin for both rooms.
+
+    Its client is told and joins there; 409 where what it came by has no way to tell it.
+    """
+    authorize(request, body.room, Grant.ADMINISTER)
+    rooms = context_of(request).rooms
+    return room_body(await rooms.move(rooms.find_participant(administered, identity), body.room))
 
 
 @router.delete("/rooms/{room}/participants/{identity}", status_code=204, summary="Kick a participant")

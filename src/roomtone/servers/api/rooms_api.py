@@ -1,9 +1,10 @@
-"""`/api/v1`: rooms, participants, tracks, statistics, events, kick."""
+"""`/api/v1`: rooms, who speaks and who left, statistics, events."""
 
 # ruff: noqa: FAST003 - the dependency takes the room's name
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends
@@ -16,16 +17,21 @@ from roomtone.control.rooms import (
     EventsLostError,
     Participant,
     Room,
+    RoomOptions,
     Viewer,
 )
 from roomtone.media import EngineCommandError
-from roomtone.servers.api.describe import event_body, room_body
+from roomtone.servers.api.describe import ended_body, event_body, room_body, speaker_body
 from roomtone.servers.api.requests import authorize, context_of
-from roomtone.servers.api.schemas import (
+from roomtone.servers.api.room_schemas import (
+    EndedBody,
     MemberStatistics,
     Report,
     RoomBody,
+    RoomCreateBody,
     RoomStatistics,
+    RoomUpdateBody,
+    SpeakerBody,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +40,9 @@ if TYPE_CHECKING:
     from roomtone.control.rooms import EventMailbox, Member
 
 # Declared so that OpenAPI says how to authenticate; `authorize` does the work.
-_bearer = HTTPBearer(auto_error=False, description="A token with roomAdmin for the room, or roomList for the list")
+_bearer = HTTPBearer(
+    auto_error=False, description="A token with roomAdmin for the room, roomList for the list, roomCreate for a new one"
+)
 router = APIRouter(prefix="/api/v1", tags=["Rooms"], dependencies=[Depends(_bearer)])
 
 
@@ -54,6 +62,31 @@ async def list_rooms(request: Request) -> list[RoomBody]:
     return [room_body(room) for room in context_of(request).rooms.by_name.values()]
 
 
+@router.post("/rooms", status_code=201, summary="Make a room", responses={200: {"description": "It was there"}})
+async def create_room(request: Request, response: Response, body: RoomCreateBody) -> RoomBody:
+    """Make a room with options; needs roomCreate. One that is there stays as it is, and is answered with 200."""
+    authorize(request, body.name, Grant.CREATE)
+    rooms = context_of(request).rooms
+    if body.name in rooms.by_name:
+        response.status_code = HTTPStatus.OK
+    options = body.model_dump(exclude={"name", "codecs"})
+    return room_body(await rooms.create(body.name, RoomOptions(**options, codecs=_codecs(body.codecs))))
+
+
+@router.patch("/rooms/{room}", summary="Change a room")
+async def update_room(request: Request, administered: AdministeredRoom, body: RoomUpdateBody) -> RoomBody:
+    """Change options of a room, such as its lock; what is absent stays."""
+    changes = body.model_dump(exclude_none=True)
+    if body.codecs is not None:
+        changes["codecs"] = _codecs(body.codecs)
+    await context_of(request).rooms.update_room(administered, **changes)
+    return room_body(administered)
+
+
+def _codecs(names: list[str]) -> frozenset[str]:
+    return frozenset(name.upper() for name in names)
+
+
 @router.get("/rooms/{room}", summary="Read a room")
 async def read_room(administered: AdministeredRoom) -> RoomBody:
     """Give one room."""
@@ -65,6 +98,18 @@ async def close_room(request: Request, administered: AdministeredRoom) -> Respon
     """Send everybody out and close the room."""
     await context_of(request).rooms.close_room(administered)
     return Response(status_code=204)
+
+
+@router.get("/rooms/{room}/speakers", summary="Who speaks")
+async def list_speakers(administered: AdministeredRoom) -> list[SpeakerBody]:
+    """List who speaks now, loudest first."""
+    return [speaker_body(speaker) for speaker in administered.speakers]
+
+
+@router.get("/rooms/{room}/ended", summary="Who left, and why")
+async def list_ended(administered: AdministeredRoom) -> list[EndedBody]:
+    """List the last participants and viewers that ended, with the reason of each; the newest comes last."""
+    return [ended_body(ended) for ended in administered.ended]
 
 
 @router.get("/rooms/{room}/statistics", summary="Live statistics")

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from roomtone.control.rooms import CloseReason, ParticipantKind, RoomEventKind, TrackSource
-from roomtone.media.values import CongestionState, DegradationReason, LineDirection, MediaKind, QualityLevel
-
-Report = dict[str, int | float | str | bool | None]
+from roomtone.control.rooms import (
+    Encryption,
+    ParticipantKind,
+    ParticipantState,
+    Protocol,
+    TrackSource,
+)
+from roomtone.media.values import MediaKind, QualityLevel
 
 
 class Body(BaseModel):
@@ -37,7 +41,10 @@ class TrackBody(Body):
     kind: MediaKind
     source: TrackSource
     name: str
-    muted: bool
+    muted: bool = Field(description="By its publisher or by the server: nothing of it is forwarded")
+    muted_by_server: bool
+    mime: str = Field(examples=["video/VP8"])
+    encryption: Encryption
     codecs: list[CodecBody]
     rids: list[str]
     active_encodings: list[int]
@@ -45,6 +52,20 @@ class TrackBody(Body):
         description="Of each encoding the highest temporal layer anybody wants, null if nobody does; null until known"
     )
     quality: QualityLevel | None = Field(description="Of what arrives, once known")
+
+
+class PermissionsBody(Body):
+    """What a participant may do."""
+
+    can_publish: bool
+    publish_sources: list[TrackSource] = Field(description="Empty: every source")
+    can_subscribe: bool
+    can_publish_data: bool
+    can_update_own_metadata: bool
+    hidden: bool
+    recorder: bool
+    agent: bool
+    moderator: bool
 
 
 class ParticipantBody(Body):
@@ -56,10 +77,15 @@ class ParticipantBody(Body):
     metadata: str
     attributes: dict[str, str]
     kind: ParticipantKind
+    protocol: Protocol | None
+    state: ParticipantState
+    permissions: PermissionsBody
+    movable: bool = Field(description="Whether it can be sent to another room")
     connected: bool
     joined_at: float
     quality: QualityLevel | None = Field(description="Of the connection, once known")
     tracks: list[TrackBody]
+    subscriptions: list[SubscriptionBody]
 
 
 class LayersBody(Body):
@@ -106,56 +132,38 @@ class ViewerBody(Body):
     subscriptions: list[SubscriptionBody]
 
 
-class RoomBody(Body):
-    """A room in short."""
-
-    id: str
-    name: str
-    created_at: float
-    participants: int
-    publishers: int
-    viewers: int
-
-
-class MemberStatistics(Body):
-    """Reports of one participant's or viewer's transports and streams, with the names of W3C webrtc-stats."""
-
-    id: str
-    identity: str | None = None
-    transports: list[list[Report]]
-    tracks: dict[str, list[Report]]
-    subscriptions: dict[str, list[Report]]
-
-
-class RoomStatistics(Body):
-    """Live statistics of a room."""
-
-    participants: list[MemberStatistics]
-    viewers: list[MemberStatistics]
-
-
 class MuteBody(Body):
-    """Whether a track is to be muted."""
+    """Whether a track, or all tracks of a participant, are to be muted."""
 
     muted: bool
 
 
-class EventBody(Body):
-    """An event of a room."""
+class PermissionsUpdateBody(Body):
+    """Permissions to change; absent or null leaves one."""
 
-    seq: int
-    at: float
-    kind: RoomEventKind
-    room: str
-    participant: str | None = None
-    track: str | None = None
-    viewer: str | None = None
-    reason: CloseReason | None = None
-    encoding: int | None = None
-    temporal: int | None = None
-    wanted: list[int | None] | None = None
-    quality: QualityLevel | None = None
-    score: float | None = None
-    degradation: DegradationReason | None = None
-    direction: LineDirection | None = None
-    congestion: CongestionState | None = None
+    can_publish: bool | None = None
+    publish_sources: list[TrackSource] | None = Field(default=None, description="Empty: every source")
+    can_subscribe: bool | None = None
+    can_publish_data: bool | None = None
+    can_update_own_metadata: bool | None = None
+    hidden: bool | None = None
+    recorder: bool | None = None
+    agent: bool | None = None
+    moderator: bool | None = None
+
+
+class ParticipantUpdateBody(Body):
+    """What is to change of a participant; absent or null leaves a thing."""
+
+    name: str | None = Field(default=None, max_length=256)
+    metadata: str | None = Field(default=None, max_length=65_536)
+    attributes: dict[str, str] | None = Field(
+        default=None, description="Put over those there; an empty value takes one away"
+    )
+    permissions: PermissionsUpdateBody | None = None
+
+
+class MoveBody(Body):
+    """Where a participant is to go on."""
+
+    room: str = Field(examples=["other"])

@@ -1,0 +1,189 @@
+"""Operators make rooms with options, change them, and read who speaks, asks, left and wrote."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from api_world import ApiWorld
+
+from roomtone.control.rooms import (
+    CloseReason,
+    JoinRequest,
+    KnockDecision,
+    ParticipantState,
+    Permissions,
+    RoomEventKind,
+    TrackSource,
+)
+from roomtone.media.fake_objects import FakeProducer
+from roomtone.media.values import MediaKind
+
+ROOMS = "/api/v1/rooms"
+ROOM = f"{ROOMS}/demo"
+
+
+def admin(api: ApiWorld, **grants: bool) -> dict[str, str]:
+    return api.headers(None, token=api.token(room_admin=True, room_create=True, **grants))
+
+
+async def test_a_room_is_made_once_with_its_options(api: ApiWorld) -> None:
+    body = {"name": "demo", "metadata": "m", "max_participants": 3, "codecs": ["vp8", "opus"], "lobby": True}
+    assert (await api.http.post(ROOMS, json=body, headers=api.headers(None))).status_code == 403
+    made = await api.http.post(ROOMS, json=body, headers=admin(api))
+    assert made.status_code == 201
+    assert made.json()["options"] == {
+        "metadata": "m",
+        "empty_timeout_s": None,
+        "departure_timeout_s": None,
+        "max_participants": 3,
+        "max_publications": 0,
+        "codecs": ["OPUS", "VP8"],
+        "locked": False,
+        "lobby": True,
+        "e2ee": False,
+    }
+    again = await api.http.post(ROOMS, json={"name": "demo", "metadata": "other"}, headers=admin(api))
+    assert (again.status_code, again.json()) == (200, made.json())
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"name": "no/room"}, 404, "bad_name"),
+        ({"name": "demo", "codecs": ["DIVX"]}, 422, "unknown_codec"),
+        ({"name": "demo", "max_participants": -1}, 422, "invalid_request"),
+        ({"name": "demo", "colour": "red"}, 422, "invalid_request"),
+    ],
+)
+async def test_a_room_that_cannot_be_is_not_made(
+    api: ApiWorld, body: dict[str, object], status: int, code: str
+) -> None:
+    answer = await api.http.post(ROOMS, json=body, headers=admin(api))
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert not api.rooms.by_name
+
+
+async def test_a_room_is_changed_and_what_is_not_named_stays(api: ApiWorld) -> None:
+    await api.publish()
+    changed = await api.http.patch(ROOM, json={"locked": True, "metadata": "m", "codecs": ["vp9"]}, headers=admin(api))
+    assert changed.status_code == 200
+    changed = await api.http.patch(ROOM, json={"max_publications": 9}, headers=admin(api))
+    options = changed.json()["options"]
+    assert (options["locked"], options["metadata"], options["codecs"], options["max_publications"]) == (
+        True,
+        "m",
+        ["VP9"],
+        9,
+    )
+    assert (await api.http.patch(ROOM, json={"e2ee": True}, headers=admin(api))).status_code == 422
+    assert (await api.http.patch(ROOM, json={}, headers=api.headers(None))).status_code == 403
+
+
+async def test_a_participant_is_changed_and_media_follows(api: ApiWorld) -> None:
+    await api.publish()
+    url = f"{ROOM}/participants/alice"
+    body = {
+        "name": "Alice",
+        "metadata": "m",
+        "attributes": {"hand": "up"},
+        "permissions": {"publish_sources": ["microphone"], "can_publish_data": False},
+    }
+    changed = (await api.http.patch(url, json=body, headers=admin(api))).json()
+    assert (changed["name"], changed["metadata"], changed["attributes"]) == ("Alice", "m", {"hand": "up"})
+    assert [track["source"] for track in changed["tracks"]] == ["microphone"]
+    assert (changed["tracks"][0]["mime"], changed["protocol"], changed["movable"]) == ("audio/opus", "whip", False)
+    assert [producer.kind for producer in api.link.find(FakeProducer)] == [MediaKind.AUDIO]
+    alice = api.rooms.find("demo").participants["alice"]
+    expected = Permissions(publish_sources=frozenset({TrackSource.MICROPHONE}), can_publish_data=False)
+    assert alice.permissions == expected
+    await api.http.patch(url, json={"permissions": {"can_subscribe": False}}, headers=admin(api))
+    assert alice.permissions == replace(expected, can_subscribe=False)
+    too_long = await api.http.patch(url, json={"attributes": {"a": "x" * 65_536}}, headers=admin(api))
+    assert too_long.status_code == 422
+    assert (await api.http.patch(f"{ROOM}/participants/bob", json={}, headers=admin(api))).status_code == 404
+
+
+async def test_a_participant_is_muted_with_all_its_tracks(api: ApiWorld) -> None:
+    await api.publish()
+    url = f"{ROOM}/participants/alice/muted"
+    muted = (await api.http.put(url, json={"muted": True}, headers=admin(api))).json()
+    assert [(track["muted"], track["muted_by_server"]) for track in muted["tracks"]] == [(True, True)] * 2
+    assert {producer.paused for producer in api.link.find(FakeProducer)} == {True}
+    await api.http.put(url, json={"muted": False}, headers=admin(api))
+    assert {producer.paused for producer in api.link.find(FakeProducer)} == {False}
+
+
+async def test_who_can_be_moved_is_and_who_cannot_is_said_to_stay(api: ApiWorld) -> None:
+    await api.publish()
+    movable = await api.rooms.join("demo", JoinRequest("bob", movable=True))
+    token = api.token(room="demo", room_admin=True)
+    headers = api.headers(None, token=token)
+    url = f"{ROOM}/participants/bob/move"
+    assert (await api.http.post(url, json={"room": "other"}, headers=headers)).status_code == 403
+    both = await api.http.post(url, json={"room": "demo"}, headers=headers)
+    assert (both.status_code, both.json()["code"]) == (409, "same_room")
+    stays = await api.http.post(f"{ROOM}/participants/alice/move", json={"room": "demo"}, headers=headers)
+    assert (stays.status_code, stays.json()["code"]) == (409, "not_movable")
+    other = await api.rooms.move(movable, "other")
+    assert (movable.closed, movable.state) == (CloseReason.MOVED, ParticipantState.DISCONNECTED)
+    assert other.name == "other"
+    (ended,) = (await api.http.get(f"{ROOM}/ended", headers=headers)).json()
+    assert (ended["participant"], ended["viewer"], ended["reason"]) == ("bob", None, "moved")
+
+
+async def test_who_left_is_listed_with_the_reason(api: ApiWorld) -> None:
+    await api.publish()
+    watched = await api.watch()
+    await api.http.delete(watched.headers["location"], headers=api.headers(None, token=api.token("viewer")))
+    await api.http.delete(f"{ROOM}/participants/alice", headers=admin(api))
+    await api.publish()
+    ended = (await api.http.get(f"{ROOM}/ended", headers=admin(api))).json()
+    assert [(one["participant"], one["reason"]) for one in ended][-1] == ("alice", "removed")
+    for _ in range(300):
+        await api.rooms.join("demo", JoinRequest("bob"))
+    assert len((await api.http.get(f"{ROOM}/ended", headers=admin(api))).json()) == 200
+
+
+async def test_who_asks_is_admitted_or_denied(api: ApiWorld) -> None:
+    await api.http.post(ROOMS, json={"name": "demo", "lobby": True}, headers=admin(api))
+    knocks = [await api.rooms.knock("demo", JoinRequest(name, name=name.title())) for name in ("alice", "bob")]
+    waiting = (await api.http.get(f"{ROOM}/lobby", headers=admin(api))).json()
+    assert [(knock["identity"], knock["name"]) for knock in waiting] == [("alice", "Alice"), ("bob", "Bob")]
+    assert (await api.http.get(ROOM, headers=admin(api))).json()["waiting"] == 2
+    first, second = (f"{ROOM}/lobby/{knock['id']}" for knock in waiting)
+    assert (await api.http.post(f"{first}/admit", headers=admin(api))).status_code == 200
+    assert (await api.http.post(f"{second}/deny", headers=admin(api))).status_code == 200
+    assert (await api.http.post(f"{second}/admit", headers=admin(api))).json()["code"] == "no_such_knock"
+    assert [await knock.decided() for knock in knocks] == [KnockDecision.ADMITTED, KnockDecision.DENIED]
+    await api.rooms.join("demo", JoinRequest("alice"))
+
+
+async def test_who_speaks_is_listed_and_told(api: ApiWorld) -> None:
+    await api.publish()
+    room = api.rooms.find("demo")
+    voice = next(p.producer.id for p in api.rooms.publications.values() if p.offer.kind is MediaKind.AUDIO)
+    with room.events.open() as mailbox:
+        api.link.let_speak({voice: -20})
+        async with asyncio.timeout(40):
+            event = await mailbox.get()
+    assert event is not None
+    assert event.kind is RoomEventKind.SPEAKERS_CHANGED
+    speakers = (await api.http.get(f"{ROOM}/speakers", headers=admin(api))).json()
+    assert speakers == [{"identity": "alice", "level": 0.1, "active": True}]
+
+
+async def test_chat_is_read_and_moderated(api: ApiWorld) -> None:
+    alice = await api.rooms.join("demo", JoinRequest("alice"))
+    said = [await api.rooms.post_message(alice, text) for text in ("one", "two", "three")]
+    read = (await api.http.get(f"{ROOM}/chat?limit=2", headers=admin(api))).json()
+    assert [message["text"] for message in read] == ["two", "three"]
+    older = (await api.http.get(f"{ROOM}/chat?before={said[1].id}", headers=admin(api))).json()
+    assert [message["text"] for message in older] == ["one"]
+    url = f"{ROOM}/chat/{said[0].id}"
+    assert (await api.http.patch(url, json={"text": ""}, headers=admin(api))).json()["code"] == "empty_message"
+    assert (await api.http.patch(url, json={"text": "1"}, headers=admin(api))).json()["text"] == "1"
+    assert (await api.http.delete(url, headers=admin(api))).json()["deleted_at"] is not None
+    assert (await api.http.delete(url, headers=admin(api))).status_code == 404
+    assert (await api.http.get(f"{ROOM}/chat?limit=1000", headers=admin(api))).status_code == 422
