@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import secrets
 import time
@@ -111,6 +112,7 @@ class People:
     mailer: SmtpMailer | None
     first_start: FirstStart = field(default_factory=FirstStart)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _ending: asyncio.Event = field(default_factory=asyncio.Event)
     _synced_at: float = 0.0
     _purged_at: float = float("-inf")
 
@@ -138,8 +140,7 @@ class People:
     async def keep_in_step(self, every_s: float) -> None:
         """Sync now and then, and forget what expired."""
         reached = True
-        while True:
-            await asyncio.sleep(every_s)
+        while not await self._ends_within(every_s):
             failure = "" if self.redis_buckets is None else self.redis_buckets.last_failure
             if failure and reached:
                 _log.warning("Redis does not answer: attempts are counted in memory", reason=failure)
@@ -149,6 +150,16 @@ class People:
                 await self._purge()
             except StoreError as error:
                 _log.warning("the database was not read", reason=error.message)
+
+    async def fall_out_of_step(self, task: asyncio.Task[None]) -> None:
+        """End `keep_in_step`, without cutting short what it asks of the database."""
+        self._ending.set()
+        await task
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), seconds)
+        return self._ending.is_set()
 
     async def _purge(self) -> None:
         parts = self.accounts.parts
@@ -221,7 +232,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, clock: Callable[[], f
     await made.sync()
     if serving:
         task = asyncio.create_task(made.keep_in_step(settings.accounts.refresh_cache_s), name="people")
-        stack.push_async_callback(_end, task)
+        stack.push_async_callback(made.fall_out_of_step, task)
     return made
 
 
@@ -326,8 +337,3 @@ def _mailer(settings: Settings, stack: AsyncExitStack) -> SmtpMailer:
     mailer.start()
     stack.push_async_callback(mailer.close)
     return mailer
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -78,6 +78,7 @@ class AuditLog:
         self._waiting: list[AuditEvent] = []
         self._max_waiting = max_waiting
         self._news = asyncio.Event()
+        self._ending = False
         self._task: asyncio.Task[None] | None = None
 
     def record(self, event: AuditEvent) -> None:
@@ -106,10 +107,12 @@ class AuditLog:
 
     async def close(self) -> None:
         """Hand over what waits, once, and end."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        task, self._task = self._task, None
+        self._ending = True
+        self._news.set()
+        if task is not None:
+            # Not cancelled: a write under way would leave its connection in an unknown state.
+            await task
         await self._write()
 
     async def flush(self) -> None:
@@ -117,7 +120,7 @@ class AuditLog:
         await self._write()
 
     async def _keep_writing(self) -> None:
-        while True:
+        while not self._ending:
             await self._news.wait()
             self._news.clear()
             await self._write()
@@ -127,9 +130,6 @@ class AuditLog:
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             try:
                 await self._sink.write(batch)
-            except asyncio.CancelledError:
-                self._waiting = batch + self._waiting
-                raise
             except Exception as error:  # noqa: BLE001 - the trail is in the log already; the server goes on
                 self.unkept += len(batch)
                 _log.warning("audit rows were not kept", rows=len(batch), reason=str(error))

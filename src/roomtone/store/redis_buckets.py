@@ -20,7 +20,8 @@ _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local interval, period = tonumber(ARGV[1]), tonumber(ARGV[2])
-local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now) + interval
+local held = tonumber(redis.call('GET', KEYS[1]) or '0')
+local full_at = math.min(math.max(held, now), now + period) + interval
 local wait = full_at - now - period
 if wait > 0 then return math.ceil(wait) end
 redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000) + 1)

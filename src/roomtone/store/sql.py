@@ -69,9 +69,10 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Run statements as one, all undone when the block raises; raise `StoreError` for what the database says."""
-        if self._engine is None:
-            raise StoreError(StoreFailure.UNREACHABLE, "the database is closed")
         self.transactions += 1
+        if self._engine is None:
+            self.failures += 1
+            raise StoreError(StoreFailure.UNREACHABLE, "the database is closed")
         try:
             async with self._engine.begin() as connection:
                 yield connection

@@ -67,7 +67,8 @@ class MemoryBuckets:
 
     async def take(self, subject: str, rate: Rate, now: float) -> float:
         """See `Buckets.take`."""
-        full_at = max(self._full_at.pop(subject, now), now) + rate.interval_s
+        # A clock that was set back must not lock anybody out for longer than a period.
+        full_at = min(max(self._full_at.pop(subject, now), now), now + rate.per_s) + rate.interval_s
         wait = full_at - now - rate.per_s
         allowed = wait <= 0
         self._full_at[subject] = full_at if allowed else full_at - rate.interval_s
