@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 DATE_EVERY_S = 1
 """The header of that name has whole seconds."""
+WS_MAX_BYTES = 1_048_576
+"""Largest WebSocket message; each protocol has a lower limit of its own, with an answer of its own."""
 KEEP_ALIVE_S = 5
 """Longer than the front door keeps idle connections to us, so that it never meets one we are closing."""
 
@@ -68,6 +70,7 @@ class HttpServer:
             proxy_headers=True,
             forwarded_allow_ips="*",
             timeout_keep_alive=KEEP_ALIVE_S,
+            ws_max_size=WS_MAX_BYTES,
             timeout_graceful_shutdown=shutdown_timeout_s,
         )
         self._socket = sock

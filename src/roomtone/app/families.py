@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from roomtone.control.policy import JoinLimiter
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
+    from roomtone.servers.livekit import LiveKitContext
 
 ROOM_FAMILIES = (
     Family("rooms", "Rooms open."),
@@ -33,6 +34,12 @@ ROOM_FAMILIES = (
     Family("source_switch_failures", "Such moves that the engine refused.", counter=True),
     Family("unservable_sources", "Sources a viewer could not get for want of a common codec.", counter=True),
     Family("engine_event_overflows", "Times control fell so far behind that engine events were lost.", counter=True),
+)
+LIVEKIT_FAMILIES = (
+    Family("livekit_sessions", "Participants that came by LiveKit's protocol."),
+    Family("livekit_sessions_resumed", "Sessions taken over by another socket.", counter=True),
+    Family("livekit_signals_lost", "Sockets that went away without a farewell.", counter=True),
+    Family("livekit_troubles", "What went wrong in sessions by the peer's doing.", counter=True, label="trouble"),
 )
 LIMITER_FAMILIES = (
     Family("joins_refused", "Joins refused for the limits of an address, by reason.", counter=True, label="reason"),
@@ -95,6 +102,16 @@ def room_values(rooms: Rooms) -> Mapping[str, float | Mapping[str, float]]:
         "source_switch_failures": rooms.switching.failures,
         "unservable_sources": rooms.switching.unservable,
         "engine_event_overflows": rooms.event_overflows,
+    }
+
+
+def livekit_values(context: LiveKitContext) -> Mapping[str, float | Mapping[str, float]]:
+    """Values of `LIVEKIT_FAMILIES`."""
+    return {
+        "livekit_sessions": len(context.sessions),
+        "livekit_sessions_resumed": context.resumed,
+        "livekit_signals_lost": context.signals_lost,
+        "livekit_troubles": {trouble.value: count for trouble, count in sorted(context.troubles.items())},
     }
 
 

@@ -22,11 +22,13 @@ from roomtone.app.errors import StartError
 from roomtone.app.families import (
     BOUNDARY_FAMILIES,
     LIMITER_FAMILIES,
+    LIVEKIT_FAMILIES,
     LOOP_FAMILIES,
     PEOPLE_FAMILIES,
     ROOM_FAMILIES,
     boundary_values,
     limiter_values,
+    livekit_values,
     loop_values,
     people_values,
     room_counts,
@@ -126,6 +128,7 @@ class Server:
         self._open.push_async_callback(parts.close)
         self.metrics.read_engine(engine.stats)
         self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
+        self.metrics.read_families(LIVEKIT_FAMILIES, lambda: livekit_values(parts.livekit))
         self.metrics.read_families(LIMITER_FAMILIES, lambda: limiter_values(parts.limiter))
         self.metrics.read_families(PEOPLE_FAMILIES, lambda: people_values(people))
         self.metrics.read_families(BOUNDARY_FAMILIES, lambda: boundary_values(engine))

@@ -65,6 +65,10 @@ class RoomTracks(RoomConnections):
             kind = RoomEventKind.TRACK_MUTED if publication.muted else RoomEventKind.TRACK_UNMUTED
         self._tell_track(publication, kind)
 
+    def tell_track(self, publication: Publication) -> None:
+        """Have others told of a track anew: its server says more of it than rooms know, and that has changed."""
+        self._tell_track(publication, RoomEventKind.TRACK_UPDATED)
+
     def describe_layers(self, publication: Publication, layers: tuple[LayerInfo, ...]) -> None:
         """Note what a publisher says of its layers now."""
         if publication.layers != layers:

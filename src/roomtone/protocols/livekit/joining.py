@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from dataclasses import dataclass, field
@@ -110,8 +109,8 @@ def _of_request(request: rtc.JoinRequest) -> Join:
 
 def _unwrap(text: str) -> rtc.JoinRequest:
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError) as error:
+        data = _base64(text)
+    except ValueError as error:
         raise JoinError("cannot base64 decode wrapped join request") from error
     wrapped = rtc.WrappedJoinRequest()
     try:
@@ -147,12 +146,17 @@ def _attributes(text: str) -> dict[str, str]:
     if not text:
         return {}
     try:
-        read = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        read = json.loads(_base64(text))
     except (ValueError, RecursionError) as error:
         raise JoinError("cannot decode attributes") from error
     if not isinstance(read, dict) or not all(isinstance(value, str) for value in read.values()):
         raise JoinError("cannot decode attributes")
     return read
+
+
+def _base64(text: str) -> bytes:
+    """Decode base64 in the alphabet of URLs, with or without its padding; raise ``ValueError``."""
+    return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True)
 
 
 def _number(text: str) -> int:

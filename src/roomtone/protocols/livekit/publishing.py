@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from roomtone.protocols.sdp import Codec, NegotiatedMedia, Support
 
 MAX_ANNOUNCED = 64
+RIDS = ("q", "h", "f")
+"""What LiveKit's clients call their encodings, lowest first; a browser may list them in any order."""
 STEREO_BITRATE = 510_000
 """The most Opus sends (RFC 6716)."""
 _KINDS = {models.TrackType.AUDIO: MediaKind.AUDIO, models.TrackType.VIDEO: MediaKind.VIDEO}
@@ -176,7 +178,10 @@ def prefer(media: NegotiatedMedia, request: rtc.AddTrackRequest) -> NegotiatedMe
     if media.kind is MediaKind.AUDIO and not request.disable_red:
         wanted = RED
     codecs = sorted(media.codecs, key=lambda codec: codec.name != wanted)
-    return replace(media, codecs=tuple(_tell_opus(codec, request) for codec in codecs))
+    encodings = media.encodings
+    if all(encoding.rid in RIDS for encoding in encodings):
+        encodings = tuple(sorted(encodings, key=lambda encoding: RIDS.index(encoding.rid or "")))
+    return replace(media, codecs=tuple(_tell_opus(codec, request) for codec in codecs), encodings=encodings)
 
 
 def _tell_opus(codec: Codec, request: rtc.AddTrackRequest) -> Codec:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from roomtone.control.policy import AccessDenial, AccessError, AccessToken, RateError
+from roomtone.control.policy import AccessDenial, AccessError, AccessToken, RateError, kind_of, permissions_of
 from roomtone.control.rooms import (
     JoinRequest,
-    ParticipantKind,
-    Permissions,
     Protocol,
     Refusal,
     RoomError,
-    TrackSource,
     is_room_name,
 )
 from roomtone.protocols.livekit import Join, JoinError, read_join
@@ -30,12 +27,6 @@ _TEXTS = {
     AccessDenial.EXPIRED: "invalid authorization token: token is expired",
     AccessDenial.NOT_YET_VALID: "invalid authorization token: token is not valid yet",
     AccessDenial.BAD_SIGNATURE: "invalid authorization token: signature is invalid",
-}
-_KINDS = {
-    "ingress": ParticipantKind.INGEST,
-    "egress": ParticipantKind.EGRESS,
-    "sip": ParticipantKind.SIP,
-    "agent": ParticipantKind.AGENT,
 }
 _STATUS = {
     Refusal.BAD_NAME: HTTPStatus.BAD_REQUEST,
@@ -104,28 +95,11 @@ def join_request(token: AccessToken, join: Join) -> JoinRequest:
         name=token.name,
         metadata=join.metadata or token.metadata,
         attributes=tuple(attributes.items()),
-        kind=_KINDS.get(token.kind.lower(), ParticipantKind.STANDARD),
+        kind=kind_of(token),
         permissions=permissions_of(token),
         protocol=Protocol.LIVEKIT,
         account_id=token.account_id,
         movable=True,
-    )
-
-
-def permissions_of(token: AccessToken) -> Permissions:
-    """Say what a token lets its participant do."""
-    grants = token.grants
-    sources = frozenset(source for source in TrackSource if source.value in grants.can_publish_sources)
-    return Permissions(
-        can_publish=grants.can_publish and (bool(sources) or not grants.can_publish_sources),
-        publish_sources=sources,
-        can_subscribe=grants.can_subscribe,
-        can_publish_data=grants.may_publish_data,
-        can_update_own_metadata=grants.can_update_own_metadata,
-        hidden=grants.hidden,
-        recorder=grants.recorder,
-        agent=grants.agent or token.kind.lower() == "agent",
-        moderator=grants.room_admin,
     )
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from roomtone.control.policy import AccessToken
     from roomtone.protocols.livekit import Join
     from roomtone.servers.livekit.context import LiveKitContext
+    from roomtone.servers.livekit.outbox import Outbox
 
 FAREWELL_S = 5.0
 """How long a client may take to take its last messages."""
@@ -95,7 +96,7 @@ class Endpoints:
             if join.reconnect:
                 await self._resume(socket, token, join)
                 return
-            session, number = await self._join(socket, token, join)
+            session, outbox = await self._join(socket, token, join)
         except RefusedError as refused:
             await _deny(socket, refused)
             return
@@ -104,9 +105,9 @@ class Endpoints:
         except BaseException:
             await session.leave(CloseReason.NEVER_CONNECTED)
             raise
-        await self._carry(socket, session, number)
+        await self._carry(socket, session, outbox)
 
-    async def _join(self, socket: WebSocket, token: AccessToken, join: Join) -> tuple[Session, int]:
+    async def _join(self, socket: WebSocket, token: AccessToken, join: Join) -> tuple[Session, Outbox]:
         context = self._context
         ticket = self._ticket(socket)
         try:
@@ -143,10 +144,10 @@ class Endpoints:
             return
         await self._carry(socket, session, await session.resume(join, token))
 
-    async def _carry(self, socket: WebSocket, session: Session, number: int) -> None:
+    async def _carry(self, socket: WebSocket, session: Session, outbox: Outbox) -> None:
         """Carry messages both ways until one side ends."""
         speaks = _Speaks()
-        writing = asyncio.ensure_future(_write(socket, session, speaks))
+        writing = asyncio.ensure_future(_write(socket, outbox, speaks))
         reading = asyncio.ensure_future(self._read(socket, session, speaks))
         try:
             await asyncio.wait({writing, reading}, return_when=asyncio.FIRST_COMPLETED)
@@ -156,7 +157,7 @@ class Endpoints:
             for task in (reading, writing):
                 task.cancel()
             await asyncio.gather(reading, writing, return_exceptions=True)
-            session.detach(number)
+            session.detach(outbox)
         if socket.application_state is WebSocketState.CONNECTED and socket.client_state is WebSocketState.CONNECTED:
             reason = session.participant.closed
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
@@ -193,8 +194,8 @@ class _Speaks:
         self.text = False
 
 
-async def _write(socket: WebSocket, session: Session, speaks: _Speaks) -> None:
-    while (message := await session.next_message()) is not None:
+async def _write(socket: WebSocket, outbox: Outbox, speaks: _Speaks) -> None:
+    while (message := await outbox.get()) is not None:
         frame = write_response(message, as_text=speaks.text)
         try:
             await (socket.send_text(frame) if isinstance(frame, str) else socket.send_bytes(frame))

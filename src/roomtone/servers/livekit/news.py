@@ -39,12 +39,19 @@ _RECONCILES = frozenset(
 )
 
 
+MAX_GONE = 200
+"""How many that have left are remembered for a client that comes back, which may not have heard of it."""
+
+
 class News:
-    """Tells one client of the others. ``known`` are those it has been told of, by identity."""
+    """Tells one client of the others."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._known: dict[str, str] = {}
+        """Participant ids by identity, of those the client has been told of."""
+        self._gone: dict[str, tuple[str, CloseReason | None]] = {}
+        """Likewise of those it has been told are gone; the oldest is forgotten beyond `MAX_GONE`."""
 
     def others(self) -> list[models.ParticipantInfo]:
         """Describe everybody else to a client that comes, or comes back."""
@@ -59,9 +66,14 @@ class News:
 
     def present(self) -> None:
         """Tell a client that has come back who is there, and who no longer is."""
-        before = dict(self._known)
+        before = self._known
         infos = self.others()
         gone = [gone_info(sid, identity, None) for identity, sid in before.items() if self._known.get(identity) != sid]
+        gone += [
+            gone_info(sid, identity, reason)
+            for identity, (sid, reason) in self._gone.items()
+            if identity not in self._known
+        ]
         session = self._session
         session.send(update_of([*gone, participant_info(session.context, session.participant), *infos]))
 
@@ -128,6 +140,10 @@ class News:
     def _tell_gone(self, identity: str, reason: CloseReason | None) -> None:
         sid = self._known.pop(identity, None)
         if sid is not None:
+            self._gone.pop(identity, None)
+            self._gone[identity] = (sid, reason)
+            if len(self._gone) > MAX_GONE:
+                del self._gone[next(iter(self._gone))]
             self._session.send(update_of([gone_info(sid, identity, reason)]))
 
     def _tell_quality(self, event: RoomEvent, participant: Participant) -> None:

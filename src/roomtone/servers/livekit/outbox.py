@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Outbox:
-    """Messages for one socket. Limit: ``limit``; when full it takes no more and says so once by ``on_full``.
+    """Messages for one socket. Limit: ``limit``; when full all are dropped, it ends, and says so by ``on_full``.
 
     What is said while no socket is there is not kept: a client that comes back is told anew how things are.
     """
@@ -23,49 +23,32 @@ class Outbox:
         self._on_full = on_full
         self._messages: deque[rtc.SignalResponse] = deque()
         self._wake = asyncio.Event()
-        self._open = False
+        self._full = False
         self._ended = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a socket takes messages."""
-        return self._open
-
-    def open(self) -> None:
-        """Take messages for a socket that is there now."""
-        self._messages.clear()
-        self._open, self._ended = True, False
 
     def put(self, message: rtc.SignalResponse) -> None:
         """Add a message."""
-        if not self._open or self._ended:
+        if self._ended or self._full:
             return
         if len(self._messages) >= self._limit:
-            self._ended = True
+            self._full = True
             self._messages.clear()
-            self._wake.set()
             self._on_full()
             return
         self._messages.append(message)
         self._wake.set()
 
     def end(self, farewell: rtc.SignalResponse | None = None) -> None:
-        """Take no more after a last message; what is in is still sent."""
-        if self._open and farewell is not None and (not self._ended or not self._messages):
+        """Take no more after a last message; what is in is still sent. May be called twice."""
+        if not self._ended and farewell is not None:
             self._messages.append(farewell)
         self._ended = True
-        self._wake.set()
-
-    def close(self) -> None:
-        """Do without the socket, which is gone."""
-        self._open = False
-        self._messages.clear()
         self._wake.set()
 
     async def get(self) -> rtc.SignalResponse | None:
         """Wait for the next message; None at the end."""
         while not self._messages:
-            if self._ended or not self._open:
+            if self._ended:
                 return None
             self._wake.clear()
             await self._wake.wait()

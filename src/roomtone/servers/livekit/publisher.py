@@ -258,10 +258,10 @@ class Publisher:
             layers = tuple(
                 LayerInfo(layer.rid or None, layer.width, layer.height, layer.bitrate) for layer in info.layers
             )
-            # A version of its own, since the features of audio are no layers.
-            publication.participant.version += 1
-            self._session.context.rooms.describe_layers(publication, layers)
-            self._session.tell_track(publication)
+            rooms = self._session.context.rooms
+            rooms.describe_layers(publication, layers) if layers != publication.layers else rooms.tell_track(
+                publication
+            )
 
 
 def local_peer(connection: Connection) -> sdp.LocalPeer:

@@ -17,7 +17,7 @@ from roomtone.protocols.sdp import NegotiationError, SdpError
 from roomtone.servers.livekit.context import Trouble
 from roomtone.servers.livekit.data import SessionData
 from roomtone.servers.livekit.infos import codec_infos, ice_server_infos, participant_info, room_info, server_info
-from roomtone.servers.livekit.messages import leave_of, update_of
+from roomtone.servers.livekit.messages import leave_of
 from roomtone.servers.livekit.news import News
 from roomtone.servers.livekit.outbox import Outbox
 from roomtone.servers.livekit.publisher import Publisher
@@ -46,9 +46,8 @@ class Session:
         self.subscriber: Subscriber = ReceivingSubscriber(self) if join.single else OfferingSubscriber(self)
         self.news = News(self)
         self.turn = asyncio.Lock()
-        self._outbox = Outbox(context.settings.signal_queue, lambda: self.end_soon(CloseReason.SLOW_CLIENT))
-        self._socket = 0
-        """Counts the sockets it has had; only the newest counts."""
+        self._outbox: Outbox | None = None
+        """What goes to its socket, while there is one."""
         self._reading: asyncio.Task[None] | None = None
         self._window: asyncio.TimerHandle | None = None
         self._refresh: asyncio.TimerHandle | None = None
@@ -59,7 +58,7 @@ class Session:
     @property
     def attached(self) -> bool:
         """Whether a socket is there."""
-        return self._outbox.is_open
+        return self._outbox is not None
 
     @property
     def reuses_sections(self) -> bool:
@@ -72,22 +71,14 @@ class Session:
 
     def send(self, message: rtc.SignalResponse) -> None:
         """Tell the client something."""
-        self._outbox.put(message)
-
-    async def next_message(self) -> rtc.SignalResponse | None:
-        """Wait for what the client is to be told next; None at the end."""
-        return await self._outbox.get()
+        if self._outbox is not None:
+            self._outbox.put(message)
 
     def refuse(self, reason: rtc.RequestResponse.Reason, message: str, request_id: int = 0, **request: Any) -> None:
         """Tell the client that a request was not done, and which."""
         self.context.troubles[Trouble.REFUSED] += 1
         response = rtc.RequestResponse(request_id=request_id, reason=reason, message=message, **request)
         self.send(rtc.SignalResponse(request_response=response))
-
-    def tell_track(self, publication: Publication) -> None:
-        """Tell the client that what is said of one of its tracks has changed."""
-        del publication
-        self.send(update_of([participant_info(self.context, self.participant)]))
 
     def tell_subscribed(self, publication: Publication) -> None:
         """Tell a publisher that somebody has its track, the first time."""
@@ -117,14 +108,14 @@ class Session:
 
     # --- life ---
 
-    async def open(self) -> int:
-        """Begin: the client is told where it is; gives the number of its socket. Raise what makes that impossible."""
+    async def open(self) -> Outbox:
+        """Begin; gives what the client is told, where it is being first. Raise `RoomError` when that is impossible."""
         events = self.participant.room.events.open()
         self.context.sessions.add(self)
         self.participant.data_sink = self.data
         self.participant.when_closed(self._on_closed)
         self.data.start()
-        number = self._attach()
+        outbox = self._attach()
         self.send(rtc.SignalResponse(join=self._join_response()))
         self._reading = asyncio.ensure_future(self._read(events))
         async with self.turn:
@@ -135,16 +126,15 @@ class Session:
             if self.join.offer is not None:
                 await self._guarded("offer", self.join.offer)
         self._arm_refresh()
-        return number
+        return outbox
 
-    async def resume(self, join: Join, token: AccessToken) -> int:
-        """Go on over another socket; gives its number."""
-        self._outbox.end()
+    async def resume(self, join: Join, token: AccessToken) -> Outbox:
+        """Go on over another socket; gives what the client is told there."""
         async with self.turn:
             self.context.resumed += 1
             self.token = token
             self.client = join.client if join.client.version else self.client
-            number = self._attach()
+            outbox = self._attach()
             response = rtc.ReconnectResponse(
                 ice_servers=ice_server_infos(self.context, self.participant.identity),
                 server_info=server_info(self.context),
@@ -157,7 +147,7 @@ class Session:
                 await self.subscriber.resume()
             await self.subscriber.reconcile()
         self._arm_refresh()
-        return number
+        return outbox
 
     async def handle(self, request: rtc.SignalRequest) -> None:
         """Do what the client asks."""
@@ -167,11 +157,14 @@ class Session:
         async with self.turn:
             await self._guarded(kind, getattr(request, kind))
 
-    def detach(self, number: int) -> None:
+    def detach(self, outbox: Outbox) -> None:
         """Note that a socket went away without a farewell: the client may come back for a while."""
-        if number != self._socket or self.participant.closed is not None:
+        outbox.end()
+        if outbox is not self._outbox:
+            return  # it has come back already
+        self._outbox = None
+        if self.participant.closed is not None:
             return
-        self._outbox.close()
         self.context.signals_lost += 1
         if self._refresh is not None:
             self._refresh.cancel()
@@ -185,13 +178,18 @@ class Session:
 
     # --- steps ---
 
-    def _attach(self) -> int:
+    def _attach(self) -> Outbox:
         if self._window is not None:
             self._window.cancel()
             self._window = None
-        self._socket += 1
-        self._outbox.open()
-        return self._socket
+        if self._outbox is not None:
+            self._outbox.end()
+        self._outbox = Outbox(self.context.settings.signal_queue, self._on_slow)
+        return self._outbox
+
+    def _on_slow(self) -> None:
+        self.context.troubles[Trouble.SLOW] += 1
+        self.end_soon(CloseReason.SLOW_CLIENT)
 
     async def _guarded(self, kind: str, content: Any) -> None:
         """Handle one request; what the client cannot be answered on ends its session, with a reason."""
@@ -233,7 +231,8 @@ class Session:
                 timer.cancel()
         if reason is CloseReason.MOVED and self.participant.moved_to is not None:
             self.on_moved(self.participant.moved_to)
-        self._outbox.end(leave_of(reason))
+        if self._outbox is not None:
+            self._outbox.end(leave_of(reason))
         self.data.stop()
         if self._reading is not None:
             self._reading.cancel()
