@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from roomtone.control.policy import AccessDenial, AccessError, AccessToken, Grant, require
+from roomtone.control.policy import AccessDenial, AccessError, AccessToken, Grant, permissions_of, require
+from roomtone.control.rooms import JoinRequest, ParticipantKind, Protocol
 from roomtone.servers.api.status import HttpProblem
 
 if TYPE_CHECKING:
@@ -36,9 +37,25 @@ def authorize(request: Request, room: str, grant: Grant) -> AccessToken:
     context = context_of(request)
     token = context.keys.verify(bearer(request), context.wall_clock())
     require(token, room, grant)
-    if grant is Grant.PUBLISH and not token.identity:
+    if grant in {Grant.PUBLISH, Grant.JOIN} and not token.identity:
         raise AccessError(AccessDenial.NO_IDENTITY, "the token names no participant (sub)")
     return token
+
+
+def join_request(
+    token: AccessToken, kind: ParticipantKind = ParticipantKind.STANDARD, protocol: Protocol | None = None
+) -> JoinRequest:
+    """Say who a token's participant is and what it may do."""
+    return JoinRequest(
+        identity=token.identity,
+        name=token.name,
+        metadata=token.metadata,
+        attributes=token.attributes,
+        kind=kind,
+        permissions=permissions_of(token),
+        protocol=protocol,
+        account_id=token.account_id,
+    )
 
 
 def client_address(request: Request) -> str:

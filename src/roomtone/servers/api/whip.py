@@ -5,16 +5,14 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
-from roomtone.control.policy import Grant, JoinTicket, ice_servers, permissions_of
+from roomtone.control.policy import Grant, JoinTicket, ice_servers
 from roomtone.control.rooms import (
     Connection,
-    JoinRequest,
     Participant,
     ParticipantKind,
     Protocol,
@@ -30,14 +28,12 @@ from roomtone.servers.api.requests import (
     bearer,
     client_address,
     context_of,
+    join_request,
     read_body,
     require_media_type,
 )
 from roomtone.servers.api.resources import Resource, ResourceKind, digest, new_id
 from roomtone.servers.api.status import HttpProblem
-
-if TYPE_CHECKING:
-    from roomtone.control.policy import AccessToken
 
 SDP = "application/sdp"
 router = APIRouter(tags=["WHIP and WHEP"])
@@ -68,7 +64,10 @@ async def publish(request: Request, room: str) -> Response:
     ticket = context.limiter.take(client_address(request), context.clock())
     try:
         participant, connection = await context.rooms.join_with_tracks(
-            room, _join_request(token), offer.peer, [_track_offer(media) for media in offer.media]
+            room,
+            join_request(token, ParticipantKind.INGEST, Protocol.WHIP),
+            offer.peer,
+            [_track_offer(media) for media in offer.media],
         )
     except BaseException:
         ticket.release()
@@ -212,19 +211,6 @@ async def _read_offer(request: Request, role: sdp.AnswerRole, support: sdp.Suppo
     require_media_type(request, SDP, "Accept-Post")
     body = await read_body(request, context.settings.limits.max_sdp_bytes)
     return sdp.negotiate(sdp.parse_session(body), role, support)
-
-
-def _join_request(token: AccessToken) -> JoinRequest:
-    return JoinRequest(
-        identity=token.identity,
-        name=token.name,
-        metadata=token.metadata,
-        attributes=token.attributes,
-        kind=ParticipantKind.INGEST,
-        permissions=permissions_of(token),
-        protocol=Protocol.WHIP,
-        account_id=token.account_id,
-    )
 
 
 def _track_offer(media: sdp.NegotiatedMedia) -> TrackOffer:

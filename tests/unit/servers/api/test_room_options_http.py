@@ -160,6 +160,44 @@ async def test_who_asks_is_admitted_or_denied(api: ApiWorld) -> None:
     await api.rooms.join("demo", JoinRequest("alice"))
 
 
+async def knock(api: ApiWorld, identity: str) -> str:
+    answer = await api.http.post(f"{ROOM}/knock", headers=api.headers(None, token=api.token(identity)))
+    return answer.text if answer.status_code == 200 else answer.json()["code"]
+
+
+async def test_a_client_asks_to_enter_waits_and_joins_as_it_likes(api: ApiWorld) -> None:
+    await api.http.post(ROOMS, json={"name": "demo", "lobby": True}, headers=admin(api))
+    assert (await api.http.post(f"{ROOM}/knock")).status_code == 401
+    assert (await api.publish()).json()["code"] == "must_ask"
+    with api.rooms.find("demo").events.open() as mailbox:
+        asking = [asyncio.ensure_future(knock(api, identity)) for identity in ("alice", "bob")]
+        async with asyncio.timeout(40):
+            first, second = [event.knock for event in (await mailbox.get(), await mailbox.get()) if event]
+    await api.http.post(f"{ROOM}/lobby/{first}/admit", headers=admin(api))
+    await api.http.post(f"{ROOM}/lobby/{second}/deny", headers=admin(api))
+    assert await asking[0] == (
+        f'event: waiting\ndata: {{"id": "{first}"}}\n\n'
+        f'event: decided\ndata: {{"id": "{first}", "decision": "admitted"}}\n\n'
+    )
+    assert '"denied"' in await asking[1]
+    assert (await api.publish()).status_code == 201
+    await api.http.patch(ROOM, json={"locked": True}, headers=admin(api))
+    assert await knock(api, "carol") == "room_locked"
+
+
+async def test_who_hangs_up_asks_no_longer(api: ApiWorld) -> None:
+    await api.http.post(ROOMS, json={"name": "demo", "lobby": True}, headers=admin(api))
+    with api.rooms.find("demo").events.open() as mailbox:
+        asking = asyncio.ensure_future(knock(api, "alice"))
+        async with asyncio.timeout(40):
+            await mailbox.get()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert not api.rooms.find("demo").lobby
+    assert api.rooms.knocks_decided == {KnockDecision.WITHDRAWN: 1}
+
+
 async def test_who_speaks_is_listed_and_told(api: ApiWorld) -> None:
     await api.publish()
     room = api.rooms.find("demo")
