@@ -148,6 +148,23 @@ fn a_probe_is_filled_up_with_padding_where_retransmissions_go() {
 }
 
 #[test]
+fn the_packet_that_completes_a_probe_belongs_to_it() {
+    let probe = Probe {
+        id: 3,
+        bps: 2_400_000,
+        min_bytes: 2_000,
+        min_packets: 1,
+    };
+    let (mut rig, told) = paced(Some(1_200_000), Some(probe));
+    push_keyframe(&mut rig, 10);
+    rig.pass_ms(400);
+    let sent = &told.0.lock().unwrap().sent;
+    let bytes = sent.iter().filter(|(packet, _)| packet.probe == Some(3));
+    let bytes: u32 = bytes.map(|(packet, _)| u32::from(packet.bytes)).sum();
+    assert!(bytes >= probe.min_bytes, "{bytes}");
+}
+
+#[test]
 fn without_a_pacing_rate_a_frame_leaves_at_once() {
     let (mut rig, _) = paced(None, None);
     push_keyframe(&mut rig, 50);

@@ -348,6 +348,8 @@ impl Router {
         if consumer.has_transport_sequence() {
             transport.next_sequence = transport.next_sequence.wrapping_add(1);
             let bytes = wire_bytes(sent.len);
+            // Before it is spent: the packet that completes a probe belongs to it.
+            let probe = transport.pacer.probe();
             transport.pacer.spend(bytes);
             if chosen.resend {
                 transport.pacer.spend_repair(bytes);
@@ -364,7 +366,7 @@ impl Router {
                     sequence: stamps.sequence,
                     bytes,
                     kind,
-                    probe: transport.pacer.probe(),
+                    probe,
                 };
                 transport.estimator.on_sent(packet, now);
             }
