@@ -20,8 +20,9 @@ struct Slot {
     starved: bool,
     /// The step it is on; `None`: paused.
     at: Option<usize>,
-    /// Whether it must not step up yet, until when.
-    held: Option<u64>,
+    /// It does not step up before this time, and not to the layer that did not last before the other.
+    calm_until_us: u64,
+    held: Option<(LayerTarget, u64)>,
     blocked: bool,
 }
 
@@ -43,13 +44,25 @@ impl Slot {
             before,
             starved: memory.decision == Decision::Starved,
             at: None,
-            held: (memory.held_until_us > now_us).then_some(memory.held_until_us),
+            calm_until_us: memory.calm_until_us,
+            held: (memory.held_until_us > now_us).then_some((memory.failed, memory.held_until_us)),
             blocked: false,
         }
     }
 
     fn bps(&self) -> u64 {
         self.at.map_or(0, |at| self.steps[at].bps)
+    }
+
+    /// Until when it must not step up to a step.
+    fn held_until(&self, at: usize, now_us: u64) -> Option<u64> {
+        let (failed, until) = self.held.unwrap_or_default();
+        let until = if self.steps[at].target >= failed {
+            until.max(self.calm_until_us)
+        } else {
+            self.calm_until_us
+        };
+        (until > now_us).then_some(until)
     }
 
     /// Whether a step is above the one it was on.
@@ -62,6 +75,7 @@ impl Slot {
 struct Division<'a> {
     budget: Budget,
     config: &'a AllocationConfig,
+    now_us: u64,
     used: u64,
     next_bps: Option<u64>,
     wake_us: Option<u64>,
@@ -113,7 +127,7 @@ impl Division<'_> {
             self.used += slot.steps[at].bps;
             slot.at = Some(at);
         // Only a track that was paused needs headroom: the others begin, or go on.
-        } else if self.take(first.bps, slot.starved, slot.held) {
+        } else if self.take(first.bps, slot.starved, slot.held_until(0, self.now_us)) {
             slot.at = Some(0);
         }
     }
@@ -125,7 +139,8 @@ impl Division<'_> {
             slot.blocked = true;
             return;
         };
-        if self.take(next.bps - slot.bps(), slot.is_up(at + 1), slot.held) {
+        let held = slot.held_until(at + 1, self.now_us);
+        if self.take(next.bps - slot.bps(), slot.is_up(at + 1), held) {
             slot.at = Some(at + 1);
         } else {
             slot.blocked = true;
@@ -159,6 +174,7 @@ pub(crate) fn allocate(
     let mut division = Division {
         budget: terms.budget,
         config,
+        now_us: terms.now_us,
         used: 0,
         next_bps: None,
         wake_us: None,
@@ -193,7 +209,7 @@ pub(crate) fn allocate(
         }
     }
     for slot in &slots {
-        memories[slot.track] = remember(slot, &tracks[slot.track], terms.now_us, config);
+        memories[slot.track] = remember(slot, &tracks[slot.track], terms, config);
     }
     Allocation {
         memories,
@@ -205,7 +221,8 @@ pub(crate) fn allocate(
 }
 
 /// What is remembered of a track.
-fn remember(slot: &Slot, track: &Track<'_>, now_us: u64, config: &AllocationConfig) -> Memory {
+fn remember(slot: &Slot, track: &Track<'_>, terms: Terms, config: &AllocationConfig) -> Memory {
+    let now_us = terms.now_us;
     let past = track.memory;
     let mut memory = past;
     let began = past.decision == Decision::Absent;
@@ -221,8 +238,13 @@ fn remember(slot: &Slot, track: &Track<'_>, now_us: u64, config: &AllocationConf
         } else {
             0
         };
-        let cool_down_us = (config.cool_down.as_micros() as u64) << memory.strikes;
-        memory.held_until_us = now_us + cool_down_us;
+        let cool_down_us = config.cool_down.as_micros() as u64;
+        memory.calm_until_us = now_us + cool_down_us;
+        let held_us = cool_down_us << memory.strikes;
+        memory.held_until_us = now_us + held_us + scatter(held_us, terms);
+        memory.failed = slot
+            .before
+            .map_or_else(LayerTarget::default, |at| slot.steps[at].target);
     }
     memory.decision = match slot.at {
         Some(at) => {
@@ -232,6 +254,16 @@ fn remember(slot: &Slot, track: &Track<'_>, now_us: u64, config: &AllocationConf
         None => Decision::Starved,
     };
     memory
+}
+
+/// Up to half a hold, another one for each subscriber and time: those who share a line step down
+/// together, and must not step up together again.
+fn scatter(held_us: u64, terms: Terms) -> u64 {
+    if terms.salt == 0 {
+        return 0;
+    }
+    let mixed = (terms.salt ^ terms.now_us.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((mixed >> 48) * held_us) >> 17
 }
 
 /// A layer; with all its temporal layers, one more that comes or comes back is no step up.

@@ -59,8 +59,8 @@ pub struct ConsumerLimits {
 pub struct AllocationConfig {
     /// Per cent of the estimate that a step up leaves free.
     pub headroom: u8,
-    /// A track that stepped down does not step up for this long; twice as long where it had
-    /// stepped up only shortly before, up to sixteen times.
+    /// A track that stepped down does not step up for this long; to the layer it was on twice as long
+    /// where it had stepped up only shortly before, up to sixteen times.
     pub cool_down: Duration,
     /// A step up that is followed by a step down within this time did not last.
     pub relapse: Duration,
@@ -153,6 +153,9 @@ pub(crate) struct Memory {
     /// What it was given, with all temporal layers that may come if it was given all there are.
     reach: LayerTarget,
     /// It does not step up before this time.
+    calm_until_us: u64,
+    /// The layer that did not last; it steps up to that one, or higher, not before this time.
+    failed: LayerTarget,
     held_until_us: u64,
     /// When it stepped up last.
     raised_us: Option<u64>,
@@ -202,6 +205,8 @@ pub(crate) struct Terms {
     pub(crate) budget: Budget,
     pub(crate) keep: Keep,
     pub(crate) now_us: u64,
+    /// Different for each subscriber; none: 0.
+    pub(crate) salt: u64,
 }
 
 /// What was decided.

@@ -413,6 +413,48 @@ fn a_step_up_that_did_not_last_waits_longer_each_time() {
 }
 
 #[test]
+fn what_is_below_the_step_that_did_not_last_waits_for_the_cool_down_alone() {
+    let mut models = [simulcast(&MODEL)];
+    // Twice up and down at once: the best layer is held for four seconds.
+    let given = follow(
+        &mut models,
+        &[
+            2_500, 200, 200, 200, 2_500, 200, 200, 200, 2_500, 2_500, 2_500,
+        ],
+    );
+    assert_eq!(given[4..6], ["2", "0"], "it did not last");
+    assert_eq!(given[7..], ["0", "1", "2", "2"]);
+}
+
+#[test]
+fn those_who_fell_together_do_not_rise_together() {
+    let wake = |salt| {
+        let mut model = simulcast(&MODEL);
+        let mut last = None;
+        for (second, budget) in [2_500, 600, 600, 600, 2_500, 600, 2_500]
+            .into_iter()
+            .enumerate()
+        {
+            let terms = Terms {
+                budget: kbps(budget),
+                keep: Keep::Nobody,
+                now_us: second as u64 * SECOND,
+                salt,
+            };
+            let given = allocate(&[model.track()], terms, &AllocationConfig::default());
+            model.memory = given.memories[0];
+            last = given.wake_us;
+        }
+        last.unwrap()
+    };
+    assert_eq!(wake(0), 9 * SECOND);
+    let (one, other) = (wake(1), wake(2));
+    assert_ne!(one, other);
+    assert!((9 * SECOND..=11 * SECOND).contains(&one), "{one}");
+    assert!((9 * SECOND..=11 * SECOND).contains(&other), "{other}");
+}
+
+#[test]
 fn lifted_limits_are_no_relapse() {
     let mut models = [simulcast(&MODEL).spatial(0)];
     assert_eq!(follow(&mut models, &[2_500]), ["0"]);
@@ -448,6 +490,7 @@ fn the_first_can_be_kept_where_nothing_else_would_tell_of_a_better_line() {
             budget: kbps(10),
             keep,
             now_us: 0,
+            salt: 0,
         };
         let given = allocate(&tracks, terms, &AllocationConfig::default());
         assert_eq!(words(&models, &given), expected);

@@ -170,6 +170,7 @@ impl Router {
                 (false, false) => Keep::Moving,
             },
             now_us,
+            salt: self.transports[at as usize].id.0.wrapping_add(1),
         };
         allocate(&tracks, terms, &self.config.allocation)
     }
