@@ -23,6 +23,8 @@ pub(super) struct AcknowledgedRate {
     window_us: i64,
     last_us: Option<i64>,
     bps: Option<f64>,
+    /// Of the last window.
+    latest: f64,
     variance: f64,
 }
 
@@ -33,6 +35,7 @@ impl Default for AcknowledgedRate {
             window_us: 0,
             last_us: None,
             bps: None,
+            latest: 0.0,
             variance: FIRST_VARIANCE,
         }
     }
@@ -47,6 +50,7 @@ impl AcknowledgedRate {
             FIRST_WINDOW_US
         };
         if let Some(sample) = self.window(arrival_us, f64::from(bytes), window) {
+            self.latest = sample;
             self.learn(sample, is_limited);
         }
     }
@@ -104,6 +108,12 @@ impl AcknowledgedRate {
     /// Bits per second; none before the first window.
     pub(super) fn bps(&self) -> Option<f64> {
         self.bps
+    }
+
+    /// The same where a queue has filled: the last window, if it has more, has seen what the line
+    /// carries, and what is believed is still on its way there.
+    pub(super) fn filled_bps(&self) -> Option<f64> {
+        self.bps.map(|bps| bps.max(self.latest))
     }
 
     /// The peer's clock jumped.

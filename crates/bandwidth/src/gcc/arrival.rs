@@ -20,6 +20,8 @@ pub(super) struct GroupDelta {
     pub(super) sent_us: i64,
     pub(super) arrival_us: i64,
     pub(super) bytes: i64,
+    /// By how much longer their first packets were on the way: what bursts pile up is not in it.
+    pub(super) first_us: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +90,8 @@ impl InterArrival {
             sent_us: done.last_sent_us - before.last_sent_us,
             arrival_us: done.last_arrival_us - before.last_arrival_us,
             bytes: done.bytes - before.bytes,
+            first_us: (done.first_arrival_us - done.first_sent_us)
+                - (before.first_arrival_us - before.first_sent_us),
         };
         let heard = done.heard_us - before.heard_us;
         if (delta.arrival_us - heard).abs() > CLOCK_JUMP_US {

@@ -15,24 +15,43 @@ const SILENCE_INTERVAL_US: i64 = 500_000;
 /// Loss up to this is borne beside a flow that fills queues (draft-ietf-rmcat-gcc-02 section 6).
 const BORNE_LOSS: f64 = 0.1;
 /// Over-use without so much of a queue is none.
-const MIN_QUEUE_US: i64 = 12_000;
-/// After a probe its queue is heard of for so long.
-const PROBE_ECHO_US: i64 = 300_000;
+const MIN_QUEUE_US: i64 = 20_000;
+/// After a probe its queue is heard of for so long, and a round trip.
+const PROBE_ECHO_US: i64 = 200_000;
 /// No probes into a queue longer than this.
 const PROBE_QUEUE_US: i64 = 50_000;
+/// Delay that scatters makes no queue: so many times the scatter is taken for chance, but not more
+/// than this.
+const CHANCE_SCATTERS: f64 = 4.0;
+const MAX_CHANCE_US: i64 = 40_000;
+/// Of what is lost no more than this is taken for chance.
+const MAX_CHANCE: f64 = 0.1;
+/// So much more sent than arrives is a step up, whose arrival is to be seen at once. What is sent is
+/// looked at over this time.
+const STEP_UP: f64 = 2.0;
+const SENT_SPAN_US: i64 = 100_000;
+
 impl GccEstimator {
     /// What delay says, but pictures of another size are no queue.
     pub(super) fn line(&self) -> LineState {
         // Nor is what a probe piles up for a moment, and should.
-        let least_us = if self.now_us < self.probing_until_us + PROBE_ECHO_US {
-            PROBE_QUEUE_US
+        let echo_us = PROBE_ECHO_US + self.round_trip_us.unwrap_or(0);
+        let least_us = if self.now_us < self.probing_until_us + echo_us {
+            PROBE_QUEUE_US.max(self.probing_length_us)
         } else {
             MIN_QUEUE_US
         };
         match self.delay.state() {
-            LineState::Overused if self.queue.delay_us() < least_us => LineState::Normal,
+            LineState::Overused if self.queue.delay_us() < least_us + self.chance_us() => {
+                LineState::Normal
+            }
             state => state,
         }
+    }
+
+    /// What of a delay may be chance on this line.
+    fn chance_us(&self) -> i64 {
+        ((CHANCE_SCATTERS * self.delay.scatter_us()) as i64).min(MAX_CHANCE_US)
     }
 
     pub(super) fn loss_limit(&self) -> Option<f64> {
@@ -129,7 +148,9 @@ impl GccEstimator {
                     packet.arrival_us,
                     packet.bytes,
                 );
-                shown = rate.or(shown);
+                // The last packets may have been held up: the best that was seen counts.
+                let before = shown.filter(|old: &Shown| rate.is_none_or(|new| !new.is_better(old)));
+                shown = before.or(rate);
             }
             let is_sound = self
                 .delay
@@ -162,6 +183,7 @@ impl GccEstimator {
         let sight = Sight {
             line,
             round_trip_us: self.round_trip_us.unwrap_or(0),
+            chance_us: self.chance_us(),
             used_bps: is_telling.then_some(self.estimate_bps()),
         };
         let standing = self.queue.step(sight, now_us);
@@ -173,6 +195,11 @@ impl GccEstimator {
                     self.before_drain_bps = acknowledged.unwrap_or(0.0).min(self.rate.bps());
                     self.acknowledged.expect_change();
                 }
+                let acknowledged = if begins {
+                    self.acknowledged.filled_bps()
+                } else {
+                    acknowledged
+                };
                 let grows = begins || self.queue.needs_less(lost, sight.round_trip_us, now_us);
                 if grows && self.rate.drain(acknowledged, now_us) {
                     self.queue.restart_drain(now_us);
@@ -192,13 +219,21 @@ impl GccEstimator {
             Some(shown) if line != LineState::Overused => {
                 // A probe that met a moment's queue does not unmake what is seen to arrive.
                 let floor = acknowledged.unwrap_or(0.0).min(self.rate.bps());
-                self.rate
-                    .probed(shown.bps.max(floor), shown.is_saturated, now_us);
+                let shown = Shown {
+                    bps: shown.bps.max(floor),
+                    ..shown
+                };
+                self.rate.probed(shown, now_us);
                 if !lost {
                     self.loss.learn(self.rate.bps());
                 }
             }
-            _ => self.rate.step(line, acknowledged, now_us),
+            _ => {
+                // What chance takes has filled the line too, and will be sent again.
+                let chance = self.loss.inherent().min(MAX_CHANCE);
+                let filled = acknowledged.map(|bps| bps / (1.0 - chance));
+                self.rate.step(line, filled, now_us);
+            }
         }
         self.loss.step(Known {
             delay_bps: self.rate.bps(),
@@ -223,6 +258,8 @@ impl GccEstimator {
         };
         let bps = self.estimate_bps();
         self.probes.set_limited(self.limit.since_us());
+        self.probes.set_doubtful(self.rate.is_doubted());
+        self.probes.set_scatter(self.delay.scatter_us());
         self.probes.set_estimate(bps, restraint, now_us);
     }
 
@@ -230,6 +267,22 @@ impl GccEstimator {
         let bytes = std::mem::take(&mut self.unaccounted_bytes);
         let bps = self.estimate_bps();
         self.limit.push(bytes, bps, now_us);
+        self.mind_steps(bytes, now_us);
+    }
+
+    /// A layer more is sent at once: what arrived before says nothing any more.
+    fn mind_steps(&mut self, bytes: u64, now_us: i64) {
+        self.sent_bytes += bytes;
+        let span_us = now_us - self.sent_since_us;
+        if span_us < SENT_SPAN_US {
+            return;
+        }
+        let sent_bps = self.sent_bytes as f64 * 8e6 / span_us as f64;
+        (self.sent_bytes, self.sent_since_us) = (0, now_us);
+        let has_stepped = |arriving| sent_bps > STEP_UP * arriving;
+        if self.acknowledged.bps().is_some_and(has_stepped) {
+            self.acknowledged.expect_change();
+        }
     }
 
     /// A peer that was heard and is silent while packets leave: the line may be dead.

@@ -7,6 +7,11 @@ use super::kalman::Kalman;
 use super::trendline::Trendline;
 use crate::LineState;
 
+/// What one group counts in the mean of how much delay scatters.
+const SCATTER_WEIGHT: f64 = 1.0 / 32.0;
+/// What a line without jitter shows: pictures of different sizes before each other.
+const OWN_SCATTER_US: f64 = 4_000.0;
+
 #[derive(Debug)]
 enum Model {
     Trendline(Trendline),
@@ -20,6 +25,8 @@ pub(super) struct DelayDetector {
     model: Model,
     detector: Detector,
     value: f64,
+    /// How much the delay of groups' first packets changes from one to the next, in microseconds.
+    scatter_us: f64,
     /// Times that the peer's clock jumped.
     pub(super) clock_jumps: u64,
 }
@@ -31,6 +38,7 @@ impl DelayDetector {
             model: Model::new(model),
             detector: Detector::default(),
             value: 0.0,
+            scatter_us: 0.0,
             clock_jumps: 0,
         }
     }
@@ -52,6 +60,12 @@ impl DelayDetector {
     fn compare(&mut self, delta: GroupDelta, arrival_us: i64) {
         let change_ms = (delta.arrival_us - delta.sent_us) as f64 / 1000.0;
         let spacing_ms = delta.sent_us as f64 / 1000.0;
+        if self.detector.state() == LineState::Normal {
+            // A keyframe's queue is no chance, and rare.
+            let most = 2.0 * self.scatter_us + OWN_SCATTER_US;
+            let change = (delta.first_us.abs() as f64).min(most);
+            self.scatter_us += SCATTER_WEIGHT * (change - self.scatter_us);
+        }
         self.value = match &mut self.model {
             Model::Trendline(line) => line.push(change_ms, arrival_us),
             Model::Kalman(filter) => {
@@ -75,6 +89,12 @@ impl DelayDetector {
 
     pub(super) fn state(&self) -> LineState {
         self.detector.state()
+    }
+
+    /// How much delay changes by chance from one group to the next, beyond what pictures of different
+    /// sizes explain.
+    pub(super) fn scatter_us(&self) -> f64 {
+        (self.scatter_us - OWN_SCATTER_US).max(0.0)
     }
 
     pub(super) fn overuses(&self) -> u64 {

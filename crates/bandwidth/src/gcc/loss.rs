@@ -128,17 +128,18 @@ impl LossControl {
         }
         let found = self.bound_growth(best, self.find(best, known), known);
         let floor = known.acknowledged.unwrap_or(0.0).max(self.min_bps);
-        let bounded = floor.max(found.bps.min(self.upper_bound()).min(known.delay_bps));
-        self.best = Some(if bounded < found.bps {
-            Channel {
-                bps: bounded,
-                inherent: 0.0,
-            }
-        } else {
-            Channel {
-                bps: found.bps.max(floor),
-                ..found
-            }
+        let by_loss = found.bps.min(self.upper_bound());
+        let bounded = floor.max(by_loss.min(known.delay_bps));
+        self.best = Some(Channel {
+            bps: bounded.max(floor),
+            // Bounded by loss, chance is judged anew. (libwebrtc judges it anew where delay bounds the rate
+            // too; beside a source of steps delay often says what was believed, and every time chance
+            // would be taken for congestion until it is learned again.)
+            inherent: if by_loss < found.bps {
+                0.0
+            } else {
+                found.inherent
+            },
         });
         self.settle(bounded, floor, known);
     }

@@ -15,6 +15,7 @@ mod loss;
 mod loss_window;
 mod probe_results;
 mod probes;
+mod proof;
 mod rate_control;
 mod sent_log;
 mod standing;
@@ -76,7 +77,7 @@ impl Default for GccConfig {
 /// its encoder follows the estimate and what waits is one picture. What waits here is a keyframe of
 /// eight pictures at a change of layers: faster than the line it stands in the line's queue instead,
 /// and looks like over-use.
-const PACING_FACTOR: f64 = 1.2;
+const PACING_FACTOR: f64 = 1.1;
 /// How often time is looked at.
 const TICK_US: i64 = 250_000;
 /// Scratch memory kept between calls, in packets.
@@ -110,6 +111,9 @@ pub struct GccEstimator {
     counters: EstimatorCounters,
     /// Bytes sent since the source's budget was looked at.
     unaccounted_bytes: u64,
+    /// Bytes sent since the time beside it.
+    sent_bytes: u64,
+    sent_since_us: i64,
     last_sent_us: Option<i64>,
     /// The first packet sent after the last feedback.
     unanswered_us: Option<i64>,
@@ -119,6 +123,7 @@ pub struct GccEstimator {
     is_silent: bool,
     silent_until_us: i64,
     round_trip_us: Option<i64>,
+    probing_length_us: i64,
     probing_until_us: i64,
     probing_bps: f64,
     was_limited: bool,
@@ -155,6 +160,8 @@ impl GccEstimator {
             remb_bps: None,
             counters: EstimatorCounters::default(),
             unaccounted_bytes: 0,
+            sent_bytes: 0,
+            sent_since_us: 0,
             last_sent_us: None,
             unanswered_us: None,
             last_heard_us: None,
@@ -162,6 +169,7 @@ impl GccEstimator {
             is_silent: false,
             silent_until_us: -1,
             round_trip_us: None,
+            probing_length_us: 0,
             probing_until_us: 0,
             probing_bps: 0.0,
             was_limited: false,
@@ -250,6 +258,7 @@ impl BandwidthEstimator for GccEstimator {
         self.results.open(probe);
         let length_us = (f64::from(probe.min_bytes) * 8e6 / probe.bps.max(1) as f64) as i64;
         self.probing_bps = probe.bps as f64;
+        self.probing_length_us = length_us;
         self.probing_until_us = now_us + length_us + 50_000;
         Some(probe)
     }

@@ -19,9 +19,18 @@ const MAX_SPAN_US: i64 = 1_000_000;
 /// What a probe showed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Shown {
+    /// Of which probe.
+    pub(super) id: u32,
     pub(super) bps: f64,
     /// It arrived slower than it was sent.
     pub(super) is_saturated: bool,
+}
+
+impl Shown {
+    /// Whether it is of a later probe, or shows more of the same.
+    pub(super) fn is_better(&self, other: &Self) -> bool {
+        self.id != other.id || self.bps > other.bps
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,12 +104,13 @@ impl Cluster {
         if sent_us >= self.last_sent_us {
             self.last_sent_us = sent_us;
             self.last_sent_bytes = bytes;
+            // One that was overtaken was late by itself; the line was not so slow.
+            self.last_arrival_us = self.last_arrival_us.max(arrival_us);
         }
         if arrival_us < self.first_arrival_us {
             self.first_arrival_us = arrival_us;
             self.first_arrival_bytes = bytes;
         }
-        self.last_arrival_us = self.last_arrival_us.max(arrival_us);
         self.bytes = self.bytes.saturating_add(u32::from(bytes));
         self.packets = self.packets.saturating_add(1);
     }
@@ -130,6 +140,7 @@ impl Cluster {
         }
         let is_saturated = arrived_bps < SATURATED * sent_bps;
         Some(Shown {
+            id: self.id,
             bps: if is_saturated {
                 TARGET_SHARE * arrived_bps
             } else {
@@ -137,5 +148,40 @@ impl Cluster {
             },
             is_saturated,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten packets sent a millisecond apart and arriving two apart; the one at `late` so much later.
+    fn result(late: Option<(i64, i64)>) -> Option<Shown> {
+        let mut results = ProbeResults::default();
+        results.open(Probe {
+            id: 1,
+            bps: 9_600_000,
+            min_bytes: 12_000,
+            min_packets: 5,
+        });
+        let slot = results.slot(1);
+        let arrival = |at: i64| {
+            let held = late.filter(|(which, _)| *which == at);
+            (2_000 * at + held.map_or(0, |(_, us)| us), at)
+        };
+        let mut packets: Vec<_> = (0..10).map(arrival).collect();
+        packets.sort_unstable();
+        let mut shown = None;
+        for (arrival_us, at) in packets {
+            shown = results.push(slot, 1_000 * at, arrival_us, 1_200).or(shown);
+        }
+        shown
+    }
+
+    #[test]
+    fn a_packet_that_was_overtaken_does_not_make_the_line_slow() {
+        let on_time = result(None).unwrap();
+        assert!(on_time.is_saturated);
+        assert_eq!(result(Some((5, 20_000))), Some(on_time));
     }
 }

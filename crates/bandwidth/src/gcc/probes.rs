@@ -35,6 +35,9 @@ const RECOVERY_SCALE: f64 = 0.85;
 /// A probe's length.
 const MIN_PACKETS: u16 = 5;
 const MIN_SECONDS: f64 = 0.015;
+/// It is longer where delay scatters, by so many times that, but not longer than this.
+const SCATTERS: f64 = 10.0;
+const MAX_SECONDS: f64 = 0.08;
 /// A gain below this was not worth the probe.
 const WORTH: f64 = 1.1;
 /// Probes given out at a time.
@@ -78,6 +81,10 @@ pub(super) struct Probes {
     drop: Option<(f64, i64)>,
     restraint: Restraint,
     limited_since_us: Option<i64>,
+    /// The last result is in doubt: another is to agree.
+    doubtful: bool,
+    /// How long a probe must be to be seen.
+    seconds: f64,
     /// Probes given out.
     pub(super) sent: u64,
 }
@@ -97,6 +104,8 @@ impl Probes {
             drop: None,
             restraint: Restraint::Free,
             limited_since_us: None,
+            doubtful: false,
+            seconds: MIN_SECONDS,
             sent: 0,
         }
     }
@@ -144,6 +153,16 @@ impl Probes {
         self.limited_since_us = since_us;
     }
 
+    /// Whether the last result is in doubt.
+    pub(super) fn set_doubtful(&mut self, doubtful: bool) {
+        self.doubtful = doubtful;
+    }
+
+    /// How much delay scatters: in a probe not much longer than that, chance is all there is to see.
+    pub(super) fn set_scatter(&mut self, scatter_us: f64) {
+        self.seconds = (MIN_SECONDS + SCATTERS * scatter_us / 1e6).min(MAX_SECONDS);
+    }
+
     /// Queues drained after over-use: if the rate fell far, the old one is tried.
     pub(super) fn recover(&mut self, now_us: i64) {
         let Some((before, at)) = self.drop else {
@@ -165,6 +184,7 @@ impl Probes {
         match self.phase {
             Phase::Fresh => None,
             Phase::Waiting { .. } => Some(self.round_us + WAIT_US),
+            Phase::Done if self.doubtful => Some(self.round_us + WAIT_US),
             Phase::Done if !self.is_short() => None,
             Phase::Done => Some(match self.limited_since_us {
                 Some(since) => (self.round_us + self.interval_us)
@@ -212,7 +232,7 @@ impl Probes {
             self.pending.push_back(Probe {
                 id: self.next_id,
                 bps: rate as u64,
-                min_bytes: (rate * MIN_SECONDS / 8.0) as u32,
+                min_bytes: (rate * self.seconds / 8.0) as u32,
                 min_packets: MIN_PACKETS,
             });
             self.next_id = self.next_id.wrapping_add(1).max(1);

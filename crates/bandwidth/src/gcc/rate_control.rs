@@ -4,6 +4,8 @@
 //! `aimd_rate_control.cc`.
 
 use super::link_capacity::LinkCapacity;
+use super::probe_results::Shown;
+use super::proof::Proof;
 use crate::LineState;
 
 /// Share of the arriving rate that is kept when queues build up.
@@ -22,7 +24,7 @@ const PACKET_BITS: f64 = 1200.0 * 8.0;
 const ACKNOWLEDGED_FACTOR: f64 = 1.5;
 const ACKNOWLEDGED_MARGIN: f64 = 10_000.0;
 /// With less than this share of the estimate arriving it was not tried.
-const TRIED: f64 = 0.8;
+const TRIED: f64 = 0.9;
 /// After a decrease growth is by small steps for so long.
 const SETTLING_US: i64 = 4_000_000;
 const SCATTER_US: i64 = 2_000_000;
@@ -59,6 +61,7 @@ pub(super) struct RateControl {
     gain: Option<(f64, i64)>,
     /// What arrived of the last probe, if it filled the line.
     filled: Option<f64>,
+    proof: Proof,
 }
 
 impl RateControl {
@@ -75,6 +78,7 @@ impl RateControl {
             decreases: 0,
             gain: None,
             filled: None,
+            proof: Proof::default(),
         }
     }
 
@@ -104,7 +108,9 @@ impl RateControl {
 
     /// A probe shows a rate. Where queues built up before, others may share the line, and a short
     /// probe takes more than its share: one that filled the line is believed by half.
-    pub(super) fn probed(&mut self, bps: f64, is_saturated: bool, now_us: i64) {
+    pub(super) fn probed(&mut self, shown: Shown, now_us: i64) {
+        let bps = self.proof.take(shown, self.bps, now_us);
+        let is_saturated = shown.is_saturated;
         self.filled = is_saturated.then_some(bps);
         let is_known = self.capacity.kbps.is_some();
         let bps = if is_saturated && is_known && bps > self.bps {
@@ -116,6 +122,11 @@ impl RateControl {
             self.gain = Some((self.bps, now_us));
         }
         self.set(bps, now_us);
+    }
+
+    /// Whether a probe showed less than is believed, and no other one has agreed yet.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.proof.is_doubted()
     }
 
     /// The most that a decrease leaves: what a probe just gained is given back first.
@@ -130,6 +141,7 @@ impl RateControl {
     pub(super) fn set(&mut self, bps: f64, now_us: i64) {
         if bps < self.bps {
             self.last_decrease_us = Some(now_us);
+            self.proof.settle();
         }
         self.bps = bps.clamp(self.min_bps, self.max_bps);
         self.last_change_us = Some(now_us);
@@ -276,14 +288,8 @@ impl RateControl {
         (packet_bits / response).max(MIN_ADDITIVE_BPS)
     }
 
-    fn decrease(&mut self, acknowledged: Option<f64>, now_us: i64) {
-        let Some(arriving) = acknowledged else {
-            // Nothing measured: half is a guess that ends a wrong start.
-            self.bps = (self.bps / 2.0).max(self.min_bps);
-            self.last_decrease_us = Some(now_us);
-            self.last_change_us = Some(now_us);
-            return;
-        };
+    /// Queues build up while so much arrives: what is kept of it.
+    fn full(&mut self, arriving: f64) -> f64 {
         let mut target = arriving * BETA;
         if target > self.bps
             && let Some(kbps) = self.capacity.kbps
@@ -296,8 +302,27 @@ impl RateControl {
             self.capacity.forget();
         }
         self.capacity.learn(arriving);
+        target
+    }
+
+    fn decrease(&mut self, acknowledged: Option<f64>, now_us: i64) {
+        let Some(arriving) = acknowledged else {
+            // Nothing measured: half is a guess that ends a wrong start.
+            self.bps = (self.bps / 2.0).max(self.min_bps);
+            self.last_decrease_us = Some(now_us);
+            self.last_change_us = Some(now_us);
+            return;
+        };
+        let target = if arriving < TRIED * self.bps {
+            // There was less to send: what arrives is not what the line carries. Where it is, the
+            // queue grows, and is drained. (`alr_limited_backoff` of `delay_based_bwe.cc`.)
+            BETA * self.bps
+        } else {
+            self.full(arriving)
+        };
         let target = target.min(self.ceiling(now_us));
         self.count_decrease(now_us);
+        self.proof.settle();
         if target < self.bps {
             self.bps = target.clamp(self.min_bps, self.max_bps);
         }

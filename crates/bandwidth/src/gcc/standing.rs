@@ -92,6 +92,8 @@ pub(super) struct Queue {
 pub(super) struct Sight {
     pub(super) line: LineState,
     pub(super) round_trip_us: i64,
+    /// What of the delay may be chance.
+    pub(super) chance_us: i64,
     /// The rate that is used, or none where it says nothing: probes, or a limited source.
     pub(super) used_bps: Option<f64>,
 }
@@ -125,7 +127,7 @@ impl Queue {
         }
         let cause = self.cause(sight, now_us);
         match self.state {
-            Standing::Clear => self.watch(sight.line, now_us),
+            Standing::Clear => self.watch(sight, now_us),
             Standing::Draining => {
                 self.start_us = self.start_us.max(self.delay_us);
                 let time = 4 * self.start_us + 2 * sight.round_trip_us + DRAIN_SLACK_US;
@@ -163,11 +165,12 @@ impl Queue {
         self.state
     }
 
-    fn watch(&mut self, line: LineState, now_us: i64) {
+    fn watch(&mut self, sight: Sight, now_us: i64) {
         let is_standing = self
             .high_since_us
             .is_some_and(|since| now_us - since > STANDING_TIME_US);
-        let is_rising = line == LineState::Overused && self.delay_us > DRAIN_US;
+        let is_rising =
+            sight.line == LineState::Overused && self.delay_us > DRAIN_US + sight.chance_us;
         if self.suspicions >= SUSPICIONS && (is_standing || is_rising) {
             self.enter(Standing::Foreign, now_us);
         } else if is_standing || is_rising {
@@ -184,7 +187,7 @@ impl Queue {
             }
             return Cause::None;
         }
-        if self.delay_us < DRAIN_US {
+        if self.delay_us < DRAIN_US + sight.chance_us {
             return Cause::None;
         }
         let (Some((before, _)), Some(bps)) = (self.empty.take(), sight.used_bps) else {

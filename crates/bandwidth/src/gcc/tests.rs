@@ -188,7 +188,7 @@ fn a_peers_own_limit_holds_and_media_leave_faster_than_the_estimate() {
     let now = peer.now();
     peer.estimator.on_remb(200_000, now);
     assert_eq!(peer.bps(), 200_000);
-    assert_eq!(peer.estimator.estimate().pacing_bps, Some(240_000));
+    assert_eq!(peer.estimator.estimate().pacing_bps, Some(220_000));
     peer.estimator.on_remb(1, now);
     assert_eq!(peer.bps(), GccConfig::default().min_bps);
 }
