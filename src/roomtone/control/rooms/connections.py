@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from roomtone.control.rooms.directory import RoomDirectory, quietly
+from roomtone.control.rooms.directory import RoomDirectory
 from roomtone.control.rooms.model import Connection, PlainConnection, Viewer
 from roomtone.control.rooms.reasons import Refusal
+from roomtone.control.rooms.tables import quietly
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode
 

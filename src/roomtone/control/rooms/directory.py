@@ -1,91 +1,38 @@
-"""Which rooms there are: opened by name, closed when empty or told to; and what all operations on them share."""
+"""Which rooms there are: opened by name, closed when empty or told to."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import time
-from collections import Counter
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from roomtone.control.rooms.ending import RoomEnds
 from roomtone.control.rooms.events import RoomEventKind
-from roomtone.control.rooms.model import Connection, Participant, PlainConnection, Room, Viewer
-from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError, of_command
-from roomtone.control.rooms.routers import RoomRouters
-from roomtone.control.rooms.settings import RoomLimits
-from roomtone.control.rooms.speakers import silence
-from roomtone.control.rooms.switching import Switching
-from roomtone.control.rooms.values import MAX_METADATA_LENGTH, Ended, RoomId, is_room_name
+from roomtone.control.rooms.model import Room
+from roomtone.control.rooms.reasons import CloseReason, Refusal, of_command
+from roomtone.control.rooms.tables import quietly
+from roomtone.control.rooms.values import MAX_METADATA_LENGTH, RoomId, is_room_name
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
-
-    from roomtone.control.rooms.model import Member
     from roomtone.control.rooms.options import RoomOptions
-    from roomtone.control.rooms.tracks import Publication, Subscription
-    from roomtone.media import Engine, Router
-    from roomtone.media.values import ChannelId, ObserverId, RouterId, TransportId
+    from roomtone.media import Router
+    from roomtone.media.values import RouterId
 
 END_BATCH = 256
 """Members a closing room ends at once: well under the engine's command queue."""
 _log = logging.getLogger(__name__)
 
 
-def random_id(prefix: str) -> str:
-    """Make an id that no other node makes too."""
-    return f"{prefix}_{secrets.token_hex(8)}"
-
-
-class RoomDirectory:
-    """Rooms by name, tables of what is in them, and how each of these ends."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        limits: RoomLimits | None = None,
-        *,
-        clock: Callable[[], float] = time.time,
-        new_id: Callable[[str], str] = random_id,
-    ) -> None:
-        self.engine = engine
-        self.limits = limits or RoomLimits()
-        self.refused: Counter[Refusal] = Counter()
-        self.ended: Counter[CloseReason] = Counter()
-        self.by_name: dict[str, Room] = {}
-        self.connections: dict[TransportId, Connection | PlainConnection] = {}
-        self.channels: dict[ChannelId, Connection] = {}
-        self.observed: dict[ObserverId, Room] = {}
-        """Rooms by who listens for their speakers."""
-        self.publications: dict[int, Publication] = {}
-        self.subscriptions: dict[int, Subscription] = {}
-        self.routers = RoomRouters(engine, self.limits.routers_per_room, self.limits.audio_top_n)
-        self.switching = Switching(self.routers)
-        self._clock = clock
-        self._new_id = new_id
-        self._opening: dict[str, asyncio.Task[Room]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closings: set[asyncio.Future[list[None]]] = set()
-        self._closed = False
-
-    # --- lifetime ---
+class RoomDirectory(RoomEnds):
+    """Rooms that open and close."""
 
     async def close_all(self) -> None:
         """Close all rooms and make no more."""
         self._closed = True
         for room in tuple(self.by_name.values()):
             await self.close_room(room, CloseReason.SERVER_SHUTDOWN)
-
-    async def drain(self) -> None:
-        """Wait for everything that runs beside its caller."""
-        while self._tasks or self._closings:
-            under_way: list[asyncio.Future[Any]] = [*self._tasks, *self._closings]
-            await asyncio.wait(under_way)
-
-    # --- rooms ---
 
     def find(self, name: str) -> Room:
         """Give a room that is open; raise `RoomError`."""
@@ -250,147 +197,3 @@ class RoomDirectory:
     def _close_if_empty(self, room: Room) -> None:
         if not room.in_use:
             self.spawn(self.close_room(room, CloseReason.ROOM_EMPTY))
-
-    # --- ends ---
-
-    async def end(self, member: Member, reason: CloseReason = CloseReason.LEFT) -> None:
-        """End a participant or viewer and all it has; nothing when it has ended already."""
-        await self._close_all(self._detach(member, reason))
-
-    def _detach(self, member: Member, reason: CloseReason) -> list[Connection | PlainConnection]:
-        """Take a member out of its room and of all tables, in one step; gives what is left to close."""
-        if not member.mark_closed(reason):
-            return []
-        room = member.room
-        admitted = self._remove(member, reason)
-        for subscription in tuple(member.subscriptions.values()):
-            self._forget_subscription(subscription, reason)
-        connections, member.connections = list(member.connections.values()), {}
-        for connection in connections:
-            self.connections.pop(connection.transport.id, None)
-            if isinstance(connection, Connection):
-                for channel in connection.channels:
-                    self.channels.pop(channel, None)
-            if self.routers.release(room, connection.router):
-                self.spawn(quietly(connection.router.close))
-        if admitted and isinstance(member, Participant | Viewer):
-            self.ended[reason] += 1
-            room.ended.append(self._ended(member, reason))
-            self._settle(room)
-            self.switching.refresh(room)
-        member.tell_closed(reason)
-        return connections
-
-    def _ended(self, member: Participant | Viewer, reason: CloseReason) -> Ended:
-        identity, viewer = (member.identity, None) if isinstance(member, Participant) else (None, member.id)
-        return Ended(identity, viewer, reason, member.joined_at, self._clock())
-
-    def _remove(self, member: Member, reason: CloseReason) -> bool:
-        """Take a member out of its room; False when it was not in yet."""
-        room = member.room
-        if isinstance(member, Viewer):
-            if room.viewers.pop(member.id, None) is None:
-                return False
-            member.emit(RoomEventKind.VIEWER_LEFT, reason=reason)
-            return True
-        if not isinstance(member, Participant):
-            return False
-        admitted = room.participants.get(member.identity) is member
-        publications, member.publications = tuple(member.publications.values()), {}
-        for publication in publications:
-            self.publications.pop(publication.producer.id, None)
-            if admitted:
-                self._withdraw(publication, reason)
-        if admitted:
-            del room.participants[member.identity]
-            silence(room, member.identity)
-            member.emit(RoomEventKind.PARTICIPANT_LEFT, reason=reason)
-        return admitted
-
-    async def _abandon(self, member: Member) -> None:
-        """Undo a member that did not get in."""
-        await self._close_all(self._detach(member, CloseReason.LEFT))
-
-    async def _close_all(self, connections: Sequence[Connection | PlainConnection]) -> None:
-        """Close transports, also when the caller is cancelled meanwhile."""
-        if connections:
-            closing = asyncio.gather(*(quietly(connection.transport.close) for connection in connections))
-            self._closings.add(closing)
-            closing.add_done_callback(self._closings.discard)
-            await asyncio.shield(closing)
-
-    def _withdraw(self, publication: Publication, reason: CloseReason) -> None:
-        """Take a track out of all tables and tell of it; its subscriptions end with it."""
-        self.publications.pop(publication.producer.id, None)
-        for pipe in tuple(publication.pipes.values()):
-            if pipe.done() and not pipe.cancelled() and pipe.exception() is None:
-                self.routers.unpipe(pipe.result().id)
-        participant = publication.participant
-        participant.version += 1
-        participant.emit(RoomEventKind.TRACK_UNPUBLISHED, track=publication.id, reason=reason)
-        for subscription in tuple(publication.subscriptions.values()):
-            self.spawn(quietly(self._end_subscription(subscription, CloseReason.UNPUBLISHED)))
-
-    def _end_subscription(
-        self, subscription: Subscription, reason: CloseReason
-    ) -> Callable[[], Coroutine[None, None, None]]:
-        """End a participant's subscription without having been asked by it; gives what is left to do."""
-        source = subscription.source
-        if self._forget_subscription(subscription, reason):
-            subscription.member.emit(
-                RoomEventKind.SUBSCRIPTION_ENDED,
-                track=None if source is None else source.id,
-                subscription=subscription.id,
-                reason=reason,
-            )
-            if subscription.on_close is not None:
-                subscription.on_close(reason)
-        return subscription.consumer.close
-
-    def _forget_subscription(self, subscription: Subscription, reason: CloseReason) -> bool:
-        """Take a subscription out of all tables; False when it had ended."""
-        if subscription.member.subscriptions.pop(subscription.id, None) is None:
-            return False
-        subscription.closed = reason
-        self.subscriptions.pop(subscription.consumer.id, None)
-        if subscription.source is not None:
-            subscription.source.subscriptions.pop(subscription.id, None)
-        return True
-
-    # --- shared ---
-
-    def _check_open(self, member: Member) -> None:
-        """Fail when a member has ended meanwhile, or lost its room or its transport on its way in."""
-        closed = member.closed or member.room.closed
-        if closed is not None:
-            self.refused[Refusal.CLOSED] += 1
-            raise RoomError(Refusal.CLOSED, f"ended meanwhile: {closed.value}", closed=closed)
-
-    def refuse(self, refusal: Refusal, message: str) -> RoomError:
-        """Count a refusal and give its error."""
-        self.refused[refusal] += 1
-        return RoomError(refusal, message)
-
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Run something beside its caller; `close` waits for it."""
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    @contextmanager
-    def commands(self, *, on_transport: bool = False) -> Iterator[None]:
-        """Say for rooms what the engine refused inside; see `of_command`."""
-        try:
-            yield
-        except EngineCommandError as error:
-            refused = of_command(error, on_transport=on_transport)
-            self.refused[refused.refusal] += 1
-            raise refused from error
-
-
-async def quietly(close: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Close something of the engine; that it cannot be closed is logged, since nobody could do more about it."""
-    try:
-        await close()
-    except EngineCommandError as error:
-        _log.warning("closing in the engine failed: %s", error)

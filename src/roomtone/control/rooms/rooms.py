@@ -2,8 +2,8 @@
 
 Every operation that fails half way undoes what it did: no transport, participant or room remains of it.
 Limits are `RoomLimits`; ``Rooms.refused`` counts refusals by reason, ``Rooms.ended`` ends by reason.
-Each subject has a file: directory, connections, tracking, joining, watching,
-lobby, updating, data, chatting.
+Each subject has a file: tables, ending, directory, connections, tracking, joining, watching, lobby, updating, data,
+chatting.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.chat_memory import MemoryChat
 from roomtone.control.rooms.chatting import RoomChat
-from roomtone.control.rooms.directory import random_id
+from roomtone.control.rooms.tables import random_id
 from roomtone.control.rooms.watch import EngineWatch
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.connections import RoomConnections
-from roomtone.control.rooms.directory import quietly
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.model import Participant
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
+from roomtone.control.rooms.tables import quietly
 from roomtone.control.rooms.tracks import Publication, Subscription
 from roomtone.control.rooms.values import LayerWish, SubscriptionId, TrackId
 from roomtone.protocols.sdp import map_payload_types, media_feedback, redundancy_wanted, rtx_payload_types

@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from roomtone.control.rooms.directory import quietly
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.knocks import KnockDecision
 from roomtone.control.rooms.lobby import RoomLobbies
 from roomtone.control.rooms.model import Participant
 from roomtone.control.rooms.reasons import CloseReason, Refusal
+from roomtone.control.rooms.tables import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
