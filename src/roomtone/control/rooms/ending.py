@@ -102,6 +102,8 @@ class RoomEnds(RoomTables):
         participant = publication.participant
         participant.version += 1
         participant.emit(RoomEventKind.TRACK_UNPUBLISHED, track=publication.id, reason=reason)
+        if participant.room.closed is not None:
+            return  # subscriptions end with their members, all at once
         for subscription in tuple(publication.subscriptions.values()):
             self.spawn(quietly(self._end_subscription(subscription, CloseReason.UNPUBLISHED)))
 

@@ -258,3 +258,15 @@ async def test_ten_thousand_joins_of_one_identity_leave_one_participant_and_noth
     assert room.reserved.participants == 0
     assert not world.rooms._tasks
     assert world.rooms.ended[CloseReason.DUPLICATE_IDENTITY] == 10_099
+
+
+async def test_a_room_that_closes_ends_subscriptions_with_their_members(world: World) -> None:
+    alice = await publisher(world)
+    _, (see, hear) = await subscriber(world, alice)
+    with alice.room.events.open() as mailbox:
+        await world.rooms.close_room(alice.room)
+        kinds = [event.kind async for event in mailbox]
+    assert RoomEventKind.SUBSCRIPTION_ENDED not in kinds
+    assert {see.closed, hear.closed} == {CloseReason.ROOM_CLOSED}
+    assert not world.rooms.subscriptions
+    assert not world.link.objects
