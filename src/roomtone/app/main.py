@@ -11,11 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
+from roomtone.app import keys_command
 from roomtone.app.build import engine_profile, version
 from roomtone.app.errors import EXIT_USAGE, StartError
 from roomtone.config import ConfigError, Settings, load_settings, toml_value
 from roomtone.config import sample as write_sample
 from roomtone.control.policy import KeyTable, VideoGrants
+from roomtone.observe import configure_logs
 
 app = typer.Typer(
     name="roomtone",
@@ -26,8 +28,10 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 token_app = typer.Typer(help="Make access tokens.", no_args_is_help=True)
+keys_app = typer.Typer(help="API keys of the database, which sign tokens.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(token_app, name="token")
+app.add_typer(keys_app, name="keys")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.", show_default=False)]
 Dev = Annotated[bool, typer.Option("--dev", help="Development: loopback only, key devkey/secret.")]
@@ -36,6 +40,8 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Directory for 
 
 def main() -> None:
     """Run the program; problems of the user are one line and exit code 2."""
+    # Standard output is for what a command prints; `serve` sets logs up by the settings.
+    configure_logs("warning", "console")
     try:
         app()
     except (ConfigError, StartError) as error:
@@ -85,43 +91,116 @@ def sample() -> None:
     typer.echo(write_sample(), nl=False)
 
 
+@keys_app.command("create")
+def create_key(
+    label: Annotated[str, typer.Option("--label", help="What the key is for.")] = "",
+    name: Annotated[str | None, typer.Option("--name", help="Name of the key; default: one is made up.")] = None,
+    config: ConfigFile = None,
+    dev: Dev = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a key and print its secret, this once."""
+    for line in keys_command.create(_load(config, dev=dev, data_dir=data_dir), label, name):
+        typer.echo(line)
+
+
+@keys_app.command("list")
+def list_keys(config: ConfigFile = None, dev: Dev = False, data_dir: DataDir = None) -> None:
+    """Print all keys, without their secrets."""
+    for line in keys_command.listing(_load(config, dev=dev, data_dir=data_dir)):
+        typer.echo(line)
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    key: Annotated[str, typer.Argument(help="Name of the key.")],
+    config: ConfigFile = None,
+    dev: Dev = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Let a key and all tokens signed with it open nothing any more."""
+    keys_command.revoke(_load(config, dev=dev, data_dir=data_dir), key)
+    typer.echo(f"{key} is revoked")
+
+
 @token_app.command("create")
 def create_token(  # noqa: PLR0917 - typer calls it by keyword
-    room: Annotated[str, typer.Option("--room", help="Room the token is for.")],
-    identity: Annotated[str, typer.Option("--identity", help="Who the bearer is in the room.")],
+    room: Annotated[str, typer.Option("--room", help="Room the token is for; none for a token of a server.")] = "",
+    identity: Annotated[str, typer.Option("--identity", help="Who the bearer is in the room.")] = "",
     publish: Annotated[bool, typer.Option("--publish/--no-publish", help="May publish.")] = True,
     subscribe: Annotated[bool, typer.Option("--subscribe/--no-subscribe", help="May watch.")] = True,
-    admin: Annotated[bool, typer.Option("--admin", help="May administer the room by the API.")] = False,
+    data: Annotated[bool | None, typer.Option("--data/--no-data", help="May send data; default: as --publish.")] = None,
+    sources: Annotated[str, typer.Option("--sources", help="Sources it may publish: camera,microphone,...")] = "",
+    update_metadata: Annotated[bool, typer.Option("--update-metadata", help="May change its own name.")] = False,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Others are not told of it.")] = False,
+    recorder: Annotated[bool, typer.Option("--recorder", help="It records the room.")] = False,
+    agent: Annotated[bool, typer.Option("--agent", help="It is a program at work in the room.")] = False,
+    admin: Annotated[bool, typer.Option("--admin", help="May administer the room.")] = False,
+    list_rooms: Annotated[bool, typer.Option("--list", help="May list rooms.")] = False,
+    create_rooms: Annotated[bool, typer.Option("--create", help="May make and close rooms.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="May record rooms.")] = False,
+    ingress: Annotated[
+        bool, typer.Option("--ingress", help="May administer what comes in by other protocols.")
+    ] = False,
+    name: Annotated[str, typer.Option("--name", help="Name that others see.")] = "",
+    metadata: Annotated[str, typer.Option("--metadata", help="Any text.")] = "",
     ttl: Annotated[str, typer.Option("--ttl", help="Life of the token: 90s, 30m, 6h, 7d.")] = "6h",
     key: Annotated[str | None, typer.Option("--key", help="Name of the key; default: the first one.")] = None,
     config: ConfigFile = None,
     dev: Dev = False,
+    data_dir: DataDir = None,
 ) -> None:
-    """Print a signed token for one room."""
-    settings = _load(config, dev=dev)
-    grants = VideoGrants(room=room, room_join=True, can_publish=publish, can_subscribe=subscribe, room_admin=admin)
-    typer.echo(make_token(settings, identity, grants, ttl=ttl, key=key))
+    """Print a signed token, for one room or for a server that uses the API."""
+    settings = _load(config, dev=dev, data_dir=data_dir)
+    grants = VideoGrants(
+        room=room,
+        room_join=bool(room),
+        can_publish=publish,
+        can_subscribe=subscribe,
+        can_publish_data=data,
+        can_publish_sources=tuple(part.strip().lower() for part in sources.split(",") if part.strip()),
+        can_update_own_metadata=update_metadata,
+        hidden=hidden,
+        recorder=recorder,
+        agent=agent,
+        room_admin=admin,
+        room_list=list_rooms,
+        room_create=create_rooms,
+        room_record=record,
+        ingress_admin=ingress,
+    )
+    more = {key: value for key, value in (("name", name), ("metadata", metadata)) if value}
+    typer.echo(make_token(settings, identity, grants, ttl=ttl, key=key, **more))
 
 
-def make_token(settings: Settings, identity: str, grants: VideoGrants, *, ttl: str, key: str | None) -> str:
-    """Sign a token with a key of the settings; raise `StartError` with the way out when it cannot be done."""
-    from roomtone.control.rooms import is_room_name  # noqa: PLC0415 - as in `serve`
+def make_token(
+    settings: Settings, identity: str, grants: VideoGrants, *, ttl: str, key: str | None, **more: str
+) -> str:
+    """Sign a token with a key of the settings or the database; raise `StartError` with the way out if it cannot be."""
+    from roomtone.control.rooms import TrackSource, is_room_name  # noqa: PLC0415 - as in `serve`
 
-    keys = settings.api_keys
+    keys = keys_command.signing_keys(settings, key)
     if not keys:
-        raise StartError("there is no key to sign with: add one to [keys] and give --config, or use --dev")
+        way_out = "add one to [keys] and give --config, run `roomtone keys create`, or use --dev"
+        raise StartError(f"there is no key to sign with: {way_out}")
     chosen = key or next(iter(keys))
     if chosen not in keys:
-        raise StartError(f"there is no key {chosen!r} in [keys]")
-    if not is_room_name(grants.room):
+        raise StartError(f"there is no key {chosen!r} in [keys] or in the database")
+    known = {source.value for source in TrackSource}
+    if unknown := sorted(set(grants.can_publish_sources) - known):
+        raise StartError(f"--sources: no source is called {' or '.join(unknown)}: there are {', '.join(sorted(known))}")
+    of_server = grants.room_list or grants.room_create or grants.room_record or grants.ingress_admin
+    if not grants.room and not of_server:
+        raise StartError("the token would open nothing: give --room, or --list, --create, --record or --ingress")
+    if grants.room and not is_room_name(grants.room):
         raise StartError(f"{grants.room!r} cannot name a room: use 1 to 64 letters, digits, '.', '_' or '-'")
-    if not identity:
+    if grants.room and not identity:
         raise StartError("the identity is empty: say who the bearer is")
     lifetime = parse_duration(ttl)
     longest = settings.limits.max_token_ttl_s
     if lifetime > longest:
         raise StartError(f"--ttl {ttl} is longer than limits.max_token_ttl_s ({longest} s)")
-    return KeyTable(keys).sign(chosen, identity, grants, time.time(), lifetime)
+    return KeyTable(keys).sign(chosen, identity, grants, time.time(), lifetime, **more)
 
 
 def parse_duration(text: str) -> int:

@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from roomtone.app.errors import StartError
-from roomtone.app.main import make_token, parse_duration
+from roomtone.app.main import app, make_token, parse_duration
 from roomtone.config import Settings, load_settings
 from roomtone.control.policy import KeyTable, VideoGrants
 
@@ -27,6 +28,14 @@ def roomtone(*arguments: str, **environment: str) -> subprocess.CompletedProcess
         check=False,
         env=clean | {"PYTHONPATH": str(SOURCE)} | environment,
     )
+
+
+def command(*arguments: str) -> str:
+    """Run a command in this process; what it prints."""
+    done = CliRunner().invoke(app, arguments)
+    if done.exception is not None:
+        raise done.exception
+    return done.output
 
 
 def test_version_names_version_and_engine() -> None:
@@ -97,6 +106,7 @@ def test_a_token_is_signed_with_the_key_that_is_named() -> None:
         ({"ttl": "tomorrow"}, "no duration"),
         ({"ttl": "9999d"}, "max_token_ttl_s"),
         ({"key": "three"}, "no key 'three'"),
+        ({"room": ""}, "would open nothing"),
     ],
 )
 def test_a_token_that_makes_no_sense_is_refused_with_the_reason(wrong: dict[str, str], hint: str) -> None:
@@ -105,11 +115,63 @@ def test_a_token_that_makes_no_sense_is_refused_with_the_reason(wrong: dict[str,
         token(settings, **wrong)
 
 
-def test_without_keys_the_way_out_is_named() -> None:
-    done = roomtone("token", "create", "--room", "r", "--identity", "i")
+def test_without_keys_the_way_out_is_named_and_nothing_is_made(tmp_path: Path) -> None:
+    done = roomtone("token", "create", "--room", "r", "--identity", "i", "--data-dir", str(tmp_path))
     assert done.returncode == 2
-    assert "[keys]" in done.stderr
-    assert "--dev" in done.stderr
+    for way_out in ("[keys]", "keys create", "--dev"):
+        assert way_out in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_grant_can_be_asked_for() -> None:
+    arguments = ["--room", "demo", "--identity", "ada", "--no-publish", "--no-subscribe", "--data", "--admin"]
+    arguments += ["--sources", "camera, Microphone", "--update-metadata", "--hidden", "--recorder", "--agent"]
+    arguments += ["--list", "--create", "--record", "--ingress", "--name", "Ada", "--metadata", "m"]
+    token = KeyTable({"devkey": "secret"}).verify(command("token", "create", "--dev", *arguments).strip(), time.time())
+    assert (token.identity, token.name, token.metadata) == ("ada", "Ada", "m")
+    assert token.grants == VideoGrants(
+        room="demo",
+        room_join=True,
+        can_publish=False,
+        can_subscribe=False,
+        can_publish_data=True,
+        can_publish_sources=("camera", "microphone"),
+        can_update_own_metadata=True,
+        room_create=True,
+        room_list=True,
+        room_record=True,
+        room_admin=True,
+        ingress_admin=True,
+        hidden=True,
+        recorder=True,
+        agent=True,
+    )
+
+
+def test_a_source_nobody_knows_is_refused() -> None:
+    with pytest.raises(StartError, match="no source is called kamera"):
+        command("token", "create", "--dev", "--room", "r", "--identity", "i", "--sources", "kamera")
+
+
+def test_a_key_of_the_database_is_made_listed_signs_and_is_revoked(tmp_path: Path) -> None:
+    at = ("--data-dir", str(tmp_path))
+    made = roomtone("keys", "create", "--name", "bot-key", "--label", "a bot", *at)
+    assert made.returncode == 0, made.stderr
+    secret = made.stdout.split()[-1]
+    assert made.stdout == f"key    bot-key\nsecret {secret}\n"
+    token = command("token", "create", "--list", *at).splitlines()[-1]
+    assert KeyTable({"bot-key": secret}).verify(token, time.time()).grants == VideoGrants(room_list=True)
+    listed = command("keys", "list", *at)
+    assert "bot-key" in listed
+    assert "by command line, in force  a bot" in listed
+    assert secret not in listed
+    assert secret.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert "bot-key is revoked\n" in command("keys", "revoke", "bot-key", *at)
+    assert "revoked" in command("keys", "list", *at)
+    with pytest.raises(StartError, match="cannot be revoked"):
+        command("keys", "revoke", "bot-key", *at)
+    with pytest.raises(StartError, match="no key to sign with"):
+        command("token", "create", "--list", *at)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("6h", 21_600), ("7d", 604_800)])
