@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import select
@@ -130,6 +131,52 @@ def test_a_file_that_is_no_certificate_is_one_line_and_exit_code_2(tmp_path: Pat
 def test_a_data_directory_in_the_way_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     assert "--data-dir" in refused(tmp_path)
+
+
+def test_a_database_that_cannot_be_reached_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    complaint = refused(tmp_path, ROOMTONE_DATABASE__URL="postgresql://me:hush@127.0.0.1:1/rooms")
+    assert "postgresql://127.0.0.1:1/rooms" in complaint
+    assert "hush" not in complaint
+
+
+def test_a_key_file_that_others_may_read_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("x")
+    file.chmod(0o644)
+    assert "chmod 600" in refused(tmp_path, ROOMTONE_ACCOUNTS__KEY_FILE=str(file))
+
+
+def test_the_first_start_shows_a_key_and_a_password_once_which_work(tmp_path: Path) -> None:
+    line, environment = command(tmp_path)
+    line.remove("--dev")
+    shown = []
+    for _ in range(2):
+        with subprocess.Popen(
+            line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            assert process.stdout is not None
+            ready = READY.match(process.stdout.readline())
+            assert ready
+            if not shown:
+                shown = [process.stdout.readline().split()[-1] for _ in range(4)]
+                key, secret, username, password = shown
+                assert process.stdout.readline() == "This is shown once: keep it now.\n"
+            body = json.dumps({"login": username, "password": password}).encode()
+            headers = {"Content-Type": "application/json"}
+            login = urllib.request.Request(f"{ready[1]}/api/v1/auth/login", body, headers)  # noqa: S310 - loopback
+            with urllib.request.urlopen(login, timeout=10) as answer:  # noqa: S310 - likewise
+                assert json.load(answer)["account"]["role"] == "admin"
+            token = KeyTable({key: secret}).sign(key, "", VideoGrants(room_list=True), time.time())
+            rooms = urllib.request.Request(f"{ready[1]}/api/v1/rooms", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
+            with urllib.request.urlopen(rooms, timeout=10) as answer:  # noqa: S310 - likewise
+                assert json.load(answer) == []
+            process.terminate()
+            rest = process.stdout.read()
+            assert process.wait(timeout=20) == 0
+        assert rest == "", "the second start shows neither again"
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "data").iterdir() if path.is_file())
+    assert secret.encode() not in kept
+    assert password.encode() not in kept
 
 
 def test_the_demo_worker_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
