@@ -129,3 +129,35 @@ async def test_one_wish_says_all_that_a_viewer_wants_at_most(world: World) -> No
     await world.rooms.choose_layer(video, LayerWish())
     assert (consumer.spatial, consumer.temporal, consumer.paused) == (None, None, False)
     assert consumer.limits.max_width is consumer.limits.max_bitrate is None
+
+
+async def test_a_participant_is_told_which_of_its_tracks_its_line_does_not_carry(world: World) -> None:
+    alice, _ = await world.rooms.join_with_tracks("demo", JoinRequest("alice"), PEER, [AUDIO, VIDEO])
+    bob = await world.rooms.join("demo", JoinRequest("bob"))
+    connection = await world.rooms.open_connection(bob)
+    camera = alice.publication_of(MediaKind.VIDEO)
+    subscription = await world.rooms.subscribe(bob, connection, SEE, camera)
+    consumer = subscription.consumer.id
+    told = await heard(
+        world,
+        ConsumerStarved(consumer=consumer),
+        ConsumerFed(consumer=consumer),
+        ConsumerLayersChanged(consumer=consumer, spatial=1, temporal=0),
+        QualityChanged(
+            subject=QualitySubject.TRANSPORT,
+            id=connection.transport.id,
+            score=0.9,
+            level=QualityLevel.EXCELLENT,
+            mos=None,
+            trend=QualityTrend.STEADY,
+            reason=None,
+        ),
+    )
+    assert camera is not None
+    assert [(event.kind, event.participant, event.track, event.subscription) for event in told] == [
+        (RoomEventKind.SUBSCRIPTION_STARVED, "bob", camera.id, subscription.id),
+        (RoomEventKind.SUBSCRIPTION_FED, "bob", camera.id, subscription.id),
+        (RoomEventKind.LAYERS_CHANGED, "bob", camera.id, subscription.id),
+        (RoomEventKind.QUALITY_CHANGED, "bob", None, None),
+    ]
+    assert bob.quality is QualityLevel.EXCELLENT
