@@ -77,7 +77,7 @@ async def test_a_started_server_is_alive_started_and_ready(server: Server) -> No
         assert (await client.get("/health")).json()["status"] == "ok"
         status = (await client.get("/status")).json()
     assert status["state"] == "ready"
-    assert status["checks"]["engine"] == {"ok": True}
+    assert status["checks"]["engine"] == status["checks"]["database"] == {"ok": True}
     assert status["uptime_s"] >= 0
 
 

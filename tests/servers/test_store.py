@@ -263,6 +263,8 @@ async def test_the_audit_trail_is_read_backwards(database: Database) -> None:
     assert [event.at for event in events] == [NOW + 4, NOW + 3]
     assert [event.at for event in await table.list(9, before=events[-1].id)] == [NOW + 2, NOW + 1, NOW]
     assert [event.account for event in await table.list(9, account="a1")] == ["a1", "a1"]
+    assert await table.purge(NOW + 3) == 3
+    assert [event.at for event in await table.list(9)] == [NOW + 4, NOW + 3]
 
 
 def message(id_: str, room: str = "r", **more: object) -> ChatMessage:
@@ -284,7 +286,8 @@ async def test_chat_history_pages_backwards_in_the_order_of_adding(database: Dat
 
 
 async def test_a_chat_message_is_replaced_in_its_place_and_room(database: Database) -> None:
-    table: ChatStore = SqlChat(database, ChatMessage)
+    messages = SqlChat(database, ChatMessage)
+    table: ChatStore = messages
     await table.add(message("m1", reply_to="m0"))
     await table.add(message("m2"))
     edited = message("m1", text="x" * 70_000, edited_at=NOW + 9, deleted_at=NOW + 10, deleted_by="bob")
@@ -292,6 +295,9 @@ async def test_a_chat_message_is_replaced_in_its_place_and_room(database: Databa
     await table.replace(message("m2", "other", text="elsewhere"))
     assert await table.history("r") == [edited, message("m2")]
     assert await table.get("other", "m2") is None
+    await table.add(message("m3", at=NOW - 1))
+    assert await messages.purge(NOW) == 1
+    assert await table.history("r") == [edited, message("m2")]
 
 
 async def test_dead_letters_are_kept_up_to_their_limit_and_taken_out_once(database: Database) -> None:

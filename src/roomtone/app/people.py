@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from roomtone.clients.mail import SmtpMailer
     from roomtone.config import Settings
     from roomtone.control.accounts.ports import KeyStore
-    from roomtone.control.rooms.chat import ChatStore
     from roomtone.store.audit import SqlAudit
+    from roomtone.store.chat import SqlChat
     from roomtone.store.dead_letters import SqlDeadLetters
     from roomtone.store.redis_buckets import RedisBuckets
     from roomtone.store.sealing import Sealer
@@ -48,6 +48,7 @@ _log = get_logger(__name__)
 ADMIN = "admin"
 DEV_PASSWORD = "secret"  # noqa: S105 - the published password of `--dev`, which listens on loopback only
 PURGE_EVERY_S = 3_600.0
+DAY_S = 86_400.0
 _OVERLAP_S = 60.0
 """Changes are asked for again that long, in case clocks of servers differ."""
 
@@ -105,11 +106,13 @@ class People:
     keys: KeyTable
     audit: AuditLog
     audit_table: SqlAudit
-    chat: ChatStore
+    chat: SqlChat[ChatMessage]
     dead_letters: SqlDeadLetters
     memory_buckets: MemoryBuckets
     redis_buckets: RedisBuckets | None
     mailer: SmtpMailer | None
+    keep_audit_s: float
+    keep_chat_s: float
     first_start: FirstStart = field(default_factory=FirstStart)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
@@ -147,7 +150,7 @@ class People:
             reached = not failure
             try:
                 await self.sync()
-                await self._purge()
+                await self.purge()
             except StoreError as error:
                 _log.warning("the database was not read", reason=error.message)
 
@@ -161,7 +164,8 @@ class People:
             await asyncio.wait_for(self._ending.wait(), seconds)
         return self._ending.is_set()
 
-    async def _purge(self) -> None:
+    async def purge(self) -> None:
+        """Forget what expired or is too old; does nothing when it did so within the hour."""
         parts = self.accounts.parts
         if time.monotonic() - self._purged_at < PURGE_EVERY_S:
             return
@@ -170,6 +174,8 @@ class People:
         # Used and revoked tokens are kept as long as anything that came of them, so that their reuse is seen.
         await parts.tables.refresh.purge(now - parts.rules.longest_life_s)
         await parts.tables.reset.purge(now)
+        await self.audit_table.purge(now - self.keep_audit_s)
+        await self.chat.purge(now - self.keep_chat_s)
 
 
 async def open_people(settings: Settings, *, serving: bool = True, clock: Callable[[], float] = time.time) -> People:
@@ -224,6 +230,8 @@ async def _open(settings: Settings, stack: AsyncExitStack, clock: Callable[[], f
         memory_buckets=memory,
         redis_buckets=redis,
         mailer=mailer,
+        keep_audit_s=settings.database.keep_audit_days * DAY_S,
+        keep_chat_s=settings.database.keep_chat_days * DAY_S,
     )
     made._synced_at = clock() - accounts.parts.rules.longest_life_s  # noqa: SLF001 - this is its constructor
     if serving:

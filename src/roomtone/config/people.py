@@ -23,6 +23,10 @@ class DatabaseSettings(Section):
     """Most connections to the database."""
     timeout_s: Positive = 10
     """How long a connection, or a free one of the pool, is waited for."""
+    keep_audit_days: Positive = 365
+    """How long the audit trail is kept."""
+    keep_chat_days: Positive = 365
+    """How long chat is kept at most; see `chat.keep` for what goes with its room."""
 
 
 class AccountRates(Section):

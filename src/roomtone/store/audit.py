@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from roomtone.store.records import AuditRecord
 from roomtone.store.rows import columns_of, record_of
@@ -37,3 +37,9 @@ class SqlAudit:
             wanted = wanted.where(audit_events.c.account == account)
         async with self._database.transaction() as sql:
             return [record_of(AuditRecord, row) for row in await sql.execute(wanted)]
+
+    async def purge(self, before: float) -> int:
+        """Forget events older than that; how many."""
+        async with self._database.transaction() as sql:
+            done = await sql.execute(delete(audit_events).where(audit_events.c.at < before))
+        return int(done.rowcount)

@@ -64,6 +64,12 @@ class SqlChat(Generic[_M]):
         async with self._database.transaction() as sql:
             await sql.execute(delete(chat_messages).where(chat_messages.c.room == room))
 
+    async def purge(self, before: float) -> int:
+        """Forget messages older than that, in all rooms; how many."""
+        async with self._database.transaction() as sql:
+            done = await sql.execute(delete(chat_messages).where(chat_messages.c.at < before))
+        return int(done.rowcount)
+
 
 def _is(room: str, id_: str) -> tuple[Any, Any]:
     return chat_messages.c.room == room, chat_messages.c.id == id_

@@ -128,6 +128,7 @@ chat_messages = Table(
     Column("deleted_by", String(256), nullable=True),
     Column("reply_to", String(64), nullable=True),
     Index("ix_chat_messages_room_seq", "room", "seq"),
+    Index("ix_chat_messages_at", "at"),
     UniqueConstraint("room", "id", name="uq_chat_messages_room"),
     **_MYSQL,
 )

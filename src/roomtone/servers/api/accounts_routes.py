@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from roomtone.control.policy import ROLES, Ability, Role
-from roomtone.control.rooms import Refusal, RoomError, is_room_name
+from roomtone.control.rooms import CloseReason, Refusal, RoomError, is_room_name
 from roomtone.servers.api.accounts_access import (
     account_body,
     account_of,
@@ -35,7 +35,7 @@ from roomtone.servers.api.accounts_schemas import (
     ProfileBody,
     RoomTokenBody,
 )
-from roomtone.servers.api.requests import client_address
+from roomtone.servers.api.requests import client_address, context_of
 from roomtone.store import AccountRecord
 
 MAX_PAGE = 200
@@ -95,7 +95,10 @@ async def read_account(request: Request, account_id: str) -> AccountBody:
 
 @router.patch("/accounts/{account_id}", summary="Change an account's role, or lock it out")
 async def change_account(request: Request, account_id: str, body: AccountChangeBody) -> AccountBody:
-    """Change role or lock; what the account holds ends at once. For administrators."""
+    """Change role or lock; what the account holds ends at once, and one locked out leaves all rooms.
+
+    For administrators.
+    """
     actor = await actor_with(request, Ability.MANAGE_ACCOUNTS)
     accounts, address = accounts_of(request), client_address(request)
     account = await accounts.find(account_id)
@@ -103,7 +106,22 @@ async def change_account(request: Request, account_id: str, body: AccountChangeB
         account = await accounts.change_role(account_id, body.role, actor, address)
     if body.disabled is not None and body.disabled != account.disabled:
         account = await accounts.set_disabled(account_id, actor, address, disabled=body.disabled)
+        if body.disabled:
+            await _send_out(request, account_id)
     return account_body(account)
+
+
+async def _send_out(request: Request, account_id: str) -> None:
+    """Send an account's participants out of all rooms: their tokens open nothing, but they are inside."""
+    rooms = context_of(request).rooms
+    inside = [
+        participant
+        for room in rooms.by_name.values()
+        for participant in room.participants.values()
+        if participant.account_id == account_id
+    ]
+    for participant in inside:
+        await rooms.end(participant, CloseReason.REMOVED)
 
 
 @router.delete("/accounts/{account_id}/totp", status_code=204, summary="Remove an account's one-time passwords")

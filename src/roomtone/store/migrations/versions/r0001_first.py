@@ -136,6 +136,7 @@ def _chat_messages(op: Operations) -> None:
         sa.UniqueConstraint("room", "id", name="uq_chat_messages_room"),
         **_MYSQL,
     )
+    op.create_index("ix_chat_messages_at", "chat_messages", ["at"], unique=False)
     op.create_index("ix_chat_messages_room_seq", "chat_messages", ["room", "seq"], unique=False)
 
 
