@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from roomtone.servers.api import (
     accounts_auth,
     accounts_routes,
+    chat_api,
     dev,
     event_streams,
     lobby_api,
@@ -48,6 +49,7 @@ def create_app(context: ApiContext) -> FastAPI:
         rooms_api,
         members_api,
         lobby_api,
+        chat_api,
         plain_api,
         accounts_auth,
         accounts_routes,

@@ -130,6 +130,12 @@ class ChatTextBody(Body):
     text: str
 
 
+class ChatPostBody(ChatTextBody):
+    """A message to say."""
+
+    reply_to: str | None = Field(default=None, description="Id of a message")
+
+
 class EventBody(Body):
     """An event of a room."""
 

@@ -225,3 +225,30 @@ async def test_chat_is_read_and_moderated(api: ApiWorld) -> None:
     assert (await api.http.delete(url, headers=admin(api))).json()["deleted_at"] is not None
     assert (await api.http.delete(url, headers=admin(api))).status_code == 404
     assert (await api.http.get(f"{ROOM}/chat?limit=1000", headers=admin(api))).status_code == 422
+
+
+async def test_participants_write_and_change_what_they_wrote(api: ApiWorld) -> None:
+    await api.publish()
+    await api.rooms.join("demo", JoinRequest("bob"))
+    alice, bob = (api.headers(None, token=api.token(identity)) for identity in ("alice", "bob"))
+    said = await api.http.post(f"{ROOM}/chat", json={"text": "hello"}, headers=alice)
+    assert (said.status_code, said.json()["sender"]) == (201, "alice")
+    answer = await api.http.post(f"{ROOM}/chat", json={"text": "hi", "reply_to": said.json()["id"]}, headers=bob)
+    read = (await api.http.get(f"{ROOM}/chat", headers=bob)).json()
+    assert read == [said.json(), answer.json()]
+    url = f"{ROOM}/chat/{said.json()['id']}"
+    assert (await api.http.patch(url, json={"text": "x"}, headers=bob)).json()["code"] == "not_permitted"
+    assert (await api.http.patch(url, json={"text": "hello!"}, headers=alice)).json()["text"] == "hello!"
+    assert (await api.http.delete(url, headers=alice)).json()["deleted_by"] == "alice"
+    stranger = api.headers(None, token=api.token("eve"))
+    assert (await api.http.get(f"{ROOM}/chat", headers=stranger)).json()["code"] == "no_such_participant"
+    assert (await api.http.get(f"{ROOM}/chat")).status_code == 401
+    outside = await api.http.post(
+        f"{ROOM}/chat", json={"text": "hello"}, headers=api.headers(None, token=api.token("boss", room_admin=True))
+    )
+    assert (outside.status_code, outside.json()["code"]) == (409, "not_in_room")
+    url = f"{ROOM}/chat/{answer.json()['id']}"
+    operator = api.headers(None, token=api.token("alice", room_admin=True))
+    assert (await api.http.delete(url, headers=operator)).json()["deleted_by"] is None
+    await api.rooms.update(api.rooms.find("demo").participants["bob"], permissions=Permissions(can_publish_data=False))
+    assert (await api.http.post(f"{ROOM}/chat", json={"text": "more"}, headers=bob)).json()["code"] == "not_permitted"
