@@ -25,6 +25,7 @@ from roomtone.media import Engine, FakeLink
 from roomtone.observe import Metrics
 from roomtone.observe.metrics import ENGINE_GAUGES, FRONT_GAUGES
 from roomtone.servers.api import ApiContext, create_app
+from roomtone.servers.socketio import add_rest
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -229,7 +230,9 @@ def openapi() -> str:
     """Give the HTTP API as an OpenAPI document, with what `--dev` adds left out."""
     engine = Engine(FakeLink())
     context = ApiContext(settings=Settings(), rooms=Rooms(engine), engine=engine, version="0")
-    return json.dumps(create_app(context).openapi(), indent=1, ensure_ascii=False) + "\n"
+    app = create_app(context)
+    add_rest(app, None)
+    return json.dumps(app.openapi(), indent=1, ensure_ascii=False) + "\n"
 
 
 def flat(text: str) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from roomtone.observe import Metrics
 
 UNMATCHED = "(none)"
+BIND_HEADER = b"x-front-bind"
+"""Names the listener a request came in by; only the front door writes it."""
 NOT_FOUND = 404
 FAILED = 500
 
@@ -28,7 +30,8 @@ class Application:
     """Sends each request to the operator pages or to the API, and counts it.
 
     A path the API does not know is looked up among the web pages, when ``pages`` is given; applications in ``mounted``
-    get all that begins with the path segment they are named by, WebSockets too.
+    get all that begins with the path segment they are named by, WebSockets too; those in ``entrances`` get all that
+    came in by the listener they are named by.
     """
 
     def __init__(
@@ -37,18 +40,21 @@ class Application:
         operator: ASGIApp,
         metrics: Metrics,
         pages: Path | None = None,
+        *,
         mounted: Mapping[str, ASGIApp] | None = None,
+        entrances: Mapping[str, ASGIApp] | None = None,
     ) -> None:
         self._api = api
         self._operator = operator
         self._metrics = metrics
         self._mounted = mounted or {}
+        self._entrances = {name.encode(): app for name, app in (entrances or {}).items()}
         self._pages = _static(pages) if pages else None
         self._page_names = _names(pages) if pages else frozenset[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
-        mounted = self._mounted.get(scope["path"].split("/")[1])
+        mounted = self._entrance(scope) or self._mounted.get(scope["path"].split("/")[1])
         if mounted is not None:
             await mounted(scope, receive, send)
             return
@@ -62,6 +68,13 @@ class Application:
             await self._pages(scope, receive, send)
         else:
             await self._count(scope, receive, send)
+
+    def _entrance(self, scope: Scope) -> ASGIApp | None:
+        """Give the application of the listener that a request came in by, where that has one of its own."""
+        if not self._entrances:
+            return None
+        bind = next((value for name, value in scope["headers"] if name == BIND_HEADER), b"")
+        return self._entrances.get(bind)
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()

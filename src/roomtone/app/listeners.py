@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from roomtone.config import Settings
 
-HTTP, HTTPS, METRICS = "http", "https", "metrics"
+HTTP, HTTPS, METRICS, SFU = "http", "https", "metrics", "sfu"
 METRICS_PATH = "/metrics"
 LOOPBACK = ("127.0.0.1", "::1")
 
@@ -48,6 +48,7 @@ def listeners(settings: Settings, *, has_ipv6: bool) -> list[Listener]:
             (settings.metrics.listen,) if settings.metrics.listen else (),
             "listen" in settings.metrics.model_fields_set,
         ),
+        (SFU, (settings.sfu_api.listen,) if settings.sfu_api.listen else (), True),
     ]
     made: list[Listener] = []
     for name, addresses, configured in wanted:

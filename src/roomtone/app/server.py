@@ -34,14 +34,14 @@ from roomtone.app.families import (
     room_counts,
     room_values,
 )
-from roomtone.app.listeners import HTTP, HTTPS, Listener, listeners
+from roomtone.app.listeners import HTTP, HTTPS, SFU, Listener, listeners
 from roomtone.app.operator import operator_app
 from roomtone.app.people import People, open_people
 from roomtone.app.public_address import ask_public_address
 from roomtone.app.wiring import Parts, wire
 from roomtone.media import CoreLink, Engine, EngineStartError
 from roomtone.observe import OK, Health, LoopLag, Metrics, ServerInput, ServerState, Verdict, get_logger
-from roomtone.servers.socketio import PATH
+from roomtone.servers.socketio import PATH, create_rest_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,7 +204,14 @@ class Server:
         operator = operator_app(self.health, self.metrics, self.profile, lambda: self._status(parts))
         folder_of_pages = Path(roomtone.__file__).parent / "pages"
         pages = folder_of_pages if (folder_of_pages / "index.html").exists() else None
-        app = Application(parts.api, operator, self.metrics, pages, {PATH: parts.sockets.app})
+        app = Application(
+            parts.api,
+            operator,
+            self.metrics,
+            pages,
+            mounted={PATH: parts.sockets.app},
+            entrances={SFU: create_rest_app(parts.sfu)},
+        )
         folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="roomtone-"))
         path = Path(folder) / "application.sock"
         http = HttpServer(app, unix_socket(path), self.settings.server.shutdown_timeout_s)

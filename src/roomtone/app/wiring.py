@@ -10,7 +10,7 @@ from roomtone.control.rooms import RoomLimits, Rooms, SpeakerRules
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api import ApiContext, create_app
 from roomtone.servers.livekit import SUPPORT, LiveKitContext, livekit_routes
-from roomtone.servers.socketio import Sfu, SfuContext, SocketServer
+from roomtone.servers.socketio import Sfu, SfuContext, SocketServer, add_rest
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -57,7 +57,8 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
     api = create_app(context)
     livekit = livekit_context(context)
     api.router.routes.extend(livekit_routes(livekit))
-    sfu = Sfu(SfuContext(settings, rooms, context.keys, context.limiter, support))
+    sfu = Sfu(SfuContext(settings, rooms, context.keys, context.limiter, people.accounts, support))
+    add_rest(api, sfu)
     return Parts(rooms, api, context.limiter, livekit, sfu, SocketServer(sfu))
 
 

@@ -222,6 +222,13 @@ class LiveKitSettings(Section):
     """How long that token is valid."""
 
 
+class SfuApiSettings(Section):
+    """The SFU over HTTP, for back ends that signal to mediasoup clients themselves: always below /sfu, and here."""
+
+    listen: OptionalAddress = None
+    """A port where it is served at the root, by custom "127.0.0.1:3000"; unset: none."""
+
+
 class MetricsSettings(Section):
     """Prometheus metrics."""
 
@@ -315,6 +322,7 @@ class Settings(Section):
     accounts: AccountSettings = AccountSettings()
     mail: MailSettings = MailSettings()
     redis: RedisSettings = RedisSettings()
+    sfu_api: SfuApiSettings = SfuApiSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     bandwidth: BandwidthSettings = BandwidthSettings()

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from roomtone.control.accounts import AccountError
 from roomtone.control.policy import AccessError, AccessToken, Grant, permissions_of, require
 from roomtone.control.policy.roles import Ability, require_ability, room_grants
 from roomtone.control.rooms import Permissions
 
 if TYPE_CHECKING:
-    from roomtone.control.policy import KeyTable
+    from roomtone.servers.socketio.context import SfuContext
 
 
 class Standing(StrEnum):
@@ -53,6 +54,13 @@ class Caller:
         return permissions_of(self.token)
 
 
-def read_caller(keys: KeyTable, token: str | None, now: float) -> Caller:
-    """Check a token; raise `AccessError`."""
-    return Caller(keys.verify(token, now))
+async def read_caller(context: SfuContext, token: str | None) -> Caller:
+    """Check a token and look its account up; raise `AccessError`."""
+    access = context.keys.verify(token, context.wall_clock())
+    if access.account_id is None or context.accounts is None:
+        return Caller(access)
+    try:
+        account = await context.accounts.find(access.account_id)
+    except AccountError:
+        return Caller(access)  # it was deleted meanwhile; the token says what it may do
+    return Caller(replace(access, name=access.name or account.name or account.username), account.email)

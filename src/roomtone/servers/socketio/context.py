@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomtone.config import Settings
+    from roomtone.control.accounts import Accounts
     from roomtone.control.policy import JoinLimiter, KeyTable
     from roomtone.control.rooms import Rooms
 
@@ -25,6 +26,7 @@ class SfuContext:
     rooms: Rooms
     keys: KeyTable
     limiter: JoinLimiter
+    accounts: Accounts | None = None
     support: Support = field(default_factory=Support)
     wall_clock: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from roomtone.servers.socketio.callers import Standing
 
 if TYPE_CHECKING:
-    from roomtone.control.rooms import Participant, Publication, Room
+    from roomtone.control.rooms import ChatMessage, Participant, Publication, Room
     from roomtone.servers.socketio.peers import DataProducer, SfuPeer
 
 
@@ -73,4 +73,17 @@ def describe_room(room: Room) -> dict[str, Any]:
         "peers": len(visible),
         "producers": sum(len(participant.publications) for participant in visible),
         "viewers": len(room.viewers),
+    }
+
+
+def describe_message(message: ChatMessage) -> dict[str, Any]:
+    """Describe a message of the room's chat; a deleted one has no text."""
+    return {
+        "id": message.id,
+        "peerId": message.sender,
+        "fullName": message.sender_name or message.sender,
+        "message": message.text,
+        "timestamp": message.at,
+        "editedAt": message.edited_at,
+        "deletedAt": message.deleted_at,
     }

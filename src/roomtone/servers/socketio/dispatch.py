@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from roomtone.protocols.mediasoup import Event
 from roomtone.protocols.mediasoup import requests as ask
 from roomtone.servers.socketio import data, media, transports
+from roomtone.servers.socketio.describe import describe_message
 from roomtone.servers.socketio.problems import no_such
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ async def _room_info(sfu: Sfu, peer: SfuPeer, request: ask.InRoom) -> dict[str, 
     return sfu.room_info(peer)
 
 
+async def _chat(sfu: Sfu, peer: SfuPeer, request: ask.Chat) -> dict[str, Any]:
+    message = await sfu.rooms.post_message(peer.participant, request.text)
+    return describe_message(message)
+
+
 async def _relay(sfu: Sfu, peer: SfuPeer, event: Event, request: ask.Relay) -> dict[str, Any]:
     to = sfu.find_peer(request.room, request.to)
     if to is None or to.tell is None:
@@ -81,6 +87,7 @@ _ACTIONS: dict[Event, Callable[[Sfu, SfuPeer, Any], Awaitable[dict[str, Any]]]] 
     Event.SET_PREFERRED_LAYERS: media.prefer_layers,
     Event.PRODUCE_DATA: data.produce_data,
     Event.CONSUME_DATA: data.consume_data,
+    Event.CHAT_MESSAGE: _chat,
     Event.WEBRTC_OFFER: _relay_of(Event.WEBRTC_OFFER),
     Event.WEBRTC_ANSWER: _relay_of(Event.WEBRTC_ANSWER),
     Event.ICE_CANDIDATE: _relay_of(Event.ICE_CANDIDATE),

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from roomtone.control.rooms import EventsLostError, Participant, RoomEventKind
-from roomtone.servers.socketio.describe import describe_peer, describe_producer
+from roomtone.servers.socketio.describe import describe_message, describe_peer, describe_producer
 
 if TYPE_CHECKING:
     from roomtone.control.rooms import EventMailbox, Room, RoomEvent
@@ -59,7 +59,7 @@ class RoomNews:
             mailbox.close()
 
     def _tell(self, room: Room, event: RoomEvent) -> None:
-        if event.hidden:
+        if event.hidden and event.message is None:
             return
         participant = room.participants.get(event.participant or "")
         match event.kind:
@@ -70,6 +70,9 @@ class RoomNews:
                 self._broadcast(room, "participant-left", content, but=event.participant)
             case RoomEventKind.SPEAKERS_CHANGED:
                 self._tell_speakers(room, event)
+            case RoomEventKind.CHAT_MESSAGE | RoomEventKind.CHAT_EDITED | RoomEventKind.CHAT_DELETED:
+                if event.message is not None:
+                    self._broadcast(room, event.kind.value.replace("_", "-"), describe_message(event.message))
             case _:
                 self._tell_track(room, event, participant)
 

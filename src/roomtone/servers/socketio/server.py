@@ -7,6 +7,7 @@ once ``MAX_WAITING`` packets wait for it; ``MAX_ROOMS`` rooms a client. All it h
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from roomtone.protocols.mediasoup import ANSWERS, Event, PayloadCode, PayloadErr
 from roomtone.protocols.mediasoup.requests import Join
 from roomtone.servers.socketio.callers import read_caller
 from roomtone.servers.socketio.dispatch import act
-from roomtone.servers.socketio.problems import no_such, problem_of, wrong_state
+from roomtone.servers.socketio.problems import problem_of, wrong_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -53,6 +54,20 @@ class Client:
     """By room."""
 
 
+class StrictJson:
+    """JSON for packets: what is nested too deep is malformed like anything else."""
+
+    dumps = staticmethod(json.dumps)
+
+    @staticmethod
+    def loads(*given: Any, **more: Any) -> Any:
+        """Read; raise `ValueError`."""
+        try:
+            return json.loads(*given, **more)
+        except RecursionError as error:
+            raise ValueError("nested too deep") from error
+
+
 class BoundedServer(socketio.AsyncServer):  # type: ignore[misc]  # the package has no types
     """A server that drops clients which take too little or send what is no packet."""
 
@@ -61,14 +76,23 @@ class BoundedServer(socketio.AsyncServer):  # type: ignore[misc]  # the package 
         self._on_drop = on_drop
 
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        if await self._may_send(eio_sid):
+            await super()._send_packet(eio_sid, pkt)
+
+    async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
+        if await self._may_send(eio_sid):
+            await super()._send_eio_packet(eio_sid, eio_pkt)
+
+    async def _may_send(self, eio_sid: str) -> bool:
+        """Whether a client takes what it is told; one that does not is dropped."""
         socket = self.eio.sockets.get(eio_sid)
-        if socket is None or socket.closed:
-            return
-        if socket.queue.qsize() >= MAX_WAITING:
-            self._on_drop("slow_client")
-            await self._drop(socket)
-            return
-        await super()._send_packet(eio_sid, pkt)
+        if socket is None or socket.closed or socket.closing:
+            return False
+        if socket.queue.qsize() < MAX_WAITING:
+            return True
+        self._on_drop("slow_client")
+        await self._drop(socket)
+        return False
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
         try:
@@ -78,6 +102,12 @@ class BoundedServer(socketio.AsyncServer):  # type: ignore[misc]  # the package 
             socket = self.eio.sockets.get(eio_sid)
             if socket is not None:
                 await self._drop(socket)
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        await super()._handle_eio_disconnect(eio_sid, reason)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None and not socket.upgraded and reason == self.reason.CLIENT_DISCONNECT:
+            socket.queue.put_nowait(None)  # a request that waits for news would wait until the next ping
 
     async def _drop(self, socket: Any) -> None:
         """End a connection without waiting for it to take what is left."""
@@ -99,6 +129,7 @@ class SocketServer:
         self._io = BoundedServer(
             lambda what: self._context.counters.update({what: 1}),
             async_mode="asgi",
+            json=StrictJson,
             async_handlers=False,
             cors_allowed_origins="*",
             cors_credentials=False,
@@ -129,7 +160,7 @@ class SocketServer:
     async def _on_connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
         context = self._context
         try:
-            caller = read_caller(context.keys, _token(environ, auth), context.wall_clock())
+            caller = await read_caller(context, _token(environ, auth))
             ticket = context.limiter.take(_address(environ), context.clock())
         except Exception as error:
             problem = problem_of(error)
@@ -187,7 +218,7 @@ class SocketServer:
             return await self._join(client, request)
         peer = client.peers.get(request.room)
         if peer is None:
-            raise no_such("membership of room", request.room)
+            raise wrong_state("not_in_room", "the connection has not joined that room")
         return await act(self._sfu, peer, event, request)
 
     async def _join(self, client: Client, request: Join) -> dict[str, Any]:

@@ -30,6 +30,9 @@ class Sfu:
         self.news = RoomNews(self)
         self._peers: dict[str, dict[str, SfuPeer]] = {}
 
+    def __len__(self) -> int:
+        return sum(len(peers) for peers in self._peers.values())
+
     async def close(self) -> None:
         """Read no events of rooms any more."""
         await self.news.close()

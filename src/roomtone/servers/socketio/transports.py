@@ -24,7 +24,7 @@ async def create_transport(sfu: Sfu, peer: SfuPeer, request: CreateTransport) ->
     connection.ends_owner = False
     transport = SfuTransport(new_id("TP"), request.direction, connection)
     peer.transports[transport.id] = transport
-    connection.on_closed = lambda reason: _on_closed(peer, transport, reason)
+    connection.on_closed = lambda reason: _on_closed(sfu, peer, transport, reason)
     return {
         "id": transport.id,
         **_ice(transport),
@@ -82,10 +82,13 @@ def _forget_consumers(peer: SfuPeer, transport: SfuTransport) -> None:
         del peer.consumers[consumer.id]
 
 
-def _on_closed(peer: SfuPeer, transport: SfuTransport, reason: CloseReason) -> None:
+def _on_closed(sfu: Sfu, peer: SfuPeer, transport: SfuTransport, reason: CloseReason) -> None:
     """Tell a client of a transport that ended without its asking."""
     if peer.transports.pop(transport.id, None) is None:
         return
     _forget_consumers(peer, transport)
+    if peer.tell is None and not peer.transports:
+        sfu.rooms.spawn(sfu.leave(peer, reason))  # it came by HTTP: nobody else would notice that its client is gone
+        return
     room = peer.participant.room.name
     peer.send("transport-closed", {"roomId": room, "transportId": transport.id, "closed": True, "reason": reason.value})

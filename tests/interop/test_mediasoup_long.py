@@ -1,0 +1,125 @@
+"""mediasoup-client in Chromium: layers, codecs, pauses, data channels, ICE restart; LiveKit's and WHIP's tracks too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import PATIENCE_S, Server, until
+from mediasoup_pages import MediasoupPage, OpenPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(300)]
+SIMULCAST = [
+    {"scaleResolutionDownBy": 4, "maxBitrate": 150_000},
+    {"scaleResolutionDownBy": 2, "maxBitrate": 400_000},
+    {"scaleResolutionDownBy": 1, "maxBitrate": 1_200_000},
+]
+RAMP_S = 90
+
+
+@pytest.fixture
+def pair(server: Server, open_page: OpenPage, request: pytest.FixtureRequest) -> tuple[MediasoupPage, MediasoupPage]:
+    room = f"r{abs(hash(request.node.name)) % 100_000}"
+    pages = [MediasoupPage(open_page("/"), server, room, identity) for identity in ("alice", "bob")]
+    for page in pages:
+        page.join()
+    return pages[0], pages[1]
+
+
+def consumed(page: MediasoupPage, consumer: str) -> dict[str, Any]:
+    """Parameters the server gave a consumer."""
+    return page.run("id => ({ ...peer.consumers.get(id).rtpParameters, kind: peer.consumers.get(id).kind })", consumer)
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP9", "AV1"])
+def test_each_codec_is_decoded(pair: tuple[MediasoupPage, MediasoupPage], codec: str) -> None:
+    alice, bob = pair
+    (video,) = alice.publish(codec=codec, audio=False)
+    consumer = bob.consume(video)
+    assert bob.wait_frames(consumer, size=(320, 180))["mimeType"] == f"video/{codec}"
+
+
+def test_simulcast_layers_arrive_and_the_preferred_one_is_decoded(
+    server: Server, pair: tuple[MediasoupPage, MediasoupPage]
+) -> None:
+    alice, bob = pair
+    (video,) = alice.publish(width=960, height=540, encodings=SIMULCAST, audio=False)
+    (track,) = server.room(alice.room, "/tracks")
+    assert track["rids"] == ["r0", "r1", "r2"]
+    consumer = bob.consume(video)
+    (encoding,) = consumed(bob, consumer)["encodings"]
+    assert encoding["scalabilityMode"].startswith("L3T")
+    for layer, size in ((0, (240, 135)), (2, (960, 540)), (1, (480, 270))):
+        bob.ask("set-preferred-layers", consumerId=consumer, spatialLayer=layer, temporalLayer=2)
+        until(lambda size=size: bob.wait_frames(consumer, 5, size), f"layer {layer}", RAMP_S)
+
+
+def test_a_paused_consumer_gets_nothing_and_goes_on_when_resumed(pair: tuple[MediasoupPage, MediasoupPage]) -> None:
+    alice, bob = pair
+    video, _ = alice.publish()
+    consumer = bob.consume(video)
+    bob.wait_frames(consumer)
+    bob.ask("pause-consumer", consumerId=consumer)
+    still(bob, consumer)
+    bob.ask("resume-consumer", consumerId=consumer)
+    bob.wait_frames(consumer)
+    assert alice.ask("pause-producer", producerId=video) == {"producerId": video, "paused": True}
+    assert bob.wait_heard("producer-paused")[0]["producerId"] == video
+    still(bob, consumer)
+    alice.ask("resume-producer", producerId=video)
+    bob.wait_frames(consumer)
+    alice.ask("close-producer", producerId=video)
+    assert bob.wait_heard("consumer-closed")[0]["consumerId"] == consumer
+
+
+def still(page: MediasoupPage, consumer: str) -> None:
+    """Wait until two looks in a row see the same number of packets."""
+    seen: list[int] = []
+
+    def quiet() -> bool:
+        page.page.wait_for_timeout(700)
+        seen.append(page.received(consumer)["packetsReceived"])
+        return len(seen) > 1 and seen[-1] == seen[-2]
+
+    until(quiet, "silence", PATIENCE_S)
+
+
+def test_messages_on_data_channels_arrive_in_order_text_as_text(pair: tuple[MediasoupPage, MediasoupPage]) -> None:
+    alice, bob = pair
+    producer = alice.run("() => peer.produceData('game')")
+    told = bob.wait_heard("newDataProducer")[0]
+    assert (told["dataProducerId"], told["label"], told["protocol"]) == (producer, "game", "test")
+    bob.run("id => peer.consumeData(id)", producer)
+    alice.run("() => { peer.sendMessage('hello'); peer.sendMessage([1, 2, 255]); peer.sendMessage('Grüße'); }")
+    until(lambda: len(bob.run("() => peer.messages")) == 3, "three messages")
+    assert bob.run("() => peer.messages") == ["hello", [1, 2, 255], "Grüße"]
+    alice.ask("close-producer", producerId=producer)
+    assert bob.wait_heard("data-consumer-closed")[0]["dataProducerId"] == producer
+
+
+def test_ice_restarts_and_media_goes_on(pair: tuple[MediasoupPage, MediasoupPage]) -> None:
+    alice, bob = pair
+    (video,) = alice.publish(audio=False)
+    consumer = bob.consume(video)
+    bob.wait_frames(consumer)
+    alice.run("() => peer.restartIce()")
+    bob.wait_frames(consumer, 30)
+
+
+def test_who_speaks_is_told(pair: tuple[MediasoupPage, MediasoupPage]) -> None:
+    alice, bob = pair
+    alice.publish()
+    spoken = bob.wait_heard("active-speakers")[0]["speakers"]
+    assert [(one["peerId"], one["active"]) for one in spoken] == [("alice", True)]
+
+
+def test_a_whip_publisher_is_consumed_like_any_other(
+    server: Server, open_page: OpenPage, pair: tuple[MediasoupPage, MediasoupPage]
+) -> None:
+    alice, _ = pair
+    open_page(f"/publish/?room={alice.room}&source=testcard&codec=VP8&width=320&height=180&fps=15&autostart=1")
+    video, audio = sorted(alice.wait_heard("newProducer", 2), key=lambda one: one["kind"], reverse=True)
+    seen, heard = alice.consume(video["producerId"]), alice.consume(audio["producerId"])
+    alice.wait_frames(seen, size=(320, 180))
+    alice.wait_sound(heard)
+    assert server.room(alice.room)["publishers"] == 1
