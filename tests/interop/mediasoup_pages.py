@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (ROOT / "web" / "peers", ROOT / "web" / "src" / "webrtc")
 BUNDLE = ROOT / "artefacts" / "peers" / "mediasoup.js"
-OpenPage = Callable[[str], Page]
+OpenPage = Callable[..., Page]
 
 
 def bundle() -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
-from conftest import PATIENCE_S, Server, until
+from conftest import PATIENCE_S, Server, start_server, stop_server, until
 from mediasoup_pages import MediasoupPage, OpenPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(300)]
@@ -123,3 +125,35 @@ def test_a_whip_publisher_is_consumed_like_any_other(
     alice.wait_frames(seen, size=(320, 180))
     alice.wait_sound(heard)
     assert server.room(alice.room)["publishers"] == 1
+
+
+@pytest.fixture(scope="module")
+def with_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = start_server(tmp_path_factory.mktemp("sfu"), ROOMTONE_SFU_API__LISTEN="127.0.0.1:0")
+    yield running
+    stop_server(running)
+
+
+@pytest.mark.parametrize("own_port", [True, False])
+def test_signalled_over_http_two_clients_see_and_hear_each_other(
+    with_port: Server, open_page: OpenPage, own_port: bool
+) -> None:
+    room = f"http-{own_port}"
+    url = f"http://{with_port.ready['sfu'][0]}" if own_port else f"{with_port.http}/sfu"
+    assert httpx.get(f"{url}/health", timeout=PATIENCE_S).json()["status"] == "ok"
+    alice, bob = [
+        MediasoupPage(open_page("/", with_port), with_port, room, identity, http=url) for identity in ("alice", "bob")
+    ]
+    alice.join()
+    video, audio = alice.publish()
+    (there,) = bob.join()["peers"]
+    assert [one["producerId"] for one in there["producers"]] == [video, audio]
+    seen, heard = bob.consume(video, paused=False), bob.consume(audio, paused=False)
+    bob.wait_frames(seen, size=(320, 180))
+    bob.wait_sound(heard)
+    carol = MediasoupPage(open_page("/", with_port), with_port, room, "carol")
+    assert [one["peerId"] for one in carol.join()["mediasoup"]["peers"]] == ["alice", "bob"]
+    carol.wait_frames(carol.consume(video))
+    alice.page.close()
+    gone = {one["producerId"] for one in carol.wait_heard("producer-closed", 2)}
+    assert gone == {video, audio}

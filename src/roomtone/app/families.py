@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
     from roomtone.servers.livekit import LiveKitContext
+    from roomtone.servers.socketio import Sfu, SocketServer
 
 ROOM_FAMILIES = (
     Family("rooms", "Rooms open."),
@@ -61,6 +62,17 @@ PEOPLE_FAMILIES = (
     Family("api_keys", "Keys that sign tokens."),
     Family("mails", "Mails sent, failed, dropped.", counter=True, label="outcome"),
     Family("dead_letters_dropped", "Webhooks given up that made way for newer ones.", counter=True),
+)
+SFU_FAMILIES = (
+    Family("sfu_peers", "Peers of mediasoup clients, by Socket.IO and by HTTP."),
+    Family("sfu_clients", "Connections of Socket.IO."),
+    Family("sfu_events", "Events of Socket.IO clients, by name.", counter=True, label="event"),
+    Family("sfu_errors", "Requests of mediasoup clients that were refused, by code.", counter=True, label="code"),
+    Family("sfu_clients_dropped", "Clients of Socket.IO that were dropped, by reason.", counter=True, label="reason"),
+    Family("sfu_messages", "Messages taken from data producers.", counter=True),
+    Family("sfu_messages_dropped", "Such messages that a consumer's full channel lost.", counter=True),
+    Family("sfu_messages_unknown", "Messages on data channels that no producer was made for.", counter=True),
+    Family("sfu_news_lost", "Times events of a room were not told to its peers: too many at once.", counter=True),
 )
 LOOP_FAMILIES = (Family("loop_tasks", "Tasks of the event loop that have not ended."),)
 BOUNDARY_FAMILIES = (
@@ -144,6 +156,22 @@ def people_values(people: People) -> Mapping[str, float | Mapping[str, float]]:
         "api_keys": len(people.api_keys.ring),
         "mails": mails,
         "dead_letters_dropped": people.dead_letters.dropped,
+    }
+
+
+def sfu_values(sfu: Sfu, sockets: SocketServer) -> Mapping[str, float | Mapping[str, float]]:
+    """Values of `SFU_FAMILIES`."""
+    counters = sfu.context.counters
+    return {
+        "sfu_peers": len(sfu),
+        "sfu_clients": len(sockets),
+        "sfu_events": counters.events,
+        "sfu_errors": counters.errors,
+        "sfu_clients_dropped": counters.dropped,
+        "sfu_messages": counters.messages,
+        "sfu_messages_dropped": counters.messages_dropped,
+        "sfu_messages_unknown": counters.messages_unknown,
+        "sfu_news_lost": sfu.news.lost,
     }
 
 

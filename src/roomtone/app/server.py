@@ -26,6 +26,7 @@ from roomtone.app.families import (
     LOOP_FAMILIES,
     PEOPLE_FAMILIES,
     ROOM_FAMILIES,
+    SFU_FAMILIES,
     boundary_values,
     limiter_values,
     livekit_values,
@@ -33,6 +34,7 @@ from roomtone.app.families import (
     people_values,
     room_counts,
     room_values,
+    sfu_values,
 )
 from roomtone.app.listeners import HTTP, HTTPS, SFU, Listener, listeners
 from roomtone.app.operator import operator_app
@@ -131,6 +133,7 @@ class Server:
         self.metrics.read_families(LIVEKIT_FAMILIES, lambda: livekit_values(parts.livekit))
         self.metrics.read_families(LIMITER_FAMILIES, lambda: limiter_values(parts.limiter))
         self.metrics.read_families(PEOPLE_FAMILIES, lambda: people_values(people))
+        self.metrics.read_families(SFU_FAMILIES, lambda: sfu_values(parts.sfu, parts.sockets))
         self.metrics.read_families(BOUNDARY_FAMILIES, lambda: boundary_values(engine))
         self.metrics.read_families(LOOP_FAMILIES, loop_values)
         door = await self._open_door(parts)

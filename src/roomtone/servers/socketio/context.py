@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False, slots=True)
+class SfuCounters:
+    """What happened since the start."""
+
+    events: Counter[str] = field(default_factory=Counter)
+    """Events of Socket.IO clients, by name."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """Requests refused, by code."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Clients of Socket.IO that were dropped, by reason."""
+    messages: int = 0
+    messages_dropped: int = 0
+    messages_unknown: int = 0
+
+
+@dataclass(eq=False, slots=True)
 class SfuContext:
     """Everything Socket.IO and the SFU's HTTP interface need."""
 
@@ -30,5 +45,4 @@ class SfuContext:
     support: Support = field(default_factory=Support)
     wall_clock: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
-    counters: Counter[str] = field(default_factory=Counter)
-    """Events taken, errors by code, clients dropped."""
+    counters: SfuCounters = field(default_factory=SfuCounters)

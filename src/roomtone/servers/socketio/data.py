@@ -40,9 +40,9 @@ class PeerChannels:
         """Pass a message on to who consumes it."""
         producer = self._peer.receiving.get(channel)
         if producer is None:
-            self._sfu.context.counters["data_messages_unknown"] += 1
+            self._sfu.context.counters.messages_unknown += 1
             return
-        self._sfu.context.counters["data_messages"] += 1
+        self._sfu.context.counters.messages += 1
         message = data.decode(errors="replace") if text else data
         for consumer in tuple(producer.consumers.values()):
             self._sfu.rooms.spawn(_send(self._sfu, consumer, message))
@@ -61,7 +61,7 @@ async def _send(sfu: Sfu, consumer: DataConsumer, message: bytes | str) -> None:
     try:
         await consumer.channel.send(message)
     except EngineCommandError:
-        sfu.context.counters["data_messages_dropped"] += 1
+        sfu.context.counters.messages_dropped += 1
 
 
 async def produce_data(sfu: Sfu, peer: SfuPeer, request: ProduceData) -> dict[str, Any]:

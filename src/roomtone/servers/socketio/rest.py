@@ -51,7 +51,7 @@ async def _respond(request: Request, do: Callable[[], Awaitable[Answer]]) -> JSO
         status, content = await do()
     except Exception as error:  # noqa: BLE001 - what is none of ours is raised again by `problem_of`
         problem = problem_of(error)
-        counters[f"error_{problem.code}"] += 1
+        counters.errors[problem.code] += 1
         headers = {"Retry-After": "5"} if problem.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
         if problem.status is HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = 'Bearer realm="roomtone"'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from roomtone.servers.socketio.rest import router
 
@@ -24,5 +25,13 @@ def create_rest_app(sfu: Sfu) -> FastAPI:
     """Make the application of the port of its own."""
     app = FastAPI(title="Roomtone SFU", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.sfu = sfu
+    app.add_middleware(
+        # Pages of other origins may call it: what lets them in is their token, and no cookie is looked at.
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["Retry-After"],
+    )
     app.include_router(router)
     return app

@@ -127,7 +127,7 @@ class SocketServer:
         self._clients: dict[str, Client] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._io = BoundedServer(
-            lambda what: self._context.counters.update({what: 1}),
+            lambda what: self._context.counters.dropped.update({what: 1}),
             async_mode="asgi",
             json=StrictJson,
             async_handlers=False,
@@ -164,7 +164,7 @@ class SocketServer:
             ticket = context.limiter.take(_address(environ), context.clock())
         except Exception as error:
             problem = problem_of(error)
-            context.counters[f"error_{problem.code}"] += 1
+            context.counters.errors[problem.code] += 1
             raise Refused(problem.message, problem.body()["error"]) from error
         self._clients[sid] = Client(sid, caller, ticket)
 
@@ -186,13 +186,13 @@ class SocketServer:
 
     async def _on_unknown(self, event: str, sid: str, *given: object) -> dict[str, Any]:
         del given
-        self._context.counters["error_unknown_event"] += 1
+        self._context.counters.errors["unknown_event"] += 1
         body = {"error": {"code": "unknown_event", "message": f"there is no event {event[:64]!r}"}}
         await self._io.emit("error", body["error"], to=sid)
         return body
 
     async def _on_event(self, sid: str, event: Event, payload: object) -> dict[str, Any]:
-        self._context.counters[event.value] += 1
+        self._context.counters.events[event.value] += 1
         try:
             answer = await self._do(self._client(sid), event, payload)
         except Exception as error:  # noqa: BLE001 - no error may end the client's other events
@@ -207,9 +207,9 @@ class SocketServer:
             problem = problem_of(error)
         except Exception:  # noqa: BLE001 - whatever it is: the client is told, and so is the log
             _log.exception("handling %s failed", event.value)
-            self._context.counters["error_internal"] += 1
+            self._context.counters.errors["internal"] += 1
             return {"error": {"code": "internal", "message": "the server failed; its log says more"}}
-        self._context.counters[f"error_{problem.code}"] += 1
+        self._context.counters.errors[problem.code] += 1
         return problem.body()
 
     async def _do(self, client: Client, event: Event, payload: object) -> dict[str, Any]:

@@ -277,7 +277,7 @@ async def test_requests_out_of_order_are_refused_and_change_nothing(sfu: SfuWorl
     assert await alice.refused("create-transport", roomId="demo", direction="up") == "bad_field"
     assert await alice.refused("create-transport", roomId="demo") == "missing_field"
     assert await alice.refused("produce", roomId="demo", transportId=receiving, kind="smell") == "bad_field"
-    assert sfu.sfu.context.counters["error_bad_field"] == 2
+    assert sfu.sfu.context.counters.errors["bad_field"] == 2
     assert sfu.link.find(FakeProducer) == []
 
 
