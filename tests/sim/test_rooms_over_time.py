@@ -186,7 +186,9 @@ class Day:
         people = [member for member in everybody(rooms) if isinstance(member, Participant)]
         match source.randrange(14):
             case 0 | 8 if people:
-                allowed = Permissions(source.random() < 0.8, can_subscribe=source.random() < 0.5)
+                allowed = Permissions(
+                    source.random() < 0.8, can_subscribe=source.random() < 0.5, hidden=source.random() < 0.2
+                )
                 await rooms.update(source.choice(people), permissions=allowed)
             case 1 | 9 | 10 | 11 | 12 if people:
                 await self._subscribe(source.choice(people))
@@ -242,6 +244,7 @@ def check_permissions(link: FakeLink, rooms: Rooms) -> None:
         if isinstance(member, Participant):
             assert member.permissions.can_subscribe
             assert source is not None
+            assert not source.participant.permissions.hidden
             assert source.subscriptions[subscription.id] is subscription
         if source is not None:
             assert source.participant.subscription_rules.allows(identity, source.id)

@@ -154,8 +154,9 @@ class RoomTracks(RoomConnections):
         if source is None:
             return
         publisher = source.participant
-        if source.id not in publisher.publications:
-            raise self.refuse(Refusal.NO_SUCH_TRACK, "the track is published no longer")
+        service = isinstance(member, Participant) and member.permissions.is_service
+        if source.id not in publisher.publications or (publisher.permissions.hidden and not service):
+            raise self.refuse(Refusal.NO_SUCH_TRACK, "the track is not published, or no longer")
         if not publisher.subscription_rules.allows(identity, source.id):
             raise self.refuse(Refusal.NOT_PERMITTED, "the publisher does not let it have this track")
 

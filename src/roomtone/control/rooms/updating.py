@@ -11,6 +11,7 @@ from roomtone.control.rooms.knocks import KnockDecision
 from roomtone.control.rooms.lobby import RoomLobbies
 from roomtone.control.rooms.model import Participant
 from roomtone.control.rooms.reasons import CloseReason, Refusal
+from roomtone.control.rooms.speakers import silence
 from roomtone.control.rooms.tables import quietly
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class RoomUpdates(RoomLobbies):
         if before != (participant.name, participant.metadata, participant.attributes, participant.permissions):
             participant.version += 1
             participant.emit(RoomEventKind.PARTICIPANT_UPDATED)
+        if before[3].hidden != participant.permissions.hidden:
+            self._tell_hidden(participant)
         if before[3] != participant.permissions:
             await self._apply_permissions(participant)
 
@@ -154,6 +157,14 @@ class RoomUpdates(RoomLobbies):
 
     # --- steps ---
 
+    def _tell_hidden(self, participant: Participant) -> None:
+        """Tell the others, who else hear nothing of a hidden participant, that one has gone or come for them."""
+        hidden = participant.permissions.hidden
+        kind = RoomEventKind.PARTICIPANT_HIDDEN if hidden else RoomEventKind.PARTICIPANT_SHOWN
+        if hidden:
+            silence(participant.room, participant.identity)
+        participant.room.events.emit(kind, participant=participant.identity)
+
     async def _apply_permissions(self, participant: Participant) -> None:
         """Bring media in line with what a participant may do now."""
         permissions = participant.permissions
@@ -167,6 +178,13 @@ class RoomUpdates(RoomLobbies):
             ended = [
                 quietly(self._end_subscription(subscription, CloseReason.NOT_PERMITTED))
                 for subscription in tuple(participant.subscriptions.values())
+            ]
+        if permissions.hidden:
+            ended += [
+                quietly(self._end_subscription(subscription, CloseReason.UNPUBLISHED))
+                for publication in participant.publications.values()
+                for subscription in tuple(publication.subscriptions.values())
+                if isinstance(subscription.member, Participant) and not subscription.member.permissions.is_service
             ]
         await asyncio.gather(
             *(self.unpublish(publication, CloseReason.NOT_PERMITTED) for publication in forbidden), *ended

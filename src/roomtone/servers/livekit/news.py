@@ -21,6 +21,7 @@ _DESCRIBES = frozenset(
         RoomEventKind.PARTICIPANT_JOINED,
         RoomEventKind.PARTICIPANT_CONNECTED,
         RoomEventKind.PARTICIPANT_UPDATED,
+        RoomEventKind.PARTICIPANT_SHOWN,
         RoomEventKind.TRACK_PUBLISHED,
         RoomEventKind.TRACK_UNPUBLISHED,
         RoomEventKind.TRACK_UPDATED,
@@ -32,6 +33,8 @@ _RECONCILES = frozenset(
     {
         RoomEventKind.PARTICIPANT_LEFT,
         RoomEventKind.PARTICIPANT_UPDATED,
+        RoomEventKind.PARTICIPANT_HIDDEN,
+        RoomEventKind.PARTICIPANT_SHOWN,
         RoomEventKind.TRACK_PUBLISHED,
         RoomEventKind.TRACK_UNPUBLISHED,
         RoomEventKind.SUBSCRIPTION_RULES_CHANGED,
@@ -127,6 +130,8 @@ class News:
         if event.kind is RoomEventKind.PARTICIPANT_LEFT:
             if other is None or self._known.get(identity) != other.id:
                 self._tell_gone(identity, event.reason)
+        elif event.kind is RoomEventKind.PARTICIPANT_HIDDEN:
+            self._tell_gone(identity, None)
         elif other is None or other.permissions.hidden:
             return
         elif event.kind in _DESCRIBES:

@@ -68,6 +68,17 @@ class RoomNews:
             case RoomEventKind.PARTICIPANT_LEFT:
                 content = {"peerId": event.participant, "reason": None if event.reason is None else event.reason.value}
                 self._broadcast(room, "participant-left", content, but=event.participant)
+            case RoomEventKind.PARTICIPANT_HIDDEN if participant is not None:
+                for track in participant.publications.values():
+                    content = {"producerId": track.id, "peerId": event.participant}
+                    self._broadcast(room, "producer-closed", content, but=event.participant)
+                content = {"peerId": event.participant, "reason": None}
+                self._broadcast(room, "participant-left", content, but=event.participant)
+            case RoomEventKind.PARTICIPANT_SHOWN if participant is not None:
+                self._tell_joined(room, participant)
+                for track in participant.publications.values():
+                    described = describe_producer(track, self._sfu.find_peer(room.name, participant.identity))
+                    self._broadcast(room, "newProducer", described, but=participant.identity)
             case RoomEventKind.SPEAKERS_CHANGED:
                 self._tell_speakers(room, event)
             case RoomEventKind.CHAT_MESSAGE | RoomEventKind.CHAT_EDITED | RoomEventKind.CHAT_DELETED:

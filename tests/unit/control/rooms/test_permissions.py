@@ -270,3 +270,30 @@ async def test_a_room_that_closes_ends_subscriptions_with_their_members(world: W
     assert {see.closed, hear.closed} == {CloseReason.ROOM_CLOSED}
     assert not world.rooms.subscriptions
     assert not world.link.objects
+
+
+async def test_who_hides_goes_for_the_others_and_who_shows_itself_comes(world: World) -> None:
+    alice = await publisher(world)
+    bob, got = await subscriber(world, alice)
+    recorder, recorded = await subscriber(world, alice, "recorder", recorder=True)
+    with alice.room.events.open() as mailbox:
+        await world.rooms.update(alice, permissions=Permissions(hidden=True))
+        await world.rooms.update(alice, permissions=Permissions())
+    told = [(event.kind, event.hidden) async for event in mailbox if event.participant == "alice"]
+    assert told == [
+        (RoomEventKind.PARTICIPANT_UPDATED, True),
+        (RoomEventKind.PARTICIPANT_HIDDEN, False),
+        (RoomEventKind.PARTICIPANT_UPDATED, False),
+        (RoomEventKind.PARTICIPANT_SHOWN, False),
+    ]
+    assert {subscription.closed for subscription in got} == {CloseReason.UNPUBLISHED}
+    assert {subscription.closed for subscription in recorded} == {None}
+    assert len(recorder.subscriptions) == 2
+    assert not bob.subscriptions
+
+
+async def test_a_hidden_participant_s_tracks_are_for_services_alone(world: World) -> None:
+    ghost = await publisher(world, "ghost", hidden=True)
+    assert (await refusal(subscriber(world, ghost))).refusal is Refusal.NO_SUCH_TRACK
+    _, got = await subscriber(world, ghost, "agent", agent=True)
+    assert len(got) == 2

@@ -11,7 +11,7 @@ from livekit.protocol import models, rtc
 from livekit_world import LiveKitWorld, client_offer, receiving, validate
 
 from roomtone.control.policy import KeyTable, VideoGrants
-from roomtone.control.rooms import RoomLimits
+from roomtone.control.rooms import Permissions, RoomLimits
 from roomtone.media.values import MediaKind
 from roomtone.protocols.livekit import PROTOCOL_VERSION
 from roomtone.protocols.sdp import OfferedData, parse_session
@@ -61,6 +61,20 @@ async def test_hidden_participants_are_shown_to_nobody(livekit: LiveKitWorld) ->
     carol = await livekit.connect("carol")
     assert [other.identity for other in carol.messages[0].join.other_participants] == ["alice"]
     assert [info.identity for update in alice.all("update") for info in update.participants] == ["carol"]
+
+
+async def test_who_hides_is_gone_for_the_others_until_it_shows_itself(livekit: LiveKitWorld) -> None:
+    alice = await livekit.connect("alice")
+    await livekit.connect("bob")
+    bob = livekit.rooms.find("demo").participants["bob"]
+    await livekit.rooms.update(bob, permissions=Permissions(hidden=True))
+    await livekit.settle()
+    (gone,) = alice.last("update").participants
+    assert (gone.identity, gone.state) == ("bob", models.ParticipantInfo.State.DISCONNECTED)
+    await livekit.rooms.update(bob, permissions=Permissions())
+    await livekit.settle()
+    (back,) = alice.last("update").participants
+    assert (back.identity, back.state) == ("bob", models.ParticipantInfo.State.JOINED)
 
 
 async def test_a_client_with_one_connection_is_answered_right_after_its_join(livekit: LiveKitWorld) -> None:
