@@ -38,8 +38,13 @@ def postgresql() -> Iterator[str]:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         line = [server, "-D", str(data), "-k", str(path), "-c", "listen_addresses=", "-c", "fsync=off"]
-        with running([*line, "-c", "max_connections=40"], path, user, (path / ".s.PGSQL.5432").exists):
+        with running([*line, "-c", "max_connections=40"], path, user, lambda: _says_ready(data / "postmaster.pid")):
             yield f"postgresql://roomtone@/postgres?host={path}"
+
+
+def _says_ready(pid_file: Path) -> bool:
+    """The socket is there before the server takes connections; its last line of this file says when it does."""
+    return pid_file.exists() and pid_file.read_text().rstrip().endswith("ready")
 
 
 _MARIADB_TABLES = (

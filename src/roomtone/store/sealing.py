@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import os
+import secrets
 from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -66,8 +67,8 @@ def _make_key_file(path: Path) -> None:
     """Make it whole or not at all: written beside its place and linked there, so that the first of several wins."""
     if path.exists():
         return
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(Fernet.generate_key() + b"\n")
