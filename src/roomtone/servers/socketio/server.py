@@ -136,8 +136,8 @@ class SocketServer:
             max_http_buffer_size=self._context.settings.limits.max_json_bytes,
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
-            logger=logging.getLogger("roomtone.socketio"),
-            engineio_logger=logging.getLogger("roomtone.engineio"),
+            logger=_quiet("roomtone.socketio"),
+            engineio_logger=_quiet("roomtone.engineio"),
         )
         self._io.on("connect", self._on_connect)
         self._io.on("disconnect", self._on_disconnect)
@@ -256,6 +256,13 @@ class SocketServer:
             task = asyncio.ensure_future(self._io.emit(event, content, to=sid))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+
+def _quiet(name: str) -> logging.Logger:
+    """Give the package a logger that takes no less than warnings: below, it writes every packet, tokens included."""
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.WARNING)
+    return logger
 
 
 def _token(environ: dict[str, Any], auth: object) -> str | None:
