@@ -10,6 +10,8 @@ from typing import Any
 KNOWN_US = {"mediasoup": 7.2, "SRS": 9.3, "MediaMTX": 13.0, "LiveKit": 14.5, "Janus": 26.5}
 KNOWN_SENDTO_US = 2.9
 ORDER = {"filled": 0, "split": 1, "audio": 2, "clip": 3}
+STEPS_MS = {"join-room": 100, "create-transport": 50, "produce": 50, "consume": 50}
+"""What steps of a mediasoup client may take."""
 PAYLOAD = {"filled": "1,100 B filled", "split": "1,100 B split", "audio": "120 B audio", "clip": "clip (Go driver)"}
 
 Key = tuple[str, str, int, str]
@@ -145,6 +147,7 @@ class Figures:
                 f"{crossing['round_trip_p99_us']:.0f} us; {crossing['commands_per_s']:,.0f}/s with "
                 f"{crossing['in_flight']} in flight; events {crossing['events_per_s']:,.0f}/s"
             )
+        lines += signalling(self.result.get("signalling"))
         if path := self.result.get("path_ns"):
             lines.append(
                 "- router and cipher alone, 1 -> 100, GCM, ns a packet: "
@@ -175,7 +178,32 @@ class Figures:
         lines.append(goal("KB a viewer, whole process", held.get("process_kb_per_viewer"), 150))
         ready = [row["ready_s"] for rows in self.rows.values() for row in rows if row["server"] == "roomtone"]
         lines.append(goal("start to ready, s", median(ready) if ready else None, 2.0))
+        steps = (self.result.get("signalling") or {}).get("steps") or {}
+        for event, limit in STEPS_MS.items():
+            lines.append(goal(f"{event}, p95 ms", steps.get(event, {}).get("p95_ms"), limit))
         return lines
+
+
+def signalling(found: dict[str, Any] | None) -> list[str]:
+    """Joining and staying."""
+    if not found:
+        return []
+    steps = ", ".join(
+        f"{event} {times['p50_ms']:.1f} and {times['p95_ms']:.1f}" for event, times in found["steps"].items()
+    )
+    picture, storm, idle = found["join_to_first_picture"], found["storm"], found["idle"]
+    return [
+        f"- mediasoup clients, ms at p50 and p95: {steps}",
+        f"- LiveKit clients, join to first decoded picture: p50 {picture['p50_ms']:.0f}, p95 {picture['p95_ms']:.0f} ms",
+        (
+            f"- {storm['joins']} joins in {storm['seconds']:.1f} s into rooms of ten: {storm['errors']} errors; "
+            f"p50 {storm['p50_ms']:.0f}, p95 {storm['p95_ms']:.0f} ms; {storm['server_cpu_ms_per_join']:.1f} ms CPU each"
+        ),
+        (
+            f"- {idle['clients']:.0f} idle signalling connections: {idle['kb_per_connection']:.0f} KB each, "
+            f"{idle['cpu_ms_a_second']:.1f} ms CPU a second for all"
+        ),
+    ]
 
 
 def clean(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import boundary
 import instructions
+import signalling
 from measure import Cell, Options, measure, memory
 from report import report
 from targets import CARGO_TARGET, ROOT, BenchError, Target, cargo_build, release_tree, rival_installed
@@ -51,6 +52,7 @@ def main() -> int:
     for name, step in (
         ("memory", lambda: memory(50 if words.quick else 200, options)),
         ("boundary", lambda: boundary.figures(tree, quick=words.quick)),
+        ("signalling", lambda: signalling.figures(tree, quick=words.quick)),
         ("path_ns", instructions.nanoseconds),
         ("instructions", lambda: instructions.compare(instructions.count_all(quick=words.quick))),
     ):
