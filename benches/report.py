@@ -194,10 +194,10 @@ def signalling(found: dict[str, Any] | None) -> list[str]:
     picture, storm, idle = found["join_to_first_picture"], found["storm"], found["idle"]
     return [
         f"- mediasoup clients, ms at p50 and p95: {steps}",
-        f"- LiveKit clients, join to first decoded picture: p50 {picture['p50_ms']:.0f}, p95 {picture['p95_ms']:.0f} ms",
+        f"- LiveKit clients, join to first picture: p50 {picture['p50_ms']:.0f}, p95 {picture['p95_ms']:.0f} ms",
         (
             f"- {storm['joins']} joins in {storm['seconds']:.1f} s into rooms of ten: {storm['errors']} errors; "
-            f"p50 {storm['p50_ms']:.0f}, p95 {storm['p95_ms']:.0f} ms; {storm['server_cpu_ms_per_join']:.1f} ms CPU each"
+            f"p50 {storm['p50_ms']:.0f}, p95 {storm['p95_ms']:.0f} ms; CPU {storm['server_cpu_ms_per_join']:.1f} ms"
         ),
         (
             f"- {idle['clients']:.0f} idle signalling connections: {idle['kb_per_connection']:.0f} KB each, "
