@@ -44,6 +44,7 @@ class LiveKitPeer:
         for name in (
             "participant_connected",
             "participant_disconnected",
+            "track_published",
             "track_unsubscribed",
             "track_unpublished",
             "track_muted",

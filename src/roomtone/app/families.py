@@ -41,6 +41,8 @@ LIVEKIT_FAMILIES = (
     Family("livekit_sessions_resumed", "Sessions taken over by another socket.", counter=True),
     Family("livekit_signals_lost", "Sockets that went away without a farewell.", counter=True),
     Family("livekit_troubles", "What went wrong in sessions by the peer's doing.", counter=True, label="trouble"),
+    Family("livekit_api_calls", "Calls of LiveKit's server API, by how they ended.", counter=True, label="code"),
+    Family("livekit_api_waiting", "Method calls of that API that wait for a participant."),
 )
 LIMITER_FAMILIES = (
     Family("joins_refused", "Joins refused for the limits of an address, by reason.", counter=True, label="reason"),
@@ -124,6 +126,8 @@ def livekit_values(context: LiveKitContext) -> Mapping[str, float | Mapping[str,
         "livekit_sessions_resumed": context.resumed,
         "livekit_signals_lost": context.signals_lost,
         "livekit_troubles": {trouble.value: count for trouble, count in sorted(context.troubles.items())},
+        "livekit_api_calls": dict(context.twirp_answers),
+        "livekit_api_waiting": len(context.method_calls),
     }
 
 

@@ -9,7 +9,7 @@ from roomtone.app.errors import StartError
 from roomtone.control.rooms import RoomLimits, Rooms, SpeakerRules
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api import ApiContext, create_app
-from roomtone.servers.livekit import SUPPORT, LiveKitContext, livekit_routes
+from roomtone.servers.livekit import SUPPORT, LiveKitContext, livekit_routes, twirp_routes
 from roomtone.servers.socketio import Sfu, SfuContext, SocketServer, add_rest
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
     )
     api = create_app(context)
     livekit = livekit_context(context)
-    api.router.routes.extend(livekit_routes(livekit))
+    api.router.routes.extend([*livekit_routes(livekit), *twirp_routes(livekit)])
     sfu = Sfu(SfuContext(settings, rooms, context.keys, context.limiter, people.accounts, support))
     add_rest(api, sfu)
     return Parts(rooms, api, context.limiter, livekit, sfu, SocketServer(sfu))

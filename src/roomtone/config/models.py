@@ -220,6 +220,12 @@ class LiveKitSettings(Section):
     """How often a client gets a fresh token."""
     token_lifetime_s: Positive = 600
     """How long that token is valid."""
+    max_call_bytes: Positive = 1_048_576
+    """Largest body of a call of the server API (/twirp)."""
+    unmute_wait_s: NotNegative = 3
+    """How long a call that unmutes a track waits for its publisher to do so."""
+    calls_to_participants: Positive = 1_000
+    """Method calls (PerformRpc) of the server API that may wait for their participants; above it they are refused."""
 
 
 class SfuApiSettings(Section):

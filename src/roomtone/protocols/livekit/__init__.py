@@ -1,4 +1,4 @@
-"""LiveKit's signalling: messages, joins, published and subscribed tracks. Pure: it opens nothing and reads no clock."""
+"""LiveKit's signalling and server API: messages, joins, tracks, calls. Pure: it opens nothing and reads no clock."""
 
 from roomtone.protocols.livekit.joining import Join, JoinError, read_join
 from roomtone.protocols.livekit.layers import Wish, describe_layers, quality_of, read_wish, wanted_qualities
@@ -14,9 +14,20 @@ from roomtone.protocols.livekit.messages import (
 from roomtone.protocols.livekit.packets import LOSSY_CHANNEL, RELIABLE_CHANNEL, Sender, sign, topic_of
 from roomtone.protocols.livekit.publishing import Announced, AnnouncementError, OfferPlan, PublishedTracks, Starting
 from roomtone.protocols.livekit.subscribing import Accepted, AnswerPlan, OfferedTracks, ReceivedTracks, WantedTrack
+from roomtone.protocols.livekit.twirp import (
+    METHODS,
+    TwirpCode,
+    TwirpError,
+    TwirpMethod,
+    find_method,
+    read_call,
+    speaks_json,
+    write_answer,
+)
 
 __all__ = [
     "LOSSY_CHANNEL",
+    "METHODS",
     "PROTOCOL_VERSION",
     "RELIABLE_CHANNEL",
     "SERVER_VERSION",
@@ -34,16 +45,23 @@ __all__ = [
     "ReceivedTracks",
     "Sender",
     "Starting",
+    "TwirpCode",
+    "TwirpError",
+    "TwirpMethod",
     "WantedTrack",
     "Wish",
     "describe_layers",
+    "find_method",
     "quality_of",
+    "read_call",
     "read_join",
     "read_packet",
     "read_request",
     "read_wish",
     "sign",
+    "speaks_json",
     "topic_of",
     "wanted_qualities",
+    "write_answer",
     "write_response",
 ]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from roomtone.servers.livekit.context import LiveKitContext
 
 _PREFIX = "Bearer "
-_TEXTS = {
+DENIALS = {
     AccessDenial.MISSING: "no permissions to access the room",
     AccessDenial.UNKNOWN_KEY: "invalid API key",
     AccessDenial.EXPIRED: "invalid authorization token: token is expired",
@@ -58,7 +58,7 @@ def read_token(context: LiveKitContext, connection: HTTPConnection) -> AccessTok
     try:
         token = context.keys.verify(text.strip(), context.wall_clock())
     except AccessError as error:
-        raise RefusedError(HTTPStatus.UNAUTHORIZED, _TEXTS.get(error.denial, "invalid authorization token")) from error
+        raise RefusedError(HTTPStatus.UNAUTHORIZED, DENIALS.get(error.denial, "invalid authorization token")) from error
     if not token.grants.room_join:
         raise RefusedError(HTTPStatus.UNAUTHORIZED, "permissions denied")
     if not token.identity:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from roomtone.protocols.sdp import Support
+from roomtone.servers.livekit.method_calls import MethodCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -94,6 +95,12 @@ class LiveKitContext:
     resumed: int = 0
     signals_lost: int = 0
     """Sockets that went away without a farewell."""
+    method_calls: MethodCalls = field(default_factory=MethodCalls)
+    """Calls of the server API that wait for a participant."""
+    twirp_answers: Counter[str] = field(default_factory=Counter)
+    """Calls of the server API, by how they ended: `ok` or Twirp's code."""
+    nonces: OrderedDict[tuple[str, bytes], None] = field(default_factory=OrderedDict)
+    """Of data sent by the server API lately, by room id: what comes again is not sent again."""
 
     def now_ms(self) -> int:
         """Tell the time as clients are told it."""

@@ -77,6 +77,8 @@ class SessionData:
             if packet.sequence <= self.last_sequence:
                 return  # came already, before its sender resumed
             self.last_sequence = packet.sequence
+        if context.method_calls.take(participant.id, packet):
+            return  # the answer to a call of the server API, for nobody else
         sender = Sender(participant.identity, participant.id, hidden=permissions.hidden, agent=permissions.agent)
         destinations = sign(packet, sender, reliable=kind is DataKind.RELIABLE)
         sent = DataPacket(

@@ -25,6 +25,8 @@ from roomtone.servers.livekit.requests import REQUESTS
 from roomtone.servers.livekit.subscriber import OfferingSubscriber, ReceivingSubscriber, Subscriber
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from roomtone.control.policy import AccessToken
     from roomtone.protocols.livekit import Join
     from roomtone.servers.livekit.context import LiveKitContext
@@ -156,6 +158,12 @@ class Session:
             return
         async with self.turn:
             await self._guarded(kind, getattr(request, kind))
+
+    async def choose(self, track_sids: Sequence[str], *, subscribe: bool) -> None:
+        """Subscribe to tracks for the client, or unsubscribe from them."""
+        async with self.turn:
+            request = rtc.UpdateSubscription(track_sids=track_sids, subscribe=subscribe)
+            await self.subscriber.choose(request)
 
     def detach(self, outbox: Outbox) -> None:
         """Note that a socket went away without a farewell: the client may come back for a while."""

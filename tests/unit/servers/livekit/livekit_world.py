@@ -29,7 +29,7 @@ from roomtone.protocols.sdp import (
     write_offer,
 )
 from roomtone.protocols.sdp.repertoire import OPUS, VIDEO_CODECS, offered_extensions
-from roomtone.servers.livekit import LiveKitContext, livekit_routes
+from roomtone.servers.livekit import LiveKitContext, livekit_routes, twirp_routes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -263,7 +263,9 @@ async def make_livekit() -> AsyncIterator[Callable[..., Awaitable[LiveKitWorld]]
             wall_clock=lambda: NOW,
             clock=lambda: NOW,
         )
-        world = LiveKitWorld(link, engine, rooms, context, Starlette(routes=livekit_routes(context)))
+        world = LiveKitWorld(
+            link, engine, rooms, context, Starlette(routes=[*livekit_routes(context), *twirp_routes(context)])
+        )
         opened.append(world)
         return world
 

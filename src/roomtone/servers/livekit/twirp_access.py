@@ -1,0 +1,44 @@
+"""What a caller of the server API may do, as LiveKit reads its token's grants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roomtone.control.policy import AccessError, Grant, require
+from roomtone.protocols.livekit import TwirpCode, TwirpError
+
+if TYPE_CHECKING:
+    from roomtone.control.policy import AccessToken
+
+_DENIED = "permissions denied"
+
+
+class Caller:
+    """Who calls; each check raises `TwirpError` when its token does not grant it."""
+
+    def __init__(self, token: AccessToken) -> None:
+        self._token = token
+
+    def must_create(self) -> None:
+        """Check ``roomCreate``: rooms may be made and deleted."""
+        self._check(self._token.grants.room_create)
+
+    def must_list(self) -> None:
+        """Check ``roomList``."""
+        self._check(self._token.grants.room_list)
+
+    def must_administer(self, room: str) -> None:
+        """Check ``roomAdmin`` for a room; what an account got when it logged in is for all rooms."""
+        try:
+            require(self._token, room, Grant.ADMINISTER)
+        except AccessError:
+            self._check(granted=False)
+
+    def must_send_to(self, room: str, destination: str) -> None:
+        """Check ``roomAdmin`` for a room and ``destinationRoom`` for another."""
+        self.must_administer(room)
+        self._check(self._token.role is not None or self._token.grants.destination_room == destination)
+
+    def _check(self, granted: bool) -> None:
+        if not granted:
+            raise TwirpError(TwirpCode.UNAUTHENTICATED, _DENIED)

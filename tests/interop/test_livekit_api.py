@@ -1,0 +1,133 @@
+"""LiveKit's server SDK (`livekit-api`) governs rooms here, in which LiveKit's clients meet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from conftest import Server, token
+from livekit import api, rtc
+from livekit.protocol import room as room_messages
+from livekit_peer import LiveKitPeer, see_colour
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:.*HMAC key.*")]
+RED, BLUE = (210, 20, 20), (20, 20, 210)
+VIDEO = rtc.TrackKind.KIND_VIDEO
+
+
+@pytest.fixture
+async def lk(server: Server) -> AsyncIterator[api.LiveKitAPI]:
+    client = api.LiveKitAPI(server.http, "devkey", "secret")
+    yield client
+    await client.aclose()
+
+
+async def call(lk: api.LiveKitAPI, method: str, request: Any, answer: Any) -> Any:
+    """Call what the SDK has no method for."""
+    header = lk.room._auth_header(api.VideoGrants(room_admin=True, room=request.room))
+    return await lk.room._client.request("RoomService", method, request, header, answer)
+
+
+async def test_rooms_are_made_listed_changed_and_deleted(lk: api.LiveKitAPI) -> None:
+    made = await lk.room.create_room(api.CreateRoomRequest(name="sdk", empty_timeout=60, metadata="m"))
+    assert (made.name, made.metadata, made.empty_timeout) == ("sdk", "m", 60)
+    assert [held.sid for held in (await lk.room.list_rooms(api.ListRoomsRequest(names=["sdk"]))).rooms] == [made.sid]
+    changed = await lk.room.update_room_metadata(api.UpdateRoomMetadataRequest(room="sdk", metadata="n"))
+    assert changed.metadata == "n"
+    await lk.room.delete_room(api.DeleteRoomRequest(room="sdk"))
+    with pytest.raises(api.TwirpError) as caught:
+        await lk.room.delete_room(api.DeleteRoomRequest(room="sdk"))
+    assert (caught.value.code, caught.value.status) == ("not_found", 404)
+
+
+async def test_people_are_seen_changed_muted_written_to_called_and_sent_out(server: Server, lk: api.LiveKitAPI) -> None:
+    async with LiveKitPeer() as alice, LiveKitPeer() as bob:
+        await bob.connect(server.http, token("sdk-people", "bob"), auto_subscribe=False)
+        await alice.connect(server.http, token("sdk-people", "alice"))
+        published = await alice.publish_picture(RED)
+        await bob.next_event("track_published")
+
+        listed = await lk.room.list_participants(api.ListParticipantsRequest(room="sdk-people"))
+        assert {one.identity for one in listed.participants} == {"alice", "bob"}
+        one = await lk.room.get_participant(api.RoomParticipantIdentity(room="sdk-people", identity="alice"))
+        assert [track.sid for track in one.tracks] == [published.sid]
+
+        await lk.room.update_subscriptions(
+            api.UpdateSubscriptionsRequest(
+                room="sdk-people", identity="bob", track_sids=[published.sid], subscribe=True
+            )
+        )
+        assert await see_colour((await bob.next_track(VIDEO)).track, RED) == (320, 180)
+
+        mute = api.MuteRoomTrackRequest(room="sdk-people", identity="alice", track_sid=published.sid, muted=True)
+        assert (await lk.room.mute_published_track(mute)).track.muted
+        assert (await bob.next_event("track_muted"))[0].identity == "alice"
+        mute.muted = False
+        assert not (await lk.room.mute_published_track(mute)).track.muted
+        assert (await bob.next_event("track_unmuted"))[0].identity == "alice"
+
+        update = api.UpdateParticipantRequest(room="sdk-people", identity="alice", metadata="new")
+        assert (await lk.room.update_participant(update)).metadata == "new"
+        assert (await bob.next_event("participant_metadata_changed"))[2] == "new"
+
+        send = api.SendDataRequest(room="sdk-people", data=b"from outside", destination_identities=["bob"], topic="t")
+        await lk.room.send_data(send)
+        packet = await bob.next_data()
+        assert (packet.data, packet.topic, packet.participant) == (b"from outside", "t", None)
+
+        @bob.room.local_participant.register_rpc_method("greet")
+        async def greet(invocation: rtc.RpcInvocationData) -> str:
+            if invocation.payload == "fail":
+                raise rtc.RpcError(1700, "no", "why")
+            return f"hello {invocation.payload}"
+
+        request = room_messages.PerformRpcRequest(
+            room="sdk-people", destination_identity="bob", method="greet", payload="you"
+        )
+        assert (await call(lk, "PerformRpc", request, room_messages.PerformRpcResponse)).payload == "hello you"
+        request.payload = "fail"
+        with pytest.raises(api.TwirpError) as caught:
+            await call(lk, "PerformRpc", request, room_messages.PerformRpcResponse)
+        assert (caught.value.code, caught.value.message) == ("internal", "no")
+        assert caught.value.metadata == {"rpc_code": "1700", "data": "why"}
+
+        await lk.room.remove_participant(api.RoomParticipantIdentity(room="sdk-people", identity="alice"))
+        assert (await bob.next_event("participant_disconnected"))[0].identity == "alice"
+        assert server.identities("sdk-people") == ["bob"]
+
+
+async def test_who_is_moved_goes_on_in_the_other_room_with_its_picture(server: Server, lk: api.LiveKitAPI) -> None:
+    async with LiveKitPeer() as alice, LiveKitPeer() as bob:
+        await bob.connect(server.http, token("sdk-there", "bob"))
+        await alice.connect(server.http, token("sdk-here", "alice"))
+        await alice.publish_picture(BLUE)
+        move = api.MoveParticipantRequest(room="sdk-here", identity="alice", destination_room="sdk-there")
+        await lk.room.move_participant(move)
+        assert await see_colour((await bob.next_track(VIDEO)).track, BLUE) == (320, 180)
+        assert server.identities("sdk-here") == []
+        assert sorted(server.identities("sdk-there")) == ["alice", "bob"]
+        forward = api.ForwardParticipantRequest(room="sdk-there", identity="alice", destination_room="sdk-here")
+        with pytest.raises(api.TwirpError) as caught:
+            await lk.room.forward_participant(forward)
+        assert (caught.value.code, caught.value.status) == ("unimplemented", 501)
+
+
+async def test_services_that_are_not_there_are_never_a_success(lk: api.LiveKitAPI) -> None:
+    calls = [
+        lk.egress.list_egress(api.ListEgressRequest()),
+        lk.ingress.list_ingress(api.ListIngressRequest()),
+        lk.sip.list_dispatch_rule(api.ListSIPDispatchRuleRequest()),
+        lk.agent_dispatch.list_dispatch("sdk"),
+    ]
+    for asked in calls:
+        with pytest.raises(api.TwirpError) as caught:
+            await asked
+        assert (caught.value.code, caught.value.status) == ("unimplemented", 501)
+
+
+async def test_a_wrong_secret_opens_nothing(server: Server) -> None:
+    async with api.LiveKitAPI(server.http, "devkey", "x" * 32) as stranger:
+        with pytest.raises(api.TwirpError) as caught:
+            await stranger.room.list_rooms(api.ListRoomsRequest())
+    assert (caught.value.code, caught.value.status) == ("unauthenticated", 401)
