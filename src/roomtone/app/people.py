@@ -28,7 +28,7 @@ from roomtone.control.policy import KeyTable, OwnKeys, Role
 from roomtone.control.policy.attempts import AttemptLimiter, Buckets, MemoryBuckets, Rate
 from roomtone.control.rooms.chat import ChatMessage
 from roomtone.observe import OK, AuditEvent, AuditLog, Verdict, get_logger
-from roomtone.store import AccountRecord, AuditRecord, StoreError
+from roomtone.store import AccountRecord, AuditRecord, StoreError, StoreFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -309,16 +309,13 @@ async def _first_start(settings: Settings, people: People) -> FirstStart:
         else:
             hashed = await parts.hasher.hash(password)
         now = parts.clock()
-        await parts.tables.accounts.add(
-            AccountRecord(
-                id="a_first",
-                username=ADMIN,
-                role=Role.ADMIN.value,
-                password_hash=hashed,
-                created_at=now,
-                updated_at=now,
-            )
-        )
+        admin = AccountRecord("a_first", ADMIN, Role.ADMIN.value, hashed, created_at=now, updated_at=now)
+        try:
+            await parts.tables.accounts.add(admin)
+        except StoreError as error:
+            if error.failure is not StoreFailure.TAKEN:
+                raise
+            username = ""  # another server that started at the same time was first, and shows its password
     if settings.api_keys or await people.api_keys.list():
         return FirstStart(username=username, password=password)
     key = await people.api_keys.create("first start", SERVER)
