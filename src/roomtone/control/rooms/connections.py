@@ -122,6 +122,7 @@ class RoomConnections(RoomDirectory):
         A router that turns out to be gone is done without: nobody could ever join there again.
         """
         room = member.room
+        await self._need_media(room)
         router = await self.routers.place(room, spread=isinstance(member, Viewer))
         try:
             yield router

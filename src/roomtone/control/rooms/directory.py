@@ -10,6 +10,7 @@ from roomtone.control.rooms.ending import RoomEnds
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.model import Room
 from roomtone.control.rooms.reasons import CloseReason, Refusal, of_command
+from roomtone.control.rooms.routers import NoRouter
 from roomtone.control.rooms.tables import quietly
 from roomtone.control.rooms.values import MAX_METADATA_LENGTH, RoomId, is_room_name
 from roomtone.media import EngineCommandError
@@ -17,7 +18,7 @@ from roomtone.media.values import ErrorCode
 
 if TYPE_CHECKING:
     from roomtone.control.rooms.options import RoomOptions
-    from roomtone.media import Router
+    from roomtone.media import AudioLevelObserver, Router
     from roomtone.media.values import RouterId
 
 END_BATCH = 256
@@ -71,8 +72,8 @@ class RoomDirectory(RoomEnds):
         if len(options.metadata) > MAX_METADATA_LENGTH:
             raise self.refuse(Refusal.TOO_LARGE, f"metadata is at most {MAX_METADATA_LENGTH} characters")
 
-    async def open(self, name: str, options: RoomOptions | None = None) -> Room:
-        """Give the room of this name, made if it is not there."""
+    async def open(self, name: str, options: RoomOptions | None = None, *, media_optional: bool = False) -> Room:
+        """Give the room of this name, made if it is not there; without media if the engine may have no place for it."""
         if self._closed:
             raise self.refuse(Refusal.SHUTTING_DOWN, "the server is shutting down")
         if not is_room_name(name):
@@ -83,7 +84,7 @@ class RoomDirectory(RoomEnds):
             if len(self.by_name) + len(self._opening) >= self.limits.max_rooms:
                 raise self.refuse(Refusal.TOO_MANY_ROOMS, f"there are {self.limits.max_rooms} rooms already")
             opening = self._opening[name] = asyncio.ensure_future(
-                self._open_room(name, options or self.limits.defaults())
+                self._open_room(name, options or self.limits.defaults(), media_optional=media_optional)
             )
         # Shielded: one caller that gives up must not take the room from the others who wait for it.
         return await asyncio.shield(opening)
@@ -142,22 +143,14 @@ class RoomDirectory(RoomEnds):
             del self.by_name[room.name]
             self.spawn(self.close_room(room, CloseReason.MEDIA_FAILED))
 
-    async def _open_room(self, name: str, options: RoomOptions) -> Room:
+    async def _open_room(self, name: str, options: RoomOptions, *, media_optional: bool) -> Room:
         try:
-            try:
-                router = await self.routers.open()
-                observer = await self.routers.observe(router, self.limits.speakers)
-            except EngineCommandError as error:
-                refused = of_command(error)
-                self.refused[refused.refusal] += 1
-                raise refused from error
+            router, observer = await self._open_router(media_optional=media_optional)
             if self._closed:
                 await quietly(router.close)
                 raise self.refuse(Refusal.SHUTTING_DOWN, "the server is shutting down")
             room = Room(RoomId(self._new_id("RM")), name, router, self._clock(), self._clock, options)
-            room.observer = observer
-            if observer is not None:
-                self.observed[observer.id] = room
+            self._watch_speakers(room, observer)
             self.by_name[name] = room
             room.events.emit(RoomEventKind.ROOM_OPENED)
             self._arm_empty_timer(room)  # whoever opened it may never come
@@ -165,10 +158,41 @@ class RoomDirectory(RoomEnds):
         finally:
             del self._opening[name]
 
-    async def _enter(self, name: str) -> Room:
+    async def _open_router(self, *, media_optional: bool) -> tuple[Router, AudioLevelObserver | None]:
+        try:
+            router = await self.routers.open()
+            return router, await self.routers.observe(router, self.limits.speakers)
+        except EngineCommandError as error:
+            refused = of_command(error)
+            if media_optional:
+                _log.warning("a room has no media for now: %s", refused.message)
+                return NoRouter(self.engine), None
+            self.refused[refused.refusal] += 1
+            raise refused from error
+
+    async def _need_media(self, room: Room) -> None:
+        """Give a room the router it was opened without; raise `RoomError` when the engine still has no place."""
+        if room.has_media:
+            return
+        async with room.placing:
+            if room.has_media:
+                return
+            router, observer = await self._open_router(media_optional=False)
+            if room.closed is not None:
+                await quietly(router.close)
+                return
+            room.router = router
+            self._watch_speakers(room, observer)
+
+    def _watch_speakers(self, room: Room, observer: AudioLevelObserver | None) -> None:
+        room.observer = observer
+        if observer is not None:
+            self.observed[observer.id] = room
+
+    async def _enter(self, name: str, *, media_optional: bool = False) -> Room:
         """Give the room somebody joins."""
         if self.limits.create_on_join or not is_room_name(name):
-            return await self.open(name)
+            return await self.open(name, media_optional=media_optional)
         return self.find(name)
 
     def _settle(self, room: Room) -> None:

@@ -36,9 +36,12 @@ MAX_INVITED = 10_000
 class RoomJoins(RoomTracks):
     """Rooms with participants."""
 
-    async def join(self, name: str, request: JoinRequest) -> Participant:
-        """Let an identity in, without tracks; one already there under that identity goes."""
-        room = await self._enter(name)
+    async def join(self, name: str, request: JoinRequest, *, media_optional: bool = False) -> Participant:
+        """Let an identity in, without tracks; one already there under that identity goes.
+
+        With ``media_optional`` also into a room that has no media, since the engine has no place: see `Room.has_media`.
+        """
+        room = await self._enter(name, media_optional=media_optional)
         with self._participant_place(room, request):
             participant = self._new_participant(room, request)
             replaced = self._admit(participant)

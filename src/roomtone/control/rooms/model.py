@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Unpack
 from roomtone.control.rooms.events import EventStream
 from roomtone.control.rooms.options import RoomOptions
 from roomtone.control.rooms.permissions import SubscriptionRules
+from roomtone.control.rooms.routers import NoRouter
 from roomtone.control.rooms.values import ParticipantState, TrackId
 
 if TYPE_CHECKING:
@@ -252,6 +253,11 @@ class Room:
     def __post_init__(self) -> None:
         """Open the event stream."""
         self.events = EventStream(self.name, self.clock)
+
+    @property
+    def has_media(self) -> bool:
+        """Whether the engine has a place for it; otherwise it gets one when a connection needs it."""
+        return not isinstance(self.router, NoRouter)
 
     @property
     def in_use(self) -> bool:

@@ -11,16 +11,33 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from roomtone.media import EngineCommandError
+from roomtone.media import EngineCommandError, Router
+from roomtone.media.values import RouterId
 
 if TYPE_CHECKING:
     from roomtone.control.rooms.model import Room
     from roomtone.control.rooms.speakers import SpeakerRules
     from roomtone.control.rooms.tracks import Publication
-    from roomtone.media import AudioLevelObserver, Engine, Producer, Router
-    from roomtone.media.values import ProducerId, RouterId
+    from roomtone.media import AudioLevelObserver, Engine, Producer, Report
+    from roomtone.media.values import ProducerId
 
 _log = logging.getLogger(__name__)
+
+
+class NoRouter(Router):
+    """Stands in a room for the router that the engine had no place for, until a connection needs one."""
+
+    __slots__ = ()
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine, RouterId(0), -1)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    async def stats(self) -> list[Report]:
+        """There is nothing to tell."""
+        return []
 
 
 class RoomRouters:

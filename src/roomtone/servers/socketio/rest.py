@@ -175,7 +175,7 @@ async def add_peer(request: Request, room: str) -> JSONResponse:
 
 def _offered(sfu: Sfu, room: Room, peer: SfuPeer | None, *, to_moderator: bool) -> dict[str, Any]:
     peers = sfu.describe_peers(room, peer, to_moderator=to_moderator)
-    return {"rtpCapabilities": sfu.capabilities(room), "peers": peers}
+    return {"rtpCapabilities": sfu.capabilities(room), "peers": peers, "mediaOff": sfu.media_off(room)}
 
 
 def _address(request: Request) -> str:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from roomtone.control.policy import JoinTicket
-    from roomtone.servers.socketio.callers import Caller
     from roomtone.servers.socketio.peers import SfuPeer
     from roomtone.servers.socketio.sfu import Sfu
 
@@ -48,7 +47,7 @@ class Client:
     """One connection of Socket.IO."""
 
     sid: str
-    caller: Caller
+    token: str | None = field(repr=False)
     ticket: JoinTicket
     peers: dict[str, SfuPeer] = field(default_factory=dict)
     """By room."""
@@ -160,13 +159,14 @@ class SocketServer:
     async def _on_connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
         context = self._context
         try:
-            caller = await read_caller(context, _token(environ, auth))
+            token = _token(environ, auth)
+            await read_caller(context, token)
             ticket = context.limiter.take(_address(environ), context.clock())
         except Exception as error:
             problem = problem_of(error)
             context.counters.errors[problem.code] += 1
             raise Refused(problem.message, problem.body()["error"]) from error
-        self._clients[sid] = Client(sid, caller, ticket)
+        self._clients[sid] = Client(sid, token, ticket)
 
     async def _on_disconnect(self, sid: str, reason: str) -> None:
         client = self._clients.pop(sid, None)
@@ -226,9 +226,11 @@ class SocketServer:
             raise wrong_state("already_joined", "this connection is in the room already")
         if len(client.peers) >= MAX_ROOMS:
             raise wrong_state("too_many_rooms", f"a connection is in at most {MAX_ROOMS} rooms")
+        # Read anew: it may have expired or been withdrawn since the client connected.
+        caller = await read_caller(self._context, client.token)
         peer = await self._sfu.join(
             request.room,
-            client.caller,
+            caller,
             peer_id=request.peer,
             name=request.name,
             tell=lambda event, content: self._tell(client.sid, event, content),

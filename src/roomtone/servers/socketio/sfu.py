@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from roomtone.servers.socketio.context import SfuContext
 
 
+MEDIA_FEATURES = ("produce", "consume", "produce-data", "consume-data")
+
+
 class Sfu:
     """All peers. Limits: those of rooms; a peer leaves with its participant."""
 
@@ -56,6 +59,10 @@ class Sfu:
         """RTP capabilities of a room's router."""
         return router_capabilities(self.context.support, room.options.codecs)
 
+    def media_off(self, room: Room) -> list[str]:
+        """Name what cannot be had in a room now, for want of a media engine with a place for it."""
+        return [] if room.has_media and not self.rooms.engine.closed else list(MEDIA_FEATURES)
+
     async def join(
         self,
         room_name: str,
@@ -81,7 +88,7 @@ class Sfu:
             protocol=Protocol.MEDIASOUP,
             account_id=caller.token.account_id,
         )
-        participant = await self.rooms.join(room_name, request)
+        participant = await self.rooms.join(room_name, request, media_optional=True)
         peer = SfuPeer(participant, caller, tell)
         peers = self._peers.setdefault(room_name, {})
         peers[identity] = peer
@@ -113,6 +120,7 @@ class Sfu:
             "roomId": room.name,
             "peerId": peer.id,
             "peers": [one["peerId"] for one in peers],
+            "mediaOff": self.media_off(room),
             "mediasoup": {"rtpCapabilities": self.capabilities(room), "peers": peers},
         }
 

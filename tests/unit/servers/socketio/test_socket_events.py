@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,7 +11,8 @@ from sfu_world import SfuWorld, SocketClient, vector
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from roomtone.control.rooms import CloseReason, JoinRequest, Protocol, RoomLimits
-from roomtone.media.fake_objects import FakeChannel, FakeConsumer, FakeProducer, FakeTransport
+from roomtone.media import QueueFull
+from roomtone.media.fake_objects import FakeChannel, FakeConsumer, FakeProducer, FakeRouter, FakeTransport
 from roomtone.media.values import ChannelId, ChannelMessage, EngineCloseReason, EngineConfig
 
 MakeSfu = Callable[..., Awaitable[SfuWorld]]
@@ -306,3 +308,45 @@ async def test_chat_reaches_everybody_and_its_sender(sfu: SfuWorld) -> None:
         (told,) = client.heard("chat-message")
         assert (told["id"], told["peerId"], told["message"]) == (sent["id"], "alice", "Hello")
     assert await alice.refused("chat-message", roomId="demo") == "missing_field"
+
+
+async def test_an_engine_without_a_place_lets_people_meet_and_gives_media_once_it_has_one(sfu: SfuWorld) -> None:
+    real = sfu.link.submit
+
+    def full(_: bytes) -> None:
+        raise QueueFull("busy")
+
+    sfu.link.submit = full  # type: ignore[method-assign]
+    alice, bob = await sfu.connect("alice"), await sfu.connect("bob")
+    joined = await alice.do("join-room", roomId="demo")
+    assert joined["mediaOff"] == ["produce", "consume", "produce-data", "consume-data"]
+    assert joined["mediasoup"]["rtpCapabilities"]["codecs"]
+    assert await alice.refused("create-transport", roomId="demo", direction="send") == "engine_busy"
+    await bob.do("join-room", roomId="demo")
+    await alice.do("chat-message", roomId="demo", message="no picture?")
+    await sfu.settle()
+    assert bob.heard("chat-message")[0]["message"] == "no picture?"
+    sfu.link.submit = real  # type: ignore[method-assign]
+    await produce(alice, await transport(alice, "send"))
+    await sfu.settle()
+    assert len(bob.heard("newProducer")) == 1
+    again = await (await sfu.connect("carol")).do("join-room", roomId="demo")
+    assert again["mediaOff"] == []
+    assert len(sfu.link.find(FakeRouter)) == 1
+
+
+async def test_a_room_that_never_had_media_closes_like_any_other(sfu: SfuWorld) -> None:
+    await sfu.rooms.engine.close()
+    alice = await sfu.connect("alice")
+    assert (await alice.do("join-room", roomId="demo"))["mediaOff"]
+    await sfu.rooms.close_room(sfu.rooms.by_name["demo"])
+    await sfu.settle()
+    assert alice.heard("left-room")[0]["reason"] == "room_closed"
+
+
+async def test_a_token_that_was_good_at_the_handshake_must_be_so_at_each_join(sfu: SfuWorld) -> None:
+    alice = await sfu.join("alice")
+    sfu.sfu.context.wall_clock = lambda: time.time() + 10_000
+    assert await alice.refused("join-room", roomId="demo") == "already_joined"
+    await alice.do("leave-room", roomId="demo")
+    assert await alice.refused("join-room", roomId="demo") == "token_expired"
