@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import PATIENCE_S, Server, start_server, stop_server, until
+from livekit_page import LiveKitPage
 from mediasoup_pages import MediasoupPage, OpenPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(300)]
@@ -157,3 +158,20 @@ def test_signalled_over_http_two_clients_see_and_hear_each_other(
     alice.page.close()
     gone = {one["producerId"] for one in carol.wait_heard("producer-closed", 2)}
     assert gone == {video, audio}
+
+
+def test_livekit_clients_and_mediasoup_clients_see_and_hear_each_other(server: Server, open_page: OpenPage) -> None:
+    livekit = LiveKitPage(open_page("/"), server, "both", "lk")
+    theirs = livekit.show(640, 360, "red")
+    mediasoup = MediasoupPage(open_page("/"), server, "both", "ms")
+    (there,) = mediasoup.join()["mediasoup"]["peers"]
+    assert (there["peerId"], there["producers"][0]["producerId"]) == ("lk", theirs)
+    mediasoup.wait_frames(mediasoup.consume(theirs))
+    video, audio = mediasoup.publish()
+    livekit.wait_frames(video, width=320)
+    livekit.wait_sound(audio)
+    tone = livekit.sound()
+    mediasoup.wait_heard("newProducer")
+    mediasoup.wait_sound(mediasoup.consume(tone))
+    mediasoup.ask("close-producer", producerId=video)
+    livekit.wait_heard("trackUnsubscribed")
