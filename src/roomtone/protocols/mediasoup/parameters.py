@@ -52,13 +52,6 @@ class SentMedia:
     extensions: tuple[HeaderExtension, ...]
     cname: str | None = None
     scalability: str | None = None
-    dtx: bool = False
-    """Silence is not sent."""
-
-    @property
-    def stereo(self) -> bool:
-        """Whether its sound has two channels that differ."""
-        return any(codec.parameter("sprop-stereo") == "1" for codec in self.codecs)
 
 
 def read_sent_media(payload: Payload, kind: MediaKind, support: Support) -> SentMedia:
@@ -81,14 +74,13 @@ def read_sent_media(payload: Payload, kind: MediaKind, support: Support) -> Sent
         raise PayloadError(PayloadCode.NO_COMMON_CODEC, f"no codec known here: {names}")
     if len({codec.payload_type for codec in known}) < len(known):
         raise payload.bad("codecs", "has a payload type twice")
-    encodings, scalability, dtx = _read_encodings(payload, support)
-    dtx = dtx or any(codec.parameter("usedtx") == "1" for codec in known)
+    encodings, scalability = _read_encodings(payload, support)
     mid = payload.optional_text("mid", MAX_MID) or None
     if mid is None and not any(encoding.ssrc for encoding in encodings):
         raise payload.bad("encodings", "names no SSRC, and there is no mid")
     rtcp = payload.optional_part("rtcp")
     cname = None if rtcp is None else rtcp.optional_text("cname", MAX_CNAME)
-    return SentMedia(kind, mid, known, encodings, extensions, cname, scalability, dtx)
+    return SentMedia(kind, mid, known, encodings, extensions, cname, scalability)
 
 
 def _read_extensions(payload: Payload, kind: MediaKind, support: Support) -> tuple[HeaderExtension, ...]:
@@ -103,14 +95,12 @@ def _read_extensions(payload: Payload, kind: MediaKind, support: Support) -> tup
     return tuple(found.values())
 
 
-def _read_encodings(payload: Payload, support: Support) -> tuple[tuple[EncodingParameters, ...], str | None, bool]:
+def _read_encodings(payload: Payload, support: Support) -> tuple[tuple[EncodingParameters, ...], str | None]:
     encodings: list[EncodingParameters] = []
     scalability: str | None = None
-    dtx = False
     for item in payload.parts("encodings", support.max_encodings):
         rtx = item.optional_part("rtx")
         scalability = item.optional_text("scalabilityMode", 32) or scalability
-        dtx = dtx or item.flag("dtx")
         encodings.append(
             EncodingParameters(
                 ssrc=item.optional_integer("ssrc", 1, MAX_SSRC),
@@ -121,7 +111,7 @@ def _read_encodings(payload: Payload, support: Support) -> tuple[tuple[EncodingP
     named = [encoding.rid or encoding.ssrc for encoding in encodings]
     if len(encodings) > 1 and (None in named or len(set(named)) < len(named)):
         raise payload.bad("encodings", "are several that no rid or SSRC of their own tells apart")
-    return tuple(encodings if named != [None] else ()), scalability, dtx
+    return tuple(encodings if named != [None] else ()), scalability
 
 
 def layers_of(scalability: str | None) -> tuple[int, int]:

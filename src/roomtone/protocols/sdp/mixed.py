@@ -31,6 +31,7 @@ from roomtone.protocols.sdp.negotiation import (
     read_peer,
     read_section,
 )
+from roomtone.protocols.sdp.support import REPAIRED_RID, RID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +110,7 @@ def write_peer_answer(
             idle = MediaAnswer(media.incoming if media.incoming.codecs else media.outgoing, Direction.INACTIVE)
             answer = answers.get(media.mid, idle)
             how = SectionAnswer(answer.direction, role, answer.sending)
-            sections.append(accept_section(offer.description, answer.media, local, how))
+            sections.append(accept_section(offer.description, _with_rids(answer.media, media), local, how))
         else:
             sections.append(reject_section(section))
             continue
@@ -118,6 +119,17 @@ def write_peer_answer(
     bundle = tuple(accepted) if offer.description.bundle else ()
     lines = session_lines(local, origin, bundle, mixed=offer.description.has("extmap-allow-mixed"))
     return SessionDescription(tuple(lines), tuple(sections))
+
+
+def _with_rids(answered: NegotiatedMedia, media: PeerMedia) -> NegotiatedMedia:
+    """Agree to the extensions that name encodings also where we send, and write none there.
+
+    Chromium starts every further section of a kind with what was agreed in the first of that kind: without them it
+    could send no simulcast any more after it has received.
+    """
+    agreed = {extension.uri for extension in answered.extensions}
+    missing = (one for one in media.incoming.extensions if one.uri in {RID, REPAIRED_RID} - agreed)
+    return replace(answered, extensions=(*answered.extensions, *missing))
 
 
 def data_section(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from roomtone.media.values import Candidate, DtlsRole, Fingerprint, MediaKind
+from roomtone.media.values import Candidate, DtlsRole, Fingerprint, HeaderExtension, MediaKind
 from roomtone.protocols.sdp import (
     Codec,
     Direction,
@@ -23,6 +25,7 @@ from roomtone.protocols.sdp import (
     write_peer_answer,
 )
 from roomtone.protocols.sdp.repertoire import OPUS, VIDEO_CODECS, offered_codecs, offered_extensions
+from roomtone.protocols.sdp.support import RID
 
 PRINT = Fingerprint(algorithm="sha-256", value=":".join(["AB"] * 32))
 LOCAL = LocalPeer(
@@ -146,6 +149,17 @@ def test_a_peer_that_sends_and_receives_is_answered_section_by_section() -> None
     assert parsed.media[1].msids[0].stream == "PA|TR"
     assert parsed.media[3].first("max-message-size") == "262144"
     assert parsed.bundle == ("0", "1", "3", "2")
+
+
+def test_where_we_send_the_names_of_encodings_are_agreed_to_but_not_written() -> None:
+    rid = HeaderExtension(id=13, uri=RID)
+    receiving = replace(VIDEO, mid="0", direction=Direction.RECVONLY, extensions=(*VIDEO.extensions, rid))
+    offer = read_peer_offer(parse_session(write_offer((receiving,), LOCAL, (1, 1)).serialize()), MANY)
+    (video,) = offer.media
+    assert rid not in video.outgoing.extensions
+    answers = {"0": MediaAnswer(video.outgoing, Direction.SENDONLY, Sending(8, 9, "us", "PA|TR", "TR"))}
+    (answered,) = parse_session(write_peer_answer(offer, LOCAL, (5, 1), answers).serialize()).media
+    assert [line.id for line in answered.extensions if line.uri == RID] == [13]
 
 
 def test_a_section_nobody_can_serve_is_rejected_alone() -> None:
