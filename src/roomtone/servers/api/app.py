@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from roomtone.servers.api import (
+    about_api,
     accounts_auth,
     accounts_routes,
     chat_api,
@@ -43,6 +44,7 @@ def create_app(context: ApiContext) -> FastAPI:
     for error in MAPPERS:
         app.add_exception_handler(error, _on_error)
     for part in (
+        about_api,
         whip,
         event_streams,
         whep_layers,

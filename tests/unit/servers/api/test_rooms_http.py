@@ -167,6 +167,23 @@ async def test_pages_of_a_development_server_get_tokens(api: ApiWorld) -> None:
     assert (await api.http.post("/dev/token?room=demo")).status_code == 422
 
 
+async def test_a_guest_of_a_development_server_has_a_name_and_may_raise_a_hand(api: ApiWorld) -> None:
+    response = await api.http.post("/dev/token?room=demo&identity=guest&name=Ada%20L.")
+    token = api.context.keys.verify(response.json()["token"], api.context.wall_clock())
+    assert token.name == "Ada L."
+    assert token.grants.can_update_own_metadata
+    assert not token.grants.room_admin
+
+
+async def test_pages_are_told_what_the_server_offers(make_api: MakeApi) -> None:
+    here = (await (await make_api()).http.get("/api/v1/server")).json()
+    assert here | {"guests": True, "accounts": False, "registration": False} == here
+    far = await make_api(client=("192.0.2.7", 1))
+    assert (await far.http.get("/api/v1/server")).json()["guests"] is False
+    production = await make_api(settings=Settings())
+    assert (await production.http.get("/api/v1/server")).json()["guests"] is False
+
+
 async def test_tokens_are_given_to_this_machine_only_and_by_development_servers_only(make_api: MakeApi) -> None:
     far = await make_api(client=("192.0.2.7", 1))
     assert (await far.http.post("/dev/token?room=demo&identity=x")).status_code == 403
