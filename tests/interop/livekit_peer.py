@@ -46,7 +46,6 @@ class LiveKitPeer:
             "participant_disconnected",
             "track_published",
             "track_unsubscribed",
-            "track_published",
             "track_unpublished",
             "track_muted",
             "track_unmuted",
@@ -61,17 +60,9 @@ class LiveKitPeer:
         ):
             self.room.on(name, lambda *what, name=name: self.events.put_nowait((name, what)))
 
-    async def connect(
-        self,
-        http: str,
-        token: str,
-        *,
-        single: bool = False,
-        auto_subscribe: bool = True,
-        encryption: rtc.E2EEOptions | None = None,
-    ) -> Self:
+    async def connect(self, http: str, token: str, *, single: bool = False, auto_subscribe: bool = True) -> Self:
         """Join; `single` takes one peer connection for both ways."""
-        options = rtc.RoomOptions(auto_subscribe=auto_subscribe, single_peer_connection=single, encryption=encryption)
+        options = rtc.RoomOptions(auto_subscribe=auto_subscribe, single_peer_connection=single)
         await asyncio.wait_for(self.room.connect(http.replace("http", "ws", 1), token, options), PATIENCE_S)
         return self
 

@@ -1,43 +1,44 @@
 import { type SubmitEvent, useState } from "react";
 import { Page, show } from "../parts/Page";
+import { text } from "../strings";
 
 function Home() {
   const [room, setRoom] = useState("demo");
-  const go = (page: "publish" | "watch") => {
-    location.assign(`/${page}/?room=${encodeURIComponent(room)}`);
-  };
+  const named = (page: string) => `/${page}/?room=${encodeURIComponent(room)}`;
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    go("watch");
+    location.assign(named("room"));
   };
   return (
-    <Page title="Go to a room">
-      <form onSubmit={submit}>
+    <Page title={text.start.title}>
+      <p className="lead">{text.start.lead}</p>
+      <form className="card" onSubmit={submit}>
         <label>
-          Room name
+          {text.start.room}
           <input
             value={room}
             required
+            autoComplete="off"
+            autoCapitalize="none"
             pattern="[A-Za-z0-9._\-]{1,64}"
-            title="letters, digits, dot, underscore and hyphen, at most 64"
+            title={text.roomRule}
             onChange={(event) => {
               setRoom(event.target.value);
             }}
           />
         </label>
-        <button type="submit">Watch</button>
-        <button
-          type="button"
-          onClick={() => {
-            go("publish");
-          }}
-        >
-          Publish
-        </button>
+        <button type="submit">{text.start.enter}</button>
       </form>
-      <p className="status">
-        The <a href="/watch/?room=demo">demo room</a> shows a running clock and plays a tone when the server was started with it.
-      </p>
+      <section aria-labelledby="more">
+        <h2 id="more">{text.start.more}</h2>
+        <p className="row">
+          <a href={named("watch")}>{text.start.watch}</a>
+          <a href={named("publish")}>{text.start.publish}</a>
+        </p>
+        <p className="status">
+          {text.start.demo} <a href="/room/?room=demo">{text.start.demoLink}</a>
+        </p>
+      </section>
     </Page>
   );
 }

@@ -1,0 +1,203 @@
+import { ConnectionState, DisconnectReason, Room, RoomEvent } from "livekit-client";
+import { sayError } from "../api";
+import { text } from "../strings";
+import { type Choices, OFF } from "./choices";
+import { type ChatMessage, MAX_TEXT, withMessage } from "./messages";
+import { inOrder } from "./order";
+import { describe, type Person } from "./person";
+
+/** Where LiveKit's own applications chat too. */
+const CHAT = "lk.chat";
+const HAND = "hand";
+
+export type Connected = "connecting" | "connected" | "reconnecting" | "ended";
+
+/** What the page shows; a new value at each change. */
+export interface Meeting {
+  readonly connected: Connected;
+  readonly people: readonly Person[];
+  readonly lastSpeaker: string | null;
+  readonly messages: readonly ChatMessage[];
+  readonly canHear: boolean;
+  /** The newest thing to tell, with a number so that the same words can be told again. */
+  readonly notice: { readonly number: number; readonly words: string };
+  readonly ended: string;
+}
+
+const EMPTY: Meeting = {
+  connected: "connecting",
+  people: [],
+  lastSpeaker: null,
+  messages: [],
+  canHear: true,
+  notice: { number: 0, words: "" },
+  ended: "",
+};
+
+const CHANGES = [
+  RoomEvent.ParticipantConnected,
+  RoomEvent.ParticipantDisconnected,
+  RoomEvent.ParticipantAttributesChanged,
+  RoomEvent.ParticipantNameChanged,
+  RoomEvent.TrackMuted,
+  RoomEvent.TrackUnmuted,
+  RoomEvent.TrackPublished,
+  RoomEvent.TrackUnpublished,
+  RoomEvent.TrackSubscribed,
+  RoomEvent.TrackUnsubscribed,
+  RoomEvent.LocalTrackPublished,
+  RoomEvent.LocalTrackUnpublished,
+  RoomEvent.ConnectionQualityChanged,
+  RoomEvent.ActiveSpeakersChanged,
+] as const;
+
+const ENDS: Partial<Record<DisconnectReason, string>> = {
+  [DisconnectReason.CLIENT_INITIATED]: text.ended.left,
+  [DisconnectReason.PARTICIPANT_REMOVED]: text.ended.removed,
+  [DisconnectReason.ROOM_DELETED]: text.ended.roomClosed,
+  [DisconnectReason.ROOM_CLOSED]: text.ended.roomClosed,
+  [DisconnectReason.DUPLICATE_IDENTITY]: text.ended.duplicate,
+  [DisconnectReason.SERVER_SHUTDOWN]: text.ended.shutdown,
+};
+
+/** One stay in a room: LiveKit's client, and what the page needs of it as plain values. */
+export class Stay {
+  readonly room: Room;
+  private meeting = EMPTY;
+  private listeners = new Set<() => void>();
+  private refreshing = false;
+
+  constructor(private readonly choices: Choices) {
+    const device = (id: string) => (id === "" || id === OFF ? {} : { deviceId: id });
+    this.room = new Room({
+      adaptiveStream: true,
+      dynacast: true,
+      videoCaptureDefaults: device(choices.camera),
+      audioCaptureDefaults: device(choices.microphone),
+      ...(choices.speaker === "" ? {} : { audioOutput: { deviceId: choices.speaker } }),
+    });
+    this.listen();
+  }
+
+  /** For React's useSyncExternalStore. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+  readonly current = (): Meeting => this.meeting;
+
+  /** Joins; then publishes what was chosen. What does not open is told, and the rest goes on. */
+  async join(token: string, onJoined: () => void): Promise<void> {
+    await this.room.connect(location.origin.replace(/^http/, "ws"), token);
+    this.put({ connected: "connected", canHear: this.room.canPlaybackAudio });
+    this.refresh();
+    onJoined();
+    await Promise.all([
+      this.choices.microphone === OFF ? null : this.setMicrophone(true),
+      this.choices.camera === OFF ? null : this.setCamera(true),
+    ]);
+  }
+
+  leave = (): Promise<void> => this.room.disconnect();
+
+  setMicrophone = (on: boolean) => this.attempt(() => this.room.localParticipant.setMicrophoneEnabled(on));
+  setCamera = (on: boolean) => this.attempt(() => this.room.localParticipant.setCameraEnabled(on));
+  setScreen = (on: boolean) => this.attempt(() => this.room.localParticipant.setScreenShareEnabled(on, { audio: true }));
+  setHand = (up: boolean) =>
+    this.attempt(() => this.room.localParticipant.setAttributes({ [HAND]: up ? String(Date.now()) : "" }));
+  hear = () => this.attempt(() => this.room.startAudio());
+
+  async say(words: string): Promise<boolean> {
+    return this.attempt(async () => {
+      const { id, timestamp } = await this.room.localParticipant.sendText(words.slice(0, MAX_TEXT), { topic: CHAT });
+      this.add({ id, from: this.room.localParticipant.identity, text: words, at: timestamp, mine: true });
+    });
+  }
+
+  /** Tells something to everybody who looks or listens. */
+  tell(words: string): void {
+    this.put({ notice: { number: this.meeting.notice.number + 1, words } });
+  }
+
+  private async attempt(work: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      this.tell(text.room.failed(sayError(error)));
+      return false;
+    } finally {
+      this.refresh();
+    }
+  }
+
+  private listen(): void {
+    const { room } = this;
+    for (const event of CHANGES) room.on(event, this.refresh);
+    room.on(RoomEvent.ConnectionStateChanged, (state) => {
+      if (state === ConnectionState.Reconnecting || state === ConnectionState.SignalReconnecting) {
+        this.put({ connected: "reconnecting" });
+      }
+    });
+    room.on(RoomEvent.Reconnected, () => {
+      this.put({ connected: "connected" });
+      this.tell(text.room.back);
+    });
+    room.on(RoomEvent.Disconnected, (reason) => {
+      this.put({ connected: "ended", ended: ENDS[reason ?? DisconnectReason.UNKNOWN_REASON] ?? text.ended.lost });
+    });
+    room.on(RoomEvent.ActiveSpeakersChanged, ([loudest]) => {
+      if (loudest !== undefined && !loudest.isLocal) this.put({ lastSpeaker: loudest.identity });
+    });
+    room.on(RoomEvent.AudioPlaybackStatusChanged, () => {
+      this.put({ canHear: room.canPlaybackAudio });
+    });
+    room.on(RoomEvent.ParticipantConnected, ({ name, identity }) => {
+      this.tell(text.room.joined(name ?? identity));
+    });
+    room.on(RoomEvent.ParticipantDisconnected, ({ name, identity }) => {
+      this.tell(text.room.left(name ?? identity));
+    });
+    room.on(RoomEvent.ParticipantAttributesChanged, (changed, participant) => {
+      if (!participant.isLocal && Number(changed[HAND] ?? "") > 0) {
+        this.tell(text.room.raised(participant.name ?? participant.identity));
+      }
+    });
+    room.registerTextStreamHandler(CHAT, (reader, { identity }) => {
+      reader
+        .readAll()
+        .then((words) => {
+          const { id, timestamp } = reader.info;
+          this.add({ id, from: this.nameOf(identity), text: words.slice(0, MAX_TEXT), at: timestamp, mine: false });
+        })
+        // Its sender left in the middle of it.
+        .catch(() => undefined);
+    });
+  }
+
+  private nameOf(identity: string): string {
+    const name = this.room.remoteParticipants.get(identity)?.name;
+    return name === undefined || name === "" ? identity : name;
+  }
+
+  private add(message: ChatMessage): void {
+    this.put({ messages: withMessage(this.meeting.messages, message) });
+  }
+
+  /** Describes everybody anew, once for all events of one turn. */
+  private readonly refresh = (): void => {
+    if (this.refreshing) return;
+    this.refreshing = true;
+    queueMicrotask(() => {
+      this.refreshing = false;
+      const everybody = [this.room.localParticipant, ...this.room.remoteParticipants.values()];
+      this.put({ people: inOrder(everybody.map(describe)) });
+    });
+  };
+
+  private put(changed: Partial<Meeting>): void {
+    this.meeting = { ...this.meeting, ...changed };
+    for (const listener of this.listeners) listener();
+  }
+}
+
