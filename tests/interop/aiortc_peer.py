@@ -126,14 +126,15 @@ async def publish(server: Server, room: str, identity: str = "aiortc", edit: Cal
     return await post(pc, f"{server.http}/whip/{room}", token(room, identity), edit)
 
 
-async def watch(server: Server, room: str, edit: Callable[[str], str] = str) -> Peer:
-    """Receive picture and tone."""
+async def watch(server: Server, room: str, edit: Callable[[str], str] = str, *, participant: str | None = None) -> Peer:
+    """Receive picture and tone, of one participant or of the newest."""
     pc = RTCPeerConnection()
     tracks: dict[str, MediaStreamTrack] = {}
     pc.on("track", lambda track: tracks.update({track.kind: track}))
     pc.addTransceiver("video", direction="recvonly")
     pc.addTransceiver("audio", direction="recvonly")
-    peer = await post(pc, f"{server.http}/whep/{room}", token(room, "viewer"), edit)
+    query = "" if participant is None else f"?participant={participant}"
+    peer = await post(pc, f"{server.http}/whep/{room}{query}", token(room, "viewer"), edit)
     peer.tracks = tracks
     return peer
 

@@ -46,6 +46,7 @@ class LiveKitPeer:
             "participant_disconnected",
             "track_published",
             "track_unsubscribed",
+            "track_published",
             "track_unpublished",
             "track_muted",
             "track_unmuted",
@@ -60,9 +61,17 @@ class LiveKitPeer:
         ):
             self.room.on(name, lambda *what, name=name: self.events.put_nowait((name, what)))
 
-    async def connect(self, http: str, token: str, *, single: bool = False, auto_subscribe: bool = True) -> Self:
+    async def connect(
+        self,
+        http: str,
+        token: str,
+        *,
+        single: bool = False,
+        auto_subscribe: bool = True,
+        encryption: rtc.E2EEOptions | None = None,
+    ) -> Self:
         """Join; `single` takes one peer connection for both ways."""
-        options = rtc.RoomOptions(auto_subscribe=auto_subscribe, single_peer_connection=single)
+        options = rtc.RoomOptions(auto_subscribe=auto_subscribe, single_peer_connection=single, encryption=encryption)
         await asyncio.wait_for(self.room.connect(http.replace("http", "ws", 1), token, options), PATIENCE_S)
         return self
 

@@ -100,6 +100,28 @@ def test_a_subscriber_chooses_layers_and_what_nobody_wants_is_not_sent(server: S
 
 
 @pytest.mark.long
+def test_the_size_of_an_element_decides_which_layer_comes(server: Server, open_page: OpenPage) -> None:
+    alice = LiveKitPage(open_page("/"), server, "lk-adaptive", "alice")
+    bob = LiveKitPage(open_page("/"), server, "lk-adaptive", "bob", adaptiveStream={"pixelDensity": 1})
+    encoding = {"maxBitrate": 900_000, "maxFramerate": 15}
+    camera = alice.show(960, 540, css(RED), simulcast=True, videoEncoding=encoding)
+    until(lambda: bob.run("sid => !!document.getElementById(sid)", camera), "the element")
+    resize = (
+        "([sid, width]) => Object.assign(document.getElementById(sid).style, { width: `${width}px`, height: 'auto' })"
+    )
+    for shown, sent in ((200, 320), (960, 960), (300, 320)):
+        bob.run(resize, [camera, shown])
+        bob.wait_frames(camera, width=sent)
+    bob.run("sid => { document.getElementById(sid).style.display = 'none'; }", camera)
+    publication = "sid => publicationOf(sid)"
+    until(lambda: not bob.run(f"sid => ({publication})(sid).isEnabled", camera), "a hidden picture is not wanted")
+    before = bob.received(camera)["framesDecoded"]
+    bob.run("sid => { document.getElementById(sid).style.display = 'block'; }", camera)
+    bob.wait_frames(camera)
+    assert bob.received(camera)["framesDecoded"] > before
+
+
+@pytest.mark.long
 @TOPOLOGIES
 def test_media_goes_on_while_a_cut_socket_is_replaced(server: Server, open_page: OpenPage, *, single: bool) -> None:
     alice, bob = meet(open_page, server, f"lk-resume-{single}", singlePeerConnection=single)

@@ -57,6 +57,17 @@ def test_simulcast_layers_arrive_and_the_preferred_one_is_decoded(
         until(lambda size=size: bob.wait_frames(consumer, 5, size), f"layer {layer}", RAMP_S)
 
 
+def test_svc_layers_are_chosen_within_one_stream(pair: tuple[MediasoupPage, MediasoupPage]) -> None:
+    alice, bob = pair
+    encodings = [{"scalabilityMode": "L3T3_KEY", "maxBitrate": 1_500_000}]
+    (video,) = alice.publish(width=960, height=540, codec="VP9", encodings=encodings, audio=False)
+    consumer = bob.consume(video)
+    assert consumed(bob, consumer)["encodings"][0]["scalabilityMode"] == "L3T3_KEY"
+    for layer, size in ((0, (240, 136)), (2, (960, 540))):  # the encoder makes heights even
+        bob.ask("set-preferred-layers", consumerId=consumer, spatialLayer=layer, temporalLayer=2)
+        until(lambda size=size: bob.wait_frames(consumer, 5, size), f"layer {layer}", RAMP_S)
+
+
 def test_a_paused_consumer_gets_nothing_and_goes_on_when_resumed(pair: tuple[MediasoupPage, MediasoupPage]) -> None:
     alice, bob = pair
     video, _ = alice.publish()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import database_servers
 import pytest
+from test_mail import post
 
 from roomtone.app.errors import StartError
+from roomtone.app.families import people_values
 from roomtone.app.people import DEV_PASSWORD, People, open_people
 from roomtone.config import Settings
 from roomtone.control.accounts import AccountError, AccountRefusal
 from roomtone.control.policy.attempts import AttemptsError
+from roomtone.control.rooms.chat import ChatMessage
 
 PASSWORD = "correct horse battery"
 
@@ -125,6 +128,60 @@ async def test_what_cannot_be_opened_is_one_line_and_leaves_nothing_open(
     assert "\n" not in str(caught.value)
     assert "hush" not in str(caught.value)
     assert asyncio.all_tasks() == before
+
+
+async def test_a_running_server_learns_what_another_process_changes_and_goes_on_when_it_cannot(tmp_path: Path) -> None:
+    server, other = await open_people(settings(tmp_path)), await open_people(settings(tmp_path), serving=False)
+    following = asyncio.create_task(server.keep_in_step(0))
+
+    async def until(what: Callable[[], bool]) -> None:
+        async with asyncio.timeout(40):
+            while not what():
+                await other.database.ping()
+
+    made = await other.api_keys.create("from outside", "test")
+    await until(lambda: made.name in server.api_keys.ring)
+    engine, server.database._engine = server.database._engine, None
+    failed = server.database.failures
+    await until(lambda: server.database.failures > failed)
+    assert made.name in server.api_keys.ring, "what was known stays"
+    server.database._engine = engine
+    await other.api_keys.revoke(made.name, "test")
+    await until(lambda: made.name not in server.api_keys.ring)
+    await server.fall_out_of_step(following)
+    for people in (other, server):
+        await people.close()
+
+
+async def test_what_expired_or_is_too_old_is_forgotten_once_an_hour(tmp_path: Path) -> None:
+    times = [1_800_000_000.0]
+    people = await open_people(settings(tmp_path), serving=False, clock=lambda: times[0])
+    parts = people.accounts.parts
+    await people.accounts.register("ada", PASSWORD, None, "", "192.0.2.1")
+    await people.chat.add(ChatMessage("m1", "r", "ada", "Ada", "hello", times[0]))
+    await people.audit.flush()
+    times[0] += 366 * 86_400
+    await people.purge()
+    assert await people.audit_table.list(9) == []
+    assert await people.chat.history("r") == []
+    assert await parts.tables.refresh.purge(times[0]) == 0, "nothing was left"
+    await people.chat.add(ChatMessage("m1", "r", "ada", "Ada", "hello", 0))
+    await people.purge()
+    assert len(await people.chat.history("r")) == 1, "within the hour"
+    await people.close()
+
+
+async def test_a_link_that_resets_a_password_goes_out_by_the_mail_server_of_the_settings(tmp_path: Path) -> None:
+    async with post() as server:
+        mail = {"host": "127.0.0.1", "port": server.port, "security": "none", "public_url": "https://meet.example"}
+        people = await open_people(settings(tmp_path, mail=mail))
+        await people.accounts.register("ada", PASSWORD, "ada@example.org", "", "192.0.2.1")
+        await people.accounts.forgot_password("ada", "http://a-host-the-request-named/", "192.0.2.1")
+        assert people.mailer is not None
+        await people.mailer.drained()
+        assert people_values(people)["mails"] == {"sent": 1, "failed": 0, "dropped": 0}
+        await people.close()
+    assert b"https://meet.example/account/reset/#token" in server.mails[0]
 
 
 async def test_a_key_file_that_does_not_fit_the_database_says_so(tmp_path: Path) -> None:

@@ -2,8 +2,7 @@
 //! of 200 ms.
 //!
 //! Not all rows are here. Those that do not hold yet are judged by `roomtone-lines` alone, which
-//! fails on them: two and four on one line, beside a bulk transfer; and, of the other lines, loss of 5 %
-//! on the one of 100 ms.
+//! fails on them: two and four on one line; and, of the other lines, loss of 5 % on the one of 100 ms.
 
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
@@ -124,6 +123,11 @@ fn loss_without_congestion_is_no_congestion() {
 #[test]
 fn jitter_and_reordering_are_no_congestion() {
     short(&["jitter 30 ms", "reordering 3 %"]);
+}
+
+#[test]
+fn a_bulk_transfer_on_the_line_neither_starves_nor_is_starved() {
+    short(&["beside a transfer"]);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,26 @@ async def test_a_database_that_cannot_be_reached_is_one_line_without_its_passwor
     assert "\n" not in caught.value.message
     assert "pass" not in caught.value.message
     await database.close()
+
+
+async def test_a_server_that_takes_connections_and_says_nothing_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        database = Database(database_url(f"postgresql://u:pass@127.0.0.1:{port}/d", FILE), timeout_s=0.2)
+        with pytest.raises(StoreError) as caught:
+            await database.open()
+    assert caught.value.failure is StoreFailure.UNREACHABLE
+    assert caught.value.message == f"the database postgresql://127.0.0.1:{port}/d did not answer within 0.2 s"
+
+
+@pytest.mark.parametrize(
+    ("url", "driver", "extra"), [("postgres://h/d", "asyncpg", "postgres"), ("mysql://h/d", "asyncmy", "mysql")]
+)
+async def test_a_driver_that_is_not_installed_is_named_with_what_brings_it(
+    monkeypatch: pytest.MonkeyPatch, url: str, driver: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(StoreError) as caught:
+        await Database(database_url(url, FILE)).open()
+    assert caught.value.failure is StoreFailure.NO_DRIVER
+    assert caught.value.message == f"the driver {driver} is not installed: install roomtone[{extra}]"

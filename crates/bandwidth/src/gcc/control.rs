@@ -192,7 +192,11 @@ impl GccEstimator {
             _ if standing == Standing::Draining => {
                 let begins = was != Standing::Draining;
                 if begins {
-                    self.before_drain_bps = acknowledged.unwrap_or(0.0).min(self.rate.bps());
+                    self.before_drain_bps = if self.queue.was_retry() {
+                        self.rate.bps()
+                    } else {
+                        acknowledged.unwrap_or(0.0).min(self.rate.bps())
+                    };
                     self.acknowledged.expect_change();
                 }
                 let acknowledged = if begins {
@@ -259,7 +263,8 @@ impl GccEstimator {
         let bps = self.estimate_bps();
         self.probes.set_limited(self.limit.since_us());
         self.probes.set_doubtful(self.rate.is_doubted());
-        self.probes.set_scatter(self.delay.scatter_us());
+        self.probes
+            .set_scatter(self.delay.scatter_us(), self.rate.is_shared());
         self.probes.set_estimate(bps, restraint, now_us);
     }
 

@@ -38,6 +38,9 @@ const MIN_SECONDS: f64 = 0.015;
 /// It is longer where delay scatters, by so many times that, but not longer than this.
 const SCATTERS: f64 = 10.0;
 const MAX_SECONDS: f64 = 0.08;
+/// Where others are likely to share the line it lasts for longer than they pause: between two pictures of
+/// theirs it would find the line empty.
+const SHARED_SECONDS: f64 = 0.04;
 /// A gain below this was not worth the probe.
 const WORTH: f64 = 1.1;
 /// Probes given out at a time.
@@ -158,9 +161,14 @@ impl Probes {
         self.doubtful = doubtful;
     }
 
-    /// How much delay scatters: in a probe not much longer than that, chance is all there is to see.
-    pub(super) fn set_scatter(&mut self, scatter_us: f64) {
-        self.seconds = (MIN_SECONDS + SCATTERS * scatter_us / 1e6).min(MAX_SECONDS);
+    /// How much delay scatters, and whether others are likely to share the line: in a probe not much longer than that, chance is all there is to see.
+    pub(super) fn set_scatter(&mut self, scatter_us: f64, is_shared: bool) {
+        let least = if is_shared {
+            SHARED_SECONDS
+        } else {
+            MIN_SECONDS
+        };
+        self.seconds = (least + SCATTERS * scatter_us / 1e6).min(MAX_SECONDS);
     }
 
     /// Queues drained after over-use: if the rate fell far, the old one is tried.

@@ -13,7 +13,9 @@ const BETA: f64 = 0.85;
 /// While a queue drains; after it; and beside a flow that fills the queue.
 const DRAIN: f64 = 0.75;
 const RESUME: f64 = 0.9;
-const COMPETING_BETA: f64 = 0.8;
+const COMPETING_BETA: f64 = 0.85;
+/// Beside it the estimate grows no further than this times what arrives.
+const COMPETING_UNTRIED: f64 = 4.0;
 const RESTORED: f64 = 0.7;
 /// Growth a second far from the link's capacity.
 const GROWTH: f64 = 1.08;
@@ -93,6 +95,11 @@ impl RateControl {
             && self
                 .last_decrease_us
                 .is_some_and(|last| now_us - last < SETTLING_US + self.scatter(last))
+    }
+
+    /// Whether queues built up so often that others are likely to share the line.
+    pub(super) fn is_shared(&self) -> bool {
+        self.decreases > STARTING_DECREASES
     }
 
     /// Different for flows that share a line, so that they do not all probe at once: a hash of
@@ -203,10 +210,12 @@ impl RateControl {
             let before = self.bps;
             self.increase(acknowledged, now_us);
             // Half a packet a round trip, as a TCP flow with this backing off would.
-            let round_trip = self.round_trip_us.max(200_000) as f64 / 1e6;
+            let round_trip = self.round_trip_us.clamp(200_000, 300_000) as f64 / 1e6;
             let seconds = ((now_us - last) as f64 / 1e6).clamp(0.0, 1.0);
             let grown = before + 0.5 * PACKET_BITS / (round_trip * round_trip) * seconds;
-            self.bps = self.bps.max(grown).min(self.max_bps);
+            // What is not used is not lost either, and says nothing.
+            let most = acknowledged.map_or(f64::MAX, |bps| COMPETING_UNTRIED * bps);
+            self.bps = before.max(self.bps.max(grown).min(most)).min(self.max_bps);
         } else if self
             .last_decrease_us
             .is_none_or(|last| now_us - last > pause)

@@ -28,8 +28,9 @@ const SUSPICIONS: u8 = 3;
 const SUSPICION_US: i64 = 15_000_000;
 /// A line that was someone else's and has had no queue for so long is not any more.
 const QUIET_US: i64 = 8_000_000;
-/// How long a failed drain is believed.
-const RETRY_US: i64 = 20_000_000;
+/// How long a failed drain is believed; a delay that is steady is looked at sooner.
+const RETRY_US: i64 = 60_000_000;
+const STEADY_US: i64 = 20_000_000;
 /// Growth by this share of the time gone, looked at so often, is growth.
 const GROWING: f64 = 0.03;
 const MARK_US: i64 = 150_000;
@@ -85,6 +86,8 @@ pub(super) struct Queue {
     begun_us: i64,
     /// The smallest delay since then.
     low_us: i64,
+    /// The drain looks whether the queue is still someone else's.
+    is_retry: bool,
 }
 
 /// What is known when the queue is judged.
@@ -135,14 +138,12 @@ impl Queue {
                     self.enter(Standing::Clear, now_us);
                 } else if now_us - self.since_us > time {
                     let has_failed = self.delay_us as f64 > FAILED_SHARE * self.start_us as f64;
-                    self.enter(
-                        if has_failed {
-                            Standing::Foreign
-                        } else {
-                            Standing::Draining
-                        },
-                        now_us,
-                    );
+                    let next = if has_failed {
+                        Standing::Foreign
+                    } else {
+                        Standing::Draining
+                    };
+                    self.enter(next, now_us);
                 }
             }
             Standing::Foreign => {
@@ -150,15 +151,17 @@ impl Queue {
                     .empty
                     .is_some_and(|(_, since)| now_us - since > QUIET_US);
                 let is_retried = now_us - self.since_us > RETRY_US;
+                let is_old = now_us - self.since_us > STEADY_US;
                 if is_quiet {
                     self.enter(Standing::Clear, now_us);
-                } else if is_retried && self.low_us as f64 > STEADY_SHARE * self.peak_us {
+                } else if is_old && self.low_us as f64 > STEADY_SHARE * self.peak_us {
                     // No queue stands so still: the path became longer.
                     self.base_us = self.base_us.map(|base| base + self.low_us as f64);
                     self.enter(Standing::Clear, now_us);
                     (self.delay_us, self.peak_us) = (0, 0.0);
                 } else if cause == Cause::Own || is_retried {
                     self.enter(Standing::Draining, now_us);
+                    self.is_retry = is_retried;
                 }
             }
         }
@@ -219,6 +222,14 @@ impl Queue {
         self.start_us = self.delay_us;
         self.high_since_us = None;
         self.suspicions = 0;
+        if state != Standing::Foreign {
+            self.is_retry = false;
+        }
+    }
+
+    /// Whether the last drain only looked whether the queue was still someone else's.
+    pub(super) fn was_retry(&self) -> bool {
+        self.is_retry
     }
 
     pub(super) fn state(&self) -> Standing {

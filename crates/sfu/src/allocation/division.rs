@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::holds::{Hold, PLENTY_QUARTERS, ROOMY_QUARTERS, rise, scatter};
 use super::ladder::{Step, ladder, moving};
 use super::{
     Allocation, AllocationConfig, Budget, Decision, Keep, Layer, LayerTarget, Memory, Terms, Track,
@@ -23,11 +24,16 @@ struct Slot {
     /// It does not step up before this time, and not to the layer that did not last before the other.
     calm_until_us: u64,
     held: Option<(LayerTarget, u64)>,
+    strikes: u8,
+    /// Another flow fills the line's queue: then steps fail for its sake.
+    is_contended: bool,
+    /// The largest picture that it may be given now, and when the next one after it.
+    most: Option<((u8, u8), u64)>,
     blocked: bool,
 }
 
 impl Slot {
-    fn new(track: usize, described: &Track<'_>, now_us: u64) -> Self {
+    fn new(track: usize, described: &Track<'_>, terms: Terms, config: &AllocationConfig) -> Self {
         let steps = ladder(described.layers, &described.limits);
         let memory = &described.memory;
         let before = match memory.decision {
@@ -38,6 +44,7 @@ impl Slot {
             }
             Decision::Absent | Decision::Starved => None,
         };
+        let most = rise(memory, &steps, before, terms, config);
         Self {
             track,
             steps,
@@ -45,7 +52,11 @@ impl Slot {
             starved: memory.decision == Decision::Starved,
             at: None,
             calm_until_us: memory.calm_until_us,
-            held: (memory.held_until_us > now_us).then_some((memory.failed, memory.held_until_us)),
+            held: (memory.held_until_us > terms.now_us)
+                .then_some((memory.failed, memory.held_until_us)),
+            strikes: memory.strikes,
+            is_contended: terms.is_contended,
+            most,
             blocked: false,
         }
     }
@@ -54,15 +65,27 @@ impl Slot {
         self.at.map_or(0, |at| self.steps[at].bps)
     }
 
-    /// Until when it must not step up to a step.
-    fn held_until(&self, at: usize, now_us: u64) -> Option<u64> {
-        let (failed, until) = self.held.unwrap_or_default();
-        let until = if self.steps[at].target >= failed {
-            until.max(self.calm_until_us)
-        } else {
-            self.calm_until_us
+    /// What holds a step up back.
+    fn hold(&self, at: usize, now_us: u64) -> Option<Hold> {
+        let mut hold = Hold {
+            until_us: self.calm_until_us,
+            quarters: None,
         };
-        (until > now_us).then_some(until)
+        if hold.until_us > now_us {
+            return Some(hold);
+        }
+        if let Some((most, next_us)) = self.most
+            && self.steps[at].picture() > most
+        {
+            hold.add(next_us, ROOMY_QUARTERS);
+        }
+        if let Some((failed, until_us)) = self.held
+            && self.steps[at].target >= failed
+            && !self.is_contended
+        {
+            hold.add(until_us, PLENTY_QUARTERS + u64::from(self.strikes / 2));
+        }
+        (hold.until_us > now_us).then_some(hold)
     }
 
     /// Whether a step is above the one it was on.
@@ -83,18 +106,23 @@ struct Division<'a> {
 
 impl Division<'_> {
     /// Takes `more` bits per second, where they fit; a step up needs headroom and time.
-    fn take(&mut self, more: u64, up: bool, held: Option<u64>) -> bool {
+    fn take(&mut self, more: u64, up: bool, held: Option<Hold>) -> bool {
         let after = self.used + more;
         let fits = match self.budget {
             Budget::Unlimited => true,
             Budget::Cheapest => false,
             Budget::Bps(budget) => {
                 let needed = if up { self.with_headroom(after) } else { after };
+                let held = held.filter(|hold| up && !hold.is_lifted(budget, needed));
                 if needed > budget {
-                    self.next_bps = Some(self.next_bps.map_or(needed, |next| next.min(needed)));
+                    self.needs(needed);
                     false
-                } else if let Some(until) = held.filter(|_| up) {
-                    self.wake_us = Some(self.wake_us.map_or(until, |wake| wake.min(until)));
+                } else if let Some(hold) = held {
+                    let wake = self.wake_us.unwrap_or(u64::MAX);
+                    self.wake_us = Some(wake.min(hold.until_us));
+                    if let Some(quarters) = hold.quarters {
+                        self.needs((needed * quarters).div_ceil(4));
+                    }
                     false
                 } else {
                     true
@@ -105,6 +133,11 @@ impl Division<'_> {
             self.used = after;
         }
         fits
+    }
+
+    /// So much would change something.
+    fn needs(&mut self, bps: u64) {
+        self.next_bps = Some(self.next_bps.map_or(bps, |next| next.min(bps)));
     }
 
     fn with_headroom(&self, bps: u64) -> u64 {
@@ -127,7 +160,7 @@ impl Division<'_> {
             self.used += slot.steps[at].bps;
             slot.at = Some(at);
         // Only a track that was paused needs headroom: the others begin, or go on.
-        } else if self.take(first.bps, slot.starved, slot.held_until(0, self.now_us)) {
+        } else if self.take(first.bps, slot.starved, slot.hold(0, self.now_us)) {
             slot.at = Some(0);
         }
     }
@@ -139,7 +172,7 @@ impl Division<'_> {
             slot.blocked = true;
             return;
         };
-        let held = slot.held_until(at + 1, self.now_us);
+        let held = slot.hold(at + 1, self.now_us);
         if self.take(next.bps - slot.bps(), slot.is_up(at + 1), held) {
             slot.at = Some(at + 1);
         } else {
@@ -190,7 +223,7 @@ pub(crate) fn allocate(
             division.used += best.map_or(0, |layer| layer.bps);
             memories[at].decision = best.map_or(Decision::Absent, |l| Decision::Layer(l.target));
         } else {
-            slots.push(Slot::new(at, track, terms.now_us));
+            slots.push(Slot::new(at, track, terms, config));
         }
     }
     let rank = |slot: &Slot| tracks[slot.track].rank;
@@ -254,16 +287,6 @@ fn remember(slot: &Slot, track: &Track<'_>, terms: Terms, config: &AllocationCon
         None => Decision::Starved,
     };
     memory
-}
-
-/// Up to half a hold, another one for each subscriber and time: those who share a line step down
-/// together, and must not step up together again.
-fn scatter(held_us: u64, terms: Terms) -> u64 {
-    if terms.salt == 0 {
-        return 0;
-    }
-    let mixed = (terms.salt ^ terms.now_us.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((mixed >> 48) * held_us) >> 17
 }
 
 /// A layer; with all its temporal layers, one more that comes or comes back is no step up.

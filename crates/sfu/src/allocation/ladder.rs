@@ -22,6 +22,13 @@ pub(super) struct Step {
     fps: Option<u8>,
 }
 
+impl Step {
+    /// The place of its picture among sizes.
+    pub(super) fn picture(&self) -> (u8, u8) {
+        (self.target.encoding, self.target.spatial)
+    }
+}
+
 /// The steps of a track within its limits, each better and dearer than the one before. Empty only
 /// where there are no layers. A limit below the lowest layer leaves that one.
 pub(super) fn ladder(layers: &[Layer], limits: &TrackLimits) -> Vec<Step> {
@@ -54,7 +61,7 @@ pub(super) fn ladder(layers: &[Layer], limits: &TrackLimits) -> Vec<Step> {
 /// The cheapest step that still moves, for a line that nothing is known of: of the smallest
 /// pictures enough in a second, or all.
 pub(super) fn moving(steps: &[Step]) -> usize {
-    let picture = |step: &Step| (step.target.encoding, step.target.spatial);
+    let picture = Step::picture;
     let Some(first) = steps.first() else { return 0 };
     let smallest = steps
         .iter()

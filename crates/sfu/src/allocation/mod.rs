@@ -9,6 +9,7 @@
 //! down is taken at once. A step up that did not last makes the next one wait longer.
 
 mod division;
+mod holds;
 mod ladder;
 #[cfg(test)]
 mod models;
@@ -64,6 +65,8 @@ pub struct AllocationConfig {
     pub cool_down: Duration,
     /// A step up that is followed by a step down within this time did not last.
     pub relapse: Duration,
+    /// After a step up the next one to a larger picture waits for this long.
+    pub rise: Duration,
     /// A command and what follows it are taken together for this long.
     pub gather: Duration,
     /// Least time between two allocations because the costs of layers have changed.
@@ -84,6 +87,7 @@ impl Default for AllocationConfig {
             headroom: 10,
             cool_down: Duration::from_secs(2),
             relapse: Duration::from_secs(10),
+            rise: Duration::from_secs(1),
             gather: Duration::from_millis(5),
             interval: Duration::from_secs(1),
             unheard: Duration::from_secs(1),
@@ -205,6 +209,8 @@ pub(crate) struct Terms {
     pub(crate) budget: Budget,
     pub(crate) keep: Keep,
     pub(crate) now_us: u64,
+    /// Whether another flow is known to fill the line's queue.
+    pub(crate) is_contended: bool,
     /// Different for each subscriber; none: 0.
     pub(crate) salt: u64,
 }

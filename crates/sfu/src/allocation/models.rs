@@ -159,6 +159,7 @@ pub(super) fn run(models: &[Model], budget: Budget, now_us: u64) -> Allocation {
         budget,
         keep: Keep::Nobody,
         now_us,
+        is_contended: false,
         salt: 0,
     };
     allocate(&tracks, terms, &AllocationConfig::default())

@@ -82,9 +82,15 @@ fn what_each_line_carries() {
         ),
         ("that is here", vec![model().starved()], kbps(167), "0"),
         (
-            "all the way up at once",
+            "one size at a time",
             vec![model().starved()],
             kbps(2_500),
+            "1",
+        ),
+        (
+            "all the way up at once where there is plenty",
+            vec![model().starved()],
+            kbps(4_000),
             "2",
         ),
         ("audio first", vec![model(), audio(40)], kbps(189), "x 0"),
@@ -415,15 +421,41 @@ fn a_step_up_that_did_not_last_waits_longer_each_time() {
 #[test]
 fn what_is_below_the_step_that_did_not_last_waits_for_the_cool_down_alone() {
     let mut models = [simulcast(&MODEL)];
-    // Twice up and down at once: the best layer is held for four seconds.
+    // Up twice, and down at once: the best layer is held for four seconds.
     let given = follow(
         &mut models,
         &[
-            2_500, 200, 200, 200, 2_500, 200, 200, 200, 2_500, 2_500, 2_500,
+            2_500, 200, 200, 200, 2_500, 2_500, 200, 200, 2_500, 2_500, 2_500,
         ],
     );
-    assert_eq!(given[4..6], ["2", "0"], "it did not last");
-    assert_eq!(given[7..], ["0", "1", "2", "2"]);
+    assert_eq!(given[4..7], ["1", "2", "0"], "it did not last");
+    assert_eq!(given[7..], ["0", "1", "1", "2"]);
+}
+
+#[test]
+fn pictures_grow_by_one_size_a_second() {
+    let mut models = [simulcast(&MODEL)];
+    models[0].memory = run(&models, kbps(200), 0).memories[0];
+    for (half, expected) in ["1", "1", "2"].into_iter().enumerate() {
+        let given = run(&models, kbps(2_500), (half as u64 + 2) * SECOND / 2);
+        models[0].memory = given.memories[0];
+        assert_eq!(words(&models, &given), expected);
+    }
+    let mut models = [simulcast(&MODEL)];
+    models[0].memory = run(&models, kbps(100), 0).memories[0];
+    assert_eq!(
+        follow(&mut models, &[2_500, 2_500]),
+        ["1", "2"],
+        "after a pause too"
+    );
+}
+
+#[test]
+fn what_did_not_last_is_tried_at_once_where_there_is_plenty() {
+    let mut models = [simulcast(&MODEL)];
+    // Twice up and down at once, then a line of twice what the best layer needs.
+    let given = follow(&mut models, &[2_500, 600, 600, 600, 2_500, 600, 600, 4_000]);
+    assert_eq!(given[4..], ["2", "1", "1", "2"]);
 }
 
 #[test]
@@ -431,7 +463,7 @@ fn those_who_fell_together_do_not_rise_together() {
     let wake = |salt| {
         let mut model = simulcast(&MODEL);
         let mut last = None;
-        for (second, budget) in [2_500, 600, 600, 600, 2_500, 600, 2_500]
+        for (second, budget) in [2_500, 600, 600, 600, 2_500, 600, 2_500, 2_500]
             .into_iter()
             .enumerate()
         {
@@ -439,6 +471,7 @@ fn those_who_fell_together_do_not_rise_together() {
                 budget: kbps(budget),
                 keep: Keep::Nobody,
                 now_us: second as u64 * SECOND,
+                is_contended: false,
                 salt,
             };
             let given = allocate(&[model.track()], terms, &AllocationConfig::default());
@@ -457,13 +490,13 @@ fn those_who_fell_together_do_not_rise_together() {
 #[test]
 fn lifted_limits_are_no_relapse() {
     let mut models = [simulcast(&MODEL).spatial(0)];
-    assert_eq!(follow(&mut models, &[2_500]), ["0"]);
+    assert_eq!(follow(&mut models, &[4_000]), ["0"]);
     models[0].limits.spatial = None;
-    assert_eq!(follow(&mut models, &[2_500]), ["2"]);
+    assert_eq!(follow(&mut models, &[4_000]), ["2"]);
     models[0].limits.spatial = Some(1);
-    assert_eq!(follow(&mut models, &[2_500]), ["1"]);
+    assert_eq!(follow(&mut models, &[4_000]), ["1"]);
     models[0].limits.spatial = None;
-    assert_eq!(follow(&mut models, &[2_500]), ["2"], "no cool-down");
+    assert_eq!(follow(&mut models, &[4_000]), ["2"], "no cool-down");
 }
 
 #[test]
@@ -490,6 +523,7 @@ fn the_first_can_be_kept_where_nothing_else_would_tell_of_a_better_line() {
             budget: kbps(10),
             keep,
             now_us: 0,
+            is_contended: false,
             salt: 0,
         };
         let given = allocate(&tracks, terms, &AllocationConfig::default());
@@ -510,6 +544,13 @@ fn it_says_what_it_would_need_and_when() {
     let given = run(&models, kbps(2_500), 2 * SECOND);
     assert_eq!(given.wake_us, Some(3 * SECOND), "the cool-down ends");
     let given = run(&models, kbps(2_500), 3 * SECOND);
+    assert_eq!(
+        (given.next_bps, given.wake_us),
+        (Some(3_866_668), Some(4 * SECOND)),
+        "one size a second, or twice the line"
+    );
+    models[0].memory = given.memories[0];
+    let given = run(&models, kbps(2_500), 4 * SECOND);
     assert_eq!(
         (given.next_bps, given.wake_us),
         (None, None),

@@ -170,6 +170,10 @@ impl Router {
                 (false, false) => Keep::Moving,
             },
             now_us,
+            is_contended: self.transports[at as usize]
+                .estimator
+                .details()
+                .is_competing,
             salt: self.transports[at as usize].id.0.wrapping_add(1),
         };
         allocate(&tracks, terms, &self.config.allocation)

@@ -172,12 +172,16 @@ class PublishedTracks:
 def prefer(media: NegotiatedMedia, request: rtc.AddTrackRequest) -> NegotiatedMedia:
     """Put first what a track is announced to be sent as, and tell an Opus sender of silence and stereo.
 
-    Browsers send the first codec of the answer, and stereo only if the answer says so (RFC 7587 section 6.1).
+    Browsers send the first codec of the answer, and stereo only if the answer says so (RFC 7587 section 6.1). What is
+    encrypted from end to end comes without redundancy: its frames are sealed one by one.
     """
     wanted = next((codec.codec.rpartition("/")[2] for codec in request.simulcast_codecs), "").upper()
-    if media.kind is MediaKind.AUDIO and not request.disable_red:
+    codecs = list(media.codecs)
+    if request.disable_red or request.encryption != models.Encryption.Type.NONE:
+        codecs = [codec for codec in codecs if codec.name != RED]
+    elif media.kind is MediaKind.AUDIO:
         wanted = RED
-    codecs = sorted(media.codecs, key=lambda codec: codec.name != wanted)
+    codecs.sort(key=lambda codec: codec.name != wanted)
     encodings = media.encodings
     if all(encoding.rid in RIDS for encoding in encodings):
         encodings = tuple(sorted(encodings, key=lambda encoding: RIDS.index(encoding.rid or "")))

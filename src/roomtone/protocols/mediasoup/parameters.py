@@ -52,6 +52,13 @@ class SentMedia:
     extensions: tuple[HeaderExtension, ...]
     cname: str | None = None
     scalability: str | None = None
+    dtx: bool = False
+    """Silence is not sent."""
+
+    @property
+    def stereo(self) -> bool:
+        """Whether its sound has two channels that differ."""
+        return any(codec.parameter("sprop-stereo") == "1" for codec in self.codecs)
 
 
 def read_sent_media(payload: Payload, kind: MediaKind, support: Support) -> SentMedia:
@@ -74,13 +81,14 @@ def read_sent_media(payload: Payload, kind: MediaKind, support: Support) -> Sent
         raise PayloadError(PayloadCode.NO_COMMON_CODEC, f"no codec known here: {names}")
     if len({codec.payload_type for codec in known}) < len(known):
         raise payload.bad("codecs", "has a payload type twice")
-    encodings, scalability = _read_encodings(payload, support)
+    encodings, scalability, dtx = _read_encodings(payload, support)
+    dtx = dtx or any(codec.parameter("usedtx") == "1" for codec in known)
     mid = payload.optional_text("mid", MAX_MID) or None
     if mid is None and not any(encoding.ssrc for encoding in encodings):
         raise payload.bad("encodings", "names no SSRC, and there is no mid")
     rtcp = payload.optional_part("rtcp")
     cname = None if rtcp is None else rtcp.optional_text("cname", MAX_CNAME)
-    return SentMedia(kind, mid, known, encodings, extensions, cname, scalability)
+    return SentMedia(kind, mid, known, encodings, extensions, cname, scalability, dtx)
 
 
 def _read_extensions(payload: Payload, kind: MediaKind, support: Support) -> tuple[HeaderExtension, ...]:
@@ -95,12 +103,14 @@ def _read_extensions(payload: Payload, kind: MediaKind, support: Support) -> tup
     return tuple(found.values())
 
 
-def _read_encodings(payload: Payload, support: Support) -> tuple[tuple[EncodingParameters, ...], str | None]:
+def _read_encodings(payload: Payload, support: Support) -> tuple[tuple[EncodingParameters, ...], str | None, bool]:
     encodings: list[EncodingParameters] = []
     scalability: str | None = None
+    dtx = False
     for item in payload.parts("encodings", support.max_encodings):
         rtx = item.optional_part("rtx")
         scalability = item.optional_text("scalabilityMode", 32) or scalability
+        dtx = dtx or item.flag("dtx")
         encodings.append(
             EncodingParameters(
                 ssrc=item.optional_integer("ssrc", 1, MAX_SSRC),
@@ -111,7 +121,7 @@ def _read_encodings(payload: Payload, support: Support) -> tuple[tuple[EncodingP
     named = [encoding.rid or encoding.ssrc for encoding in encodings]
     if len(encodings) > 1 and (None in named or len(set(named)) < len(named)):
         raise payload.bad("encodings", "are several that no rid or SSRC of their own tells apart")
-    return tuple(encodings if named != [None] else ()), scalability
+    return tuple(encodings if named != [None] else ()), scalability, dtx
 
 
 def layers_of(scalability: str | None) -> tuple[int, int]:

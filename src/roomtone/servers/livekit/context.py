@@ -7,12 +7,15 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from roomtone.protocols.sdp import Support
 from roomtone.servers.livekit.method_calls import MethodCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from livekit.protocol import models
 
     from roomtone.config.models import LiveKitSettings
     from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
@@ -91,6 +94,10 @@ class LiveKitContext:
     clock: Callable[[], float] = time.monotonic
     dev: bool = False
     sessions: SessionTable = field(default_factory=SessionTable)
+    described: WeakKeyDictionary[Participant, tuple[int, models.ParticipantInfo]] = field(
+        default_factory=WeakKeyDictionary
+    )
+    """Participants in LiveKit's words, by version."""
     troubles: Counter[Trouble] = field(default_factory=Counter)
     resumed: int = 0
     signals_lost: int = 0

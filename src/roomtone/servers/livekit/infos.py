@@ -117,7 +117,14 @@ def room_info(room: Room) -> models.Room:
 
 
 def participant_info(context: LiveKitContext, participant: Participant) -> models.ParticipantInfo:
-    """Describe a participant, however it came."""
+    """Describe a participant, however it came; once for each of its versions, however many are told."""
+    known = context.described.get(participant)
+    if known is None or known[0] != participant.version:
+        known = context.described[participant] = (participant.version, _describe_participant(context, participant))
+    return known[1]
+
+
+def _describe_participant(context: LiveKitContext, participant: Participant) -> models.ParticipantInfo:
     session = context.sessions.of(participant)
     client = None if session is None else session.client
     return models.ParticipantInfo(

@@ -35,8 +35,6 @@ _RECONCILES = frozenset(
         RoomEventKind.PARTICIPANT_UPDATED,
         RoomEventKind.PARTICIPANT_HIDDEN,
         RoomEventKind.PARTICIPANT_SHOWN,
-        RoomEventKind.TRACK_PUBLISHED,
-        RoomEventKind.TRACK_UNPUBLISHED,
         RoomEventKind.SUBSCRIPTION_RULES_CHANGED,
     }
 )
@@ -93,8 +91,20 @@ class News:
             session.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=room)))
         elif event.kind is RoomEventKind.SPEAKERS_CHANGED and event.speakers is not None:
             session.send(speakers_changed(session.participant.room, event.speakers))
-        if event.kind in _RECONCILES and not (mine and event.kind is not RoomEventKind.PARTICIPANT_UPDATED):
+        if event.kind in _RECONCILES and (not mine or event.kind is RoomEventKind.PARTICIPANT_UPDATED):
             await session.subscriber.reconcile()
+        elif not mine and event.track is not None:
+            await self._follow_track(event.kind, event.track)
+
+    async def _follow_track(self, kind: RoomEventKind, sid: str) -> None:
+        """Have a new track of somebody else sent to the client, or one that is gone no longer."""
+        session = self._session
+        if kind is RoomEventKind.TRACK_UNPUBLISHED:
+            await session.subscriber.on_unpublished(sid)
+        elif kind is RoomEventKind.TRACK_PUBLISHED:
+            publication = session.participant.room.publication(sid)
+            if publication is not None:
+                await session.subscriber.on_published(publication)
 
     async def _handle_mine(self, event: RoomEvent) -> None:
         session = self._session

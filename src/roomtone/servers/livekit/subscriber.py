@@ -112,6 +112,27 @@ class Subscriber(ABC):
                 self._fail(sid, models.SubscriptionError.SE_CODEC_UNSUPPORTED)
         await self.negotiate()
 
+    async def on_published(self, publication: Publication) -> None:
+        """Have a new track sent, if it is wanted and allowed."""
+        me, publisher = self._session.participant, publication.participant
+        if not me.permissions.can_subscribe or publisher is me or publisher.permissions.hidden:
+            return
+        if self._sections.holds(publication.id) or not self._is_wanted(publication):
+            return
+        if not self._sections.want(_wanted_track(publication)):
+            self._fail(publication.id, models.SubscriptionError.SE_CODEC_UNSUPPORTED)
+        await self.negotiate()
+
+    async def on_unpublished(self, sid: str) -> None:
+        """Do without a track that is gone."""
+        for kept in (self._chosen, self._settings):
+            kept.pop(sid, None)
+        self._failed.discard(sid)
+        self._forbidden.discard(sid)
+        if self._sections.holds(sid) or sid in self._subscriptions:
+            await self._drop(sid)
+            await self.negotiate()
+
     async def on_subscription_ended(self, subscription: str | None) -> None:
         """Free the section of a track whose subscription ended here."""
         sid = self.track_of(subscription)
@@ -151,12 +172,17 @@ class Subscriber(ABC):
                 continue
             for sid, publication in publisher.publications.items():
                 present.add(sid)
-                self._tell_allowed(publication, allowed=publisher.subscription_rules.allows(me.identity, sid))
-                chosen = self._chosen.get(sid, session.join.auto_subscribe)
-                if chosen and sid not in self._failed and sid not in self._forbidden:
+                if self._is_wanted(publication):
                     wanted[sid] = publication
         self._forget_all_but(present)
         return wanted
+
+    def _is_wanted(self, publication: Publication) -> bool:
+        """Whether the client wants a track and may have it; it is told when it may not."""
+        sid, me = publication.id, self._session.participant
+        self._tell_allowed(publication, allowed=publication.participant.subscription_rules.allows(me.identity, sid))
+        chosen = self._chosen.get(sid, self._session.join.auto_subscribe)
+        return chosen and sid not in self._failed and sid not in self._forbidden
 
     def _forget_all_but(self, present: set[str]) -> None:
         self._chosen = {sid: chosen for sid, chosen in self._chosen.items() if sid in present}

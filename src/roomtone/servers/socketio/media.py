@@ -58,6 +58,8 @@ async def produce(sfu: Sfu, peer: SfuPeer, request: Produce) -> dict[str, Any]:
         name=_text(request.app_data, "name"),
         muted=request.paused,
         id=id_,
+        dtx=media.dtx,
+        stereo=media.stereo,
     )
     peer.app_data[id_], peer.sent[id_] = request.app_data, media
     try:
@@ -134,7 +136,8 @@ async def consume(sfu: Sfu, peer: SfuPeer, request: Consume) -> dict[str, Any]:
     subscription.on_close = lambda reason: _on_consumer_closed(peer, consumer, reason)
     scalability, encodings = _layers_of(sfu, publication)
     sent = subscription.consumer
-    sending = Sending(offer.mid or "", sent.ssrc, sent.rtx_ssrc, sent.cname, encodings, scalability)
+    stream = _stream_of(publication)
+    sending = Sending(offer.mid or "", sent.ssrc, sent.rtx_ssrc, stream, encodings, scalability)
     return {
         "id": consumer.id,
         "producerId": publication.id,
@@ -151,6 +154,12 @@ def _layers_of(sfu: Sfu, publication: Publication) -> tuple[str | None, int]:
     peer = sfu.find_peer(participant.room.name, participant.identity)
     media = None if peer is None else peer.sent.get(publication.id)
     return (None if media is None else media.scalability), max(1, len(publication.offer.encodings))
+
+
+def _stream_of(publication: Publication) -> str:
+    """Name what is played in step: clients make a stream of the tracks of one name, and synchronise what is in it."""
+    shared = publication.source in {TrackSource.SCREEN_SHARE, TrackSource.SCREEN_SHARE_AUDIO}
+    return publication.offer.stream or f"{publication.participant.id}{'-screen' if shared else ''}"
 
 
 def _type_of(publication: Publication, scalability: str | None, encodings: int) -> ConsumerType:

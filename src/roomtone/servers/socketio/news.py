@@ -59,8 +59,13 @@ class RoomNews:
             mailbox.close()
 
     def _tell(self, room: Room, event: RoomEvent) -> None:
-        if event.hidden and event.message is None:
-            return
+        if event.message is not None:
+            # "chat_message" and the like: also of who is hidden, since it wants to be read.
+            self._broadcast(room, event.kind.value.replace("_", "-"), describe_message(event.message))
+        elif not event.hidden:
+            self._tell_of_visible(room, event)
+
+    def _tell_of_visible(self, room: Room, event: RoomEvent) -> None:
         participant = room.participants.get(event.participant or "")
         match event.kind:
             case RoomEventKind.PARTICIPANT_JOINED if participant is not None:
@@ -68,24 +73,25 @@ class RoomNews:
             case RoomEventKind.PARTICIPANT_LEFT:
                 content = {"peerId": event.participant, "reason": None if event.reason is None else event.reason.value}
                 self._broadcast(room, "participant-left", content, but=event.participant)
-            case RoomEventKind.PARTICIPANT_HIDDEN if participant is not None:
-                for track in participant.publications.values():
-                    content = {"producerId": track.id, "peerId": event.participant}
-                    self._broadcast(room, "producer-closed", content, but=event.participant)
-                content = {"peerId": event.participant, "reason": None}
-                self._broadcast(room, "participant-left", content, but=event.participant)
-            case RoomEventKind.PARTICIPANT_SHOWN if participant is not None:
-                self._tell_joined(room, participant)
-                for track in participant.publications.values():
-                    described = describe_producer(track, self._sfu.find_peer(room.name, participant.identity))
-                    self._broadcast(room, "newProducer", described, but=participant.identity)
+            case RoomEventKind.PARTICIPANT_HIDDEN | RoomEventKind.PARTICIPANT_SHOWN if participant is not None:
+                self._tell_shown(room, participant, shown=event.kind is RoomEventKind.PARTICIPANT_SHOWN)
             case RoomEventKind.SPEAKERS_CHANGED:
                 self._tell_speakers(room, event)
-            case RoomEventKind.CHAT_MESSAGE | RoomEventKind.CHAT_EDITED | RoomEventKind.CHAT_DELETED:
-                if event.message is not None:
-                    self._broadcast(room, event.kind.value.replace("_", "-"), describe_message(event.message))
             case _:
                 self._tell_track(room, event, participant)
+
+    def _tell_shown(self, room: Room, participant: Participant, *, shown: bool) -> None:
+        """Tell of somebody who is hidden from now on, or no longer, as of one who leaves or joins."""
+        tracks, identity = participant.publications.values(), participant.identity
+        if shown:
+            self._tell_joined(room, participant)
+            for track in tracks:
+                described = describe_producer(track, self._sfu.find_peer(room.name, identity))
+                self._broadcast(room, "newProducer", described, but=identity)
+            return
+        for track in tracks:
+            self._broadcast(room, "producer-closed", {"producerId": track.id, "peerId": identity}, but=identity)
+        self._broadcast(room, "participant-left", {"peerId": identity, "reason": None}, but=identity)
 
     def _tell_joined(self, room: Room, participant: Participant) -> None:
         of = self._sfu.find_peer(room.name, participant.identity)

@@ -6,6 +6,7 @@ who acts for any peer, or of a room token, who acts for its own peer.
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from starlette.responses import JSONResponse
 
 from roomtone.control.policy import AccessDenial, AccessError, Grant, require
+from roomtone.control.rooms import CloseReason
 from roomtone.protocols.mediasoup import Event, Payload, PayloadCode, PayloadError, read_request
 from roomtone.protocols.mediasoup.requests import MAX_NAME, MAX_PEER
 from roomtone.servers.socketio import rest_bodies as bodies
@@ -35,6 +37,8 @@ router = APIRouter(
     tags=["SFU"],
     dependencies=[Depends(HTTPBearer(auto_error=False, description="A token with roomAdmin, or a room token"))],
 )
+UNUSED_S = 60.0
+"""How long a peer may be without a transport after it was let in."""
 Answer = tuple[HTTPStatus, dict[str, Any]]
 
 
@@ -168,9 +172,21 @@ async def add_peer(request: Request, room: str) -> JSONResponse:
             ticket.release()
             raise
         peer.participant.when_closed(lambda _: ticket.release())
+        _leave_unless_used(sfu, peer)
         return HTTPStatus.CREATED, {"peerId": peer.id, **_offered(sfu, peer.participant.room, peer, to_moderator=False)}
 
     return await _respond(request, do)
+
+
+def _leave_unless_used(sfu: Sfu, peer: SfuPeer) -> None:
+    """End a peer that nobody makes a transport for: no connection of its own would tell that its back end is gone."""
+
+    def look() -> None:
+        if not peer.transports:
+            sfu.rooms.spawn(sfu.leave(peer, CloseReason.NEVER_CONNECTED))
+
+    timer = asyncio.get_running_loop().call_later(UNUSED_S, look)
+    peer.participant.when_closed(lambda _: timer.cancel())
 
 
 def _offered(sfu: Sfu, room: Room, peer: SfuPeer | None, *, to_moderator: bool) -> dict[str, Any]:

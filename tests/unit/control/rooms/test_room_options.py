@@ -11,18 +11,20 @@ from rooms_world import AUDIO, PEER, SEE, VIDEO, VP9, World
 
 from roomtone.app.errors import StartError
 from roomtone.app.wiring import room_limits
-from roomtone.config import RoomSettings, Settings
+from roomtone.config import ChatSettings, RoomSettings, Settings, SpeakerSettings
 from roomtone.control.rooms import (
     CloseReason,
     JoinRequest,
     KnockDecision,
     Participant,
     Permissions,
+    PlainAddress,
     Refusal,
     RoomError,
     RoomEventKind,
     RoomLimits,
     RoomOptions,
+    SpeakerRules,
 )
 from roomtone.media.fake_objects import FakeRouter
 
@@ -77,6 +79,27 @@ def test_settings_with_an_unknown_codec_do_not_start() -> None:
     assert room_limits(Settings(rooms=RoomSettings(codecs=("vp8",)))).defaults().codecs == {"VP8"}
     with pytest.raises(StartError, match="DIVX"):
         room_limits(Settings(rooms=RoomSettings(codecs=("divx",))))
+
+
+def test_settings_of_speakers_and_chat_reach_the_rooms() -> None:
+    limits = room_limits(
+        Settings(
+            speakers=SpeakerSettings(interval_ms=100, percentile=70, smoothing=0.5, top_n=5),
+            chat=ChatSettings(max_length=10, burst=2, per_minute=3, history=4, keep=True),
+        )
+    )
+    assert limits.speakers == SpeakerRules(interval_ms=100, percentile=70, smoothing=0.5, top_n=5)
+    chat = (limits.chat_max_length, limits.chat_burst, limits.chat_per_minute, limits.chat_history, limits.chat_keep)
+    assert chat == (10, 2, 3, 4, True)
+    assert room_limits(Settings()) == RoomLimits(), "the settings' defaults are the rooms' own"
+
+
+async def test_what_an_operator_sends_in_passes_lock_and_lobby(world: World) -> None:
+    await world.rooms.create("demo", RoomOptions(locked=True, lobby=True))
+    camera, (entry,) = await world.rooms.publish_plain("demo", JoinRequest("camera"), [(VIDEO, PlainAddress())])
+    await world.rooms.watch_plain("demo", [(SEE, PlainAddress("127.0.0.1", 5004))])
+    assert camera.closed is None
+    assert entry.owner is camera
 
 
 async def test_a_room_takes_so_many_people_and_tracks_and_only_its_codecs(world: World) -> None:

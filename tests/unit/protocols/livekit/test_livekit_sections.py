@@ -138,6 +138,18 @@ def test_the_codec_a_client_names_comes_first_and_opus_is_told_of_silence_and_st
     assert (opus.parameter("usedtx"), opus.parameter("stereo")) == ("", "")
 
 
+def test_what_is_encrypted_from_end_to_end_is_sent_without_redundancy() -> None:
+    red = Codec(MediaKind.AUDIO, 63, "RED", 48_000, 2, (("111/111", None),))
+    audio = NegotiatedMedia(0, MediaKind.AUDIO, "0", (OPUS, red))
+    plain = add("x", models.TrackType.AUDIO)
+    assert [codec.name for codec in prefer(audio, plain).codecs] == ["RED", "OPUS"]
+    for request in (
+        add("x", models.TrackType.AUDIO, disable_red=True),
+        add("x", models.TrackType.AUDIO, encryption=models.Encryption.Type.GCM),
+    ):
+        assert [codec.name for codec in prefer(audio, request).codecs] == ["OPUS"]
+
+
 # --- offered ---
 
 

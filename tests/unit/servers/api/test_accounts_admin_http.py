@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+import structlog
 from accounts_world import PASSWORD, AccountsWorld
 from livekit import api as livekit
 
@@ -253,6 +254,21 @@ async def test_one_time_passwords_are_removed_with_the_password_and_one_of_them(
     assert wrong.json()["code"] == "bad_totp"
     assert (await world.ask("DELETE", "/auth/totp", body | {"totp": codes[3]}, token)).status_code == 204
     assert (await world.post("/auth/login", {"login": "ada"} | body)).status_code == 200
+
+
+async def test_a_mailed_link_does_not_replace_the_second_factor(world: AccountsWorld) -> None:
+    made = await world.register()
+    _, codes = await set_up(world, made["access_token"])
+    with structlog.testing.capture_logs() as logs:
+        await world.post("/auth/password/forgot", {"login": "ada"})
+    token = next(entry["link"] for entry in logs if "link" in entry).partition("#token=")[2]
+    other = "another good password"
+    answer = await world.post("/auth/password/reset", {"token": token, "password": other})
+    assert (answer.status_code, answer.json()["code"]) == (401, "totp_required")
+    assert "set-cookie" not in answer.headers
+    login = {"login": "ada", "password": other}
+    assert (await world.post("/auth/login", login)).json()["code"] == "totp_required", "the password is the new one"
+    assert (await world.post("/auth/login", login | {"totp": codes[0]})).status_code == 200
 
 
 async def test_an_administrator_removes_one_time_passwords_of_who_lost_them(world: AccountsWorld) -> None:

@@ -99,6 +99,17 @@ async def test_a_log_in_that_works_hashes_one_password_too(world: AccountsWorld)
     assert world.people.accounts.parts.hasher.hashed - before == 1
 
 
+async def test_a_password_hashed_at_another_cost_is_hashed_anew_at_the_next_log_in(world: AccountsWorld) -> None:
+    made = await world.register()
+    parts = world.people.accounts.parts
+    parts.hasher._cost = 5
+    assert (await world.post("/auth/login", {"login": "ada", "password": PASSWORD})).status_code == 200
+    account = await parts.tables.accounts.get(made["account"]["id"])
+    assert account is not None
+    assert account.password_hash.startswith("$2b$05$")
+    assert (await world.post("/auth/login", {"login": "ada", "password": PASSWORD})).status_code == 200
+
+
 async def test_a_refresh_token_is_exchanged_once_and_a_second_use_ends_the_log_in(world: AccountsWorld) -> None:
     first = await world.register()
     second = await world.post("/auth/refresh", {"refresh_token": first["refresh_token"]})

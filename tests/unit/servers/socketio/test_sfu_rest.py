@@ -13,6 +13,7 @@ from sfu_world import SfuWorld, vector
 from roomtone.client import SfuClient, SfuRequestError
 from roomtone.media.fake_objects import FakeConsumer, FakeProducer, FakeTransport
 from roomtone.media.values import EngineCloseReason, EngineConfig
+from roomtone.servers.socketio import rest
 
 MakeSfu = Callable[..., Awaitable[SfuWorld]]
 
@@ -86,6 +87,15 @@ async def test_a_peer_whose_client_is_gone_does_not_stay(sfu: SfuWorld) -> None:
         sfu.link.lose_peer(held.connection.transport.id, EngineCloseReason.CONSENT_EXPIRED)
         await sfu.settle()
         assert await code_of(client.leave("demo", "alice")) == (404, "no_such_peer")
+
+
+async def test_a_peer_without_a_transport_does_not_stay(sfu: SfuWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with sfu.client() as client:
+        await sending(client, "used")
+        monkeypatch.setattr(rest, "UNUSED_S", 0)
+        await client.add_peer("demo", "unused")
+        await sfu.settle()
+        assert [peer["peerId"] for peer in (await client.room("demo")).peer_list] == ["used"]
 
 
 async def test_what_is_missing_or_wrong_is_400_and_named(sfu: SfuWorld) -> None:

@@ -107,6 +107,24 @@ async def test_what_one_produces_the_other_consumes_paused_until_resumed(sfu: Sf
     assert len(sfu.link.find(FakeConsumer)) == 1
 
 
+async def test_tracks_of_one_peer_are_played_in_step_and_those_of_others_are_not(sfu: SfuWorld) -> None:
+    alice, bob, carol = [await sfu.join(name) for name in ("alice", "bob", "carol")]
+    over, into = await transport(carol, "send"), await transport(bob, "recv")
+    sending = await transport(alice, "send")
+    made = [
+        await produce(alice, sending),
+        await produce(alice, sending, "produce-audio"),
+        await produce(alice, sending, "produce-video-h264", appData={"source": "screen"}),
+        await produce(carol, over, "produce-audio"),
+    ]
+    names = []
+    for producer in made:
+        answer = await bob.do("consume", **vector("consume", transportId=into, producerId=producer))
+        names.append(answer["rtpParameters"]["rtcp"]["cname"])
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
+
+
 async def test_a_producer_pauses_goes_on_and_ends_with_its_consumers(sfu: SfuWorld) -> None:
     alice, bob, video, over = await published(sfu)
     made = await bob.do("consume", **vector("consume", transportId=over, producerId=video))
