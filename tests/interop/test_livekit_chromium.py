@@ -100,6 +100,20 @@ def test_a_subscriber_chooses_layers_and_what_nobody_wants_is_not_sent(server: S
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("codec", ["vp9", "av1", "h264"])
+def test_other_codecs_are_published_and_their_layers_chosen(server: Server, open_page: OpenPage, codec: str) -> None:
+    alice = LiveKitPage(open_page("/"), server, f"lk-{codec}", "alice", dynacast=True)
+    bob = LiveKitPage(open_page("/"), server, f"lk-{codec}", "bob")
+    encoding = {"maxBitrate": 900_000, "maxFramerate": 15}
+    camera = alice.show(640, 360, css(RED), videoCodec=codec, videoEncoding=encoding)
+    bob.wait_frames(camera, width=640)
+    assert bob.run("sid => publicationOf(sid).mimeType", camera).lower() == f"video/{codec}"
+    bob.run("sid => publicationOf(sid).setVideoQuality(0)", camera)
+    small = until(lambda: 0 < bob.received(camera)["frameWidth"] < 640 and bob.received(camera), "a lower layer")
+    bob.wait_frames(camera, width=small["frameWidth"])
+
+
+@pytest.mark.long
 def test_the_size_of_an_element_decides_which_layer_comes(server: Server, open_page: OpenPage) -> None:
     alice = LiveKitPage(open_page("/"), server, "lk-adaptive", "alice")
     bob = LiveKitPage(open_page("/"), server, "lk-adaptive", "bob", adaptiveStream={"pixelDensity": 1})

@@ -46,16 +46,21 @@ def wanted_qualities(rids: Sequence[str], wanted: Sequence[int | None]) -> list[
     return [rtc.SubscribedQuality(quality=quality, enabled=quality in on) for quality in QUALITIES]
 
 
-def read_wish(settings: rtc.UpdateTrackSettings, rids: Sequence[str]) -> Wish:
-    """Say what a subscriber asks for of a track; a size comes before a quality, which is the older way."""
+def read_wish(settings: rtc.UpdateTrackSettings, rids: Sequence[str], spatial_layers: int = 1) -> Wish:
+    """Say what a subscriber asks for of a track; a size comes before a quality, which is the older way.
+
+    ``spatial_layers`` are those of one encoding, where it has several (SVC).
+    """
     width, height, fps = settings.width or None, settings.height or None, settings.fps or None
     if settings.disabled or settings.quality == models.VideoQuality.OFF:
         return Wish(paused=True)
     if width or height:
         return Wish(max_width=width, max_height=height, max_fps=fps)
-    if len(rids) <= 1:
+    count = len(rids) if len(rids) > 1 else spatial_layers
+    if count <= 1:
         return Wish(max_fps=fps)
-    best = [index for index in range(len(rids)) if quality_of(rids, index) <= settings.quality]
+    named = rids if len(rids) > 1 else ()
+    best = [index for index in range(count) if quality_of(named, index) <= settings.quality]
     return Wish(spatial=max(best, default=0), max_fps=fps)
 
 

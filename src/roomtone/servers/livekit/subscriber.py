@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from roomtone.servers.livekit.session import Session
 
 _HIGHEST_PRIORITY = 255
+_SCALABLE = frozenset({"VP9", "AV1"})
+"""Codecs whose announced layers may be those of one encoding."""
 _ERRORS = {
     Refusal.NO_COMMON_CODEC: models.SubscriptionError.SE_CODEC_UNSUPPORTED,
     Refusal.NO_SUCH_TRACK: models.SubscriptionError.SE_TRACK_NOTFOUND,
@@ -236,7 +238,8 @@ class Subscriber(ABC):
         settings = self._settings.get(publication.id)
         if settings is None:
             return
-        wish = read_wish(settings, publication.rids)
+        scalable = publication.offer.codecs[0].name in _SCALABLE
+        wish = read_wish(settings, publication.rids, len(publication.layers) if scalable else 1)
         layer = LayerWish(
             spatial=wish.spatial,
             max_width=wish.max_width,

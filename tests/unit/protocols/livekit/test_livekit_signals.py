@@ -201,6 +201,12 @@ def test_settings_of_a_track_say_what_is_wanted_of_it(
     assert read_wish(rtc.UpdateTrackSettings(**settings), rids) == wish  # type: ignore[arg-type]
 
 
+def test_the_quality_of_one_scalable_encoding_is_a_spatial_layer() -> None:
+    qualities = [rtc.UpdateTrackSettings(quality=quality) for quality in (LOW, MEDIUM, HIGH)]
+    assert [read_wish(settings, (), 3).spatial for settings in qualities] == [0, 1, 2]
+    assert [read_wish(settings, ("f",), 2).spatial for settings in qualities] == [0, 1, 1]
+
+
 def test_announced_layers_get_the_rids_that_are_sent() -> None:
     announced = [models.VideoLayer(quality=LOW, width=320), models.VideoLayer(quality=HIGH, rid="own")]
     assert [layer.rid for layer in describe_layers(announced, SIMULCAST)] == ["q", "own"]
