@@ -101,7 +101,10 @@ class EngineWatch:
                 if subscription is not None:
                     self._rooms.spawn(self._rooms.unsubscribe(subscription))
             case ChannelOpened() | ChannelMessage() | ChannelClosed():
-                self._on_channel(event)
+                try:
+                    self._on_channel(event)
+                except Exception:  # noqa: BLE001 - the fault of one peer's server must not keep events from all others
+                    _log.exception("who listens at a data channel failed")
             case _:
                 self._handle_line(event)
 

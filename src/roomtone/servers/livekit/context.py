@@ -38,7 +38,7 @@ class Trouble(StrEnum):
     BAD_PACKET = "bad_packet"
     PACKET_NOT_ALLOWED = "packet_not_allowed"
     PACKET_LOST = "packet_lost"
-    """A lossy data packet found the receiver's queue full."""
+    """A data packet found the receiver's queue full, and no channel of it or a lossy one."""
 
 
 class SessionTable:

@@ -31,7 +31,8 @@ class SessionData:
     """Channels of one session, and what waits to go out on them.
 
     Limit: ``data_queue`` packets wait. When full the oldest lossy one goes, counted; a reliable one that finds no
-    place ends the session, since its loss would go unnoticed.
+    place ends the session, since its loss would go unnoticed. Of a client that has no channel the oldest of all goes,
+    counted: it may never have one.
     """
 
     def __init__(self, session: Session) -> None:
@@ -107,6 +108,9 @@ class SessionData:
             lossy = next((held for held in self._queue if held.kind is DataKind.LOSSY), None)
             if lossy is not None:
                 self._queue.remove(lossy)
+                context.troubles[Trouble.PACKET_LOST] += 1
+            elif DataKind.RELIABLE not in self._outgoing:
+                self._queue.popleft()
                 context.troubles[Trouble.PACKET_LOST] += 1
             elif packet.kind is DataKind.LOSSY:
                 context.troubles[Trouble.PACKET_LOST] += 1

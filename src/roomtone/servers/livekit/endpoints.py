@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 FAREWELL_S = 5.0
 """How long a client may take to take its last messages."""
+_log = logging.getLogger(__name__)
 _GOING_AWAY, _NORMAL, _POLICY, _TOO_BIG, _BAD_DATA = 1001, 1000, 1008, 1009, 1007
 _CLOSE_CODES = {CloseReason.SLOW_CLIENT: _POLICY, CloseReason.BAD_SIGNAL: _BAD_DATA}
 _TROUBLES = {
@@ -156,8 +158,11 @@ class Endpoints:
         finally:
             for task in (reading, writing):
                 task.cancel()
-            await asyncio.gather(reading, writing, return_exceptions=True)
+            ended = await asyncio.gather(reading, writing, return_exceptions=True)
             session.detach(outbox)
+            for error in ended:
+                if isinstance(error, Exception):
+                    _log.error("a socket of room %s failed", session.participant.room.name, exc_info=error)
         if socket.application_state is WebSocketState.CONNECTED and socket.client_state is WebSocketState.CONNECTED:
             reason = session.participant.closed
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):

@@ -232,6 +232,10 @@ class Session:
                 except RoomError as error:
                     self.context.troubles[Trouble.REFUSED] += 1
                     _log.warning("an event (%s) could not be acted on: %s", event.kind.value, error.message)
+                except Exception:  # noqa: BLE001 - what the client was told may be half of it: it is to begin anew
+                    _log.exception("an event (%s) was not acted on for a client", event.kind.value)
+                    self.end_soon(CloseReason.MEDIA_FAILED)
+                    return
 
     def _on_closed(self, reason: CloseReason) -> None:
         for timer in (self._window, self._refresh):

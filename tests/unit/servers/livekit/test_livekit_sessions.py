@@ -9,7 +9,7 @@ import pytest
 from livekit.protocol import models, rtc
 from livekit_world import LiveKitWorld, client_offer
 
-from roomtone.control.rooms import CloseReason, DataOutcome
+from roomtone.control.rooms import CloseReason, DataKind, DataOutcome, DataPacket
 from roomtone.media.fake_objects import FakeConsumer
 from roomtone.media.values import EngineCloseReason
 from roomtone.protocols.sdp import OfferedData, parse_session
@@ -261,6 +261,55 @@ async def test_a_packet_that_is_none_or_not_allowed_is_dropped_and_counted(livek
     await livekit.data_from("alice", models.DataPacket(transcription=models.Transcription(track_id="TR_1")))
     troubles = livekit.context.troubles
     assert (troubles[Trouble.BAD_PACKET], troubles[Trouble.PACKET_NOT_ALLOWED]) == (1, 1)
+
+
+async def test_data_for_a_client_without_channels_makes_way_for_newer_data(make_livekit: MakeLiveKit) -> None:
+    livekit = await make_livekit(data_queue=3)
+    await livekit.connect("bob")
+    await livekit.publisher("alice")
+    for number in range(5):
+        user = models.UserPacket(payload=b"%d" % number)
+        await livekit.data_from("alice", models.DataPacket(user=user, sequence=number + 1))
+    assert livekit.context.troubles[Trouble.PACKET_LOST] == 2
+    bob = livekit.rooms.by_name["demo"].participants["bob"]
+    (transport,) = bob.connections
+    livekit.link.connect_peer(transport)
+    await livekit.settle()
+    assert [packet.user.payload for packet in livekit.sent_data()] == [b"2", b"3", b"4"]
+
+
+async def test_a_client_whose_channel_does_not_move_is_told_to_come_anew(make_livekit: MakeLiveKit) -> None:
+    livekit = await make_livekit(data_queue=3)
+    bob = await livekit.connect("bob")
+    (transport,) = livekit.rooms.by_name["demo"].participants["bob"].connections
+    livekit.link.connect_peer(transport)
+    await livekit.publisher("alice")
+    livekit.link.stalled = True
+    session = next(s for s in livekit.context.sessions if s.participant.identity == "bob")
+    for kind in (DataKind.RELIABLE, DataKind.LOSSY, *[DataKind.RELIABLE] * 4):
+        session.data.deliver(DataPacket(kind, b"x"))
+    assert livekit.context.troubles[Trouble.PACKET_LOST] == 1
+    assert livekit.context.troubles[Trouble.SLOW] == 1
+    livekit.link.resume()
+    await livekit.settle()
+    assert bob.last("leave").action == rtc.LeaveRequest.Action.RECONNECT
+
+
+async def test_a_defect_in_one_session_is_logged_and_begins_it_anew(
+    livekit: LiveKitWorld, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await livekit.connect("alice")
+    bob = await livekit.connect("bob")
+    session = next(s for s in livekit.context.sessions if s.participant.identity == "alice")
+
+    async def broken(_event: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(session.news, "handle", broken)
+    await livekit.connect("carol")
+    assert alice.last("leave").action == rtc.LeaveRequest.Action.RECONNECT
+    assert "was not acted on" in caplog.text
+    assert bob.closed is None
 
 
 async def test_what_is_not_done_here_is_refused_by_name(livekit: LiveKitWorld) -> None:
