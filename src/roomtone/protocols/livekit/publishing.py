@@ -98,6 +98,8 @@ class PublishedTracks:
             raise AnnouncementError(reasons.UNSUPPORTED_TYPE, "only audio and video are published as tracks")
         if request.sid:
             raise AnnouncementError(reasons.UNSUPPORTED_TYPE, "a track has one codec here: no backup codec is taken")
+        if not any(known.kind is kind for known in self._support.formats):
+            raise AnnouncementError(reasons.NOT_ALLOWED, f"no {kind.value} is taken here")
         if not request.cid or request.cid in self._waiting:
             raise AnnouncementError(reasons.INVALID_REQUEST, "a track needs a client id of its own")
         if len(self._waiting) >= self._limit:

@@ -62,7 +62,8 @@ class Publisher:
     def __init__(self, session: Session) -> None:
         self.connection: Connection | None = None
         self._session = session
-        self._tracks = PublishedTracks(session.context.support)
+        # What the room takes is settled with the client when it connects; what is changed later is held by the room.
+        self._tracks = PublishedTracks(session.context.support.only(session.participant.room.options.codecs))
         self._publications: dict[str, Publication] = {}
         self._infos: dict[str, models.TrackInfo] = {}
         self._muted: dict[str, bool] = {}

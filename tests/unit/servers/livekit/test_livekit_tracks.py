@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from livekit.protocol import models, rtc
 from livekit_world import LiveKitWorld, camera, client_offer, microphone, receiving
 
-from roomtone.control.rooms import Permissions, TrackSource
+from roomtone.control.rooms import Permissions, RoomOptions, TrackSource
 from roomtone.media.fake_objects import FakeConsumer, FakeProducer
 from roomtone.media.values import ConsumerFed, ConsumerStarved, EncodingsWanted, MediaKind
 from roomtone.protocols.sdp import Direction, OfferedData, parse_session
+from roomtone.protocols.sdp.repertoire import VIDEO_CODECS
 
 MakeLiveKit = Callable[..., Awaitable[LiveKitWorld]]
 Reason = rtc.RequestResponse.Reason
@@ -270,4 +272,16 @@ async def test_a_codec_of_a_track_that_the_room_does_not_take_is_refused(livekit
     sid = await alice.announce()
     await alice.offer(camera(), microphone(), OfferedData("0"))
     assert alice.last("track_unpublished").track_sid == sid
+    assert alice.last("request_response").reason == Reason.NOT_ALLOWED
+
+
+async def test_of_the_codecs_a_client_offers_those_of_the_room_are_taken(livekit: LiveKitWorld) -> None:
+    await livekit.rooms.create("demo", RoomOptions(codecs=frozenset({"VP9", "VP8"})))
+    alice = await livekit.connect()
+    sid = await alice.announce()
+    await alice.offer(replace(camera(), codecs=VIDEO_CODECS), OfferedData("0"))
+    (track,) = livekit.rooms.publications.values()
+    assert track.id == sid
+    assert {codec.name for codec in track.offer.codecs} == {"VP8", "VP9"}
+    await alice.send(add_track=rtc.AddTrackRequest(cid="mic", type="AUDIO", source="MICROPHONE"))
     assert alice.last("request_response").reason == Reason.NOT_ALLOWED

@@ -10,7 +10,7 @@ import pytest
 from sfu_world import SfuWorld, SocketClient, vector
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from roomtone.control.rooms import CloseReason, JoinRequest, Protocol, RoomLimits
+from roomtone.control.rooms import CloseReason, JoinRequest, Permissions, Protocol, RoomLimits
 from roomtone.media import QueueFull
 from roomtone.media.fake_objects import FakeChannel, FakeConsumer, FakeProducer, FakeRouter, FakeTransport
 from roomtone.media.values import ChannelId, ChannelMessage, EngineCloseReason, EngineConfig
@@ -151,6 +151,22 @@ async def test_several_transports_and_producers_of_a_kind(sfu: SfuWorld) -> None
     ]
     assert len(set(made)) == 4
     assert len(sfu.rooms.by_name["demo"].participants["alice"].publications) == 4
+
+
+async def test_who_hides_goes_for_the_others_with_its_tracks_and_comes_with_them_again(sfu: SfuWorld) -> None:
+    _, bob, video, over = await published(sfu)
+    await bob.do("consume", **vector("consume", transportId=over, producerId=video))
+    participant = sfu.rooms.by_name["demo"].participants["alice"]
+    await sfu.rooms.update(participant, permissions=Permissions(hidden=True))
+    await sfu.settle()
+    assert [one["peerId"] for one in bob.heard("participant-left")] == ["alice"]
+    assert video in [one["producerId"] for one in bob.heard("producer-closed")]
+    assert not sfu.rooms.by_name["demo"].participants["bob"].subscriptions
+    told = len(bob.heard("newProducer"))
+    await sfu.rooms.update(participant, permissions=Permissions())
+    await sfu.settle()
+    assert "alice" in [one["peerId"] for one in bob.heard("participant-joined")]
+    assert video in [one["producerId"] for one in bob.heard("newProducer")[told:]]
 
 
 async def test_a_disconnect_cleans_everything_up_at_once(sfu: SfuWorld) -> None:
