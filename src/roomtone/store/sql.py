@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ class Database:
 
     async def open(self) -> None:
         """Connect and bring the tables up to date; raise `StoreError` and stay closed when that cannot be done."""
+        if self.url.get_backend_name() == SQLITE:
+            await asyncio.to_thread(self._try_sqlite)
         self._engine = self._create_engine()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -95,6 +98,13 @@ class Database:
             self.last_failure = f"no answer within {self._timeout_s:g} s"
             return False
         return True
+
+    def _try_sqlite(self) -> None:
+        """Open the file once: the asynchronous driver leaves a thread behind when that fails."""
+        try:
+            sqlite3.connect(self.url.database or ":memory:").close()
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
 
     def _create_engine(self) -> AsyncEngine:
         backend = self.url.get_backend_name()
