@@ -114,6 +114,26 @@ def test_other_codecs_are_published_and_their_layers_chosen(server: Server, open
 
 
 @pytest.mark.long
+@TOPOLOGIES
+def test_tracks_come_and_go_and_sections_are_used_again(server: Server, open_page: OpenPage, *, single: bool) -> None:
+    room = f"lk-again-{single}"
+    alice, bob = meet(open_page, server, room, singlePeerConnection=single)
+    for colour in (RED, GREEN, BLUE):
+        camera = alice.show(320, 180, css(colour), **ONE)
+        sound = alice.sound()
+        bob.wait_colour(camera, colour)
+        bob.wait_sound(sound)
+        mine = "[...room.localParticipant.getTrackPublications()].find(one => one.trackSid === sid)"
+        withdraw = f"sid => room.localParticipant.unpublishTrack({mine}.track)"
+        for sid in (camera, sound):
+            alice.run(withdraw, sid)
+            bob.wait_heard("trackUnsubscribed", what=[sid, sid, "alice"])
+    cameras = [alice.show(320, 180, css(colour), **ONE) for colour in (RED, GREEN, BLUE, RED, GREEN)]
+    for sid, colour in zip(cameras, (RED, GREEN, BLUE, RED, GREEN), strict=True):
+        bob.wait_colour(sid, colour)
+
+
+@pytest.mark.long
 def test_the_size_of_an_element_decides_which_layer_comes(server: Server, open_page: OpenPage) -> None:
     alice = LiveKitPage(open_page("/"), server, "lk-adaptive", "alice")
     bob = LiveKitPage(open_page("/"), server, "lk-adaptive", "bob", adaptiveStream={"pixelDensity": 1})
