@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -100,10 +101,16 @@ class Database:
         return True
 
     def _try_sqlite(self) -> None:
-        """Open the file once: the asynchronous driver leaves a thread behind when that fails."""
+        """Open the file once: the asynchronous driver leaves a thread behind when that fails.
+
+        A new file is its owner's only, since it holds hashes of passwords; SQLite gives its neighbours the same mode.
+        """
+        file = self.url.database
         try:
-            sqlite3.connect(self.url.database or ":memory:").close()
-        except sqlite3.Error as error:
+            if file and file != ":memory:":
+                os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            sqlite3.connect(file or ":memory:").close()
+        except (sqlite3.Error, OSError) as error:
             raise self._failed(error) from error
 
     def _create_engine(self) -> AsyncEngine:

@@ -120,3 +120,11 @@ async def test_a_driver_that_is_not_installed_is_named_with_what_brings_it(
         await Database(database_url(url, FILE)).open()
     assert caught.value.failure is StoreFailure.NO_DRIVER
     assert caught.value.message == f"the driver {driver} is not installed: install roomtone[{extra}]"
+
+
+async def test_a_file_of_sqlite_is_its_owners_only(tmp_path: Path) -> None:
+    database = Database(database_url("", tmp_path / "roomtone.db"))
+    await database.open()
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in sorted(tmp_path.iterdir())}  # noqa: ASYNC240
+    assert modes == {"roomtone.db": 0o600, "roomtone.db-shm": 0o600, "roomtone.db-wal": 0o600}
+    await database.close()
