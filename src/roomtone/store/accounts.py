@@ -152,6 +152,12 @@ class SqlResetTokens:
             await sql.execute(delete(reset_tokens).where(reset_tokens.c.account_id == token.account_id))
             await sql.execute(insert(reset_tokens).values(columns_of(token)))
 
+    async def get(self, digest: str) -> ResetTokenRecord | None:
+        """Find a link without using it."""
+        async with self._database.transaction() as sql:
+            row = (await sql.execute(select(reset_tokens).where(reset_tokens.c.digest == digest))).first()
+        return None if row is None else record_of(ResetTokenRecord, row)
+
     async def use(self, digest: str, now: float) -> ResetTokenRecord | None:
         """Use a link up; none when it is unknown, used or expired."""
         mine = reset_tokens.c.digest == digest

@@ -164,12 +164,13 @@ class Accounts:
         """Set a new password with a link that was mailed; all log-ins end, and a new one begins."""
         subject = (f"address:{address}", self.parts.rules.logins_of_address)
         await self.parts.limiter.take(AttemptKind.RESET, [subject], self.parts.clock())
+        tables, now = self.parts.tables, self.parts.clock()
+        digest = self._digest(token[:_MAX_RESET_TOKEN])
+        record = await tables.reset.get(digest)
+        account = None if record is None else await tables.accounts.get(record.account_id)
         # The password is checked first, so that one that is refused does not use up the link.
-        require_strength(new, self.parts.rules.min_password_length)
-        now = self.parts.clock()
-        used = None if len(token) > _MAX_RESET_TOKEN else await self.parts.tables.reset.use(self._digest(token), now)
-        account = None if used is None else await self.parts.tables.accounts.get(used.account_id)
-        if account is None or account.disabled:
+        self._require_strength(account, new)
+        if account is None or account.disabled or await tables.reset.use(digest, now) is None:
             self.parts.note(AuditKind.PASSWORD_RESET, AccountRefusal.BAD_RESET_TOKEN.value, address=address)
             raise AccountError(AccountRefusal.BAD_RESET_TOKEN, "the link is unknown, used or too old: ask for another")
         changed = await self._set_password(account, new)
@@ -237,8 +238,7 @@ class Accounts:
             raise AccountError(AccountRefusal.LAST_ADMIN, "this is the last administrator: make another one first")
 
     async def _set_password(self, account: AccountRecord, new: str) -> AccountRecord:
-        about = (account.username, account.email or "", account.name)
-        require_strength(new, self.parts.rules.min_password_length, *about)
+        self._require_strength(account, new)
         hashed = await self.parts.hasher.hash(new)
         now = self.parts.clock()
         changed = await self.parts.tables.accounts.update(
@@ -248,6 +248,10 @@ class Accounts:
             raise _no_such_account()
         await self.log_ins.end_all(account.id)
         return changed
+
+    def _require_strength(self, account: AccountRecord | None, new: str) -> None:
+        about = () if account is None else (account.username, account.email or "", account.name)
+        require_strength(new, self.parts.rules.min_password_length, *about)
 
     def _digest(self, token: str) -> str:
         return self.parts.sealer.digest(f"reset:{token}")
