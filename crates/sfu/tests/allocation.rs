@@ -37,7 +37,12 @@ fn a_viewer_is_given_the_best_encoding_that_fits_its_line() {
     assert_eq!(scene.current(VIDEO_OUT), Some(2));
     assert_eq!(
         scene.events(),
-        [targeted(VIDEO_OUT, 0), targeted(VIDEO_OUT, 2)]
+        [
+            targeted(VIDEO_OUT, 0),
+            targeted(VIDEO_OUT, 1),
+            targeted(VIDEO_OUT, 2)
+        ],
+        "up by one size at a time"
     );
     let wanted = scene.wanted.load(Ordering::Relaxed);
     assert!((1_700_000..1_850_000).contains(&wanted), "{wanted}");
