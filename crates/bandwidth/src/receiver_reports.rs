@@ -108,7 +108,8 @@ impl BandwidthEstimator for ReceiverReportEstimator {
     fn on_remb(&mut self, bps: u64, now: Instant) {
         self.confirmed = true;
         let sent = self.sent.bps.unwrap_or(0);
-        let is_first = !self.has_remb && sent >= TELLING_BPS;
+        // The first one may come before it is known what is sent: then it speaks for itself.
+        let is_first = !self.has_remb && self.sent.bps.unwrap_or(bps) >= TELLING_BPS;
         if is_first || bps < sent || bps > self.limit {
             self.has_remb = true;
             self.limit = bps.max(10_000);
