@@ -28,6 +28,7 @@ from roomtone.protocols.sdp import (
     write_offer,
 )
 from roomtone.protocols.sdp.repertoire import offered_codecs, offered_extensions
+from roomtone.protocols.sdp.support import DEPENDENCY_DESCRIPTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,6 +97,7 @@ class OfferedTracks:
     cname: str
     reuse: bool = True
     limit: int = MAX_TRACKS
+    audio_nack: bool = True
     offer_id: int = 0
     awaiting: bool = False
     """An offer is on its way."""
@@ -115,7 +117,9 @@ class OfferedTracks:
 
     def want(self, track: WantedTrack) -> bool:
         """Give a track a section in the next offer; False when no codec of it can be offered, or there are too many."""
-        codecs = offered_codecs(track.codecs, stereo=track.stereo, redundancy=track.redundancy)
+        codecs = offered_codecs(
+            track.codecs, stereo=track.stereo, redundancy=track.redundancy, audio_nack=self.audio_nack
+        )
         taken = sum(slot.track is not None for slot in self._slots)
         if not codecs or taken >= self.limit:
             return False
@@ -175,7 +179,11 @@ class OfferedTracks:
                     refused.append(slot.track.sid)
                     continue
                 slot.live = True
-                accepted.append(_accepted(slot.track, slot.mid, media.codecs, media.extensions, slot.sending))
+                extensions = media.extensions
+                if not answer.peer.mixed_extensions:
+                    # Its structure is longer than the form that is left carries.
+                    extensions = tuple(known for known in extensions if known.uri != DEPENDENCY_DESCRIPTOR)
+                accepted.append(_accepted(slot.track, slot.mid, media.codecs, extensions, slot.sending))
         return AnswerPlan(answer.peer, tuple(accepted), tuple(refused))
 
     def resume(self) -> None:

@@ -6,6 +6,7 @@ extension. So all that is ever offered has its number here.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from roomtone.media.values import CodecFeedback, HeaderExtension, MediaKind
@@ -65,12 +66,16 @@ _NUMBERS = {
 }
 
 
-def offered_codecs(source: Sequence[Codec], *, stereo: bool = False, redundancy: bool = False) -> tuple[Codec, ...]:
+def offered_codecs(
+    source: Sequence[Codec], *, stereo: bool = False, redundancy: bool = False, audio_nack: bool = True
+) -> tuple[Codec, ...]:
     """Choose what to offer for a stream, best first; empty when nothing here carries it.
 
-    With ``redundancy`` redundant audio (RFC 2198) comes first, which asks for it.
+    With ``redundancy`` redundant audio (RFC 2198) comes first, which asks for it. ``audio_nack``: lost audio may be
+    asked for again.
     """
     opus = OPUS_STEREO if stereo else OPUS
+    opus = opus if audio_nack else replace(opus, feedback=_PCM)
     known = (opus, *OTHER_AUDIO, *VIDEO_CODECS)
     chosen: dict[int, Codec] = {}
     for stream in source:

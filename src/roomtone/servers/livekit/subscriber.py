@@ -276,6 +276,7 @@ class OfferingSubscriber(Subscriber):
             session.participant.id,
             reuse=session.reuses_sections,
             limit=session.context.settings.max_subscriptions,
+            audio_nack=session.context.support.audio_nack,
         )
         super().__init__(session, self._tracks)
         self._connected = False

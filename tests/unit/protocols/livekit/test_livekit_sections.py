@@ -26,6 +26,7 @@ from roomtone.protocols.sdp import (
     write_offer,
 )
 from roomtone.protocols.sdp.repertoire import OPUS, VIDEO_CODECS
+from roomtone.protocols.sdp.support import DEPENDENCY_DESCRIPTOR
 
 SUPPORT = Support(max_media=64, max_tracks_per_kind=64)
 LOCAL = LocalPeer(
@@ -216,6 +217,23 @@ def test_a_section_the_client_rejects_is_a_track_it_cannot_take() -> None:
     tracks.want(wanted("TR_1"))
     text = tracks.make_offer(LOCAL).replace("m=video 9", "m=video 0")
     assert take(tracks, text) == ([], ("TR_1",))
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+def test_a_long_extension_goes_only_to_who_takes_the_long_form(*, mixed: bool) -> None:
+    tracks = tracks_offered()
+    tracks.want(wanted("TR_1"))
+    text = tracks.make_offer(LOCAL).replace("a=setup:actpass", "a=setup:active").replace("a=sendonly", "a=recvonly")
+    plan = tracks.handle_answer(text if mixed else text.replace("a=extmap-allow-mixed\r\n", ""))
+    assert plan is not None
+    (accepted,) = plan.accepted
+    assert (DEPENDENCY_DESCRIPTOR in {extension.uri for extension in accepted.extensions}) is mixed
+
+
+def test_lost_audio_is_not_asked_for_where_the_settings_say_so() -> None:
+    tracks = OfferedTracks(lambda: 1, "us", audio_nack=False)
+    tracks.want(wanted("TR_1", MediaKind.AUDIO))
+    assert "111 nack" not in tracks.make_offer(LOCAL)
 
 
 def test_answers_to_other_offers_and_unasked_ones_are_passed_over() -> None:
