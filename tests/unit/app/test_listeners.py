@@ -89,3 +89,13 @@ def test_an_engine_without_any_protocol_is_refused() -> None:
 )
 def test_the_address_of_the_pages_is_one_a_browser_can_open(addresses: dict[str, list[str]], url: str) -> None:
     assert page_url(addresses) == url
+
+
+def test_the_sfu_has_a_port_of_its_own_only_where_it_is_given_one() -> None:
+    assert "sfu" not in {name for name, _, _ in made({})}
+    assert made({"sfu_api": {"listen": "127.0.0.1:3000"}})[-1] == ("sfu", "127.0.0.1:3000", False)
+    assert made({"server": {"dev": True}, "sfu_api": {"listen": "0.0.0.0:3000"}})[-1] == (
+        "sfu",
+        "127.0.0.1:3000",
+        False,
+    )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from sfu_world import SfuWorld, SocketClient, vector
 from socketio.exceptions import ConnectionRefusedError as Refused
 
+from roomtone.control.accounts import AccountError, AccountRefusal
+from roomtone.control.policy import AccessToken, Role, VideoGrants
 from roomtone.control.rooms import CloseReason, JoinRequest, Permissions, Protocol, RoomLimits
 from roomtone.media import QueueFull
 from roomtone.media.fake_objects import FakeChannel, FakeConsumer, FakeProducer, FakeRouter, FakeTransport
@@ -384,3 +387,58 @@ async def test_a_token_that_was_good_at_the_handshake_must_be_so_at_each_join(sf
     assert await alice.refused("join-room", roomId="demo") == "already_joined"
     await alice.do("leave-room", roomId="demo")
     assert await alice.refused("join-room", roomId="demo") == "token_expired"
+
+
+@dataclass
+class Account:
+    """What is read of an account."""
+
+    email: str
+    name: str
+    username: str = "someone"
+
+
+class People:
+    """Accounts by id, and tokens that name them."""
+
+    def __init__(self, sfu: SfuWorld) -> None:
+        self.signed = sfu.sfu.context.keys
+
+    def verify(self, token: str | None, now: float) -> AccessToken:
+        if token is None or not token.startswith("account:"):
+            return self.signed.verify(token, now)
+        _, role, name = token.split(":")
+        return AccessToken("@account", name, VideoGrants(), account_id=f"AC_{name}", role=Role(role))
+
+    async def find(self, account_id: str) -> Account:
+        if account_id == "AC_gone":
+            raise AccountError(AccountRefusal.NO_ACCOUNT, "gone")
+        return Account(f"{account_id}@example.org", account_id.removeprefix("AC_").title())
+
+
+async def test_accounts_join_with_their_name_and_role_and_only_moderators_see_their_mail(sfu: SfuWorld) -> None:
+    people = People(sfu)
+    sfu.sfu.context.keys = people  # type: ignore[assignment]
+    sfu.sfu.context.accounts = people  # type: ignore[assignment]
+
+    async def join(token: str) -> tuple[SocketClient, dict[str, Any]]:
+        client = SocketClient(sfu.sockets, f"sid-{len(sfu.clients)}")
+        sfu.clients[client.sid] = client
+        await sfu.sockets._on_connect(client.sid, {}, {"token": token})
+        return client, await client.do("join-room", roomId="demo")
+
+    member, _ = await join("account:member:ann")
+    _, seen = await join("account:admin:root")
+    (there,) = seen["mediasoup"]["peers"]
+    assert (there["email"], there["fullName"], there["role"], there["userId"]) == (
+        "AC_ann@example.org",
+        "Ann",
+        "member",
+        "AC_ann",
+    )
+    await join("account:member:gone")
+    await sfu.settle()
+    root, gone = member.heard("participant-joined")
+    assert (root["role"], root["userId"]) == ("admin", "AC_root")
+    assert "email" not in root
+    assert gone["fullName"] == "gone"
