@@ -41,7 +41,8 @@ class Parts:
 
 def wire(settings: Settings, engine: Engine, version: str, people: People) -> Parts:
     """Put control and the API together."""
-    rooms = Rooms(engine, room_limits(settings), chat_store=people.chat)
+    # What goes with its room is not written down: a server that ends at once would leave it behind.
+    rooms = Rooms(engine, room_limits(settings), chat_store=people.chat if settings.chat.keep else None)
     webrtc = settings.webrtc
     support = Support(redundant_audio=webrtc.redundant_audio, audio_nack=webrtc.audio_nack)
     context = ApiContext(

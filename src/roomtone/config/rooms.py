@@ -68,6 +68,6 @@ class ChatSettings(Section):
     per_minute: NotNegative = 60
     """Messages of one participant a minute after that."""
     history: Positive = 1_000
-    """Messages of a room kept in memory, where there is no database; the oldest go."""
+    """Messages of a room kept in memory, unless `keep` is on; the oldest go."""
     keep: bool = False
-    """Keep messages under the room's name when it closes, for who opens it again; off: they go with the room."""
+    """Keep messages in the database under the room's name, for who opens it again; off: they go with the room."""
