@@ -194,7 +194,7 @@ mod tests {
     /// An estimator whose pictures took `kbps` in the second before `base`.
     fn sending(kbps: u64, base: Instant) -> ReceiverReportEstimator {
         let mut estimator = ReceiverReportEstimator::new(1_000_000);
-        estimator.on_pictures_sent(0, base - SENT_WINDOW);
+        estimator.on_pictures_sent(0, base.checked_sub(SENT_WINDOW).unwrap());
         estimator.on_pictures_sent(kbps * 125, base);
         estimator
     }
