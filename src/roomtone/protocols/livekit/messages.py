@@ -12,8 +12,11 @@ from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
-PROTOCOL_VERSION = 16
-"""The newest version of the protocol that is spoken here as a whole (17 would strip trailers off media packets)."""
+PROTOCOL_VERSION = 15
+"""The newest version of the protocol that is spoken here as a whole.
+
+16 moves a participant to another room on the connections it has (here it connects anew), 17 strips trailers off media.
+"""
 SERVER_VERSION = "1.9.0"
 """The release of LiveKit's server that clients may take this one for: they compare it, and call methods from 1.8 on."""
 MAX_JSON_DEPTH = 32
