@@ -26,17 +26,18 @@ from roomtone.store import (
     ResetTokenRecord,
     StoreError,
     StoreFailure,
+    WaitingWebhookRecord,
 )
 from roomtone.store.accounts import SqlAccounts, SqlBackupCodes, SqlRefreshTokens, SqlResetTokens
 from roomtone.store.audit import SqlAudit
 from roomtone.store.chat import SqlChat
-from roomtone.store.dead_letters import SqlDeadLetters
 from roomtone.store.keys import SqlApiKeys
 from roomtone.store.migrate import revision, scripts
 from roomtone.store.migrations import HEAD
 from roomtone.store.sql import Database
 from roomtone.store.tables import metadata
 from roomtone.store.urls import database_url
+from roomtone.store.webhooks import SqlWebhooks
 
 SERVERS: dict[str, Callable[[], AbstractContextManager[str]]] = {
     "sqlite": lambda: nullcontext(""),
@@ -300,19 +301,51 @@ async def test_a_chat_message_is_replaced_in_its_place_and_room(database: Databa
     assert await table.history("r") == [edited, message("m2")]
 
 
-async def test_dead_letters_are_kept_up_to_their_limit_and_taken_out_once(database: Database) -> None:
-    table = SqlDeadLetters(database, most=3)
-    letter = DeadLetterRecord("https://x/", "e1", "room_started", b"\x00\xff" * 40_000, 5, "status 500", NOW, NOW + 9)
-    ids = [await table.add(replace(letter, event_id=f"e{n}")) for n in range(4)]
+LETTER = DeadLetterRecord("https://x/", "e1", "room_started", b"\x00\xff" * 40_000, 5, "status 500", NOW, NOW + 9)
+
+
+async def test_webhooks_given_up_are_kept_up_to_their_limit_and_wait_again_once(database: Database) -> None:
+    table = SqlWebhooks(database, most=3)
+    for n in range(4):
+        await table.give_up(None, replace(LETTER, event_id=f"e{n}"))
     assert table.dropped == 1
-    held = await table.list(9)
-    assert [(one.id, one.event_id) for one in held] == [(id_, f"e{n}") for n, id_ in enumerate(ids)][1:]
-    assert replace(held[0], id=None, event_id="e1") == letter
-    assert [one.id for one in await table.list(9, after=ids[1])] == ids[2:]
-    taken = await asyncio.gather(*(table.retry(ids[1]) for _ in range(3)))
-    assert [one.event_id for one in taken if one] == ["e1"]
-    assert await table.delete(ids[2])
-    assert not await table.delete(ids[2])
+    held = await table.letters(9)
+    assert [one.event_id for one in held] == ["e1", "e2", "e3"]
+    assert replace(held[0], id=None) == LETTER
+    first, second, third = (one.id for one in held if one.id is not None)
+    assert await table.letter(second) == held[1]
+    assert [one.id for one in await table.letters(9, after=first)] == [second, third]
+    taken = await asyncio.gather(*(table.revive(first, f"s{n}", NOW + 60) for n in range(3)))
+    (again,) = [one for one in taken if one is not None]
+    assert (again.event_id, again.body, again.url, again.lease_until) == ("e1", LETTER.body, LETTER.url, NOW + 60)
+    assert await table.letter(first) is None
+    assert await table.forget(second)
+    assert not await table.forget(second)
+
+
+async def test_waiting_webhooks_are_their_owners_until_its_lease_ends(database: Database) -> None:
+    table = SqlWebhooks(database)
+    waiting = [
+        WaitingWebhookRecord("one", NOW + 60, "https://x/", f"e{n}", "room_started", "demo", b"{}", NOW)
+        for n in range(4)
+    ]
+    ids = await table.add(waiting)
+    assert sorted(ids) == ids
+    await table.delivered(ids[:1])
+    assert await table.claim("two", NOW, NOW + 60, 10) == []
+    await table.renew("one", NOW + 90)
+    assert await table.claim("two", NOW + 61, NOW + 121, 10) == []
+    both = await asyncio.gather(
+        table.claim("two", NOW + 91, NOW + 151, 2), table.claim("three", NOW + 91, NOW + 151, 10)
+    )
+    assert sorted(one.id for found in both for one in found if one.id is not None) == ids[1:]
+    await table.renew("two", 0)
+    await table.renew("three", 0)
+    assert [one.id for one in await table.claim("one", NOW, NOW + 60, 10)] == ids[1:]
+    await table.give_up(ids[1], LETTER)
+    assert [one.event_id for one in await table.letters(9)] == ["e1"]
+    await table.renew("one", 0)
+    assert [one.id for one in await table.claim("two", NOW, NOW + 60, 10)] == ids[2:]
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:

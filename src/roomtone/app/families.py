@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from roomtone.app.people import People
+    from roomtone.clients.webhooks import WebhookDelivery
     from roomtone.control.policy import JoinLimiter
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
@@ -43,6 +44,10 @@ LIVEKIT_FAMILIES = (
     Family("livekit_troubles", "What went wrong in sessions by the peer's doing.", counter=True, label="trouble"),
     Family("livekit_api_calls", "Calls of LiveKit's server API, by how they ended.", counter=True, label="code"),
     Family("livekit_api_waiting", "Method calls of that API that wait for a participant."),
+)
+WEBHOOK_FAMILIES = (
+    Family("webhooks", "Webhooks and attempts to deliver them, by outcome.", counter=True, label="outcome"),
+    Family("webhooks_waiting", "Webhooks that have neither arrived nor been given up."),
 )
 LIMITER_FAMILIES = (
     Family("joins_refused", "Joins refused for the limits of an address, by reason.", counter=True, label="reason"),
@@ -131,6 +136,14 @@ def livekit_values(context: LiveKitContext) -> Mapping[str, float | Mapping[str,
     }
 
 
+def webhook_values(webhooks: WebhookDelivery) -> Mapping[str, float | Mapping[str, float]]:
+    """Values of `WEBHOOK_FAMILIES`."""
+    return {
+        "webhooks": {outcome.value: count for outcome, count in webhooks.counts.items()},
+        "webhooks_waiting": webhooks.waiting,
+    }
+
+
 def loop_values() -> Mapping[str, float]:
     """Values of `LOOP_FAMILIES`; asked in the loop's own thread."""
     return {"loop_tasks": len(asyncio.all_tasks())}
@@ -159,7 +172,7 @@ def people_values(people: People) -> Mapping[str, float | Mapping[str, float]]:
         "tokens_withdrawn_evicted": parts.gate.evicted,
         "api_keys": len(people.api_keys.ring),
         "mails": mails,
-        "dead_letters_dropped": people.dead_letters.dropped,
+        "dead_letters_dropped": people.webhooks.dropped,
     }
 
 

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from roomtone.control.accounts.ports import KeyStore
     from roomtone.store.audit import SqlAudit
     from roomtone.store.chat import SqlChat
-    from roomtone.store.dead_letters import SqlDeadLetters
     from roomtone.store.redis_buckets import RedisBuckets
     from roomtone.store.sealing import Sealer
     from roomtone.store.sql import Database
+    from roomtone.store.webhooks import SqlWebhooks
 
 _log = get_logger(__name__)
 
@@ -107,7 +107,7 @@ class People:
     audit: AuditLog
     audit_table: SqlAudit
     chat: SqlChat[ChatMessage]
-    dead_letters: SqlDeadLetters
+    webhooks: SqlWebhooks
     memory_buckets: MemoryBuckets
     redis_buckets: RedisBuckets | None
     mailer: SmtpMailer | None
@@ -226,7 +226,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, clock: Callable[[], f
         audit=audit,
         audit_table=audit_table,
         chat=people_sql.SqlChat(database, ChatMessage),
-        dead_letters=people_sql.SqlDeadLetters(database),
+        webhooks=people_sql.SqlWebhooks(database),
         memory_buckets=memory,
         redis_buckets=redis,
         mailer=mailer,

@@ -8,18 +8,18 @@ from roomtone.control.accounts import Tables
 from roomtone.store.accounts import SqlAccounts, SqlBackupCodes, SqlRefreshTokens, SqlResetTokens
 from roomtone.store.audit import SqlAudit
 from roomtone.store.chat import SqlChat
-from roomtone.store.dead_letters import SqlDeadLetters
 from roomtone.store.keys import SqlApiKeys
 from roomtone.store.sealing import Sealer, open_key_file
 from roomtone.store.sql import Database
 from roomtone.store.urls import database_url
+from roomtone.store.webhooks import SqlWebhooks
 
 if TYPE_CHECKING:
     from roomtone.config import Settings
     from roomtone.control.policy.attempts import MemoryBuckets
     from roomtone.store.redis_buckets import RedisBuckets
 
-__all__ = ["SqlAudit", "SqlChat", "SqlDeadLetters", "make_database", "open_sealer", "redis_buckets", "tables"]
+__all__ = ["SqlAudit", "SqlChat", "SqlWebhooks", "make_database", "open_sealer", "redis_buckets", "tables"]
 
 KEY_FILE = "secrets.key"
 

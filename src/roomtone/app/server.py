@@ -27,6 +27,7 @@ from roomtone.app.families import (
     PEOPLE_FAMILIES,
     ROOM_FAMILIES,
     SFU_FAMILIES,
+    WEBHOOK_FAMILIES,
     boundary_values,
     limiter_values,
     livekit_values,
@@ -35,6 +36,7 @@ from roomtone.app.families import (
     room_counts,
     room_values,
     sfu_values,
+    webhook_values,
 )
 from roomtone.app.listeners import HTTP, HTTPS, SFU, Listener, listeners
 from roomtone.app.operator import operator_app
@@ -126,11 +128,12 @@ class Server:
         engine, people = await self._open_engine_and_people()
         parts = wire(self.settings, engine, version(), people)
         self.parts = parts
-        parts.rooms.start()
         self._open.push_async_callback(parts.close)
+        await parts.start()
         self.metrics.read_engine(engine.stats)
         self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
         self.metrics.read_families(LIVEKIT_FAMILIES, lambda: livekit_values(parts.livekit))
+        self.metrics.read_families(WEBHOOK_FAMILIES, lambda: webhook_values(parts.webhooks.delivery))
         self.metrics.read_families(LIMITER_FAMILIES, lambda: limiter_values(parts.limiter))
         self.metrics.read_families(PEOPLE_FAMILIES, lambda: people_values(people))
         self.metrics.read_families(SFU_FAMILIES, lambda: sfu_values(parts.sfu, parts.sockets))

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
+from roomtone.app.webhooks import Webhooks, make_webhooks
 from roomtone.control.rooms import RoomLimits, Rooms, SpeakerRules
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api import ApiContext, create_app
-from roomtone.servers.livekit import SUPPORT, LiveKitContext, livekit_routes, twirp_routes
+from roomtone.servers.livekit import SUPPORT, LiveKitContext, livekit_routes, report_rooms, twirp_routes
 from roomtone.servers.socketio import Sfu, SfuContext, SocketServer, add_rest
 
 if TYPE_CHECKING:
@@ -31,12 +32,19 @@ class Parts:
     livekit: LiveKitContext
     sfu: Sfu
     sockets: SocketServer
+    webhooks: Webhooks
+
+    async def start(self) -> None:
+        """Begin what runs by itself."""
+        self.rooms.start()
+        await self.webhooks.delivery.start()
 
     async def close(self) -> None:
         """End everything that runs on top of the engine."""
         await self.sockets.close()
         await self.rooms.close()
         await self.sfu.close()
+        await self.webhooks.close()  # last: it tells of all that has ended
 
 
 def wire(settings: Settings, engine: Engine, version: str, people: People) -> Parts:
@@ -55,12 +63,16 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
         api_keys=people.api_keys,
         audit=people.audit_table,
     )
+    webhooks = make_webhooks(settings, people)
+    context.webhooks = webhooks.delivery
     api = create_app(context)
     livekit = livekit_context(context)
+    if settings.webhooks.urls:
+        report_rooms(livekit, webhooks.delivery)
     api.router.routes.extend([*livekit_routes(livekit), *twirp_routes(livekit)])
     sfu = Sfu(SfuContext(settings, rooms, context.keys, context.limiter, people.accounts, support))
     add_rest(api, sfu)
-    return Parts(rooms, api, context.limiter, livekit, sfu, SocketServer(sfu))
+    return Parts(rooms, api, context.limiter, livekit, sfu, SocketServer(sfu), webhooks)
 
 
 def livekit_context(api: ApiContext) -> LiveKitContext:

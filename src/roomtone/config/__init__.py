@@ -31,6 +31,7 @@ from roomtone.config.rooms import ChatSettings, RoomSettings, SpeakerSettings
 from roomtone.config.sample import sample, toml_value
 from roomtone.config.types import Address, PortRange
 from roomtone.config.weak import weakness
+from roomtone.config.webhooks import WebhookSettings
 
 __all__ = [
     "DEV_KEY",
@@ -61,6 +62,7 @@ __all__ = [
     "Settings",
     "SpeakerSettings",
     "WebRtcSettings",
+    "WebhookSettings",
     "load_settings",
     "sample",
     "toml_value",

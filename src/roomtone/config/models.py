@@ -14,6 +14,7 @@ from roomtone.config.rooms import ChatSettings, RoomSettings, SpeakerSettings
 from roomtone.config.section import NotNegative, Positive, Section
 from roomtone.config.types import Address, Addresses, OptionalAddress, PortRange, PortRangeSetting, Strings
 from roomtone.config.weak import weakness
+from roomtone.config.webhooks import WebhookSettings
 
 DEV_KEY = "devkey"
 DEV_SECRET = "secret"  # noqa: S105 - the published secret of `--dev`, which listens on loopback only
@@ -324,6 +325,7 @@ class Settings(Section):
     """API keys and their secrets, which sign tokens: name = "secret" (32 characters or more)."""
     limits: LimitSettings = LimitSettings()
     livekit: LiveKitSettings = LiveKitSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     database: DatabaseSettings = DatabaseSettings()
     accounts: AccountSettings = AccountSettings()
     mail: MailSettings = MailSettings()

@@ -13,6 +13,7 @@ from roomtone.store.records import (
     DeadLetterRecord,
     RefreshTokenRecord,
     ResetTokenRecord,
+    WaitingWebhookRecord,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "ResetTokenRecord",
     "StoreError",
     "StoreFailure",
+    "WaitingWebhookRecord",
 ]

@@ -119,3 +119,19 @@ class DeadLetterRecord:
     given_up_at: float
     id: int | None = None
     """Given by the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingWebhookRecord:
+    """A webhook that is still to arrive, and the server that sees to it."""
+
+    owner: str
+    lease_until: float
+    url: str
+    event_id: str
+    event: str
+    room: str
+    body: bytes
+    created_at: float
+    id: int | None = None
+    """Given by the database."""

@@ -147,3 +147,18 @@ webhook_dead_letters = Table(
     Column("given_up_at", Double, nullable=False, index=True),
     **_MYSQL,
 )
+
+webhooks_waiting = Table(
+    "webhooks_waiting",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("owner", String(32), nullable=False, index=True),
+    Column("lease_until", Double, nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("event_id", String(64), nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("room", String(64), nullable=False),
+    Column("body", _LONG_BYTES, nullable=False),
+    Column("created_at", Double, nullable=False),
+    **_MYSQL,
+)

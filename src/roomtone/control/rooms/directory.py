@@ -152,6 +152,8 @@ class RoomDirectory(RoomEnds):
             room = Room(RoomId(self._new_id("RM")), name, router, self._clock(), self._clock, options)
             self._watch_speakers(room, observer)
             self.by_name[name] = room
+            for tell in self.when_opened:
+                tell(room)
             room.events.emit(RoomEventKind.ROOM_OPENED)
             self._arm_empty_timer(room)  # whoever opened it may never come
             return room

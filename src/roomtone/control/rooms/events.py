@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.speakers import Speaker
     from roomtone.media.values import CongestionState, DegradationReason, LineDirection, QualityLevel
 
+_log = logging.getLogger(__name__)
 MAILBOX_LIMIT = 1024
 MAX_MAILBOXES = 16_384
 
@@ -198,6 +200,14 @@ class EventStream:
         self._room = room
         self._clock = clock
         self._mailboxes: list[EventMailbox] = []
+        self._listeners: list[Callable[[RoomEvent], None]] = []
+
+    def listen(self, listener: Callable[[RoomEvent], None]) -> None:
+        """Have a function called at each event, while the room is as the event says; it must not block.
+
+        For who must miss none: those who can fall behind open a mailbox.
+        """
+        self._listeners.append(listener)
 
     def open(self, limit: int = MAILBOX_LIMIT) -> EventMailbox:
         """Open a mailbox for events from now on; close it when done."""
@@ -222,6 +232,11 @@ class EventStream:
         event = RoomEvent(self.last_seq, at, kind, self._room, participant, viewer=viewer, hidden=hidden, **details)
         for mailbox in tuple(self._mailboxes):
             self.overflows += not mailbox.put(event)
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:  # noqa: BLE001 - one that listens must not keep others from what happens
+                _log.exception("a listener of room %s failed at %s", self._room, kind.value)
         return event
 
     def close(self) -> None:

@@ -54,6 +54,8 @@ class RoomTables:
         """Rooms by who listens for their speakers."""
         self.publications: dict[int, Publication] = {}
         self.subscriptions: dict[int, Subscription] = {}
+        self.when_opened: list[Callable[[Room], None]] = []
+        """Called with each new room, before its first event."""
         self.routers = RoomRouters(engine, self.limits.routers_per_room, self.limits.audio_top_n)
         self.switching = Switching(self.routers)
         self._clock = clock

@@ -17,6 +17,7 @@ from roomtone.servers.api import (
     members_api,
     plain_api,
     rooms_api,
+    webhooks_api,
     whep_layers,
     whip,
 )
@@ -55,6 +56,7 @@ def create_app(context: ApiContext) -> FastAPI:
         plain_api,
         accounts_auth,
         accounts_routes,
+        webhooks_api,
     ):
         app.include_router(part.router)
     if context.settings.server.dev:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from roomtone.config import Settings
     from roomtone.control.accounts import Accounts, ApiKeys
     from roomtone.control.rooms import Rooms
+    from roomtone.control.webhooks import DeadLetters
     from roomtone.media import Engine
     from roomtone.store import AuditRecord
 
@@ -45,6 +46,7 @@ class ApiContext:
     accounts: Accounts | None = None
     api_keys: ApiKeys | None = None
     audit: AuditTrail | None = None
+    webhooks: DeadLetters | None = None
     limiter: JoinLimiter = field(init=False)
     ice_rules: tuple[IceServerRule, ...] = field(init=False)
 

@@ -13,6 +13,7 @@ from roomtone.control.accounts import AccountError, AccountRefusal
 from roomtone.control.policy import AccessError, RateError
 from roomtone.control.policy.attempts import AttemptsError
 from roomtone.control.rooms import CloseReason, Refusal, RoomError
+from roomtone.control.webhooks import WebhookError, WebhookRefusal
 from roomtone.protocols.sdp import NegotiationCode, NegotiationError, SdpError
 from roomtone.protocols.whip import Problem, WhipError
 from roomtone.protocols.whip.problem import MEDIA_TYPE
@@ -106,6 +107,12 @@ _OF_ACCOUNT = {
     AccountRefusal.BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+_OF_WEBHOOK = {
+    WebhookRefusal.NO_SUCH_LETTER: HTTPStatus.NOT_FOUND,
+    WebhookRefusal.UNKNOWN_TARGET: HTTPStatus.CONFLICT,
+    WebhookRefusal.QUEUE_FULL: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
 
 class HttpProblem(Exception):  # noqa: N818 (a problem in the sense of RFC 9457)
     """A request that the HTTP side itself refuses."""
@@ -170,6 +177,12 @@ def _of_attempts(error: AttemptsError) -> tuple[Problem, dict[str, str]]:
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_attempts", str(error)), headers
 
 
+def _of_webhook(error: WebhookError) -> tuple[Problem, dict[str, str]]:
+    status = _OF_WEBHOOK[error.refusal]
+    headers = {"Retry-After": str(BUSY_RETRY_S)} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Problem(status, error.refusal.value, error.message), headers
+
+
 def _of_store(error: StoreError) -> tuple[Problem, dict[str, str]]:
     # What the database said is for the log and the health page, not for strangers.
     del error
@@ -205,6 +218,7 @@ MAPPERS: dict[type[Exception], _Mapper] = {
     RoomError: _of_room,
     SdpError: _of_sdp,
     StoreError: _of_store,
+    WebhookError: _of_webhook,
     WhipError: _of_whip,
 }
 

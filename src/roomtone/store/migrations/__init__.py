@@ -1,4 +1,4 @@
 """Migrations of the tables, run by Alembic."""
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision."""

@@ -1,0 +1,58 @@
+"""Webhooks, from the settings."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from roomtone.app.errors import StartError
+from roomtone.clients.webhooks import SendRules, WebhookDelivery, WebhookPoster
+from roomtone.clients.webhooks.addresses import GuardedBackend
+
+if TYPE_CHECKING:
+    from roomtone.app.people import People
+    from roomtone.config import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """The sender, and what it posts with."""
+
+    delivery: WebhookDelivery
+    poster: WebhookPoster
+
+    async def close(self) -> None:
+        """Send for a moment more, keep what is left."""
+        await self.delivery.close()
+        await self.poster.close()
+
+
+def make_webhooks(settings: Settings, people: People) -> Webhooks:
+    """Put the sender together; it sends nothing without URLs. Raise `StartError` for a key that is not there."""
+    of = settings.webhooks
+    ring = people.api_keys.ring
+
+    def sign_as() -> str | None:
+        return of.key or next(iter(ring), None)
+
+    if of.urls and (sign_as() or "") not in ring:
+        raise StartError(f"webhooks.key: there is no API key {of.key!r}" if of.key else "webhooks need an API key")
+    poster = WebhookPoster(
+        people.keys,
+        sign_as,
+        backend=GuardedBackend(allow_private=of.allow_private),
+        clock=time.time,
+        connect_timeout_s=of.connect_timeout_s,
+        timeout_s=of.timeout_s,
+    )
+    rules = SendRules(
+        urls=tuple(dict.fromkeys(of.urls)),
+        retries=of.retries,
+        first_pause_s=of.first_pause_s,
+        max_pause_s=of.max_pause_s,
+        queue=of.queue,
+        concurrency=of.concurrency,
+        drain_s=of.drain_s,
+    )
+    return Webhooks(WebhookDelivery(rules, poster, people.webhooks, clock=time.time), poster)
