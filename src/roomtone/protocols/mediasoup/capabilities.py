@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from roomtone.media.values import HeaderExtension, MediaKind
@@ -38,7 +38,11 @@ class ClientCapabilities:
 def router_codecs(support: Support, allowed: Iterable[str] = ()) -> tuple[Codec, ...]:
     """Give what a router forwards, with its payload types; ``allowed`` names the codecs of a room, none means all."""
     names = frozenset(allowed)
-    return tuple(codec for codec in _ROUTER_CODECS if support.knows(codec) and (not names or codec.name in names))
+    return tuple(
+        replace(codec, feedback=support.agree_feedback(codec.feedback, codec.kind, transport_sequence=True))
+        for codec in _ROUTER_CODECS
+        if support.knows(codec) and (not names or codec.name in names)
+    )
 
 
 def sent_extensions(kind: MediaKind) -> tuple[HeaderExtension, ...]:

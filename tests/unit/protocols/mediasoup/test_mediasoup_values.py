@@ -76,6 +76,13 @@ def test_a_room_with_few_codecs_offers_only_these() -> None:
     assert names == {"audio/opus", "video/VP8", "video/rtx"}
 
 
+@pytest.mark.parametrize("asked_again", [True, False])
+def test_lost_audio_may_be_asked_for_again_only_where_the_settings_say_so(asked_again: bool) -> None:
+    given = router_capabilities(Support(audio_nack=asked_again))
+    (opus,) = [codec for codec in given["codecs"] if codec["mimeType"] == "audio/opus"]
+    assert ({"type": "nack", "parameter": ""} in opus["rtcpFeedback"]) is asked_again
+
+
 def test_what_a_client_sends_is_read_with_its_repairs_extensions_and_encodings() -> None:
     request = read_request(Event.PRODUCE, vector("produce-video-simulcast"))
     assert isinstance(request, ask.Produce)
