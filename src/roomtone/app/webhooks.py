@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
-from roomtone.clients.webhooks import SendRules, WebhookDelivery, WebhookPoster
-from roomtone.clients.webhooks.addresses import GuardedBackend
+from roomtone.clients.webhooks import SendRules, WebhookDelivery
 
 if TYPE_CHECKING:
     from roomtone.app.people import People
+    from roomtone.clients.webhooks.posting import WebhookPoster
     from roomtone.config import Settings
 
 
@@ -20,32 +20,18 @@ class Webhooks:
     """The sender, and what it posts with."""
 
     delivery: WebhookDelivery
-    poster: WebhookPoster
+    poster: WebhookPoster | None
 
     async def close(self) -> None:
         """Send for a moment more, keep what is left."""
         await self.delivery.close()
-        await self.poster.close()
+        if self.poster is not None:
+            await self.poster.close()
 
 
 def make_webhooks(settings: Settings, people: People) -> Webhooks:
     """Put the sender together; it sends nothing without URLs. Raise `StartError` for a key that is not there."""
     of = settings.webhooks
-    ring = people.api_keys.ring
-
-    def sign_as() -> str | None:
-        return of.key or next(iter(ring), None)
-
-    if of.urls and (sign_as() or "") not in ring:
-        raise StartError(f"webhooks.key: there is no API key {of.key!r}" if of.key else "webhooks need an API key")
-    poster = WebhookPoster(
-        people.keys,
-        sign_as,
-        backend=GuardedBackend(allow_private=of.allow_private),
-        clock=time.time,
-        connect_timeout_s=of.connect_timeout_s,
-        timeout_s=of.timeout_s,
-    )
     rules = SendRules(
         urls=tuple(dict.fromkeys(of.urls)),
         retries=of.retries,
@@ -55,4 +41,27 @@ def make_webhooks(settings: Settings, people: People) -> Webhooks:
         concurrency=of.concurrency,
         drain_s=of.drain_s,
     )
+    poster = _poster(settings, people) if rules.urls else None
     return Webhooks(WebhookDelivery(rules, poster, people.webhooks, clock=time.time), poster)
+
+
+def _poster(settings: Settings, people: People) -> WebhookPoster:
+    from roomtone.clients.webhooks.addresses import GuardedBackend  # noqa: PLC0415 - most servers send none
+    from roomtone.clients.webhooks.posting import WebhookPoster  # noqa: PLC0415 - likewise
+
+    of = settings.webhooks
+    ring = people.api_keys.ring
+
+    def sign_as() -> str | None:
+        return of.key or next(iter(ring), None)
+
+    if (sign_as() or "") not in ring:
+        raise StartError(f"webhooks.key: there is no API key {of.key!r}" if of.key else "webhooks need an API key")
+    return WebhookPoster(
+        people.keys,
+        sign_as,
+        backend=GuardedBackend(allow_private=of.allow_private),
+        clock=time.time,
+        connect_timeout_s=of.connect_timeout_s,
+        timeout_s=of.timeout_s,
+    )

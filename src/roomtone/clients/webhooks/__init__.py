@@ -1,17 +1,9 @@
-"""Webhooks sent: signed, retried, kept until they have arrived, and to no address they may not go to."""
+"""Webhooks sent: signed, retried, kept until they have arrived, and to no address they may not go to.
 
-from roomtone.clients.webhooks.addresses import AddressRefusedError, is_public
-from roomtone.clients.webhooks.posting import Attempt, Poster, WebhookPoster
+`roomtone.clients.webhooks.posting`, which speaks HTTP, is not imported here: a server without targets need not load it.
+"""
+
 from roomtone.clients.webhooks.sending import WebhookDelivery
-from roomtone.clients.webhooks.values import Outcome, SendRules
+from roomtone.clients.webhooks.values import Attempt, Outcome, Poster, SendRules
 
-__all__ = [
-    "AddressRefusedError",
-    "Attempt",
-    "Outcome",
-    "Poster",
-    "SendRules",
-    "WebhookDelivery",
-    "WebhookPoster",
-    "is_public",
-]
+__all__ = ["Attempt", "Outcome", "Poster", "SendRules", "WebhookDelivery"]

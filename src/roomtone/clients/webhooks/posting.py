@@ -6,13 +6,13 @@ import asyncio
 import base64
 import hashlib
 import ssl
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import httpcore
 
 from roomtone.clients.webhooks.addresses import AddressRefusedError, GuardedBackend
+from roomtone.clients.webhooks.values import Attempt
 from roomtone.control.policy import VideoGrants
 
 if TYPE_CHECKING:
@@ -27,25 +27,6 @@ MAX_ANSWER_BYTES = 65_536
 """Of an answer that much is read, to use its connection again; a longer one costs the connection."""
 _SAME_METHOD = frozenset({307, 308})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """How an attempt ended; ``error`` is empty when the webhook has arrived."""
-
-    error: str = ""
-    final: bool = False
-    """Another attempt would end likewise."""
-    retry_after_s: float = 0.0
-    """The target's own wish for the pause."""
-
-
-class Poster(Protocol):
-    """Makes attempts."""
-
-    async def post(self, url: str, body: bytes) -> Attempt:
-        """Hand a webhook over."""
-        ...
 
 
 class WebhookPoster:

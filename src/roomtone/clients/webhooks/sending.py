@@ -23,7 +23,7 @@ from roomtone.store import DeadLetterRecord, StoreError, WaitingWebhookRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from roomtone.clients.webhooks.posting import Poster
+    from roomtone.clients.webhooks.values import Poster
     from roomtone.control.webhooks import Webhook, WebhookStore
 
 _log = get_logger(__name__)
@@ -35,13 +35,14 @@ BATCH = 200
 class WebhookDelivery:
     """A `WebhookSender`, and `DeadLetters`.
 
+    Without a poster it has no targets, and only those that were given up.
     Limit: ``rules.queue`` webhooks wait for one target; a further one is given up at once and counted as overflowed.
     """
 
     def __init__(
         self,
         rules: SendRules,
-        poster: Poster,
+        poster: Poster | None,
         store: WebhookStore,
         *,
         clock: Callable[[], float],
@@ -54,7 +55,9 @@ class WebhookDelivery:
         self._owner = secrets.token_hex(8)
         chances = chances or Chances(asyncio.sleep, random.SystemRandom().random)
         self._targets = {
-            url: Target(url, rules, poster, self, counts=self.counts, chances=chances) for url in rules.urls
+            url: Target(url, rules, poster, self, counts=self.counts, chances=chances)
+            for url in rules.urls
+            if poster is not None
         }
         self._inbox: deque[WaitingWebhookRecord] = deque()
         self._overflow: deque[WaitingWebhookRecord] = deque()

@@ -7,15 +7,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from roomtone.clients.webhooks.posting import Attempt
-from roomtone.clients.webhooks.values import Outcome, SendRules
+from roomtone.clients.webhooks.values import Attempt, Outcome, Poster, SendRules
 from roomtone.observe import get_logger
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Awaitable, Callable
 
-    from roomtone.clients.webhooks.posting import Poster
     from roomtone.store import WaitingWebhookRecord
 
 _log = get_logger(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 
 class Outcome(StrEnum):
@@ -19,6 +20,25 @@ class Outcome(StrEnum):
     """The database did not take it: it is sent, but would not survive the process."""
     LOST = "lost"
     """Neither sent nor kept: the database did not take what was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How an attempt ended; ``error`` is empty when the webhook has arrived."""
+
+    error: str = ""
+    final: bool = False
+    """Another attempt would end likewise."""
+    retry_after_s: float = 0.0
+    """The target's own wish for the pause."""
+
+
+class Poster(Protocol):
+    """Makes attempts."""
+
+    async def post(self, url: str, body: bytes) -> Attempt:
+        """Hand a webhook over."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

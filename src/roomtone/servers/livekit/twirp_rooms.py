@@ -69,10 +69,8 @@ class RoomService:
             "max_participants": request.max_participants or None,
         }
         said: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
-        before = self._rooms.by_name.get(request.name)
         made = await self._rooms.create(request.name, replace(self._rooms.limits.defaults(), **said))
-        if made is before:
-            await self._rooms.update_room(made, **said)
+        await self._rooms.update_room(made, **said)  # it may have been there
         return room_info(made)
 
     async def list_rooms(self, caller: Caller, request: room.ListRoomsRequest) -> room.ListRoomsResponse:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.json_format import MessageToJson
 from livekit.protocol import models, webhook
 
-from roomtone.control.rooms import CloseReason, ParticipantState, RoomEvent, RoomEventKind
+from roomtone.control.rooms import CloseReason, ParticipantState, PlainConnection, RoomEvent, RoomEventKind
 from roomtone.control.webhooks import Webhook
 from roomtone.servers.livekit.infos import participant_info, reason_of, room_info, track_info
 
@@ -54,6 +54,11 @@ class _Told:
     tracks: dict[str, models.TrackInfo] = field(default_factory=dict)
 
 
+def _is_plain(participant: Participant) -> bool:
+    """Whether it comes by plain RTP, which has no handshake: it is there once it may send."""
+    return any(isinstance(connection, PlainConnection) for connection in participant.connections.values())
+
+
 class RoomReporter:
     """Tells of one room, in the order of its events."""
 
@@ -79,7 +84,7 @@ class RoomReporter:
             case RoomEventKind.PARTICIPANT_JOINED if event.participant is not None:
                 participant = self._room.participants[event.participant]
                 self._people[event.participant] = _Told(participant)
-                if participant.state is ParticipantState.ACTIVE:
+                if participant.state is ParticipantState.ACTIVE or _is_plain(participant):
                     self._joined(event, self._people[event.participant])
             case _:
                 self._handle_known(event)

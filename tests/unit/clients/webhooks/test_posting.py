@@ -13,9 +13,8 @@ import httpcore
 import pytest
 from livekit import api
 
-from roomtone.clients.webhooks import WebhookPoster, is_public
-from roomtone.clients.webhooks.addresses import GuardedBackend
-from roomtone.clients.webhooks.posting import MAX_REDIRECTS
+from roomtone.clients.webhooks.addresses import GuardedBackend, is_public
+from roomtone.clients.webhooks.posting import MAX_REDIRECTS, WebhookPoster
 from roomtone.control.policy import KeyTable
 
 SECRET = "s" * 32

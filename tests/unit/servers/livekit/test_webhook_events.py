@@ -11,8 +11,10 @@ from livekit.protocol import models, rtc
 from livekit.protocol.webhook import WebhookEvent
 from livekit_world import NOW, LiveKitWorld
 
-from roomtone.control.rooms import CloseReason, JoinRequest
+from roomtone.control.rooms import CloseReason, JoinRequest, PlainAddress, TrackOffer
 from roomtone.control.webhooks import Webhook
+from roomtone.media.values import EncodingParameters, MediaKind
+from roomtone.protocols.sdp import Codec
 from roomtone.servers.livekit import report_rooms
 
 
@@ -115,6 +117,21 @@ async def test_a_room_that_ends_by_itself_says_why_and_what_came_otherwise_is_to
     await livekit.rooms.close_room(phone.room, CloseReason.ROOM_EMPTY)
     assert sender.names() == ["room_started", "participant_joined", "participant_left", "room_finished"]
     assert sender.events()[-1].room_end_reason == models.RoomEndReason.ROOM_END_IDLE_TIMEOUT
+
+
+async def test_who_comes_by_plain_rtp_has_joined_at_once(livekit: LiveKitWorld, sender: Sender) -> None:
+    codec = Codec(kind=MediaKind.AUDIO, payload_type=8, name="PCMA", clock_rate=8000)
+    offer = TrackOffer(MediaKind.AUDIO, (codec,), encodings=(EncodingParameters(ssrc=1),))
+    address = PlainAddress(ip="192.0.2.1", port=5004)
+    phone, _ = await livekit.rooms.publish_plain("demo", JoinRequest("phone"), [(offer, address)])
+    await livekit.rooms.end(phone)
+    assert sender.names() == [
+        "room_started",
+        "participant_joined",
+        "track_published",
+        "track_unpublished",
+        "participant_left",
+    ]
 
 
 async def test_a_sender_that_breaks_disturbs_no_room(livekit: LiveKitWorld, caplog: pytest.LogCaptureFixture) -> None:
