@@ -146,6 +146,7 @@ def test_a_key_file_that_others_may_read_is_one_line_and_exit_code_2(tmp_path: P
     assert "chmod 600" in refused(tmp_path, ROOMTONE_ACCOUNTS__KEY_FILE=str(file))
 
 
+@pytest.mark.timeout(180)  # two starts and a real bcrypt, whatever else the machine does
 def test_the_first_start_shows_a_key_and_a_password_once_which_work(tmp_path: Path) -> None:
     line, environment = command(tmp_path)
     line.remove("--dev")
@@ -164,15 +165,15 @@ def test_the_first_start_shows_a_key_and_a_password_once_which_work(tmp_path: Pa
             body = json.dumps({"login": username, "password": password}).encode()
             headers = {"Content-Type": "application/json"}
             login = urllib.request.Request(f"{ready[1]}/api/v1/auth/login", body, headers)  # noqa: S310 - loopback
-            with urllib.request.urlopen(login, timeout=10) as answer:  # noqa: S310 - likewise
+            with urllib.request.urlopen(login, timeout=40) as answer:  # noqa: S310 - likewise
                 assert json.load(answer)["account"]["role"] == "admin"
             token = KeyTable({key: secret}).sign(key, "", VideoGrants(room_list=True), time.time())
             rooms = urllib.request.Request(f"{ready[1]}/api/v1/rooms", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
-            with urllib.request.urlopen(rooms, timeout=10) as answer:  # noqa: S310 - likewise
+            with urllib.request.urlopen(rooms, timeout=40) as answer:  # noqa: S310 - likewise
                 assert json.load(answer) == []
             process.terminate()
             rest = process.stdout.read()
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=40) == 0
         assert rest == "", "the second start shows neither again"
     kept = b"".join(path.read_bytes() for path in (tmp_path / "data").iterdir() if path.is_file())
     assert secret.encode() not in kept
