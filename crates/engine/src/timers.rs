@@ -1,8 +1,8 @@
 //! Deadlines of many objects in one heap.
 //!
-//! Each object has at most one armed deadline that counts. A later deadline than the armed one is not entered at all:
-//! the armed one fires early, the object has nothing to do and arms again. An earlier one is entered beside the old,
-//! which is skipped when its time comes. So re-arming on every packet costs a comparison.
+//! Each object has at most one entry that counts. A later deadline than the entry's is not entered at all, an earlier
+//! one is entered beside the old, so re-arming on every packet costs a comparison. Before the thread goes to sleep the
+//! entry at the top is put right: one whose object wants a later time, or none, wakes nobody.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,9 +14,14 @@ pub(crate) struct Timers<K> {
     heap: BinaryHeap<Reverse<(Instant, K)>>,
 }
 
-/// The deadline of one object that counts.
+/// The deadline of one object.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Armed(Option<Instant>);
+pub(crate) struct Armed {
+    /// What its entry in the heap says; other entries of it are left over.
+    entry: Option<Instant>,
+    /// What it wants.
+    deadline: Option<Instant>,
+}
 
 impl<K: Ord + Copy> Timers<K> {
     pub(crate) fn new() -> Self {
@@ -25,37 +30,49 @@ impl<K: Ord + Copy> Timers<K> {
         }
     }
 
-    /// Makes sure that `key` fires at `deadline` or before.
+    /// Sets when `key` is to fire.
     pub(crate) fn arm(&mut self, key: K, armed: &mut Armed, deadline: Option<Instant>) {
-        let Some(deadline) = deadline else { return };
-        if armed.0.is_none_or(|at| deadline < at) {
-            armed.0 = Some(deadline);
+        armed.deadline = deadline;
+        if let Some(deadline) = deadline
+            && armed.entry.is_none_or(|at| deadline < at)
+        {
+            armed.entry = Some(deadline);
             self.heap.push(Reverse((deadline, key)));
         }
     }
 
-    /// When the next one fires.
-    pub(crate) fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((at, _))| *at)
+    /// The earliest entry and whose it is; [`Self::stands`] says whether it counts.
+    pub(crate) fn first(&self) -> Option<(Instant, K)> {
+        self.heap.peek().map(|Reverse(entry)| *entry)
     }
 
-    /// One entry that is due; it counts only if [`Armed::fire`] agrees.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, K)> {
-        if self.next()? > now {
-            return None;
-        }
-        self.heap.pop().map(|Reverse(entry)| entry)
-    }
-}
-
-impl Armed {
-    /// Whether the entry that came due is the one that counts; if so, nothing is armed any more.
-    pub(crate) fn fire(&mut self, at: Instant) -> bool {
-        if self.0 == Some(at) {
-            self.0 = None;
+    /// Whether the first entry is what its object wants. If not, it is taken out or put where it belongs, and another
+    /// one is first. `armed` is the object's, `None` where it is gone.
+    pub(crate) fn stands(&mut self, armed: Option<&mut Armed>) -> bool {
+        let Some((at, key)) = self.first() else {
+            return false;
+        };
+        let Some(armed) = armed.filter(|armed| armed.entry == Some(at)) else {
+            self.heap.pop();
+            return false;
+        };
+        if armed.deadline == Some(at) {
             return true;
         }
+        self.heap.pop();
+        armed.entry = armed.deadline;
+        if let Some(deadline) = armed.deadline {
+            self.heap.push(Reverse((deadline, key)));
+        }
         false
+    }
+
+    /// Takes out the first entry, which stands: nothing is armed for its object any more.
+    pub(crate) fn fire(&mut self, armed: Option<&mut Armed>) {
+        self.heap.pop();
+        if let Some(armed) = armed {
+            *armed = Armed::default();
+        }
     }
 }
 
@@ -64,29 +81,59 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    #[test]
-    fn an_earlier_deadline_replaces_a_later_one() {
-        let start = Instant::now();
-        let (mut timers, mut armed) = (Timers::new(), Armed::default());
-        timers.arm(1, &mut armed, Some(start + Duration::from_secs(5)));
-        timers.arm(1, &mut armed, Some(start + Duration::from_secs(1)));
-        timers.arm(1, &mut armed, Some(start + Duration::from_secs(3)));
-        let mut fired = Vec::new();
-        while let Some((at, key)) = timers.pop_due(start + Duration::from_secs(10)) {
-            if armed.fire(at) {
-                fired.push((at - start, key));
+    /// What stands first, and whose it is.
+    fn next(timers: &mut Timers<usize>, objects: &mut [Armed]) -> Option<(Instant, usize)> {
+        while let Some((at, key)) = timers.first() {
+            if timers.stands(objects.get_mut(key)) {
+                return Some((at, key));
             }
         }
-        assert_eq!(fired, [(Duration::from_secs(1), 1)]);
+        None
     }
 
     #[test]
-    fn nothing_fires_before_its_time() {
+    fn an_earlier_deadline_replaces_a_later_one_and_a_later_one_the_earlier() {
         let start = Instant::now();
-        let (mut timers, mut armed) = (Timers::new(), Armed::default());
-        timers.arm(1, &mut armed, Some(start + Duration::from_secs(5)));
-        assert!(timers.pop_due(start + Duration::from_secs(4)).is_none());
-        assert_eq!(timers.next(), Some(start + Duration::from_secs(5)));
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let (mut timers, mut objects) = (Timers::new(), [Armed::default()]);
+        for (wanted, first) in [(5, 5), (1, 1), (3, 3), (4, 4), (2, 2)] {
+            timers.arm(0, &mut objects[0], Some(at(wanted)));
+            assert_eq!(next(&mut timers, &mut objects), Some((at(first), 0)));
+        }
+        timers.fire(Some(&mut objects[0]));
+        assert_eq!(
+            next(&mut timers, &mut objects),
+            None,
+            "nothing is left over"
+        );
+    }
+
+    #[test]
+    fn who_wants_nothing_any_more_and_who_is_gone_wake_nobody() {
+        let start = Instant::now();
+        let (mut timers, mut objects) = (Timers::new(), [Armed::default(); 2]);
+        for key in [0, 1] {
+            timers.arm(key, &mut objects[key], Some(start));
+        }
+        timers.arm(0, &mut objects[0], None);
+        assert_eq!(next(&mut timers, &mut objects), Some((start, 1)));
+        assert_eq!(next(&mut timers, &mut objects[..1]), None);
+    }
+
+    #[test]
+    fn the_earliest_of_several_is_first() {
+        let start = Instant::now();
+        let (mut timers, mut objects) = (Timers::new(), [Armed::default(); 3]);
+        for (key, seconds) in [(0, 9), (1, 2), (2, 4)] {
+            let at = start + Duration::from_secs(seconds);
+            timers.arm(key, &mut objects[key], Some(at));
+        }
+        let mut order = Vec::new();
+        while let Some((_, key)) = next(&mut timers, &mut objects) {
+            order.push(key);
+            timers.fire(Some(&mut objects[key]));
+        }
+        assert_eq!(order, [1, 2, 0]);
     }
 
     #[test]

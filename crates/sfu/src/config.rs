@@ -16,6 +16,9 @@ pub struct RouterConfig {
     pub hold_for_audio: bool,
     /// Time between RTCP reports of a transport.
     pub report_interval: Duration,
+    /// How long a report that is due, to a peer that only receives, may wait for packets that leave
+    /// anyway: alone it costs a wake-up, with them next to nothing.
+    pub report_patience: Duration,
     /// Time between transport-wide feedback packets, while packets arrive.
     pub feedback_interval: Duration,
     /// What a peer that negotiated only REMB may send, where its transport names no limit.
@@ -52,6 +55,7 @@ impl Default for RouterConfig {
             burst_delay: Duration::from_millis(5),
             hold_for_audio: true,
             report_interval: Duration::from_secs(1),
+            report_patience: Duration::from_millis(40),
             feedback_interval: Duration::from_millis(75),
             default_max_bitrate: 10_000_000,
             encoding_timeout: Duration::from_secs(2),

@@ -23,6 +23,7 @@ mod pacer;
 mod params;
 mod producer;
 mod quality;
+mod random;
 mod rhythm;
 mod router;
 mod selection;

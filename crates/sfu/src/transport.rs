@@ -10,6 +10,7 @@ use crate::consumer::Chosen;
 use crate::pacer::Pacer;
 use crate::quality::line::LineWatch;
 use crate::quality::policy::LineView;
+use crate::random::Random;
 use crate::rhythm::Rhythm;
 use crate::twcc::ArrivalLog;
 use crate::{BandwidthEstimator, TransportId, TransportParams, TransportStats};
@@ -157,6 +158,9 @@ pub(crate) struct Transport {
     pub(crate) messages: VecDeque<Message>,
     pub(crate) report: Report,
     pub(crate) report_armed: Option<u64>,
+    /// Draws when its reports leave. Of each transport its own: what one does changes the windows of no
+    /// other.
+    pub(crate) moments: Random,
     pub(crate) estimator_armed: Option<u64>,
     pub(crate) arrivals: Option<Box<ArrivalLog>>,
     /// The next transport-wide sequence number.
@@ -181,6 +185,7 @@ impl Transport {
         params: TransportParams,
         max_bitrate: u64,
         local_ssrc: u32,
+        moments: Random,
         estimator: Box<dyn BandwidthEstimator>,
     ) -> Self {
         Self {
@@ -205,6 +210,7 @@ impl Transport {
             messages: VecDeque::new(),
             report: Report::default(),
             report_armed: None,
+            moments,
             estimator_armed: None,
             arrivals: None,
             next_sequence: 0,
@@ -219,6 +225,12 @@ impl Transport {
             line: Box::default(),
             stats: TransportStats::default(),
         }
+    }
+
+    /// When it reports next: within half an interval around the interval (RFC 3550 section 6.2).
+    pub(crate) fn next_report(&mut self, now_us: u64, interval: Duration) -> u64 {
+        let interval = interval.as_micros() as u64;
+        now_us + interval / 2 + self.moments.next() % interval.max(1)
     }
 
     /// Queues a message; it is dropped and counted where too many wait.

@@ -287,3 +287,29 @@ fn many_consumers_report_in_several_datagrams_each_below_the_limit() {
         .collect();
     assert_eq!(reported.len(), 40);
 }
+
+#[test]
+fn reports_to_a_viewer_leave_with_packets_and_soon_without_where_there_are_none() {
+    let mut rig = Rig::new();
+    rig.audio();
+    let times = |rig: &Rig, rtcp: bool| -> Vec<_> {
+        let to_viewer = rig.sent.iter().filter(|out| out.transport == SUBSCRIBER);
+        let kind = to_viewer.filter(|out| out.rtcp == rtcp);
+        kind.map(|out| out.at).collect()
+    };
+    for n in 0..500 {
+        rig.rtp(&opus(n, u32::from(n) * 960, 127).bytes()).unwrap();
+        rig.pass_ms(20);
+    }
+    let (reports, media) = (times(&rig, true), times(&rig, false));
+    assert!(reports.len() >= 6, "{} in 10 s", reports.len());
+    let alone = reports.iter().filter(|at| !media.contains(at)).count();
+    assert!(
+        alone <= 1,
+        "all but one from before anything was sent: {alone}"
+    );
+    rig.sent.clear();
+    rig.pass_ms(10_000);
+    let silent = times(&rig, true).len();
+    assert!(silent >= 6, "{silent} in 10 s of silence");
+}

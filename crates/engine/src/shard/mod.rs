@@ -173,9 +173,8 @@ impl Shard {
         let mut ready = Vec::new();
         while self.running {
             let timeout = self
-                .timers
-                .next()
-                .map(|at| at.saturating_duration_since(Instant::now()));
+                .next_timer()
+                .map(|(at, _)| at.saturating_duration_since(Instant::now()));
             ready.clear();
             if self.poller.wait(timeout, &mut ready).is_err() {
                 // Only a wrong descriptor can cause this, and then nothing can go on here.
@@ -248,23 +247,40 @@ impl Shard {
         }
     }
 
+    /// The timer that fires next.
+    fn next_timer(&mut self) -> Option<(Instant, TimerKey)> {
+        while let Some((at, key)) = self.timers.first() {
+            let armed = match key {
+                TimerKey::Router(slot) => self.routers.get_mut(slot).map(|one| &mut one.armed),
+                TimerKey::Transport(slot) => {
+                    self.transports.get_mut(slot).map(|one| &mut one.armed)
+                }
+                TimerKey::Connection(slot) => {
+                    self.connections.get_mut(slot).map(|one| &mut one.armed)
+                }
+            };
+            if self.timers.stands(armed) {
+                return Some((at, key));
+            }
+        }
+        None
+    }
+
     fn run_timers(&mut self) {
-        while let Some((at, key)) = self.timers.pop_due(self.now) {
+        while let Some((_, key)) = self.next_timer().filter(|(at, _)| *at <= self.now) {
             match key {
-                TimerKey::Router(slot) => self.on_router_timer(slot, at),
-                TimerKey::Transport(slot) => self.on_transport_timer(slot, at),
-                TimerKey::Connection(slot) => self.on_connection_timer(slot, at),
+                TimerKey::Router(slot) => self.on_router_timer(slot),
+                TimerKey::Transport(slot) => self.on_transport_timer(slot),
+                TimerKey::Connection(slot) => self.on_connection_timer(slot),
             }
         }
     }
 
-    fn on_router_timer(&mut self, slot: usize, at: Instant) {
+    fn on_router_timer(&mut self, slot: usize) {
         let Some(entry) = self.routers.get_mut(slot) else {
             return;
         };
-        if !entry.armed.fire(at) {
-            return;
-        }
+        self.timers.fire(Some(&mut entry.armed));
         self.counters.timers.up();
         let now = self.now;
         if guard(|| entry.router.handle_timeout(now)).is_err() {
@@ -274,14 +290,12 @@ impl Shard {
         self.touch_router(slot);
     }
 
-    fn on_transport_timer(&mut self, slot: usize, at: Instant) {
+    fn on_transport_timer(&mut self, slot: usize) {
         let now = self.now;
         let Some(entry) = self.transports.get_mut(slot) else {
             return;
         };
-        if !entry.armed.fire(at) {
-            return;
-        }
+        self.timers.fire(Some(&mut entry.armed));
         self.counters.timers.up();
         let Carrier::WebRtc(peer) = &mut entry.carrier else {
             return;

@@ -50,7 +50,7 @@ pub(crate) struct Connection {
     /// Bytes of `queued` that are sent already.
     sent: usize,
     waits_to_write: bool,
-    armed: Armed,
+    pub(super) armed: Armed,
     stranger_until: Instant,
 }
 
@@ -175,14 +175,12 @@ impl Shard {
         Some(slot)
     }
 
-    pub(super) fn on_connection_timer(&mut self, slot: usize, at: Instant) {
+    pub(super) fn on_connection_timer(&mut self, slot: usize) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        if connection.armed.fire(at)
-            && connection.transport.is_none()
-            && connection.stranger_until <= self.now
-        {
+        self.timers.fire(Some(&mut connection.armed));
+        if connection.transport.is_none() && connection.stranger_until <= self.now {
             self.counters.tcp_dropped.up();
             self.close_connection(slot);
         }

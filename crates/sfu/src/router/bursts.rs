@@ -178,6 +178,9 @@ impl Router {
     pub fn poll_burst(&mut self, now: Instant) -> Option<TransportId> {
         let now_us = self.clock.micros(now);
         self.release_due(now_us);
+        if !self.queue.is_empty() {
+            self.run_patient_timers(now, now_us);
+        }
         self.look_ahead();
         let at = self.queue.pop_front()?;
         let transport = &mut self.transports[at as usize];

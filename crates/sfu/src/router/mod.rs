@@ -30,6 +30,7 @@ use crate::audio::Loudest;
 use crate::audio_level::SpeakerObserver;
 use crate::consumer::Consumer;
 use crate::producer::{Producer, Stream};
+use crate::random::Random;
 use crate::rhythm::Company;
 use crate::timers::Timers;
 use crate::transport::Transport;
@@ -100,10 +101,11 @@ impl Router {
     /// numbers and the jitter of report intervals.
     pub fn new(config: RouterConfig, clock: WallClock, seed: u64) -> Self {
         let loudest = Loudest::new(config.audio_top_n);
+        let timers = Timers::new(config.report_patience.as_micros() as u64);
         Self {
             config,
             clock,
-            random: Random(seed),
+            random: Random::new(seed),
             transports: Slab::new(),
             producers: Slab::new(),
             streams: Slab::new(),
@@ -116,7 +118,7 @@ impl Router {
             warm: 0,
             pending: VecDeque::new(),
             company: Company::default(),
-            timers: Timers::default(),
+            timers,
             events: VecDeque::new(),
             speakers: SpeakerObserver::default(),
             loudest,
@@ -224,28 +226,4 @@ impl Router {
 
 fn found<K: Hash + Eq + Copy>(ids: &FxHashMap<K, u32>, id: K) -> Option<u32> {
     ids.get(&id).copied()
-}
-
-/// SplitMix64: SSRCs, first numbers and jitter need no secrecy.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// An SSRC that `taken` does not refuse; never 0, which some take for "none".
-    fn ssrc(&mut self, taken: impl Fn(u32) -> bool) -> u32 {
-        loop {
-            let ssrc = (self.next() >> 32) as u32;
-            if ssrc != 0 && !taken(ssrc) {
-                return ssrc;
-            }
-        }
-    }
 }

@@ -15,16 +15,27 @@ const ANSWER_MARGIN: Duration = Duration::from_millis(10);
 impl Router {
     pub(super) fn run_timers(&mut self, now: Instant, now_us: u64) {
         while let Some((at_us, timer)) = self.timers.pop_due(now_us) {
-            match timer {
-                Timer::Report(at) => self.on_report_timer(at, at_us, now, now_us),
-                Timer::Feedback(at) => self.on_feedback_timer(at, at_us),
-                Timer::Estimator(at) => self.on_estimator_timer(at, at_us, now),
-                Timer::Pace(at) => self.on_pace_timer(at, at_us),
-                Timer::Repair(at) => self.on_repair_timer(at, at_us, now_us),
-                Timer::Allocation(at) => self.on_allocation_timer(at, at_us, now),
-                Timer::Look(at) => self.on_look_timer(at, at_us, now),
-                Timer::Speakers => self.on_speakers_timer(at_us, now_us),
-            }
+            self.run_timer(timer, at_us, now, now_us);
+        }
+    }
+
+    /// Does what is due and was waiting for packets that leave anyway.
+    pub(super) fn run_patient_timers(&mut self, now: Instant, now_us: u64) {
+        while let Some((at_us, timer)) = self.timers.pop_patient(now_us) {
+            self.run_timer(timer, at_us, now, now_us);
+        }
+    }
+
+    fn run_timer(&mut self, timer: Timer, at_us: u64, now: Instant, now_us: u64) {
+        match timer {
+            Timer::Report(at) => self.on_report_timer(at, at_us, now, now_us),
+            Timer::Feedback(at) => self.on_feedback_timer(at, at_us),
+            Timer::Estimator(at) => self.on_estimator_timer(at, at_us, now),
+            Timer::Pace(at) => self.on_pace_timer(at, at_us),
+            Timer::Repair(at) => self.on_repair_timer(at, at_us, now_us),
+            Timer::Allocation(at) => self.on_allocation_timer(at, at_us, now),
+            Timer::Look(at) => self.on_look_timer(at, at_us, now),
+            Timer::Speakers => self.on_speakers_timer(at_us, now_us),
         }
     }
 
@@ -35,11 +46,14 @@ impl Router {
         if !disarm(&mut transport.report_armed, at_us) {
             return;
         }
-        // Within half an interval around the interval (RFC 3550 section 6.2).
-        let interval = self.config.report_interval.as_micros() as u64;
-        let next = now_us + interval / 2 + self.random.next() % interval.max(1);
-        self.timers
-            .arm(Timer::Report(at), next, &mut transport.report_armed);
+        let next = transport.next_report(now_us, self.config.report_interval);
+        let (timer, armed) = (Timer::Report(at), &mut transport.report_armed);
+        if transport.producers.is_empty() {
+            self.timers.arm_patient(timer, next, armed);
+        } else {
+            // What comes from a peer is measured by the interval.
+            self.timers.arm(timer, next, armed);
+        }
         let producers = transport.producers.clone();
         if transport.writable {
             transport.report.due =

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Router;
+use crate::random::Random;
 use crate::timers::Timer;
 use crate::transport::{Message, Transport};
 use crate::{BandwidthEstimator, ReceiverReportEstimator, SfuError, TransportId, TransportParams};
@@ -33,12 +34,12 @@ impl Router {
         let local_ssrc = self.random.ssrc(|_| false);
         let estimator = Box::new(ReceiverReportEstimator::new(START_BPS));
         let max_bitrate = self.config.default_max_bitrate;
-        let transport = Transport::new(id, params, max_bitrate, local_ssrc, estimator);
+        let moments = Random::new(u64::from(local_ssrc));
+        let mut transport = Transport::new(id, params, max_bitrate, local_ssrc, moments, estimator);
+        // Spread over the interval, so that a thousand transports do not report at once.
+        let first = transport.next_report(self.clock.micros(now), self.config.report_interval);
         let at = self.transports.insert(transport) as u32;
         self.transport_ids.insert(id, at);
-        // Spread over the interval, so that a thousand transports do not report at once.
-        let interval = self.config.report_interval.as_micros() as u64;
-        let first = self.clock.micros(now) + interval / 2 + self.random.next() % interval.max(1);
         self.timers.arm(
             Timer::Report(at),
             first,
