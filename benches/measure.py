@@ -22,6 +22,10 @@ class Cell:
     viewers: int
     srtp: str = "gcm"
     driver: str = "roomtone-load"
+    gro: bool = True
+    """Viewers take runs of datagrams whole (`UDP_GRO`); the peers' driver cannot."""
+    every_run: bool = True
+    """Measured in each run; else in the first only."""
 
     @property
     def payload(self) -> str:
@@ -29,6 +33,12 @@ class Cell:
         return {"filled": "1,100 B filled", "split": "1,100 B split", "audio": "120 B audio", "clip": "clip"}[
             self.shape
         ]
+
+    @property
+    def title(self) -> str:
+        """All of it in a line."""
+        plain = "" if self.gro else ", no UDP_GRO"
+        return f"{self.server} {self.payload} 1 -> {self.viewers} {self.srtp}{plain}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +131,8 @@ def load_words(cell: Cell, target: Target) -> list[str]:
     """Words of our own client."""
     words = [str(CARGO_TARGET / "release" / "roomtone-load"), "--name", cell.server]
     words += ["--publish", target.publish, "--play", target.play, "--pid", str(target.pid)]
-    words += ["--viewers", str(cell.viewers), "--shape", cell.shape]
-    if cell.srtp != "gcm":
-        words += ["--srtp", cell.srtp]
+    words += ["--viewers", str(cell.viewers), "--shape", cell.shape, "--warm", "2"]
+    words += ["--srtp", cell.srtp, "--gro", "on" if cell.gro else "off"]
     if target.publish_bearer:
         words += ["--publish-bearer", target.publish_bearer]
     if target.play_bearer:

@@ -14,7 +14,7 @@ STEPS_MS = {"join-room": 100, "create-transport": 50, "produce": 50, "consume": 
 """What steps of a mediasoup client may take."""
 PAYLOAD = {"filled": "1,100 B filled", "split": "1,100 B split", "audio": "120 B audio", "clip": "clip (Go driver)"}
 
-Key = tuple[str, str, int, str]
+Key = tuple[str, str, int, str, bool]
 
 
 def report(result: dict[str, Any]) -> str:
@@ -41,11 +41,12 @@ class Figures:
         self.result = result
         self.rows: dict[Key, list[dict[str, Any]]] = {}
         for row in clean(result["rows"]):
-            self.rows.setdefault((row["server"], row["shape"], row["viewers"], row["srtp"]), []).append(row)
-        self.bare: dict[tuple[int, int, str], float] = {}
-        cases: dict[tuple[int, int, str], list[float]] = {}
+            self.rows.setdefault(key_of(row), []).append(row)
+        self.bare: dict[tuple[int, int, str, bool], float] = {}
+        cases: dict[tuple[int, int, str, bool], list[float]] = {}
         for case in result["sendto"]:
-            cases.setdefault((case["bytes"], case["segments"], case["rhythm"]), []).append(case["us_per_packet"])
+            key = (case["bytes"], case["segments"], case["rhythm"], case["gro"])
+            cases.setdefault(key, []).append(case["us_per_packet"])
         self.bare = {case: median(values) for case, values in cases.items()}
 
     def value(self, key: Key, name: str = "cpu_us_per_packet") -> float | None:
@@ -53,9 +54,11 @@ class Figures:
         values = [row[name] for row in self.rows.get(key, []) if row.get(name) is not None]
         return median(values) if values else None
 
-    def us(self, server: str, shape: str, viewers: int = 100, srtp: str = "gcm") -> float | None:
-        """CPU time a packet."""
-        return self.value((server, shape, viewers, srtp))
+    def us(
+        self, server: str, shape: str, viewers: int = 100, srtp: str = "gcm", *, gro: bool | None = None
+    ) -> float | None:
+        """CPU time a packet; the clip has its own driver, whose sockets are plain."""
+        return self.value((server, shape, viewers, srtp, shape != "clip" if gro is None else gro))
 
     def heading(self) -> str:
         """How it was measured."""
@@ -68,13 +71,13 @@ class Figures:
     def table(self) -> str:
         """One row a cell."""
         head = (
-            "| server | traffic | viewers | SRTP | us a packet (range) | ours to it | lost | packets a message "
-            "| mean GSO run | kernel alone, hot-paced | join ms a viewer | resident KB a viewer |\n"
-            "|---|---|---|---|---|---|---|---|---|---|---|---|"
+            "| server | traffic | viewers | SRTP | UDP_GRO | us a packet (range) | ours to it | lost "
+            "| packets a message | mean GSO run | kernel alone, hot-paced | join ms a viewer | resident KB a viewer |\n"
+            "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
         )
         lines = [head]
-        for key in sorted(self.rows, key=lambda key: (ORDER[key[1]], key[3] != "gcm", key[2], key[0] != "roomtone")):
-            server, shape, viewers, srtp = key
+        for key in sorted(self.rows, key=order):
+            server, shape, viewers, srtp, gro = key
             values = [row["cpu_us_per_packet"] for row in self.rows[key]]
             lost = sum(row.get("lost_packets", 0) for row in self.rows[key])
             cells = [
@@ -82,8 +85,11 @@ class Figures:
                 PAYLOAD[shape],
                 str(viewers),
                 srtp.upper(),
+                "yes" if gro else "no",
                 f"**{median(values):.2f}** ({min(values):.2f}-{max(values):.2f})",
-                ratio(self.us("roomtone", shape, viewers, srtp), median(values)) if server != "roomtone" else "",
+                ratio(self.us("roomtone", shape, viewers, srtp, gro=gro), median(values))
+                if server != "roomtone"
+                else "",
                 str(lost),
                 number(self.value(key, "packets_per_message")),
                 number(self.value(key, "mean_gso_run")),
@@ -100,7 +106,8 @@ class Figures:
         size = 120 if key[1] == "audio" else 1100
         texts = []
         for rhythm in ("hot", "paced"):
-            points = [(n, n * self.bare[size, n, rhythm]) for n in (1, 4, 10) if (size, n, rhythm) in self.bare]
+            cases = [(n, (size, n, rhythm, key[4] and n > 1)) for n in (1, 4, 10)]
+            points = [(n, n * self.bare[case]) for n, case in cases if case in self.bare]
             if sends is None or len(points) < 3:
                 return ""
             fit = linear_regression([n for n, _ in points], [us for _, us in points])
@@ -109,18 +116,22 @@ class Figures:
 
     def sends(self) -> str:
         """Bare sends."""
-        lines = ["| bytes | rhythm | one | GSO x4 | GSO x10 |", "|---|---|---|---|---|"]
+        sizes = [(1, False), (4, False), (4, True), (10, False), (10, True)]
+        lines = [
+            "| bytes | rhythm | one | GSO x4 | x4 to UDP_GRO | GSO x10 | x10 to UDP_GRO |",
+            "|---|---|---|---|---|---|---|",
+        ]
         for size in (120, 1100):
             for rhythm in ("hot", "paced"):
-                values = [number(self.bare.get((size, segments, rhythm))) for segments in (1, 4, 10)]
+                values = [number(self.bare.get((size, segments, rhythm, gro))) for segments, gro in sizes]
                 lines.append(f"| {size:,} | {rhythm} | {' | '.join(values)} |")
         return "\n".join(lines)
 
     def scaled(self) -> str:
         """Peers that are not here."""
-        here = {server.lower() for server, *_ in self.rows}
+        here = {key[0].lower() for key in self.rows}
         absent = {name: us for name, us in KNOWN_US.items() if name.lower() not in here}
-        bare, ours = self.bare.get((1100, 1, "hot")), self.us("roomtone", "filled")
+        bare, ours = self.bare.get((1100, 1, "hot", False)), self.us("roomtone", "filled")
         if not absent or bare is None:
             return ""
         lines = [f"Not on this machine; earlier figures scaled by the bare send (x {bare / KNOWN_SENDTO_US:.2f}):", ""]
@@ -141,6 +152,14 @@ class Figures:
         ready = [row["ready_s"] for rows in self.rows.values() for row in rows if row["server"] == "roomtone"]
         if ready:
             lines.append(f"- start to ready: {median(ready):.2f} s ({min(ready):.2f}-{max(ready):.2f})")
+        if room := self.result.get("grid"):
+            lines.append(
+                f"- {room['peers']} who publish three encodings and watch nine others each: "
+                f"{room['cpu_us_per_packet']:.2f} us a packet, {room['packets_per_message']:.2f} packets a message, "
+                f"mean GSO run {room['mean_gso_run']:.2f}; {room['lost_packets']} of {room['out_packets']:,} lost; "
+                f"{room['switches']} changes of layer: p50 {room['switch_p50_ms']:.0f} ms, "
+                f"p95 {room['switch_p95_ms']:.0f} ms, {room['switches_unseen']} not seen"
+            )
         if crossing := self.result.get("boundary"):
             lines.append(
                 f"- command Python -> engine -> Python: p50 {crossing['round_trip_p50_us']:.0f} us, p99 "
@@ -163,16 +182,20 @@ class Figures:
         """What issue and design ask for, met or not."""
         ours, audio = self.us("roomtone", "filled"), self.us("roomtone", "audio")
         mediasoup, janus = self.us("mediasoup", "filled"), self.us("janus", "clip")
+        split_on_our_time = divided(self.us("roomtone", "filled", gro=False), self.us("mediasoup", "filled", gro=False))
         lines = [
             goal("1,100 B, 1 -> 100, us a packet", ours, 1.8),
             goal("... to mediasoup", divided(ours, mediasoup), 0.25),
+            goal("... to mediasoup, viewers without UDP_GRO", split_on_our_time, 0.25),
             goal("... to Janus (clip, same driver)", divided(self.us("roomtone", "clip"), janus), 1 / 12),
-            goal("120 B to a bare sendto, paced", divided(audio, self.bare.get((120, 1, "paced"))), 1.25),
-            goal("120 B to a bare sendto, hot", divided(audio, self.bare.get((120, 1, "hot"))), 1.25),
+            goal("120 B to a bare sendto, paced", divided(audio, self.bare.get((120, 1, "paced", False))), 1.25),
+            goal("120 B to a bare sendto, hot", divided(audio, self.bare.get((120, 1, "hot", False))), 1.25),
         ]
         for shape in ("filled", "split", "audio"):
             growth = divided(self.us("roomtone", shape, 200), self.us("roomtone", shape, 50))
             lines.append(goal(f"CPU time 50 -> 200 viewers, {PAYLOAD[shape]}", growth, 1.10))
+        room = self.result.get("grid") or {}
+        lines.append(goal("a grid of 30 to plain fan-out", divided(room.get("cpu_us_per_packet"), ours), 2.5))
         held = self.result.get("memory") or {}
         lines.append(goal("KB a viewer, engine (upper bound)", held.get("malloc_kb_per_viewer"), 60))
         lines.append(goal("KB a viewer, whole process", held.get("process_kb_per_viewer"), 150))
@@ -209,11 +232,19 @@ def signalling(found: dict[str, Any] | None) -> list[str]:
 def clean(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out runs that lost packets where others of the same cell did not: who forwards less spends less."""
 
-    def cell(row: dict[str, Any]) -> Key:
-        return (row["server"], row["shape"], row["viewers"], row["srtp"])
+    whole = {key_of(row) for row in rows if not lossy(row)}
+    return [row for row in rows if not lossy(row) or key_of(row) not in whole]
 
-    whole = {cell(row) for row in rows if not lossy(row)}
-    return [row for row in rows if not lossy(row) or cell(row) not in whole]
+
+def key_of(row: dict[str, Any]) -> Key:
+    """Name the cell of a row."""
+    return (row["server"], row["shape"], row["viewers"], row["srtp"], row["gro"])
+
+
+def order(key: Key) -> tuple[int, bool, bool, int, bool]:
+    """Give the place of a cell in the table."""
+    server, shape, viewers, srtp, gro = key
+    return (ORDER[shape], srtp != "gcm", not gro, viewers, server != "roomtone")
 
 
 def lossy(row: dict[str, Any]) -> bool:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "roomtone"
 CARGO_TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or CACHE / "target")
-RIVALS = ROOT.parent / "shared" / "rivals"
+# Beside the clone, or further up where it is a work tree.
+RIVALS = next(
+    (folder for above in ROOT.parents if (folder := above / "shared" / "rivals").is_dir()), ROOT.parent / "rivals"
+)
 RIVALS_DIR = Path(os.environ.get("RIVALS_DIR") or CACHE.parent / "rivals")
 PATIENCE_S = 30
 

@@ -86,6 +86,7 @@ def row(us: float, lost: int = 0, viewers: int = 100) -> dict[str, Any]:
         "shape": "filled",
         "viewers": viewers,
         "srtp": "gcm",
+        "gro": True,
         "cpu_us_per_packet": us,
         "out_packets": 1_000,
         "lost_packets": lost,

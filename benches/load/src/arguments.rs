@@ -6,7 +6,7 @@ use crate::traffic::{Load, Shape};
 
 /// What to do, for how long, against whom.
 pub(crate) struct Arguments {
-    /// WHIP endpoint.
+    /// WHIP endpoint; of a grid `{n}` in it is the number of the peer, here and in the next.
     pub(crate) publish: String,
     /// WHEP endpoint.
     pub(crate) play: String,
@@ -30,13 +30,15 @@ pub(crate) struct Arguments {
     pub(crate) load: Load,
     /// Offer AES-CM with HMAC-SHA1 only, not GCM.
     pub(crate) counter_mode: bool,
+    /// Viewers take runs of datagrams whole (`UDP_GRO`).
+    pub(crate) gro: bool,
     /// Name for the output.
     pub(crate) name: String,
 }
 
 /// Usage, one line.
 pub(crate) const USAGE: &str = "roomtone-load --publish WHIP_URL --play WHEP_URL [--viewers N] [--seconds S] [--warm S] [--pid PID] [--ip A] [--full K] \
-[--srtp gcm|cm] [--shape filled|split|audio] [--packet BYTES] [--bps N] [--audio-bytes N] [--publish-bearer T] [--play-bearer T] [--name NAME]";
+[--srtp gcm|cm] [--gro on|off] [--shape filled|split|audio|grid] [--packet BYTES] [--bps N] [--audio-bytes N] [--publish-bearer T] [--play-bearer T] [--name NAME]";
 
 impl Arguments {
     /// Parses the words after the program's name.
@@ -59,6 +61,7 @@ impl Arguments {
                 audio_bytes: 120,
             },
             counter_mode: false,
+            gro: true,
             name: String::new(),
         };
         while let Some(word) = words.next() {
@@ -91,13 +94,21 @@ impl Arguments {
                         _ => return Err(format!("--srtp {value}: gcm or cm")),
                     }
                 }
+                "--gro" => {
+                    all.gro = match value.as_str() {
+                        "on" => true,
+                        "off" => false,
+                        _ => return Err(format!("--gro {value}: on or off")),
+                    }
+                }
                 "--ip" => all.ip = value.parse().map_err(|e| format!("--ip {value}: {e}"))?,
                 "--shape" => {
                     all.load.shape = match value.as_str() {
                         "filled" => Shape::Filled,
                         "split" => Shape::Split,
                         "audio" => Shape::AudioOnly,
-                        _ => return Err(format!("--shape {value}: filled, split or audio")),
+                        "grid" => Shape::Grid,
+                        _ => return Err(format!("--shape {value}: filled, split, audio or grid")),
                     }
                 }
                 _ => return Err(format!("unknown option {word}")),

@@ -7,6 +7,7 @@ mod http;
 mod peer;
 mod poll;
 mod publisher;
+mod receive;
 mod server_cost;
 mod traffic;
 
@@ -21,7 +22,8 @@ use arguments::{Arguments, USAGE};
 use peer::{Joining, Peer, Seen};
 use poll::wait;
 use publisher::Publisher;
-use traffic::Shape;
+use receive::SPACE;
+use traffic::{Shape, TILES};
 
 #[derive(Serialize)]
 struct Outcome {
@@ -72,26 +74,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<Outcome, String> {
     let video = arguments.load.shape != Shape::AudioOnly;
-    let mut source = Peer::join(&Joining {
-        url: &arguments.publish,
-        bearer: &arguments.publish_bearer,
-        ip: arguments.ip,
-        publish: true,
-        video,
-        decrypt: true,
-        counter_mode: arguments.counter_mode,
-    })?;
-    drive_until(
-        std::slice::from_mut(&mut source),
-        Duration::from_secs(15),
-        |peers| peers[0].connected,
-    )
-    .map_err(|why| format!("the publisher did not connect: {why}"))?;
-    let publisher = Publisher::start(source, arguments.load);
+    let publisher = Publisher::start(join_sources(arguments)?, arguments.load);
     std::thread::sleep(Duration::from_millis(500));
 
     let before = server_cost::of_tree(arguments.pid);
-    let mut viewers = join_viewers(arguments, video)?;
+    let mut viewers = join_viewers(arguments)?;
     let joined = server_cost::of_tree(arguments.pid);
     drive_for(&mut viewers, Duration::from_secs(arguments.warm));
 
@@ -154,17 +141,54 @@ fn run(arguments: &Arguments) -> Result<Outcome, String> {
     })
 }
 
-fn join_viewers(arguments: &Arguments, video: bool) -> Result<Vec<Peer>, String> {
+/// The publishers, connected: of a grid as many as there are viewers.
+fn join_sources(arguments: &Arguments) -> Result<Vec<Peer>, String> {
+    let grid = arguments.load.shape == Shape::Grid;
+    let mut sources = Vec::new();
+    for n in 0..if grid { arguments.viewers } else { 1 } {
+        let url = arguments.publish.replace("{n}", &n.to_string());
+        sources.push(Peer::join(&Joining {
+            url: &url,
+            bearer: &arguments.publish_bearer,
+            ip: arguments.ip,
+            publish: true,
+            sound: !grid,
+            pictures: usize::from(arguments.load.shape != Shape::AudioOnly),
+            simulcast: grid,
+            decrypt: true,
+            counter_mode: arguments.counter_mode,
+            gro: false,
+        })?);
+        drive_for(&mut sources, Duration::from_millis(2));
+    }
+    drive_until(&mut sources, Duration::from_secs(15), |peers| {
+        peers.iter().all(|peer| peer.connected)
+    })
+    .map_err(|why| format!("not all publishers connected: {why}"))?;
+    Ok(sources)
+}
+
+fn join_viewers(arguments: &Arguments) -> Result<Vec<Peer>, String> {
+    let shape = arguments.load.shape;
     let mut viewers = Vec::with_capacity(arguments.viewers);
     for i in 0..arguments.viewers {
+        let url = arguments.play.replace("{n}", &i.to_string());
         let viewer = Peer::join(&Joining {
-            url: &arguments.play,
+            url: &url,
             bearer: &arguments.play_bearer,
             ip: arguments.ip,
             publish: false,
-            video,
-            decrypt: i < arguments.full,
+            sound: shape != Shape::Grid,
+            pictures: match shape {
+                Shape::AudioOnly => 0,
+                Shape::Grid => TILES,
+                Shape::Filled | Shape::Split => 1,
+            },
+            simulcast: false,
+            // Whoever watches a grid says what arrives, so that the lines are estimated.
+            decrypt: i < arguments.full || shape == Shape::Grid,
             counter_mode: arguments.counter_mode,
+            gro: arguments.gro,
         })?;
         viewers.push(viewer);
         drive_for(&mut viewers, Duration::from_millis(12));
@@ -178,7 +202,8 @@ fn join_viewers(arguments: &Arguments, video: bool) -> Result<Vec<Peer>, String>
 
 fn drive_for(peers: &mut [Peer], time: Duration) {
     let end = Instant::now() + time;
-    while drive_once(peers, end) {}
+    let mut buffer = vec![0; SPACE];
+    while drive_once(peers, end, &mut buffer) {}
 }
 
 fn drive_until(
@@ -187,8 +212,9 @@ fn drive_until(
     done: impl Fn(&[Peer]) -> bool,
 ) -> Result<(), String> {
     let end = Instant::now() + limit;
+    let mut buffer = vec![0; SPACE];
     while !done(peers) {
-        if !drive_once(peers, end) {
+        if !drive_once(peers, end, &mut buffer) {
             return Err("time is over".to_owned());
         }
         if let Some(failure) = peers.iter().find_map(|peer| peer.failure.clone()) {
@@ -198,13 +224,13 @@ fn drive_until(
     Ok(())
 }
 
-fn drive_once(peers: &mut [Peer], end: Instant) -> bool {
+fn drive_once(peers: &mut [Peer], end: Instant, buffer: &mut [u8]) -> bool {
     let now = Instant::now();
     if now >= end {
         return false;
     }
     for peer in peers.iter_mut() {
-        peer.drive(now);
+        peer.drive(now, buffer);
     }
     let next = peers.iter().map(Peer::wake).min().unwrap_or(end).min(end);
     let sockets: Vec<_> = peers.iter().map(|peer| &peer.socket).collect();

@@ -1,16 +1,17 @@
 //! One WebRTC peer (str0m) on a UDP socket of its own.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use str0m::change::SdpAnswer;
-use str0m::media::{Direction, MediaKind, Mid};
+use str0m::media::{Direction, MediaKind, Mid, Rid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::RtpWrite;
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig};
 
+use crate::receive::{enable_gro, receive};
+use crate::traffic::RIDS;
 use crate::{counter_mode, http};
 
 /// A stream as a viewer sees it in the clear RTP headers.
@@ -59,12 +60,18 @@ pub(crate) struct Joining<'a> {
     pub(crate) ip: IpAddr,
     /// It sends; otherwise it receives.
     pub(crate) publish: bool,
-    /// There is video.
-    pub(crate) video: bool,
+    /// There is audio.
+    pub(crate) sound: bool,
+    /// Lines of video.
+    pub(crate) pictures: usize,
+    /// Its video is sent in several encodings.
+    pub(crate) simulcast: bool,
     /// False counts by the clear header and drops the packet.
     pub(crate) decrypt: bool,
     /// Offer AES-CM with HMAC-SHA1 only.
     pub(crate) counter_mode: bool,
+    /// Take runs of datagrams whole.
+    pub(crate) gro: bool,
 }
 
 /// A peer: publisher or viewer.
@@ -81,11 +88,11 @@ pub(crate) struct Peer {
     pub(crate) seen: HashMap<u32, Seen>,
     /// Packets that str0m decrypted.
     pub(crate) decrypted: u64,
-    /// Keyframes asked of this publisher.
-    pub(crate) keyframe_wanted: bool,
-    /// Its audio line.
-    pub(crate) audio_mid: Mid,
-    /// Its video line, if it has one.
+    /// Encodings that a keyframe was asked of.
+    pub(crate) keyframe_wanted: [bool; RIDS.len()],
+    /// Its audio line, if it has one.
+    pub(crate) audio_mid: Option<Mid>,
+    /// Its first video line, if it has one.
     pub(crate) video_mid: Option<Mid>,
     wake: Instant,
     decrypt: bool,
@@ -102,7 +109,9 @@ impl Peer {
             bearer,
             ip,
             publish,
-            video,
+            sound,
+            pictures,
+            simulcast,
             ..
         } = *joining;
         let text = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
@@ -110,6 +119,9 @@ impl Peer {
         socket
             .set_nonblocking(true)
             .map_err(|e| text("socket", &e))?;
+        if joining.gro {
+            enable_gro(&socket).map_err(|e| text("UDP_GRO", &e))?;
+        }
         let local = socket.local_addr().map_err(|e| text("socket", &e))?;
         let now = Instant::now();
         let mut config = RtcConfig::new()
@@ -128,8 +140,14 @@ impl Peer {
             Direction::RecvOnly
         };
         let mut api = rtc.sdp_api();
-        let audio_mid = api.add_media(MediaKind::Audio, direction, None, None, None);
-        let video_mid = video.then(|| api.add_media(MediaKind::Video, direction, None, None, None));
+        let audio_mid = sound.then(|| api.add_media(MediaKind::Audio, direction, None, None, None));
+        let encodings = simulcast.then(|| Simulcast {
+            send: RIDS.map(SimulcastLayer::new).into(),
+            recv: vec![],
+        });
+        let mids: Vec<_> = (0..pictures)
+            .map(|_| api.add_media(MediaKind::Video, direction, None, None, encodings.clone()))
+            .collect();
         let (offer, pending) = api.apply().ok_or("str0m made no offer")?;
         let answer = http::request("POST", url, bearer, &offer.to_sdp_string())?;
         if answer.status != 201 {
@@ -152,13 +170,13 @@ impl Peer {
             decrypt: joining.decrypt,
             counter_mode: joining.counter_mode,
             audio_mid,
-            video_mid,
+            video_mid: mids.first().copied(),
             wake: now,
             connected: false,
             failure: None,
             decrypted: 0,
             seen: HashMap::new(),
-            keyframe_wanted: false,
+            keyframe_wanted: [false; RIDS.len()],
             bearer: bearer.to_owned(),
         })
     }
@@ -168,14 +186,14 @@ impl Peer {
         self.wake
     }
 
-    /// Reads all that waits on the socket, then lets str0m act.
-    pub(crate) fn drive(&mut self, now: Instant) {
-        let mut buffer = [0u8; 2048];
+    /// Reads all that waits on the socket, by way of `buffer`, then lets str0m act.
+    pub(crate) fn drive(&mut self, now: Instant, buffer: &mut [u8]) {
         for _ in 0..256 {
-            match self.socket.recv_from(&mut buffer) {
-                Ok((len, source)) => self.take(&buffer[..len], source, now),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => break,
+            let Ok((len, segment, source)) = receive(&self.socket, buffer) else {
+                break;
+            };
+            for datagram in buffer[..len].chunks(segment) {
+                self.take(datagram, source, now);
             }
         }
         if self.wake <= now {
@@ -251,15 +269,20 @@ impl Peer {
                     .get_or_insert_with(|| "ICE disconnected".to_owned());
             }
             Event::RtpPacket(_) => self.decrypted += 1,
-            Event::KeyframeRequest(_) => self.keyframe_wanted = true,
+            Event::KeyframeRequest(asked) => {
+                let named = RIDS
+                    .iter()
+                    .position(|rid| asked.rid == Some(Rid::from(*rid)));
+                self.keyframe_wanted[named.unwrap_or(0)] = true;
+            }
             _ => {}
         }
     }
 
-    /// Sends one RTP packet on the stream of `mid`.
+    /// Sends one RTP packet on a stream: of a line, and of an encoding in it where there are several.
     pub(crate) fn send(
         &mut self,
-        mid: Mid,
+        (mid, rid): (Mid, Option<&str>),
         sequence: u64,
         timestamp: u32,
         marker: bool,
@@ -273,7 +296,7 @@ impl Peer {
             return;
         };
         let mut direct = self.rtc.direct_api();
-        let Some(stream) = direct.stream_tx_by_mid(mid, None) else {
+        let Some(stream) = direct.stream_tx_by_mid(mid, rid.map(Rid::from)) else {
             return;
         };
         stream.set_unpaced(true);

@@ -74,6 +74,22 @@ impl Target {
     }
 }
 
+/// Asks the kernel to hand over runs of equal datagrams as one.
+pub(crate) fn enable_gro(socket: RawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option value is one readable int of the length given.
+    let rc = unsafe {
+        libc::setsockopt(
+            socket,
+            libc::SOL_UDP,
+            libc::UDP_GRO,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    checked(rc as isize)
+}
+
 fn checked(sent: isize) -> io::Result<()> {
     if sent < 0 {
         Err(io::Error::last_os_error())
