@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from conftest import PATIENCE_S, Server, until
+from conftest import PATIENCE_S, until
 from playwright.sync_api import Locator, Page, expect
 
 PATIENCE_MS = PATIENCE_S * 1000
@@ -85,9 +85,9 @@ class MeetingPage:
         expect(self.page.locator("[data-notice]")).to_contain_text(words, timeout=PATIENCE_MS)
 
 
-def join(open_page: OpenPage, room: str, name: str, *, moderate: bool = False, at: Server | None = None) -> MeetingPage:
+def join(open_page: OpenPage, room: str, name: str, *, moderate: bool = False, script: str = "") -> MeetingPage:
     """A guest of a development server goes through the lobby into a room."""
-    page = open_page(f"/room/?room={room}", at, SCREEN)
+    page = open_page(f"/room/?room={room}", None, SCREEN, script)
     page.set_default_timeout(PATIENCE_MS)
     page.get_by_label("Your name").fill(name)
     if moderate:

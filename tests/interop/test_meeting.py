@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import pytest
 from conftest import Server, until
-from meeting_page import OpenPage, identity_of, join
-from playwright.sync_api import expect
+from meeting_page import PATIENCE_MS, MeetingPage, OpenPage, identity_of, join
+from playwright.sync_api import Page, expect
 
+# Lets the test cut the signalling, and keep it cut for a while.
+CUTTER = """
+(() => {
+  const Socket = window.WebSocket, sockets = [];
+  window.refused = false;
+  window.cut = () => { window.refused = true; sockets.forEach(socket => socket.close()); };
+  window.WebSocket = class extends Socket {
+    constructor(url, ...more) {
+      super(window.refused ? "ws://127.0.0.1:9/" : url, ...more);
+      sockets.push(this);
+    }
+  };
+})();
+"""
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
@@ -46,3 +60,91 @@ def test_two_people_meet_talk_share_and_one_is_sent_out(server: Server, open_pag
     expect(bob.page.locator("[data-ended]")).to_have_text("A moderator has removed you from the room.")
     ada.wait_people(1)
     until(lambda: server.identities("meet") == [identity_of(ada)], "only Ada is left")
+
+
+@pytest.mark.long
+def test_a_moderator_locks_lets_in_and_keeps_out(server: Server, open_page: OpenPage) -> None:
+    ada = join(open_page, "lobby", "Ada", moderate=True)
+    ada.do("people")
+    lobby = ada.page.get_by_label("Who comes must ask to enter")
+    expect(lobby).to_be_enabled()
+    lobby.check()
+    until(lambda: server.room("lobby")["options"]["lobby"], "the lobby is on")
+    for answer in ("Let", "Keep"):
+        page = open_page("/room/?room=lobby")
+        page.get_by_label("Your name").fill(f"{answer} me")
+        page.get_by_role("button", name="Join", exact=True).click()
+        page.locator("[data-waiting]").wait_for(timeout=PATIENCE_MS)
+        ada.page.get_by_role("button", name=f"{answer} {answer} me").click()
+        if answer == "Let":
+            page.locator(".meeting").wait_for(timeout=PATIENCE_MS)
+            ada.wait_people(2)
+        else:
+            page.get_by_text("You were not let in.").wait_for(timeout=PATIENCE_MS)
+    ada.page.get_by_label("Locked: nobody further gets in").check()
+    until(lambda: server.room("lobby")["options"]["locked"], "the room is locked")
+    page = open_page("/room/?room=lobby")
+    page.get_by_label("Your name").fill("Too late")
+    page.get_by_role("button", name="Join", exact=True).click()
+    page.get_by_text("The room is locked").wait_for(timeout=PATIENCE_MS)
+
+
+@pytest.mark.long
+def test_keys_alone_go_from_signing_in_to_speaking(open_page: OpenPage) -> None:
+    page = open_page("/account/?next=%2Froom%2F%3Froom%3Dkeys")
+    page.set_default_timeout(PATIENCE_MS)
+    page.get_by_label("Password", exact=True).wait_for()
+    _tab_to(page, "input[autocomplete=username]")
+    page.keyboard.type("admin")
+    page.keyboard.press("Tab")
+    page.keyboard.type("secret")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/room/?room=keys")
+    page.get_by_role("button", name="Join", exact=True).wait_for()
+    _tab_to(page, "form button[type=submit]")
+    page.keyboard.press("Enter")
+    page.locator(".meeting").wait_for()
+    me = MeetingPage(page)
+    mine = page.locator("[data-person]")
+    expect(mine).to_have_attribute("data-microphone", "true", timeout=PATIENCE_MS)
+    page.keyboard.press("m")
+    expect(mine).to_have_attribute("data-microphone", "false", timeout=PATIENCE_MS)
+    page.keyboard.down("Space")
+    expect(mine).to_have_attribute("data-microphone", "true", timeout=PATIENCE_MS)
+    page.keyboard.up("Space")
+    expect(mine).to_have_attribute("data-microphone", "false", timeout=PATIENCE_MS)
+    page.keyboard.press("h")
+    expect(mine.locator("[data-hand]")).to_be_visible(timeout=PATIENCE_MS)
+    page.keyboard.press("c")
+    page.keyboard.type("typed, not pressed: m v h")
+    page.keyboard.press("Enter")
+    me.wait_heard("typed, not pressed: m v h")
+    page.keyboard.press("Escape")
+    expect(me.action("chat")).to_be_focused()
+    page.keyboard.press("?")
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("l")
+    expect(page.locator("[data-ended]")).to_have_text("You have left the room.", timeout=PATIENCE_MS)
+
+
+def _tab_to(page: Page, selector: str) -> None:
+    """Go on by the tabulator until something has the focus."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"the tabulator does not come to {selector}")
+
+
+@pytest.mark.long
+def test_a_lost_connection_is_told_and_comes_back(open_page: OpenPage) -> None:
+    ada = join(open_page, "lost", "Ada", script=CUTTER)
+    bob = join(open_page, "lost", "Bob")
+    ada.wait_picture("Picture of Bob")
+    ada.page.evaluate("cut()")
+    ada.page.locator("[data-reconnecting]").wait_for(timeout=PATIENCE_MS)
+    ada.page.evaluate("refused = false")
+    ada.page.locator("[data-connected=connected]").wait_for(timeout=PATIENCE_MS)
+    ada.wait_picture("Picture of Bob")
+    bob.wait_picture("Picture of Ada")

@@ -60,6 +60,7 @@ def tell(settings: Settings, addresses: dict[str, list[str]], seconds: float, mo
     if settings.server.demo:
         lines.append(f"Watch the test picture: {base}/watch/?room={DEMO_ROOM}")
     if settings.server.dev:
+        lines.append(f"Meet others:            {base}/room/?room={DEMO_ROOM}")
         lines.append(f"Publish your camera:    {base}/publish/?room={DEMO_ROOM}")
     lines += more
     sys.stdout.write("\n".join(lines) + "\n")

@@ -39,7 +39,7 @@ export function Lobby({ room, offer, guest, problem, busy, onJoin }: LobbyProps)
     <Page title={WORDS.title(room)}>
       <p className="lead">{WORDS.lead}</p>
       <div className="lobby">
-        <section aria-label={WORDS.preview}>
+        <div>
           <div className="stage">
             <video ref={preview} autoPlay muted playsInline className="mirror" aria-label={WORDS.preview} />
             {choices.camera === OFF && <p className="veil">{WORDS.cameraOff}</p>}
@@ -50,7 +50,7 @@ export function Lobby({ room, offer, guest, problem, busy, onJoin }: LobbyProps)
               {deviceProblem}
             </p>
           )}
-        </section>
+        </div>
         <form className="card column" onSubmit={submit}>
           {guest && (
             <label>
@@ -164,11 +164,11 @@ function NetworkCheck({ guests, speaker }: { guests: boolean; speaker: string })
           {WORDS.testTone}
         </button>
       </p>
-      <ul role="status" aria-label={WORDS.check} data-network>
+      <div role="status" data-network>
         {lines.map((line) => (
-          <li key={line}>{line}</li>
+          <p key={line}>{line}</p>
         ))}
-      </ul>
+      </div>
     </div>
   );
 }

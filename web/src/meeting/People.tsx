@@ -81,6 +81,7 @@ function Moderating({ moderation }: { moderation: Moderation }) {
       <input
         type="checkbox"
         checked={moderation[name]}
+        disabled={!moderation.known}
         onChange={(event) => {
           moderation.setOptions({ [name]: event.target.checked });
         }}

@@ -16,6 +16,8 @@ interface RoomState {
 }
 
 export interface Moderation {
+  /** Whether the room's state is known yet. */
+  readonly known: boolean;
   readonly locked: boolean;
   readonly lobby: boolean;
   readonly asking: readonly Knock[];
@@ -66,16 +68,21 @@ export function useModeration(room: string, entry: Entry, active: boolean, tell:
   if (!entry.moderator) return null;
   const act = (path: string, method: string, body?: unknown) => {
     request(path, method, body)
-      .then(look)
       .catch((error: unknown) => {
         tell(text.room.failed(sayError(error)));
-      });
+      })
+      .then(look)
+      // As when looking by itself.
+      .catch(() => undefined);
   };
   return {
+    known: state !== null,
     locked: state?.options.locked ?? false,
     lobby: state?.options.lobby ?? false,
     asking,
     setOptions: (changed) => {
+      // Shown at once; what the server made of it comes with the next look.
+      setState((now) => (now === null ? now : { ...now, options: { ...now.options, ...changed } }));
       act("", "PATCH", changed);
     },
     answer: ({ id }, admit) => {
