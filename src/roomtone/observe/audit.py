@@ -78,6 +78,7 @@ class AuditLog:
         self._waiting: list[AuditEvent] = []
         self._max_waiting = max_waiting
         self._news = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._ending = False
         self._task: asyncio.Task[None] | None = None
 
@@ -116,7 +117,7 @@ class AuditLog:
         await self._write()
 
     async def flush(self) -> None:
-        """Hand over what waits now."""
+        """Hand over what waits now; what is being written is kept too when this returns."""
         await self._write()
 
     async def _keep_writing(self) -> None:
@@ -126,10 +127,11 @@ class AuditLog:
             await self._write()
 
     async def _write(self) -> None:
-        while self._sink is not None and self._waiting:
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            try:
-                await self._sink.write(batch)
-            except Exception as error:  # noqa: BLE001 - the trail is in the log already; the server goes on
-                self.unkept += len(batch)
-                _log.warning("audit rows were not kept", rows=len(batch), reason=str(error))
+        async with self._writing:
+            while self._sink is not None and self._waiting:
+                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+                try:
+                    await self._sink.write(batch)
+                except Exception as error:  # noqa: BLE001 - the trail is in the log already; the server goes on
+                    self.unkept += len(batch)
+                    _log.warning("audit rows were not kept", rows=len(batch), reason=str(error))

@@ -80,3 +80,27 @@ async def test_without_a_sink_nothing_waits() -> None:
         audit.record(event(number))
     assert audit.unkept == 0
     await audit.close()
+
+
+async def test_a_flush_waits_for_what_is_being_written() -> None:
+    gate = asyncio.Event()
+
+    class SlowShelf(Shelf):
+        async def write(self, events: Sequence[AuditEvent]) -> None:
+            await gate.wait()
+            await super().write(events)
+
+    shelf = SlowShelf()
+    audit = AuditLog(shelf)
+    audit.start()
+    audit.record(event())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    flushing = asyncio.ensure_future(audit.flush())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not flushing.done()
+    gate.set()
+    await flushing
+    assert shelf.kept == [event()]
+    await audit.close()
