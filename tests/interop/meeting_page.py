@@ -56,13 +56,14 @@ class MeetingPage:
     def frames(self, label: str) -> dict[str, Any] | None:
         return self.page.evaluate(FRAMES, label)
 
-    def wait_picture(self, label: str, more: int = 10) -> dict[str, Any]:
-        """Wait until so many further pictures were decoded and shown."""
+    def wait_picture(self, label: str, more: int = 10, width: int | None = None) -> dict[str, Any]:
+        """Wait until so many further pictures were decoded and shown, and they are as wide as that."""
         first = until(lambda: self.frames(label), f"a video {label}")
 
         def enough() -> dict[str, Any] | None:
             now = self.frames(label)
-            return now if now and now["width"] > 0 and now["frames"] >= first["frames"] + more else None
+            fits = now and (now["width"] > 0 if width is None else now["width"] == width)
+            return now if now and fits and now["frames"] >= first["frames"] + more else None
 
         return until(enough, f"{more} pictures of {label}", PATIENCE_S * 2)
 

@@ -47,8 +47,7 @@ def test_two_people_meet_talk_share_and_one_is_sent_out(server: Server, open_pag
     expect(ada.person(bob_identity).locator("[data-hand]")).to_be_visible()
 
     bob.do("share")
-    seen = ada.wait_picture("Screen of Bob")
-    assert (seen["width"], seen["height"]) == (640, 360)
+    ada.wait_picture("Screen of Bob", width=640)  # a smaller layer may come first
     bob.do("share")
     expect(ada.page.locator("[data-screen]")).to_have_count(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -78,6 +79,31 @@ def test_somebody_registers_and_signs_in_with_a_second_factor(open_page: OpenPag
     code.fill(one_time(secret, later=1))  # each is good once
     code.press("Enter")
     again.locator("[data-account=grace]").wait_for()
+
+
+@pytest.mark.long
+def test_a_forgotten_password_is_set_anew_by_the_link(server: Server, open_page: OpenPage) -> None:
+    page = open_page("/account/?next=/account/")
+    page.set_default_timeout(PATIENCE_MS)
+    page.get_by_role("button", name="No account yet?").click()
+    page.get_by_label("User name").fill("lost")
+    page.get_by_label("Mail address").fill("lost@example.org")
+    page.get_by_label("Password", exact=True).fill("a long password 1")
+    page.get_by_role("button", name="Make the account").click()
+    page.locator("[data-account=lost]").wait_for()
+
+    page = open_page("/account/")
+    page.get_by_role("button", name="Password forgotten?").click()
+    page.get_by_label("User name or mail address").fill("lost@example.org")
+    page.get_by_role("button", name="Send the link").click()
+    page.get_by_text("a link is on its way").wait_for(timeout=PATIENCE_MS)
+    # A development server without mail writes the link to its log.
+    link = until(lambda: re.search(r"/account/reset/#token=[^\"\s]+", "".join(server.log)), "the link").group()
+    page = open_page(link)
+    page.get_by_label("New password").fill("another long one 2")
+    page.get_by_role("button", name="Set the password").click()
+    page.get_by_role("link", name="lost").wait_for(timeout=PATIENCE_MS)
+    sign_in(open_page, "/account/", "lost", "another long one 2").locator("[data-account=lost]").wait_for()
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ import { useStatistics } from "../parts/useStatistics";
 import { inWords } from "../webrtc/dynacast";
 import type { MediaResource } from "../webrtc/http";
 import { testCard } from "../webrtc/testcard";
+import { text } from "../strings";
 import { publish, scalabilityModes, sendableCodecs } from "../webrtc/whip";
 
 type Source = "camera" | "screen" | "testcard";
@@ -36,7 +37,7 @@ function Publish() {
   const [maxBitrate, setMaxBitrate] = useState(Number(query.get("kbps") ?? "1700"));
   const [resource, setResource] = useState<MediaResource | null>(null);
   const [stream, setStream] = useState<MediaStream | null>(null);
-  const [status, setStatus] = useState("Not publishing.");
+  const [status, setStatus] = useState<string>(text.publish.not);
   const [failed, setFailed] = useState(false);
   const [busy, setBusy] = useState(false);
   const preview = useRef<HTMLVideoElement>(null);
@@ -48,14 +49,14 @@ function Publish() {
   const start = useCallback(async () => {
     setBusy(true);
     setFailed(false);
-    setStatus("Connecting…");
+    setStatus(text.line.connecting);
     let opened: MediaStream | null = null;
     try {
       opened = await open(source);
       const token = await findToken("publish");
       const made = await publish(endpoint("whip"), token, opened, { codec, simulcast, scalability, maxBitrate: maxBitrate * 1000 });
       made.pc.onconnectionstatechange = () => {
-        setStatus(made.pc.connectionState === "connected" ? "Live." : `Connection: ${made.pc.connectionState}.`);
+        setStatus(made.pc.connectionState === "connected" ? text.line.live : text.line.connection(made.pc.connectionState));
       };
       setStream(opened);
       setResource(made);
@@ -78,7 +79,7 @@ function Publish() {
     setResource(null);
     try {
       await resource?.close();
-      setStatus("Not publishing.");
+      setStatus(text.publish.not);
     } catch (error) {
       setFailed(true);
       setStatus(error instanceof Error ? error.message : String(error));
@@ -107,9 +108,9 @@ function Publish() {
 
   const live = resource !== null;
   return (
-    <Page title={`Publish to ${roomName}`}>
+    <Page title={text.publish.title(roomName)}>
       <div className="stage">
-        <video ref={preview} autoPlay muted playsInline aria-label="Preview" />
+        <video ref={preview} autoPlay muted playsInline aria-label={text.publish.preview} />
       </div>
       <form
         onSubmit={(event) => {
@@ -118,7 +119,7 @@ function Publish() {
         }}
       >
         <label>
-          Source
+          {text.publish.source}
           <select
             value={source}
             disabled={live}
@@ -126,13 +127,13 @@ function Publish() {
               setSource(event.target.value as Source);
             }}
           >
-            <option value="camera">Camera and microphone</option>
-            <option value="screen">Screen</option>
-            <option value="testcard">Test card and tone</option>
+            <option value="camera">{text.publish.camera}</option>
+            <option value="screen">{text.publish.screen}</option>
+            <option value="testcard">{text.publish.testcard}</option>
           </select>
         </label>
         <label>
-          Video codec
+          {text.publish.codec}
           <select
             value={codec}
             disabled={live}
@@ -141,30 +142,30 @@ function Publish() {
               setScalability("");
             }}
           >
-            <option value="">Browser’s choice</option>
+            <option value="">{text.publish.any}</option>
             {sendableCodecs().map((name) => (
               <option key={name}>{name}</option>
             ))}
           </select>
         </label>
         <label>
-          Scalability
+          {text.publish.scalability}
           <select
             value={modes.includes(scalability) ? scalability : ""}
             disabled={live || simulcast || modes.length === 0}
-            title={modes.length === 0 ? "Choose a codec first" : "Spatial and temporal layers in one stream"}
+            title={modes.length === 0 ? text.publish.codecFirst : text.publish.layers}
             onChange={(event) => {
               setScalability(event.target.value);
             }}
           >
-            <option value="">Browser’s choice</option>
+            <option value="">{text.publish.any}</option>
             {modes.map((name) => (
               <option key={name}>{name}</option>
             ))}
           </select>
         </label>
         <label>
-          Highest bitrate (kbit/s)
+          {text.publish.bitrate}
           <input
             type="number"
             min={100}
@@ -185,7 +186,7 @@ function Publish() {
               setSimulcast(event.target.checked);
             }}
           />
-          Simulcast, three sizes
+          {text.publish.simulcast}
         </label>
         <label className="check">
           <input
@@ -196,20 +197,20 @@ function Publish() {
               setSaving(event.target.checked);
             }}
           />
-          Stop sizes that nobody watches
+          {text.publish.saving}
         </label>
         <button type="submit" disabled={busy}>
-          {live ? "Stop" : "Publish"}
+          {live ? text.publish.stop : text.publish.start}
         </button>
       </form>
       <p className={failed ? "status bad" : "status"} role="status" data-status>
         {status}
       </p>
       {live && (
-        <section className="panel tiles" aria-label="At the server">
+        <section className="panel tiles" aria-label={text.publish.atServer}>
           {Object.values(published.quality).map(({ kind, level, degradation }) => (
             <div key={kind} className="tile">
-              <span className="name">{kind} arrives</span>
+              <span className="name">{text.publish.arrives(kind)}</span>
               <span className={`badge ${level}`} data-quality={kind}>
                 {level}
               </span>
@@ -218,7 +219,7 @@ function Publish() {
           ))}
           {published.wanted !== null && (
             <div className="tile">
-              <span className="name">viewers want</span>
+              <span className="name">{text.publish.want}</span>
               <span data-wanted>
                 {inWords(published.wanted)}
               </span>

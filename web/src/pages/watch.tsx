@@ -7,12 +7,13 @@ import { useLine } from "../parts/useLine";
 import { useViewport } from "../parts/useViewport";
 import { useStatistics } from "../parts/useStatistics";
 import type { MediaResource } from "../webrtc/http";
+import { text } from "../strings";
 import { watchWhenLive } from "../webrtc/whep";
 
 function Watch() {
   const player = useRef<HTMLVideoElement>(null);
   const [resource, setResource] = useState<MediaResource | null>(null);
-  const [status, setStatus] = useState("Connecting…");
+  const [status, setStatus] = useState<string>(text.line.connecting);
   const [failed, setFailed] = useState(false);
   const [muted, setMuted] = useState(true);
   const [attempt, setAttempt] = useState(0);
@@ -32,7 +33,7 @@ function Watch() {
           if (player.current !== null) player.current.srcObject = stream;
         },
         (why) => {
-          if (wanted) setStatus(why === "" ? "Nobody is publishing yet; waiting." : `${why} Waiting.`);
+          if (wanted) setStatus(why === "" ? text.watch.nobody : text.watch.waiting(why));
         },
         () => wanted,
       );
@@ -43,7 +44,7 @@ function Watch() {
       pc.onconnectionstatechange = () => {
         if (!wanted) return;
         setFailed(pc.connectionState === "failed");
-        setStatus(pc.connectionState === "connected" ? "Live." : `Connection: ${pc.connectionState}.`);
+        setStatus(pc.connectionState === "connected" ? text.line.live : text.line.connection(pc.connectionState));
       };
       setResource(mine);
     };
@@ -64,9 +65,9 @@ function Watch() {
   }, [attempt]);
 
   return (
-    <Page title={`Watch ${roomName}`}>
+    <Page title={text.watch.title(roomName)}>
       <div className="stage">
-        <video ref={player} autoPlay playsInline muted={muted} aria-label={`Live picture of ${roomName}`} />
+        <video ref={player} autoPlay playsInline muted={muted} aria-label={text.watch.picture(roomName)} />
         <div className="over">
           <span role="status" data-status className={failed ? "bad" : ""}>
             {status}
@@ -77,11 +78,11 @@ function Watch() {
                 type="button"
                 onClick={() => {
                   setFailed(false);
-                  setStatus("Connecting…");
+                  setStatus(text.line.connecting);
                   setAttempt(attempt + 1);
                 }}
               >
-                Try again
+                {text.watch.again}
               </button>
             )}{" "}
             <button
@@ -91,13 +92,13 @@ function Watch() {
                 setMuted(!muted);
               }}
             >
-              {muted ? "Sound on" : "Sound off"}
+              {muted ? text.watch.soundOn : text.watch.soundOff}
             </button>
           </span>
         </div>
       </div>
       {line !== null && <LinePanel {...line} />}
-      <h2 className="status">What arrives</h2>
+      <h2 className="status">{text.watch.arrives}</h2>
       <StatTable lines={lines} />
     </Page>
   );

@@ -1,4 +1,5 @@
 import { bitrate, type BandwidthReport, KEPT, layerName, type LayerReport, type LineSample } from "../webrtc/line";
+import { text } from "../strings";
 import { Chart } from "./Chart";
 
 interface LinePanelProps {
@@ -14,17 +15,17 @@ export function LinePanel({ report, samples, layers }: LinePanelProps) {
   const top = scale(samples);
   const highest = Math.max(1, layers.length - 1, ...samples.map(({ current, target }) => Math.max(current ?? 0, target ?? 0)));
   const tiles = [
-    { name: "estimate", value: bitrate(report.estimate ?? 0), note: "the line carries" },
-    { name: "allotted", value: bitrate(report.allocated ?? 0), note: `of ${bitrate(report.wanted ?? 0)} wanted` },
+    { name: "estimate", value: bitrate(report.estimate ?? 0), note: text.line.carries },
+    { name: "allotted", value: bitrate(report.allocated ?? 0), note: text.line.wanted(bitrate(report.wanted ?? 0)) },
     { name: "arriving", value: bitrate(newest?.arriving ?? 0), note: roundTrip(report.roundTripTime) },
     {
       name: "layer",
-      value: section?.paused === "bandwidth" ? "paused" : layerName(section?.currentSpatialLayer, section?.currentTemporalLayer, layers),
-      note: `target ${layerName(section?.targetSpatialLayer, section?.targetTemporalLayer, layers)}`,
+      value: section?.paused === "bandwidth" ? text.line.paused : layerName(section?.currentSpatialLayer, section?.currentTemporalLayer, layers),
+      note: text.line.target(layerName(section?.targetSpatialLayer, section?.targetTemporalLayer, layers)),
     },
   ];
   return (
-    <section className="panel" aria-label="The line">
+    <section className="panel" aria-label={text.line.title}>
       <div className="tiles">
         {tiles.map(({ name, value, note }) => (
           <div key={name} className="tile">
@@ -48,7 +49,7 @@ export function LinePanel({ report, samples, layers }: LinePanelProps) {
         </div>
       </div>
       <Chart
-        label="Estimate, what is allotted and what arrives, over two minutes"
+        label={text.line.rates}
         length={KEPT}
         height={150}
         top={top}
@@ -60,7 +61,7 @@ export function LinePanel({ report, samples, layers }: LinePanelProps) {
         ]}
       />
       <Chart
-        label="Layer sent and target layer, over two minutes"
+        label={text.line.layers}
         length={KEPT}
         height={70}
         top={highest + 0.5}
@@ -75,7 +76,7 @@ export function LinePanel({ report, samples, layers }: LinePanelProps) {
 }
 
 function roundTrip(seconds: number | null | undefined): string {
-  return seconds === null || seconds === undefined ? "" : `round trip ${Math.round(seconds * 1000)} ms`;
+  return seconds === null || seconds === undefined ? "" : text.line.roundTrip(Math.round(seconds * 1000));
 }
 
 /** The top of the scale: a round bitrate above all samples. */
