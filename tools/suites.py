@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def main() -> int:
         total.passed += outcome.passed
         total.failed += outcome.failed
         total.skipped += outcome.skipped
-    for reason in total.skipped:
-        print(f"skipped: {reason}")
+    for reason, count in Counter(total.skipped).items():
+        print(f"skipped: {reason}" + (f" ({count} of them)" if count > 1 else ""))
     print(f"{total.passed} passed, {total.failed} failed, {len(total.skipped)} skipped")
     return 1 if total.failed or not total.passed else 0
 

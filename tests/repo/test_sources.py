@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,12 @@ def test_no_file_has_grown_into_a_hub() -> None:
 def test_no_name_says_nothing() -> None:
     vague = re.compile(r"(^|_)(manager|helpers?|utils?|misc|common)(_|$)")
     assert [str(path.relative_to(ROOT)) for path in CODE if vague.search(path.stem)] == []
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    # Test folders are no packages: pytest collects neither of two modules with the same name, and runs nothing at all.
+    names = Counter(path.name for path in sources("tests/**/*.py") if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_tests_do_not_sleep() -> None:
