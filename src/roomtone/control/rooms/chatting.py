@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 MAX_HISTORY = 200
+MAX_ID = 64
+"""Characters of a message's id."""
 MAX_ALLOWANCES = 10_000
 """Participants whose pace is remembered; when full, who was silent for longest is forgotten."""
 
@@ -45,8 +47,13 @@ class RoomChat(RoomData):
     chat_counts: Counter[RoomEventKind]
     _allowances: OrderedDict[tuple[str, str], _Allowance]
 
-    async def post_message(self, sender: Participant, text: str, *, reply_to: str | None = None) -> ChatMessage:
-        """Say something to the room; whoever takes the room's events hears it."""
+    async def post_message(
+        self, sender: Participant, text: str, *, reply_to: str | None = None, id_: str | None = None
+    ) -> ChatMessage:
+        """Say something to the room; whoever takes the room's events hears it.
+
+        ``id_`` is what its author's client calls it: at most `MAX_ID` characters, and no message of the room has it.
+        """
         self._check_open(sender)
         if not sender.permissions.can_publish_data:
             raise self.refuse(Refusal.NOT_PERMITTED, "it may not write")
@@ -56,8 +63,10 @@ class RoomChat(RoomData):
         async with room.chatting:
             if reply_to is not None:
                 await self._find_message(room, reply_to)
+            if id_ is not None:
+                await self._check_new(room, id_)
             message = ChatMessage(
-                self._new_id("MS"),
+                id_ or self._new_id("MS"),
                 self._chat_key(room),
                 sender.identity,
                 sender.name,
@@ -136,6 +145,14 @@ class RoomChat(RoomData):
         if allowance.tokens < 1:
             raise self.refuse(Refusal.TOO_FAST, "too many messages: wait a little")
         allowance.tokens -= 1
+
+    async def _check_new(self, room: Room, id_: str) -> None:
+        if not 0 < len(id_) <= MAX_ID:
+            raise self.refuse(Refusal.TOO_LARGE, f"the id of a message is at most {MAX_ID} characters")
+        with self._stored():
+            known = await self.chat_store.get(self._chat_key(room), id_)
+        if known is not None:
+            raise self.refuse(Refusal.MESSAGE_EXISTS, "the room has a message of this id")
 
     async def _find_message(self, room: Room, message_id: str) -> ChatMessage:
         with self._stored():

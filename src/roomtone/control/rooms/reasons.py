@@ -96,6 +96,7 @@ class Refusal(StrEnum):
     TOO_LARGE = "too_large"
     TOO_FAST = "too_fast"
     NO_SUCH_MESSAGE = "no_such_message"
+    MESSAGE_EXISTS = "message_exists"
     EMPTY_MESSAGE = "empty_message"
     STORE_FAILED = "store_failed"
     """What must be kept could not be."""

@@ -1,5 +1,15 @@
 """LiveKit's signalling and server API: messages, joins, tracks, calls. Pure: it opens nothing and reads no clock."""
 
+from roomtone.protocols.livekit.chat import (
+    CHAT_TOPIC,
+    ChatAction,
+    ChatFault,
+    ChatInput,
+    ChatProgress,
+    ChatStreams,
+    ChatText,
+    write_chat,
+)
 from roomtone.protocols.livekit.joining import Join, JoinError, read_join
 from roomtone.protocols.livekit.layers import Wish, describe_layers, quality_of, read_wish, wanted_qualities
 from roomtone.protocols.livekit.messages import (
@@ -26,6 +36,7 @@ from roomtone.protocols.livekit.twirp import (
 )
 
 __all__ = [
+    "CHAT_TOPIC",
     "LOSSY_CHANNEL",
     "METHODS",
     "PROTOCOL_VERSION",
@@ -37,6 +48,12 @@ __all__ = [
     "AnswerPlan",
     "BadMessage",
     "BadMessageError",
+    "ChatAction",
+    "ChatFault",
+    "ChatInput",
+    "ChatProgress",
+    "ChatStreams",
+    "ChatText",
     "Join",
     "JoinError",
     "OfferPlan",
@@ -63,5 +80,6 @@ __all__ = [
     "topic_of",
     "wanted_qualities",
     "write_answer",
+    "write_chat",
     "write_response",
 ]

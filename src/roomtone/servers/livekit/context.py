@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from roomtone.protocols.sdp import Support
+from roomtone.servers.livekit.chat_origins import ChatOrigins
 from roomtone.servers.livekit.method_calls import MethodCalls
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Trouble(StrEnum):
     SLOW = "slow"
     BAD_PACKET = "bad_packet"
     PACKET_NOT_ALLOWED = "packet_not_allowed"
+    CHAT_REFUSED = "chat_refused"
+    """A message to everybody that was no whole one, or that the room did not take."""
     PACKET_LOST = "packet_lost"
     """A data packet found the receiver's queue full, and no channel of it or a lossy one."""
 
@@ -104,6 +107,8 @@ class LiveKitContext:
     """Sockets that went away without a farewell."""
     method_calls: MethodCalls = field(default_factory=MethodCalls)
     """Calls of the server API that wait for a participant."""
+    chat_origins: ChatOrigins = field(default_factory=ChatOrigins)
+    """Messages that came by LiveKit."""
     twirp_answers: Counter[str] = field(default_factory=Counter)
     """Calls of the server API, by how they ended: `ok` or Twirp's code."""
     nonces: OrderedDict[tuple[str, bytes], None] = field(default_factory=OrderedDict)

@@ -82,6 +82,8 @@ class SessionData:
             return  # the answer to a call of the server API, for nobody else
         sender = Sender(participant.identity, participant.id, hidden=permissions.hidden, agent=permissions.agent)
         destinations = sign(packet, sender, reliable=kind is DataKind.RELIABLE)
+        if kind is DataKind.RELIABLE and not destinations and session.chat.take(packet):
+            return
         sent = DataPacket(
             kind=kind,
             payload=packet.SerializeToString(),

@@ -89,6 +89,8 @@ class News:
         if event.kind is RoomEventKind.ROOM_UPDATED:
             room = room_info(session.participant.room)
             session.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=room)))
+        elif event.message is not None:
+            session.chat.on_event(event)
         elif event.kind is RoomEventKind.SPEAKERS_CHANGED and event.speakers is not None:
             session.send(speakers_changed(session.participant.room, event.speakers))
         if event.kind in _RECONCILES and (not mine or event.kind is RoomEventKind.PARTICIPANT_UPDATED):

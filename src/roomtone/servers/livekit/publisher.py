@@ -41,7 +41,9 @@ _REFUSALS = {
     Refusal.TOO_MANY_TRACKS: rtc.RequestResponse.Reason.LIMIT_EXCEEDED,
     Refusal.ENGINE_BUSY: rtc.RequestResponse.Reason.LIMIT_EXCEEDED,
     Refusal.TOO_LARGE: rtc.RequestResponse.Reason.LIMIT_EXCEEDED,
+    Refusal.TOO_FAST: rtc.RequestResponse.Reason.LIMIT_EXCEEDED,
     Refusal.NO_SUCH_TRACK: rtc.RequestResponse.Reason.NOT_FOUND,
+    Refusal.NO_SUCH_MESSAGE: rtc.RequestResponse.Reason.NOT_FOUND,
 }
 _STREAMS = {
     models.TrackSource.CAMERA: "camera",

@@ -14,6 +14,7 @@ from livekit.protocol import models, rtc
 
 from roomtone.control.rooms import CloseReason, Connection, EventsLostError, Participant, Publication, RoomError
 from roomtone.protocols.sdp import NegotiationError, SdpError
+from roomtone.servers.livekit.chat import SessionChat
 from roomtone.servers.livekit.context import Trouble
 from roomtone.servers.livekit.data import SessionData
 from roomtone.servers.livekit.infos import codec_infos, ice_server_infos, participant_info, room_info, server_info
@@ -44,6 +45,7 @@ class Session:
         self.token = token
         self.client: models.ClientInfo = join.client
         self.data = SessionData(self)
+        self.chat = SessionChat(self)
         self.publisher = Publisher(self)
         self.subscriber: Subscriber = ReceivingSubscriber(self) if join.single else OfferingSubscriber(self)
         self.news = News(self)

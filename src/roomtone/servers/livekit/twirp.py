@@ -65,6 +65,7 @@ CODES = {
     Refusal.TOO_LARGE: TwirpCode.INVALID_ARGUMENT,
     Refusal.TOO_FAST: TwirpCode.RESOURCE_EXHAUSTED,
     Refusal.NO_SUCH_MESSAGE: TwirpCode.NOT_FOUND,
+    Refusal.MESSAGE_EXISTS: TwirpCode.ALREADY_EXISTS,
     Refusal.EMPTY_MESSAGE: TwirpCode.INVALID_ARGUMENT,
     Refusal.STORE_FAILED: TwirpCode.UNAVAILABLE,
     Refusal.CLOSED: TwirpCode.NOT_FOUND,

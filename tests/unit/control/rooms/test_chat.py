@@ -52,6 +52,16 @@ async def test_what_is_said_is_told_and_can_be_read_again(world: World) -> None:
     assert await world.rooms.chat_history(alice.room, before=second.id) == [first]
 
 
+async def test_a_message_has_the_id_its_client_gives_it_once(world: World) -> None:
+    alice, bob = await join(world, "alice"), await join(world, "bob")
+    assert (await world.rooms.post_message(alice, "hello", id_="mine")).id == "mine"
+    assert await refusal(world.rooms.post_message(bob, "hello", id_="mine")) is Refusal.MESSAGE_EXISTS
+    await world.rooms.delete_message(alice.room, alice, "mine")
+    assert await refusal(world.rooms.post_message(alice, "again", id_="mine")) is Refusal.MESSAGE_EXISTS
+    assert await refusal(world.rooms.post_message(alice, "hello", id_="x" * 65)) is Refusal.TOO_LARGE
+    assert len(await world.rooms.chat_history(alice.room)) == 1
+
+
 async def test_authors_and_moderators_change_messages_and_others_do_not(world: World) -> None:
     alice, bob = await join(world, "alice"), await join(world, "bob")
     boss = await join(world, "boss", moderator=True)
