@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import Server, token
 from livekit import api, rtc
+from livekit.protocol import models
 from livekit.protocol import room as room_messages
 from livekit_peer import LiveKitPeer, see_colour
 
@@ -107,10 +108,49 @@ async def test_who_is_moved_goes_on_in_the_other_room_with_its_picture(server: S
         assert await see_colour((await bob.next_track(VIDEO)).track, BLUE) == (320, 180)
         assert server.identities("sdk-here") == []
         assert sorted(server.identities("sdk-there")) == ["alice", "bob"]
-        forward = api.ForwardParticipantRequest(room="sdk-there", identity="alice", destination_room="sdk-here")
+
+
+async def test_who_is_forwarded_is_seen_in_both_rooms_until_sent_out_of_the_other(
+    server: Server, lk: api.LiveKitAPI
+) -> None:
+    async with LiveKitPeer() as alice, LiveKitPeer() as home, LiveKitPeer() as away:
+        await away.connect(server.http, token("sdk-away", "away"))
+        await alice.connect(server.http, token("sdk-home", "alice"))
+        await home.connect(server.http, token("sdk-home", "home"))
+        published = await alice.publish_picture(BLUE)
+        assert await see_colour((await home.next_track(VIDEO)).track, BLUE) == (320, 180)
+
+        forward = api.ForwardParticipantRequest(room="sdk-home", identity="alice", destination_room="sdk-away")
+        await lk.room.forward_participant(forward)
+        seen = await away.next_track(VIDEO)
+        assert seen.participant.identity == "alice"
+        assert await see_colour(seen.track, BLUE) == (320, 180)
+        there = api.RoomParticipantIdentity(room="sdk-away", identity="alice")
+        mirror = await lk.room.get_participant(there)
+        assert list(mirror.kind_details) == [models.ParticipantInfo.KindDetail.FORWARDED]
+        assert (mirror.tracks[0].width, mirror.tracks[0].height) == (320, 180)
+        assert mirror.tracks[0].sid == seen.publication.sid != published.sid
+
         with pytest.raises(api.TwirpError) as caught:
             await lk.room.forward_participant(forward)
-        assert (caught.value.code, caught.value.status) == ("unimplemented", 501)
+        assert (caught.value.code, caught.value.status) == ("already_exists", 409)
+
+        mute = api.MuteRoomTrackRequest(room="sdk-home", identity="alice", track_sid=published.sid, muted=True)
+        await lk.room.mute_published_track(mute)
+        assert (await away.next_event("track_muted"))[0].identity == "alice"
+        mute.muted = False
+        await lk.room.mute_published_track(mute)
+        assert (await away.next_event("track_unmuted"))[0].identity == "alice"
+        assert await see_colour(seen.track, BLUE) == (320, 180)
+
+        await lk.room.update_participant(api.UpdateParticipantRequest(room="sdk-home", identity="alice", metadata="m"))
+        assert (await away.next_event("participant_metadata_changed"))[2] == "m"
+
+        await lk.room.remove_participant(there)
+        assert (await away.next_event("participant_disconnected"))[0].identity == "alice"
+        assert server.identities("sdk-away") == ["away"]
+        assert sorted(server.identities("sdk-home")) == ["alice", "home"]
+        assert alice.room.isconnected()
 
 
 async def test_services_that_are_not_there_are_never_a_success(lk: api.LiveKitAPI) -> None:

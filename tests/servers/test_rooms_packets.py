@@ -135,11 +135,15 @@ async def speaker(rooms: Rooms, opened: ExitStack, identity: str) -> Speaker:
 
 
 async def listener(rooms: Rooms, opened: ExitStack, identity: str, *sources: Speaker) -> Listener:
-    participant, socket = await rooms.join("demo", JoinRequest(identity)), sink(opened)
+    return await listener_in(rooms, opened, "demo", identity, *(source.track for source in sources))
+
+
+async def listener_in(rooms: Rooms, opened: ExitStack, room: str, identity: str, *sources: Publication) -> Listener:
+    participant, socket = await rooms.join(room, JoinRequest(identity)), sink(opened)
     connection = await rooms.open_plain_connection(participant, PlainAddress("127.0.0.1", socket.port))
     made = Listener(participant, connection, socket)
     for source in sources:
-        made.subscriptions.append(await rooms.subscribe(participant, connection, HEAR, source.track))
+        made.subscriptions.append(await rooms.subscribe(participant, connection, HEAR, source))
     return made
 
 
@@ -242,3 +246,47 @@ async def test_who_sends_loud_audio_is_said_to_speak_until_it_is_soft(rooms: Roo
                     seen.append({one.identity: one.level for one in event.speakers if one.active})
         talking.cancel()
     assert seen == [{"alice": 0.1}, {}]
+
+
+async def test_who_is_forwarded_is_heard_in_the_other_room_until_muted_or_sent_out_there(
+    rooms: Rooms, opened: ExitStack
+) -> None:
+    alice, bob = await speaker(rooms, opened, "alice"), await speaker(rooms, opened, "bob")
+    mirror = await rooms.forward(alice.participant, "other")
+    witness = await rooms.forward(bob.participant, "other")
+    tracks = [next(iter(one.publications.values())) for one in (mirror, witness)]
+    ear = await listener_in(rooms, opened, "other", "ear", *tracks)
+    home = await listener(rooms, opened, "home", alice, bob)
+    assert of("alice", await talk(ear, alice, bob)) >= ROUNDS - 1
+    await rooms.mute(alice.track, muted=True, by_server=False)
+    await talk(ear, bob)  # what was on its way has come
+    assert of("alice", await talk(ear, alice, bob)) == 0
+    await rooms.mute(alice.track, muted=False, by_server=False)
+    await rooms.drain()
+    assert not tracks[0].muted
+    assert of("alice", await talk(ear, alice, bob)) >= ROUNDS - 1
+    await rooms.remove(mirror)
+    await talk(ear, bob)
+    assert of("alice", await talk(ear, alice, bob)) == 0
+    home.take_waiting()
+    assert of("alice", await talk(home, alice, bob)) >= ROUNDS - 1
+    assert alice.participant.closed is None
+
+
+async def test_who_is_forwarded_is_said_to_speak_in_both_rooms(rooms: Rooms, opened: ExitStack) -> None:
+    alice = await speaker(rooms, opened, "alice")
+    mirror = await rooms.forward(alice.participant, "other")
+    with mirror.room.events.open() as mailbox:
+
+        async def talk_on() -> None:
+            while True:
+                alice.speak(20)
+                await asyncio.sleep(0.005)
+
+        talking = asyncio.ensure_future(talk_on())
+        async with asyncio.timeout(40):
+            while (event := await mailbox.get()) is not None:
+                if event.kind is RoomEventKind.SPEAKERS_CHANGED:
+                    break
+        talking.cancel()
+    assert [one.identity for one in mirror.room.speakers] == ["alice"]

@@ -136,6 +136,9 @@ def create_token(  # noqa: PLR0917 - typer calls it by keyword
     recorder: Annotated[bool, typer.Option("--recorder", help="It records the room.")] = False,
     agent: Annotated[bool, typer.Option("--agent", help="It is a program at work in the room.")] = False,
     admin: Annotated[bool, typer.Option("--admin", help="May administer the room.")] = False,
+    destination: Annotated[
+        str, typer.Option("--destination", help="With --admin: a room that participants may be moved or forwarded to.")
+    ] = "",
     list_rooms: Annotated[bool, typer.Option("--list", help="May list rooms.")] = False,
     create_rooms: Annotated[bool, typer.Option("--create", help="May make and close rooms.")] = False,
     record: Annotated[bool, typer.Option("--record", help="May record rooms.")] = False,
@@ -164,6 +167,7 @@ def create_token(  # noqa: PLR0917 - typer calls it by keyword
         recorder=recorder,
         agent=agent,
         room_admin=admin,
+        destination_room=destination,
         room_list=list_rooms,
         room_create=create_rooms,
         room_record=record,

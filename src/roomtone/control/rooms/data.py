@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from roomtone.control.rooms.forwarding import RoomForwardings
 from roomtone.control.rooms.reasons import Refusal
-from roomtone.control.rooms.updating import RoomUpdates
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -62,7 +62,7 @@ class DataOutcome(StrEnum):
     """Its sink broke."""
 
 
-class RoomData(RoomUpdates):
+class RoomData(RoomForwardings):
     """Rooms with data packets; ``data_outcomes`` counts what became of them, by receiver."""
 
     data_outcomes: Counter[DataOutcome]

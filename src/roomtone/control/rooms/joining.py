@@ -105,6 +105,16 @@ class RoomJoins(RoomTracks):
         try:
             self._check_request(request)
             self.check_entry(room, request.identity, request.permissions)
+        except RoomError:
+            self._settle(room)
+            raise
+        with self._hold_place(room, request):
+            yield
+
+    @contextmanager
+    def _hold_place(self, room: Room, request: JoinRequest) -> Iterator[None]:
+        """Hold a place for a participant whom neither lock nor lobby keeps out."""
+        try:
             self._check_place(room, request)
         except RoomError:
             self._settle(room)
@@ -139,9 +149,14 @@ class RoomJoins(RoomTracks):
         while len(room.invited) > MAX_INVITED:
             del room.invited[next(iter(room.invited))]
 
+    def is_known(self, room: Room, identity: str) -> bool:
+        """Whether lock and lobby let an identity pass: it is in the room itself, not forwarded, or invited."""
+        here = room.participants.get(identity)
+        return identity in room.invited or (here is not None and here.origin is None)
+
     def check_entry(self, room: Room, identity: str, permissions: Permissions) -> None:
         """Refuse who a lock or the lobby keeps out; who is in the room already may come again."""
-        if permissions.moderator or identity in room.participants or identity in room.invited:
+        if permissions.moderator or self.is_known(room, identity):
             return
         if room.options.locked:
             raise self.refuse(Refusal.ROOM_LOCKED, "the room is locked")
@@ -168,12 +183,17 @@ class RoomJoins(RoomTracks):
         self._check_open(participant)
         room = participant.room
         self.check_entry(room, participant.identity, participant.permissions)  # it may have been locked meanwhile
-        room.was_used = True
         older = room.participants.get(participant.identity)
         replaced = [] if older is None else self._detach(older, CloseReason.DUPLICATE_IDENTITY)
+        self._let_in(participant)
+        return replaced
+
+    def _let_in(self, participant: Participant) -> None:
+        """Put a participant into its room, where nobody has its identity, and tell of it and its tracks."""
+        room = participant.room
+        room.was_used = True
         room.participants[participant.identity] = participant
         participant.state = ParticipantState.ACTIVE if participant.connected else ParticipantState.JOINED
         participant.emit(RoomEventKind.PARTICIPANT_JOINED)
         for publication in participant.publications.values():
             self._announce(publication)
-        return replaced

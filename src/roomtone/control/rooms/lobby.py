@@ -30,7 +30,7 @@ class RoomLobbies(RoomViewers):
         """Whether `join` would be refused for the lobby, so that `knock` must come first."""
         if not room.options.lobby or permissions.moderator or permissions.is_service:
             return False
-        return identity not in room.participants and identity not in room.invited
+        return not self.is_known(room, identity)
 
     async def knock(self, name: str, request: JoinRequest) -> Knock:
         """Ask to enter; answered at once where nobody must ask. An older question of the identity is withdrawn."""

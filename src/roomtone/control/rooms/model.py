@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.data import DataSink
     from roomtone.control.rooms.events import RoomEvent, RoomEventDetails, RoomEventKind
     from roomtone.control.rooms.knocks import Knock, KnockId
+    from roomtone.control.rooms.mirrors import Forwarding
     from roomtone.control.rooms.reasons import CloseReason
     from roomtone.control.rooms.requests import JoinRequest
     from roomtone.control.rooms.speakers import Speaker
@@ -157,6 +158,8 @@ class Participant(Member):
         self.version = 0
         """Counts what others can see change of it."""
         self.joined_at = joined_at
+        self.origin: Participant | None = None
+        """Who it is in its own room, where it is here only as forwarded from there."""
         self.moved_to: str | None = None
         """The room in which it is to go on, when it ends for `CloseReason.MOVED`."""
         self.subscription_rules = SubscriptionRules()
@@ -175,6 +178,11 @@ class Participant(Member):
         """Note the end; see `Member.mark_closed`."""
         self.state = ParticipantState.DISCONNECTED
         return super().mark_closed(reason)
+
+    @property
+    def connected(self) -> bool:
+        """Whether any of its connections has come up; what is forwarded comes from within and needs none."""
+        return self.origin is not None or super().connected
 
     def publication_of(self, kind: MediaKind) -> Publication | None:
         """Its newest publication of a kind."""
@@ -242,6 +250,8 @@ class Room:
     """Who speaks most; stays through short pauses."""
     ended: deque[Ended] = field(default_factory=lambda: deque(maxlen=MAX_ENDED))
     """Who was in it and is no longer, the last of them; events tell of all."""
+    forwards: dict[str, dict[str, Forwarding]] = field(default_factory=dict)
+    """By identity, the other rooms in which participants are present too."""
     observer: AudioLevelObserver | None = None
     branches: dict[RouterId, Router] = field(default_factory=dict)
     """Routers beside `router`, on other shards, for viewers."""

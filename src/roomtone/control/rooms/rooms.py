@@ -2,8 +2,8 @@
 
 Every operation that fails half way undoes what it did: no transport, participant or room remains of it.
 Limits are `RoomLimits`; ``Rooms.refused`` counts refusals by reason, ``Rooms.ended`` ends by reason.
-Each subject has a file: tables, ending, directory, connections, tracking, joining, watching, lobby, updating, data,
-chatting.
+Each subject has a file: tables, ending, directory, connections, tracking, joining, watching, lobby, updating,
+forwarding, data, chatting.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Rooms(RoomChat):
         chat_store: ChatStore | None = None,
     ) -> None:
         super().__init__(engine, limits, clock=clock, new_id=new_id)
+        self.forwarding_counts = Counter()
+        self.when_opened.append(self.follow_forwarded)
         self.knocks_decided = Counter()
         self.data_outcomes = Counter()
         self.chat_counts = Counter()

@@ -200,12 +200,17 @@ class RoomTracks(RoomConnections):
             await quietly(producer.close)
             raise
         publication = Publication(track.id or self.new_track_id(), participant, track, producer)
+        self._enter_track(publication)
+        return publication
+
+    def _enter_track(self, publication: Publication) -> None:
+        """Put a track into all tables; `_announce` tells of it."""
+        participant = publication.participant
         if not participant.publications:
             participant.room.publishers_seen += 1
             participant.published_since = participant.room.publishers_seen
         participant.publications[publication.id] = publication
-        self.publications[producer.id] = publication
-        return publication
+        self.publications[publication.producer.id] = publication
 
     def _announce(self, publication: Publication) -> None:
         self._tell_track(publication, RoomEventKind.TRACK_PUBLISHED)

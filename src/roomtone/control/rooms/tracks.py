@@ -32,6 +32,7 @@ class Publication:
         "id",
         "layers",
         "offer",
+        "origin",
         "participant",
         "pipes",
         "producer",
@@ -48,6 +49,8 @@ class Publication:
         self.participant = participant
         self.offer = offer
         self.producer = producer
+        self.origin: Publication | None = None
+        """What it mirrors, when its participant is forwarded from another room."""
         self.pipes: dict[RouterId, asyncio.Future[Producer]] = {}
         """Itself on branches of the room, or on its way there."""
         self.subscriptions: dict[SubscriptionId, Subscription] = {}

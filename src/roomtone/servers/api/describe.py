@@ -76,6 +76,8 @@ def participant_body(participant: Participant) -> ParticipantBody:
         state=participant.state,
         permissions=permissions_body(participant.permissions),
         movable=participant.movable,
+        forwarded_from=None if participant.origin is None else participant.origin.room.name,
+        forwarded_to=sorted(participant.room.forwards.get(participant.identity, ())),
         connected=participant.connected,
         joined_at=participant.joined_at,
         quality=participant.quality,

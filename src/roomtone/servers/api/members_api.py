@@ -12,7 +12,6 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
-from roomtone.control.policy import Grant
 from roomtone.control.rooms import (
     CloseReason,
     LayerWish,
@@ -23,10 +22,11 @@ from roomtone.control.rooms import (
 )
 from roomtone.media.values import MediaKind
 from roomtone.servers.api.describe import participant_body, room_body, track_body, viewer_body
-from roomtone.servers.api.requests import authorize, context_of
+from roomtone.servers.api.requests import authorize_destination, context_of
 from roomtone.servers.api.room_schemas import RoomBody
 from roomtone.servers.api.rooms_api import AdministeredRoom
 from roomtone.servers.api.schemas import (
+    ForwardBody,
     LayersBody,
     MoveBody,
     MuteBody,
@@ -88,13 +88,27 @@ async def mute_participant(
 
 @router.post("/rooms/{room}/participants/{identity}/move", summary="Move a participant")
 async def move(request: Request, administered: AdministeredRoom, identity: str, body: MoveBody) -> RoomBody:
-    """Send a participant to another room, made if it is not there; needs roomAdmin for both rooms.
+    """Send a participant to another room, made if it is not there; needs that as the token's destinationRoom.
 
     Its client is told and joins there; 409 where what it came by has no way to tell it.
     """
-    authorize(request, body.room, Grant.ADMINISTER)
+    authorize_destination(request, body.room)
     rooms = context_of(request).rooms
     return room_body(await rooms.move(rooms.find_participant(administered, identity), body.room))
+
+
+@router.post("/rooms/{room}/participants/{identity}/forward", summary="Forward a participant")
+async def forward(
+    request: Request, administered: AdministeredRoom, identity: str, body: ForwardBody
+) -> ParticipantBody:
+    """Have a participant be present in another room too, made if it is not there.
+
+    Needs that room as the token's destinationRoom. It stays in its own. Kicking it from the other room ends only the
+    forwarding; 409 where its identity is there already.
+    """
+    authorize_destination(request, body.to)
+    rooms = context_of(request).rooms
+    return participant_body(await rooms.forward(rooms.find_participant(administered, identity), body.to))
 
 
 @router.delete("/rooms/{room}/participants/{identity}", status_code=204, summary="Kick a participant")

@@ -42,6 +42,14 @@ def authorize(request: Request, room: str, grant: Grant) -> AccessToken:
     return token
 
 
+def authorize_destination(request: Request, room: str) -> None:
+    """Check that a token sends participants to a room: by ``destinationRoom``, or since it administers that one too."""
+    context = context_of(request)
+    token = context.keys.verify(bearer(request), context.wall_clock())
+    if token.grants.destination_room != room:
+        require(token, room, Grant.ADMINISTER)
+
+
 def join_request(
     token: AccessToken, kind: ParticipantKind = ParticipantKind.STANDARD, protocol: Protocol | None = None
 ) -> JoinRequest:

@@ -81,6 +81,8 @@ class ParticipantBody(Body):
     state: ParticipantState
     permissions: PermissionsBody
     movable: bool = Field(description="Whether it can be sent to another room")
+    forwarded_from: str | None = Field(description="Its own room, where it is here only as forwarded from there")
+    forwarded_to: list[str] = Field(description="Other rooms that it is present in too")
     connected: bool
     joined_at: float
     quality: QualityLevel | None = Field(description="Of the connection, once known")
@@ -161,6 +163,12 @@ class ParticipantUpdateBody(Body):
         default=None, description="Put over those there; an empty value takes one away"
     )
     permissions: PermissionsUpdateBody | None = None
+
+
+class ForwardBody(Body):
+    """Where a participant is to be present too."""
+
+    to: str = Field(examples=["overflow"])
 
 
 class MoveBody(Body):

@@ -135,6 +135,7 @@ def _describe_participant(context: LiveKitContext, participant: Participant) -> 
         attributes=participant.attributes,
         state=_STATES[participant.state],
         kind=_KINDS[participant.kind],
+        kind_details=[] if participant.origin is None else [models.ParticipantInfo.KindDetail.FORWARDED],
         joined_at=int(participant.joined_at),
         joined_at_ms=int(participant.joined_at * 1000),
         version=participant.version + 1,
@@ -173,11 +174,13 @@ def permission_info(permissions: Permissions) -> models.ParticipantPermission:
 
 def track_info(context: LiveKitContext, publication: Publication) -> models.TrackInfo:
     """Describe a track: as its publisher announced it, or as it was negotiated where that went without announcing."""
-    session = context.sessions.of(publication.participant)
-    announced = None if session is None else session.publisher.info_of(publication.id)
+    origin = publication.origin or publication
+    session = context.sessions.of(origin.participant)
+    announced = None if session is None else session.publisher.info_of(origin.id)
     info = models.TrackInfo()
     if announced is not None:
         info.CopyFrom(announced)
+        info.sid = publication.id
     else:
         _describe(info, publication)
     info.muted = publication.muted

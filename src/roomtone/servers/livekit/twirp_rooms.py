@@ -146,12 +146,11 @@ class RoomService:
     async def forward_participant(
         self, caller: Caller, request: room.ForwardParticipantRequest
     ) -> room.ForwardParticipantResponse:
-        """Refuse to show a participant in a second room."""
+        """Have a participant be present in another room too, until it is removed there or ends here."""
         caller.must_send_to(request.room, request.destination_room)
-        self._rooms.find_participant(self._rooms.find(request.room), request.identity)
-        raise TwirpError(
-            TwirpCode.UNIMPLEMENTED, "tracks cannot be forwarded into a second room yet: move the participant instead"
-        )
+        found = self._rooms.find(request.room)
+        await self._rooms.forward(self._rooms.find_participant(found, request.identity), request.destination_room)
+        return room.ForwardParticipantResponse()
 
     # --- tracks ---
 

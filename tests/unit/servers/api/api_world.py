@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -41,7 +41,7 @@ class ApiWorld:
     context: ApiContext
     http: httpx.AsyncClient
 
-    def token(self, identity: str = "alice", room: str = "demo", *, age: float = 0, **grants: bool) -> str:
+    def token(self, identity: str = "alice", room: str = "demo", *, age: float = 0, **grants: Any) -> str:
         """Sign a token."""
         given = VideoGrants(room=room, room_join=grants.pop("room_join", True), **grants)
         return KeyTable({"devkey": "secret"}).sign("devkey", identity, given, time.time() - age, 3600)

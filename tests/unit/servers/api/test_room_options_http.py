@@ -133,6 +133,26 @@ async def test_who_can_be_moved_is_and_who_cannot_is_said_to_stay(api: ApiWorld)
     assert (ended["participant"], ended["viewer"], ended["reason"]) == ("bob", None, "moved")
 
 
+async def test_a_participant_is_forwarded_by_who_governs_its_room_and_may_send_it_there(api: ApiWorld) -> None:
+    await api.publish()
+    url = f"{ROOM}/participants/alice/forward"
+    one = api.headers(None, token=api.token(room="demo", room_admin=True))
+    assert (await api.http.post(url, json={"to": "other"}, headers=one)).status_code == 403
+    both = api.headers(None, token=api.token(room_admin=True, destination_room="other"))
+    there = (await api.http.post(url, json={"to": "other"}, headers=both)).json()
+    assert (there["identity"], there["forwarded_from"], len(there["tracks"])) == ("alice", "demo", 2)
+    here = (await api.http.get(f"{ROOM}/participants/alice", headers=admin(api))).json()
+    assert (here["forwarded_from"], here["forwarded_to"]) == (None, ["other"])
+    again = await api.http.post(url, json={"to": "other"}, headers=both)
+    assert (again.status_code, again.json()["code"]) == (409, "identity_taken")
+    other = api.headers(None, token=api.token(room="other", room_admin=True))
+    mirror = "/api/v1/rooms/other/participants/alice"
+    changed = await api.http.patch(mirror, json={"name": "x"}, headers=other)
+    assert (changed.status_code, changed.json()["code"]) == (409, "is_forwarded")
+    assert (await api.http.delete(mirror, headers=other)).status_code == 204
+    assert [one.identity for one in api.rooms.by_name["demo"].participants.values()] == ["alice"]
+
+
 async def test_who_left_is_listed_with_the_reason(api: ApiWorld) -> None:
     await api.publish()
     watched = await api.watch()

@@ -351,10 +351,25 @@ async def test_a_call_ends_when_its_participant_leaves_or_says_nothing(make_live
     assert (await ask(world, "PerformRpc", large))[0] == "malformed"
 
 
-async def test_a_participant_is_moved_and_its_client_told_where_but_not_forwarded(livekit: LiveKitWorld) -> None:
-    alice = await livekit.connect("alice")
+async def test_a_participant_is_forwarded_once_and_not_into_its_own_room(livekit: LiveKitWorld) -> None:
+    await livekit.connect("alice")
     forward = room.ForwardParticipantRequest(room="demo", identity="alice", destination_room="other")
-    assert (await ask(livekit, "ForwardParticipant", forward))[0] == "unimplemented"
+    assert await ask(livekit, "ForwardParticipant", forward) == room.ForwardParticipantResponse()
+    grants = VideoGrants(room="other", room_admin=True)
+    there = await ask(livekit, "GetParticipant", room.RoomParticipantIdentity(room="other", identity="alice"), grants)
+    assert list(there.kind_details) == [models.ParticipantInfo.KindDetail.FORWARDED]
+    assert (await ask(livekit, "ForwardParticipant", forward))[0] == "already_exists"
+    for request_, code in (
+        (room.ForwardParticipantRequest(room="demo", identity="bob", destination_room="other"), "not_found"),
+        (room.ForwardParticipantRequest(room="gone", identity="bob", destination_room="other"), "not_found"),
+        (room.ForwardParticipantRequest(room="demo", identity="alice", destination_room="demo"), "invalid_argument"),
+    ):
+        grants = VideoGrants(room=request_.room, room_admin=True, destination_room=request_.destination_room)
+        assert (await ask(livekit, "ForwardParticipant", request_, grants))[0] == code
+
+
+async def test_a_participant_is_moved_and_its_client_told_where(livekit: LiveKitWorld) -> None:
+    alice = await livekit.connect("alice")
     move = room.MoveParticipantRequest(room="demo", identity="alice", destination_room="other")
     await ask(livekit, "MoveParticipant", move)
     await livekit.settle()
