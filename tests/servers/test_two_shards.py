@@ -137,6 +137,45 @@ async def test_viewers_of_a_room_on_two_shards_all_get_what_its_publisher_sends(
             assert (report["routers"], report["transports"]) == (0, 0)
 
 
+async def test_viewers_on_two_shards_of_another_room_get_who_is_forwarded_there_and_ask_for_keyframes(
+    engine: Engine, sinks: list[Sink]
+) -> None:
+    rooms = Rooms(engine, RoomLimits(routers_per_room=2))
+    rooms.start()
+    camera = Codec(MediaKind.VIDEO, 96, "VP8", 90_000, feedback=CodecFeedback(nack=True, pli=True))
+    offer = TrackOffer(MediaKind.VIDEO, (camera,), encodings=(EncodingParameters(ssrc=SSRC),))
+    source = Sink()
+    where = PlainAddress("127.0.0.1", source.port)
+    participant, (entry,) = await rooms.publish_plain("here", JoinRequest("camera"), [(offer, where)])
+    await rooms.forward(participant, "there")
+    shards = set()
+    for sink in sinks:
+        wish = SubscriptionOffer(MediaKind.VIDEO, (camera,))
+        _, (way_out,) = await rooms.watch_plain("there", [(wish, PlainAddress("127.0.0.1", sink.port))])
+        shards.add(way_out.router.shard)
+    assert shards == {0, 1}
+    with source.socket:
+        for frame in frames(10):
+            for packet in frame:
+                source.socket.sendto(packet.encode(), ("127.0.0.1", entry.transport.port))
+            for sink in sinks:
+                got = [Packet.decode(await sink.next()) for _ in frame]
+                assert [(p.marker, p.payload) for p in got] == [(p.marker, p.payload) for p in frame]
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                source.socket.recv(2048)
+        late = Sink()
+        with late.socket:
+            await rooms.watch_plain("there", [(wish, PlainAddress("127.0.0.1", late.port))])
+            async with asyncio.timeout(20):
+                while not any(kind == PICTURE_LOSS for kind in rtcp_kinds(await source.next(rtcp=True))):
+                    pass
+    await rooms.close()
+    for report in await engine.stats():
+        if report["type"] == "shard":
+            assert (report["routers"], report["transports"]) == (0, 0)
+
+
 def rtcp_kinds(compound: bytes) -> Iterator[tuple[int, int]]:
     while compound:
         first, kind, words = struct.unpack("!BBH", compound[:4])

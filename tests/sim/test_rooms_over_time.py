@@ -184,7 +184,8 @@ class Day:
         """Change what people may do, what they have, and who gets in."""
         source, rooms = self._source, self._rooms
         people = [member for member in everybody(rooms) if isinstance(member, Participant)]
-        match source.randrange(14):
+        at_home = [one for one in people if one.origin is None]
+        match source.randrange(18):
             case 0 | 8 if people:
                 allowed = Permissions(
                     source.random() < 0.8, can_subscribe=source.random() < 0.5, hidden=source.random() < 0.2
@@ -193,15 +194,18 @@ class Day:
             case 1 | 9 | 10 | 11 | 12 if people:
                 await self._subscribe(source.choice(people))
             case 2 if tracks := list(rooms.publications.values()):
-                muted, by_server = source.random() < 0.5, source.random() < 0.5
-                await rooms.mute(source.choice(tracks), muted=muted, by_server=by_server)
+                muted, track = source.random() < 0.5, source.choice(tracks)
+                by_server = source.random() < 0.5 or track.origin is not None
+                await rooms.mute(track, muted=muted, by_server=by_server)
             case 3:
                 await rooms.update_room(rooms.find(name), locked=source.random() < 0.3, lobby=source.random() < 0.3)
             case 4 if people:
                 await rooms.move(source.choice(people), source.choice(["red", "blue"]))
-            case 5 if people:
+            case 5 if at_home:
                 rules = SubscriptionRules(all=source.random() < 0.7, tracks={"p1": None})
-                await rooms.set_subscription_permissions(source.choice(people), rules)
+                await rooms.set_subscription_permissions(source.choice(at_home), rules)
+            case 14 | 15 | 16 | 17 if people:
+                await rooms.forward(source.choice(people), source.choice(["red", "blue", "green"]))
             case 6:
                 knock = await rooms.knock(name, self._who())
                 await asyncio.sleep(source.random() * 10)
@@ -235,7 +239,7 @@ async def check_sources(link: FakeLink, rooms: Rooms) -> None:
 def check_permissions(link: FakeLink, rooms: Rooms) -> None:
     """Nobody has what it may not have, in control or in the engine."""
     consumers = {consumer.id: consumer for consumer in link.find(FakeConsumer)}
-    producers = {producer.id: producer for producer in link.find(FakeProducer) if producer.piped_from is None}
+    producers = {one.id: one for one in link.find(FakeProducer) if one.id not in rooms.routers.piped}
     assert set(producers) == set(rooms.publications)
     assert set(consumers) == set(rooms.subscriptions)
     for subscription in rooms.subscriptions.values():
@@ -254,6 +258,25 @@ def check_permissions(link: FakeLink, rooms: Rooms) -> None:
         assert producers[publication.producer.id].paused == publication.muted
 
 
+def check_forwarded(link: FakeLink, rooms: Rooms) -> None:
+    """Mirrors are what their sources are, and each has its forwarding."""
+    forwardings = [one for room in rooms.by_name.values() for held in room.forwards.values() for one in held.values()]
+    mirrors = [one for one in everybody(rooms) if isinstance(one, Participant) and one.origin is not None]
+    assert {one.id for one in mirrors} == {forwarding.mirror.id for forwarding in forwardings}
+    producers = {producer.id: producer for producer in link.find(FakeProducer)}
+    for forwarding in forwardings:
+        source, mirror = forwarding.source, forwarding.mirror
+        assert (source.closed, mirror.closed, mirror.subscriptions) == (None, None, {})
+        assert source.room.participants[source.identity] is source
+        assert mirror.permissions.hidden == source.permissions.hidden
+        assert mirror.subscription_rules.all == source.subscription_rules.all
+        assert {track.origin for track in mirror.publications.values()} == set(source.publications.values())
+        for track in mirror.publications.values():
+            assert track.origin is not None
+            assert track.publisher_muted == track.origin.muted
+            assert producers[track.producer.id].piped_from == track.origin.producer.id
+
+
 @pytest.mark.parametrize("routers_per_room", [1, 3])
 @pytest.mark.parametrize("seed", range(20))
 def test_after_a_random_day_every_viewer_has_its_source_and_nothing_is_left_over(
@@ -270,6 +293,7 @@ def test_after_a_random_day_every_viewer_has_its_source_and_nothing_is_left_over
             for _ in range(100):
                 await asyncio.sleep(0)
             check_permissions(link, rooms)
+            check_forwarded(link, rooms)
         await check_sources(link, rooms)
         assert {t.id for t in link.find(FakeTransport)} == set(rooms.connections)
         for member in everybody(rooms):
@@ -277,6 +301,7 @@ def test_after_a_random_day_every_viewer_has_its_source_and_nothing_is_left_over
         await asyncio.sleep(30)
         assert not link.objects
         assert not rooms.by_name
+        assert not rooms.forwardings
         assert not rooms.publications
         assert not rooms.subscriptions
         assert not rooms.routers.piped

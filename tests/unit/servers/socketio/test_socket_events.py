@@ -21,10 +21,10 @@ from roomtone.media.values import ChannelId, ChannelMessage, EngineCloseReason, 
 MakeSfu = Callable[..., Awaitable[SfuWorld]]
 
 
-async def transport(client: SocketClient, direction: str) -> str:
-    made = await client.do("create-transport", roomId="demo", direction=direction)
+async def transport(client: SocketClient, direction: str, room: str = "demo") -> str:
+    made = await client.do("create-transport", roomId=room, direction=direction)
     id_: str = made["id"]
-    await client.do("connect-transport", **vector("connect-transport", transportId=id_))
+    await client.do("connect-transport", **vector("connect-transport", roomId=room, transportId=id_))
     return id_
 
 
@@ -300,6 +300,27 @@ async def test_participants_of_other_protocols_are_peers_and_hidden_ones_are_not
     assert [one["peerId"] for one in alice.heard("participant-joined")] == ["caller"]
     listed = await alice.do("get-participants", roomId="demo")
     assert [one["fullName"] for one in listed["participants"]] == ["alice", "A phone"]
+
+
+async def test_who_is_forwarded_from_another_room_is_a_peer_whose_tracks_are_consumed(sfu: SfuWorld) -> None:
+    alice, _, video, _ = await published(sfu)
+    carol = await sfu.connect("carol", room="other")
+    await carol.do("join-room", roomId="other")
+    over = await transport(carol, "recv", room="other")
+    mirror = await sfu.rooms.forward(sfu.rooms.by_name["demo"].participants["alice"], "other")
+    await sfu.settle()
+    assert [one["peerId"] for one in carol.heard("participant-joined")] == ["alice"]
+    (told,) = carol.heard("newProducer")
+    assert (told["peerId"], told["producerId"]) == ("alice", next(iter(mirror.publications)))
+    wish = vector("consume", roomId="other", transportId=over, producerId=told["producerId"])
+    assert (await carol.do("consume", **wish))["producerId"] == told["producerId"]
+    await alice.do("pause-producer", roomId="demo", producerId=video)
+    await sfu.settle()
+    assert [one["producerId"] for one in carol.heard("producer-paused")] == [told["producerId"]]
+    await sfu.rooms.remove(mirror)
+    await sfu.settle()
+    assert [one["peerId"] for one in carol.heard("participant-left")] == ["alice"]
+    assert sfu.rooms.by_name["demo"].participants.keys() == {"alice", "bob"}
 
 
 async def test_requests_out_of_order_are_refused_and_change_nothing(sfu: SfuWorld) -> None:
