@@ -62,6 +62,34 @@ def test_two_people_meet_talk_share_and_one_is_sent_out(server: Server, open_pag
 
 
 @pytest.mark.long
+def test_who_comes_later_reads_what_was_said_and_authors_and_moderators_change_it(
+    server: Server, open_page: OpenPage
+) -> None:
+    bob = join(open_page, "later", "Bob")
+    bob.say("hello Ada")
+    bob.wait_heard("hello Ada")
+    bob.say("and this")
+    ada = join(open_page, "later", "Ada", moderate=True)
+    ada.wait_heard("hello Ada")
+    ada.wait_heard("and this")
+    expect(ada.page.locator("[data-message]")).to_have_count(2)
+
+    ada.say("mine")
+    bob.wait_heard("mine")
+    expect(bob.page.get_by_role("button", name="Delete “mine”")).to_have_count(0)
+    bob.page.get_by_role("button", name="Edit “hello Ada”").click()
+    bob.page.get_by_label("Edit message").fill("hello all")
+    bob.page.get_by_role("button", name="Save").click()
+    ada.wait_heard("hello all")
+    ada.page.get_by_role("button", name="Delete “hello all”").click()
+    bob.wait_heard("This message was deleted.")
+    ada.wait_heard("This message was deleted.")
+    for person in (ada, bob):
+        expect(person.page.locator("[data-message]")).to_have_count(3)
+    assert [message["text"] for message in server.room("later", "/chat")] == ["", "and this", "mine"]
+
+
+@pytest.mark.long
 def test_a_moderator_locks_lets_in_and_keeps_out(server: Server, open_page: OpenPage) -> None:
     ada = join(open_page, "lobby", "Ada", moderate=True)
     ada.do("people")

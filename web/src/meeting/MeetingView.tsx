@@ -97,7 +97,16 @@ export function MeetingView({ name, stay, entry }: { name: string; stay: Stay; e
       <Banners stay={stay} reconnecting={connected === "reconnecting"} canHear={meeting.canHear} />
       <main className={panel === null ? "" : "with-side"}>
         <Stage people={people} layout={layout} lastSpeaker={meeting.lastSpeaker} pinned={pinned} onPin={setPinned} />
-        {panel === "chat" && <Chat messages={messages} onSay={(words) => stay.say(words)} onClose={closePanel} />}
+        {panel === "chat" && (
+          <Chat
+            messages={messages}
+            moderator={entry.moderator}
+            onSay={stay.say}
+            onEdit={stay.edit}
+            onRemove={(id) => void stay.remove(id)}
+            onClose={closePanel}
+          />
+        )}
         {panel === "people" && <People people={people} moderation={moderation} onClose={closePanel} />}
       </main>
       {people.flatMap(({ sounds }) => sounds.map((track) => <Sound key={track.sid} track={track} />))}
@@ -143,7 +152,7 @@ function Banners({ stay, reconnecting, canHear }: { stay: Stay; reconnecting: bo
       {!canHear && (
         <p className="banner">
           {WORDS.soundBlocked}{" "}
-          <button type="button" className="small" onClick={() => void stay.hear()}>
+          <button type="button" className="small" onClick={() => void stay.startSound()}>
             {WORDS.soundOn}
           </button>
         </p>

@@ -45,9 +45,20 @@ export async function tokenForCheck(guests: boolean): Promise<string | null> {
 
 /** Reads what a token grants; the server decides, this only chooses which buttons to show. */
 export function entryOf(token: string): Entry {
+  return { token, moderator: claimsOf(token).video?.roomAdmin === true };
+}
+
+/** Whom a token stands for. */
+export const identityIn = (token: string) => claimsOf(token).sub;
+
+interface Claims {
+  readonly sub?: string;
+  readonly video?: { readonly roomAdmin?: boolean };
+}
+
+function claimsOf(token: string): Claims {
   const [, body = ""] = token.split(".");
-  const claims = JSON.parse(atob(body.replaceAll("-", "+").replaceAll("_", "/"))) as { video?: { roomAdmin?: boolean } };
-  return { token, moderator: claims.video?.roomAdmin === true };
+  return JSON.parse(atob(body.replaceAll("-", "+").replaceAll("_", "/"))) as Claims;
 }
 
 export type Decision = "admitted" | "denied" | "timed_out" | "withdrawn" | "room_closed";

@@ -2,9 +2,10 @@ import { ConnectionState, DisconnectReason, Room, RoomEvent } from "livekit-clie
 import { sayError } from "../api";
 import { text } from "../strings";
 import { type Choices, OFF } from "./choices";
-import { type ChatMessage, MAX_TEXT, withMessage } from "./messages";
+import { type ChatMessage, MAX_TEXT, shownTo, withHistory, withMessage } from "./messages";
 import { inOrder } from "./order";
 import { describe, type Person } from "./person";
+import { isExpired, type RoomChat } from "./roomChat";
 
 /** Where LiveKit's own applications chat too. */
 const CHAT = "lk.chat";
@@ -67,7 +68,10 @@ export class Stay {
   private listeners = new Set<() => void>();
   private refreshing = false;
 
-  constructor(private readonly choices: Choices) {
+  constructor(
+    private readonly choices: Choices,
+    private readonly chat: RoomChat,
+  ) {
     const device = (id: string) => (id === "" || id === OFF ? {} : { deviceId: id });
     this.room = new Room({
       adaptiveStream: true,
@@ -92,6 +96,7 @@ export class Stay {
     this.put({ connected: "connected", canHear: this.room.canPlaybackAudio });
     this.refresh();
     onJoined();
+    void this.readHistory();
     await Promise.all([
       this.choices.microphone === OFF ? null : this.setMicrophone(true),
       this.choices.camera === OFF ? null : this.setCamera(true),
@@ -105,14 +110,23 @@ export class Stay {
   setScreen = (on: boolean) => this.attempt(() => this.room.localParticipant.setScreenShareEnabled(on, { audio: true }));
   setHand = (up: boolean) =>
     this.attempt(() => this.room.localParticipant.setAttributes({ [HAND]: up ? String(Date.now()) : "" }));
-  hear = () => this.attempt(() => this.room.startAudio());
+  startSound = () => this.attempt(() => this.room.startAudio());
 
-  async say(words: string): Promise<boolean> {
-    return this.attempt(async () => {
-      const { id, timestamp } = await this.room.localParticipant.sendText(words.slice(0, MAX_TEXT), { topic: CHAT });
-      this.add({ id, from: this.room.localParticipant.identity, text: words, at: timestamp, mine: true });
+  /** Says something by way of the API, which says when it is refused; a guest's token for that ends before the stay. */
+  say = (words: string) =>
+    this.attempt(async () => {
+      const said = words.slice(0, MAX_TEXT);
+      const me = this.room.localParticipant;
+      try {
+        this.hear(shownTo(me.identity, await this.chat.say(said)));
+      } catch (error) {
+        if (!isExpired(error)) throw error;
+        const { id, timestamp } = await me.sendText(said, { topic: CHAT });
+        this.hear({ id, sender: me.identity, from: me.identity, text: said, at: timestamp, mine: true, edited: false });
+      }
     });
-  }
+  edit = (id: string, words: string) => this.attempt(() => this.chat.edit(id, words.slice(0, MAX_TEXT)));
+  remove = (id: string) => this.attempt(() => this.chat.remove(id));
 
   /** Tells something to everybody who looks or listens. */
   tell(words: string): void {
@@ -142,6 +156,7 @@ export class Stay {
     room.on(RoomEvent.Reconnected, () => {
       this.put({ connected: "connected" });
       this.tell(text.room.back);
+      void this.readHistory();
     });
     room.on(RoomEvent.Disconnected, (reason) => {
       this.put({ connected: "ended", ended: ENDS[reason ?? DisconnectReason.UNKNOWN_REASON] ?? text.ended.lost });
@@ -168,7 +183,9 @@ export class Stay {
         .readAll()
         .then((words) => {
           const { id, timestamp } = reader.info;
-          this.add({ id, from: this.nameOf(identity), text: words.slice(0, MAX_TEXT), at: timestamp, mine: false });
+          const mine = identity === room.localParticipant.identity;
+          const shown = words.slice(0, MAX_TEXT);
+          this.hear({ id, sender: identity, from: this.nameOf(identity), text: shown, at: timestamp, mine, edited: false });
         })
         // Its sender left in the middle of it.
         .catch(() => undefined);
@@ -180,8 +197,19 @@ export class Stay {
     return name === undefined || name === "" ? identity : name;
   }
 
-  private add(message: ChatMessage): void {
+  private hear(message: ChatMessage): void {
     this.put({ messages: withMessage(this.meeting.messages, message) });
+  }
+
+  /** What was said before, or while the connection was lost. */
+  private async readHistory(): Promise<void> {
+    try {
+      const kept = await this.chat.history();
+      const me = this.room.localParticipant.identity;
+      this.put({ messages: withHistory(this.meeting.messages, kept.map((one) => shownTo(me, one))) });
+    } catch (error) {
+      this.tell(text.chat.noHistory(sayError(error)));
+    }
   }
 
   /** Describes everybody anew, once for all events of one turn. */

@@ -5,6 +5,7 @@ import { signInPage } from "../account/credentials";
 import { enter, type Entry, knock, wayIn } from "../meeting/access";
 import type { Choices } from "../meeting/choices";
 import { Lobby } from "../meeting/Lobby";
+import { RoomChat } from "../meeting/roomChat";
 import type { Stay } from "../meeting/meeting";
 import { roomName } from "../parts/address";
 import { Page, show } from "../parts/Page";
@@ -53,7 +54,7 @@ function RoomPage() {
         return;
       }
       const { Stay: Made } = await library();
-      const stay = new Made(choices);
+      const stay = new Made(choices, new RoomChat(roomName, entry));
       stay.subscribe(() => {
         const { connected, ended } = stay.current();
         if (connected === "ended") setPhase((now) => (now.at === "meeting" ? { at: "ended", why: ended } : now));
