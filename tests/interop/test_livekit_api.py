@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from aiortc_peer import assert_is_the_picture, assert_sees_and_hears, live, publish, watch
 from conftest import Server, token
 from livekit import api, rtc
 from livekit.protocol import models
 from livekit.protocol import room as room_messages
-from livekit_peer import LiveKitPeer, see_colour
+from livekit_peer import PATIENCE_S, LiveKitPeer, pictures, see_colour
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:.*HMAC key.*")]
 RED, BLUE = (210, 20, 20), (20, 20, 210)
@@ -22,6 +25,18 @@ async def lk(server: Server) -> AsyncIterator[api.LiveKitAPI]:
     client = api.LiveKitAPI(server.http, "devkey", "secret")
     yield client
     await client.aclose()
+
+
+async def see_no_more(track: rtc.Track) -> None:
+    """Wait until pictures, of which fifteen a second came, have not come for a while."""
+    stream = rtc.VideoStream(track)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            with suppress(TimeoutError):
+                while True:
+                    await asyncio.wait_for(anext(stream), 2)
+    finally:
+        await stream.aclose()
 
 
 async def call(lk: api.LiveKitAPI, method: str, request: Any, answer: Any) -> Any:
@@ -138,6 +153,7 @@ async def test_who_is_forwarded_is_seen_in_both_rooms_until_sent_out_of_the_othe
         mute = api.MuteRoomTrackRequest(room="sdk-home", identity="alice", track_sid=published.sid, muted=True)
         await lk.room.mute_published_track(mute)
         assert (await away.next_event("track_muted"))[0].identity == "alice"
+        await see_no_more(seen.track)
         mute.muted = False
         await lk.room.mute_published_track(mute)
         assert (await away.next_event("track_unmuted"))[0].identity == "alice"
@@ -151,6 +167,26 @@ async def test_who_is_forwarded_is_seen_in_both_rooms_until_sent_out_of_the_othe
         assert server.identities("sdk-away") == ["away"]
         assert sorted(server.identities("sdk-home")) == ["alice", "home"]
         assert alice.room.isconnected()
+
+
+async def test_who_publishes_by_whip_is_forwarded_to_livekit_and_whep(server: Server, lk: api.LiveKitAPI) -> None:
+    async with LiveKitPeer() as bob:
+        await bob.connect(server.http, token("whip-away", "bob"))
+        publisher = await publish(server, "whip-home", "camera")
+        await live(server, "whip-home")
+        forward = api.ForwardParticipantRequest(room="whip-home", identity="camera", destination_room="whip-away")
+        await lk.room.forward_participant(forward)
+        viewer = await watch(server, "whip-away")
+        try:
+            await assert_sees_and_hears(viewer)
+            seen = await bob.next_track(VIDEO)
+            assert seen.participant.identity == "camera"
+            async with pictures(seen.track) as decoded:
+                assert_is_the_picture((await anext(decoded))[:, :, :3].mean(axis=2))
+        finally:
+            await viewer.close()
+            await publisher.close()
+        assert (await bob.next_event("participant_disconnected"))[0].identity == "camera"
 
 
 async def test_services_that_are_not_there_are_never_a_success(lk: api.LiveKitAPI) -> None:

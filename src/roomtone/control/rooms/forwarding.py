@@ -10,6 +10,7 @@ Limits: ``MAX_FORWARDINGS`` a participant; ``MAX_REPAIRS`` of broken pipes, afte
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -17,14 +18,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.events import RoomEventKind
-from roomtone.control.rooms.mirrors import Forwarding, ForwardingCount, permissions_of, request_of, rules_of
+from roomtone.control.rooms.mirrors import (
+    Forwarding,
+    ForwardingCount,
+    end_late_pipe,
+    end_pipe,
+    permissions_of,
+    request_of,
+    rules_of,
+)
 from roomtone.control.rooms.model import Participant
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.tracks import Publication
 from roomtone.control.rooms.updating import RoomUpdates
 from roomtone.control.rooms.values import ParticipantId, TrackId
-from roomtone.media import EngineCommandError
-from roomtone.media.values import ErrorCode
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -33,7 +40,6 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.events import RoomEvent
     from roomtone.control.rooms.model import Room
     from roomtone.control.rooms.permissions import Permissions
-    from roomtone.media import Producer
 
 MAX_FORWARDINGS = 16
 """Other rooms that one participant is present in."""
@@ -183,7 +189,7 @@ class RoomForwardings(RoomUpdates):
             _log.info("a participant is in room %s no longer: %s", mirror.room.name, reason.value)
         tracks, forwarding.tracks = forwarding.tracks, {}
         for track in tracks.values():
-            self.spawn(_end_pipe(track.producer))
+            self.spawn(end_pipe(track.producer))
 
     # --- steps ---
 
@@ -255,10 +261,15 @@ class RoomForwardings(RoomUpdates):
         offer = replace(track.offer, id=None, mid=None, muted=track.muted, layers=track.layers)
         self._check_may_publish(mirror, offer)
         await self._need_media(mirror.room)
-        with self.commands():
-            piped = await source.room.router.pipe_to(track.producer, mirror.room.router)
+        piping = asyncio.ensure_future(source.room.router.pipe_to(track.producer, mirror.room.router))
+        try:
+            with self.commands():
+                piped = await asyncio.shield(piping)
+        except asyncio.CancelledError:
+            self.spawn(end_late_pipe(piping))  # the engine makes it all the same
+            raise
         async with AsyncExitStack() as undo:
-            undo.push_async_callback(_end_pipe, piped)
+            undo.push_async_callback(end_pipe, piped)
             if offer.muted:
                 with self.commands():
                     await piped.pause()
@@ -279,13 +290,4 @@ class RoomForwardings(RoomUpdates):
         if mirror.publications.pop(publication.id, None) is not None:
             self._withdraw(publication, reason)
             self.switching.refresh(mirror.room)
-            self.spawn(_end_pipe(publication.producer))
-
-
-async def _end_pipe(piped: Producer) -> None:
-    """Close a piped producer, unless it has gone already with what it was piped from or to."""
-    try:
-        await piped.close()
-    except EngineCommandError as error:
-        if error.code not in {ErrorCode.NOT_FOUND, ErrorCode.ENGINE_CLOSED}:
-            _log.warning("closing a pipe failed: %s", error)
+            self.spawn(end_pipe(publication.producer))

@@ -285,6 +285,22 @@ async def test_a_source_that_ends_on_the_way_leaves_nothing(world: World) -> Non
     assert "other" not in world.rooms.by_name
 
 
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_caller_that_gives_up_leaves_nothing(world: World, steps: int) -> None:
+    alice, _ = await publish(world)
+    await world.rooms.create("other")
+    forwarding = asyncio.ensure_future(world.rooms.forward(alice, "other"))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    forwarding.cancel()
+    await asyncio.wait({forwarding})
+    await world.settle()
+    made = 0 if forwarding.cancelled() else 2
+    assert len(world.link.find(FakeProducer)) == 2 + made
+    assert len(world.rooms.publications) == 2 + made
+    assert world.rooms.forwardings == made // 2
+
+
 async def test_a_track_that_comes_later_and_does_not_fit_is_counted(world: World) -> None:
     alice, connection = await publish(world)
     await world.rooms.create("other", RoomOptions(max_publications=2))
