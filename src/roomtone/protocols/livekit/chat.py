@@ -55,7 +55,7 @@ class ChatProgress(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChatInput:
-    """A whole message as a client sent it; ``packets`` are what it goes on as to other clients of LiveKit."""
+    """A whole message as a client sent it; ``packets`` are what other clients of LiveKit get of it, if anything."""
 
     action: ChatAction
     id: str
@@ -113,6 +113,21 @@ class ChatStreams:
         """Give up streams that do not go on; how many."""
         late = [id_ for id_, stream in self._open.items() if now - stream.touched_at > IDLE_S]
         return sum(not self._open.pop(id_).failed for id_ in late)
+
+    def passes_on(self, packet: models.DataPacket) -> bool:
+        """Whether a packet, before it is handled, is of a message that is passed on as it comes.
+
+        Those with files are: the files follow as streams of their own, which receivers take for those of a message
+        they know already.
+        """
+        match packet.WhichOneof("value"):
+            case "stream_header":
+                return _has_files(packet)
+            case "stream_chunk" | "stream_trailer" as kind:
+                stream = self._open.get(getattr(packet, kind).stream_id)
+                return stream is not None and _has_files(stream.head)
+            case _:
+                return False
 
     def handle_packet(self, packet: models.DataPacket, now: float) -> ChatInput | ChatFault | ChatProgress:
         """Take a packet."""
@@ -183,7 +198,8 @@ class ChatStreams:
             text = plain.decode()
         except UnicodeDecodeError:
             return ChatFault.MALFORMED
-        return ChatInput(action, header.stream_id, text, header.text_header.reply_to_stream_id or None, packets)
+        reply_to = header.text_header.reply_to_stream_id or None
+        return ChatInput(action, header.stream_id, text, reply_to, () if _has_files(head) else packets)
 
 
 _ACTIONS = {_Operation.CREATE: ChatAction.SAY, _Operation.UPDATE: ChatAction.EDIT, _Operation.DELETE: ChatAction.DELETE}
@@ -236,6 +252,10 @@ def _is_chat(header: models.DataStream.Header) -> bool:
     """Whether a stream is a message that can be read here."""
     encrypted = header.encryption_type != models.Encryption.NONE
     return header.topic == CHAT_TOPIC and header.HasField("text_header") and not encrypted
+
+
+def _has_files(head: models.DataPacket) -> bool:
+    return bool(head.stream_header.text_header.attached_stream_ids)
 
 
 def _inflate(content: bytes, limit: int) -> bytes | ChatFault:

@@ -68,10 +68,11 @@ class SessionChat:
         now = session.context.clock()
         for _ in range(self._streams.handle_timeout(now)):
             self._refuse(_INVALID, "a message of chat did not come to its end")
+        passes_on = self._streams.passes_on(packet)
         result = self._streams.handle_packet(packet, now)
         match result:
             case ChatProgress():
-                return result is ChatProgress.PART
+                return result is ChatProgress.PART and not passes_on
             case ChatFault():
                 self._refuse(_FAULTS.get(result, _INVALID), f"a message of chat cannot be taken: {result.value}")
             case ChatInput() if self._under_way >= MAX_UNDER_WAY:
@@ -81,7 +82,7 @@ class SessionChat:
                 session.context.rooms.spawn(self._put(result))
             case _:
                 assert_never(result)
-        return True
+        return not passes_on
 
     def on_event(self, event: RoomEvent) -> None:
         """Tell the client what was said, edited or deleted in the room, unless it did so itself."""

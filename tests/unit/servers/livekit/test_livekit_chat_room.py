@@ -105,6 +105,21 @@ async def test_an_id_that_the_room_has_is_not_taken_again(livekit: LiveKitWorld)
     assert livekit.context.troubles[Trouble.CHAT_REFUSED] == 1
 
 
+async def test_a_message_with_files_goes_on_before_them_and_is_said_once(livekit: LiveKitWorld) -> None:
+    await meet(livekit)
+    *before, trailer = write_chat(HELLO)
+    before[0].stream_header.text_header.attached_stream_ids.append("file")
+    for count, packet in enumerate(before, 1):
+        await livekit.data_from("alice", packet)
+        assert len(livekit.sent_data()) == count
+    file = models.DataStream.Header(stream_id="file", topic="lk.chat", byte_header=models.DataStream.ByteHeader())
+    await livekit.data_from("alice", trailer)
+    await livekit.data_from("alice", models.DataPacket(stream_header=file))
+    assert await history(livekit) == [("first", "alice", "hello")]
+    assert heard(livekit) == [("alice", "say", "first", "hello")]
+    assert livekit.sent_data()[-1].stream_header.stream_id == "file"
+
+
 async def test_a_stream_for_some_is_theirs_alone(livekit: LiveKitWorld) -> None:
     await meet(livekit)
     for packet in write_chat(HELLO):
