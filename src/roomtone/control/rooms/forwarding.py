@@ -230,7 +230,14 @@ class RoomForwardings(RoomUpdates):
         self.switching.refresh(mirror.room)
         for track, publication in tuple(forwarding.tracks.items()):
             if track in source.publications and publication.id in mirror.publications:
-                await self.mute(publication, muted=source.publications[track].muted, by_server=False)
+                await self._mirror_mute(publication, muted=source.publications[track].muted)
+
+    async def _mirror_mute(self, publication: Publication, *, muted: bool) -> None:
+        try:
+            await self.mute(publication, muted=muted, by_server=False)
+        except RoomError as error:
+            if error.refusal is not Refusal.CLOSED:  # a pipe that has ended has an event, which is still to come
+                raise
 
     def _missing(self, forwarding: Forwarding) -> list[Publication]:
         """Tracks of the source that the mirror has not, or no longer."""

@@ -328,6 +328,20 @@ async def test_a_pipe_that_breaks_is_made_anew_but_not_for_ever(world: World) ->
     assert (mirror.closed, alice.closed) == (CloseReason.MEDIA_FAILED, None)
 
 
+async def test_a_mute_that_finds_its_pipe_ended_waits_for_the_next_one(world: World) -> None:
+    alice, _ = await publish(world)
+    mirror = await world.rooms.forward(alice, "other")
+    broken = track(mirror)
+    del world.link.objects[broken.producer.id]
+    await world.rooms.mute(track(alice), muted=True, by_server=False)
+    await world.settle()
+    assert mirror.closed is None
+    world.link.emit(ProducerClosed(producer=ProducerId(broken.producer.id), reason=EngineCloseReason.PEER_PANICKED))
+    await world.settle()
+    assert (track(mirror) is not broken, track(mirror).muted) == (True, True)
+    assert fake(world, track(mirror)).paused
+
+
 async def test_who_comes_by_plain_rtp_is_forwarded_too(world: World) -> None:
     alice, _ = await world.rooms.publish_plain("demo", JoinRequest("alice"), [(AUDIO, PlainAddress())])
     mirror = await world.rooms.forward(alice, "other")
