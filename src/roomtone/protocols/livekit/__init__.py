@@ -6,10 +6,10 @@ from roomtone.protocols.livekit.chat import (
     ChatFault,
     ChatInput,
     ChatProgress,
-    ChatStreams,
     ChatText,
     write_chat,
 )
+from roomtone.protocols.livekit.chat_streams import ChatStreams
 from roomtone.protocols.livekit.joining import Join, JoinError, read_join
 from roomtone.protocols.livekit.layers import Wish, describe_layers, quality_of, read_wish, wanted_qualities
 from roomtone.protocols.livekit.messages import (

@@ -11,7 +11,7 @@ import pytest
 from livekit.protocol import models
 
 from roomtone.protocols.livekit import ChatAction, ChatFault, ChatInput, ChatProgress, ChatStreams, ChatText, write_chat
-from roomtone.protocols.livekit.chat import IDLE_S, MAX_OPEN_STREAMS
+from roomtone.protocols.livekit.chat_streams import IDLE_S, MAX_OPEN_STREAMS
 
 TEXT = ChatText(ChatAction.SAY, "abc-1", "grüß dich", 1_000, "alice", "PA_1")
 Operation = models.DataStream.OperationType
