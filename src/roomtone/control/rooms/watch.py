@@ -271,6 +271,16 @@ class EngineWatch:
             except EngineCommandError as error:
                 if error.code is ErrorCode.NOT_FOUND:
                     self._on_transport_closed(id_, EngineCloseReason.CONSENT_EXPIRED, "its events were lost")
+        await self._ask_after_pipes()
+
+    async def _ask_after_pipes(self) -> None:
+        """Notice pipes between rooms that are gone; other tracks go with their transports."""
+        for publication in [one for one in self._rooms.publications.values() if one.origin is not None]:
+            try:
+                await publication.producer.stats()
+            except EngineCommandError as error:
+                if error.code is ErrorCode.NOT_FOUND:
+                    self._on_producer_closed(publication.producer.id)
 
 
 def _emit_of_subscription(subscription: Subscription, kind: RoomEventKind, details: RoomEventDetails) -> None:

@@ -342,6 +342,17 @@ async def test_a_mute_that_finds_its_pipe_ended_waits_for_the_next_one(world: Wo
     assert fake(world, track(mirror)).paused
 
 
+async def test_a_pipe_that_broke_while_events_were_lost_is_made_anew_all_the_same(world: World) -> None:
+    alice, _ = await publish(world)
+    mirror = await world.rooms.forward(alice, "other")
+    broken = track(mirror)
+    del world.link.objects[broken.producer.id]
+    await world.rooms._watch._ask_after_all()
+    await world.settle()
+    assert track(mirror) is not broken
+    assert len(mirror.publications) == 2
+
+
 async def test_who_comes_by_plain_rtp_is_forwarded_too(world: World) -> None:
     alice, _ = await world.rooms.publish_plain("demo", JoinRequest("alice"), [(AUDIO, PlainAddress())])
     mirror = await world.rooms.forward(alice, "other")
