@@ -100,6 +100,11 @@ fn without_nack_what_is_missing_is_lost_at_once() {
         "{:?}",
         publisher.asked
     );
+    assert!(
+        publisher.asked.len() <= 2,
+        "one a window: {:?}",
+        publisher.asked
+    );
 }
 
 #[test]
