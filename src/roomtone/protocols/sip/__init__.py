@@ -1,0 +1,1 @@
+"""SIP: messages, transactions, dialogs, user agents. Pure: it opens nothing, sleeps never and reads no clock."""
