@@ -1,0 +1,199 @@
+"""The header fields of one message: whole lines in their order, and an index over them.
+
+A line is ``bytes`` as received (``Name: value``, folds included, without its end), so what is not touched is sent on
+byte for byte. Names in calls are case-insensitive, compact forms are the same header.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from roomtone.protocols.sip.errors import SipBuildError
+from roomtone.protocols.sip.grammar import decode, encode, is_token, split_list
+from roomtone.protocols.sip.message.names import KEY_OF, SPELLING, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
+_BREAKS = re.compile(rb"[\r\n\x00]")
+
+
+def header_line(name: str, value: str | bytes) -> bytes:
+    """Write ``Name: value`` in our spelling. Raises `SipBuildError` for a bad name or a line break in the value."""
+    written = SPELLING.get(key_of(name), name)
+    if not is_token(written):
+        raise SipBuildError("header", f"{name!r} is no header name")
+    raw = encode(value) if isinstance(value, str) else value
+    if _BREAKS.search(raw):
+        raise SipBuildError(written, "holds a line break or NUL")
+    return b"%b: %b" % (written.encode(), raw)
+
+
+def line_value(line: bytes) -> bytes:
+    """Value of a line: behind the colon, unfolded, without surrounding white space."""
+    value = line[line.index(b":") + 1 :]
+    if b"\r" in value:
+        value = _FOLD.sub(b" ", value)
+    return value.strip(b" \t\r\n")
+
+
+class Headers:
+    """Ordered header fields.
+
+    Inputs: lines (`parse_message` checked them; builders made them). Outputs: values by name, lines to send.
+    Order: lines stay where they are; `add` puts one at the end, `prepend` at the front.
+    Limits: those of `parse_message`.
+    """
+
+    __slots__ = ("_first", "_keys", "lines")
+
+    def __init__(self, lines: list[bytes], keys: list[str] | None = None) -> None:
+        self.lines = lines
+        """Whole lines in order. Read only: change them by the methods."""
+        self._keys = keys
+        self._first: dict[str, int] | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """Key (lower case, long form) of each line, in order. Read only."""
+        keys = self._keys
+        if keys is None:
+            keys = self._keys = [KEY_OF[line[: line.index(b":")]] for line in self.lines]
+        return keys
+
+    def _index(self) -> dict[str, int]:
+        first = self._first
+        if first is None:
+            keys = self.keys
+            first = self._first = dict(zip(keys, range(len(keys))))  # noqa: B905 - equal by construction
+            if len(first) != len(keys):
+                # later entries win: walk backwards, so that the first line of a name stays
+                first.update(zip(reversed(keys), range(len(keys) - 1, -1, -1)))  # noqa: B905
+        return first
+
+    def __contains__(self, name: str) -> bool:
+        first = self._index()
+        return name in first or key_of(name) in first
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        """Go over (key, value) in order."""
+        return iter([(key, line_value(line)) for key, line in zip(self.keys, self.lines, strict=True)])
+
+    def get(self, name: str) -> bytes | None:
+        """Value of the first line of this name, unfolded and stripped; None when there is none."""
+        first = self._first
+        if first is None:
+            first = self._index()
+        at = first.get(name)
+        if at is None:
+            at = first.get(key_of(name))
+            if at is None:
+                return None
+        value = self.lines[at].partition(b":")[2]
+        if b"\r" in value:
+            value = _FOLD.sub(b" ", value)
+        return value.strip(b" \t\r\n")
+
+    def text(self, name: str) -> str | None:
+        """Value of the first line as text (UTF-8; other bytes as surrogates); None when there is none."""
+        value = self.get(name)
+        return None if value is None else value.decode("utf-8", "surrogateescape")
+
+    def get_all(self, name: str) -> list[bytes]:
+        """Values of all lines of this name, in order; not split at commas."""
+        key = key_of(name)
+        if key not in self._index():
+            return []
+        return [line_value(line) for found, line in zip(self.keys, self.lines, strict=True) if found == key]
+
+    def count(self, name: str) -> int:
+        """How many lines have this name."""
+        return self.keys.count(key_of(name))
+
+    def items(self, name: str) -> list[str]:
+        """Items of a list header (``Via``, ``Route``, ``Allow``...) over all its lines, split at commas, stripped.
+
+        Raises `SipSyntaxError` for an open quote or bracket.
+        """
+        found: list[str] = []
+        for value in self.get_all(name):
+            found += split_list(decode(value))
+        return found
+
+    def lines_of(self, name: str) -> list[bytes]:
+        """Whole lines of this name, to copy into another message."""
+        key = key_of(name)
+        return [line for found, line in zip(self.keys, self.lines, strict=True) if found == key]
+
+    def add(self, name: str, value: str | bytes) -> None:
+        """Put a header at the end. Raises `SipBuildError`."""
+        self.add_line(header_line(name, value))
+
+    def add_line(self, line: bytes) -> None:
+        """Put a whole line (from another message or `header_line`) at the end."""
+        key = KEY_OF[line[: line.index(b":")]]
+        keys = self.keys
+        if self._first is not None:
+            self._first.setdefault(key, len(keys))
+        keys.append(key)
+        self.lines.append(line)
+
+    def prepend(self, name: str, value: str | bytes) -> None:
+        """Put a header before all others (a Via, a Record-Route). Raises `SipBuildError`."""
+        line = header_line(name, value)
+        self.keys.insert(0, key_of(name))
+        self.lines.insert(0, line)
+        self._first = None
+
+    def set(self, name: str, value: str | bytes) -> None:
+        """Make this the only header of its name, where the first of them was or at the end. Raises `SipBuildError`."""
+        line = header_line(name, value)
+        at = self._index().get(key_of(name))
+        if at is None:
+            self.add_line(line)
+            return
+        self.lines[at] = line
+        self._drop(key_of(name), keep=at)
+
+    def set_first(self, name: str, value: str | bytes) -> None:
+        """Replace the first line of this name and leave the others; at the end when there is none."""
+        at = self._index().get(key_of(name))
+        if at is None:
+            self.add(name, value)
+        else:
+            self.lines[at] = header_line(name, value)
+
+    def remove(self, name: str) -> bool:
+        """Take all headers of this name out; whether there were any."""
+        key = key_of(name)
+        if key not in self._index():
+            return False
+        self._drop(key, keep=-1)
+        return True
+
+    def set_items(self, name: str, items: Iterable[str]) -> None:
+        """Make these the items of a list header, one line each, where its first line was. Raises `SipBuildError`."""
+        key = key_of(name)
+        new = [header_line(name, item) for item in items]
+        at = self._index().get(key, len(self.lines))
+        self._drop(key, keep=-1)
+        self.lines[at:at] = new
+        self.keys[at:at] = [key] * len(new)
+        self._first = None
+
+    def _drop(self, key: str, keep: int) -> None:
+        keys = self.keys
+        stay = [at for at, found in enumerate(keys) if found != key or at == keep]
+        if len(stay) != len(keys):
+            self.lines[:] = [self.lines[at] for at in stay]
+            keys[:] = [keys[at] for at in stay]
+            self._first = None
+
+    def copy(self) -> Headers:
+        """Return headers of their own with the same lines."""
+        return Headers(self.lines.copy(), None if self._keys is None else self._keys.copy())
