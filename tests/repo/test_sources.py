@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PURE = ("rtp", "srtp", "webrtc", "sfu", "netem")
+PURE = ("rtp", "srtp", "webrtc", "sfu", "netem", "audio")
+# Pure crate → its one file around a library in C; the workspace denies unsafe code elsewhere.
+AROUND_C = {"audio": "src/codec/opus/sys.rs"}
 UNFINISHED = re.compile(r"todo!\(|unimplemented!\(|NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b|\bHACK\b")
 SLEEPS = re.compile(r"time\.sleep\(|asyncio\.sleep\([1-9]|thread::sleep")
 LONGEST = 600
@@ -52,9 +54,13 @@ def test_tests_do_not_sleep() -> None:
 
 
 @pytest.mark.parametrize("crate", PURE)
-def test_a_pure_crate_forbids_unsafe_code_and_reads_no_clock(crate: str) -> None:
+def test_a_pure_crate_has_no_unsafe_code_and_reads_no_clock(crate: str) -> None:
     root = ROOT / "crates" / crate
-    assert "#![forbid(unsafe_code)]" in (root / "src/lib.rs").read_text()
+    if allowed := AROUND_C.get(crate):
+        unsafe = {str(path.relative_to(root)) for path in root.rglob("*.rs") if "allow(unsafe_code" in path.read_text()}
+        assert unsafe == {allowed}
+    else:
+        assert "#![forbid(unsafe_code)]" in (root / "src/lib.rs").read_text()
     refused = (root / "clippy.toml").read_text()
     for name in ("std::time::Instant::now", "std::time::SystemTime::now", "std::net::UdpSocket", "std::net::TcpStream"):
         assert name in refused
