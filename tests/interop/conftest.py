@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import queue
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ PATIENCE_S = 40.0
 """How long a test waits for what must come; the machine may be busy."""
 POLL_S = 0.1
 T = TypeVar("T")
+Run = Callable[[Coroutine[Any, Any, T]], T]
 
 
 def until(look: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
@@ -168,6 +170,18 @@ def ipv6_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = start_server(tmp_path_factory.mktemp("ipv6"), ROOMTONE_WEBRTC__LISTEN_IPS="::1")
     yield running
     stop_server(running)
+
+
+@pytest.fixture
+def run() -> Iterator[Run[Any]]:
+    """Await something in another thread's loop, beside pages that are driven from this one."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(120)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
 # Not for the session: Playwright keeps an event loop running in this thread, beside which no asynchronous test can run.

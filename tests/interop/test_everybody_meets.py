@@ -6,14 +6,12 @@ Pages are driven from this thread, where Playwright keeps its loop; the other pe
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from aiortc_peer import TONE_HZ as WHIP_TONE_HZ
 from aiortc_peer import Peer, assert_is_the_picture, publish, tone_share, watch
-from conftest import Server, token, until
+from conftest import Run, Server, token, until
 from livekit import rtc
 from livekit_peer import TONE_HZ as LIVEKIT_TONE_HZ
 from livekit_peer import LiveKitPeer, Subscribed, hear_tone, pictures
@@ -29,20 +27,6 @@ BLUE = (20, 20, 210)
 CARD_TONE_HZ = 440
 """What the page's test card plays."""
 LIVEKIT_SIZE, MEDIASOUP_SIZE, WHIP_SIZE = (320, 180), (480, 270), (320, 240)
-T = TypeVar("T")
-Run = Callable[[Coroutine[Any, Any, T]], T]
-
-
-@pytest.fixture
-def run() -> Iterator[Run[Any]]:
-    """Await something in the other thread's loop."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(120)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
 
 
 async def tracks_by_identity(peer: LiveKitPeer, count: int) -> dict[tuple[str, str], Subscribed]:

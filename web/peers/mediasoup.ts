@@ -116,7 +116,9 @@ export class Peer {
         .catch(failed);
     });
     transport.on("producedata", ({ sctpStreamParameters, label, protocol, appData }, done, failed) => {
-      this.ask("produce-data", { transportId: transport.id, sctpStreamParameters, label, protocol, appData })
+      const { destinationIdentities } = appData;
+      const content = { sctpStreamParameters, label, protocol, appData, destinationIdentities };
+      this.ask("produce-data", { transportId: transport.id, ...content })
         .then(({ id }) => {
           done({ id: id as string });
         })
@@ -197,9 +199,9 @@ export class Peer {
     return { ...inbound, mimeType: codec?.["mimeType"] };
   }
 
-  async produceData(label: string): Promise<string> {
+  async produceData(label: string, options: types.DataProducerOptions = { ordered: true }): Promise<string> {
     const transport = await this.sendTransport();
-    const producer = await transport.produceData({ label, protocol: "test", ordered: true });
+    const producer = await transport.produceData({ label, protocol: "test", ...options });
     if (producer.readyState !== "open") await new Promise((resolve) => producer.once("open", () => { resolve(null); }));
     this.sendMessage = (message) => {
       producer.send(typeof message === "string" ? message : new Uint8Array(message));
@@ -213,12 +215,13 @@ export class Peer {
 
   async consumeData(dataProducerId: string): Promise<string> {
     const transport = await this.receiveTransport();
-    const given = await this.ask("consume-data", { transportId: transport.id, dataProducerId });
+    const given = await this.ask("consume-data", { transportId: transport.id, dataProducerId, paused: true });
     const consumer = await transport.consumeData(given as unknown as types.DataConsumerOptions);
     consumer.on("message", (message: unknown) => {
       this.messages.push(typeof message === "string" ? message : [...new Uint8Array(message as ArrayBuffer)]);
     });
     if (consumer.readyState !== "open") await new Promise((resolve) => consumer.once("open", () => { resolve(null); }));
+    await this.ask("resume-consumer", { consumerId: consumer.id });
     return consumer.id;
   }
 

@@ -79,8 +79,13 @@ SFU_FAMILIES = (
     Family("sfu_errors", "Requests of mediasoup clients that were refused, by code.", counter=True, label="code"),
     Family("sfu_clients_dropped", "Clients of Socket.IO that were dropped, by reason.", counter=True, label="reason"),
     Family("sfu_messages", "Messages taken from data producers.", counter=True),
-    Family("sfu_messages_dropped", "Such messages that a consumer's full channel lost.", counter=True),
+    Family(
+        "sfu_messages_dropped",
+        "Messages that a consumer's full channel lost, or its backlog while it was not there yet.",
+        counter=True,
+    ),
     Family("sfu_messages_unknown", "Messages on data channels that no producer was made for.", counter=True),
+    Family("sfu_messages_refused", "Messages of those who may not send data, or too large for others.", counter=True),
     Family("sfu_news_lost", "Times events of a room were not told to its peers: too many at once.", counter=True),
 )
 LOOP_FAMILIES = (Family("loop_tasks", "Tasks of the event loop that have not ended."),)
@@ -192,6 +197,7 @@ def sfu_values(sfu: Sfu, sockets: SocketServer) -> Mapping[str, float | Mapping[
         "sfu_messages": counters.messages,
         "sfu_messages_dropped": counters.messages_dropped,
         "sfu_messages_unknown": counters.messages_unknown,
+        "sfu_messages_refused": counters.messages_refused,
         "sfu_news_lost": sfu.news.lost,
     }
 

@@ -1,4 +1,4 @@
-"""Data packets from participant to participant: opaque here, delivered to whom they are for.
+"""Data packets from participant to participant: opaque here, delivered to whom they are for, whatever they came by.
 
 Limits: ``MAX_RELIABLE_BYTES`` and ``MAX_LOSSY_BYTES``; more is refused. Queues are the receiving server's.
 """
@@ -32,22 +32,30 @@ class DataKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DataPacket:
-    """A packet for participants of a room; ``payload`` is LiveKit's `DataPacket`, its sender filled in."""
+    """A packet for participants of a room."""
 
     kind: DataKind
-    payload: bytes
+    payload: bytes = b""
+    """LiveKit's `DataPacket`, its sender filled in; empty where it came otherwise, and `message` is all there is."""
     topic: str = ""
     sender: str | None = None
     """Identity of who sends; None: the server, or somebody outside."""
     destinations: tuple[str, ...] = ()
     """Identities it is for; empty: everybody else."""
+    message: bytes | None = None
+    """What the sender's program said, for whatever the receiver came by; None: only LiveKit's clients understand it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of it."""
+        return max(len(self.payload), len(self.message or b""))
 
 
 class DataSink(Protocol):
     """Takes packets for a participant; set by the server that holds its peer."""
 
-    def deliver(self, packet: DataPacket) -> None:
-        """Queue a packet; must not block."""
+    def deliver(self, packet: DataPacket) -> bool:
+        """Queue a packet; must not block. False: it has no use for it, see `DataOutcome.NOT_TAKEN`."""
 
 
 class DataOutcome(StrEnum):
@@ -58,6 +66,8 @@ class DataOutcome(StrEnum):
     """What it came by carries no data."""
     NOBODY = "nobody"
     """No participant of that identity is there."""
+    NOT_TAKEN = "not_taken"
+    """It has no words for such a packet, may not have it, or has it otherwise."""
     FAILED = "failed"
     """Its sink broke."""
 
@@ -70,7 +80,7 @@ class RoomData(RoomForwardings):
     def send_data(self, room: Room, packet: DataPacket) -> int:
         """Deliver a packet; gives how many participants' queues took it. Raise `RoomError` when it may not be sent."""
         limit = MAX_RELIABLE_BYTES if packet.kind is DataKind.RELIABLE else MAX_LOSSY_BYTES
-        if len(packet.payload) > limit:
+        if packet.size > limit:
             raise self.refuse(Refusal.TOO_LARGE, f"a {packet.kind.value} data packet is at most {limit} bytes")
         sender = None if packet.sender is None else self.find_participant(room, packet.sender)
         if sender is not None and not sender.permissions.can_publish_data:
@@ -90,8 +100,8 @@ def _deliver(receiver: Participant | None, packet: DataPacket) -> DataOutcome:
     if receiver.data_sink is None:
         return DataOutcome.NO_SINK
     try:
-        receiver.data_sink.deliver(packet)
+        taken = receiver.data_sink.deliver(packet)
     except Exception:  # noqa: BLE001 - one broken peer must not keep a packet from the others
         _log.exception("handing data to a participant of room %s failed", receiver.room.name)
         return DataOutcome.FAILED
-    return DataOutcome.DELIVERED
+    return DataOutcome.DELIVERED if taken else DataOutcome.NOT_TAKEN

@@ -21,7 +21,7 @@ from roomtone.protocols.livekit.messages import (
     read_request,
     write_response,
 )
-from roomtone.protocols.livekit.packets import LOSSY_CHANNEL, RELIABLE_CHANNEL, Sender, sign, topic_of
+from roomtone.protocols.livekit.packets import LOSSY_CHANNEL, RELIABLE_CHANNEL, Sender, sign, topic_of, write_user
 from roomtone.protocols.livekit.publishing import Announced, AnnouncementError, OfferPlan, PublishedTracks, Starting
 from roomtone.protocols.livekit.subscribing import Accepted, AnswerPlan, OfferedTracks, ReceivedTracks, WantedTrack
 from roomtone.protocols.livekit.twirp import (
@@ -82,4 +82,5 @@ __all__ = [
     "write_answer",
     "write_chat",
     "write_response",
+    "write_user",
 ]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from livekit.protocol import models
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RELIABLE_CHANNEL = "_reliable"
 LOSSY_CHANNEL = "_lossy"
@@ -32,6 +36,19 @@ def sign(packet: models.DataPacket, sender: Sender, *, reliable: bool) -> tuple[
     if not _speaks_for_another(packet, sender):
         packet.participant_identity = "" if sender.hidden else sender.identity
     return tuple(dict.fromkeys(packet.destination_identities))
+
+
+def write_user(
+    message: bytes, topic: str, sender: Sender | None, destinations: Sequence[str], *, reliable: bool
+) -> models.DataPacket:
+    """Write what a program says that came otherwise than by LiveKit's protocol; None: the server says it."""
+    user = models.UserPacket(payload=message, topic=topic or None)
+    packet = models.DataPacket(user=user, destination_identities=destinations)
+    if sender is None:
+        packet.kind = models.DataPacket.RELIABLE if reliable else models.DataPacket.LOSSY
+    else:
+        sign(packet, sender, reliable=reliable)
+    return packet
 
 
 def topic_of(packet: models.DataPacket) -> str:

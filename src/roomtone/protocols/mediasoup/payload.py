@@ -132,6 +132,18 @@ class Payload:
             raise PayloadError(PayloadCode.TOO_LARGE, f"{self.path(name)} has more than {limit} entries")
         return [Payload(item, f"{self.path(name)}[{index}]") for index, item in enumerate(value)]
 
+    def texts(self, name: str, limit: int, text_limit: int = MAX_TEXT) -> tuple[str, ...]:
+        """Read a list of texts; an absent one is empty."""
+        value = self.raw(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.bad(name, "is no list of texts")
+        if len(value) > limit or any(len(item) > text_limit for item in value):
+            what = f"has more than {limit} entries, or one longer than {text_limit} characters"
+            raise PayloadError(PayloadCode.TOO_LARGE, f"{self.path(name)} {what}")
+        return tuple(dict.fromkeys(value))
+
     def bad(self, name: str, what: str) -> PayloadError:
         """Make the error of a field that cannot be taken."""
         return PayloadError(PayloadCode.BAD_FIELD, f"{self.path(name)} {what}")

@@ -30,6 +30,7 @@ MAX_APP_DATA = 4096
 """Bytes of an ``appData`` as JSON."""
 MAX_LAYER = 7
 MAX_LABEL = 256
+MAX_DESTINATIONS = 256
 MAX_CHAT = 16_384
 
 
@@ -181,6 +182,8 @@ class ProduceData(OnTransport):
     label: str = ""
     protocol: str = ""
     app_data: dict[str, Any] = field(default_factory=dict)
+    destinations: tuple[str, ...] = ()
+    """Peers it is for; empty: everybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,8 @@ class ConsumeData(OnTransport):
     """``consume-data``."""
 
     producer: str
+    paused: bool = False
+    """Messages wait until it is resumed, so that none comes before its client listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,11 +292,14 @@ def _produce_data(payload: Payload) -> ProduceData:
         label=payload.optional_text("label", MAX_LABEL) or "",
         protocol=payload.optional_text("protocol", MAX_LABEL) or "",
         app_data=read_app_data(payload),
+        destinations=payload.texts("destinationIdentities", MAX_DESTINATIONS, MAX_PEER),
     )
 
 
 def _consume_data(payload: Payload) -> ConsumeData:
-    return ConsumeData(*_on_transport(payload), producer=payload.text("dataProducerId", MAX_ID))
+    return ConsumeData(
+        *_on_transport(payload), producer=payload.text("dataProducerId", MAX_ID), paused=payload.flag("paused")
+    )
 
 
 def _chat(payload: Payload) -> Chat:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms import CloseReason, Connection, DataKind, DataPacket, RoomError
@@ -17,6 +18,7 @@ from roomtone.protocols.livekit import (
     read_packet,
     sign,
     topic_of,
+    write_user,
 )
 from roomtone.servers.livekit.context import Trouble
 
@@ -90,6 +92,7 @@ class SessionData:
             topic=topic_of(packet),
             sender=participant.identity,
             destinations=destinations,
+            message=packet.user.payload if packet.HasField("user") else None,
         )
         try:
             context.rooms.send_data(participant.room, sent)
@@ -103,8 +106,23 @@ class SessionData:
 
     # --- control.rooms.DataSink ---
 
-    def deliver(self, packet: DataPacket) -> None:
-        """Queue a packet for the client."""
+    def deliver(self, packet: DataPacket) -> bool:
+        """Queue a packet for the client; what a full queue does with it is said above."""
+        self._queue_up(packet if packet.payload else self._written(packet))
+        return True
+
+    def _written(self, packet: DataPacket) -> DataPacket:
+        """Put what came otherwise into LiveKit's words."""
+        room = self._session.participant.room
+        sender = None if packet.sender is None else room.participants.get(packet.sender)
+        from_whom = None
+        if sender is not None:
+            from_whom = Sender(sender.identity, sender.id, hidden=sender.permissions.hidden)
+        reliable = packet.kind is DataKind.RELIABLE
+        written = write_user(packet.message or b"", packet.topic, from_whom, packet.destinations, reliable=reliable)
+        return replace(packet, payload=written.SerializeToString())
+
+    def _queue_up(self, packet: DataPacket) -> None:
         context = self._session.context
         if len(self._queue) >= context.settings.data_queue:
             lossy = next((held for held in self._queue if held.kind is DataKind.LOSSY), None)

@@ -280,6 +280,7 @@ def _data_packet(request: room.SendDataRequest, named: tuple[str, ...]) -> DataP
         payload=packet.SerializeToString(),
         topic=request.topic,
         destinations=named,
+        message=request.data,
     )
 
 

@@ -31,6 +31,7 @@ class SfuCounters:
     messages: int = 0
     messages_dropped: int = 0
     messages_unknown: int = 0
+    messages_refused: int = 0
 
 
 @dataclass(eq=False, slots=True)

@@ -8,7 +8,7 @@ from roomtone.servers.socketio.callers import Standing
 
 if TYPE_CHECKING:
     from roomtone.control.rooms import ChatMessage, Participant, Publication, Room
-    from roomtone.servers.socketio.peers import DataProducer, SfuPeer
+    from roomtone.servers.socketio.peers import DataSource, SfuPeer
 
 
 def role_of(participant: Participant, peer: SfuPeer | None) -> str:
@@ -33,11 +33,11 @@ def describe_producer(publication: Publication, peer: SfuPeer | None) -> dict[st
     }
 
 
-def describe_data_producer(producer: DataProducer) -> dict[str, Any]:
+def describe_data_producer(producer: DataSource) -> dict[str, Any]:
     """Describe a data producer."""
     return {
         "dataProducerId": producer.id,
-        "peerId": producer.peer.id,
+        "peerId": producer.owner,
         "label": producer.label,
         "protocol": producer.protocol,
         "appData": producer.app_data,

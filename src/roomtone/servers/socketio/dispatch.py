@@ -35,6 +35,18 @@ async def _close_any_consumer(sfu: Sfu, peer: SfuPeer, request: ask.OnConsumer) 
     return await media.close_consumer(sfu, peer, request)
 
 
+async def _pause_any_consumer(sfu: Sfu, peer: SfuPeer, request: ask.OnConsumer) -> dict[str, Any]:
+    if request.consumer in peer.data_consumers:
+        return data.pause_data_consumer(sfu, peer, request, paused=True)
+    return await media.pause_consumer(sfu, peer, request)
+
+
+async def _resume_any_consumer(sfu: Sfu, peer: SfuPeer, request: ask.OnConsumer) -> dict[str, Any]:
+    if request.consumer in peer.data_consumers:
+        return data.pause_data_consumer(sfu, peer, request, paused=False)
+    return await media.resume_consumer(sfu, peer, request)
+
+
 async def _leave(sfu: Sfu, peer: SfuPeer, request: ask.InRoom) -> dict[str, Any]:
     await sfu.leave(peer)
     return {"success": True, "roomId": request.room}
@@ -82,8 +94,8 @@ _ACTIONS: dict[Event, Callable[[Sfu, SfuPeer, Any], Awaitable[dict[str, Any]]]] 
     Event.RESUME_PRODUCER: media.resume_producer,
     Event.CONSUME: media.consume,
     Event.CLOSE_CONSUMER: _close_any_consumer,
-    Event.PAUSE_CONSUMER: media.pause_consumer,
-    Event.RESUME_CONSUMER: media.resume_consumer,
+    Event.PAUSE_CONSUMER: _pause_any_consumer,
+    Event.RESUME_CONSUMER: _resume_any_consumer,
     Event.SET_PREFERRED_LAYERS: media.prefer_layers,
     Event.PRODUCE_DATA: data.produce_data,
     Event.CONSUME_DATA: data.consume_data,

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from roomtone.control.rooms import EventsLostError, Participant, RoomEventKind
+from roomtone.servers.socketio.data import apply_permissions
 from roomtone.servers.socketio.describe import describe_message, describe_peer, describe_producer
 
 if TYPE_CHECKING:
@@ -62,8 +63,17 @@ class RoomNews:
         if event.message is not None:
             # "chat_message" and the like: also of who is hidden, since it wants to be read.
             self._broadcast(room, event.kind.value.replace("_", "-"), describe_message(event.message))
-        elif not event.hidden:
+            return
+        if event.kind is RoomEventKind.PARTICIPANT_UPDATED:
+            self._apply(room, event)
+        if not event.hidden:
             self._tell_of_visible(room, event)
+
+    def _apply(self, room: Room, event: RoomEvent) -> None:
+        """End what somebody may no longer send or have."""
+        peer = self._sfu.find_peer(room.name, event.participant or "")
+        if peer is not None:
+            apply_permissions(self._sfu, peer)
 
     def _tell_of_visible(self, room: Room, event: RoomEvent) -> None:
         participant = room.participants.get(event.participant or "")
@@ -74,6 +84,7 @@ class RoomNews:
                 content = {"peerId": event.participant, "reason": None if event.reason is None else event.reason.value}
                 self._broadcast(room, "participant-left", content, but=event.participant)
             case RoomEventKind.PARTICIPANT_HIDDEN | RoomEventKind.PARTICIPANT_SHOWN if participant is not None:
+                self._sfu.foreign.forget_sender(participant)  # its name is told no longer, or is from now on
                 self._tell_shown(room, participant, shown=event.kind is RoomEventKind.PARTICIPANT_SHOWN)
             case RoomEventKind.SPEAKERS_CHANGED:
                 self._tell_speakers(room, event)

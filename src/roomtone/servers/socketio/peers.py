@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from abc import ABC, abstractmethod
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_TRANSPORTS = 16
 """Transports of one peer."""
+MAX_HELD = 32
+MAX_HELD_BYTES = 65_536
+"""Messages of a data producer that wait until a client consumes, and their bytes or characters."""
 
 
 def new_id(prefix: str) -> str:
@@ -56,18 +61,62 @@ class SfuConsumer:
 
 
 @dataclass(eq=False, slots=True)
-class DataProducer:
-    """A data channel that a peer sends on."""
+class DataSource(ABC):
+    """What messages come from, whatever its sender came by."""
 
     id: str
-    peer: SfuPeer
-    transport: SfuTransport
     stream: StreamParameters
-    channel: DataChannel
     label: str
     protocol: str
     app_data: dict[str, Any]
-    consumers: dict[str, DataConsumer] = field(default_factory=dict)
+    consumers: dict[str, DataConsumer] = field(default_factory=dict, kw_only=True)
+
+    @property
+    @abstractmethod
+    def owner(self) -> str | None:
+        """Id of the peer that sends."""
+
+
+@dataclass(eq=False, slots=True)
+class DataProducer(DataSource):
+    """A data channel that a peer sends on."""
+
+    peer: SfuPeer
+    transport: SfuTransport
+    channel: DataChannel
+    destinations: tuple[str, ...] = ()
+    """Peers it is for; empty: all."""
+
+    @property
+    def owner(self) -> str | None:
+        """Id of the peer that sends."""
+        return self.peer.id
+
+    def is_for(self, peer: SfuPeer) -> bool:
+        """Whether a peer may have it."""
+        return not self.destinations or peer.id in self.destinations
+
+
+class Backlog:
+    """Messages that wait for a client. Limits: see above; the oldest goes first."""
+
+    def __init__(self) -> None:
+        self._messages: deque[bytes | str] = deque()
+
+    def add(self, message: bytes | str) -> int:
+        """Keep a message; gives how many made way."""
+        self._messages.append(message)
+        lost = 0
+        while len(self._messages) > MAX_HELD or sum(map(len, self._messages)) > MAX_HELD_BYTES:
+            self._messages.popleft()
+            lost += 1
+        return lost
+
+    def take(self) -> list[bytes | str]:
+        """Give all and keep none."""
+        messages = list(self._messages)
+        self._messages.clear()
+        return messages
 
 
 @dataclass(eq=False, slots=True)
@@ -76,10 +125,13 @@ class DataConsumer:
 
     id: str
     peer: SfuPeer
-    producer: DataProducer
+    producer: DataSource
     transport: SfuTransport
     stream: StreamParameters
     channel: DataChannel
+    paused: bool = False
+    backlog: Backlog | None = None
+    """What waits for the first resumption of one that began paused."""
 
 
 @dataclass(eq=False, slots=True)

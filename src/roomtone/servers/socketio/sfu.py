@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from roomtone.control.policy import AccessDenial, AccessError
 from roomtone.control.rooms import CloseReason, JoinRequest, Participant, Protocol
 from roomtone.protocols.mediasoup import router_capabilities
+from roomtone.servers.socketio.data import PeerSink
 from roomtone.servers.socketio.describe import describe_peer, describe_room
+from roomtone.servers.socketio.foreign import ForeignData
 from roomtone.servers.socketio.news import RoomNews
 from roomtone.servers.socketio.peers import SfuPeer
 from roomtone.servers.socketio.problems import SfuError, no_such
@@ -31,6 +33,7 @@ class Sfu:
         self.context = context
         self.rooms = context.rooms
         self.news = RoomNews(self)
+        self.foreign = ForeignData(self)
         self._peers: dict[str, dict[str, SfuPeer]] = {}
 
     def __len__(self) -> int:
@@ -92,6 +95,8 @@ class Sfu:
         peer = SfuPeer(participant, caller, tell)
         peers = self._peers.setdefault(room_name, {})
         peers[identity] = peer
+        if tell is not None:
+            participant.data_sink = PeerSink(self, peer)
         participant.when_closed(lambda reason: self._on_left(peer, reason))
         if participant.closed is None:
             self.news.follow(participant.room)
@@ -147,6 +152,7 @@ class Sfu:
             del peers[peer.id]
             if not peers:
                 self._peers.pop(room, None)
+        self.foreign.forget_peer(peer)
         for data in tuple(peer.data_producers.values()):
             for consumer in tuple(data.consumers.values()):
                 consumer.peer.data_consumers.pop(consumer.id, None)

@@ -23,8 +23,9 @@ from roomtone.control.rooms import (
 class Inbox:
     packets: list[DataPacket] = field(default_factory=list)
 
-    def deliver(self, packet: DataPacket) -> None:
+    def deliver(self, packet: DataPacket) -> bool:
         self.packets.append(packet)
+        return True
 
 
 async def people(world: World, *identities: str) -> dict[str, tuple[Participant, Inbox]]:
@@ -79,7 +80,7 @@ async def test_one_broken_peer_keeps_nothing_from_the_others_and_nobody_gets_a_p
     there = await people(world, "alice", "bob", "carol")
 
     class Broken:
-        def deliver(self, packet: DataPacket) -> None:
+        def deliver(self, packet: DataPacket) -> bool:
             raise OSError(f"the peer is gone: {packet.topic}")
 
     there["bob"][0].data_sink = Broken()
