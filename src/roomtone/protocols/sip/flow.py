@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Transport(StrEnum):
@@ -53,3 +53,5 @@ class Transmit(NamedTuple):
 
     flow: Flow
     data: bytes
+    source: Any = None
+    """What it belongs to; a driver hands it back as it is."""

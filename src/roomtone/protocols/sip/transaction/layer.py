@@ -1,0 +1,216 @@
+"""The transaction layer: messages in, messages out, and each request of a peer handed up once."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from roomtone.protocols.sip.errors import SipSyntaxError
+from roomtone.protocols.sip.flow import Flow, Transmit
+from roomtone.protocols.sip.message import Request, Response, parse_message, respond
+from roomtone.protocols.sip.transaction.client import ClientTransaction, InviteClientTransaction
+from roomtone.protocols.sip.transaction.counters import TransactionCounters
+from roomtone.protocols.sip.transaction.events import AckReceived, CancelReceived, RequestReceived, TransactionEvent
+from roomtone.protocols.sip.transaction.matching import Key, client_key, server_key
+from roomtone.protocols.sip.transaction.server import InviteServerTransaction, ServerTransaction, signal_of
+from roomtone.protocols.sip.transaction.states import Signal, State, TooManyTransactionsError
+from roomtone.protocols.sip.transaction.timings import Timings, TransactionLimits
+from roomtone.protocols.sip.wheel import TimerWheel
+
+if TYPE_CHECKING:
+    from roomtone.protocols.sip.tokens import Tokens
+
+_UNAVAILABLE = 503
+
+
+class TransactionLayer:
+    """All transactions of one endpoint (RFC 3261 section 17, RFC 6026).
+
+    Inputs: `handle_data` or `handle_message` with what came in, `handle_transport_error` with what could not go out,
+    `handle_timeout`; `send_request`, `respond`, `send` (an ACK of a 2xx, a repeated 2xx). Times are milliseconds of one
+    clock that never goes back.
+    Outputs: `poll_event` and `poll_transmit` until they are None; `next_timeout`.
+    Order: events and transmits come out in the order of what caused them.
+    Limits: `TransactionLimits`. Whatever its user does, each transaction ends by a timer of its own. When
+    ``overloaded`` is set, requests outside of dialogs are refused with 503.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        timings: Timings | None = None,
+        limits: TransactionLimits | None = None,
+        wheel: TimerWheel | None = None,
+    ) -> None:
+        self.tokens = tokens
+        self.timings = timings or Timings()
+        self.limits = limits or TransactionLimits()
+        self.wheel = wheel or TimerWheel()
+        """Timers of all layers: values are called with the time."""
+        self.counters = TransactionCounters()
+        self.gauges = [0] * len(State)
+        """Transactions there are, by state."""
+        self.overloaded = False
+        self.events: deque[TransactionEvent] = deque()
+        self.transmits: deque[Transmit] = deque()
+        self._clients: dict[Key, ClientTransaction] = {}
+        self._servers: dict[Key, ServerTransaction] = {}
+
+    def __len__(self) -> int:
+        return len(self._clients) + len(self._servers)
+
+    # what comes in
+
+    def handle_data(self, data: bytes, flow: Flow, now: int) -> None:
+        """Take the bytes of one message."""
+        try:
+            message = parse_message(data)
+            self.handle_message(message, flow, now)
+        except SipSyntaxError as error:
+            self.counters.malformed[error.fault] += 1
+
+    def handle_message(self, message: Request | Response, flow: Flow, now: int) -> None:
+        """Take a message. Raises `SipSyntaxError` when a header that transactions match by cannot be read."""
+        if isinstance(message, Response):
+            self._handle_response(message, now)
+        else:
+            self._handle_request(message, flow, now)
+
+    def handle_transport_error(self, transmit: Transmit, now: int) -> None:
+        """Take back what could not be sent."""
+        transaction = transmit.source
+        if transaction is not None:
+            transaction.step(Signal.TRANSPORT_ERROR, now)
+
+    def handle_timeout(self, now: int) -> None:
+        """Do what is due."""
+        poll = self.wheel.poll
+        while (due := poll(now)) is not None:
+            due(now)
+
+    def next_timeout(self) -> int | None:
+        """When `handle_timeout` is to be called, at the latest."""
+        return self.wheel.next_timeout()
+
+    def poll_event(self) -> TransactionEvent | None:
+        """Take the next event."""
+        return self.events.popleft() if self.events else None
+
+    def poll_transmit(self) -> Transmit | None:
+        """Take the next message to be sent."""
+        return self.transmits.popleft() if self.transmits else None
+
+    # what goes out
+
+    def send_request(self, method: str, branch: str, data: bytes, flow: Flow, now: int) -> ClientTransaction:
+        """Send a request other than ACK; ``branch`` is that of its topmost Via, and never used twice.
+
+        Raises `TooManyTransactionsError`.
+        """
+        if len(self._clients) >= self.limits.client:
+            raise TooManyTransactionsError(f"{len(self._clients)} client transactions")
+        key = (branch, method)
+        kind = InviteClientTransaction if method == "INVITE" else ClientTransaction
+        transaction = self._clients[key] = kind(self, key, flow, data, now)
+        return transaction
+
+    def send_cancel(self, data: bytes, invite: InviteClientTransaction, now: int) -> None:
+        """Send the CANCEL of an INVITE; nothing is told of it."""
+        key = (invite.key[0], "CANCEL")
+        transaction = self._clients[key] = ClientTransaction(self, key, invite.flow, data, now)
+        transaction.is_quiet = True
+
+    def respond(self, transaction: ServerTransaction, status: int, data: bytes, now: int) -> bool:
+        """Send a response; False when it is too late for it, and it was not sent."""
+        return transaction.step(signal_of(status), now, data)
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Send what belongs to no transaction: the ACK of a 2xx."""
+        self.transmits.append(Transmit(flow, data))
+
+    def transmit(self, flow: Flow, data: bytes, source: Any) -> None:
+        """Send for a transaction."""
+        self.transmits.append(Transmit(flow, data, source))
+
+    def write(self, transaction: ServerTransaction, status: int, block: bytes = b"", body: bytes = b"") -> bytes:
+        """Write a response with what `Answers` knows; it gets a tag if its user gave it none."""
+        answers = transaction.answers
+        if not answers.tag and not answers.has_tag:
+            answers.tag = self.tokens.next().encode()
+        return answers.write(status, block, body)
+
+    # matching
+
+    def _handle_response(self, response: Response, now: int) -> None:
+        transaction = self._clients.get(client_key(response))
+        if transaction is None:
+            self.counters.stray_responses += 1
+            return
+        transaction.step(signal_of(response.status), now, response)
+
+    def _handle_request(self, request: Request, flow: Flow, now: int) -> None:
+        method = request.method
+        if method == "ACK":
+            self._handle_ack(request, flow, now)
+            return
+        key, _ = server_key(request, method)
+        transaction = self._servers.get(key)
+        if transaction is not None:
+            transaction.step(Signal.REQUEST, now)
+            return
+        request.stamp_source(flow.remote_host, flow.remote_port)
+        if len(self._servers) >= self.limits.server or (self.overloaded and request.to_tag is None):
+            self._refuse(request, flow)
+            return
+        kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
+        transaction = self._servers[key] = kind(self, key, self._answer_flow(request, flow), request, now)
+        if flow.is_reliable:
+            transaction.fallback_port = request.via.sent_by[1]
+        if method == "CANCEL":
+            self._handle_cancel(transaction, request, now)
+        else:
+            self.events.append(RequestReceived(transaction, request))
+
+    def _handle_ack(self, ack: Request, flow: Flow, now: int) -> None:
+        key, is_old = server_key(ack, "INVITE")
+        transaction = self._servers.get(key)
+        if transaction is None or (is_old and not transaction.has_tag(ack.to_tag)):
+            self.events.append(AckReceived(ack, flow))
+        else:
+            transaction.step(Signal.ACK, now, ack)
+
+    def _handle_cancel(self, transaction: ServerTransaction, cancel: Request, now: int) -> None:
+        invite = self._servers.get((*transaction.key[:-1], "INVITE"))
+        if invite is None:
+            self.counters.stray_cancels += 1
+            self.respond(transaction, 481, self.write(transaction, 481), now)
+            return
+        if (answers := invite.answers if invite.request is not None else None) is not None:
+            transaction.answers.tag = answers.tag  # 9.2: the same as in the response to the INVITE
+        self.respond(transaction, 200, self.write(transaction, 200), now)
+        if invite.state is State.INVITE_SERVER_PROCEEDING:
+            self.events.append(CancelReceived(invite, cancel))
+
+    def _answer_flow(self, request: Request, flow: Flow) -> Flow:
+        """Find where responses go (18.2.2): back by the connection; by UDP to the port of sent-by, or by rport.
+
+        ``maddr`` is not followed: a stranger could have our responses sent to a third party.
+        """
+        if flow.is_reliable or request.via.wants_rport:
+            return flow
+        return flow._replace(remote_port=request.via.sent_by[1])
+
+    def _refuse(self, request: Request, flow: Flow) -> None:
+        self.counters.refused += 1
+        tag = self.tokens.stable(f"{request.via.branch} {request.call_id}")
+        retry = [("Retry-After", str(self.limits.retry_after_s))]
+        refusal = respond(request, _UNAVAILABLE, to_tag=tag, headers=retry)
+        self.send(self._answer_flow(request, flow), refusal.serialize())
+
+    def forget_client(self, transaction: ClientTransaction) -> None:
+        """Match it no more."""
+        del self._clients[transaction.key]
+
+    def forget_server(self, transaction: ServerTransaction) -> None:
+        """Match it no more."""
+        del self._servers[transaction.key]
