@@ -43,8 +43,8 @@ impl RawEncoder {
 
     /// Encodes one mono frame into the front of `out`.
     pub(super) fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
-        let (samples, room) = (length(pcm.len())?, length(out.len())?);
-        // SAFETY: libopus reads `samples` samples of the one channel and writes at most `room`
+        let (samples, space) = (length(pcm.len())?, length(out.len())?);
+        // SAFETY: libopus reads `samples` samples of the one channel and writes at most `space`
         // bytes.
         check(unsafe {
             c::opus_encode(
@@ -52,7 +52,7 @@ impl RawEncoder {
                 pcm.as_ptr(),
                 samples,
                 out.as_mut_ptr(),
-                room,
+                space,
             )
         })
     }
@@ -107,12 +107,12 @@ impl RawDecoder {
         out: &mut [i16],
         fec: bool,
     ) -> Result<usize, CodecError> {
-        let room = length(out.len())?;
+        let space = length(out.len())?;
         let (data, len) = match payload {
             Some(bytes) => (bytes.as_ptr(), length(bytes.len())?),
             None => (std::ptr::null(), 0),
         };
-        // SAFETY: libopus reads `len` bytes (none where `data` is null) and writes at most `room`
+        // SAFETY: libopus reads `len` bytes (none where `data` is null) and writes at most `space`
         // samples of the one channel.
         check(unsafe {
             c::opus_decode(
@@ -120,7 +120,7 @@ impl RawDecoder {
                 data,
                 len,
                 out.as_mut_ptr(),
-                room,
+                space,
                 i32::from(fec),
             )
         })
