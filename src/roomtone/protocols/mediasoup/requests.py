@@ -57,6 +57,8 @@ class Event(StrEnum):
     PRODUCE_DATA = "produce-data"
     CONSUME_DATA = "consume-data"
     CHAT_MESSAGE = "chat-message"
+    ADMIT_KNOCK = "admit-knock"
+    REFUSE_KNOCK = "refuse-knock"
     WEBRTC_OFFER = "webrtc-offer"
     WEBRTC_ANSWER = "webrtc-answer"
     ICE_CANDIDATE = "ice-candidate"
@@ -83,6 +85,8 @@ ANSWERS = {
     Event.PRODUCE_DATA: "data-producer-created",
     Event.CONSUME_DATA: "data-consumer-created",
     Event.CHAT_MESSAGE: "chat-message-sent",
+    Event.ADMIT_KNOCK: "knock-answered",
+    Event.REFUSE_KNOCK: "knock-answered",
     Event.WEBRTC_OFFER: "webrtc-offer-sent",
     Event.WEBRTC_ANSWER: "webrtc-answer-sent",
     Event.ICE_CANDIDATE: "ice-candidate-sent",
@@ -203,6 +207,13 @@ class Chat(InRoom):
 
 
 @dataclass(frozen=True, slots=True)
+class OnKnock(InRoom):
+    """``admit-knock``, ``refuse-knock``."""
+
+    knock: str
+
+
+@dataclass(frozen=True, slots=True)
 class Relay(InRoom):
     """``webrtc-offer``, ``webrtc-answer``, ``ice-candidate``: passed on to another peer as it is."""
 
@@ -307,6 +318,10 @@ def _chat(payload: Payload) -> Chat:
     return Chat(_room(payload), payload.text(named, MAX_CHAT))
 
 
+def _on_knock(payload: Payload) -> OnKnock:
+    return OnKnock(_room(payload), payload.text("knockId", MAX_ID))
+
+
 def _relay(content: str) -> Callable[[Payload], Relay]:
     def read(payload: Payload) -> Relay:
         named = next((name for name in ("to", "targetPeerId", "peerId") if payload.raw(name) is not None), "to")
@@ -344,6 +359,8 @@ READERS: dict[Event, Callable[[Payload], Request]] = {
     Event.PRODUCE_DATA: _produce_data,
     Event.CONSUME_DATA: _consume_data,
     Event.CHAT_MESSAGE: _chat,
+    Event.ADMIT_KNOCK: _on_knock,
+    Event.REFUSE_KNOCK: _on_knock,
     Event.WEBRTC_OFFER: _relay("offer"),
     Event.WEBRTC_ANSWER: _relay("answer"),
     Event.ICE_CANDIDATE: _relay("candidate"),

@@ -82,9 +82,16 @@ def read_parameters(token: AccessToken, connection: HTTPConnection, *, single: b
 
 
 def check_room(context: LiveKitContext, token: AccessToken) -> None:
-    """Refuse a room that is not there where joining makes none."""
-    if token.grants.room not in context.rooms.by_name and not context.rooms.limits.create_on_join:
-        raise RefusedError(HTTPStatus.NOT_FOUND, "requested room does not exist")
+    """Refuse a room that is not there where joining makes none, and one that the caller may not enter now."""
+    room = context.rooms.by_name.get(token.grants.room)
+    if room is None:
+        if not context.rooms.limits.create_on_join:
+            raise RefusedError(HTTPStatus.NOT_FOUND, "requested room does not exist")
+        return
+    try:
+        context.rooms.check_entry(room, token.identity, permissions_of(token))
+    except RoomError as error:
+        raise refused_by_room(error, room.name) from error
 
 
 def join_request(token: AccessToken, join: Join) -> JoinRequest:
@@ -103,8 +110,11 @@ def join_request(token: AccessToken, join: Join) -> JoinRequest:
     )
 
 
-def refused_by_room(error: RoomError) -> RefusedError:
+def refused_by_room(error: RoomError, room: str) -> RefusedError:
     """Say to a client that is not connected yet what a room refused."""
+    if error.refusal is Refusal.MUST_ASK:
+        # The protocol has no waiting: a client gives up on a join that takes long.
+        return RefusedError(HTTPStatus.FORBIDDEN, f"{error.message}: ask by POST /api/v1/rooms/{room}/knock, then join")
     if error.refusal is Refusal.NO_SUCH_ROOM:
         return RefusedError(HTTPStatus.NOT_FOUND, "requested room does not exist")
     status = _STATUS.get(error.refusal)

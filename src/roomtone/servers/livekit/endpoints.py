@@ -116,7 +116,7 @@ class Endpoints:
             participant = await context.rooms.join(token.grants.room, join_request(token, join))
         except RoomError as error:
             ticket.release()
-            raise refused_by_room(error) from error
+            raise refused_by_room(error, token.grants.room) from error
         except BaseException:
             ticket.release()
             raise
@@ -126,7 +126,7 @@ class Endpoints:
             return session, await session.open()
         except RoomError as error:
             await session.leave(CloseReason.MEDIA_FAILED)
-            raise refused_by_room(error) from error
+            raise refused_by_room(error, token.grants.room) from error
         except BaseException:
             await session.leave(CloseReason.MEDIA_FAILED)
             raise

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from roomtone.protocols.mediasoup import Event
 from roomtone.protocols.mediasoup import requests as ask
 from roomtone.servers.socketio import data, media, transports
 from roomtone.servers.socketio.describe import describe_message
-from roomtone.servers.socketio.problems import no_such
+from roomtone.servers.socketio.problems import SfuError, no_such
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -68,6 +69,14 @@ async def _chat(sfu: Sfu, peer: SfuPeer, request: ask.Chat) -> dict[str, Any]:
     return describe_message(message)
 
 
+async def _answer_knock(sfu: Sfu, peer: SfuPeer, request: ask.OnKnock, *, admit: bool) -> dict[str, Any]:
+    if not peer.participant.permissions.moderator:
+        raise SfuError(HTTPStatus.FORBIDDEN, "not_permitted", "only moderators answer who asks to enter")
+    answer = sfu.rooms.admit if admit else sfu.rooms.deny
+    knock = answer(peer.participant.room, request.knock)
+    return {"roomId": request.room, "knockId": knock.id, "admitted": admit}
+
+
 async def _relay(sfu: Sfu, peer: SfuPeer, event: Event, request: ask.Relay) -> dict[str, Any]:
     to = sfu.find_peer(request.room, request.to)
     if to is None or to.tell is None:
@@ -100,6 +109,8 @@ _ACTIONS: dict[Event, Callable[[Sfu, SfuPeer, Any], Awaitable[dict[str, Any]]]] 
     Event.PRODUCE_DATA: data.produce_data,
     Event.CONSUME_DATA: data.consume_data,
     Event.CHAT_MESSAGE: _chat,
+    Event.ADMIT_KNOCK: lambda sfu, peer, request: _answer_knock(sfu, peer, request, admit=True),
+    Event.REFUSE_KNOCK: lambda sfu, peer, request: _answer_knock(sfu, peer, request, admit=False),
     Event.WEBRTC_OFFER: _relay_of(Event.WEBRTC_OFFER),
     Event.WEBRTC_ANSWER: _relay_of(Event.WEBRTC_ANSWER),
     Event.ICE_CANDIDATE: _relay_of(Event.ICE_CANDIDATE),

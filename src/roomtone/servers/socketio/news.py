@@ -66,8 +66,25 @@ class RoomNews:
             return
         if event.kind is RoomEventKind.PARTICIPANT_UPDATED:
             self._apply(room, event)
+        elif event.knock is not None:
+            self._tell_knock(room, event)
+            return
         if not event.hidden:
             self._tell_of_visible(room, event)
+
+    def _tell_knock(self, room: Room, event: RoomEvent) -> None:
+        """Tell moderators who asks to enter, and when that was answered."""
+        content = {"roomId": room.name, "knockId": event.knock, "peerId": event.participant}
+        if event.kind is RoomEventKind.LOBBY_KNOCK:
+            knock = next((knock for id_, knock in room.lobby.items() if id_ == event.knock), None)
+            content["fullName"] = (None if knock is None else knock.request.name) or event.participant
+            name = "lobby-knock"
+        else:
+            content["decision"] = None if event.decision is None else event.decision.value
+            name = "lobby-decided"
+        for peer in self._sfu.peers_in(room.name):
+            if peer.participant.permissions.moderator:
+                peer.send(name, content)
 
     def _apply(self, room: Room, event: RoomEvent) -> None:
         """End what somebody may no longer send or have."""

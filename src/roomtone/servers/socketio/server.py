@@ -16,11 +16,12 @@ import socketio
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from roomtone.control.policy import AccessDenial, AccessError
-from roomtone.control.rooms import CloseReason
+from roomtone.control.rooms import CloseReason, Refusal, RoomError
 from roomtone.protocols.mediasoup import ANSWERS, Event, PayloadCode, PayloadError, read_request
 from roomtone.protocols.mediasoup.requests import Join
 from roomtone.servers.socketio.callers import read_caller
 from roomtone.servers.socketio.dispatch import act
+from roomtone.servers.socketio.lobby import Waiting
 from roomtone.servers.socketio.problems import problem_of, wrong_state
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Client:
     sid: str
     token: str | None = field(repr=False)
     ticket: JoinTicket
+    waiting: Waiting
     peers: dict[str, SfuPeer] = field(default_factory=dict)
     """By room."""
 
@@ -166,13 +168,15 @@ class SocketServer:
             problem = problem_of(error)
             context.counters.errors[problem.code] += 1
             raise Refused(problem.message, problem.body()["error"]) from error
-        self._clients[sid] = Client(sid, token, ticket)
+        waiting = Waiting(self._sfu, lambda event, content: self._tell(sid, event, content))
+        self._clients[sid] = Client(sid, token, ticket, waiting)
 
     async def _on_disconnect(self, sid: str, reason: str) -> None:
         client = self._clients.pop(sid, None)
         if client is None:
             return
         client.ticket.release()
+        client.waiting.withdraw_all()
         lost = reason in {self._io.reason.PING_TIMEOUT, self._io.reason.TRANSPORT_ERROR}
         why = CloseReason.SIGNAL_TIMEOUT if lost else CloseReason.LEFT
         for peer in tuple(client.peers.values()):
@@ -199,7 +203,7 @@ class SocketServer:
             answer = self._refused(event, error)
             await self._io.emit("error", {**answer["error"], "event": event.value}, to=sid)
             return answer
-        await self._io.emit(ANSWERS[event], answer, to=sid)
+        await self._io.emit("knock-waiting" if "waiting" in answer else ANSWERS[event], answer, to=sid)
         return answer
 
     def _refused(self, event: Event, error: Exception) -> dict[str, Any]:
@@ -217,6 +221,8 @@ class SocketServer:
         if isinstance(request, Join):
             return await self._join(client, request)
         peer = client.peers.get(request.room)
+        if peer is None and event is Event.LEAVE_ROOM and client.waiting.withdraw(request.room):
+            return {"success": True, "roomId": request.room}
         if peer is None:
             raise wrong_state("not_in_room", "the connection has not joined that room")
         return await act(self._sfu, peer, event, request)
@@ -224,8 +230,21 @@ class SocketServer:
     async def _join(self, client: Client, request: Join) -> dict[str, Any]:
         if request.room in client.peers:
             raise wrong_state("already_joined", "this connection is in the room already")
-        if len(client.peers) >= MAX_ROOMS:
+        if len(client.peers) + len(client.waiting) >= MAX_ROOMS:
             raise wrong_state("too_many_rooms", f"a connection is in at most {MAX_ROOMS} rooms")
+        try:
+            return await self._enter(client, request)
+        except RoomError as error:
+            if error.refusal is not Refusal.MUST_ASK:
+                raise
+        caller = await read_caller(self._context, client.token)
+        answer = await client.waiting.ask(request, caller, lambda: self._enter(client, request))
+        if client.sid not in self._clients:
+            client.waiting.withdraw_all()
+            raise wrong_state("gone", "the connection ended meanwhile")
+        return answer
+
+    async def _enter(self, client: Client, request: Join) -> dict[str, Any]:
         # Read anew: it may have expired or been withdrawn since the client connected.
         caller = await read_caller(self._context, client.token)
         peer = await self._sfu.join(

@@ -18,7 +18,7 @@ from roomtone.servers.socketio.problems import SfuError, no_such
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from roomtone.control.rooms import Room
+    from roomtone.control.rooms import Knock, Room
     from roomtone.servers.socketio.callers import Caller
     from roomtone.servers.socketio.context import SfuContext
 
@@ -77,21 +77,9 @@ class Sfu:
         replace: bool = True,
     ) -> SfuPeer:
         """Let a caller into a room as a peer; its own older peer of that id makes way, nobody else's does."""
-        permissions = caller.permissions_in(room_name)
-        identity = peer_id or caller.identity
-        if not identity:
-            raise AccessError(AccessDenial.NO_IDENTITY, "the token names nobody (sub), and no peerId is given")
-        self._check_free(room_name, identity, caller, replace=replace)
-        request = JoinRequest(
-            identity=identity,
-            name=name or caller.token.name,
-            metadata=caller.token.metadata,
-            attributes=caller.token.attributes,
-            permissions=permissions,
-            protocol=Protocol.MEDIASOUP,
-            account_id=caller.token.account_id,
-        )
+        request = self._request(room_name, caller, peer_id, name, replace=replace)
         participant = await self.rooms.join(room_name, request, media_optional=True)
+        identity = participant.identity
         peer = SfuPeer(participant, caller, tell)
         peers = self._peers.setdefault(room_name, {})
         peers[identity] = peer
@@ -101,6 +89,28 @@ class Sfu:
         if participant.closed is None:
             self.news.follow(participant.room)
         return peer
+
+    async def knock(self, room_name: str, caller: Caller, *, peer_id: str | None, name: str | None) -> Knock:
+        """Ask for a caller to enter a room that has a lobby."""
+        return await self.rooms.knock(room_name, self._request(room_name, caller, peer_id, name, replace=True))
+
+    def _request(
+        self, room_name: str, caller: Caller, peer_id: str | None, name: str | None, *, replace: bool
+    ) -> JoinRequest:
+        permissions = caller.permissions_in(room_name)
+        identity = peer_id or caller.identity
+        if not identity:
+            raise AccessError(AccessDenial.NO_IDENTITY, "the token names nobody (sub), and no peerId is given")
+        self._check_free(room_name, identity, caller, replace=replace)
+        return JoinRequest(
+            identity=identity,
+            name=name or caller.token.name,
+            metadata=caller.token.metadata,
+            attributes=caller.token.attributes,
+            permissions=permissions,
+            protocol=Protocol.MEDIASOUP,
+            account_id=caller.token.account_id,
+        )
 
     async def leave(self, peer: SfuPeer, reason: CloseReason = CloseReason.LEFT) -> None:
         """End a peer and all it has."""

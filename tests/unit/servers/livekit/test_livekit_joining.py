@@ -11,7 +11,7 @@ from livekit.protocol import models, rtc
 from livekit_world import LiveKitWorld, client_offer, receiving, validate
 
 from roomtone.control.policy import KeyTable, VideoGrants
-from roomtone.control.rooms import Permissions, RoomLimits
+from roomtone.control.rooms import Permissions, RoomLimits, RoomOptions
 from roomtone.media.values import MediaKind
 from roomtone.protocols.livekit import PROTOCOL_VERSION
 from roomtone.protocols.sdp import OfferedData, parse_session
@@ -131,6 +131,28 @@ async def test_a_room_that_is_not_there_is_not_made_where_joining_makes_none(mak
     livekit = await make_livekit(RoomLimits(create_on_join=False))
     client = await livekit.connect()
     assert (client.status, client.body) == (404, b"requested room does not exist")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (RoomOptions(lobby=True), "ask by POST /api/v1/rooms/demo/knock, then join"),
+        (RoomOptions(locked=True), "the room is locked"),
+    ],
+)
+async def test_who_may_not_enter_is_told_why_and_how_it_may(
+    livekit: LiveKitWorld, options: RoomOptions, text: str
+) -> None:
+    room = await livekit.rooms.create("demo", options)
+    client = await livekit.connect()
+    assert (client.accepted, client.status) == (False, 403)
+    assert text in client.body.decode()
+    asked = await validate(livekit, "/rtc/validate", access_token=livekit.token())
+    assert (asked.status_code, asked.text) == (403, client.body.decode())
+    moderator = livekit.token("chair", room_admin=True)
+    assert (await validate(livekit, "/rtc/validate", access_token=moderator)).text == "success"
+    livekit.rooms.invite(room, "alice")
+    assert (await livekit.connect()).accepted
 
 
 async def test_a_full_room_answers_that_it_is_full(make_livekit: MakeLiveKit) -> None:
