@@ -24,8 +24,8 @@ _is_quoted = re.compile(QUOTED, re.DOTALL).fullmatch
 _LIST_ITEM = re.compile(rf'(?:[^,"<]+|{QUOTED}|<[^>]*>)*', re.DOTALL)
 # gen-value is a token, a host (IPv6 without brackets is seen in `received`) or a quoted string (RFC 3261, 25.1)
 # Values that are no token but hold no separator either (a tag with `:` or `@`, seen from phones) pass.
-_PARAMETER = re.compile(rf'\s*;\s*({TOKEN})(?:\s*=\s*({QUOTED}|[^\s";,<>]+))?\s*', re.DOTALL)
-PLAIN_PARAMS = r"(?:;[A-Za-z0-9\-.!%*_+`'~]+(?:=[^\s\";,<>]+)?)*"
+_PARAMETER = re.compile(rf'\s*;\s*({TOKEN})(?:\s*=\s*({QUOTED}|[^\s";,<>\x00-\x1f\x7f]+))?\s*', re.DOTALL)
+PLAIN_PARAMS = r"(?:;[A-Za-z0-9\-.!%*_+`'~]+(?:=[^\s\";,<>\x00-\x1f\x7f]+)?)*"
 """Parameters without white space and quotes, as nearly all are: `plain_params` reads what this matches."""
 _PLAIN = re.compile(PLAIN_PARAMS).fullmatch
 _PAIRS = re.compile(r";([^=;]+)(?:=([^;]+))?").findall
@@ -58,7 +58,7 @@ def unquote(text: str) -> str:
 
 def quote(text: str) -> str:
     """Write text as a quoted string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\0", "\\\0") + '"'
 
 
 def refuse_breaks(part: str, text: str) -> str:

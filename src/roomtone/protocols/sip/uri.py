@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv6Address, ip_address
 from typing import Literal, TypeAlias
 from urllib.parse import quote, unquote
 
@@ -236,7 +236,7 @@ def same_uri(one: Uri, other: Uri) -> bool:
 
 
 def _same_sip(one: SipUri, other: SipUri) -> bool:
-    if one.scheme != other.scheme or one.port != other.port or one.host.lower() != other.host.lower():
+    if one.scheme != other.scheme or one.port != other.port or not _same_host(one, other):
         return False
     if one.username != other.username or unquote(one.password or "") != unquote(other.password or ""):
         return False
@@ -246,6 +246,13 @@ def _same_sip(one: SipUri, other: SipUri) -> bool:
     if any(mine[name] != theirs[name] for name in mine.keys() & theirs.keys()):
         return False
     return _header_set(one) == _header_set(other)
+
+
+def _same_host(one: SipUri, other: SipUri) -> bool:
+    # literals of IPv6 are the same address however they are written (RFC 5954, 4.2)
+    if one.host[0] == other.host[0] == "[":
+        return ip_address(one.address) == ip_address(other.address)
+    return one.host.lower() == other.host.lower()
 
 
 def _folded(params: Params) -> dict[str, str]:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
-_BREAKS = re.compile(rb"[\r\n\x00]")
+# NUL may stand in a quoted string, behind its backslash
+_BREAKS = re.compile(rb"[\r\n]|(?<!\\)\x00")
 
 
 def header_line(name: str, value: str | bytes) -> bytes:
@@ -72,6 +73,11 @@ class Headers:
                 # later entries win: walk backwards, so that the first line of a name stays
                 first.update(zip(reversed(keys), range(len(keys) - 1, -1, -1)))  # noqa: B905
         return first
+
+    @property
+    def has_repeated(self) -> bool:
+        """Whether any name stands on more than one line."""
+        return len(self._index()) != len(self.lines)
 
     def __contains__(self, name: str) -> bool:
         first = self._index()
