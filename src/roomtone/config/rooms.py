@@ -33,6 +33,8 @@ class RoomSettings(Section):
     """How long a room lives to which nobody ever came."""
     departure_timeout_s: NotNegative = 20
     """How long a room lives on when all participants and viewers have left."""
+    max_ended: Positive = 1_000
+    """Ends of participants, viewers and rooms that are remembered for operators, of all rooms; the oldest go."""
     lobby_size: Positive = 100
     """Most people who may wait in the lobby of a room; above it 503."""
     lobby_timeout_s: Positive = 300

@@ -3,6 +3,7 @@
 from roomtone.control.rooms.chat import ChatMessage, ChatStore
 from roomtone.control.rooms.chat_memory import MemoryChat
 from roomtone.control.rooms.data import DataKind, DataOutcome, DataPacket, DataSink
+from roomtone.control.rooms.ended_log import EndedEntry, EndedKind, EndedLog
 from roomtone.control.rooms.events import EventMailbox, EventsLostError, EventStream, RoomEvent, RoomEventKind
 from roomtone.control.rooms.knocks import Knock, KnockDecision, KnockId
 from roomtone.control.rooms.model import Connection, Member, Participant, PlainConnection, Room, Viewer
@@ -47,6 +48,9 @@ __all__ = [
     "DataSink",
     "Encryption",
     "Ended",
+    "EndedEntry",
+    "EndedKind",
+    "EndedLog",
     "EventMailbox",
     "EventStream",
     "EventsLostError",

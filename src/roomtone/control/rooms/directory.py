@@ -106,6 +106,7 @@ class RoomDirectory(RoomEnds):
         if room.switching is not None:
             room.switching.cancel()
             await asyncio.gather(room.switching, return_exceptions=True)
+        self.ended_log.add_room(room, reason)
         room.events.emit(RoomEventKind.ROOM_CLOSED, reason=reason)
         room.events.close()
         for router in (*room.branches.values(), room.router):

@@ -50,6 +50,7 @@ class RoomEnds(RoomTables):
         if admitted and isinstance(member, Participant | Viewer):
             self.ended[reason] += 1
             room.ended.append(self._ended(member, reason))
+            self.ended_log.add_member(member, reason)
             self._settle(room)
             self.switching.refresh(room)
         member.tell_closed(reason)

@@ -18,6 +18,7 @@ class RoomLimits:
     max_viewers: int = 5_000
     max_tracks_per_participant: int = 32
     max_publications: int = 2_000
+    max_ended: int = 1_000
     empty_timeout_s: float = 300.0
     departure_timeout_s: float = 20.0
     lobby_size: int = 100

@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from roomtone.control.rooms.ended_log import EndedLog
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError, of_command
 from roomtone.control.rooms.routers import RoomRouters
 from roomtone.control.rooms.settings import RoomLimits
@@ -47,6 +48,7 @@ class RoomTables:
         self.limits = limits or RoomLimits()
         self.refused: Counter[Refusal] = Counter()
         self.ended: Counter[CloseReason] = Counter()
+        self.ended_log = EndedLog(self.limits.max_ended, clock)
         self.by_name: dict[str, Room] = {}
         self.connections: dict[TransportId, Connection | PlainConnection] = {}
         self.channels: dict[ChannelId, Connection] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from roomtone.servers.api.room_schemas import (
     ChatMessageBody,
     EndedBody,
+    EndedEntryBody,
     EventBody,
     KnockBody,
     RoomBody,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms import (
         ChatMessage,
         Ended,
+        EndedEntry,
         Knock,
         Participant,
         Permissions,
@@ -188,6 +190,22 @@ def ended_body(ended: Ended) -> EndedBody:
     """Describe an end."""
     return EndedBody(
         participant=ended.identity, viewer=ended.viewer, reason=ended.reason, joined_at=ended.joined_at, at=ended.at
+    )
+
+
+def ended_entry_body(entry: EndedEntry) -> EndedEntryBody:
+    """Describe an end in the log of all rooms."""
+    return EndedEntryBody(
+        number=entry.number,
+        kind=entry.kind,
+        room=entry.room,
+        room_id=entry.room_id,
+        participant=entry.identity,
+        name=entry.name,
+        viewer=entry.viewer,
+        reason=entry.reason,
+        began_at=entry.began_at,
+        at=entry.at,
     )
 
 

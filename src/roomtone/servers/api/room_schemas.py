@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from roomtone.control.rooms import CloseReason, KnockDecision, RoomEventKind
+from roomtone.control.rooms import CloseReason, EndedKind, KnockDecision, RoomEventKind
 from roomtone.media.values import CongestionState, DegradationReason, LineDirection, QualityLevel
 from roomtone.servers.api.schemas import Body
 
@@ -97,6 +97,21 @@ class EndedBody(Body):
     viewer: str | None
     reason: CloseReason
     joined_at: float
+    at: float
+
+
+class EndedEntryBody(Body):
+    """A participant, a viewer or a room that ended."""
+
+    number: int = Field(description="Counts all ends of this server since it started")
+    kind: EndedKind
+    room: str
+    room_id: str
+    participant: str | None = Field(description="Identity; null: it was none")
+    name: str
+    viewer: str | None
+    reason: CloseReason
+    began_at: float
     at: float
 
 

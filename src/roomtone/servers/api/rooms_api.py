@@ -7,7 +7,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.security import HTTPBearer
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response, StreamingResponse
@@ -21,10 +21,11 @@ from roomtone.control.rooms import (
     Viewer,
 )
 from roomtone.media import EngineCommandError
-from roomtone.servers.api.describe import ended_body, event_body, room_body, speaker_body
+from roomtone.servers.api.describe import ended_body, ended_entry_body, event_body, room_body, speaker_body
 from roomtone.servers.api.requests import authorize, context_of
 from roomtone.servers.api.room_schemas import (
     EndedBody,
+    EndedEntryBody,
     MemberStatistics,
     Report,
     RoomBody,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from roomtone.control.rooms import EventMailbox, Member
 
+MAX_PAGE = 500
 # Declared so that OpenAPI says how to authenticate; `authorize` does the work.
 _bearer = HTTPBearer(
     auto_error=False, description="A token with roomAdmin for the room, roomList for the list, roomCreate for a new one"
@@ -110,6 +112,23 @@ async def list_speakers(administered: AdministeredRoom) -> list[SpeakerBody]:
 async def list_ended(administered: AdministeredRoom) -> list[EndedBody]:
     """List the last participants and viewers that ended, with the reason of each; the newest comes last."""
     return [ended_body(ended) for ended in administered.ended]
+
+
+@router.get("/ended", summary="What ended in all rooms, and why")
+async def list_all_ended(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    before: Annotated[int | None, Query(ge=1, description="A number: only what ended earlier")] = None,
+    room: Annotated[str | None, Query(max_length=64, description="Only rooms of this name")] = None,
+) -> list[EndedEntryBody]:
+    """List participants, viewers and rooms that ended, the newest first; of rooms that are closed too.
+
+    Needs an account that administers rooms, or a token with roomAdmin for no room in particular; with ``room`` one
+    for that room is enough. The server remembers as many as `rooms.max_ended` says, until it stops.
+    """
+    authorize(request, room or "", Grant.ADMINISTER)
+    log = context_of(request).rooms.ended_log
+    return [ended_entry_body(entry) for entry in log.newest(limit, before=before, room=room)]
 
 
 @router.get("/rooms/{room}/statistics", summary="Live statistics")

@@ -222,3 +222,18 @@ async def test_what_a_viewer_gets_at_most_is_said_in_one_place(api: ApiWorld) ->
     assert (await api.http.put(url, json={"rid": "none"}, headers=admin(api))).status_code == 422
     assert (await api.http.put(url, json={}, headers=api.headers(None))).status_code == 403
     assert (await api.http.put(url.replace(viewer["id"], "x"), json={}, headers=admin(api))).status_code == 404
+
+
+async def test_what_ended_in_all_rooms_is_shown_to_who_administers_all(api: ApiWorld) -> None:
+    await api.publish()
+    assert (await api.http.delete("/api/v1/rooms/demo", headers=admin(api))).status_code == 204
+    url, everywhere = "/api/v1/ended", api.headers(None, token=api.token(room="", room_admin=True))
+    room, alice = (await api.http.get(url, headers=everywhere)).json()
+    assert (room["kind"], room["room"], room["participant"], room["reason"]) == ("room", "demo", None, "room_closed")
+    assert (alice["kind"], alice["participant"], alice["reason"]) == ("participant", "alice", "room_closed")
+    older = (await api.http.get(f"{url}?before={room['number']}&limit=5", headers=everywhere)).json()
+    assert older == [alice]
+    assert (await api.http.get(url)).status_code == 401
+    assert (await api.http.get(url, headers=admin(api))).status_code == 403
+    assert len((await api.http.get(f"{url}?room=demo", headers=admin(api))).json()) == 2
+    assert (await api.http.get(f"{url}?room=other", headers=admin(api))).status_code == 403
