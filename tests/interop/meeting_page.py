@@ -9,6 +9,7 @@ from conftest import PATIENCE_S, until
 from playwright.sync_api import Locator, Page, expect
 
 PATIENCE_MS = PATIENCE_S * 1000
+expect.set_options(timeout=PATIENCE_MS)
 OpenPage = Callable[..., Page]
 # A shared screen that headless browsers have none of: a drawn one. 640 by 360 tells it from the camera's picture.
 SCREEN = """

@@ -1,60 +1,16 @@
-"""The web app's other pages: accounts, the dashboard, and what axe-core finds on each page."""
+"""The web app's account pages, and what axe-core finds on each page."""
 
 from __future__ import annotations
 
 import re
-import time
-from pathlib import Path
 
 import pytest
+from account_page import findings, fits, one_time, sign_in
 from conftest import Server, until
-from meeting_page import PATIENCE_MS, MeetingPage, OpenPage, identity_of, join
-from playwright.sync_api import Page, expect
-
-from roomtone.control.accounts.totp import hotp, secret_bytes, step_at
+from meeting_page import PATIENCE_MS, OpenPage, join
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
-AXE = Path(__file__).resolve().parents[2] / "web/node_modules/axe-core/axe.min.js"
-BAD = {"serious", "critical"}
-
-
-def sign_in(open_page: OpenPage, to: str, login: str = "admin", password: str = "secret") -> Page:
-    """Sign in by the form, and come to a page."""
-    page = open_page(f"/account/?next={to}")
-    page.set_default_timeout(PATIENCE_MS)
-    page.get_by_label("User name or mail address").fill(login)
-    page.get_by_label("Password", exact=True).fill(password)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    return page
-
-
-def one_time(secret: str, later: int = 0) -> str:
-    """What an authenticator app shows, now or some steps later."""
-    return hotp(secret_bytes(secret), step_at(time.time()) + later)
-
-
-def findings(page: Page) -> list[str]:
-    """What axe-core calls serious or critical."""
-    page.add_script_tag(path=str(AXE))
-    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] }).then(all => all.violations)")
-    return [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in found if one["impact"] in BAD]
-
-
-def test_the_dashboard_shows_a_room_and_kicks(server: Server, open_page: OpenPage) -> None:
-    bob = join(open_page, "watched", "Bob")
-    bob.wait_picture("Picture of Bob", more=1)
-    identity = identity_of(bob)
-    page = sign_in(open_page, "/dashboard/")
-    page.locator("[data-room=watched] button").click()
-    member = page.locator(f"[data-member={identity}]")
-    expect(member.locator("[data-track]")).to_have_count(2)
-    rate = member.locator("[data-track]").filter(has_text="video").locator("[data-value=Bitrate]")
-    until(lambda: "kbit" in rate.inner_text() or "Mbit" in rate.inner_text(), "a bitrate")
-    assert findings(page) == []
-    page.once("dialog", lambda dialog: dialog.accept())
-    member.get_by_role("button", name="Kick").click()
-    expect(bob.page.locator("[data-ended]")).to_have_text("A moderator has removed you from the room.")
-    assert identity not in server.identities("watched")
 
 
 @pytest.mark.long
@@ -131,9 +87,5 @@ def test_a_meeting_has_no_serious_findings_and_fits(open_page: OpenPage, width: 
         for step in ("layout", "chat", "people"):
             ada.do(step)
             assert findings(ada.page) == [], step
-            assert _fits(ada)
+            assert fits(ada.page)
         ada.do("people")
-
-
-def _fits(person: MeetingPage) -> bool:
-    return bool(person.page.evaluate("document.documentElement.scrollWidth <= innerWidth"))

@@ -1,56 +1,121 @@
 import { useState } from "react";
-import { ApiProblem, sayError } from "../api";
+import { sayError } from "../api";
 import { text } from "../strings";
 import { timeOf } from "./format";
 import { asMe, type DeadLetter } from "./model";
 import { usePoll } from "./usePoll";
 
-const WORDS = text.dashboard;
+const WORDS = text.dashboard.letters;
 const PATH = "/api/v1/webhooks/dead-letters";
-const LOOK_MS = 15_000;
+const LOOK_MS = 5000;
+const PAGE = 50;
 
-/** Webhooks that were given up. */
+/** Webhooks that were given up: what they said, why, and what can be done with them. */
 export function DeadLetters() {
   const [letters, setLetters] = useState<readonly DeadLetter[] | null>(null);
+  const [limit, setLimit] = useState(PAGE);
+  const [notice, setNotice] = useState("");
   const [problem, setProblem] = useState("");
   const look = async () => {
     try {
-      setLetters(await asMe<DeadLetter[]>(PATH));
+      setLetters(await asMe<DeadLetter[]>(`${PATH}?limit=${limit}`));
       setProblem("");
     } catch (error) {
-      const off = error instanceof ApiProblem && error.status === 404;
-      setProblem(off ? WORDS.webhooksOff : WORDS.problem(sayError(error)));
+      setProblem(text.dashboard.problem(sayError(error)));
     }
   };
-  usePoll(look, LOOK_MS, PATH);
-  const retry = (id: number) => {
-    asMe(`${PATH}/${id}/retry`, "POST")
-      .then(look)
+  usePoll(look, LOOK_MS, `${PATH} ${limit}`);
+  const act = (path: string, method: string, done: string) => {
+    setNotice("");
+    asMe(`${PATH}/${path}`, method)
+      .then(async () => {
+        setNotice(done);
+        await look();
+      })
       .catch((error: unknown) => {
         setProblem(text.room.failed(sayError(error)));
       });
   };
   return (
     <section aria-labelledby="letters">
-      <h2 id="letters">{WORDS.webhooks}</h2>
-      {problem !== "" && <p className="status">{problem}</p>}
-      {letters?.length === 0 && <p className="status">{WORDS.noWebhooks}</p>}
-      <ul className="plain-list">
-        {letters?.map(({ id, event, url, attempts, last_error: error, given_up_at: at }) => (
-          <li key={id} className="row">
-            {timeOf(at)} · {event} · {url} · {WORDS.attempts}: {attempts} · {error}
-            <button
-              type="button"
-              className="quiet small"
-              onClick={() => {
-                retry(id);
-              }}
-            >
-              {WORDS.retry}
-            </button>
-          </li>
-        ))}
-      </ul>
+      <h2 id="letters">{WORDS.title}</h2>
+      <p className="lead">{WORDS.lead}</p>
+      {problem !== "" && (
+        <p role="alert" className="status bad">
+          {problem}
+        </p>
+      )}
+      <p role="status" className="status">
+        {notice}
+        {notice === "" && letters?.length === 0 && WORDS.none}
+      </p>
+      {letters?.map((letter) => (
+        <Letter
+          key={letter.id}
+          letter={letter}
+          onRetry={() => {
+            act(`${letter.id}/retry`, "POST", WORDS.sentAgain(letter.event));
+          }}
+          onForget={() => {
+            if (window.confirm(WORDS.sure(letter.event))) act(String(letter.id), "DELETE", WORDS.forgotten(letter.event));
+          }}
+        />
+      ))}
+      {letters?.length === limit && limit < 200 && (
+        <p className="row">
+          <button
+            type="button"
+            className="quiet"
+            onClick={() => {
+              setLimit(200);
+            }}
+          >
+            {WORDS.more}
+          </button>
+        </p>
+      )}
     </section>
   );
+}
+
+function Letter({ letter, onRetry, onForget }: { letter: DeadLetter; onRetry: () => void; onForget: () => void }) {
+  const title = `${letter.event} · ${timeOf(letter.created_at)}`;
+  return (
+    <article className="card" aria-label={title} data-letter={letter.event}>
+      <div className="track-head">
+        <h3>{title}</h3>
+        <span className="powers">
+          <button type="button" className="quiet small" onClick={onRetry}>
+            {WORDS.retry}
+          </button>
+          <button type="button" className="quiet small" onClick={onForget}>
+            {WORDS.forget}
+          </button>
+        </span>
+      </div>
+      <dl className="facts">
+        <dt>{WORDS.url}</dt>
+        <dd>{letter.url}</dd>
+        <dt>{WORDS.error}</dt>
+        <dd data-error>{letter.last_error}</dd>
+        <dt>{WORDS.attempts}</dt>
+        <dd>{letter.attempts}</dd>
+        <dt>{WORDS.givenUp}</dt>
+        <dd>{timeOf(letter.given_up_at)}</dd>
+      </dl>
+      <details>
+        <summary>{WORDS.body}</summary>
+        <pre tabIndex={0}>{pretty(letter.body)}</pre>
+      </details>
+    </article>
+  );
+}
+
+/** JSON on several lines; anything else as it is. */
+function pretty(body: string): string {
+  try {
+    return JSON.stringify(JSON.parse(body), null, 2);
+  } catch {
+    return body;
+  }
 }

@@ -3,6 +3,7 @@ import { roomPath, sayError } from "../api";
 import { text } from "../strings";
 import { timeOf } from "./format";
 import { asMe, type Ended, type MemberInfo, readRoom, readTracks, type RoomView } from "./model";
+import { Reason } from "./Reason";
 import { extend, type History } from "./reports";
 import { TrackPanel } from "./TrackPanel";
 import { usePoll } from "./usePoll";
@@ -155,7 +156,7 @@ function EndedList({ ended }: { ended: readonly Ended[] }) {
       <ul className="plain-list" data-ended-list>
         {[...ended].reverse().map(({ participant, viewer, reason, at }) => (
           <li key={`${participant ?? viewer ?? ""} ${at}`}>
-            {timeOf(at)} · {participant ?? `${WORDS.viewer} ${viewer ?? ""}`} · <strong>{reason}</strong>
+            {timeOf(at)} · {participant ?? `${WORDS.viewer} ${viewer ?? ""}`} · <strong><Reason code={reason} /></strong>
           </li>
         ))}
       </ul>

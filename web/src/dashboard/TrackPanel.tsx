@@ -10,7 +10,7 @@ const above = (most: number, least: number) => {
   const power = 10 ** Math.floor(Math.log10(Math.max(most, least)));
   return [1, 2, 3, 5, 10].map((step) => step * power).find((bound) => bound >= most * 1.05 && bound >= least) ?? 10 * power;
 };
-const COLOURS = ["estimate", "allotted", "current"];
+const COLOURS = ["estimate", "allotted", "fourth"];
 
 /** Bitrate, loss and layers of one track. */
 export function TrackPanel({ track, samples, onMute }: { track: TrackInfo; samples: readonly Sample[]; onMute: () => void }) {

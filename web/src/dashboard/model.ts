@@ -60,8 +60,10 @@ export interface DeadLetter {
   readonly id: number;
   readonly url: string;
   readonly event: string;
+  readonly body: string;
   readonly attempts: number;
   readonly last_error: string;
+  readonly created_at: number;
   readonly given_up_at: number;
 }
 

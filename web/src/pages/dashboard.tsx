@@ -5,8 +5,10 @@ import { signInPage } from "../account/credentials";
 import { useAccount } from "../account/useAccount";
 import { DeadLetters } from "../dashboard/DeadLetters";
 import { asMe, type RoomInfo } from "../dashboard/model";
+import { EndedLog } from "../dashboard/EndedLog";
 import { RoomDetail } from "../dashboard/RoomDetail";
 import { RoomList } from "../dashboard/RoomList";
+import { hashOf, type Section, sectionsOf, useSection } from "../dashboard/sections";
 import { usePoll } from "../dashboard/usePoll";
 import { query } from "../parts/address";
 import { Page, show } from "../parts/Page";
@@ -29,12 +31,30 @@ function DashboardPage() {
         </>
       )}
       {account?.role === "member" && <p role="alert">{WORDS.denied}</p>}
-      {account && account.role !== "member" && <Dashboard admin={account.role === "admin"} />}
+      {account && account.role !== "member" && <Dashboard offered={sectionsOf(account.role)} />}
     </Page>
   );
 }
 
-function Dashboard({ admin }: { admin: boolean }) {
+function Dashboard({ offered }: { offered: readonly Section[] }) {
+  const shown = useSection(offered);
+  return (
+    <>
+      <nav className="sections" aria-label={WORDS.sections}>
+        {offered.map((section) => (
+          <a key={section} href={hashOf(section)} {...(section === shown ? { "aria-current": "page" as const } : {})}>
+            {WORDS.section[section]}
+          </a>
+        ))}
+      </nav>
+      {shown === "rooms" && <Rooms />}
+      {shown === "log" && <EndedLog />}
+      {shown === "webhooks" && <DeadLetters />}
+    </>
+  );
+}
+
+function Rooms() {
   const [rooms, setRooms] = useState<readonly RoomInfo[] | null>(null);
   const [chosen, setChosen] = useState(query.get("room"));
   const [problem, setProblem] = useState("");
@@ -60,7 +80,6 @@ function Dashboard({ admin }: { admin: boolean }) {
       )}
       {rooms !== null && <RoomList rooms={rooms} chosen={chosen} onChoose={setChosen} />}
       {chosen !== null && there && <RoomDetail key={chosen} room={chosen} />}
-      {admin && <DeadLetters />}
     </>
   );
 }
