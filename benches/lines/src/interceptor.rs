@@ -68,6 +68,7 @@ impl BandwidthEstimator for Interceptor {
             bps,
             pacing_bps: Some(bps),
             confirmed: true,
+            at_least: false,
             state: LineState::Normal,
         }
     }

@@ -67,6 +67,9 @@ pub struct Estimate {
     pub pacing_bps: Option<u64>,
     /// Whether anything was heard from the peer yet.
     pub confirmed: bool,
+    /// Whether nothing the peer said speaks against more: it stands for the least the line carries, and nothing need
+    /// be taken away for its sake.
+    pub at_least: bool,
     /// How the line stands.
     pub state: LineState,
 }
@@ -171,6 +174,8 @@ pub trait BandwidthEstimator: Send + std::fmt::Debug {
     /// What there is to send in all, in bits per second, if the line carried everything: no probe
     /// need go far above it.
     fn set_wanted(&mut self, _bps: u64, _now: Instant) {}
+    /// What leaves now, in bits per second, counted as [`Estimate::bps`].
+    fn set_given(&mut self, _bps: u64) {}
     /// The next probe to send; each is given out once.
     fn poll_probe(&mut self, _now: Instant) -> Option<Probe> {
         None

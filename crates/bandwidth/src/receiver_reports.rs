@@ -17,6 +17,9 @@ const SENT_WINDOW: Duration = Duration::from_secs(1);
 /// Follows REMB and the loss in receiver reports (the rule of
 /// draft-ietf-rmcat-gcc-02 section 6: up by 5 % under 2 % loss, down by half the loss above 10 %).
 ///
+/// It begins with a guess. Until loss or a limit speaks against it, it is only the least that the line carries: what
+/// leaves and comes through without loss is carried too.
+///
 /// Receivers name at most one and a half times what comes in, whatever the line carries. So a REMB above what is sent
 /// never lowers the limit, except the first one; and one that is not renewed is forgotten step by step, up to where the
 /// estimate began.
@@ -26,6 +29,12 @@ pub struct ReceiverReportEstimator {
     bps: u64,
     limit: u64,
     confirmed: bool,
+    /// What leaves, and the least of it since the last report.
+    given: u64,
+    least_given: Option<u64>,
+    /// Whether loss has lowered it, and whether the last change was that.
+    lowered: bool,
+    lowered_last: bool,
     has_remb: bool,
     state: LineState,
     last_change: Option<Instant>,
@@ -63,6 +72,10 @@ impl ReceiverReportEstimator {
             bps,
             limit: u64::MAX,
             confirmed: false,
+            given: 0,
+            least_given: None,
+            lowered: false,
+            lowered_last: false,
             has_remb: false,
             state: LineState::Normal,
             last_change: None,
@@ -70,24 +83,34 @@ impl ReceiverReportEstimator {
             sent: Sent::default(),
         }
     }
+
+    fn is_uncontested(&self) -> bool {
+        !self.lowered && self.limit == u64::MAX
+    }
 }
 
 impl BandwidthEstimator for ReceiverReportEstimator {
     fn on_report(&mut self, report: ReportedLoss, now: Instant) {
         const CHANGE_INTERVAL: Duration = Duration::from_millis(500);
         self.confirmed = true;
-        if self
+        let lost = u64::from(report.fraction);
+        let recent = self
             .last_change
-            .is_some_and(|last| now.saturating_duration_since(last) < CHANGE_INTERVAL)
-        {
+            .is_some_and(|last| now.saturating_duration_since(last) < CHANGE_INTERVAL);
+        // Pictures may be lost where sound is not, and the one is reported with the other.
+        if recent && (lost <= 26 || self.lowered_last) {
             return;
         }
-        let lost = u64::from(report.fraction);
         self.state = if lost > 26 {
             LineState::Overused
         } else {
             LineState::Normal
         };
+        if self.is_uncontested() {
+            self.bps = self.bps.max(self.least_given.unwrap_or(0));
+        }
+        self.least_given = Some(self.given);
+        self.lowered_last = lost > 26;
         // 2 % and 10 % of 256.
         if lost <= 5 {
             self.bps = (self.bps + self.bps / 20)
@@ -95,10 +118,16 @@ impl BandwidthEstimator for ReceiverReportEstimator {
                 .min(1_000_000_000);
         } else if lost > 26 {
             self.bps = (self.bps - self.bps * lost / 512).max(10_000);
+            self.lowered = true;
         } else {
             return;
         }
         self.last_change = Some(now);
+    }
+
+    fn set_given(&mut self, bps: u64) {
+        self.given = bps;
+        self.least_given = Some(self.least_given.unwrap_or(bps).min(bps));
     }
 
     fn on_pictures_sent(&mut self, bytes: u64, now: Instant) {
@@ -142,6 +171,7 @@ impl BandwidthEstimator for ReceiverReportEstimator {
             // What it believes is a limit that is not known to queue: nothing is spread over time.
             pacing_bps: None,
             confirmed: self.confirmed,
+            at_least: self.is_uncontested(),
             state: self.state,
         }
     }
@@ -189,6 +219,60 @@ mod tests {
             787_500,
             "half lost: down by a quarter"
         );
+    }
+
+    #[test]
+    fn what_comes_through_without_loss_is_carried_until_loss_speaks_against_it() {
+        let base = base();
+        let seconds = |count| base + Duration::from_secs(count);
+        let mut estimator = ReceiverReportEstimator::new(1_000_000);
+        estimator.set_given(3_000_000);
+        assert_eq!(
+            estimator.estimate().bps,
+            1_000_000,
+            "nobody said that it came"
+        );
+        estimator.on_report(report(0), base);
+        assert!(estimator.estimate().at_least);
+        assert_eq!(estimator.estimate().bps, 3_150_000);
+        estimator.on_report(report(128), seconds(1));
+        assert!(!estimator.estimate().at_least);
+        assert_eq!(estimator.estimate().bps, 2_362_500, "of what was sent");
+        estimator.on_report(report(0), seconds(2));
+        assert!(!estimator.estimate().at_least);
+        assert_eq!(estimator.estimate().bps, 2_480_625);
+    }
+
+    #[test]
+    fn loss_of_pictures_counts_beside_sound_that_comes_through() {
+        let base = base();
+        let mut estimator = ReceiverReportEstimator::new(1_000_000);
+        for lost in [0, 128, 0, 128] {
+            estimator.on_report(report(lost), base);
+        }
+        assert_eq!(estimator.estimate().bps, 787_500, "once");
+    }
+
+    #[test]
+    fn what_has_only_begun_to_leave_is_not_said_to_be_carried() {
+        let base = base();
+        let mut estimator = ReceiverReportEstimator::new(1_000_000);
+        estimator.set_given(200_000);
+        estimator.on_report(report(0), base);
+        estimator.set_given(3_000_000);
+        estimator.on_report(report(0), base + Duration::from_secs(1));
+        assert_eq!(estimator.estimate().bps, 1_102_500);
+    }
+
+    #[test]
+    fn a_limit_that_the_peer_named_is_no_floor() {
+        let base = base();
+        let mut estimator = sending(2_000, base);
+        estimator.set_given(2_000_000);
+        estimator.on_remb(700_000, base);
+        estimator.on_report(report(0), base);
+        assert!(!estimator.estimate().at_least);
+        assert_eq!(estimator.estimate().bps, 700_000);
     }
 
     /// An estimator whose pictures took `kbps` in the second before `base`.

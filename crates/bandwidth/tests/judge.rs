@@ -20,6 +20,7 @@ impl BandwidthEstimator for Stubborn {
             bps: self.0,
             pacing_bps: Some(self.0 * 5 / 2),
             confirmed: true,
+            at_least: false,
             state: LineState::Normal,
         }
     }

@@ -172,6 +172,8 @@ pub(crate) struct Transport {
     pub(crate) tracks_packets: bool,
     /// Whether the estimator was named by the driver; else the router chooses by what was negotiated.
     pub(crate) estimator_given: bool,
+    /// Whether the feedback that was agreed to did not come, and reports are followed instead.
+    pub(crate) lacks_feedback: bool,
     pub(crate) pacer: Pacer,
     pub(crate) last_estimate: u64,
     pub(crate) tally: Tally,
@@ -218,6 +220,7 @@ impl Transport {
             clock_offset: None,
             tracks_packets: estimator.tracks_packets(),
             estimator_given: false,
+            lacks_feedback: false,
             pacer: Pacer::default(),
             last_estimate: estimator.estimate().bps,
             tally: Tally::new(params.unlimited),

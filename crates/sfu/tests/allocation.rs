@@ -441,30 +441,6 @@ fn an_encoding_that_does_not_come_is_not_counted_on() {
 }
 
 #[test]
-fn a_viewer_without_any_estimate_of_its_own_keeps_one_track() {
-    // Receiver reports only: nothing else would tell when the line is better.
-    let mut scene = Scene::new();
-    let estimator = Box::new(ReceiverReportEstimator::new(50_000));
-    let now = scene.rig.now;
-    scene
-        .rig
-        .router
-        .set_estimator(SUBSCRIBER, estimator, now)
-        .unwrap();
-    scene.publish(VIDEO, &FIRST, &MODEL);
-    let described = scene.rig.consume_video(VIDEO_OUT, Some(VIDEO));
-    for _ in 0..3 {
-        scene.seconds(1);
-        let mut report = vec![0x81, 201, 0, 7, 0, 0, 0, 9];
-        report.extend(described.ssrc.to_be_bytes());
-        report.extend([0; 20]);
-        scene.rig.rtcp(SUBSCRIBER, &report);
-    }
-    assert_eq!(scene.current(VIDEO_OUT), Some(0));
-    assert_eq!(scene.stats(VIDEO_OUT).paused, None);
-}
-
-#[test]
 fn limits_and_priorities_are_refused_for_pipes() {
     let mut scene = Scene::new();
     scene.publish(VIDEO, &FIRST, &MODEL);

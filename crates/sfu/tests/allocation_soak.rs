@@ -43,6 +43,7 @@ impl BandwidthEstimator for Fixed {
             bps: self.0,
             pacing_bps: None,
             confirmed: self.0 > 0,
+            at_least: false,
             state: LineState::Normal,
         }
     }

@@ -277,6 +277,7 @@ impl BandwidthEstimator for Largest {
             bps: 1_000_000,
             pacing_bps: None,
             confirmed: true,
+            at_least: false,
             state: LineState::Normal,
         }
     }

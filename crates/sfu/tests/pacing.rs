@@ -37,6 +37,7 @@ impl BandwidthEstimator for Told {
             bps: 2_000_000,
             pacing_bps: self.0.lock().unwrap().pacing_bps,
             confirmed: true,
+            at_least: false,
             state: LineState::Normal,
         }
     }

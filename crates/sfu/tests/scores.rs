@@ -260,6 +260,7 @@ impl BandwidthEstimator for Told {
             bps: self.0.load(std::sync::atomic::Ordering::Relaxed),
             pacing_bps: None,
             confirmed: true,
+            at_least: false,
             state: LineState::Normal,
         }
     }

@@ -270,6 +270,7 @@ impl BandwidthEstimator for GccEstimator {
             bps: bps as u64,
             pacing_bps: Some(pacing as u64),
             confirmed: self.last_heard_us.is_some(),
+            at_least: false,
             state: match (self.line(), self.loss.state()) {
                 (_, LossState::Decreasing) => LineState::Overused,
                 (state, _) => state,

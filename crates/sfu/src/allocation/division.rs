@@ -111,7 +111,8 @@ impl Division<'_> {
         let fits = match self.budget {
             Budget::Unlimited => true,
             Budget::Cheapest => false,
-            Budget::Bps(budget) => {
+            Budget::AtLeast(_) if !up => true,
+            Budget::Bps(budget) | Budget::AtLeast(budget) => {
                 let needed = if up { self.with_headroom(after) } else { after };
                 let held = held.filter(|hold| up && !hold.is_lifted(budget, needed));
                 if needed > budget {
@@ -151,7 +152,9 @@ impl Division<'_> {
             return;
         };
         let given = match keep {
-            _ if self.budget == Budget::Cheapest => Some(moving(&slot.steps)),
+            _ if matches!(self.budget, Budget::Cheapest | Budget::AtLeast(_)) => {
+                Some(moving(&slot.steps))
+            }
             Keep::Moving => Some(moving(&slot.steps)),
             Keep::Cheapest => Some(0),
             Keep::Nobody => None,

@@ -188,6 +188,8 @@ pub(crate) enum Budget {
     Unlimited,
     /// Bits per second.
     Bps(u64),
+    /// Bits per second, and nothing is known that speaks against more: what was given stays.
+    AtLeast(u64),
     /// Nothing is known of the line: the cheapest layer of all.
     Cheapest,
 }

@@ -1,5 +1,7 @@
 //! What is kept of allocation for a consumer and for a transport.
 
+use crate::Estimate;
+
 use super::{Allocation, Budget, ConsumerLimits, LayerTarget, Memory, TrackLimits};
 
 /// Whether the line lets a consumer send.
@@ -86,10 +88,15 @@ impl Tally {
 
     /// Whether an estimate would lead to something else.
     #[inline]
-    pub(crate) fn is_moved_by(&self, bps: u64) -> bool {
-        !matches!(self.budget, Some(Budget::Bps(_)))
-            || bps < self.low_bps
-            || self.next_bps.is_some_and(|next| bps >= next)
+    pub(crate) fn is_moved_by(&self, estimate: &Estimate) -> bool {
+        let as_before = match self.budget {
+            Some(Budget::Bps(_)) => !estimate.at_least,
+            Some(Budget::AtLeast(_)) => estimate.at_least,
+            _ => false,
+        };
+        !as_before
+            || estimate.bps < self.low_bps
+            || self.next_bps.is_some_and(|next| estimate.bps >= next)
     }
 
     /// Whether somebody is not given the best there is.

@@ -288,6 +288,18 @@ fn what_each_line_carries() {
             "2",
         ),
         (
+            "a guess takes nothing away",
+            vec![model().was(2), model()],
+            Budget::AtLeast(100_000),
+            "2 0",
+        ),
+        (
+            "and lets up what fits it",
+            vec![model().was(0)],
+            Budget::AtLeast(700_000),
+            "1",
+        ),
+        (
             "nothing known of the line, but it shall move",
             vec![svc(&[200, 600, 1_800])],
             Budget::Cheapest,

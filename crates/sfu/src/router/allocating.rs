@@ -47,7 +47,7 @@ impl Router {
         // What is not believed yet must not be looked at again and again.
         if estimate.confirmed
             && !tally.unlimited
-            && tally.is_moved_by(estimate.bps)
+            && tally.is_moved_by(&estimate)
             && self.is_believed(at, now_us)
         {
             self.allocate_soon(at, now_us);
@@ -85,7 +85,12 @@ impl Router {
             return Budget::Unlimited;
         }
         if self.is_believed(at, now_us) {
-            return Budget::Bps(transport.estimator.estimate().bps);
+            let estimate = transport.estimator.estimate();
+            return if estimate.at_least {
+                Budget::AtLeast(estimate.bps)
+            } else {
+                Budget::Bps(estimate.bps)
+            };
         }
         let known_us = self.early_until(at);
         let early = known_us.is_none_or(|known| now_us < known);
@@ -120,13 +125,14 @@ impl Router {
         let transport = &mut self.transports[at as usize];
         transport.tally.settle(budget, &given, now_us);
         transport.estimator.set_wanted(given.wanted_bps, now);
+        transport.estimator.set_given(given.used_bps);
         if let Some(wake) = given.wake_us {
             self.allocate_at(at, wake);
         }
         for (index, memory) in consumers.iter().zip(&given.memories) {
             let allotment = &mut self.consumers[*index as usize].allotment;
             // What was given while nothing was known is no measure of what is lost or won later.
-            if matches!(budget, Budget::Bps(_)) {
+            if matches!(budget, Budget::Bps(_) | Budget::AtLeast(_)) {
                 allotment.memory = *memory;
             } else {
                 allotment.memory = crate::allocation::Memory::default();

@@ -80,6 +80,8 @@ impl Router {
             fraction: block.fraction_lost,
             round_trip,
         };
+        self.mind_missing_feedback(at, now);
+        let transport = &mut self.transports[at as usize];
         transport.estimator.on_report(loss, now);
         let consumer = &mut self.consumers[index as usize];
         if consumer
@@ -265,6 +267,7 @@ impl Router {
         entries: &[FeedbackEntry],
         now: Instant,
     ) {
+        self.welcome_feedback(at);
         let transport = &mut self.transports[at as usize];
         transport.stats.feedback_received += 1;
         let (missing, runs) = missing_runs(entries);

@@ -7,9 +7,10 @@ use roomtone_rtp::RtpHeader;
 
 use super::Router;
 use super::bursts::wire_bytes;
+use super::transports::START_BPS;
 use crate::consumer::Stamps;
 use crate::timers::{Timer, disarm};
-use crate::{GccEstimator, SentKind, SentPacket};
+use crate::{GccEstimator, ReceiverReportEstimator, SentKind, SentPacket};
 
 /// Padding of one packet: as much as its one byte of length can say and still be a multiple of four.
 const PADDING: usize = 252;
@@ -27,13 +28,42 @@ impl Router {
         let consumer = &self.consumers[consumer as usize];
         let reports = consumer.has_transport_sequence() && consumer.feedback.transport_cc;
         let transport = &mut self.transports[at as usize];
-        let settled = transport.estimator_given || transport.tracks_packets;
+        let settled =
+            transport.estimator_given || transport.tracks_packets || transport.lacks_feedback;
         if !reports || settled || !config.transport_feedback || transport.tally.unlimited {
             return;
         }
         transport.estimator = Box::new(GccEstimator::new(config.congestion));
         transport.tracks_packets = true;
         self.follow_estimator(at, now);
+    }
+
+    /// A peer reports as it always has, but the feedback it agreed to does not come: its reports are all
+    /// there will be.
+    pub(super) fn mind_missing_feedback(&mut self, at: u32, now: Instant) {
+        let now_us = self.clock.micros(now);
+        let transport = &mut self.transports[at as usize];
+        let given = transport.estimator_given || !transport.tracks_packets;
+        let late = transport
+            .tally
+            .sent_since_us
+            .is_some_and(|since| now_us.saturating_sub(since) > PACED_UNHEARD_US);
+        if !given && late && !transport.estimator.estimate().confirmed {
+            transport.estimator = Box::new(ReceiverReportEstimator::new(START_BPS));
+            transport.tracks_packets = false;
+            transport.lacks_feedback = true;
+            transport.pacer.cancel_probe();
+        }
+    }
+
+    /// Feedback came after all.
+    pub(super) fn welcome_feedback(&mut self, at: u32) {
+        let config = self.config.bandwidth.congestion;
+        let transport = &mut self.transports[at as usize];
+        if std::mem::take(&mut transport.lacks_feedback) {
+            transport.estimator = Box::new(GccEstimator::new(config));
+            transport.tracks_packets = true;
+        }
     }
 
     /// Takes over what the estimator of a transport believes now.

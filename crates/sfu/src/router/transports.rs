@@ -9,7 +9,7 @@ use crate::transport::{Message, Transport};
 use crate::{BandwidthEstimator, ReceiverReportEstimator, SfuError, TransportId, TransportParams};
 
 /// What the simple estimator starts with.
-const START_BPS: u64 = 1_000_000;
+pub(super) const START_BPS: u64 = 1_000_000;
 
 impl Router {
     /// Opens a transport. Nothing is written for it until it is writable.

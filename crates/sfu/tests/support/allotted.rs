@@ -35,6 +35,7 @@ impl BandwidthEstimator for Told {
             bps,
             pacing_bps: self.paces.then_some(bps),
             confirmed: bps > 0,
+            at_least: false,
             state: LineState::Normal,
         }
     }
