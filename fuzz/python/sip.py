@@ -13,6 +13,7 @@ import atheris
 
 with atheris.instrument_imports(include=["roomtone.protocols"]):
     from roomtone.protocols.sip import SipSyntaxError, parse_uri, same_uri
+    from roomtone.protocols.sip import headers as h
     from roomtone.protocols.sip.message import (
         KeepAlive,
         Request,
@@ -22,7 +23,19 @@ with atheris.instrument_imports(include=["roomtone.protocols"]):
         parse_message,
         respond,
     )
+    from roomtone.protocols.sip.multipart import find_body
 
+FAMILIES = (
+    h.parse_asserted,
+    h.parse_diversions,
+    h.parse_history,
+    lambda headers: h.parse_reasons(headers.items("Reason")),
+    lambda headers: h.parse_accepted(headers.items("Accept"), "Accept"),
+    lambda headers: h.parse_replaces(headers.text("Replaces") or ""),
+    lambda headers: h.parse_subscription_state(headers.text("Subscription-State") or ""),
+    lambda headers: h.parse_retry_after(headers.text("Retry-After") or ""),
+    lambda headers: h.parse_warning(headers.text("Warning") or ""),
+)
 TYPED = ("vias", "cseq", "from_", "to", "call_id", "contacts", "contact", "routes", "record_routes", "content_type")
 
 
@@ -47,6 +60,11 @@ def one_message(data: bytes) -> None:
     for name in TYPED:
         with contextlib.suppress(SipSyntaxError):
             getattr(message, name)
+    for read in FAMILIES:
+        with contextlib.suppress(SipSyntaxError):
+            read(message.headers)
+    with contextlib.suppress(SipSyntaxError):
+        find_body(message, "application/sdp")
     if not isinstance(message, Request):
         check_response(message)
         return
