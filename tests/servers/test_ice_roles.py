@@ -30,9 +30,17 @@ pytestmark = pytest.mark.skipif(
 VP8 = CodecParameters(payload_type=96, name="VP8", clock_rate=90_000)
 
 
-@pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    config = EngineConfig(shards=2, listen_ips=["127.0.0.1"], webrtc_ports=(0, 0), plain_ports=(0, 0))
+@pytest.fixture(params=["udp", "tcp"])
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """An engine that listens on one of the two alone: what is left has to connect by it."""
+    config = EngineConfig(
+        shards=2,
+        listen_ips=["127.0.0.1"],
+        webrtc_ports=(0, 0),
+        plain_ports=(0, 0),
+        udp=request.param == "udp",
+        tcp=request.param == "tcp",
+    )
     engine = Engine(CoreLink(config))
     await engine.start()
     yield engine
@@ -45,7 +53,7 @@ async def join(one: WebRtcTransport, other: WebRtcTransport, *, other_is_lite: b
         fingerprints=other.fingerprints,
         ice_ufrag=other.ice_ufrag,
         ice_pwd=other.ice_pwd,
-        candidates=[candidate for candidate in other.candidates if candidate.protocol == "udp"],
+        candidates=other.candidates,
         ice_lite=other_is_lite,
     )
 

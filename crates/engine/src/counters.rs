@@ -114,11 +114,13 @@ counters! {
     send_dropped_no_connection,
     /// TCP connections taken.
     tcp_accepted,
+    /// TCP connections opened for connectivity checks of a full agent.
+    tcp_opened,
     /// TCP connections handed to the shard they are for.
     tcp_moved,
-    /// TCP connections refused since too many are open.
+    /// TCP connections refused, or not opened, since too many are open or the kernel would not.
     tcp_refused,
-    /// TCP connections closed for wrong framing or a wrong first packet.
+    /// TCP connections closed for wrong framing, a wrong first packet, or silence.
     tcp_dropped,
     /// Packets carried to another shard.
     pipe_packets,

@@ -6,6 +6,7 @@
 
 mod channels;
 mod commands;
+mod dial;
 mod egress;
 mod inbox;
 mod ingress;

@@ -18,9 +18,9 @@ use crate::timers::Armed;
 const MAX_CONNECTIONS: usize = 16_384;
 /// Connections of one shard that have not shown whose they are; more are refused.
 const MAX_STRANGERS: usize = 512;
-/// Connections of one transport; the oldest goes.
-const MAX_CONNECTIONS_OF_PEER: usize = 4;
-/// A connection shows whose it is within this time.
+/// Connections of one transport; the oldest goes, and no more are opened to it.
+pub(super) const MAX_CONNECTIONS_OF_PEER: usize = 4;
+/// A connection shows whose it is, and one of ours says something, within this time.
 const STRANGER_TIME: Duration = Duration::from_secs(10);
 /// Bytes that wait for a slow reader; packets beyond are dropped and counted.
 const MAX_QUEUED: usize = 256 * 1024;
@@ -43,15 +43,17 @@ pub(crate) struct Connection {
     slot: usize,
     local: SocketAddr,
     remote: SocketAddr,
-    /// Slot of the transport, once a check named it.
+    /// Slot of the transport, once a check named it; known from the start where we connected.
     transport: Option<usize>,
+    /// Whether the far end has sent a frame.
+    heard: bool,
     deframer: Deframer,
     queued: Vec<u8>,
     /// Bytes of `queued` that are sent already.
     sent: usize,
     waits_to_write: bool,
     pub(super) armed: Armed,
-    stranger_until: Instant,
+    silent_until: Instant,
 }
 
 impl Connection {
@@ -134,43 +136,56 @@ impl Shard {
         let ready = stream
             .set_nonblocking(true)
             .and_then(|()| stream.set_nodelay(true));
-        let space = self.strangers < MAX_STRANGERS && self.connections.len() < MAX_CONNECTIONS;
-        let (Ok(local), Ok(()), true) = (stream.local_addr(), ready, space) else {
-            self.counters.tcp_refused.up();
-            return None;
+        let space = self.strangers < MAX_STRANGERS;
+        let slot = match (stream.local_addr(), ready, space) {
+            (Ok(local), Ok(()), true) => self.enter_connection(stream, (local, remote), None),
+            _ => None,
         };
-        let entry = self.connections.vacant_entry();
-        let slot = entry.key();
-        if self
-            .poller
-            .add(&stream, Token::Connection(slot).into())
-            .is_err()
-        {
+        if slot.is_some() {
+            self.strangers += 1;
+            self.counters.tcp_accepted.up();
+        } else {
             self.counters.tcp_refused.up();
+        }
+        slot
+    }
+
+    /// Watches a connection from now on; none when there are too many.
+    pub(super) fn enter_connection(
+        &mut self,
+        stream: TcpStream,
+        (local, remote): (SocketAddr, SocketAddr),
+        transport: Option<usize>,
+    ) -> Option<usize> {
+        if self.connections.len() >= MAX_CONNECTIONS {
             return None;
         }
-        let stranger_until = self.now + STRANGER_TIME;
+        let entry = self.connections.vacant_entry();
+        let slot = entry.key();
+        self.poller
+            .add(&stream, Token::Connection(slot).into())
+            .ok()?;
+        let silent_until = self.now + STRANGER_TIME;
         let connection = entry.insert(Connection {
             stream,
             slot,
             local,
             remote,
-            transport: None,
+            transport,
+            heard: false,
             deframer: Deframer::default(),
             queued: Vec::new(),
             sent: 0,
             waits_to_write: false,
             armed: Armed::default(),
-            stranger_until,
+            silent_until,
         });
         self.timers.arm(
             TimerKey::Connection(slot),
             &mut connection.armed,
-            Some(stranger_until),
+            Some(silent_until),
         );
         self.connection_of.insert((local, remote), slot);
-        self.strangers += 1;
-        self.counters.tcp_accepted.up();
         self.counters.tcp_connections.up();
         Some(slot)
     }
@@ -180,7 +195,7 @@ impl Shard {
             return;
         };
         self.timers.fire(Some(&mut connection.armed));
-        if connection.transport.is_none() && connection.stranger_until <= self.now {
+        if !connection.heard && connection.silent_until <= self.now {
             self.counters.tcp_dropped.up();
             self.close_connection(slot);
         }
@@ -266,9 +281,10 @@ impl Shard {
     fn on_frame(&mut self, slot: usize, tuple: FiveTuple, frame: &mut [u8]) -> Fate {
         self.counters.datagrams_received.up();
         self.counters.bytes_received.add(frame.len() as u64);
-        let Some(connection) = self.connections.get(slot) else {
+        let Some(connection) = self.connections.get_mut(slot) else {
             return Fate::Ends;
         };
+        connection.heard |= connection.transport.is_some();
         let transport = match connection.transport {
             Some(transport) => transport,
             None => match self.whose(&tuple, frame) {
@@ -308,6 +324,7 @@ impl Shard {
     fn adopt(&mut self, slot: usize, transport: usize) -> usize {
         if let Some(connection) = self.connections.get_mut(slot) {
             connection.transport = Some(transport);
+            connection.heard = true;
             self.strangers -= 1;
         }
         let Carrier::WebRtc(peer) = &mut self.transports[transport].carrier else {

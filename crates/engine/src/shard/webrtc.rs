@@ -260,6 +260,7 @@ impl Shard {
                     if !known && !is_refusal(&buffer[..transmit.len]) {
                         self.learn_address(slot, protocol, remote);
                     }
+                    self.dial_for_check(slot, transmit.tuple, &buffer[..transmit.len]);
                     self.send_own(transmit.tuple, &buffer[..transmit.len]);
                 }
                 Ok(None) => break true,

@@ -14,7 +14,7 @@ use is::{IceAgent, IceAgentEvent, IceConnectionState, IceCreds};
 use super::log::PairLog;
 use super::{IceOutput, selected_deadline, selected_state};
 use crate::address::{FiveTuple, Protocol};
-use crate::candidate::{Candidate, CandidateKind, IceCredentials};
+use crate::candidate::{Candidate, CandidateKind, IceCredentials, TcpType};
 use crate::config::{RemoteParameters, TransportConfig};
 use crate::error::TransportError;
 use crate::event::IceState;
@@ -49,7 +49,7 @@ pub(crate) struct FullAgent {
     address_limit: usize,
     candidate_limit: usize,
     remote_candidates: usize,
-    tcp_ignored: usize,
+    active_ignored: usize,
     consent: Duration,
 }
 
@@ -68,7 +68,7 @@ impl FullAgent {
             address_limit: config.limits.pairs.max(1),
             candidate_limit: config.limits.remote_candidates,
             remote_candidates: 0,
-            tcp_ignored: 0,
+            active_ignored: 0,
             consent: config.consent_timeout,
         };
         let first = full.generation(config.local.clone());
@@ -129,9 +129,9 @@ impl FullAgent {
         candidate: &Candidate,
         now: Instant,
     ) -> Result<(), TransportError> {
-        if candidate.protocol == Protocol::Tcp {
-            // We do not open TCP connections: a TCP peer connects to us and is found by its check.
-            self.tcp_ignored += 1;
+        if candidate.tcp_type == Some(TcpType::Active) {
+            // That side connects to us, from a port it does not know yet, and is found by its check (RFC 6544 section 7.1).
+            self.active_ignored += 1;
             return Ok(());
         }
         if self.remote_candidates >= self.candidate_limit {
@@ -415,9 +415,9 @@ impl FullAgent {
             "controlled"
         };
         let mut text = format!(
-            "ICE full, {role}, {} remote candidates ({} over TCP not tried): ",
-            self.remote_candidates + self.tcp_ignored,
-            self.tcp_ignored
+            "ICE full, {role}, {} remote candidates ({} connect to us): ",
+            self.remote_candidates + self.active_ignored,
+            self.active_ignored
         );
         self.log.write(&mut text, self.selected);
         text
