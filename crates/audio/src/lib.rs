@@ -7,5 +7,7 @@
 
 pub mod codec;
 mod goertzel;
+mod resample;
 
 pub use goertzel::{Goertzel, rms};
+pub use resample::{HALF_TAPS, Resampler};
