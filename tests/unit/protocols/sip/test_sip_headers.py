@@ -117,7 +117,7 @@ def test_history_tells_why_targets_were_left() -> None:
     headers = lines(
         "History-Info: <sip:bob@example.com>;index=1",
         "History-Info: <sip:bob@192.0.2.4?Reason=SIP%3Bcause%3D302>;index=1.1;rc=1",
-        "History-Info: <sip:o@192.0.2.3?Reason=SIP%3Bcause%3D480%3Btext%3D%22a%2C%20b%22&Privacy=history>;index=1.2;mp=1",
+        "History-Info: <sip:o@h3?Reason=SIP%3Bcause%3D480%3Btext%3D%22a%2C%20b%22&Privacy=history>;index=1.2;mp=1",
         "History-Info: <tel:+1555>;index=1.3",
     )
     entries = h.parse_history(headers)
@@ -126,7 +126,7 @@ def test_history_tells_why_targets_were_left() -> None:
     assert entries[1].address.params.get("rc") == "1"
     assert entries[2].hidden
     assert entries[2].reasons == (h.Reason("SIP", 480, "a, b"),)
-    assert entries[2].address.uri_text == "sip:o@192.0.2.3"
+    assert entries[2].address.uri_text == "sip:o@h3"
     assert h.parse_history(lines(*[f"History-Info: {entry.serialize()}" for entry in entries])) == entries
     with pytest.raises(SipSyntaxError):
         h.parse_history(lines("History-Info: <sip:a@b>;index=1.x"))
