@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from roomtone.protocols.sip.errors import SipSyntaxError
+from roomtone.protocols.sip.errors import Fault, SipSyntaxError
 from roomtone.protocols.sip.flow import Flow, Transmit
 from roomtone.protocols.sip.message import Request, Response, parse_message, respond
+from roomtone.protocols.sip.message.check import can_be_answered, check_message, refusal_of
 from roomtone.protocols.sip.transaction.client import ClientTransaction, InviteClientTransaction
 from roomtone.protocols.sip.transaction.counters import TransactionCounters
 from roomtone.protocols.sip.transaction.events import AckReceived, CancelReceived, RequestReceived, TransactionEvent
@@ -62,12 +63,20 @@ class TransactionLayer:
     # what comes in
 
     def handle_data(self, data: bytes, flow: Flow, now: int) -> None:
-        """Take the bytes of one message."""
+        """Take the bytes of one message; a request that cannot be read is answered where that is possible."""
         try:
             message = parse_message(data)
+        except SipSyntaxError as error:
+            self.counters.malformed[error.fault] += 1
+            if error.headers is not None:
+                self._refuse_malformed(Request("UNKNOWN", "", error.headers), error, flow)
+            return
+        try:
             self.handle_message(message, flow, now)
         except SipSyntaxError as error:
             self.counters.malformed[error.fault] += 1
+            if isinstance(message, Request) and message.method != "ACK":
+                self._refuse_malformed(message, error, flow)
 
     def handle_message(self, message: Request | Response, flow: Flow, now: int) -> None:
         """Take a message. Raises `SipSyntaxError` when a header that transactions match by cannot be read."""
@@ -158,6 +167,9 @@ class TransactionLayer:
         if transaction is not None:
             transaction.step(Signal.REQUEST, now)
             return
+        check_message(request)
+        if request.cseq.method != method:
+            raise SipSyntaxError(Fault.CSEQ_METHOD, 0, "not the method of the request", header="CSeq")
         request.stamp_source(flow.remote_host, flow.remote_port)
         if len(self._servers) >= self.limits.server or (self.overloaded and request.to_tag is None):
             self._refuse(request, flow)
@@ -206,6 +218,19 @@ class TransactionLayer:
         retry = [("Retry-After", str(self.limits.retry_after_s))]
         refusal = respond(request, _UNAVAILABLE, to_tag=tag, headers=retry)
         self.send(self._answer_flow(request, flow), refusal.serialize())
+
+    def _refuse_malformed(self, request: Request, error: SipSyntaxError, flow: Flow) -> None:
+        if not can_be_answered(request.headers):
+            self.counters.dropped += 1
+            return
+        refusal = refusal_of(error)
+        try:
+            request.stamp_source(flow.remote_host, flow.remote_port)
+            answer_flow = self._answer_flow(request, flow)
+        except SipSyntaxError:
+            answer_flow = flow  # its Via cannot be read: to where it came from
+        tag = self.tokens.stable(str(request.headers.text("call-id")))
+        self.send(answer_flow, respond(request, refusal.status, refusal.reason, to_tag=tag).serialize())
 
     def forget_client(self, transaction: ClientTransaction) -> None:
         """Match it no more."""

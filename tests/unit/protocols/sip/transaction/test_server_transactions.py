@@ -285,3 +285,18 @@ def test_bytes_that_are_no_message_are_counted() -> None:
     bench.receive(answer(request(), 200).replace(b"CSeq: 1", b"CSeq: x"))
     assert sum(bench.layer.counters.malformed.values()) == 2
     assert bench.is_empty()
+
+
+def test_a_request_that_cannot_be_read_is_answered_without_keeping_anything() -> None:
+    bench = Bench()
+    for broken in (
+        request().replace(b"CSeq: 1", b"CSeq: x"),
+        request().replace(b"From: <sip:a@192.0.2.2>", b"From: <sip:a@192.0.2.2"),
+        request().replace(b"SIP/2.0\r\nVia", b"SIP/7.0\r\nVia"),
+    ):
+        bench.receive(broken)
+    assert bench.sent() == ["400", "400", "505"]
+    bench.receive(request("ACK").replace(b"CSeq: 1", b"CSeq: x"))
+    bench.receive(request().replace(b"Call-ID: c1\r\n", b""))
+    assert bench.sent() == []
+    assert bench.is_empty()

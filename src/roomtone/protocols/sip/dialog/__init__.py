@@ -1,0 +1,23 @@
+"""Dialogs of SIP (RFC 3261 section 12)."""
+
+from roomtone.protocols.sip.dialog.dialog import (
+    Dialog,
+    DialogKey,
+    DialogState,
+    contact_uri,
+    dialog_of_request,
+    new_branch,
+)
+from roomtone.protocols.sip.dialog.hop import contact_block, next_flow, via_prefix
+
+__all__ = [
+    "Dialog",
+    "DialogKey",
+    "DialogState",
+    "contact_block",
+    "contact_uri",
+    "dialog_of_request",
+    "new_branch",
+    "next_flow",
+    "via_prefix",
+]
