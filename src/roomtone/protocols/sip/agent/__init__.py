@@ -1,0 +1,65 @@
+"""The user agent core of SIP: calls, their dialogs, subscriptions, and all other requests."""
+
+from roomtone.protocols.sip.agent.agent import UserAgent
+from roomtone.protocols.sip.agent.events import (
+    AgentEvent,
+    Answered,
+    Confirmed,
+    Ended,
+    EndReason,
+    Invited,
+    Notified,
+    Pracked,
+    Progressed,
+    Refused,
+    Reoffered,
+    Requested,
+    Responded,
+    Resubscribed,
+    SubscriptionEnded,
+)
+from roomtone.protocols.sip.agent.hooks import Authenticator, Challenged, Guard
+from roomtone.protocols.sip.agent.inviting import OutgoingInvite
+from roomtone.protocols.sip.agent.leg import Leg
+from roomtone.protocols.sip.agent.outgoing import Outgoing
+from roomtone.protocols.sip.agent.reoffer import Reoffer
+from roomtone.protocols.sip.agent.settings import (
+    AgentCounters,
+    AgentLimits,
+    AgentSettings,
+    TooManyError,
+    WrongStateError,
+)
+from roomtone.protocols.sip.agent.subscription import Subscription
+
+__all__ = [
+    "AgentCounters",
+    "AgentEvent",
+    "AgentLimits",
+    "AgentSettings",
+    "Answered",
+    "Authenticator",
+    "Challenged",
+    "Confirmed",
+    "EndReason",
+    "Ended",
+    "Guard",
+    "Invited",
+    "Leg",
+    "Notified",
+    "Outgoing",
+    "OutgoingInvite",
+    "Pracked",
+    "Progressed",
+    "Refused",
+    "Reoffer",
+    "Reoffered",
+    "Requested",
+    "Responded",
+    "Resubscribed",
+    "Subscription",
+    "SubscriptionEnded",
+    "TooManyError",
+    "UserAgent",
+    "WrongStateError",
+]
