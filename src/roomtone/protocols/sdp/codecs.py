@@ -21,9 +21,17 @@ if TYPE_CHECKING:
 # RFC 3551 table 4: static payload types a description may use without rtpmap.
 _STATIC = {
     0: RtpMap(0, "PCMU", 8000),
+    3: RtpMap(3, "GSM", 8000),
+    4: RtpMap(4, "G723", 8000),
     8: RtpMap(8, "PCMA", 8000),
     9: RtpMap(9, "G722", 8000),
+    10: RtpMap(10, "L16", 44_100, 2),
+    11: RtpMap(11, "L16", 44_100),
     13: RtpMap(13, "CN", 8000),
+    15: RtpMap(15, "G728", 8000),
+    18: RtpMap(18, "G729", 8000),
+    31: RtpMap(31, "H261", 90_000),
+    34: RtpMap(34, "H263", 90_000),
 }
 
 _H264_DEFAULT_PROFILE = "420010"  # RFC 6184 section 8.1: Baseline, level 1

@@ -30,6 +30,8 @@ class NegotiationCode(StrEnum):
     TOO_MANY_ENCODINGS = "too_many_encodings"
     TOO_MANY_STREAMS = "too_many_streams"
     ANSWER_MISMATCH = "answer_mismatch"
+    ADDRESS_UNSUPPORTED = "address_unsupported"
+    SECURITY_REFUSED = "security_refused"
 
 
 class NegotiationError(ValueError):
