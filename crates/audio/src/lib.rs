@@ -5,9 +5,20 @@
 //!
 //! `unsafe` stands in one file only: `codec/opus/sys.rs`, around libopus.
 
+mod agc;
 pub mod codec;
+pub mod dtmf;
 mod goertzel;
+mod level;
+mod noise;
+mod oscillator;
 mod resample;
+pub mod tones;
+mod vad;
 
+pub use agc::{Agc, AgcConfig};
 pub use goertzel::{Goertzel, rms};
+pub use level::{Gain, level_dbov};
+pub use noise::{ComfortNoise, MAX_ORDER, Noise, NoiseDescription};
 pub use resample::{HALF_TAPS, Resampler};
+pub use vad::VoiceDetector;
