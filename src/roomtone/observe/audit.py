@@ -30,6 +30,10 @@ class AuditKind(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - no password
     RESET_REQUESTED = "reset_requested"
     PASSWORD_RESET = "password_reset"  # noqa: S105 - no password
+    RESET_LINK_MADE = "reset_link_made"
+    """An administrator was given a link that sets a new password."""
+    LOG_INS_ENDED = "log_ins_ended"
+    """All of an account, at once."""
     TOTP_SET_UP = "totp_set_up"
     TOTP_CONFIRMED = "totp_confirmed"
     TOTP_REMOVED = "totp_removed"

@@ -8,6 +8,7 @@ from roomtone.control.accounts.log_ins import LogIn
 from roomtone.control.accounts.parts import COMMAND_LINE, SERVER, AccountParts, AccountRules, Tables
 from roomtone.control.accounts.passwords import PasswordHasher
 from roomtone.control.accounts.ports import Mail, Mailer
+from roomtone.control.accounts.recovery import ResetLink
 from roomtone.control.accounts.second_factor import TotpSetup
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Mailer",
     "NewKey",
     "PasswordHasher",
+    "ResetLink",
     "Tables",
     "TotpSetup",
     "WithdrawnTokens",

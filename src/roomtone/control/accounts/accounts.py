@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,30 +11,30 @@ from roomtone.control.accounts.names import read_display_name, read_email, read_
 from roomtone.control.accounts.parts import AccountParts, new_id
 from roomtone.control.accounts.passwords import require_strength
 from roomtone.control.accounts.ports import Mail
+from roomtone.control.accounts.recovery import Recovery, reset_digest
 from roomtone.control.accounts.second_factor import SecondFactor
 from roomtone.control.policy.attempts import AttemptKind
 from roomtone.control.policy.roles import Role, room_grants
 from roomtone.control.policy.tokens import ROOM_ISSUER
 from roomtone.observe import AuditKind, get_logger
-from roomtone.store import AccountRecord, ResetTokenRecord, StoreError, StoreFailure
+from roomtone.store import AccountRecord, StoreError, StoreFailure
 
 if TYPE_CHECKING:
     from roomtone.control.policy.tokens import AccessToken
 
 _log = get_logger(__name__)
 
-RESET_PATH = "/account/reset/#token="
-"""Of the page that takes a new password; what follows # is sent to no server and stands in no log."""
 _MAX_RESET_TOKEN = 128
 
 
 class Accounts:
-    """All that can be done with accounts. ``log_ins`` and ``second_factor`` are its further parts."""
+    """All that can be done with accounts. ``log_ins``, ``second_factor`` and ``recovery`` are its further parts."""
 
     def __init__(self, parts: AccountParts) -> None:
         self.parts = parts
         self.second_factor = SecondFactor(parts)
         self.log_ins = LogIns(parts, self.second_factor)
+        self.recovery = Recovery(parts, self.log_ins)
 
     async def register(self, username: str, password: str, email: str | None, name: str, address: str) -> LogIn:
         """Make an account for whoever asks, where registration is open, and log it in."""
@@ -151,10 +150,7 @@ class Accounts:
         self.parts.note(AuditKind.RESET_REQUESTED, outcome, account=login, address=address)
         if account is None or account.disabled or (self.parts.mailer is not None and account.email is None):
             return
-        token, now = secrets.token_urlsafe(32), self.parts.clock()
-        record = ResetTokenRecord(self._digest(token), account.id, now, now + rules.reset_ttl_s)
-        await self.parts.tables.reset.add(record)
-        link = f"{(rules.public_url or base_url).rstrip('/')}{RESET_PATH}{token}"
+        link = (await self.recovery.new_link(account, base_url)).url
         if self.parts.mailer is not None and account.email is not None:
             self.parts.mailer.send(_reset_mail(account.email, account.username, link, rules.reset_ttl_s))
         else:
@@ -165,7 +161,7 @@ class Accounts:
         subject = (f"address:{address}", self.parts.rules.logins_of_address)
         await self.parts.limiter.take(AttemptKind.RESET, [subject], self.parts.clock())
         tables, now = self.parts.tables, self.parts.clock()
-        digest = self._digest(token[:_MAX_RESET_TOKEN])
+        digest = reset_digest(self.parts, token[:_MAX_RESET_TOKEN])
         record = await tables.reset.get(digest)
         account = None if record is None else await tables.accounts.get(record.account_id)
         # The password is checked first, so that one that is refused does not use up the link.
@@ -252,9 +248,6 @@ class Accounts:
     def _require_strength(self, account: AccountRecord | None, new: str) -> None:
         about = () if account is None else (account.username, account.email or "", account.name)
         require_strength(new, self.parts.rules.min_password_length, *about)
-
-    def _digest(self, token: str) -> str:
-        return self.parts.sealer.digest(f"reset:{token}")
 
 
 def _taken(error: StoreError) -> Exception:

@@ -24,6 +24,7 @@ class AccountRefusal(StrEnum):
     NO_ACCOUNT = "no_account"
     NO_SUCH_ACCOUNT = "no_such_account"
     LAST_ADMIN = "last_admin"
+    LOCKED_OUT = "locked_out"
     TOTP_ACTIVE = "totp_active"
     TOTP_NOT_SET_UP = "totp_not_set_up"
     NO_SUCH_KEY = "no_such_key"

@@ -15,6 +15,8 @@ from starlette.responses import Response
 from roomtone.control.policy import ROLES, Ability, Role
 from roomtone.control.rooms import CloseReason, Refusal, RoomError, is_room_name
 from roomtone.servers.api.accounts_access import (
+    COOKIE,
+    COOKIE_PATH,
     account_body,
     account_of,
     accounts_of,
@@ -33,6 +35,7 @@ from roomtone.servers.api.accounts_schemas import (
     NewAccountBody,
     NewKeyBody,
     ProfileBody,
+    ResetLinkBody,
     RoomTokenBody,
 )
 from roomtone.servers.api.requests import client_address, context_of
@@ -58,6 +61,17 @@ async def change_me(request: Request, body: ProfileBody) -> MeBody:
         account, name=body.name, email=body.email, password=body.password, address=client_address(request)
     )
     return _me(changed)
+
+
+@router.delete("/me/log-ins", status_code=204, summary="Log out everywhere")
+async def end_my_log_ins(request: Request) -> Response:
+    """End all log-ins of who asks, this one too; whoever is in a room by this account leaves it."""
+    account = await account_of(request)
+    await accounts_of(request).recovery.end_log_ins(account, account.username, client_address(request))
+    await _send_out(request, account.id)
+    response = Response(status_code=HTTPStatus.NO_CONTENT)
+    response.delete_cookie(COOKIE, path=COOKIE_PATH, httponly=True, samesite="strict")
+    return response
 
 
 @router.get("/accounts", summary="List accounts")
@@ -122,6 +136,32 @@ async def _send_out(request: Request, account_id: str) -> None:
     ]
     for participant in inside:
         await rooms.end(participant, CloseReason.REMOVED)
+
+
+@router.delete("/accounts/{account_id}/log-ins", status_code=204, summary="Log an account out everywhere")
+async def end_log_ins(request: Request, account_id: str) -> Response:
+    """End all log-ins of an account; whoever is in a room by it leaves it. For administrators."""
+    actor = await actor_with(request, Ability.MANAGE_ACCOUNTS)
+    accounts = accounts_of(request)
+    account = await accounts.find(account_id)
+    await accounts.recovery.end_log_ins(account, actor.username, client_address(request))
+    await _send_out(request, account_id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+@router.post("/accounts/{account_id}/reset-link", status_code=201, summary="Make a link that sets a new password")
+async def make_reset_link(request: Request, response: Response, account_id: str) -> ResetLinkBody:
+    """Make a link for somebody who has lost the password, where no mail goes; for administrators.
+
+    The password stays as it is until the link is used, which ends all log-ins. 409 for an account that is locked out.
+    """
+    actor = await actor_with(request, Ability.MANAGE_ACCOUNTS)
+    accounts = accounts_of(request)
+    account = await accounts.find(account_id)
+    base, address = str(request.base_url), client_address(request)
+    link = await accounts.recovery.link_for(account, base, actor.username, address)
+    response.headers["Cache-Control"] = "no-store"
+    return ResetLinkBody(link=link.url, expires_at=link.expires_at)
 
 
 @router.delete("/accounts/{account_id}/totp", status_code=204, summary="Remove an account's one-time passwords")

@@ -117,6 +117,13 @@ class LogInBody(Body):
     account: AccountBody
 
 
+class ResetLinkBody(Body):
+    """A link that sets a new password, once: hand it to whom the account belongs to."""
+
+    link: str
+    expires_at: float
+
+
 class TotpBody(Body):
     """What an authenticator app needs: shown once."""
 

@@ -103,6 +103,7 @@ _OF_ACCOUNT = {
     AccountRefusal.NAME_TAKEN: HTTPStatus.CONFLICT,
     AccountRefusal.KEY_TAKEN: HTTPStatus.CONFLICT,
     AccountRefusal.LAST_ADMIN: HTTPStatus.CONFLICT,
+    AccountRefusal.LOCKED_OUT: HTTPStatus.CONFLICT,
     AccountRefusal.TOTP_ACTIVE: HTTPStatus.CONFLICT,
     AccountRefusal.TOTP_NOT_SET_UP: HTTPStatus.CONFLICT,
     AccountRefusal.NO_SUCH_ACCOUNT: HTTPStatus.NOT_FOUND,

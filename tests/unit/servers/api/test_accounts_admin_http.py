@@ -20,6 +20,8 @@ ADMIN_ONLY = [
     ("GET", "/accounts/a_first", None),
     ("PATCH", "/accounts/a_first", {"role": "member"}),
     ("DELETE", "/accounts/a_first/totp", None),
+    ("DELETE", "/accounts/a_first/log-ins", None),
+    ("POST", "/accounts/a_first/reset-link", None),
     ("GET", "/keys", None),
     ("POST", "/keys", {}),
     ("DELETE", "/keys/devkey", None),
