@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from account_page import findings, look, sign_in
 from conftest import Server, start_server, stop_server, until
+from dashboard_page import agree, go, open_room
 from meeting_page import PATIENCE_MS, MeetingPage, OpenPage, identity_of, join
 from playwright.sync_api import Locator, Page, expect
 from webhook_receiver import Receiver, receive
@@ -54,20 +55,6 @@ def see_stopped(person: MeetingPage, what: str, witness: str) -> None:
         return after[what] == before[what] and (what != "sounds" or after["energy"] == before["energy"])
 
     until(nothing_more, f"the end of {what}")
-
-
-def open_room(page: Page, room: str) -> None:
-    page.locator(f"[data-room='{room}'] button").click()
-    page.locator(f"[data-detail='{room}']").wait_for()
-
-
-def agree(page: Page) -> None:
-    """Say yes to the next question."""
-    page.once("dialog", lambda dialog: dialog.accept())
-
-
-def go(page: Page, part: str) -> None:
-    page.get_by_role("navigation", name="Parts of the dashboard").get_by_role("link", name=part, exact=True).click()
 
 
 def entry(page: Page, kind: str, words: str) -> Locator:

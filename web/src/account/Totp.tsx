@@ -1,7 +1,6 @@
 import { type SubmitEvent, useState } from "react";
-import { ask } from "../api";
 import { text } from "../strings";
-import { signedIn } from "./credentials";
+import { asMe } from "./asMe";
 import { Field, Problem } from "./fields";
 import { useWork } from "./useWork";
 
@@ -11,11 +10,6 @@ interface Setup {
   readonly secret: string;
   readonly uri: string;
   readonly picture: string;
-}
-
-async function asMe<T>(path: string, method: string, body?: unknown): Promise<T> {
-  const kept = await signedIn();
-  return ask<T>(path, { method, token: kept?.token ?? null, ...(body === undefined ? {} : { body }) });
 }
 
 /** Draws a QR code as an SVG picture. */

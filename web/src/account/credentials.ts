@@ -1,12 +1,16 @@
 import { ApiProblem, ask } from "../api";
 
+export type Role = "admin" | "moderator" | "member";
+
 export interface Account {
   readonly id: string;
   readonly username: string;
   readonly name: string;
   readonly email: string | null;
-  readonly role: "admin" | "moderator" | "member";
+  readonly role: Role;
   readonly totp: boolean;
+  readonly disabled: boolean;
+  readonly created_at: number;
 }
 
 /** The answer to whoever has logged in. The refresh token in it is not kept: the browser has it in a cookie. */
@@ -51,6 +55,11 @@ function current(): Kept | null {
 export async function signedIn(): Promise<Kept | null> {
   const found = current();
   if (found !== null || localStorage.getItem(MARK) === null) return found;
+  return again();
+}
+
+/** Exchanges the log-in for a new one, which knows the account as it is now. */
+export async function again(): Promise<Kept | null> {
   // A refresh token is good once: two windows must not send the same one.
   return exclusively(async () => {
     if (localStorage.getItem(MARK) === null) return null;
@@ -71,6 +80,11 @@ function exclusively<T>(work: () => Promise<T>): Promise<T> {
 function forget(): void {
   sessionStorage.removeItem(KEY);
   localStorage.removeItem(MARK);
+}
+
+/** Notes that everything this browser was signed in with has ended. */
+export function signedOut(): void {
+  forget();
 }
 
 /** Ends the log-in here and on the server. */

@@ -40,3 +40,12 @@ export function Problem({ children }: { children: ReactNode }) {
     </p>
   );
 }
+
+/** What was done, said to screen readers too. */
+export function Done({ children }: { children: ReactNode }) {
+  return (
+    <p role="status" className="status">
+      {children}
+    </p>
+  );
+}

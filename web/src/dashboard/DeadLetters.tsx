@@ -1,8 +1,11 @@
 import { useState } from "react";
+import { asMe } from "../account/asMe";
 import { sayError } from "../api";
 import { text } from "../strings";
 import { timeOf } from "./format";
-import { asMe, type DeadLetter } from "./model";
+import type { DeadLetter } from "./model";
+import { Outcome } from "./Outcome";
+import { useAct } from "./useAct";
 import { usePoll } from "./usePoll";
 
 const WORDS = text.dashboard.letters;
@@ -14,50 +17,32 @@ const PAGE = 50;
 export function DeadLetters() {
   const [letters, setLetters] = useState<readonly DeadLetter[] | null>(null);
   const [limit, setLimit] = useState(PAGE);
-  const [notice, setNotice] = useState("");
-  const [problem, setProblem] = useState("");
+  const [failed, setFailed] = useState("");
   const look = async () => {
     try {
       setLetters(await asMe<DeadLetter[]>(`${PATH}?limit=${limit}`));
-      setProblem("");
+      setFailed("");
     } catch (error) {
-      setProblem(text.dashboard.problem(sayError(error)));
+      setFailed(text.dashboard.problem(sayError(error)));
     }
   };
   usePoll(look, LOOK_MS, `${PATH} ${limit}`);
-  const act = (path: string, method: string, done: string) => {
-    setNotice("");
-    asMe(`${PATH}/${path}`, method)
-      .then(async () => {
-        setNotice(done);
-        await look();
-      })
-      .catch((error: unknown) => {
-        setProblem(text.room.failed(sayError(error)));
-      });
-  };
+  const { notice, problem, act } = useAct(look);
   return (
     <section aria-labelledby="letters">
       <h2 id="letters">{WORDS.title}</h2>
       <p className="lead">{WORDS.lead}</p>
-      {problem !== "" && (
-        <p role="alert" className="status bad">
-          {problem}
-        </p>
-      )}
-      <p role="status" className="status">
-        {notice}
-        {notice === "" && letters?.length === 0 && WORDS.none}
-      </p>
+      <Outcome notice={notice === "" && letters?.length === 0 ? WORDS.none : notice} problem={problem === "" ? failed : problem} />
       {letters?.map((letter) => (
         <Letter
           key={letter.id}
           letter={letter}
           onRetry={() => {
-            act(`${letter.id}/retry`, "POST", WORDS.sentAgain(letter.event));
+            act({ path: `${PATH}/${letter.id}/retry`, method: "POST", done: WORDS.sentAgain(letter.event) });
           }}
           onForget={() => {
-            if (window.confirm(WORDS.sure(letter.event))) act(String(letter.id), "DELETE", WORDS.forgotten(letter.event));
+            if (!window.confirm(WORDS.sure(letter.event))) return;
+            act({ path: `${PATH}/${letter.id}`, method: "DELETE", done: WORDS.forgotten(letter.event) });
           }}
         />
       ))}

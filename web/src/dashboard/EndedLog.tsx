@@ -1,10 +1,10 @@
 import { useState } from "react";
+import { asMe } from "../account/asMe";
 import { sayError } from "../api";
 import { Table } from "../parts/Table";
 import { text } from "../strings";
 import { type EndedEntry, merge } from "./endings";
 import { durationOf, timeOf } from "./format";
-import { asMe } from "./model";
 import { Reason } from "./Reason";
 import { usePoll } from "./usePoll";
 

@@ -1,8 +1,9 @@
 import { useState } from "react";
+import { asMe } from "../account/asMe";
 import { roomPath, sayError } from "../api";
 import { text } from "../strings";
 import { timeOf } from "./format";
-import { asMe, type Ended, type MemberInfo, readRoom, readTracks, type RoomView } from "./model";
+import { type Ended, type MemberInfo, readRoom, readTracks, type RoomView } from "./model";
 import { Reason } from "./Reason";
 import { extend, type History } from "./reports";
 import { TrackPanel } from "./TrackPanel";

@@ -1,5 +1,5 @@
-import { ask, roomPath } from "../api";
-import { signedIn } from "../account/credentials";
+import { asMe } from "../account/asMe";
+import { roomPath } from "../api";
 import type { Report } from "./reports";
 
 export interface RoomInfo {
@@ -65,12 +65,6 @@ export interface DeadLetter {
   readonly last_error: string;
   readonly created_at: number;
   readonly given_up_at: number;
-}
-
-/** A request with the account's token. */
-export async function asMe<T>(path: string, method = "GET", body?: unknown): Promise<T> {
-  const token = (await signedIn())?.token ?? null;
-  return ask<T>(path, { method, token, ...(body === undefined ? {} : { body }) });
 }
 
 /** Everything of a room at once. */

@@ -1,7 +1,10 @@
 import { useEffect, useState } from "react";
 import { askServer, sayError, type ServerOffer } from "../api";
-import { type Account, signOut } from "../account/credentials";
+import { asMe } from "../account/asMe";
+import { ChangePassword } from "../account/ChangePassword";
+import { type Account, signedOut, signOut } from "../account/credentials";
 import { Problem } from "../account/fields";
+import { Profile } from "../account/Profile";
 import { type Mode, SignIn } from "../account/SignIn";
 import { Totp } from "../account/Totp";
 import { useAccount } from "../account/useAccount";
@@ -31,8 +34,15 @@ function AccountPage() {
   );
 }
 
-function Mine({ account }: { account: Account }) {
+function Mine({ account: known }: { account: Account }) {
+  const [account, setAccount] = useState(known);
   const { busy, problem, run } = useWork();
+  const end = (work: () => Promise<unknown>) => {
+    run(async () => {
+      await work();
+      location.assign("/account/");
+    });
+  };
   return (
     <Page title={WORDS.yours}>
       <section className="card">
@@ -40,24 +50,40 @@ function Mine({ account }: { account: Account }) {
         <p>
           {WORDS.role}: {account.role}
         </p>
-        <button
-          type="button"
-          className="quiet"
-          disabled={busy}
-          onClick={() => {
-            run(async () => {
-              await signOut();
-              location.assign("/account/");
-            });
-          }}
-        >
-          {WORDS.signOut}
-        </button>
+        <p className="row">
+          <button
+            type="button"
+            className="quiet"
+            disabled={busy}
+            onClick={() => {
+              end(signOut);
+            }}
+          >
+            {WORDS.signOut}
+          </button>
+          <button
+            type="button"
+            className="quiet"
+            disabled={busy}
+            onClick={() => {
+              if (window.confirm(WORDS.everywhereSure)) end(signOutEverywhere);
+            }}
+          >
+            {WORDS.everywhere}
+          </button>
+        </p>
         {problem !== "" && <Problem>{problem}</Problem>}
       </section>
+      <Profile account={account} onChanged={setAccount} />
+      <ChangePassword />
       <Totp active={account.totp} />
     </Page>
   );
+}
+
+async function signOutEverywhere(): Promise<void> {
+  await asMe("/api/v1/me/log-ins", "DELETE");
+  signedOut();
 }
 
 show(<AccountPage />);

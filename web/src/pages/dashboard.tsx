@@ -1,10 +1,14 @@
 import "../dashboard/dashboard.css";
 import { useState } from "react";
 import { sayError } from "../api";
+import { asMe } from "../account/asMe";
 import { signInPage } from "../account/credentials";
 import { useAccount } from "../account/useAccount";
+import { Accounts } from "../dashboard/Accounts";
+import { Audit } from "../dashboard/Audit";
 import { DeadLetters } from "../dashboard/DeadLetters";
-import { asMe, type RoomInfo } from "../dashboard/model";
+import { Keys } from "../dashboard/Keys";
+import type { RoomInfo } from "../dashboard/model";
 import { EndedLog } from "../dashboard/EndedLog";
 import { RoomDetail } from "../dashboard/RoomDetail";
 import { RoomList } from "../dashboard/RoomList";
@@ -31,12 +35,12 @@ function DashboardPage() {
         </>
       )}
       {account?.role === "member" && <p role="alert">{WORDS.denied}</p>}
-      {account && account.role !== "member" && <Dashboard offered={sectionsOf(account.role)} />}
+      {account && account.role !== "member" && <Dashboard me={account.id} offered={sectionsOf(account.role)} />}
     </Page>
   );
 }
 
-function Dashboard({ offered }: { offered: readonly Section[] }) {
+function Dashboard({ me, offered }: { me: string; offered: readonly Section[] }) {
   const shown = useSection(offered);
   return (
     <>
@@ -50,6 +54,9 @@ function Dashboard({ offered }: { offered: readonly Section[] }) {
       {shown === "rooms" && <Rooms />}
       {shown === "log" && <EndedLog />}
       {shown === "webhooks" && <DeadLetters />}
+      {shown === "accounts" && <Accounts me={me} />}
+      {shown === "keys" && <Keys />}
+      {shown === "audit" && <Audit />}
     </>
   );
 }

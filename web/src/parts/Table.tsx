@@ -37,7 +37,7 @@ export function Table({ labelledBy, headings, rows }: TableProps) {
           <tr key={key} role="row" className={chosen === true ? "chosen" : ""} {...attributes}>
             {cells.map((cell, place) => (
               <td key={headings[place] ?? place} role="cell" data-heading={headings[place]}>
-                {cell}
+                <div>{cell}</div>
               </td>
             ))}
           </tr>
