@@ -1,0 +1,77 @@
+"""What the transports of SIP are told: a value, made from the settings by the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LARGEST_DATAGRAM = 65_507
+
+
+class PeerCertificates(StrEnum):
+    """Whether clients show a certificate of their own (mutual TLS)."""
+
+    OFF = "off"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate chain and its key, and the server names it is for; the first of several is the default."""
+
+    chain: Path
+    key: Path
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """An address to listen on, without brackets; port 0 takes any."""
+
+    host: str
+    port: int
+    optional: bool = False
+    """Whether the server starts without it when it is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """TLS in both directions."""
+
+    certificates: tuple[Certificate, ...] = ()
+    client_certificates: PeerCertificates = PeerCertificates.OFF
+    authorities: Path | None = None
+    """PEM file whose authorities are believed, of clients and of peers; the system's for peers without it."""
+    verify_peers: bool = True
+    """Whether peers we connect to must have a certificate for their name."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOptions:
+    """Sockets and their limits; times in seconds."""
+
+    udp: tuple[Listen, ...] = ()
+    tcp: tuple[Listen, ...] = ()
+    tls: tuple[Listen, ...] = ()
+    security: TlsOptions = field(default_factory=TlsOptions)
+    announced_ip: str | None = None
+    """What we call ourselves towards others instead of the address they are reached from."""
+    max_connections: int = 10_000
+    max_connections_per_address: int = 500
+    connect_timeout_s: float = 5.0
+    handshake_timeout_s: float = 10.0
+    idle_timeout_s: float = 600.0
+    """A connection without a byte from the peer for so long ends."""
+    write_timeout_s: float = 30.0
+    """A connection whose peer takes nothing for so long ends."""
+    write_buffer_bytes: int = 1 << 20
+    """What may wait for a peer on its connection; above it the connection ends."""
+    waiting_per_peer: int = 256
+    """Messages that may wait for a connection that is being made."""
+    max_connecting: int = 1_024
+    """Connections being made at once."""

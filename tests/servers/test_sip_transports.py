@@ -1,0 +1,371 @@
+"""SIP on real sockets: each transport, their limits, and peers that are not ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sip_peers import (
+    HERE,
+    PATIENCE_S,
+    Authority,
+    UdpPeer,
+    has_ipv6,
+    options_request,
+    read_message,
+    recording,
+    running,
+    udp_peer,
+    until,
+)
+
+from roomtone.protocols.sip.edge import Drop, EdgeLimits
+from roomtone.protocols.sip.flow import Flow, Transmit, Transport
+from roomtone.servers.sip import (
+    ConnectionEnd,
+    Listen,
+    PeerCertificates,
+    SendFailure,
+    TlsError,
+    TlsOptions,
+    TransportOptions,
+)
+
+UDP, TCP, TLS = Transport.UDP, Transport.TCP, Transport.TLS
+VECTORS = sorted((Path(__file__).parents[1] / "vectors" / "sip" / "rfc4475").glob("*.dat"))
+
+
+async def run(*command: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    return process.returncode or 0, output.decode("utf-8", "replace")
+
+
+async def test_options_over_udp_are_answered_where_they_came_from() -> None:
+    async with running(TransportOptions(udp=HERE)) as server, udp_peer(server.port(UDP)) as peer:
+        answer = await peer.ask(options_request(server.port(UDP)))
+        assert (answer.status, answer.via.rport, answer.via.received) == (200, peer.port, "127.0.0.1")
+        assert answer.headers.text("allow") == "OPTIONS"
+        refused = await peer.ask(options_request(server.port(UDP)).replace(b"OPTIONS", b"MESSAGE"))
+        assert refused.status == 405
+
+
+async def test_without_rport_the_port_of_the_via_gets_the_answer() -> None:
+    async with running(TransportOptions(udp=HERE)) as server, udp_peer(server.port(UDP)) as asking:
+        loop = asyncio.get_running_loop()
+        transport, other = await loop.create_datagram_endpoint(UdpPeer, local_addr=("127.0.0.1", 0))
+        port = transport.get_extra_info("sockname")[1]
+        assert asking.transport is not None
+        asking.transport.sendto(options_request(server.port(UDP), via=f"phone.invalid:{port}", params=""))
+        got = await asyncio.wait_for(other.got.get(), PATIENCE_S)
+        assert got.startswith(b"SIP/2.0 200")
+        assert b"received=127.0.0.1" in got
+        transport.close()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+async def test_ipv6_is_a_family_like_the_other() -> None:
+    async with running(TransportOptions(udp=(Listen("::1", 0),))) as server:
+        port = server.port(UDP)
+        async with udp_peer(port, "::1") as peer:
+            answer = await peer.ask(options_request(port, via="[2001:db8::9]:9"))
+            assert (answer.status, answer.via.received) == (200, "::1")
+
+
+async def test_flows_are_kept_alive_by_crlf_and_stun() -> None:
+    async with running(TransportOptions(udp=HERE)) as server, udp_peer(server.port(UDP)) as peer:
+        assert peer.transport is not None
+        peer.transport.sendto(b"\r\n\r\n")
+        request = b"\x00\x01\x00\x00\x21\x12\xa4\x42" + b"0123456789ab"
+        peer.transport.sendto(b"\x00\x01\x00\x00" + b"x" * 16)  # no cookie
+        peer.transport.sendto(request)
+        answer = await asyncio.wait_for(peer.got.get(), PATIENCE_S)
+        assert answer[:2] == b"\x01\x01"
+        assert answer[8:20] == b"0123456789ab"
+        assert answer[20:26] == b"\x00\x20\x00\x08\x00\x01"
+        assert int.from_bytes(answer[26:28], "big") ^ 0x2112 == peer.port
+        assert bytes(a ^ b for a, b in zip(answer[28:], b"\x21\x12\xa4\x42", strict=True)) == b"\x7f\x00\x00\x01"
+        assert (server.endpoint.counters.keep_alives, server.endpoint.counters.noise) == (2, 1)
+
+
+async def test_sipsak_is_content() -> None:
+    async with running(TransportOptions(udp=HERE)) as server:
+        code, output = await run("sipsak", "-vv", "-s", f"sip:probe@127.0.0.1:{server.port(UDP)}")
+        assert code == 0, output
+        assert "200 OK" in output
+
+
+SCENARIO = """<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="options">
+<send><![CDATA[
+OPTIONS sip:[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:sipp@[local_ip]:[local_port]>;tag=[pid]x[call_number]
+To: <sip:[remote_ip]:[remote_port]>
+Call-ID: [call_id]
+CSeq: 1 OPTIONS
+Max-Forwards: 70
+Content-Length: 0
+
+]]></send>
+<recv response="200"/>
+</scenario>
+"""
+
+
+@pytest.mark.parametrize(("transport", "mode"), [(UDP, "u1"), (UDP, "un"), (TCP, "t1"), (TCP, "tn")])
+async def test_sipp_asks_five_hundred_times(tmp_path: Path, transport: Transport, mode: str) -> None:
+    scenario = tmp_path / "options.xml"
+    scenario.write_text(SCENARIO)
+    async with running(TransportOptions(udp=HERE, tcp=HERE)) as server:
+        code, output = await run(
+            "sipp", f"127.0.0.1:{server.port(transport)}", "-sf", str(scenario), "-i", "127.0.0.1", "-t", mode,
+            "-m", "500", "-r", "500", "-max_socket", "600", "-nostdin", "-timeout", f"{PATIENCE_S:.0f}s",
+        )  # fmt: skip
+        assert code == 0, output
+        assert server.core.answered == 500
+        await until(lambda: not server.endpoint.pool)
+
+
+async def test_a_stream_is_cut_and_kept_alive_and_ends_alone() -> None:
+    async with running(TransportOptions(tcp=HERE)) as server:
+        port = server.port(TCP)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        other_reader, other_writer = await asyncio.open_connection("127.0.0.1", port)
+        request = options_request(port, "TCP")
+        for at in range(0, len(request), 50):
+            writer.write(request[at : at + 50])
+            await writer.drain()
+        assert (await read_message(reader)).status == 200
+        writer.write(b"\r\n\r\n")
+        assert await asyncio.wait_for(reader.readexactly(2), PATIENCE_S) == b"\r\n"
+        writer.write(options_request(port, "TCP") + options_request(port, "TCP"))
+        assert [(await read_message(reader)).status for _ in range(2)] == [200, 200]
+        writer.write(b"OPTIONS sip:a SIP/2.0\r\nTo: nobody\r\n\r\n")  # no Content-Length: no end
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        await until(lambda: server.endpoint.counters.ended[ConnectionEnd.FRAMING] == 1)
+        other_writer.write(options_request(port, "TCP"))
+        assert (await read_message(other_reader)).status == 200
+        for one in (writer, other_writer):
+            one.close()
+        await until(lambda: server.endpoint.counters.ended[ConnectionEnd.PEER_CLOSED] == 1)
+
+
+async def test_torture_over_udp_leaves_the_server_answering() -> None:
+    async with running(TransportOptions(udp=HERE)) as server, udp_peer(server.port(UDP)) as peer:
+        assert peer.transport is not None
+        for path in VECTORS:
+            peer.transport.sendto(path.read_bytes())
+            probe = options_request(server.port(UDP))
+            peer.transport.sendto(probe)
+            while True:
+                got = await asyncio.wait_for(peer.got.get(), PATIENCE_S)
+                if got.startswith(b"SIP/2.0 200"):
+                    break
+        assert server.core.answered >= len(VECTORS)
+        assert server.endpoint.edge.counters.refused > 10
+
+
+async def test_torture_over_tcp_costs_at_most_its_own_connection() -> None:
+    async with running(TransportOptions(tcp=HERE)) as server:
+        port = server.port(TCP)
+        for path in VECTORS:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(path.read_bytes())
+            writer.write_eof()
+            await asyncio.wait_for(reader.read(), PATIENCE_S)
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(options_request(port, "TCP"))
+            assert (await read_message(reader)).status == 200
+            writer.close()
+        assert server.core.answered >= len(VECTORS)
+        await until(lambda: not server.endpoint.pool)
+
+
+async def test_idle_connections_end_and_addresses_have_so_many() -> None:
+    async with running(TransportOptions(tcp=HERE, max_connections_per_address=2)) as server:
+        port = server.port(TCP)
+        pairs = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        await until(lambda: server.endpoint.counters.ended[ConnectionEnd.TOO_MANY] == 1)
+        assert len(server.endpoint.pool) == 2
+        now = asyncio.get_running_loop().time()
+        server.endpoint.pool.check(now + 599)
+        assert len(server.endpoint.pool) == 2
+        server.endpoint.pool.check(now + 602)
+        await until(lambda: server.endpoint.counters.ended[ConnectionEnd.IDLE] == 2)
+        for _, writer in pairs:
+            writer.close()
+
+
+async def test_a_peer_that_takes_nothing_loses_its_connection() -> None:
+    async with recording(TransportOptions(tcp=HERE, write_buffer_bytes=10_000)) as (endpoint, core):
+        port = endpoint.listeners.addresses()[TCP][0][1]
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(options_request(port, "TCP"))
+        await until(lambda: core.messages)
+        flow = core.messages[0][1]  # type: ignore[index]
+        for _ in range(2_000):
+            core.waiting.append(Transmit(flow, b"x" * 60_000))
+            endpoint.drain()
+            if core.errors:
+                break
+        assert endpoint.counters.unsent[SendFailure.NO_CONNECTION] == 1
+        await until(lambda: endpoint.counters.ended[ConnectionEnd.SLOW_PEER] == 1)
+        writer.close()
+
+
+async def test_strangers_are_limited_banned_and_scanners_not_answered() -> None:
+    limits = EdgeLimits(messages_per_second=1, burst=5, failures=2)
+    async with running(TransportOptions(udp=HERE), limits) as server, udp_peer(server.port(UDP)) as peer:
+        assert peer.transport is not None
+        counters = server.endpoint.edge.counters
+        peer.transport.sendto(options_request(server.port(UDP), extra="User-Agent: Friendly-Scanner\r\n"))
+        for _ in range(8):
+            peer.transport.sendto(options_request(server.port(UDP)))
+        await until(lambda: server.endpoint.counters.received[UDP] == 9)
+        assert counters.dropped[Drop.SCANNER] == 1
+        assert counters.dropped[Drop.TOO_MANY] >= 3
+        now = server.endpoint.now()
+        assert not server.endpoint.edge.note_failure("127.0.0.1", now)
+        assert server.endpoint.edge.note_failure("127.0.0.1", now)
+        peer.transport.sendto(options_request(server.port(UDP)))
+        await until(lambda: counters.dropped[Drop.BANNED] == 1)
+
+
+def tls_client(authority: Authority, certificate: object = None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(authority.file))
+    if certificate is not None:
+        context.load_cert_chain(certificate.chain, certificate.key)  # type: ignore[attr-defined]
+    return context
+
+
+async def test_certificates_are_chosen_by_name_and_read_again_while_listening(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    first, second = authority.issue("a", "a.test", "127.0.0.1"), authority.issue("b", "b.test", "*.b.test")
+    options = TransportOptions(tls=HERE, security=TlsOptions((first, second)))
+
+    async def serial(name: str) -> tuple[int, asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", server.port(TLS), ssl=tls_client(authority), server_hostname=name
+        )
+        writer.write(options_request(server.port(TLS), "TLS"))
+        assert (await read_message(reader)).status == 200
+        return int(writer.get_extra_info("peercert")["serialNumber"], 16), reader, writer
+
+    async with running(options) as server:
+        a, reader, writer = await serial("a.test")
+        b, *_, b_writer = await serial("b.test")
+        c, *_, c_writer = await serial("x.b.test")
+        assert a != b
+        assert b == c
+        authority.issue("a", "a.test", "127.0.0.1")
+        assert server.endpoint.listeners.certificates is not None
+        server.endpoint.listeners.certificates.reload()
+        renewed, *_, d_writer = await serial("a.test")
+        assert renewed != a
+        writer.write(options_request(server.port(TLS), "TLS"))
+        assert (await read_message(reader)).status == 200  # who was there before stays
+        first.key.write_text("broken")
+        with pytest.raises(TlsError):
+            server.endpoint.listeners.certificates.reload()
+        still, *_, e_writer = await serial("a.test")
+        assert still == renewed
+        for one in (writer, b_writer, c_writer, d_writer, e_writer):
+            one.close()
+        await until(lambda: not server.endpoint.pool)
+
+
+async def test_mutual_tls_tells_who_the_peer_is(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    ours = authority.issue("server", "127.0.0.1")
+    trunk = authority.issue("trunk", "trunk.test", "sip:carrier.test")
+    security = TlsOptions((ours,), PeerCertificates.REQUIRED, authority.file)
+    async with recording(TransportOptions(tls=HERE, security=security)) as (endpoint, core):
+        port = endpoint.listeners.addresses()[TLS][0][1]
+        with contextlib.suppress(ssl.SSLError, ConnectionError):  # with TLS 1.3 the client may hear of it late
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls_client(authority))
+            writer.write(options_request(port, "TLS"))
+            assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls_client(authority, trunk))
+        writer.write(options_request(port, "TLS"))
+        await until(lambda: core.messages)
+        assert len(core.messages) == 1
+        flow = core.messages[0][1]  # type: ignore[index]
+        assert endpoint.certificate_names(flow) == ("trunk.test", "carrier.test")
+        assert flow.transport is TLS
+        writer.close()
+
+
+async def test_a_connection_is_made_once_and_used_again(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    ours = authority.issue("server", "server.test")
+    there = TransportOptions(tcp=HERE, tls=HERE, security=TlsOptions((ours,)))
+    here = TransportOptions(security=TlsOptions(authorities=authority.file), connect_timeout_s=PATIENCE_S)
+    async with running(there) as server, recording(here) as (endpoint, core):
+        for transport in (TCP, TLS):
+            flow = Flow(transport, "127.0.0.1", server.port(transport), "127.0.0.1", 0)
+            endpoint.name_peer("127.0.0.1", server.port(transport), "server.test")
+            core.messages.clear()
+            for _ in range(3):
+                core.waiting.append(Transmit(flow, options_request(flow.remote_port, transport.upper())))
+            endpoint.drain()
+            await until(lambda: len(core.messages) == 3)
+            core.waiting.append(Transmit(flow, options_request(flow.remote_port, transport.upper())))
+            endpoint.drain()
+            await until(lambda: len(core.messages) == 4)
+            assert endpoint.counters.opened[transport] == 1
+            assert server.endpoint.counters.connected[transport] == 1
+        assert core.errors == []
+
+
+async def test_what_cannot_be_sent_comes_back_with_a_reason(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    ours = authority.issue("server", "server.test")
+    there = TransportOptions(tls=HERE, security=TlsOptions((ours,)))
+    here = TransportOptions(udp=HERE, security=TlsOptions(authorities=authority.file), waiting_per_peer=2)
+    async with running(there) as server, recording(here) as (endpoint, core):
+        nobody = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        closed_port = nobody.sockets[0].getsockname()[1]
+        nobody.close()
+        endpoint.name_peer("127.0.0.1", server.port(TLS), "another.test")
+        flow = Flow(TCP, "127.0.0.1", closed_port, "127.0.0.1", 0)
+        for wrong, why, many in (
+            (flow, SendFailure.QUEUE, 3),
+            (replace_flow(flow, transport=TLS, remote_port=server.port(TLS)), SendFailure.TLS, 1),
+            (replace_flow(flow, connection=999), SendFailure.NO_CONNECTION, 1),
+            (replace_flow(flow, transport=Transport.WS), SendFailure.NO_CONNECTION, 2),
+            (replace_flow(flow, transport=UDP, remote_host="::1"), SendFailure.NO_LISTENER, 1),
+        ):
+            for _ in range(many):
+                core.waiting.append(Transmit(wrong, b"x"))
+            endpoint.drain()
+            await until(lambda why=why: endpoint.counters.unsent[why])
+        core.waiting.append(Transmit(replace_flow(flow, transport=UDP), b"x" * 70_000))
+        endpoint.drain()
+        assert endpoint.counters.unsent[SendFailure.TOO_LONG] == 1
+        await until(lambda: endpoint.counters.unsent[SendFailure.CONNECT] == 2)
+        assert len(core.errors) == sum(endpoint.counters.unsent.values()) == 9
+
+
+def replace_flow(flow: Flow, **changes: object) -> Flow:
+    return flow._replace(**changes)  # type: ignore[arg-type]
+
+
+async def test_a_port_that_is_taken_is_an_error_or_left_out() -> None:
+    async with running(TransportOptions(udp=HERE, tcp=HERE)) as server:
+        for kind in (UDP, TCP):
+            taken = Listen("127.0.0.1", server.port(kind))
+            name = kind.value
+            with pytest.raises(OSError, match=str(taken.port)):
+                async with running(replace(TransportOptions(), **{name: (taken,)})):
+                    pass
+            optional = replace(taken, optional=True)
+            async with running(replace(TransportOptions(), **{name: (optional,)})) as other:
+                assert other.endpoint.listeners.refused == [f"{name} 127.0.0.1 port {taken.port}"]
