@@ -34,7 +34,10 @@ DRIVER = """
       element.id = publication.trackSid;
       document.body.append(element);
     });
-    room.on(RoomEvent.TrackUnsubscribed, track => track.detach().forEach(element => element.remove()));
+    room.on(RoomEvent.TrackUnsubscribed, (track, publication) => {
+      track.detach().forEach(element => element.remove());
+      document.getElementById(publication.trackSid)?.remove();  // detached before it was told
+    });
     await room.connect(url, token, connecting);
     return room.localParticipant.sid;
   };

@@ -13,11 +13,11 @@ from conftest import Server, token
 from livekit import api, rtc
 from livekit.protocol import models
 from livekit.protocol import room as room_messages
-from livekit_peer import PATIENCE_S, LiveKitPeer, pictures, see_colour
+from livekit_peer import PATIENCE_S, TONE_HZ, LiveKitPeer, hear_tone, pictures, see_colour
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:.*HMAC key.*")]
-RED, BLUE = (210, 20, 20), (20, 20, 210)
-VIDEO = rtc.TrackKind.KIND_VIDEO
+RED, GREEN, BLUE = (210, 20, 20), (20, 160, 20), (20, 20, 210)
+VIDEO, AUDIO = rtc.TrackKind.KIND_VIDEO, rtc.TrackKind.KIND_AUDIO
 
 
 @pytest.fixture
@@ -113,16 +113,55 @@ async def test_people_are_seen_changed_muted_written_to_called_and_sent_out(serv
         assert server.identities("sdk-people") == ["bob"]
 
 
-async def test_who_is_moved_goes_on_in_the_other_room_with_its_picture(server: Server, lk: api.LiveKitAPI) -> None:
-    async with LiveKitPeer() as alice, LiveKitPeer() as bob:
-        await bob.connect(server.http, token("sdk-there", "bob"))
-        await alice.connect(server.http, token("sdk-here", "alice"))
-        await alice.publish_picture(BLUE)
-        move = api.MoveParticipantRequest(room="sdk-here", identity="alice", destination_room="sdk-there")
+async def next_colour(peer: LiveKitPeer, colour: tuple[int, int, int], sid: str) -> None:
+    """Wait for a track of an id, and for its picture."""
+    while (seen := await peer.next_track(VIDEO)).publication.sid != sid:
+        pass
+    assert await see_colour(seen.track, colour) == (320, 180)
+
+
+@pytest.mark.parametrize("single", [False, True])
+async def test_who_is_moved_stays_connected_and_both_rooms_see_it(
+    server: Server, lk: api.LiveKitAPI, *, single: bool
+) -> None:
+    here, there = f"sdk-here-{single}", f"sdk-there-{single}"
+    async with LiveKitPeer() as alice, LiveKitPeer() as bob, LiveKitPeer() as carol:
+        await bob.connect(server.http, token(there, "bob"), single=single)
+        await alice.connect(server.http, token(here, "alice"), single=single)
+        await carol.connect(server.http, token(here, "carol"))
+        red, green = await bob.publish_picture(RED), await carol.publish_picture(GREEN)
+        blue, tone = await alice.publish_picture(BLUE), await alice.publish_tone()
+        await next_colour(alice, GREEN, green.sid)
+        await next_colour(carol, BLUE, blue.sid)
+
+        move = api.MoveParticipantRequest(room=here, identity="alice", destination_room=there)
         await lk.room.move_participant(move)
-        assert await see_colour((await bob.next_track(VIDEO)).track, BLUE) == (320, 180)
-        assert server.identities("sdk-here") == []
-        assert sorted(server.identities("sdk-there")) == ["alice", "bob"]
+        await alice.next_event("moved")
+        assert alice.room.name == there
+        assert (await carol.next_event("participant_disconnected"))[0].identity == "alice"
+        await next_colour(bob, BLUE, blue.sid)
+        heard = await bob.next_track(AUDIO)
+        assert heard.publication.sid == tone.sid
+        assert abs(await hear_tone(heard.track) - TONE_HZ) < 3
+        await next_colour(alice, RED, red.sid)
+        speaking = await bob.next_event("active_speakers_changed")
+        while [one.identity for one in speaking[0]] != ["alice"]:
+            speaking = await bob.next_event("active_speakers_changed")
+        await alice.room.local_participant.publish_data(b"still here", topic="t")
+        assert (await bob.next_data()).data == b"still here"
+        assert server.identities(here) == ["carol"]
+        assert sorted(server.identities(there)) == ["alice", "bob"]
+
+        # The room it came from ends, and with it all but the router that it is on.
+        await lk.room.delete_room(api.DeleteRoomRequest(room=here))
+        await carol.next_event("disconnected")
+        later = await alice.publish_picture(GREEN)
+        await next_colour(bob, GREEN, later.sid)
+        await lk.room.mute_published_track(
+            api.MuteRoomTrackRequest(room=there, identity="alice", track_sid=blue.sid, muted=True)
+        )
+        assert (await bob.next_event("track_muted"))[1].sid == blue.sid
+        assert not {"reconnecting", "disconnected"} & {name for name, _ in alice.events._queue}
 
 
 async def test_who_is_forwarded_is_seen_in_both_rooms_until_sent_out_of_the_other(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
-from conftest import PATIENCE_S, Server, start_server, stop_server, until, wait_for_statistic
+from conftest import PATIENCE_S, Server, sign, start_server, stop_server, until, wait_for_statistic
 from livekit_page import LiveKitPage
 from playwright.sync_api import Page
 
@@ -56,6 +57,45 @@ def test_two_pages_share_pictures_sound_screen_and_data_until_one_is_sent_out(
     participant_removed = 4
     bob.wait_heard("disconnected", what=[participant_removed])
     alice.wait_heard("participantDisconnected", what=["bob", participant_removed])
+
+
+@TOPOLOGIES
+def test_who_is_moved_stays_connected_and_both_rooms_see_it(
+    server: Server, open_page: OpenPage, *, single: bool
+) -> None:
+    here, there = f"lk-here-{single}", f"lk-there-{single}"
+    options = {"singlePeerConnection": single}
+    alice = LiveKitPage(open_page("/"), server, here, "alice", **options)
+    carol = LiveKitPage(open_page("/"), server, here, "carol", **options)
+    bob = LiveKitPage(open_page("/"), server, there, "bob", **options)
+    red, green, blue = (
+        page.show(320, 180, css(colour)) for page, colour in ((alice, RED), (carol, GREEN), (bob, BLUE))
+    )
+    carol.wait_colour(red, RED)
+    alice.wait_colour(green, GREEN)
+    move_participant(server, here, "alice", there)
+    alice.wait_heard("moved", what=[there])
+    assert until(lambda: carol.heard("participantDisconnected"), "that Alice is gone")[0]["what"][0] == "alice"
+    bob.wait_colour(red, RED)
+    alice.wait_colour(blue, BLUE)
+    bob.wait_sound(alice.sound())
+    alice.say("still here", topic="news")
+    assert bob.wait_heard("data", text="still here")["from"] == "alice"
+    assert alice.heard("reconnecting") == alice.heard("signalReconnecting") == alice.heard("disconnected") == []
+    assert alice.run("() => sockets.length") == 1
+    move_participant(server, there, "alice", here)
+    carol.wait_colour(red, RED)
+    alice.wait_colour(green, GREEN)
+    assert sorted(server.identities(here)) == ["alice", "carol"]
+
+
+def move_participant(server: Server, room: str, identity: str, to: str) -> None:
+    """Move somebody as LiveKit's server API does."""
+    bearer = sign("test", {"roomAdmin": True, "room": room, "destinationRoom": to})
+    url = f"{server.http}/twirp/livekit.RoomService/MoveParticipant"
+    content = {"room": room, "identity": identity, "destination_room": to}
+    answer = httpx.post(url, json=content, headers={"Authorization": f"Bearer {bearer}"}, timeout=PATIENCE_S)
+    assert answer.is_success, answer.text
 
 
 def test_whip_publishers_and_whep_viewers_share_the_room(server: Server, open_page: OpenPage) -> None:

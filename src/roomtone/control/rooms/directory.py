@@ -109,13 +109,16 @@ class RoomDirectory(RoomEnds):
         self.ended_log.add_room(room, reason)
         room.events.emit(RoomEventKind.ROOM_CLOSED, reason=reason)
         room.events.close()
-        for router in (*room.branches.values(), room.router):
+        for router in room.routers():
             self.routers.forget(room, router)
-            await quietly(router.close)
+            if self.routers.let_go(router):
+                await quietly(router.close)
+            elif router is room.router and room.observer is not None:
+                await quietly(room.observer.close)  # the router goes on for who was moved elsewhere
 
     async def check_routers(self, room: Room) -> None:
         """Find out which routers the engine lost, after events that may have told of it were lost."""
-        for router in (*room.branches.values(), room.router):
+        for router in room.routers():
             try:
                 await router.stats()
             except EngineCommandError as error:
@@ -125,10 +128,9 @@ class RoomDirectory(RoomEnds):
     def on_router_closed(self, id_: RouterId) -> None:
         """React to the end of a router, which may hold nothing yet; one that was closed here is no router of a room."""
         for room in tuple(self.by_name.values()):
-            router = room.router if room.router.id == id_ else room.branches.get(id_)
-            if router is not None:
-                self.lose_router(room, router)
-                return
+            for router in room.routers():
+                if router.id == id_:
+                    self.lose_router(room, router)
 
     def lose_router(self, room: Room, router: Router) -> None:
         """Do without a branch the engine lost; close a room that has lost its home.
@@ -136,9 +138,10 @@ class RoomDirectory(RoomEnds):
         The next join, even one this very moment, makes a new room.
         """
         if router is not room.router:
-            if router.id in room.branches:
-                _log.error("the engine lost a router of room %s: its viewers are gone", room.name)
+            if router.id in room.branches or router.id in room.guests:
+                _log.error("the engine lost a router of room %s: who was on it is gone", room.name)
                 self.routers.forget(room, router)
+                self.routers.let_go(router)
         elif room.closed is None and self.by_name.get(room.name) is room:
             _log.error("the engine lost the router of room %s: the room is closed", room.name)
             del self.by_name[room.name]

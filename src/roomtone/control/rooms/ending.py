@@ -124,6 +124,10 @@ class RoomEnds(RoomTables):
                 subscription.on_close(reason)
         return subscription.consumer.close
 
+    def end_subscription(self, subscription: Subscription, reason: CloseReason) -> None:
+        """End a participant's subscription, soon, without having been asked by it."""
+        self.spawn(quietly(self._end_subscription(subscription, reason)))
+
     def _forget_subscription(self, subscription: Subscription, reason: CloseReason) -> bool:
         """Take a subscription out of all tables; False when it had ended."""
         if subscription.member.subscriptions.pop(subscription.id, None) is None:

@@ -21,16 +21,15 @@ from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.mirrors import (
     Forwarding,
     ForwardingCount,
-    end_late_pipe,
-    end_pipe,
     permissions_of,
     request_of,
     rules_of,
 )
 from roomtone.control.rooms.model import Participant
+from roomtone.control.rooms.moving import RoomMoves
+from roomtone.control.rooms.pipes import end_late_pipe, end_pipe
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.tracks import Publication
-from roomtone.control.rooms.updating import RoomUpdates
 from roomtone.control.rooms.values import ParticipantId, TrackId
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ _CHANGES = frozenset(
 _log = logging.getLogger(__name__)
 
 
-class RoomForwardings(RoomUpdates):
+class RoomForwardings(RoomMoves):
     """Rooms whose participants are forwarded."""
 
     forwarding_counts: Counter[ForwardingCount]
@@ -268,7 +267,7 @@ class RoomForwardings(RoomUpdates):
         offer = replace(track.offer, id=None, mid=None, muted=track.muted, layers=track.layers)
         self._check_may_publish(mirror, offer)
         await self._need_media(mirror.room)
-        piping = asyncio.ensure_future(source.room.router.pipe_to(track.producer, mirror.room.router))
+        piping = asyncio.ensure_future(track.router.pipe_to(track.producer, mirror.room.router))
         try:
             with self.commands():
                 piped = await asyncio.shield(piping)
@@ -285,7 +284,7 @@ class RoomForwardings(RoomUpdates):
                 return None
             self._check_may_publish(mirror, offer)
             undo.pop_all()
-        publication = Publication(self.new_track_id(), mirror, offer, piped)
+        publication = Publication(self.new_track_id(), mirror, offer, piped, mirror.room.router)
         publication.origin = track
         forwarding.tracks[track.id] = publication
         self._enter_track(publication)

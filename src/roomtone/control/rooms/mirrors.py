@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -11,16 +10,11 @@ from typing import TYPE_CHECKING
 from roomtone.control.rooms.permissions import SubscriptionRules
 from roomtone.control.rooms.requests import JoinRequest
 from roomtone.control.rooms.values import TrackId
-from roomtone.media import EngineCommandError
-from roomtone.media.values import ErrorCode
 
 if TYPE_CHECKING:
-    import asyncio
-
     from roomtone.control.rooms.model import Participant
     from roomtone.control.rooms.permissions import Permissions
     from roomtone.control.rooms.tracks import Publication
-    from roomtone.media import Producer
 
 _log = logging.getLogger(__name__)
 
@@ -89,18 +83,3 @@ def rules_of(forwarding: Forwarding) -> SubscriptionRules:
             for identity, allowed in rules.tracks.items()
         },
     )
-
-
-async def end_late_pipe(piping: asyncio.Future[Producer]) -> None:
-    """Close a piped producer that nobody waits for any more, once it is made."""
-    with suppress(EngineCommandError):
-        await end_pipe(await piping)
-
-
-async def end_pipe(piped: Producer) -> None:
-    """Close a piped producer, unless it has gone already with what it was piped from or to."""
-    try:
-        await piped.close()
-    except EngineCommandError as error:
-        if error.code not in {ErrorCode.NOT_FOUND, ErrorCode.ENGINE_CLOSED}:
-            _log.warning("closing a pipe failed: %s", error)

@@ -20,6 +20,7 @@ from roomtone.control.rooms.values import ParticipantState, TrackId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from roomtone.control.rooms.data import DataSink
     from roomtone.control.rooms.events import RoomEvent, RoomEventDetails, RoomEventKind
@@ -48,6 +49,20 @@ class ChannelListener(Protocol):
 
     def channel_closed(self, channel: ChannelId) -> None:
         """Do without a channel."""
+
+
+class Mover(Protocol):
+    """The server that holds a participant's peer, where the peer can go on in another room on what it has."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the peer can be told now."""
+
+    def moving(self) -> AbstractAsyncContextManager[None]:
+        """Hold back the peer's requests while it is moved."""
+
+    def moved(self, successor: Participant) -> None:
+        """Tell the peer who it is now; called before the other room hears of it. Must not block."""
 
 
 class Connection:
@@ -162,6 +177,10 @@ class Participant(Member):
         """Who it is in its own room, where it is here only as forwarded from there."""
         self.moved_to: str | None = None
         """The room in which it is to go on, when it ends for `CloseReason.MOVED`."""
+        self.mover: Mover | None = None
+        """Who takes its peer along to another room; None: the peer must join there itself."""
+        self.successor: Participant | None = None
+        """Who it goes on as in another room, taken along with its connections."""
         self.subscription_rules = SubscriptionRules()
         self.data_sink: DataSink | None = None
         """Where data packets for it go, where what it came by takes any."""
@@ -255,6 +274,8 @@ class Room:
     observer: AudioLevelObserver | None = None
     branches: dict[RouterId, Router] = field(default_factory=dict)
     """Routers beside `router`, on other shards, for viewers."""
+    guests: dict[RouterId, Router] = field(default_factory=dict)
+    """Routers of other rooms, on which participants are that were moved here with their connections."""
     load: Counter[RouterId] = field(default_factory=Counter)
     """Connections on each router, those on their way too."""
     placing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -283,6 +304,10 @@ class Room:
     def publication_count(self) -> int:
         """Tracks of all participants together."""
         return sum(len(participant.publications) for participant in self.participants.values())
+
+    def routers(self) -> list[Router]:
+        """All its routers, its home last."""
+        return [*self.branches.values(), *self.guests.values(), self.router]
 
     def visible(self) -> list[Participant]:
         """Participants that others are told of."""

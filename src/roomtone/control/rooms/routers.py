@@ -1,4 +1,6 @@
-"""The routers of a room: its home, where all who publish are, and branches on other shards for viewers.
+"""The routers of a room: its home, where who joins to publish is, and branches on other shards for viewers.
+
+Who is moved from another room brings along the router that it is on: a guest, shared with the room it came from.
 
 A publication is piped to a branch when the first viewer there wants it, and stays piped until it or the branch ends.
 Limits: ``per_room`` routers, at most one a shard, so at most ``per_room - 1`` pipes a publication.
@@ -9,12 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from roomtone.control.rooms.pipes import end_late_pipe, end_pipe
 from roomtone.media import EngineCommandError, Router
 from roomtone.media.values import RouterId
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from roomtone.control.rooms.model import Room
     from roomtone.control.rooms.speakers import SpeakerRules
     from roomtone.control.rooms.tracks import Publication
@@ -43,9 +49,19 @@ class NoRouter(Router):
 class RoomRouters:
     """Places members on routers and brings publications to them."""
 
-    def __init__(self, engine: Engine, per_room: int, audio_top_n: int = 0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        per_room: int,
+        audio_top_n: int = 0,
+        *,
+        spawn: Callable[[Coroutine[None, None, None]], None],
+    ) -> None:
         self.piped: dict[ProducerId, tuple[Publication, RouterId]] = {}
         """Producers on branches, and whose they are."""
+        self._shared: Counter[RouterId] = Counter()
+        """Of routers with guests, how many rooms hold them beside one."""
+        self._spawn = spawn
         self._engine = engine
         self._per_room = per_room
         self._audio_top_n = audio_top_n
@@ -91,31 +107,50 @@ class RoomRouters:
             room.load[router.id] += 1
         return router
 
+    def adopt(self, room: Room, router: Router) -> None:
+        """Hold a place on the router of somebody who is moved here; `release` gives it back."""
+        room.load[router.id] += 1
+        if router is room.router or router.id in room.branches or router.id in room.guests:
+            return
+        room.guests[router.id] = router
+        self._shared[router.id] += 1
+
+    def let_go(self, router: Router) -> bool:
+        """Note that a room does without a router; True when no other room has it, and the caller shall close it."""
+        if not self._shared[router.id]:
+            del self._shared[router.id]
+            return True
+        self._shared[router.id] -= 1
+        return False
+
     def release(self, room: Room, router: Router) -> bool:
-        """Give a place back; True when the router is a branch that nobody needs now, and the caller shall close it."""
+        """Give a place back; True when nobody needs the branch or guest now, and the caller shall close it."""
         if router.id not in room.load:
             return False  # lost meanwhile
         room.load[router.id] -= 1
-        if room.load[router.id] > 0 or router.id not in room.branches:
+        if room.load[router.id] > 0 or not (router.id in room.branches or router.id in room.guests):
             return False
         self.forget(room, router)
-        return True
+        return self.let_go(router)
 
     def forget(self, room: Room, router: Router) -> None:
-        """Take a branch out of its room: it ends, or the engine lost it."""
+        """Take a branch or guest out of its room: it ends, the engine lost it, or only its own room needs it now."""
+        was_guest = room.guests.pop(router.id, None) is not None
         room.branches.pop(router.id, None)
         room.load.pop(router.id, None)
         for id_, (publication, where) in tuple(self.piped.items()):
-            if where == router.id:
+            if where == router.id and publication.participant.room is room:
                 del self.piped[id_]
                 publication.pipes.pop(where, None)
         for participant in room.participants.values():
             for publication in participant.publications.values():
-                publication.pipes.pop(router.id, None)
+                pipe = publication.pipes.pop(router.id, None)
+                if was_guest and pipe is not None:
+                    self._spawn(end_late_pipe(pipe))
 
     async def producer_on(self, publication: Publication, router: Router) -> Producer:
         """Give a publication's producer on a router, piped there first where it is not yet."""
-        if publication.participant.room.router is router:
+        if publication.router is router:
             return publication.producer
         pipe = publication.pipes.get(router.id)
         if pipe is None:
@@ -131,18 +166,18 @@ class RoomRouters:
         return found
 
     async def _pipe(self, publication: Publication, router: Router) -> Producer:
-        home = publication.participant.room.router
         try:
-            piped = await home.pipe_to(publication.producer, router)
+            piped = await publication.router.pipe_to(publication.producer, router)
         except EngineCommandError:
             publication.pipes.pop(router.id, None)
             raise
         participant = publication.participant
-        if router.id in participant.room.branches and publication.id in participant.publications:
+        if _has(participant.room, router) and participant.publications.get(publication.id) is publication:
             self.piped[piped.id] = (publication, router.id)
         else:
-            # Branch or publication ended on the way, and the piped producer with it.
+            # Branch or publication ended on the way, and the piped producer with it unless the track was moved.
             publication.pipes.pop(router.id, None)
+            self._spawn(end_pipe(piped))
         return piped
 
     async def _least_loaded(self, room: Room) -> Router:
@@ -169,3 +204,7 @@ class RoomRouters:
         router = await self.open(min(free, key=lambda shard: loads[shard]))
         room.branches[router.id] = router
         return router
+
+
+def _has(room: Room, router: Router) -> bool:
+    return router is room.router or router.id in room.branches or router.id in room.guests

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from roomtone.control.rooms.events import RoomEventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from roomtone.control.rooms.model import Room
     from roomtone.control.rooms.tracks import Publication
-    from roomtone.media.values import ActiveSpeakers
+    from roomtone.media.values import ActiveSpeakers, ProducerId
 
 STEPS = 8
 """Levels are told anew when they move by about one part in so many of full scale."""
@@ -44,16 +44,18 @@ def level_of(dbov: int) -> float:
     return round(min(1.0, 10 ** (dbov / 20)), 4)
 
 
-def note_speakers(room: Room, heard: ActiveSpeakers, publications: Mapping[int, Publication]) -> None:
+def note_speakers(room: Room, heard: ActiveSpeakers, find: Callable[[ProducerId], Publication | None]) -> None:
     """Take what the engine heard; tell the room when that is news."""
     loudest: dict[str, Speaker] = {}
     for level in heard.speakers:
-        track = publications.get(level.producer)
-        if track is None or track.muted or track.participant.permissions.hidden:
+        track = find(level.producer)
+        if track is None or track.participant.room is not room or track.muted or track.participant.permissions.hidden:
             continue
         identity = track.participant.identity
         loudest.setdefault(identity, Speaker(identity, level_of(level.level_dbov)))
-    dominant = None if heard.dominant is None else publications.get(heard.dominant)
+    dominant = None if heard.dominant is None else find(heard.dominant)
+    if dominant is not None and dominant.participant.room is not room:
+        dominant = None  # it was moved, and is still on the router of its old room
     tell_speakers(room, tuple(loudest.values()), None if dominant is None else dominant.participant.identity)
 
 

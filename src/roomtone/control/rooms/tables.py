@@ -58,7 +58,7 @@ class RoomTables:
         self.subscriptions: dict[int, Subscription] = {}
         self.when_opened: list[Callable[[Room], None]] = []
         """Called with each new room, before its first event."""
-        self.routers = RoomRouters(engine, self.limits.routers_per_room, self.limits.audio_top_n)
+        self.routers = RoomRouters(engine, self.limits.routers_per_room, self.limits.audio_top_n, spawn=self.spawn)
         self.switching = Switching(self.routers)
         self._clock = clock
         self._new_id = new_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.connections import RoomConnections
@@ -11,11 +12,16 @@ from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.tables import quietly
 from roomtone.control.rooms.tracks import Publication, Subscription
 from roomtone.control.rooms.values import LayerWish, SubscriptionId, TrackId
+from roomtone.media import EngineCommandError
+from roomtone.media.values import ErrorCode, MediaKind
 from roomtone.protocols.sdp import map_payload_types, media_feedback, redundancy_wanted, rtx_payload_types
 
 if TYPE_CHECKING:
     from roomtone.control.rooms.model import Connection, Member, PlainConnection
     from roomtone.control.rooms.values import LayerInfo, SubscriptionOffer, TrackOffer
+    from roomtone.media import Router
+
+_log = logging.getLogger(__name__)
 
 
 class RoomTracks(RoomConnections):
@@ -27,6 +33,7 @@ class RoomTracks(RoomConnections):
         """Publish a track of a participant that is in the room."""
         publication = await self._produce(participant, connection, track)
         self._announce(publication)
+        self._hear(publication)
         self.switching.refresh(participant.room)
         return publication
 
@@ -199,7 +206,7 @@ class RoomTracks(RoomConnections):
         except RoomError:
             await quietly(producer.close)
             raise
-        publication = Publication(track.id or self.new_track_id(), participant, track, producer)
+        publication = Publication(track.id or self.new_track_id(), participant, track, producer, connection.router)
         self._enter_track(publication)
         return publication
 
@@ -211,6 +218,19 @@ class RoomTracks(RoomConnections):
             participant.published_since = participant.room.publishers_seen
         participant.publications[publication.id] = publication
         self.publications[publication.producer.id] = publication
+
+    def _hear(self, publication: Publication) -> None:
+        """Have sound that is on a guest's router brought home, where who speaks is found out."""
+        home = publication.participant.room.router
+        if publication.offer.kind is MediaKind.AUDIO and publication.router is not home:
+            self.spawn(self._bring_home(publication, home))
+
+    async def _bring_home(self, publication: Publication, home: Router) -> None:
+        try:
+            await self.routers.producer_on(publication, home)
+        except EngineCommandError as error:
+            if error.code is not ErrorCode.NOT_FOUND:  # the track or the room has ended meanwhile
+                _log.warning("room %s does not hear a participant: %s", publication.participant.room.name, error)
 
     def _announce(self, publication: Publication) -> None:
         self._tell_track(publication, RoomEventKind.TRACK_PUBLISHED)

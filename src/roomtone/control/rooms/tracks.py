@@ -38,17 +38,22 @@ class Publication:
         "producer",
         "publisher_muted",
         "quality",
+        "router",
         "server_muted",
         "started_encodings",
         "subscriptions",
         "wanted",
     )
 
-    def __init__(self, id_: TrackId, participant: Participant, offer: TrackOffer, producer: Producer) -> None:
+    def __init__(
+        self, id_: TrackId, participant: Participant, offer: TrackOffer, producer: Producer, router: Router
+    ) -> None:
         self.id = id_
         self.participant = participant
         self.offer = offer
         self.producer = producer
+        self.router = router
+        """The router that has its producer: its room's home, or one that its participant has brought along."""
         self.origin: Publication | None = None
         """What it mirrors, when its participant is forwarded from another room."""
         self.pipes: dict[RouterId, asyncio.Future[Producer]] = {}

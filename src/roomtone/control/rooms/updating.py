@@ -135,26 +135,6 @@ class RoomUpdates(RoomLobbies):
         participant.room.invited.pop(participant.identity, None)
         await self.end(participant, reason)
 
-    async def move(self, participant: Participant, to_room: str) -> Room:
-        """Send a participant to another room, made if it is not there; its server tells the peer and joins it there.
-
-        It ends here with `CloseReason.MOVED`, and passes lock and lobby there.
-        """
-        self._check_open(participant)
-        room = participant.room
-        if not participant.movable:
-            raise self.refuse(Refusal.NOT_MOVABLE, "what it came by has no way to send it to another room")
-        if to_room == room.name:
-            raise self.refuse(Refusal.SAME_ROOM, "it is in that room")
-        other = await self.open(to_room)
-        self._check_place(other, participant.request)
-        self._check_open(participant)
-        self.invite(other, participant.identity)
-        participant.moved_to = other.name
-        participant.emit(RoomEventKind.PARTICIPANT_MOVED, to_room=other.name, reason=CloseReason.MOVED)
-        await self.end(participant, CloseReason.MOVED)
-        return other
-
     # --- steps ---
 
     def _tell_hidden(self, participant: Participant) -> None:

@@ -42,7 +42,7 @@ from roomtone.media.values import (
 
 if TYPE_CHECKING:
     from roomtone.control.rooms.rooms import Rooms
-    from roomtone.control.rooms.tracks import Subscription
+    from roomtone.control.rooms.tracks import Publication, Subscription
     from roomtone.media import Mailbox
     from roomtone.media.values import ProducerId
 
@@ -198,10 +198,17 @@ class EngineWatch:
             return
         # A pipe broke under a publication that lives: who watched through it gets another one.
         lost, router = piped
-        for subscription in self._rooms.subscriptions.values():
+        for subscription in tuple(self._rooms.subscriptions.values()):
             if subscription.source is lost and subscription.router.id == router:
-                subscription.source = None
+                self._lose_source(subscription)
         self._rooms.switching.refresh(lost.participant.room)
+
+    def _lose_source(self, subscription: Subscription) -> None:
+        """Let a subscription do without its source: a viewer's gets it anew, a participant's server asks again."""
+        if isinstance(subscription.member, Viewer):
+            subscription.source = None
+        else:
+            self._rooms.end_subscription(subscription, CloseReason.MEDIA_FAILED)
 
     def _on_layers(self, event: ConsumerLayersChanged | ConsumerLayersTargeted) -> None:
         subscription = self._rooms.subscriptions.get(event.consumer)
@@ -238,7 +245,13 @@ class EngineWatch:
     def _on_speakers(self, event: ActiveSpeakers) -> None:
         room = self._rooms.observed.get(event.observer)
         if room is not None:
-            note_speakers(room, event, self._rooms.publications)
+            note_speakers(room, event, self._heard)
+
+    def _heard(self, producer: ProducerId) -> Publication | None:
+        """Find whose sound a producer on a room's home is, which may have been piped there."""
+        found = self._rooms.publications.get(producer)
+        piped = self._rooms.routers.piped.get(producer) if found is None else None
+        return found if piped is None else piped[0]
 
     def _on_quality(self, event: QualityChanged) -> None:
         """Tell of a participant's or viewer's connection, or of a track as it arrives; the rest is in statistics."""

@@ -12,10 +12,10 @@ from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
-PROTOCOL_VERSION = 15
+PROTOCOL_VERSION = 16
 """The newest version of the protocol that is spoken here as a whole.
 
-16 moves a participant to another room on the connections it has (here it connects anew), 17 strips trailers off media.
+17 strips trailers off media packets, which is not done here.
 """
 SERVER_VERSION = "1.9.0"
 """The release of LiveKit's server that clients may take this one for: they compare it, and call methods from 1.8 on."""

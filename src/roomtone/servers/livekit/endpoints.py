@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection, Request
 
     from roomtone.control.policy import AccessToken
+    from roomtone.control.rooms import Participant
     from roomtone.protocols.livekit import Join
     from roomtone.servers.livekit.context import LiveKitContext
     from roomtone.servers.livekit.outbox import Outbox
@@ -120,7 +121,7 @@ class Endpoints:
         except BaseException:
             ticket.release()
             raise
-        participant.when_closed(lambda _reason: ticket.release())
+        _release_with(participant, ticket)
         session = Session(context, participant, join, token)
         try:
             return session, await session.open()
@@ -206,6 +207,18 @@ async def _write(socket: WebSocket, outbox: Outbox, speaks: _Speaks) -> None:
             await (socket.send_text(frame) if isinstance(frame, str) else socket.send_bytes(frame))
         except (RuntimeError, WebSocketDisconnect):
             return  # the client is gone; who reads sees it too
+
+
+def _release_with(participant: Participant, ticket: JoinTicket) -> None:
+    """Give a ticket back when a participant ends, in whichever room it is then."""
+
+    def ended(_reason: CloseReason) -> None:
+        if participant.successor is None:
+            ticket.release()
+        else:
+            _release_with(participant.successor, ticket)
+
+    participant.when_closed(ended)
 
 
 async def _deny(socket: WebSocket, refused: RefusedError) -> None:

@@ -54,6 +54,11 @@ class News:
         self._gone: dict[str, tuple[str, CloseReason | None]] = {}
         """Likewise of those it has been told are gone; the oldest is forgotten beyond `MAX_GONE`."""
 
+    def begin(self) -> list[models.ParticipantInfo]:
+        """Describe everybody else to a client that is in this room from now on, and forget the room it was in."""
+        self._gone.clear()
+        return self.others()
+
     def others(self) -> list[models.ParticipantInfo]:
         """Describe everybody else to a client that comes, or comes back."""
         session = self._session
@@ -129,7 +134,7 @@ class News:
             case RoomEventKind.QUALITY_CHANGED if event.track is None:
                 self._tell_quality(event, session.participant)
             case RoomEventKind.PARTICIPANT_MOVED if event.to_room is not None:
-                session.on_moved(event.to_room)
+                session.on_sent_to(event.to_room)
             case _:
                 pass
 

@@ -11,6 +11,7 @@ from roomtone.control.rooms import (
     Connection,
     Encryption,
     LayerInfo,
+    Participant,
     Publication,
     Refusal,
     RoomError,
@@ -177,6 +178,15 @@ class Publisher:
         self._forget(sid)
         unpublished = rtc.TrackUnpublishedResponse(track_sid=sid)
         self._session.send(rtc.SignalResponse(track_unpublished=unpublished))
+
+    def on_moved(self, successor: Participant) -> None:
+        """Go on with the tracks that the client publishes in another room; it is told which it no longer does."""
+        for sid in tuple(self._publications):
+            publication = successor.publications.get(TrackId(sid))
+            if publication is None:
+                self.on_unpublished(sid)
+            else:
+                self._publications[sid] = publication
 
     def on_muted(self, publication: Publication) -> None:
         """Tell the client when the server mutes one of its tracks, or no longer does."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from livekit.protocol import models, rtc
@@ -26,13 +28,16 @@ from roomtone.servers.livekit.requests import REQUESTS
 from roomtone.servers.livekit.subscriber import OfferingSubscriber, ReceivingSubscriber, Subscriber
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from roomtone.control.policy import AccessToken
+    from roomtone.control.rooms import EventMailbox
     from roomtone.protocols.livekit import Join
     from roomtone.servers.livekit.context import LiveKitContext
 
 _log = logging.getLogger(__name__)
+MOVES_SINCE = 16
+"""The version of the protocol since which clients can be moved on the connections they have."""
 
 
 class Session:
@@ -96,9 +101,44 @@ class Session:
             self._subscribed.add(sid)
             self.send(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=sid)))
 
-    def on_moved(self, room: str) -> None:
+    def on_sent_to(self, room: str) -> None:
         """Give the client a token for the room it is sent to; the farewell tells it to connect anew."""
         self.refresh_token(room)
+
+    # --- control.rooms.Mover ---
+
+    @property
+    def ready(self) -> bool:
+        """Whether the client can be told that it is in another room, and goes on there as it is."""
+        return self.attached and self.client.protocol >= MOVES_SINCE
+
+    @asynccontextmanager
+    async def moving(self) -> AsyncIterator[None]:
+        """Let no request of the client be handled meanwhile."""
+        async with self.turn:
+            yield
+
+    def moved(self, successor: Participant) -> None:
+        """Go on for the participant that the client is in another room."""
+        context = self.context
+        self.participant = successor
+        self.token = replace(self.token, grants=replace(self.token.grants, room=successor.room.name))
+        self._subscribed.clear()
+        context.sessions.add(self)
+        self._stand_for(successor)
+        self.publisher.on_moved(successor)
+        self.subscriber.on_moved()
+        events = successor.room.events.open()
+        if self._reading is not None:
+            self._reading.cancel()
+        response = rtc.RoomMovedResponse(
+            room=room_info(successor.room),
+            token=context.fresh_token(self) or "",
+            participant=participant_info(context, successor),
+            other_participants=self.news.begin(),
+        )
+        self.send(rtc.SignalResponse(room_moved=response))
+        self._reading = asyncio.ensure_future(self._read_anew(events))
 
     def end_soon(self, reason: CloseReason) -> None:
         """End the participant, from where nothing can be awaited."""
@@ -116,8 +156,7 @@ class Session:
         """Begin; gives what the client is told, where it is being first. Raise `RoomError` when that is impossible."""
         events = self.participant.room.events.open()
         self.context.sessions.add(self)
-        self.participant.data_sink = self.data
-        self.participant.when_closed(self._on_closed)
+        self._stand_for(self.participant)
         self.data.start()
         outbox = self._attach()
         self.send(rtc.SignalResponse(join=self._join_response()))
@@ -188,6 +227,11 @@ class Session:
 
     # --- steps ---
 
+    def _stand_for(self, participant: Participant) -> None:
+        participant.data_sink = self.data
+        participant.mover = self
+        participant.when_closed(self._on_closed)
+
     def _attach(self) -> Outbox:
         if self._window is not None:
             self._window.cancel()
@@ -215,7 +259,13 @@ class Session:
                 _log.warning("a request (%s) of a client failed: %s", kind, error.message)
                 self.refuse(rtc.RequestResponse.Reason.UNCLASSIFIED_ERROR, error.message)
 
-    async def _read(self, events: Any) -> None:
+    async def _read_anew(self, events: EventMailbox) -> None:
+        """Follow the room that the client is in now, from what is there."""
+        async with self.turn:
+            await self.subscriber.reconcile()
+        await self._read(events)
+
+    async def _read(self, events: EventMailbox) -> None:
         """Follow the room."""
         while self.participant.closed is None:
             try:
@@ -240,11 +290,13 @@ class Session:
                     return
 
     def _on_closed(self, reason: CloseReason) -> None:
+        if self.participant.successor is not None:
+            return  # it goes on in another room, see `moved`
         for timer in (self._window, self._refresh):
             if timer is not None:
                 timer.cancel()
         if reason is CloseReason.MOVED and self.participant.moved_to is not None:
-            self.on_moved(self.participant.moved_to)
+            self.on_sent_to(self.participant.moved_to)
         if self._outbox is not None:
             self._outbox.end(leave_of(reason))
         self.data.stop()

@@ -135,6 +135,16 @@ class Subscriber(ABC):
             await self._drop(sid)
             await self.negotiate()
 
+    def on_moved(self) -> None:
+        """Do without all tracks: the client is in another room, and its subscriptions have ended."""
+        for sid in self._known():
+            self._sections.drop(sid)
+        self._subscriptions.clear()
+        self._chosen.clear()
+        self._settings.clear()
+        self._failed.clear()
+        self._forbidden.clear()
+
     async def on_subscription_ended(self, subscription: str | None) -> None:
         """Free the section of a track whose subscription ended here."""
         sid = self.track_of(subscription)

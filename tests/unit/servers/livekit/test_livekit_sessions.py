@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from livekit.protocol import models, rtc
-from livekit_world import LiveKitWorld, client_offer
+from livekit_world import NOW, Keys, LiveKitWorld, client_offer
 
 from roomtone.control.rooms import CloseReason, DataKind, DataOutcome, DataPacket
 from roomtone.media.fake_objects import FakeConsumer
@@ -15,6 +15,8 @@ from roomtone.media.values import EngineCloseReason
 from roomtone.protocols.sdp import OfferedData, parse_session
 from roomtone.servers.livekit import Trouble
 from roomtone.servers.livekit.requests import REQUESTS
+
+GONE = models.ParticipantInfo.State.DISCONNECTED
 
 MakeLiveKit = Callable[..., Awaitable[LiveKitWorld]]
 Reason = rtc.RequestResponse.Reason
@@ -208,14 +210,70 @@ async def test_a_closed_room_sends_everybody_out(livekit: LiveKitWorld) -> None:
     assert alice.closed == (1000, "room_closed")
 
 
-async def test_who_is_moved_gets_a_token_for_the_other_room_and_comes_again(livekit: LiveKitWorld) -> None:
-    alice = await livekit.connect()
+async def test_an_older_client_that_is_moved_gets_a_token_for_the_other_room_and_comes_again(
+    livekit: LiveKitWorld,
+) -> None:
+    alice = await livekit.connect(protocol="15")
     await livekit.rooms.move(livekit.rooms.by_name["demo"].participants["alice"], "other")
     await livekit.settle()
     token = alice.last("refresh_token")
     assert alice.last("leave").action == rtc.LeaveRequest.Action.RECONNECT
     again = await livekit.connect(token=token)
     assert again.messages[0].join.room.name == "other"
+
+
+async def test_who_is_moved_goes_on_over_the_same_socket_and_hears_of_the_other_room(livekit: LiveKitWorld) -> None:
+    bob = await livekit.connect("bob", token=livekit.token("bob", "other"))
+    await bob.answer()
+    alice, sid = await livekit.publisher()
+    carol = await livekit.connect("carol")
+    room = await livekit.rooms.move(livekit.rooms.by_name["demo"].participants["alice"], "other")
+    await livekit.settle()
+    moved = alice.last("room_moved")
+    assert (moved.room.name, moved.room.sid) == ("other", room.id)
+    assert (moved.participant.sid, moved.participant.state) == (
+        room.participants["alice"].id,
+        models.ParticipantInfo.State.JOINED,
+    )
+    assert [track.sid for track in moved.participant.tracks] == [sid]
+    assert [one.identity for one in moved.other_participants] == ["bob"]
+    assert Keys.verify(moved.token, NOW).grants.room == "other"
+    assert (alice.all("leave"), alice.all("refresh_token"), alice.closed) == ([], [], None)
+    gone = [one.identity for update in carol.all("update") for one in update.participants if one.state == GONE]
+    assert gone == ["alice"]
+    told = [one for update in bob.all("update") for one in update.participants]
+    assert [track.sid for track in told[-1].tracks] == [sid]
+    assert bob.all("offer")[-1].sdp.count("m=video") == 1
+    alice.all("update")
+    await livekit.connect("dave")
+    assert alice.all("update") == []
+    await alice.send(mute=rtc.MuteTrackRequest(sid=sid, muted=True))
+    assert room.participants["alice"].publications[sid].publisher_muted  # type: ignore[index]
+    await alice.send(leave=rtc.LeaveRequest())
+    assert list(room.participants) == ["bob"]
+    assert len(livekit.context.sessions) == 3
+
+
+async def test_who_was_moved_resumes_in_the_other_room_with_the_token_it_was_given(livekit: LiveKitWorld) -> None:
+    alice = await livekit.connect()
+    await livekit.rooms.move(livekit.rooms.by_name["demo"].participants["alice"], "other")
+    await livekit.settle()
+    moved = alice.last("room_moved")
+    await alice.drop()
+    again = await livekit.connect(token=moved.token, reconnect="1", sid=moved.participant.sid)
+    assert again.messages[0].WhichOneof("message") == "reconnect"
+    await livekit.rooms.close_room(livekit.rooms.by_name["other"])
+    await livekit.settle()
+    assert again.last("leave").reason == models.DisconnectReason.ROOM_DELETED
+
+
+async def test_who_has_no_socket_when_it_is_moved_joins_anew(livekit: LiveKitWorld) -> None:
+    alice = await livekit.connect()
+    await alice.drop()
+    participant = livekit.rooms.by_name["demo"].participants["alice"]
+    await livekit.rooms.move(participant, "other")
+    assert participant.successor is None
+    assert livekit.rooms.by_name["other"].participants == {}
 
 
 async def test_metadata_changes_are_answered_by_their_request_id(livekit: LiveKitWorld) -> None:
