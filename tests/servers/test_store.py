@@ -21,9 +21,13 @@ from roomtone.store import (
     AccountRecord,
     ApiKeyRecord,
     AuditRecord,
+    CallRecord,
     DeadLetterRecord,
+    DispatchRuleRecord,
     RefreshTokenRecord,
     ResetTokenRecord,
+    SipAccountRecord,
+    SipBindingRecord,
     StoreError,
     StoreFailure,
     WaitingWebhookRecord,
@@ -34,6 +38,7 @@ from roomtone.store.chat import SqlChat
 from roomtone.store.keys import SqlApiKeys
 from roomtone.store.migrate import revision, scripts
 from roomtone.store.migrations import HEAD
+from roomtone.store.phones import SqlCallRecords, SqlDispatchRules, SqlSipAccounts, SqlSipBindings
 from roomtone.store.sql import Database
 from roomtone.store.tables import metadata
 from roomtone.store.urls import database_url
@@ -361,3 +366,58 @@ async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> No
     assert await SqlAccounts(database).count() == 1
     assert database.failures == 1
     assert await database.ping()
+
+
+def binding(key: str = "k1", **more: object) -> SipBindingRecord:
+    made = SipBindingRecord(
+        key=key,
+        account="ada",
+        contact="sip:ada@192.0.2.7:5060;transport=tcp",
+        path="[]",
+        transport="tcp",
+        remote_host="2001:db8::7",
+        remote_port=5060,
+        local_host="2001:db8::1",
+        local_port=5060,
+        call_id="c" * 300,
+        cseq=2**31 - 1,
+        user_agent="Desk 🦆",
+        q=0.7,
+        registered_at=NOW,
+        expires_at=NOW + 600,
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+async def test_phones_and_their_bindings_come_and_go_together(database: Database) -> None:
+    accounts, bindings = SqlSipAccounts(database), SqlSipBindings(database)
+    await accounts.add(SipAccountRecord("ada", "sealed", "Ada", created_at=NOW, updated_at=NOW))
+    with pytest.raises(StoreError) as caught:
+        await accounts.add(SipAccountRecord("ada", "sealed"))
+    assert caught.value.failure is StoreFailure.TAKEN
+    await bindings.write([binding(), binding("k2", expires_at=NOW)], [])
+    await bindings.write([binding(cseq=7)], ["k3"])
+    assert await bindings.load(NOW) == [binding(cseq=7)]
+    assert await accounts.update("ada", disabled=True)
+    assert (await accounts.list())[0].disabled
+    assert await accounts.delete("ada")
+    assert await bindings.load(NOW) == []
+    assert not await accounts.delete("ada")
+
+
+async def test_dispatch_rules_and_call_records_are_kept(database: Database) -> None:
+    rules, calls = SqlDispatchRules(database), SqlCallRecords(database)
+    rule = DispatchRuleRecord("sales", '["20*"]', '{"kind": "group"}', NOW)
+    await rules.add(rule)
+    assert await rules.list() == [rule]
+    assert await rules.delete("sales")
+    assert not await rules.delete("sales")
+    made = [
+        CallRecord(f"c{at}", "Ada", "bob", "ada", "bob" if at else "", NOW + at, None, NOW + 9, "busy", 486, "")
+        for at in range(3)
+    ]
+    await calls.add(made)
+    assert await calls.page(2) == [made[2], made[1]]
+    assert await calls.page(5, before=NOW + 1) == [made[0]]
+    assert await calls.page(5, account="bob") == [made[2], made[1]]
+    assert await calls.purge(NOW + 2) == 2

@@ -135,3 +135,74 @@ class WaitingWebhookRecord:
     created_at: float
     id: int | None = None
     """Given by the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class SipAccountRecord:
+    """An account that phones register with."""
+
+    username: str
+    """As in SIP URIs; unique."""
+    password_sealed: str = field(repr=False)
+    """The password, sealed with the key file: digest needs it for each algorithm and realm."""
+    name: str = ""
+    media_security: str = "optional"
+    algorithm: str = ""
+    """The only digest algorithm it may use; empty: all."""
+    disabled: bool = False
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SipBindingRecord:
+    """Where an account can be reached (RFC 3261 section 10), and the way its REGISTER came."""
+
+    key: str
+    """Digest of account and contact."""
+    account: str
+    contact: str
+    """The contact's URI as it was written."""
+    path: str
+    """Path (RFC 3327), a JSON list of texts, the next hop first."""
+    transport: str
+    remote_host: str
+    remote_port: int
+    local_host: str
+    local_port: int
+    call_id: str
+    cseq: int
+    user_agent: str
+    q: float
+    registered_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchRuleRecord:
+    """Where calls to some numbers go; numbers and target are JSON."""
+
+    name: str
+    numbers: str
+    target: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A call that has ended."""
+
+    id: str
+    caller: str
+    called: str
+    caller_account: str
+    callee_account: str
+    """Who answered; empty where nobody did."""
+    begun_at: float
+    answered_at: float | None
+    ended_at: float
+    reason: str
+    status: int
+    """The SIP status the caller was given; 200 once answered."""
+    codec: str
+    """Such as ``PCMU/8000``; empty where nobody answered."""

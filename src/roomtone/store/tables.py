@@ -162,3 +162,65 @@ webhooks_waiting = Table(
     Column("created_at", Double, nullable=False),
     **_MYSQL,
 )
+
+sip_accounts = Table(
+    "sip_accounts",
+    metadata,
+    Column("username", String(64), primary_key=True),
+    Column("password_sealed", Text, nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("media_security", String(16), nullable=False),
+    Column("algorithm", String(16), nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False, index=True),
+    **_MYSQL,
+)
+
+sip_bindings = Table(
+    "sip_bindings",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("account", String(64), nullable=False, index=True),
+    Column("contact", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("transport", String(8), nullable=False),
+    Column("remote_host", String(64), nullable=False),
+    Column("remote_port", Integer, nullable=False),
+    Column("local_host", String(64), nullable=False),
+    Column("local_port", Integer, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("cseq", BigInteger, nullable=False),
+    Column("user_agent", String(256), nullable=False),
+    Column("q", Double, nullable=False),
+    Column("registered_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+    **_MYSQL,
+)
+
+sip_dispatch_rules = Table(
+    "sip_dispatch_rules",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("numbers", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    **_MYSQL,
+)
+
+call_records = Table(
+    "call_records",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("caller", String(256), nullable=False),
+    Column("called", String(256), nullable=False),
+    Column("caller_account", String(64), nullable=False, index=True),
+    Column("callee_account", String(64), nullable=False, index=True),
+    Column("begun_at", Double, nullable=False, index=True),
+    Column("answered_at", Double, nullable=True),
+    Column("ended_at", Double, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("codec", String(64), nullable=False),
+    **_MYSQL,
+)

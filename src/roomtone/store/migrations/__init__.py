@@ -1,4 +1,4 @@
 """Migrations of the tables, run by Alembic."""
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision."""

@@ -1,0 +1,182 @@
+"""Where a dialled number leads: rules by number, then accounts by name."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, assert_never
+
+from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
+from roomtone.control.calls.reasons import CallEnd
+from roomtone.control.calls.values import Target
+from roomtone.store import DispatchRuleRecord, StoreError, StoreFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from roomtone.control.calls.accounts import PhoneAccounts
+    from roomtone.control.calls.ports import RuleTable
+    from roomtone.control.calls.registrar import Registrar
+
+MAX_NUMBERS = 1_000
+MAX_GROUP = 50
+MAX_RULES = 10_000
+_NUMBER = re.compile(r"[A-Za-z0-9+._#*~-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
+_URI = re.compile(r"sips?:[^\s<>\"@]+(@[^\s<>\"@]+)?")
+
+
+class TargetKind(StrEnum):
+    """What a rule leads to."""
+
+    ACCOUNT = "account"
+    GROUP = "group"
+    URI = "uri"
+    ROOM = "room"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTarget:
+    """What a rule leads to: accounts by name, a URI, or a room."""
+
+    kind: TargetKind
+    accounts: tuple[str, ...] = ()
+    uri: str = ""
+    room: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchRule:
+    """Calls to these numbers go there. A number that ends in ``*`` stands for all that begin so."""
+
+    name: str
+    numbers: tuple[str, ...]
+    target: RuleTarget
+    created_at: float = 0.0
+
+
+class Dispatch:
+    """All rules, and the accounts behind them. An exact number comes before a beginning, a longer one first."""
+
+    def __init__(
+        self, table: RuleTable, accounts: PhoneAccounts, registrar: Registrar, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._table = table
+        self._accounts = accounts
+        self._registrar = registrar
+        self._clock = clock
+        self._rules: dict[str, DispatchRule] = {}
+
+    async def load(self) -> None:
+        """Read what the table has; raise `StoreError`."""
+        self._rules = {record.name: _read(record) for record in await self._table.list()}
+
+    def rules(self) -> list[DispatchRule]:
+        """Give all rules, the oldest first."""
+        return list(self._rules.values())
+
+    async def create(self, name: str, numbers: Sequence[str], target: RuleTarget) -> DispatchRule:
+        """Make a rule; raise `PhoneError`."""
+        self._check(name, numbers, target)
+        rule = DispatchRule(name, tuple(dict.fromkeys(numbers)), target, self._clock())
+        try:
+            await self._table.add(_record(rule))
+        except StoreError as error:
+            if error.failure is not StoreFailure.TAKEN:
+                raise
+            raise PhoneError(PhoneRefusal.RULE_EXISTS, f"there is a rule {name!r} already") from error
+        self._rules[name] = rule
+        return rule
+
+    async def delete(self, name: str) -> None:
+        """Delete a rule; raise `PhoneError`."""
+        if not await self._table.delete(name):
+            raise PhoneError(PhoneRefusal.NO_SUCH_RULE, f"there is no rule {name!r}")
+        self._rules.pop(name, None)
+
+    def targets(self, number: str) -> list[Target]:
+        """Give all ways to whom a number leads, to be called at once; raise `CallError` where there is none."""
+        rule = self._rule_for(number)
+        if rule is None:
+            return self._of_accounts((number,))
+        match rule.target.kind:
+            case TargetKind.ACCOUNT | TargetKind.GROUP:
+                return self._of_accounts(rule.target.accounts)
+            case TargetKind.URI:
+                return [Target(rule.target.uri)]
+            case TargetKind.ROOM:
+                raise CallError(CallEnd.NEEDS_AUDIO_ENGINE, f"{number} leads to the room {rule.target.room}")
+        assert_never(rule.target.kind)
+
+    def _of_accounts(self, names: tuple[str, ...]) -> list[Target]:
+        known = [account for name in names if (account := self._accounts.find(name)) is not None]
+        if not known:
+            raise CallError(CallEnd.NOT_FOUND, f"no account {' or '.join(names)}")
+        now = self._clock()
+        found = [
+            Target(binding.contact, binding.path, binding.flow, account.username, account.security)
+            for account in known
+            for binding in self._registrar.bindings(account.username, now)
+        ]
+        if not found:
+            raise CallError(CallEnd.NOT_REGISTERED, f"no phone of {' or '.join(names)} is registered")
+        return found
+
+    def _rule_for(self, number: str) -> DispatchRule | None:
+        best: tuple[int, DispatchRule] | None = None
+        for rule in self._rules.values():
+            for wanted in rule.numbers:
+                if wanted == number:
+                    return rule
+                fits = wanted.endswith("*") and number.startswith(wanted[:-1])
+                if fits and (best is None or len(wanted) > best[0]):
+                    best = (len(wanted), rule)
+        return None if best is None else best[1]
+
+    def _check(self, name: str, numbers: Sequence[str], target: RuleTarget) -> None:
+        if len(self._rules) >= MAX_RULES:
+            raise PhoneError(PhoneRefusal.BAD_RULE, f"there are {MAX_RULES} rules already")
+        if _NAME.fullmatch(name) is None:
+            raise PhoneError(PhoneRefusal.BAD_RULE, "a rule's name is 1 to 64 letters, digits, spaces, '.', '_' or '-'")
+        if not 0 < len(numbers) <= MAX_NUMBERS or not all(_NUMBER.fullmatch(number) for number in numbers):
+            detail = f"numbers are 1 to {MAX_NUMBERS} texts of 1 to 64 digits, letters or + . _ # * ~ -"
+            raise PhoneError(PhoneRefusal.BAD_RULE, detail)
+        self._check_target(target)
+
+    def _check_target(self, target: RuleTarget) -> None:
+        match target.kind:
+            case TargetKind.ACCOUNT | TargetKind.GROUP:
+                most = 1 if target.kind is TargetKind.ACCOUNT else MAX_GROUP
+                if not 0 < len(target.accounts) <= most:
+                    raise PhoneError(PhoneRefusal.BAD_RULE, f"the target names 1 to {most} accounts")
+                for account in target.accounts:
+                    if self._accounts.find(account) is None:
+                        raise PhoneError(PhoneRefusal.NO_SUCH_ACCOUNT, f"there is no account {account!r}")
+            case TargetKind.URI:
+                if _URI.fullmatch(target.uri) is None:
+                    raise PhoneError(PhoneRefusal.BAD_RULE, "the target's uri is no SIP URI")
+            case TargetKind.ROOM:
+                if not target.room:
+                    raise PhoneError(PhoneRefusal.BAD_RULE, "the target names no room")
+
+
+def _record(rule: DispatchRule) -> DispatchRuleRecord:
+    target: dict[str, Any] = {"kind": rule.target.kind.value}
+    for name in ("accounts", "uri", "room"):
+        if value := getattr(rule.target, name):
+            target[name] = value
+    return DispatchRuleRecord(rule.name, json.dumps(rule.numbers), json.dumps(target), rule.created_at)
+
+
+def _read(record: DispatchRuleRecord) -> DispatchRule:
+    target = json.loads(record.target)
+    made = RuleTarget(
+        kind=TargetKind(target["kind"]),
+        accounts=tuple(target.get("accounts", ())),
+        uri=target.get("uri", ""),
+        room=target.get("room", ""),
+    )
+    return DispatchRule(record.name, tuple(json.loads(record.numbers)), made, record.created_at)

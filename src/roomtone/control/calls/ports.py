@@ -1,0 +1,96 @@
+"""What calls need of the world: tables, and signalling. `roomtone.store` and `roomtone.servers.sip` have them."""
+
+# ruff: noqa: D102 - the tables of `roomtone.store` say what each method does
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from roomtone.control.calls.reasons import CallEnd
+    from roomtone.control.calls.values import Caller, Target
+    from roomtone.store import CallRecord, DispatchRuleRecord, SipAccountRecord, SipBindingRecord
+
+
+class SipAccountTable(Protocol):
+    """Phone accounts."""
+
+    async def add(self, account: SipAccountRecord) -> None: ...
+    async def list(self) -> list[SipAccountRecord]: ...
+    async def update(self, username: str, **values: Any) -> bool: ...
+    async def delete(self, username: str) -> bool: ...
+
+
+class BindingTable(Protocol):
+    """Bindings."""
+
+    async def write(self, kept: Sequence[SipBindingRecord], gone: Collection[str]) -> None: ...
+    async def load(self, now: float) -> list[SipBindingRecord]: ...
+
+
+class RuleTable(Protocol):
+    """Dispatch rules."""
+
+    async def add(self, rule: DispatchRuleRecord) -> None: ...
+    async def list(self) -> list[DispatchRuleRecord]: ...
+    async def delete(self, name: str) -> bool: ...
+
+
+class CallRecordTable(Protocol):
+    """Calls that have ended."""
+
+    async def add(self, records: Sequence[CallRecord]) -> None: ...
+    async def page(
+        self, limit: int, *, before: float | None = None, account: str | None = None
+    ) -> list[CallRecord]: ...
+    async def purge(self, before: float) -> int: ...
+
+
+class Secrets(Protocol):
+    """Seals passwords."""
+
+    def seal(self, secret: str) -> str: ...
+    def unseal(self, sealed: str) -> str: ...
+
+
+class Signal(Protocol):
+    """One leg in signalling. Nothing here waits; what comes of it are events of the leg.
+
+    ``media_ip`` is the address the peer is reached from, where its media is to be received too. ``source_ip`` is where
+    its signalling comes from, empty where that is not known.
+    """
+
+    @property
+    def media_ip(self) -> str: ...
+    @property
+    def source_ip(self) -> str: ...
+
+    def invite(self, caller: Caller, called: str, sdp: str) -> None:
+        """Call the peer of an outbound leg; raise `CallError`."""
+
+    def ring(self, status: int, sdp: str | None) -> None:
+        """Tell the peer of an inbound leg that it rings elsewhere, with early media where there is a description."""
+
+    def answer(self, sdp: str) -> None:
+        """Accept the peer's INVITE; raise `CallError` when it cannot be any more."""
+
+    def end(self, end: CallEnd) -> None:
+        """End it the way its state asks for: a refusal, CANCEL or BYE; once it has ended nothing is done."""
+
+    def answer_offer(self, offer: Any, sdp: str) -> None:
+        """Accept an offer that came in the middle of the call."""
+
+    def refuse_offer(self, offer: Any, end: CallEnd) -> None:
+        """Refuse such an offer; the call goes on as it was."""
+
+    def send_info(self, content_type: str, body: bytes, reply: Callable[[int], None]) -> None:
+        """Send INFO; ``reply`` is called with the status of the peer's answer."""
+
+
+class Signalling(Protocol):
+    """Makes outbound legs."""
+
+    def leg_to(self, target: Target) -> Signal:
+        """Prepare a leg; nothing is sent yet. Raise `CallError` when there is no way there."""

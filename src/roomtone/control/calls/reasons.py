@@ -1,0 +1,119 @@
+"""Why calls and legs end: one closed enum, and the one place where it meets SIP statuses."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class CallEnd(StrEnum):
+    """Why a call, or one leg of it, came to its end."""
+
+    COMPLETED = "completed"
+    """Somebody hung up after it was answered."""
+    CANCELLED = "cancelled"
+    """The caller gave up before it was answered."""
+    ANSWERED_ELSEWHERE = "answered_elsewhere"
+    """Of a leg: another one answered."""
+    BUSY = "busy"
+    DECLINED = "declined"
+    NO_ANSWER = "no_answer"
+    """Nobody answered in time."""
+    NOT_REGISTERED = "not_registered"
+    """The account exists, and no phone of it is reachable."""
+    NOT_FOUND = "not_found"
+    """Nothing answers to the number."""
+    FORBIDDEN = "forbidden"
+    BAD_REQUEST = "bad_request"
+    """A peer's description cannot be read."""
+    MEDIA_INCOMPATIBLE = "media_incompatible"
+    """No codec, address or security that both sides have."""
+    NEEDS_AUDIO_ENGINE = "needs_audio_engine"
+    """A room: its sound would have to be mixed, which is not built yet."""
+    UNREACHABLE = "unreachable"
+    """A peer does not answer at all, or cannot be sent to."""
+    UNSUPPORTED = "unsupported"
+    REFUSED = "refused"
+    """By a peer, with a status of no other reason."""
+    OVERLOADED = "overloaded"
+    ENGINE_FAILED = "engine_failed"
+    MEDIA_LOST = "media_lost"
+    """What carried the media broke while the call went on."""
+    LEG_LOST = "leg_lost"
+    """A peer no longer knows the call, or did not refresh it in time."""
+    REMOVED = "removed"
+    """An operator ended it."""
+    SERVER_SHUTDOWN = "server_shutdown"
+    FAILED = "failed"
+    """A defect of this program."""
+
+
+_STATUS = {
+    CallEnd.COMPLETED: (200, "OK"),
+    CallEnd.CANCELLED: (487, "Request Terminated"),
+    CallEnd.ANSWERED_ELSEWHERE: (487, "Call completed elsewhere"),
+    CallEnd.BUSY: (486, "Busy Here"),
+    CallEnd.DECLINED: (603, "Decline"),
+    CallEnd.NO_ANSWER: (480, "No answer"),
+    CallEnd.NOT_REGISTERED: (480, "Not registered"),
+    CallEnd.NOT_FOUND: (404, "Not Found"),
+    CallEnd.FORBIDDEN: (403, "Forbidden"),
+    CallEnd.BAD_REQUEST: (400, "Bad Request"),
+    CallEnd.MEDIA_INCOMPATIBLE: (488, "Not Acceptable Here"),
+    CallEnd.NEEDS_AUDIO_ENGINE: (501, "Rooms need the audio engine"),
+    CallEnd.UNREACHABLE: (480, "Unreachable"),
+    CallEnd.UNSUPPORTED: (501, "Not Implemented"),
+    CallEnd.REFUSED: (480, "Temporarily Unavailable"),
+    CallEnd.OVERLOADED: (503, "Service Unavailable"),
+    CallEnd.ENGINE_FAILED: (500, "Media engine failed"),
+    CallEnd.MEDIA_LOST: (500, "Media lost"),
+    CallEnd.LEG_LOST: (481, "Call Does Not Exist"),
+    CallEnd.REMOVED: (480, "Ended by the operator"),
+    CallEnd.SERVER_SHUTDOWN: (503, "Shutting down"),
+    CallEnd.FAILED: (500, "Server Internal Error"),
+}
+
+_BY_STATUS = {
+    400: CallEnd.REFUSED,
+    403: CallEnd.FORBIDDEN,
+    404: CallEnd.NOT_FOUND,
+    408: CallEnd.UNREACHABLE,
+    480: CallEnd.NO_ANSWER,
+    481: CallEnd.LEG_LOST,
+    486: CallEnd.BUSY,
+    487: CallEnd.CANCELLED,
+    488: CallEnd.MEDIA_INCOMPATIBLE,
+    500: CallEnd.REFUSED,
+    501: CallEnd.UNSUPPORTED,
+    503: CallEnd.UNREACHABLE,
+    600: CallEnd.BUSY,
+    603: CallEnd.DECLINED,
+    604: CallEnd.NOT_FOUND,
+    606: CallEnd.MEDIA_INCOMPATIBLE,
+}
+
+# Of several refusals of a forked call the caller is told the one that says most (RFC 3261 section 16.7, 6).
+_TELLING = (
+    CallEnd.DECLINED,
+    CallEnd.BUSY,
+    CallEnd.MEDIA_INCOMPATIBLE,
+    CallEnd.FORBIDDEN,
+    CallEnd.NO_ANSWER,
+    CallEnd.NOT_FOUND,
+    CallEnd.REFUSED,
+    CallEnd.UNSUPPORTED,
+)
+
+
+def sip_status(end: CallEnd) -> tuple[int, str]:
+    """Give the status and phrase a peer is refused with."""
+    return _STATUS[end]
+
+
+def end_of_status(status: int) -> CallEnd:
+    """Give the reason for a peer's final refusal."""
+    return _BY_STATUS.get(status, CallEnd.REFUSED)
+
+
+def most_telling(ends: list[CallEnd]) -> CallEnd:
+    """Choose among the ends of all legs what the caller is told."""
+    return next((end for end in _TELLING if end in ends), ends[0] if ends else CallEnd.NOT_REGISTERED)

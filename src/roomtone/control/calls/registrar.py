@@ -1,0 +1,264 @@
+"""Where accounts can be reached (RFC 3261 section 10): served from memory, written to SQL in batches.
+
+A process that is killed loses what it had not written yet: a phone then registers once more. A binding that has
+expired is never used, whatever the table still has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from roomtone.control.calls.errors import BindingError, BindingRefusal
+from roomtone.protocols.sip.flow import Flow, Transport
+from roomtone.store import SipBindingRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from roomtone.control.calls.ports import BindingTable
+
+_MAX_USER_AGENT = 256
+_MAX_HOST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrarRules:
+    """Limits of the registrar, in seconds and bindings."""
+
+    min_expires_s: int = 60
+    max_expires_s: int = 3_600
+    default_expires_s: int = 600
+    max_bindings: int = 10
+    """Of one account; a further one takes the place of that which was refreshed longest ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One contact of a REGISTER; ``expires_s`` None: the default; zero: the binding is to go."""
+
+    uri: str
+    expires_s: int | None = None
+    q: float = 1.0
+    instance: str = ""
+    """``+sip.instance`` with the number of its flow (RFC 5626); a new contact of it replaces the old one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What all contacts of a REGISTER share."""
+
+    account: str
+    flow: Flow
+    call_id: str
+    cseq: int
+    path: tuple[str, ...] = ()
+    user_agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A contact and the way to it. Times are seconds since the epoch."""
+
+    key: str
+    account: str
+    contact: str
+    path: tuple[str, ...]
+    flow: Flow
+    call_id: str
+    cseq: int
+    user_agent: str
+    q: float
+    registered_at: float
+    expires_at: float
+
+
+class Registrar:
+    """Bindings of all accounts.
+
+    Inputs: `register`, `unregister_all`, with the time. Outputs: `bindings`, `all`, `flush`. Limits: `RegistrarRules`;
+    ``evicted`` counts bindings that made way for others.
+    """
+
+    def __init__(self, table: BindingTable, rules: RegistrarRules | None = None) -> None:
+        self.rules = rules or RegistrarRules()
+        self.evicted = 0
+        self.registered = 0
+        self.write_failures = 0
+        self._table = table
+        self._accounts: dict[str, dict[str, Binding]] = {}
+        self._written: dict[str, float] = {}
+        """Expiry of each binding as the table has it."""
+        self._changed: dict[str, Binding | None] = {}
+
+    async def load(self, now: float) -> None:
+        """Read what the table has; raise `StoreError`."""
+        for record in await self._table.load(now):
+            binding = _read(record)
+            self._accounts.setdefault(binding.account, {})[binding.key] = binding
+            self._written[binding.key] = binding.expires_at
+
+    def bindings(self, account: str, now: float) -> list[Binding]:
+        """Give where an account can be reached, the preferred first, the newest first among equals."""
+        self._expire(account, now)
+        held = self._accounts.get(account, {}).values()
+        return sorted(held, key=lambda binding: (-binding.q, -binding.registered_at))
+
+    def all(self, now: float) -> list[Binding]:
+        """Give all bindings, by account."""
+        return [binding for account in sorted(self._accounts) for binding in self.bindings(account, now)]
+
+    def register(self, registration: Registration, contacts: Sequence[Contact], now: float) -> list[Binding]:
+        """Take a REGISTER: all its contacts or, with `BindingError`, none. Gives what the account has then."""
+        account = registration.account
+        self._expire(account, now)
+        held = self._accounts.setdefault(account, {})
+        wanted = [(self._key(account, contact), contact, self._granted(contact)) for contact in contacts]
+        for key, _, _ in wanted:
+            before = held.get(key)
+            if before is not None and before.call_id == registration.call_id and registration.cseq <= before.cseq:
+                raise BindingError(BindingRefusal.OUT_OF_ORDER)
+        for key, contact, seconds in wanted:
+            if not seconds:
+                self._drop(held, key)
+                continue
+            self._keep(held, _bind(registration, key, contact, now, seconds))
+        self._make_room(held)
+        if not held:
+            del self._accounts[account]
+        return self.bindings(account, now)
+
+    def unregister_all(self, account: str) -> None:
+        """Forget all bindings of an account."""
+        held = self._accounts.pop(account, {})
+        for key in tuple(held):
+            self._drop(held, key)
+
+    async def flush(self) -> None:
+        """Write what changed; raise `StoreError`, and then try the same again the next time."""
+        if not self._changed:
+            return
+        changed, self._changed = self._changed, {}
+        kept = [binding for binding in changed.values() if binding is not None]
+        gone = [key for key, binding in changed.items() if binding is None]
+        try:
+            await self._table.write([_record(binding) for binding in kept], gone)
+        except BaseException:
+            self.write_failures += 1
+            self._changed = {**changed, **self._changed}
+            raise
+        for binding in kept:
+            self._written[binding.key] = binding.expires_at
+        for key in gone:
+            if self._changed.get(key) is None:
+                self._written.pop(key, None)
+
+    def _granted(self, contact: Contact) -> int:
+        rules = self.rules
+        if contact.expires_s is None:
+            return rules.default_expires_s
+        if 0 < contact.expires_s < rules.min_expires_s:
+            raise BindingError(BindingRefusal.TOO_BRIEF)
+        return min(contact.expires_s, rules.max_expires_s)
+
+    def _keep(self, held: dict[str, Binding], binding: Binding) -> None:
+        before = held.get(binding.key)
+        held[binding.key] = binding
+        self.registered += 1
+        # Neither Call-ID nor CSeq is worth a write: a REGISTER that comes twice over a restart changes nothing.
+        only_refreshed = before is not None and _at_once(before) == _at_once(binding)
+        written = self._written.get(binding.key, 0.0)
+        half = binding.registered_at + (binding.expires_at - binding.registered_at) / 2
+        if not only_refreshed or written < half:
+            self._changed[binding.key] = binding
+
+    def _drop(self, held: dict[str, Binding], key: str) -> None:
+        held.pop(key, None)
+        if key in self._written or key in self._changed:
+            self._changed[key] = None
+
+    def _make_room(self, held: dict[str, Binding]) -> None:
+        while len(held) > self.rules.max_bindings:
+            oldest = min(held.values(), key=lambda binding: binding.registered_at)
+            self._drop(held, oldest.key)
+            self.evicted += 1
+
+    def _expire(self, account: str, now: float) -> None:
+        held = self._accounts.get(account)
+        if held is None:
+            return
+        for key in [key for key, binding in held.items() if binding.expires_at <= now]:
+            self._drop(held, key)
+        if not held:
+            del self._accounts[account]
+
+    @staticmethod
+    def _key(account: str, contact: Contact) -> str:
+        if not contact.uri:
+            raise BindingError(BindingRefusal.BAD_CONTACT)
+        named = f"instance {contact.instance}" if contact.instance else f"uri {contact.uri}"
+        return hashlib.sha256(f"{account}\0{named}".encode()).hexdigest()
+
+
+def _bind(registration: Registration, key: str, contact: Contact, now: float, seconds: int) -> Binding:
+    return Binding(
+        key=key,
+        account=registration.account,
+        contact=contact.uri,
+        path=registration.path,
+        flow=registration.flow,
+        call_id=registration.call_id,
+        cseq=registration.cseq,
+        user_agent=registration.user_agent[:_MAX_USER_AGENT],
+        q=contact.q,
+        registered_at=now,
+        expires_at=now + seconds,
+    )
+
+
+def _at_once(binding: Binding) -> Binding:
+    """Give a binding without what a refresh changes; connections are not kept over a restart."""
+    flow = binding.flow._replace(connection=0)
+    return replace(binding, flow=flow, call_id="", cseq=0, registered_at=0.0, expires_at=0.0)
+
+
+def _record(binding: Binding) -> SipBindingRecord:
+    flow = binding.flow
+    return SipBindingRecord(
+        key=binding.key,
+        account=binding.account,
+        contact=binding.contact,
+        path=json.dumps(binding.path),
+        transport=flow.transport.value,
+        remote_host=flow.remote_host[:_MAX_HOST],
+        remote_port=flow.remote_port,
+        local_host=flow.local_host[:_MAX_HOST],
+        local_port=flow.local_port,
+        call_id=binding.call_id,
+        cseq=binding.cseq,
+        user_agent=binding.user_agent,
+        q=binding.q,
+        registered_at=binding.registered_at,
+        expires_at=binding.expires_at,
+    )
+
+
+def _read(record: SipBindingRecord) -> Binding:
+    flow = Flow(
+        Transport(record.transport), record.remote_host, record.remote_port, record.local_host, record.local_port
+    )
+    return Binding(
+        key=record.key,
+        account=record.account,
+        contact=record.contact,
+        path=tuple(json.loads(record.path)),
+        flow=flow,
+        call_id=record.call_id,
+        cseq=record.cseq,
+        user_agent=record.user_agent,
+        q=record.q,
+        registered_at=record.registered_at,
+        expires_at=record.expires_at,
+    )

@@ -1,0 +1,122 @@
+"""Values of calls: who calls whom, where they can be reached, what happens on a leg."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NewType
+
+from roomtone.protocols.sdp.telephony import MediaSecurity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from roomtone.control.calls.reasons import CallEnd
+    from roomtone.protocols.sip.flow import Flow
+
+CallId = NewType("CallId", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: a phone account."""
+
+    account: str
+    name: str = ""
+    security: MediaSecurity = MediaSecurity.OPTIONAL
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One way to reach a peer: a contact by the flow it registered over, or a URI."""
+
+    uri: str
+    path: tuple[str, ...] = ()
+    """Route to it, the next hop first (RFC 3327)."""
+    flow: Flow | None = None
+    """None: found by the URI."""
+    account: str = ""
+    security: MediaSecurity = MediaSecurity.OPTIONAL
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An INVITE of a known caller."""
+
+    caller: Caller
+    called: str
+    """The number or name dialled: the user part of the Request-URI."""
+    sdp: str | None
+    """None: the peer wants an offer (RFC 3261 section 13.2.1)."""
+
+
+class CallState(StrEnum):
+    """How far a call is."""
+
+    ROUTING = "routing"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Rang:
+    """A provisional response of a callee, with a description of early media or without."""
+
+    status: int
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PickedUp:
+    """A callee answered."""
+
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A leg is over: refused, cancelled, hung up or lost."""
+
+    end: CallEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An offer in the middle of the call; without a description the peer wants one of ours.
+
+    ``offer`` is signalling's, for `Signal.answer_offer` and `Signal.refuse_offer`.
+    """
+
+    offer: Any = field(repr=False)
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Our answer has arrived; with the peer's answer where the offer was ours."""
+
+    sdp: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class InfoSent:
+    """A peer sent INFO, such as digits; ``reply`` takes the status it is answered with."""
+
+    content_type: str
+    body: bytes
+    reply: Callable[[int], None] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RangTooLong:
+    """Nobody answered in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLost:
+    """The engine lost what carries the call's media."""
+
+
+LegEvent = Rang | PickedUp | Ended | Offered | Acknowledged | InfoSent
+CallEvent = LegEvent | RangTooLong | MediaLost
