@@ -5,7 +5,7 @@ import { text } from "../strings";
 import { timeOf } from "./format";
 import { type Ended, type MemberInfo, readRoom, readTracks, type RoomView } from "./model";
 import { Reason } from "./Reason";
-import { extend, type History } from "./reports";
+import { extend, type History, layersSent } from "./reports";
 import { TrackPanel } from "./TrackPanel";
 import { usePoll } from "./usePoll";
 
@@ -21,7 +21,8 @@ export function RoomDetail({ room }: { room: string }) {
     try {
       const [seen, tracks] = await Promise.all([readRoom(room), readTracks(room)]);
       setView(seen);
-      setHistory((before) => extend(before, tracks));
+      const sent = layersSent([...seen.members, ...seen.viewers].flatMap(({ subscriptions }) => subscriptions));
+      setHistory((before) => extend(before, tracks, sent));
       setProblem("");
     } catch (error) {
       setProblem(WORDS.problem(sayError(error)));

@@ -44,13 +44,14 @@ export function TrackPanel({ track, samples, onMute }: { track: TrackInfo; sampl
           { name: WORDS.inAll, className: "arriving", filled: true, values: samples.map((sample) => sample.bitrate) },
           ...(many
             ? newest.encodings.map((_, index) => ({
-                name: WORDS.encoding(index),
+                name: nameOf(track, index),
                 className: COLOURS[index % COLOURS.length] ?? "current",
                 values: samples.map((sample) => sample.encodings[index] ?? null),
               }))
             : []),
         ]}
       />
+      <LayersChart track={track} samples={samples} />
       <Chart
         label={WORDS.lossChart}
         length={KEPT}
@@ -62,6 +63,30 @@ export function TrackPanel({ track, samples, onMute }: { track: TrackInfo; sampl
     </div>
   );
 }
+
+/** Which layers receivers get, where there are several. */
+function LayersChart({ track, samples }: { track: TrackInfo; samples: readonly Sample[] }) {
+  const most = Math.max(track.rids.length, samples.at(-1)?.encodings.length ?? 0, ...samples.map(({ sent }) => (sent?.highest ?? 0) + 1));
+  if (track.kind !== "video" || most < 2) return null;
+  // The lowest layer stands above the base line: on it is nothing.
+  const height = (layer: number | undefined) => (layer === undefined ? null : layer + 1);
+  return (
+    <Chart
+      label={WORDS.sentChart}
+      length={KEPT}
+      height={24 * most}
+      top={most}
+      marks={Array.from({ length: most }, (_, layer) => ({ at: layer + 1, text: track.rids[layer] ?? `S${layer}` }))}
+      series={[
+        { name: WORDS.highestSent, className: "current", stepped: true, values: samples.map(({ sent }) => height(sent?.highest)) },
+        { name: WORDS.lowestSent, className: "target", stepped: true, values: samples.map(({ sent }) => height(sent?.lowest)) },
+      ]}
+    />
+  );
+}
+
+/** An encoding by the name its sender gave it. */
+const nameOf = ({ rids }: TrackInfo, index: number) => rids[index] ?? WORDS.encoding(index);
 
 function Value({ name, value }: { name: string; value: string }) {
   return (

@@ -1,6 +1,6 @@
 import { asMe } from "../account/asMe";
 import { roomPath } from "../api";
-import type { Report } from "./reports";
+import type { Report, Sent } from "./reports";
 
 export interface RoomInfo {
   readonly id: string;
@@ -19,6 +19,7 @@ export interface TrackInfo {
   readonly source: string;
   readonly name: string;
   readonly mime: string;
+  readonly rids: readonly string[];
   readonly muted: boolean;
   readonly wanted_encodings: readonly (number | null)[] | null;
   readonly quality: string | null;
@@ -34,12 +35,14 @@ export interface MemberInfo {
   readonly joined_at: number;
   readonly quality: string | null;
   readonly tracks: readonly TrackInfo[];
+  readonly subscriptions: readonly Sent[];
 }
 
 export interface ViewerInfo {
   readonly id: string;
   readonly joined_at: number;
   readonly quality: string | null;
+  readonly subscriptions: readonly Sent[];
 }
 
 export interface Ended {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { extend, KEPT, sampleOf } from "./reports";
+import { extend, KEPT, layersSent, sampleOf } from "./reports";
 
 const whole = (packetsReceived: number, packetsLost: number, bitrate = 9) => ({
   type: "inbound-rtp",
@@ -30,4 +30,12 @@ test("two minutes are kept, and tracks that are gone go", () => {
   for (let count = 0; count < KEPT + 3; count += 1) history = extend(history, { a: [whole(count, 0)] });
   expect(Object.keys(history)).toEqual(["a"]);
   expect(history["a"]).toHaveLength(KEPT);
+});
+
+test("of each track the lowest and the highest layer that anybody gets", () => {
+  const gets = (track: string | null, spatial: number | null, starved = false) => ({ track, current: { spatial }, starved });
+  const sent = layersSent([gets("a", 1), gets("a", 0), gets("a", 2, true), gets("b", null), gets(null, 2), gets("c", 2)]);
+  expect(sent).toEqual({ a: { lowest: 0, highest: 1 }, c: { lowest: 2, highest: 2 } });
+  const history = extend({}, { a: [whole(0, 0)], b: [whole(0, 0)] }, sent);
+  expect([history["a"]?.[0]?.sent, history["b"]?.[0]?.sent]).toEqual([{ lowest: 0, highest: 1 }, null]);
 });

@@ -14,13 +14,40 @@ export interface Sample {
   readonly jitter: number | null;
   /** Share of the packets that was lost since the sample before, 0 to 1; null for the first. */
   readonly loss: number | null;
+  /** The layers that receivers get; null: nobody gets any. */
+  readonly sent: Spread | null;
+}
+
+/** The lowest and the highest of something. */
+export interface Spread {
+  readonly lowest: number;
+  readonly highest: number;
+}
+
+/** Of a subscription what tells which layer it gets: a spatial one, or an encoding. */
+export interface Sent {
+  readonly track: string | null;
+  readonly current: { readonly spatial: number | null };
+  readonly starved: boolean;
+}
+
+/** Which layers receivers get of each track. */
+export function layersSent(subscriptions: readonly Sent[]): Record<string, Spread> {
+  const spreads: Record<string, Spread> = {};
+  for (const { track, current, starved } of subscriptions) {
+    const { spatial } = current;
+    if (track === null || spatial === null || starved) continue;
+    const known = spreads[track] ?? { lowest: spatial, highest: spatial };
+    spreads[track] = { lowest: Math.min(known.lowest, spatial), highest: Math.max(known.highest, spatial) };
+  }
+  return spreads;
 }
 
 /** Samples of a chart: two minutes at one every two seconds. */
 export const KEPT = 60;
 
 /** Takes a sample, with the loss since the one before. */
-export function sampleOf(reports: readonly Report[], before?: Sample): Sample {
+export function sampleOf(reports: readonly Report[], before?: Sample, sent: Spread | null = null): Sample {
   const arriving = reports.filter((report) => report["type"] === "inbound-rtp");
   const whole = arriving.find((report) => report["encoding"] === undefined) ?? {};
   const each = arriving.filter((report) => report["encoding"] !== undefined);
@@ -34,6 +61,7 @@ export function sampleOf(reports: readonly Report[], before?: Sample): Sample {
     lost,
     jitter: jitters.length === 0 ? null : Math.max(...jitters),
     loss: before === undefined ? null : share(lost - before.lost, received - before.received),
+    sent,
   };
 }
 
@@ -49,11 +77,11 @@ const number = (value: unknown) => (typeof value === "number" ? value : 0);
 export type History = Readonly<Record<string, readonly Sample[]>>;
 
 /** The samples of all tracks with one more each; those of tracks that are gone go. */
-export function extend(history: History, tracks: Readonly<Record<string, readonly Report[]>>): History {
+export function extend(history: History, tracks: Readonly<Record<string, readonly Report[]>>, sent: Readonly<Record<string, Spread>> = {}): History {
   return Object.fromEntries(
     Object.entries(tracks).map(([id, reports]) => {
       const before = history[id] ?? [];
-      return [id, [...before.slice(-(KEPT - 1)), sampleOf(reports, before.at(-1))]];
+      return [id, [...before.slice(-(KEPT - 1)), sampleOf(reports, before.at(-1), sent[id] ?? null)]];
     }),
   );
 }

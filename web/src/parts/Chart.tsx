@@ -33,7 +33,7 @@ export function Chart({ label, series, length, top, marks, height }: ChartProps)
             <line key={text} className="grid" x1="0" x2={WIDTH} y1={y(at)} y2={y(at)} />
           ))}
           {series.map((one) => (
-            <g key={one.name} className={one.className}>
+            <g key={one.name} className={one.className} data-series={one.name} data-last={one.values.at(-1) ?? ""}>
               {runs(one).map((run) => (
                 <Run key={run[0]?.[0] ?? 0} run={run} of={one.values.length} series={one} x={x} y={y} base={height} />
               ))}
