@@ -7,16 +7,20 @@
 
 mod agc;
 pub mod codec;
+mod conceal;
 pub mod dtmf;
 mod goertzel;
+pub mod jitter;
 mod level;
 mod noise;
 mod oscillator;
 mod resample;
+mod stretch;
 pub mod tones;
 mod vad;
 
 pub use agc::{Agc, AgcConfig};
+pub use conceal::Concealer;
 pub use goertzel::{Goertzel, rms};
 pub use level::{Gain, level_dbov};
 pub use noise::{ComfortNoise, MAX_ORDER, Noise, NoiseDescription};

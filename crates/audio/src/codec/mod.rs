@@ -163,6 +163,11 @@ pub trait Decode: Send {
     /// concealment of its own.
     fn conceal(&mut self, out: &mut [i16]) -> Option<Result<usize, CodecError>>;
 
+    /// Whether a payload carries something of the frame before it.
+    fn carries_previous(&self, _payload: &[u8]) -> bool {
+        false
+    }
+
     /// Fills `out` with the lost frame that stood before `next`, from what `next` carries of it
     /// (in-band FEC). `None` where it carries nothing. `next` itself is decoded afterwards.
     fn recover(&mut self, next: &[u8], out: &mut [i16]) -> Option<Result<usize, CodecError>>;

@@ -58,8 +58,13 @@ impl Decode for OpusDecoder {
         Some(self.raw.decode(None, out, false))
     }
 
+    fn carries_previous(&self, payload: &[u8]) -> bool {
+        sys::has_fec(payload)
+    }
+
     fn recover(&mut self, next: &[u8], out: &mut [i16]) -> Option<Result<usize, CodecError>> {
-        sys::has_fec(next).then(|| self.raw.decode(Some(next), out, true))
+        self.carries_previous(next)
+            .then(|| self.raw.decode(Some(next), out, true))
     }
 }
 
