@@ -21,8 +21,7 @@ from roomtone.control.policy import JoinLimiter, KeyTable, VideoGrants
 from roomtone.control.rooms import Rooms
 from roomtone.media import Engine
 from roomtone.media.fake import FakeLink
-from roomtone.servers.socketio import Sfu, SfuContext, SocketServer
-from roomtone.servers.socketio import server as socket_server
+from roomtone.servers.socketio import Sfu, SfuContext, SocketServer, bounded
 
 PATIENCE_S = 20
 
@@ -157,7 +156,7 @@ async def test_a_message_over_its_limit_ends_the_connection(listening: Listening
 
 
 async def test_a_client_that_takes_nothing_is_dropped(listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket_server, "MAX_WAITING", 8)
+    monkeypatch.setattr(bounded, "MAX_WAITING", 8)
     socket = await raw(listening, "slow")
     await socket.send('42["join-room",{"roomId":"demo"}]')
     await listening.until(lambda: listening.sfu.peers_in("demo"))

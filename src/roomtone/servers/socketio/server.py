@@ -1,13 +1,12 @@
 """Socket.IO: clients, authenticated when they connect, whose events are answered one after the other.
 
 Limits: a message is at most ``limits.max_json_bytes``; a client that does not take what it is told loses its connection
-once ``MAX_WAITING`` packets wait for it; ``MAX_ROOMS`` rooms a client. All it has ends with its connection.
+once too much waits for it, see `BoundedServer`; ``MAX_ROOMS`` rooms a client. All it has ends with its connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from roomtone.control.policy import AccessDenial, AccessError
 from roomtone.control.rooms import CloseReason, Refusal, RoomError
 from roomtone.protocols.mediasoup import ANSWERS, Event, PayloadCode, PayloadError, read_request
 from roomtone.protocols.mediasoup.requests import Join
+from roomtone.servers.socketio.bounded import BoundedServer, StrictJson
 from roomtone.servers.socketio.callers import read_caller
 from roomtone.servers.socketio.dispatch import act
 from roomtone.servers.socketio.lobby import Waiting
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from roomtone.servers.socketio.sfu import Sfu
 
 PATH = "socket.io"
-MAX_WAITING = 1024
-"""Packets that may wait for one client."""
 MAX_ROOMS = 16
 """Rooms one client may be in."""
 PING_INTERVAL_S = 25
@@ -53,70 +51,6 @@ class Client:
     waiting: Waiting
     peers: dict[str, SfuPeer] = field(default_factory=dict)
     """By room."""
-
-
-class StrictJson:
-    """JSON for packets: what is nested too deep is malformed like anything else."""
-
-    dumps = staticmethod(json.dumps)
-
-    @staticmethod
-    def loads(*given: Any, **more: Any) -> Any:
-        """Read; raise `ValueError`."""
-        try:
-            return json.loads(*given, **more)
-        except RecursionError as error:
-            raise ValueError("nested too deep") from error
-
-
-class BoundedServer(socketio.AsyncServer):  # type: ignore[misc]  # the package has no types
-    """A server that drops clients which take too little or send what is no packet."""
-
-    def __init__(self, on_drop: Callable[[str], None], **options: Any) -> None:
-        super().__init__(**options)
-        self._on_drop = on_drop
-
-    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
-        if await self._may_send(eio_sid):
-            await super()._send_packet(eio_sid, pkt)
-
-    async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
-        if await self._may_send(eio_sid):
-            await super()._send_eio_packet(eio_sid, eio_pkt)
-
-    async def _may_send(self, eio_sid: str) -> bool:
-        """Whether a client takes what it is told; one that does not is dropped."""
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is None or socket.closed or socket.closing:
-            return False
-        if socket.queue.qsize() < MAX_WAITING:
-            return True
-        self._on_drop("slow_client")
-        await self._drop(socket)
-        return False
-
-    async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
-        try:
-            await super()._handle_eio_message(eio_sid, data)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            self._on_drop("malformed_packet")
-            socket = self.eio.sockets.get(eio_sid)
-            if socket is not None:
-                await self._drop(socket)
-
-    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        await super()._handle_eio_disconnect(eio_sid, reason)
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is not None and not socket.upgraded and reason == self.reason.CLIENT_DISCONNECT:
-            socket.queue.put_nowait(None)  # a request that waits for news would wait until the next ping
-
-    async def _drop(self, socket: Any) -> None:
-        """End a connection without waiting for it to take what is left."""
-        while not socket.queue.empty():
-            socket.queue.get_nowait()
-            socket.queue.task_done()
-        socket.queue.put_nowait(None)
-        await socket.close(wait=False, abort=True, reason=self.reason.TRANSPORT_ERROR)
 
 
 class SocketServer:
