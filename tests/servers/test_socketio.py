@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import engineio
 import pytest
 import socketio
 import uvicorn
@@ -172,3 +173,61 @@ async def test_a_client_that_takes_nothing_is_dropped(listening: Listening, monk
     assert "demo" not in listening.rooms.by_name or not listening.rooms.by_name["demo"].participants
     socket.transport.abort()
     await socket.wait_closed()
+
+
+async def test_a_client_whose_packets_are_few_but_large_is_dropped_by_their_bytes(
+    listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "MAX_WAITING_BYTES", 300_000)
+    socket = await raw(listening, "slow")
+    await socket.send('42["join-room",{"roomId":"demo"}]')
+    await listening.until(lambda: listening.sfu.peers_in("demo"))
+    (peer,) = listening.sfu.peers_in("demo")
+    large = {"text": random.Random(1).randbytes(50_000).hex()}  # noqa: S311 - what compression makes nothing of
+    for _ in range(500):
+        peer.send("flood", large)
+        await asyncio.sleep(0)
+        if peer.tell is None:
+            break
+    await listening.until(lambda: len(listening.sockets) == 0)
+    assert listening.sfu.context.counters.dropped["slow_client"] >= 1
+    socket.transport.abort()
+    await socket.wait_closed()
+
+
+async def test_what_waits_is_weighed_as_it_comes_and_goes() -> None:
+    queue = bounded.WeighedQueue()
+    for data in ("text", b"bytes", None):
+        queue.put_nowait(engineio.packet.Packet(engineio.packet.MESSAGE, data))
+    queue.put_nowait(None)
+    assert queue.weight == 9
+    assert queue.get_nowait().data == "text"
+    assert queue.weight == 5
+
+
+async def test_a_flooder_is_refused_and_read_slowly_and_others_are_answered(
+    listening: Listening, connect: Callable[..., Awaitable[socketio.AsyncClient]]
+) -> None:
+    limits = listening.sfu.context.settings.limits
+    listening.sfu.context.settings = listening.sfu.context.settings.model_copy(
+        update={"limits": limits.model_copy(update={"signals_per_second": 50, "signal_burst": 20})}
+    )
+    flooder = await raw(listening, "flooder")
+    bob = await connect({"token": listening.token("bob")}, transports=["websocket"])
+    await bob.call("join-room", {"roomId": "demo"})
+    errors, events = listening.sfu.context.counters.errors, listening.sfu.context.counters.events
+    flood = asyncio.ensure_future(_flood(flooder, 5_000))
+    await listening.until(lambda: errors["too_many_requests"])
+    for _ in range(10):
+        assert "error" not in await bob.call("get-room-info", {"roomId": "demo"})
+    assert events["get-participants"] < 5_000
+    assert len(listening.sockets) == 2
+    flood.cancel()
+    await asyncio.gather(flood, return_exceptions=True)
+    flooder.transport.abort()
+    await flooder.wait_closed()
+
+
+async def _flood(socket: Any, count: int) -> None:
+    for number in range(count):
+        await socket.send(f'42{number}["get-participants",{{"roomId":"demo"}}]')

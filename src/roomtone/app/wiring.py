@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
 from roomtone.app.webhooks import Webhooks, make_webhooks
+from roomtone.control.policy import Pace
 from roomtone.control.rooms import RoomLimits, Rooms, SpeakerRules
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api import ApiContext, create_app
@@ -82,6 +83,7 @@ def livekit_context(api: ApiContext) -> LiveKitContext:
         rooms=api.rooms,
         keys=api.keys,
         limiter=api.limiter,
+        pace=Pace(api.settings.limits.signals_per_second, api.settings.limits.signal_burst),
         ice_rules=api.ice_rules,
         support=replace(SUPPORT, redundant_audio=api.support.redundant_audio, audio_nack=api.support.audio_nack),
         version=api.version,

@@ -184,6 +184,10 @@ class LimitSettings(Section):
     """Joins a second of one address; above it 503 with Retry-After."""
     sessions_per_address: Positive = 1_000
     """Sessions of one address at once; above it 503 with Retry-After."""
+    signals_per_second: Positive = 100
+    """Requests a second of one signalling client (LiveKit, Socket.IO); above it they are refused, and read later."""
+    signal_burst: Positive = 1_000
+    """How many of them may come at once."""
     max_addresses: Positive = 65_536
     """Addresses remembered for these limits; when full, further addresses share one count."""
     max_sdp_bytes: Positive = 65_536

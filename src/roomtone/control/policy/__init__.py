@@ -3,6 +3,7 @@
 from roomtone.control.policy.denials import AccessDenial, AccessError
 from roomtone.control.policy.grants import Grant, VideoGrants
 from roomtone.control.policy.ice import IceServerRule, ice_servers
+from roomtone.control.policy.pace import Allowance, Pace
 from roomtone.control.policy.permissions import kind_of, permissions_of
 from roomtone.control.policy.rates import JoinLimiter, JoinTicket, RateError
 from roomtone.control.policy.roles import ROLES, Ability, Role, may, require_ability, room_grants
@@ -29,12 +30,14 @@ __all__ = [
     "AccessError",
     "AccessToken",
     "AccountGate",
+    "Allowance",
     "Grant",
     "IceServerRule",
     "JoinLimiter",
     "JoinTicket",
     "KeyTable",
     "OwnKeys",
+    "Pace",
     "RateError",
     "Role",
     "VideoGrants",

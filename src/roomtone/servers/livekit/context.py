@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from roomtone.control.policy import Pace
 from roomtone.protocols.sdp import Support
 from roomtone.servers.livekit.chat_origins import ChatOrigins
 from roomtone.servers.livekit.method_calls import MethodCalls
@@ -36,6 +37,8 @@ class Trouble(StrEnum):
     UNEXPECTED = "unexpected"
     REFUSED = "refused"
     SLOW = "slow"
+    TOO_FAST = "too_fast"
+    """Requests refused since too many came."""
     BAD_PACKET = "bad_packet"
     PACKET_NOT_ALLOWED = "packet_not_allowed"
     CHAT_REFUSED = "chat_refused"
@@ -90,6 +93,8 @@ class LiveKitContext:
     rooms: Rooms
     keys: KeyTable
     limiter: JoinLimiter
+    pace: Pace = field(default_factory=Pace)
+    """How fast one client may ask."""
     ice_rules: Sequence[IceServerRule] = ()
     support: Support = SUPPORT
     version: str = "0.1.0"

@@ -185,10 +185,12 @@ class Endpoints:
             except BadMessageError as error:
                 context.troubles[_TROUBLES[error.reason]] += 1
                 if error.reason is BadMessage.EMPTY:
-                    continue  # something newer than is spoken here
+                    await session.take_turn()  # something newer than is spoken here
+                    continue
                 await session.leave(CloseReason.BAD_SIGNAL)
                 return
-            await session.handle(request)
+            if await session.take_turn(request):
+                await session.handle(request)
 
 
 class _Speaks:

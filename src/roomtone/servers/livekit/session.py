@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.protocol import models, rtc
 
+from roomtone.control.policy import Allowance
 from roomtone.control.rooms import CloseReason, Connection, EventsLostError, Participant, Publication, RoomError
 from roomtone.protocols.sdp import NegotiationError, SdpError
 from roomtone.servers.livekit.chat import SessionChat
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from roomtone.servers.livekit.context import LiveKitContext
 
 _log = logging.getLogger(__name__)
+_LIMIT_EXCEEDED = rtc.RequestResponse.Reason.LIMIT_EXCEEDED
+_TOLD = frozenset(field.name for field in rtc.RequestResponse.DESCRIPTOR.oneofs_by_name["request"].fields)
+"""Requests that their refusal can quote."""
 MOVES_SINCE = 16
 """The version of the protocol since which clients can be moved on the connections they have."""
 
@@ -55,6 +59,7 @@ class Session:
         self.subscriber: Subscriber = ReceivingSubscriber(self) if join.single else OfferingSubscriber(self)
         self.news = News(self)
         self.turn = asyncio.Lock()
+        self._allowance = Allowance(context.pace, context.clock())
         self._outbox: Outbox | None = None
         """What goes to its socket, while there is one."""
         self._reading: asyncio.Task[None] | None = None
@@ -199,6 +204,25 @@ class Session:
             return
         async with self.turn:
             await self._guarded(kind, getattr(request, kind))
+
+    async def take_turn(self, request: rtc.SignalRequest | None = None) -> bool:
+        """Whether the client's next request may be done; of one that asks too fast it is refused, and read no further.
+
+        So what a flooder sends waits at its own socket, and costs others nothing.
+        """
+        wait_s = self._allowance.take(self.context.clock())
+        kind = None if request is None else request.WhichOneof("message")
+        if not wait_s or kind == "leave":
+            return True
+        self.context.troubles[Trouble.TOO_FAST] += 1
+        if request is not None and kind in _TOLD:
+            about = getattr(request, kind)
+            request_id = getattr(about, "request_id", 0)
+            self.refuse(_LIMIT_EXCEEDED, "too many requests", request_id, **{kind: about})
+        else:
+            self.refuse(_LIMIT_EXCEEDED, f"too many requests: {kind or 'unknown'}")
+        await asyncio.sleep(wait_s)
+        return False
 
     async def choose(self, track_sids: Sequence[str], *, subscribe: bool) -> None:
         """Subscribe to tracks for the client, or unsubscribe from them."""

@@ -59,6 +59,11 @@ def wrong_state(code: str, message: str) -> SfuError:
     return SfuError(HTTPStatus.CONFLICT, code, message)
 
 
+def too_fast() -> SfuError:
+    """Make the error of a request that is one too many."""
+    return SfuError(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", "too many requests: it was not done")
+
+
 def problem_of(error: Exception) -> SfuError:
     """Say what an error means here; one that is none of ours is raised again."""
     match error:

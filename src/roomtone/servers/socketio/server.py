@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import socketio
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from roomtone.control.policy import AccessDenial, AccessError
+from roomtone.control.policy import AccessDenial, AccessError, Allowance, Pace
 from roomtone.control.rooms import CloseReason, Refusal, RoomError
 from roomtone.protocols.mediasoup import ANSWERS, Event, PayloadCode, PayloadError, read_request
 from roomtone.protocols.mediasoup.requests import Join
@@ -22,7 +22,7 @@ from roomtone.servers.socketio.bounded import BoundedServer, StrictJson
 from roomtone.servers.socketio.callers import read_caller
 from roomtone.servers.socketio.dispatch import act
 from roomtone.servers.socketio.lobby import Waiting
-from roomtone.servers.socketio.problems import problem_of, wrong_state
+from roomtone.servers.socketio.problems import problem_of, too_fast, wrong_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -49,6 +49,7 @@ class Client:
     token: str | None = field(repr=False)
     ticket: JoinTicket
     waiting: Waiting
+    allowance: Allowance
     peers: dict[str, SfuPeer] = field(default_factory=dict)
     """By room."""
 
@@ -103,7 +104,9 @@ class SocketServer:
             context.counters.errors[problem.code] += 1
             raise Refused(problem.message, problem.body()["error"]) from error
         waiting = Waiting(self._sfu, lambda event, content: self._tell(sid, event, content))
-        self._clients[sid] = Client(sid, token, ticket, waiting)
+        limits = context.settings.limits
+        allowance = Allowance(Pace(limits.signals_per_second, limits.signal_burst), context.clock())
+        self._clients[sid] = Client(sid, token, ticket, waiting, allowance)
 
     async def _on_disconnect(self, sid: str, reason: str) -> None:
         client = self._clients.pop(sid, None)
@@ -124,6 +127,7 @@ class SocketServer:
 
     async def _on_unknown(self, event: str, sid: str, *given: object) -> dict[str, Any]:
         del given
+        await self._take_turn(sid)
         self._context.counters.errors["unknown_event"] += 1
         body = {"error": {"code": "unknown_event", "message": f"there is no event {event[:64]!r}"}}
         await self._io.emit("error", body["error"], to=sid)
@@ -132,6 +136,8 @@ class SocketServer:
     async def _on_event(self, sid: str, event: Event, payload: object) -> dict[str, Any]:
         self._context.counters.events[event.value] += 1
         try:
+            if not await self._take_turn(sid):
+                raise too_fast()  # noqa: TRY301 - answered like all other refusals
             answer = await self._do(self._client(sid), event, payload)
         except Exception as error:  # noqa: BLE001 - no error may end the client's other events
             answer = self._refused(event, error)
@@ -139,6 +145,18 @@ class SocketServer:
             return answer
         await self._io.emit("knock-waiting" if "waiting" in answer else ANSWERS[event], answer, to=sid)
         return answer
+
+    async def _take_turn(self, sid: str) -> bool:
+        """Whether a client's next event may be done; of one that asks too fast nothing is read for a while.
+
+        So what a flooder sends waits at its own socket, and costs others nothing.
+        """
+        client = self._clients.get(sid)
+        wait_s = 0.0 if client is None else client.allowance.take(self._context.clock())
+        if not wait_s:
+            return True
+        await asyncio.sleep(wait_s)
+        return False
 
     def _refused(self, event: Event, error: Exception) -> dict[str, Any]:
         try:

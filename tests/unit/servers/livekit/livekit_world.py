@@ -223,6 +223,13 @@ class LiveKitWorld:
         for _ in range(300):
             await asyncio.sleep(0)
 
+    async def until(self, look: Callable[[], Any]) -> Any:
+        """Let the server work until there is something to see, also what it lets wait."""
+        async with asyncio.timeout(20):
+            while not (seen := look()):  # noqa: ASYNC110 - what is looked for has no event
+                await asyncio.sleep(0.001)
+        return seen
+
     async def data_from(self, client_identity: str, packet: models.DataPacket, label: str = "_reliable") -> None:
         """Let a client send a data packet on a channel that it opened."""
         session = next(s for s in self.context.sessions if s.participant.identity == client_identity)

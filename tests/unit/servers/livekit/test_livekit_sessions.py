@@ -9,6 +9,7 @@ import pytest
 from livekit.protocol import models, rtc
 from livekit_world import NOW, Keys, LiveKitWorld, client_offer
 
+from roomtone.control.policy import Pace
 from roomtone.control.rooms import CloseReason, DataKind, DataOutcome, DataPacket
 from roomtone.media.fake_objects import FakeConsumer
 from roomtone.media.values import EngineCloseReason
@@ -390,3 +391,31 @@ async def test_nothing_of_a_session_stays_behind(livekit: LiveKitWorld) -> None:
     assert len(livekit.context.sessions) == 0
     assert livekit.rooms.connections == {}
     assert all(client.task.done() for client in clients)
+
+
+async def test_who_asks_too_fast_is_told_which_requests_were_not_done(livekit: LiveKitWorld) -> None:
+    livekit.context.pace = Pace(per_second=1_000, burst=2)
+    alice = await livekit.connect()
+    for cid in ("one", "two", "three"):
+        request = rtc.AddTrackRequest(cid=cid, type=models.TrackType.AUDIO, source=models.TrackSource.MICROPHONE)
+        await alice.send(add_track=request)
+    assert [told.cid for told in alice.all("track_published")] == ["one", "two"]
+    refused = alice.last("request_response")
+    assert (refused.reason, refused.add_track.cid) == (rtc.RequestResponse.Reason.LIMIT_EXCEEDED, "three")
+    assert livekit.context.troubles[Trouble.TOO_FAST] == 1
+    bob = await livekit.connect("bob")
+    await bob.announce("mic", "AUDIO")
+    await alice.send(leave=rtc.LeaveRequest())
+    await livekit.until(lambda: "alice" not in livekit.rooms.by_name["demo"].participants)
+
+
+async def test_pings_and_what_is_not_known_count_too(livekit: LiveKitWorld) -> None:
+    livekit.context.pace = Pace(per_second=1_000, burst=1)
+    alice = await livekit.connect()
+    for _ in range(2):
+        await alice.send(ping=1)
+    await livekit.until(lambda: alice.all("request_response"))
+    assert len(alice.all("pong")) == 1
+    await alice.send_frame(b"\xd2\x0f\x00")  # a field of a version to come
+    await livekit.until(lambda: livekit.context.troubles[Trouble.TOO_FAST] == 2)
+    assert livekit.context.troubles[Trouble.EMPTY] == 1

@@ -11,6 +11,7 @@ import pytest
 from sfu_world import SfuWorld, SocketClient, vector
 from socketio.exceptions import ConnectionRefusedError as Refused
 
+from roomtone.config.models import LimitSettings
 from roomtone.control.accounts import AccountError, AccountRefusal
 from roomtone.control.policy import AccessToken, Role, VideoGrants
 from roomtone.control.rooms import CloseReason, JoinRequest, Permissions, Protocol, RoomLimits
@@ -463,3 +464,18 @@ async def test_accounts_join_with_their_name_and_role_and_only_moderators_see_th
     assert (root["role"], root["userId"]) == ("admin", "AC_root")
     assert "email" not in root
     assert gone["fullName"] == "gone"
+
+
+async def test_who_asks_too_fast_is_refused_until_it_slows_down(make_sfu: MakeSfu) -> None:
+    sfu = await make_sfu(addresses=LimitSettings(signals_per_second=1_000, signal_burst=2))
+    now = 0.0
+    sfu.sfu.context.clock = lambda: now
+    alice = await sfu.join("alice")
+    await alice.do("get-room-info", roomId="demo")
+    assert await alice.refused("get-room-info", roomId="demo") == "too_many_requests"
+    assert await alice.refused("create-transport", roomId="demo", direction="send") == "too_many_requests"
+    assert sfu.sfu.peer("demo", "alice").transports == {}
+    assert sfu.sfu.context.counters.errors["too_many_requests"] == 2
+    await sfu.join("bob")
+    now = 1.0
+    await alice.do("get-room-info", roomId="demo")
