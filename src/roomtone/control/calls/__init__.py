@@ -1,30 +1,60 @@
 """Phones: accounts, where they can be reached, where numbers lead, and calls between them."""
 
 from roomtone.control.calls.accounts import PhoneAccount, PhoneAccounts
+from roomtone.control.calls.call import Call, CallParts
+from roomtone.control.calls.calls import Calls
 from roomtone.control.calls.dispatch import Dispatch, DispatchRule, RuleTarget, TargetKind
 from roomtone.control.calls.errors import BindingError, BindingRefusal, CallError, PhoneError, PhoneRefusal
+from roomtone.control.calls.ports import Signal, Signalling
 from roomtone.control.calls.reasons import CallEnd, end_of_status, sip_status
 from roomtone.control.calls.records import CallRecords
 from roomtone.control.calls.registrar import Binding, Contact, Registrar, RegistrarRules, Registration
+from roomtone.control.calls.values import (
+    Acknowledged,
+    Caller,
+    CallState,
+    Ended,
+    InfoSent,
+    Invitation,
+    Offered,
+    PickedUp,
+    Rang,
+    Target,
+)
 
 __all__ = [
+    "Acknowledged",
     "Binding",
     "BindingError",
     "BindingRefusal",
+    "Call",
     "CallEnd",
     "CallError",
+    "CallParts",
     "CallRecords",
+    "CallState",
+    "Caller",
+    "Calls",
     "Contact",
     "Dispatch",
     "DispatchRule",
+    "Ended",
+    "InfoSent",
+    "Invitation",
+    "Offered",
     "PhoneAccount",
     "PhoneAccounts",
     "PhoneError",
     "PhoneRefusal",
+    "PickedUp",
+    "Rang",
     "Registrar",
     "RegistrarRules",
     "Registration",
     "RuleTarget",
+    "Signal",
+    "Signalling",
+    "Target",
     "TargetKind",
     "end_of_status",
     "sip_status",

@@ -1,0 +1,150 @@
+"""All calls of a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from roomtone.control.calls.call import Call, CallParts
+from roomtone.control.calls.errors import PhoneError, PhoneRefusal
+from roomtone.control.calls.reasons import CallEnd
+from roomtone.control.calls.values import MediaLost
+from roomtone.media import MailboxOverflow
+from roomtone.media.values import EngineCloseReason, ProducerSilent, RouterClosed
+from roomtone.observe import get_logger
+from roomtone.store import StoreError
+
+if TYPE_CHECKING:
+    from roomtone.control.calls.ports import Signal
+    from roomtone.control.calls.records import CallRecords
+    from roomtone.control.calls.registrar import Registrar
+    from roomtone.control.calls.values import CallId, Invitation
+    from roomtone.media.values import AnyEvent, RouterId
+
+WRITE_EVERY_S = 2.0
+"""Bindings and records are written in batches, at most this often."""
+EVENTS_LIMIT = 65_536
+_log = get_logger(__name__)
+
+
+class Calls:
+    """Calls from their INVITE to their end.
+
+    Limit: ``most`` at once; a further one is refused, and counted in ``ended``.
+    """
+
+    def __init__(self, parts: CallParts, records: CallRecords, registrar: Registrar, *, most: int = 10_000) -> None:
+        self.parts = parts
+        self.records = records
+        self.registrar = registrar
+        self.started = 0
+        self.ended: Counter[CallEnd] = Counter()
+        self.silences = 0
+        """Times a peer that sent fell silent for two seconds without having said so."""
+        self._most = most
+        self._calls: dict[CallId, Call] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._services: list[asyncio.Task[None]] = []
+        self._closing = False
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def start(self) -> None:
+        """Begin to watch the engine and to write what is to be kept."""
+        self._services = [
+            asyncio.create_task(self._watch(), name="calls-watch"),
+            asyncio.create_task(self._write_now_and_then(), name="calls-write"),
+        ]
+
+    async def close(self) -> None:
+        """End all calls and write what is left."""
+        self._closing = True
+        for call in tuple(self._calls.values()):
+            call.ask_to_end(CallEnd.SERVER_SHUTDOWN)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for service in self._services:
+            service.cancel()
+        await asyncio.gather(*self._services, return_exceptions=True)
+        await self._write()
+
+    def invited(self, signal: Signal, invitation: Invitation) -> Call | None:
+        """Begin a call; None when there are too many, and then its caller has been told."""
+        if self._closing or len(self._calls) >= self._most:
+            end = CallEnd.SERVER_SHUTDOWN if self._closing else CallEnd.OVERLOADED
+            self.ended[end] += 1
+            signal.end(end)
+            return None
+        call = Call(self.parts, invitation, signal)
+        self.started += 1
+        self._calls[call.id] = call
+        task = asyncio.create_task(self._live(call), name="call")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return call
+
+    def all(self) -> list[Call]:
+        """Give the calls there are, the oldest first."""
+        return list(self._calls.values())
+
+    def legs(self) -> int:
+        """Count the legs of all calls."""
+        return sum(len(call.legs) for call in self._calls.values())
+
+    def hang_up(self, id_: str) -> None:
+        """End a call; raise `PhoneError` where there is none."""
+        call = next((one for one in self._calls.values() if one.id == id_), None)
+        if call is None:
+            raise PhoneError(PhoneRefusal.NO_SUCH_CALL, f"there is no call {id_!r}")
+        call.ask_to_end(CallEnd.REMOVED)
+
+    async def _live(self, call: Call) -> None:
+        try:
+            await call.run()
+        finally:
+            self._calls.pop(call.id, None)
+            self.ended[call.end or CallEnd.FAILED] += 1
+            self.records.add(call.record())
+
+    async def _watch(self) -> None:
+        """Hear of what the engine lost; what was missed meanwhile shows when the next command fails."""
+        while True:
+            try:
+                async for event in self.parts.engine.events(EVENTS_LIMIT):
+                    self._on_engine(event)
+            except MailboxOverflow:
+                _log.warning("calls fell behind the engine's events")
+                continue
+            return
+
+    def _on_engine(self, event: AnyEvent) -> None:
+        if isinstance(event, RouterClosed) and event.reason is not EngineCloseReason.REQUESTED:
+            call = self._on_router(event.router)
+            if call is not None:
+                call.post(None, MediaLost())
+        elif isinstance(event, ProducerSilent) and self._has_producer(event.producer):
+            self.silences += 1
+
+    def _on_router(self, router: RouterId) -> Call | None:
+        return next((one for one in self._calls.values() if one.router and one.router.id == router), None)
+
+    def _has_producer(self, producer: int) -> bool:
+        return any(
+            stream.producer is not None and stream.producer.id == producer and stream.peer_sends
+            for call in self._calls.values()
+            for leg in call.legs
+            for stream in leg.media.streams.values()
+        )
+
+    async def _write_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(WRITE_EVERY_S)
+            await self._write()
+
+    async def _write(self) -> None:
+        try:
+            await self.registrar.flush()
+            await self.records.flush()
+        except StoreError as error:
+            _log.warning("phones were not written", reason=error.message)

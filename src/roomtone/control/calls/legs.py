@@ -1,0 +1,82 @@
+"""The legs of a call, and the table of what can happen to one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from roomtone.protocols.sdp.telephony import MediaSecurity
+
+if TYPE_CHECKING:
+    from roomtone.control.calls.ports import Signal
+    from roomtone.control.calls.reasons import CallEnd
+    from roomtone.control.calls.streams import LegMedia
+
+
+class LegState(StrEnum):
+    """How far one leg is."""
+
+    INVITING = "inviting"
+    """Nobody has answered anything yet."""
+    RINGING = "ringing"
+    UP = "up"
+    ENDED = "ended"
+
+
+class LegInput(StrEnum):
+    """What happens to a leg."""
+
+    RANG = "rang"
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+
+_TABLE = {
+    (LegState.INVITING, LegInput.RANG): LegState.RINGING,
+    (LegState.RINGING, LegInput.RANG): LegState.RINGING,
+    (LegState.INVITING, LegInput.ANSWERED): LegState.UP,
+    (LegState.RINGING, LegInput.ANSWERED): LegState.UP,
+    (LegState.INVITING, LegInput.ENDED): LegState.ENDED,
+    (LegState.RINGING, LegInput.ENDED): LegState.ENDED,
+    (LegState.UP, LegInput.ENDED): LegState.ENDED,
+}
+"""What is not here changes nothing: it crossed something of ours on the way."""
+
+
+@dataclass(eq=False, slots=True)
+class Leg:
+    """One party's side of a call."""
+
+    signal: Signal
+    account: str
+    media: LegMedia
+    security: MediaSecurity = MediaSecurity.OPTIONAL
+    state: LegState = LegState.INVITING
+    end: CallEnd | None = None
+    offered: bool = False
+    """Whether an offer of ours waits for the peer's answer in its ACK."""
+    heard: str = ""
+    """The last description of the peer."""
+
+    def step(self, what: LegInput) -> bool:
+        """Change the state; False when this changes nothing."""
+        new = _TABLE.get((self.state, what))
+        if new is None:
+            return False
+        self.state = new
+        return True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.state is LegState.ENDED
+
+    async def finish(self, end: CallEnd, *, tell: bool) -> None:
+        """End it once: its peer is told, unless it told us; its ports are free."""
+        if not self.step(LegInput.ENDED):
+            return
+        self.end = end
+        if tell:
+            self.signal.end(end)
+        await self.media.close()

@@ -1,0 +1,94 @@
+"""Offers and answers of a call: what one leg is told follows from what the other has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roomtone.control.calls.bridge import may_send
+from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.reasons import CallEnd
+from roomtone.control.calls.streams import Wanted
+from roomtone.media.values import MediaKind
+from roomtone.protocols.sdp import NegotiationError, SdpError, parse_session
+from roomtone.protocols.sdp.telephony import PhoneDescription, read_phone
+from roomtone.protocols.sdp.telephony_codecs import default_audio, first_choice, shared_codecs
+
+if TYPE_CHECKING:
+    from roomtone.control.calls.streams import LegMedia
+
+
+def read_sdp(text: str) -> PhoneDescription:
+    """Read a peer's description; raise `CallError`."""
+    try:
+        return read_phone(parse_session(text))
+    except SdpError as error:
+        raise CallError(CallEnd.BAD_REQUEST, str(error)) from error
+    except NegotiationError as error:
+        raise CallError(CallEnd.MEDIA_INCOMPATIBLE, error.message) from error
+
+
+async def take_first_offer(media: LegMedia, phone: PhoneDescription) -> None:
+    """Open what a caller offers; raise `CallError`."""
+    try:
+        await media.take_offer(phone)
+    except NegotiationError as error:
+        raise CallError(CallEnd.MEDIA_INCOMPATIBLE, error.message) from error
+
+
+def wanted_like(caller: LegMedia) -> list[Wanted]:
+    """Give what to offer a callee: what the caller has, and nothing else, so that it passes as it is."""
+    return [
+        Wanted(
+            kind,
+            stream.takes,
+            ptime_ms=None if stream.remote is None else stream.remote.ptime_ms,
+            max_ptime_ms=None if stream.remote is None else stream.remote.max_ptime_ms,
+            feedback=kind is MediaKind.VIDEO and stream.protocol.endswith("F"),
+        )
+        for kind, stream in caller.streams.items()
+    ]
+
+
+def wanted_by_nobody() -> list[Wanted]:
+    """Give what to offer a callee when the caller wants an offer itself."""
+    return [Wanted(MediaKind.AUDIO, default_audio())]
+
+
+def wanted_of(callee: LegMedia) -> list[Wanted]:
+    """Give what to offer such a caller: the callee's first codec alone, since nothing would be converted."""
+    stream = callee.streams[MediaKind.AUDIO]
+    common = [pair.ours for pair in shared_codecs(stream.ours, stream.takes)]
+    remote = stream.remote
+    return [Wanted(MediaKind.AUDIO, first_choice(common), None if remote is None else remote.ptime_ms)]
+
+
+async def answer_like(caller: LegMedia, phone: PhoneDescription, callee: LegMedia) -> str:
+    """Write the answer for a caller out of the callee's, once that has been taken; raise `CallError`."""
+    for kind in tuple(caller.streams):
+        far = callee.streams.get(kind)
+        codecs = () if far is None else caller.agree(kind, far.takes)
+        if codecs and far is not None:
+            stream = caller.streams[kind]
+            stream.ours = codecs
+            stream.ptime_ms = None if far.remote is None else far.remote.ptime_ms
+        elif kind is MediaKind.AUDIO:
+            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no codec in common")
+        else:
+            await caller.drop(kind)
+    return caller.answer(phone)
+
+
+async def answer_again(near: LegMedia, text: str, far: LegMedia) -> str:
+    """Take an offer in the middle of a call and write its answer; raise `CallError`, and then nothing has changed.
+
+    The far side goes on as it does: an offer without the codec it speaks is refused.
+    """
+    phone = read_sdp(text)
+    audio = next((one for one in phone.media if one.kind is MediaKind.AUDIO and one.is_usable), None)
+    other = far.streams[MediaKind.AUDIO]
+    spoken = may_send(other)
+    offered = () if audio is None else audio.codecs
+    if audio is not None and spoken and not shared_codecs(spoken[:1], offered):
+        raise CallError(CallEnd.MEDIA_INCOMPATIBLE, f"the other side speaks {spoken[0].name}")
+    await near.take_reoffer(phone)
+    return await answer_like(near, phone, far)

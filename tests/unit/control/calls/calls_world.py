@@ -1,0 +1,151 @@
+"""Calls over the engine in memory, with signalling that writes down what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from phone_tables import MemoryAccounts, MemoryBindings, MemoryRecords, MemoryRules, PlainSecrets
+
+from roomtone.control.calls import (
+    Call,
+    CallEnd,
+    Caller,
+    CallError,
+    CallParts,
+    CallRecords,
+    Calls,
+    Contact,
+    Dispatch,
+    Invitation,
+    PhoneAccounts,
+    Registrar,
+    Registration,
+    Target,
+)
+from roomtone.media import Engine
+from roomtone.media.fake import FakeLink
+from roomtone.protocols.sdp.telephony import MediaSecurity
+from roomtone.protocols.sip.flow import Flow, Transport
+
+NOW = 1_800_000_000.0
+FLOW = Flow(Transport.UDP, "127.0.0.1", 5070, "127.0.0.1", 5060)
+KEY = "inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj"
+
+
+def sdp(
+    port: int = 4000, formats: str = "0 8 101", *lines: str, place: str = "127.0.0.1", profile: str = "RTP/AVP"
+) -> str:
+    maps = ["a=rtpmap:101 telephone-event/8000"] if "101" in formats.split() else []
+    head = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", f"c=IN IP4 {place}", "t=0 0"]
+    return "\r\n".join([*head, f"m=audio {port} {profile} {formats}", *maps, *lines, ""])
+
+
+@dataclass(eq=False)
+class FakeSignal:
+    """A leg that writes down what it is told."""
+
+    uri: str = ""
+    media_ip: str = "127.0.0.1"
+    source_ip: str = "127.0.0.1"
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    fails: bool = False
+
+    def invite(self, caller: Caller, called: str, sdp: str) -> None:
+        if self.fails:
+            raise CallError(CallEnd.UNREACHABLE, "no way there")
+        self.told.append(("invite", caller.account, called, sdp))
+
+    def ring(self, status: int, sdp: str | None) -> None:
+        self.told.append(("ring", status, sdp))
+
+    def answer(self, sdp: str) -> None:
+        self.told.append(("answer", sdp))
+
+    def end(self, end: CallEnd) -> None:
+        self.told.append(("end", end))
+
+    def answer_offer(self, offer: Any, sdp: str) -> None:
+        self.told.append(("answer_offer", offer, sdp))
+
+    def refuse_offer(self, offer: Any, end: CallEnd) -> None:
+        self.told.append(("refuse_offer", offer, end))
+
+    def send_info(self, content_type: str, body: bytes, reply: Callable[[int], None]) -> None:
+        self.told.append(("info", content_type, body))
+        reply(200)
+
+    @property
+    def last(self) -> tuple[Any, ...]:
+        return self.told[-1]
+
+    @property
+    def words(self) -> list[str]:
+        return [str(one[0]) for one in self.told]
+
+
+@dataclass
+class FakeSignalling:
+    """Makes legs; those to unreachable hosts cannot be made."""
+
+    legs: list[FakeSignal] = field(default_factory=list)
+
+    def leg_to(self, target: Target) -> FakeSignal:
+        if "nowhere" in target.uri:
+            raise CallError(CallEnd.UNREACHABLE, target.uri)
+        signal = FakeSignal(target.uri, fails="broken" in target.uri)
+        self.legs.append(signal)
+        return signal
+
+
+class World:
+    """Everything."""
+
+    def __init__(self, **more: Any) -> None:
+        self.link = FakeLink()
+        self.engine = Engine(self.link)
+        self.signalling = FakeSignalling()
+        self.records = MemoryRecords()
+        self.registrar = Registrar(MemoryBindings())
+        self.accounts = PhoneAccounts(MemoryAccounts(), PlainSecrets(), lambda: NOW)
+        self.dispatch = Dispatch(MemoryRules(), self.accounts, self.registrar, lambda: NOW)
+        most = more.pop("most", 10)
+        parts = CallParts(self.engine, self.dispatch, self.signalling, lambda: NOW, **more)
+        self.calls = Calls(parts, CallRecords(self.records), self.registrar, most=most)
+
+    async def open(self) -> None:
+        await self.engine.start()
+        self.calls.start()
+
+    async def close(self) -> None:
+        await self.calls.close()
+        await self.engine.close()
+
+    async def phone(self, username: str, *hosts: str, security: MediaSecurity = MediaSecurity.OPTIONAL) -> None:
+        await self.accounts.create(username, "geheim", security=security)
+        for host in hosts:
+            registration = Registration(username, FLOW, host, 1)
+            self.registrar.register(registration, [Contact(f"sip:{username}@{host}", 600)], NOW)
+
+    async def settle(self) -> None:
+        for _ in range(300):
+            await asyncio.sleep(0)
+
+    async def call(
+        self, called: str, offer: str | None, security: MediaSecurity = MediaSecurity.OPTIONAL
+    ) -> tuple[Call, FakeSignal]:
+        signal = FakeSignal()
+        call = self.calls.invited(signal, Invitation(Caller("ada", "Ada", security), called, offer))
+        assert call is not None
+        await self.settle()
+        return call, signal
+
+    def objects(self) -> Counter[str]:
+        return Counter(type(held).__name__.removeprefix("Fake") for held in self.link.objects.values())
+
+    @property
+    def record(self) -> Any:
+        return self.records.rows[-1]
