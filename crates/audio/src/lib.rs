@@ -12,6 +12,7 @@ pub mod dtmf;
 mod goertzel;
 pub mod jitter;
 mod level;
+pub mod mixer;
 mod noise;
 mod oscillator;
 mod resample;

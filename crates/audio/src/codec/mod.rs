@@ -27,7 +27,7 @@ pub const MAX_FRAME_SAMPLES: usize = (MAX_FRAME_MS * MAX_RATE_HZ / 1000) as usiz
 pub const RATES_HZ: [u32; 4] = [8_000, 16_000, 24_000, 48_000];
 
 /// A codec as an rtpmap names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Codec {
     /// G.711 mu-law (RFC 3551 section 4.5.14).
     Pcmu,
