@@ -167,3 +167,41 @@ AUDIO = {
     "kind": "audio",
     "codec": {"name": "opus", "payload_type": 97, "clock_rate": 48000, "channels": 2},
 }
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Go on by the tabulator until something has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if target.evaluate("element => element === document.activeElement"):
+            return
+    pytest.fail("the tabulator does not come there")
+
+
+@pytest.mark.long
+def test_the_tabulator_alone_mutes_kicks_and_reads_the_log(server: Server, open_page: OpenPage) -> None:
+    bob = join(open_page, "tabbed", "Bob")
+    identity = identity_of(bob)
+    page = sign_in(open_page, "/dashboard/")
+    room = page.locator("[data-room=tabbed] button")
+    room.wait_for()
+    tab_to(page, room)
+    page.keyboard.press("Enter")
+    member = page.locator(f"[data-member={identity}]")
+    sound = member.locator("[data-track]").filter(has_text="audio/").get_by_role("button")
+    sound.wait_for()
+    tab_to(page, sound)
+    page.keyboard.press("Space")
+    expect(sound).to_have_text("Unmute")
+    expect(bob.action("mic")).to_contain_text("Unmute")
+    kick = member.get_by_role("button", name="Kick")
+    kick.evaluate("element => element.closest('section').querySelector('a').focus()")
+    tab_to(page, kick)
+    agree(page)
+    page.keyboard.press("Enter")
+    expect(bob.page.locator("[data-ended]")).to_have_text("A moderator has removed you from the room.")
+    until(lambda: server.identities("tabbed") == [], "nobody is left")
+    page.get_by_role("link", name="Dashboard").focus()
+    tab_to(page, page.get_by_role("link", name="Log", exact=True))
+    page.keyboard.press("Enter")
+    expect(entry(page, "participant", identity).locator("[data-reason]")).to_have_attribute("data-reason", "removed")

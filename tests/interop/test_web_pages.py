@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from account_page import findings, fits, one_time, sign_in
+from account_page import look, one_time, sign_in
 from conftest import Server, until
 from meeting_page import PATIENCE_MS, OpenPage, join
 from playwright.sync_api import expect
 
+LONG_ROOM = "a-room-whose-name-is-as-long-as-the-name-of-a-room-may-be-at-all"
+LONG_NAME = "Maximiliane Adelheid Freifrau von und zu Hohenstaufen-Wittelsbach-Sonderburg-Glücksburg"
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
@@ -27,8 +29,8 @@ def test_somebody_registers_and_signs_in_with_a_second_factor(open_page: OpenPag
     page.get_by_role("textbox", name="One-time password").fill(one_time(secret))
     page.get_by_role("button", name="Confirm").click()
     expect(page.locator(".codes li")).to_have_count(10)
-    assert findings(page) == []
-    page.get_by_role("button", name="Sign out").click()
+    look(page, "account-codes")
+    page.get_by_role("button", name="Sign out", exact=True).click()
 
     again = sign_in(open_page, "/account/", "grace", "a long password 1")
     code = again.get_by_role("textbox", name="One-time password")
@@ -62,30 +64,52 @@ def test_a_forgotten_password_is_set_anew_by_the_link(server: Server, open_page:
     sign_in(open_page, "/account/", "lost", "another long one 2").locator("[data-account=lost]").wait_for()
 
 
+PAGES = {
+    "start": "/",
+    "sign-in": "/account/",
+    "reset": "/account/reset/#token=x",
+    "lobby": f"/room/?room={LONG_ROOM}",
+    "watch": f"/watch/?room={LONG_ROOM}",
+    "publish": f"/publish/?room={LONG_ROOM}",
+    "dashboard-stranger": "/dashboard/",
+}
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(
-    "path", ["/", "/account/", "/account/reset/#token=x", "/room/?room=axe", "/watch/?room=axe", "/publish/?room=axe"]
-)
-def test_no_page_has_serious_findings(open_page: OpenPage, path: str, scheme: str) -> None:
-    page = open_page(path)
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+@pytest.mark.parametrize("name", PAGES)
+def test_each_page_fits_and_has_no_serious_findings(open_page: OpenPage, name: str) -> None:
+    page = open_page(PAGES[name])
     page.locator("main h1").wait_for(timeout=PATIENCE_MS)
-    page.locator("main button").first.wait_for(timeout=PATIENCE_MS)
-    assert findings(page) == []
+    page.locator("main button, main a.button").first.wait_for(timeout=PATIENCE_MS)
+    look(page, name)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_meeting_has_no_serious_findings_and_fits(open_page: OpenPage, width: int) -> None:
-    ada = join(open_page, f"axe-{width}", "Ada", moderate=True)
-    ada.page.set_viewport_size({"width": width, "height": 800})
-    join(open_page, f"axe-{width}", "Bob")
+def test_the_forms_for_an_account_fit_and_have_no_serious_findings(open_page: OpenPage) -> None:
+    page = open_page("/account/")
+    page.get_by_role("button", name="No account yet?").click()
+    look(page, "register")
+    page.get_by_role("button", name="Back to signing in").click()
+    page.get_by_role("button", name="Password forgotten?").click()
+    look(page, "forgotten")
+
+
+@pytest.mark.long
+def test_a_meeting_with_long_names_fits_and_has_no_serious_findings(open_page: OpenPage) -> None:
+    ada = join(open_page, LONG_ROOM, LONG_NAME, moderate=True)
+    bob = join(open_page, LONG_ROOM, "Bob")
     ada.wait_picture("Picture of Bob", more=1)
-    for scheme in ("light", "dark"):
-        ada.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        for step in ("layout", "chat", "people"):
-            ada.do(step)
-            assert findings(ada.page) == [], step
-            assert fits(ada.page)
-        ada.do("people")
+    bob.say("Have you read https://example.org/" + "a-path-without-any-place-to-break-it/" * 4 + " yet?")
+    ada.wait_heard("Have you read")
+    ada.do("chat")
+    look(ada.page, "meeting")
+    for step in ("layout", "chat", "people"):
+        ada.do(step)
+        look(ada.page, f"meeting-{step}")
+    ada.do("people")
+    page = sign_in(open_page, f"/dashboard/?room={LONG_ROOM}")
+    expect(page.locator("[data-track]")).to_have_count(4)
+    look(page, "dashboard-long-names")
+    ada.do("leave")
+    ada.page.locator("[data-ended]").wait_for()
+    look(ada.page, "ended")

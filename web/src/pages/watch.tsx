@@ -98,7 +98,7 @@ function Watch() {
         </div>
       </div>
       {line !== null && <LinePanel {...line} />}
-      <h2 className="status">{text.watch.arrives}</h2>
+      {lines.length > 0 && <h2>{text.watch.arrives}</h2>}
       <StatTable lines={lines} />
     </Page>
   );

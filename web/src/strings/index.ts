@@ -1,6 +1,9 @@
 import { account } from "./account";
 import { dashboard } from "./dashboard";
 
+/** What the server says begins small and has no full stop. */
+const asSentence = (words: string) => `${words.charAt(0).toUpperCase()}${words.slice(1)}${words.endsWith(".") ? "" : "."}`;
+
 /** Every sentence the web app says, in one place. */
 export const text = {
   brand: "Roomtone",
@@ -39,7 +42,7 @@ export const text = {
     title: (room: string) => `Watch ${room}`,
     picture: (room: string) => `Live picture of ${room}`,
     nobody: "Nobody is publishing yet; waiting.",
-    waiting: (why: string) => `${why} Waiting.`,
+    waiting: (why: string) => `${asSentence(why)} Waiting.`,
     again: "Try again",
     soundOn: "Sound on",
     soundOff: "Sound off",
