@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+import roomtone
 from roomtone.app.errors import StartError
 from roomtone.app.listeners import METRICS, Listener
 from roomtone.app.listeners import listeners as real_listeners
@@ -107,6 +108,29 @@ async def test_metrics_are_on_their_own_address_only(server: Server) -> None:
     assert "# TYPE roomtone_front_connections_open gauge" in page.text
     assert 'method="POST"' in page.text
     assert "some-room-of-a-stranger" not in page.text, "names of rooms are no labels"
+
+
+async def test_the_sfus_own_address_serves_its_routes_and_no_pages(
+    tmp_path: Path, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roomtone, "__file__", str(tmp_path / "__init__.py"))
+    pages = tmp_path / "pages"
+    (pages / "room").mkdir(parents=True)
+    for place in (pages, pages / "room"):
+        (place / "index.html").write_text("a page")
+    configured = settings(tmp_path, sfu_api={"listen": "127.0.0.1:0"})
+    server = Server(configured, fakes.factories)
+    await server.start()
+    try:
+        async with httpx.AsyncClient(base_url=url(server)) as client:
+            assert (await client.get("/room/")).text == "a page"
+            assert (await client.get("/sfu/health")).json()["status"] == "ok"
+        async with httpx.AsyncClient(base_url=url(server, "sfu")) as client:
+            assert (await client.get("/health")).json()["status"] == "ok"
+            for path in ("/", "/room/", "/index.html", "/livez", "/metrics", "/api/v1/rooms", "/socket.io/"):
+                assert (await client.get(path)).status_code == 404, path
+    finally:
+        await server.close()
 
 
 async def test_the_api_is_mounted(server: Server) -> None:

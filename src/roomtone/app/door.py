@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from typing import TYPE_CHECKING
 
+import msgspec
 import uvicorn
 
 from roomtone.app.engine_config import any_address
 from roomtone.app.errors import StartError
-from roomtone.app.listeners import HTTPS, Listener
+from roomtone.app.listeners import HTTPS, SFU, Listener
 from roomtone.media import EngineStartError, SharedTcpPort
 from roomtone.media.front import FrontConfig, FrontDoor, FrontStaticDir, FrontTls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -104,10 +106,14 @@ def unix_socket(path: Path) -> socket.socket:
 
 
 class Door:
-    """The front door of the engine's binary, proxying to the application's Unix socket."""
+    """The front door of the engine's binary, proxying to the application's Unix socket.
 
-    def __init__(self, door: FrontDoor) -> None:
-        self._door = door
+    The files it serves by itself are on all addresses of one `FrontDoor`, so an interface that shall have none gets
+    another one.
+    """
+
+    def __init__(self, doors: Sequence[FrontDoor]) -> None:
+        self._doors = tuple(doors)
 
     @classmethod
     async def open(
@@ -122,8 +128,9 @@ class Door:
 
         With ``media``, the HTTPS port takes media over TCP too.
         """
+        bare = [listener.to_bind() for listener in wanted if listener.name == SFU]
         config = FrontConfig(
-            binds=[listener.to_bind() for listener in wanted],
+            binds=[listener.to_bind() for listener in wanted if listener.name != SFU],
             application=str(application),
             tls=FrontTls(
                 certificate=str(settings.http.cert) if settings.http.cert else None,
@@ -135,29 +142,40 @@ class Door:
             static_dirs=[FrontStaticDir(prefix="/", directory=str(pages))] if pages else [],
             limits=settings.http.limits.model_dump(),
         )
+        opened: list[FrontDoor] = []
         try:
-            return cls(await asyncio.to_thread(FrontDoor, config, media))
+            opened.append(await asyncio.to_thread(FrontDoor, config, media))
+            if bare:
+                without = msgspec.structs.replace(config, binds=bare, static_dirs=[])
+                opened.append(await asyncio.to_thread(FrontDoor, without))
         except EngineStartError as error:
+            for door in opened:
+                await asyncio.to_thread(door.close)
             raise StartError(f"{error}") from error
+        return cls(opened)
 
     def addresses(self) -> dict[str, list[str]]:
         """Where it listens, by the listener's name."""
-        return self._door.addresses()
+        return {name: at for door in self._doors for name, at in door.addresses().items()}
 
     def stats(self) -> dict[str, int]:
         """Counters since the start, and gauges."""
-        return self._door.stats()
+        sums: Counter[str] = Counter()
+        for door in self._doors:
+            sums.update(door.stats())
+        return dict(sums)
 
     async def reload_certificate(self) -> None:
         """Read certificate and key again; raise `StartError` when they are bad, and the old ones stay."""
         try:
-            await asyncio.to_thread(self._door.reload_certificate)
+            for door in self._doors:
+                await asyncio.to_thread(door.reload_certificate)
         except EngineStartError as error:
             raise StartError(f"{error}") from error
 
     async def close(self) -> None:
         """Drain and stop."""
-        await asyncio.to_thread(self._door.close)
+        await asyncio.gather(*(asyncio.to_thread(door.close) for door in self._doors))
 
 
 def shared_ports(listening: dict[str, list[str]], announced: list[tuple[str, str]]) -> tuple[SharedTcpPort, ...]:
