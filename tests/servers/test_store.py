@@ -124,6 +124,24 @@ async def test_servers_that_start_at_once_on_an_empty_database_migrate_it_once(d
     assert await SqlAccounts(database).count() == 3
 
 
+@pytest.mark.parametrize("values", [{"role": "member"}, {"disabled": True}])
+async def test_of_administrators_that_put_each_other_out_at_once_one_stays(
+    database: Database, values: dict[str, object]
+) -> None:
+    table = SqlAccounts(database)
+    for number in range(4):
+        await table.add(account(f"a{number}", f"u{number}", role="admin"))
+    await table.add(account("locked", "locked", role="admin", disabled=True))
+    await table.add(account("m1", "member"))
+    done = await asyncio.gather(*(table.update_unless_last(f"a{number}", "admin", **values) for number in range(4)))
+    assert sorted(done) == [False, True, True, True]
+    assert await table.count("admin") == 1
+    assert await table.update_unless_last("m1", "admin", disabled=True)
+    member = await table.get("m1")
+    assert member is not None
+    assert member.disabled
+
+
 async def test_a_database_of_a_newer_program_is_refused(database: Database) -> None:
     async with database.transaction() as sql:
         await sql.execute(text("UPDATE alembic_version SET version_num = '9999'"))

@@ -65,6 +65,21 @@ class SqlAccounts:
             row = (await sql.execute(select(accounts).where(accounts.c.id == account_id))).first()
         return None if row is None else record_of(AccountRecord, row)
 
+    async def update_unless_last(self, account_id: str, held: str, **values: Any) -> bool:
+        """Change columns of an account; false, and nothing, where it alone holds this role and may log in.
+
+        All of the role are locked first: of two that are changed at once, the second is judged after the first.
+        """
+        of_role = (accounts.c.role == held) & accounts.c.disabled.is_(False)
+        async with self._database.transaction() as sql:
+            # An UPDATE of what is there already: SQLite knows no SELECT FOR UPDATE, and locks its file with this.
+            await sql.execute(update(accounts).where(of_role).values(updated_at=accounts.c.updated_at))
+            holders = set((await sql.execute(select(accounts.c.id).where(of_role))).scalars())
+            if holders == {account_id}:
+                return False
+            await sql.execute(update(accounts).where(accounts.c.id == account_id).values(values))
+        return True
+
     async def claim_totp_step(self, account_id: str, step: int) -> bool:
         """Take a time step for one log-in; false when it, or a later one, was taken already."""
         mine = accounts.c.id == account_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from roomtone.control.accounts.errors import AccountError, AccountRefusal
 from roomtone.control.accounts.log_ins import LogIn, LogIns
@@ -199,39 +199,39 @@ class Accounts:
     async def change_role(self, account_id: str, role: Role, actor: AccountRecord, address: str) -> AccountRecord:
         """Give an account another role, which its next access token has; those it holds end."""
         account = await self.find(account_id)
-        if role is not Role.ADMIN:
-            await self._keep_an_admin(account)
         now = self.parts.clock()
-        changed = await self.parts.tables.accounts.update(
-            account_id, role=role.value, tokens_valid_after=now, updated_at=now
+        changed = await self._change(
+            account, takes_admin=role is not Role.ADMIN, role=role.value, tokens_valid_after=now, updated_at=now
         )
         self.parts.gate.withdraw(account_id, now)
         detail = f"{account.role} to {role.value}"
         self.parts.note(
             AuditKind.ROLE_CHANGED, account=account.username, actor=actor.username, address=address, detail=detail
         )
-        return changed or replace(account, role=role.value)
+        return changed
 
     async def set_disabled(
         self, account_id: str, actor: AccountRecord, address: str, *, disabled: bool
     ) -> AccountRecord:
         """Lock an account out, or let it in again; what it holds ends at once."""
         account = await self.find(account_id)
-        if disabled:
-            await self._keep_an_admin(account)
         now = self.parts.clock()
-        changed = await self.parts.tables.accounts.update(
-            account_id, disabled=disabled, tokens_valid_after=now, updated_at=now
+        changed = await self._change(
+            account, takes_admin=disabled, disabled=disabled, tokens_valid_after=now, updated_at=now
         )
         await self.log_ins.end_all(account_id)
         kind = AuditKind.ACCOUNT_DISABLED if disabled else AuditKind.ACCOUNT_ENABLED
         self.parts.note(kind, account=account.username, actor=actor.username, address=address)
-        return changed or replace(account, disabled=disabled)
+        return changed
 
-    async def _keep_an_admin(self, account: AccountRecord) -> None:
-        is_admin = account.role == Role.ADMIN.value and not account.disabled
-        if is_admin and await self.parts.tables.accounts.count(Role.ADMIN.value) <= 1:
+    async def _change(self, account: AccountRecord, *, takes_admin: bool, **values: Any) -> AccountRecord:
+        """Change an account; what may take an administrator away leaves one, also when two do so at once."""
+        table = self.parts.tables.accounts
+        if not takes_admin:
+            return await table.update(account.id, **values) or replace(account, **values)
+        if not await table.update_unless_last(account.id, Role.ADMIN.value, **values):
             raise AccountError(AccountRefusal.LAST_ADMIN, "this is the last administrator: make another one first")
+        return await table.get(account.id) or replace(account, **values)
 
     async def _set_password(self, account: AccountRecord, new: str) -> AccountRecord:
         self._require_strength(account, new)
