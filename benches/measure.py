@@ -12,6 +12,10 @@ from typing import Any
 
 from targets import CARGO_TARGET, RIVALS_DIR, BenchError, Target, rival, roomtone
 
+FEW_VIEWERS = 5
+HISTORY_S = 10
+"""In that time a publisher sends more packets than are kept."""
+LEAVING_S = 60
 LEAST_SHARE = 0.95
 """Of what was published, viewers are sent so much at least, or the run says nothing."""
 
@@ -66,32 +70,42 @@ def measure(cell: Cell, options: Options) -> dict[str, Any]:
 
 
 def memory(viewers: int, options: Options) -> dict[str, float]:
-    """What a viewer of ours holds; a pass of its own, since looking costs CPU time."""
-    cell = Cell("roomtone", "filled", viewers)
+    """What a viewer of ours holds; a pass of its own, since looking costs CPU time.
+
+    A few are there before: what a publisher holds, its packets kept for repairs above all, is no viewer's.
+    """
     with roomtone(options.tree) as target:
-        # A few who come and go first: what is made once only is not a viewer's.
-        drive(Cell("roomtone", "filled", 4), target, 1)
-        before, resident = target.held(), resident_bytes(target.pid)
-        idle = target.counters().get("transports", 0.0)
-        client = subprocess.Popen(
-            [*load_words(cell, target), "--seconds", "15"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            while client.poll() is None and target.counters().get("transports", 0.0) - idle < viewers:
-                time.sleep(0.2)
-            time.sleep(5)
-            loaded = target.counters().get("transports", 0.0) - idle
-            after, resident_after = target.held(), resident_bytes(target.pid)
-            if client.poll() is not None or loaded < viewers:
-                raise BenchError("the viewers left before the memory was read")
-        finally:
-            client.terminate()
-            client.wait()
+        few = holding(target, FEW_VIEWERS)
+        many = holding(target, FEW_VIEWERS + viewers)
     return {
         "viewers": viewers,
-        "malloc_kb_per_viewer": (after["malloc"] - before["malloc"]) / 1024 / viewers,
-        "process_kb_per_viewer": (resident_after - resident) / 1024 / viewers,
+        "malloc_kb_per_viewer": (many["malloc"] - few["malloc"]) / 1024 / viewers,
+        "process_kb_per_viewer": (many["resident"] - few["resident"]) / 1024 / viewers,
     }
+
+
+def holding(target: Target, viewers: int) -> dict[str, float]:
+    """What the server holds with a publisher and so many viewers, once the publisher's history is full."""
+    idle = target.counters().get("transports", 0.0)
+    words = [*load_words(Cell("roomtone", "filled", viewers), target), "--seconds", "30"]
+    client = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while client.poll() is None and target.counters().get("transports", 0.0) - idle <= viewers:
+            time.sleep(0.2)
+        time.sleep(HISTORY_S)
+        there = target.counters().get("transports", 0.0) - idle
+        held = target.held() | {"resident": float(resident_bytes(target.pid))}
+        if client.poll() is not None or there <= viewers:
+            raise BenchError("the viewers left before the memory was read")
+    finally:
+        client.terminate()
+        client.wait()
+    end = time.monotonic() + LEAVING_S
+    while target.counters().get("transports", 0.0) > idle:
+        if time.monotonic() > end:
+            raise BenchError("the viewers' transports did not go when they left")
+        time.sleep(0.2)
+    return held
 
 
 def resident_bytes(pid: int) -> int:
