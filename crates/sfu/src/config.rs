@@ -14,6 +14,9 @@ pub struct RouterConfig {
     /// Whether a whole frame waits within the burst delay for audio of the same peer that is about
     /// to come, so that both leave together: one send less for each subscriber.
     pub hold_for_audio: bool,
+    /// Packets of a frame that are shorter than its longest by up to so many bytes are padded to its length
+    /// (RFC 3550 section 5.1), so that the frame leaves as one segmented send; 0: never.
+    pub even_out: u8,
     /// Time between RTCP reports of a transport.
     pub report_interval: Duration,
     /// How long a report that is due, to a peer that only receives, may wait for packets that leave
@@ -54,6 +57,7 @@ impl Default for RouterConfig {
         Self {
             burst_delay: Duration::from_millis(5),
             hold_for_audio: true,
+            even_out: 0,
             report_interval: Duration::from_secs(1),
             report_patience: Duration::from_millis(40),
             feedback_interval: Duration::from_millis(75),

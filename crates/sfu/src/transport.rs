@@ -49,6 +49,16 @@ pub(crate) struct Ready {
     /// The video slot served last, and the length of its packet.
     pub(crate) at: usize,
     pub(crate) run_len: u32,
+    /// What the packets of a frame are brought to.
+    pub(crate) even: Even,
+}
+
+/// The longest packet of what is left of a frame.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Even {
+    pub(crate) serial: u32,
+    pub(crate) frame: u32,
+    pub(crate) len: usize,
 }
 
 impl Ready {

@@ -295,6 +295,9 @@ class EngineSettings(Section):
     """Media threads; 0 takes one a core."""
     burst_delay_ms: Annotated[float, Field(ge=0, le=50)] = 5.0
     """How long packets may wait for company before they go out together."""
+    even_out_bytes: Annotated[int, Field(ge=0, le=32)] = 0
+    """Packets of a picture are padded by up to so many bytes (RFC 3550 section 5.1) to be as long as its longest: then
+    the picture leaves with one send where browsers cut it into nearly equal packets. 0: never."""
     history_packets: Positive = 1024
     """Packets each stream keeps for retransmission."""
     event_queue: Positive = 8192

@@ -158,6 +158,7 @@ impl Shard {
         let history = config.history_packets;
         let router_config = RouterConfig {
             burst_delay: Duration::from_micros(config.burst_delay_us),
+            even_out: config.even_out_bytes,
             limits: Limits {
                 transports: config.max_transports,
                 producers_per_transport: config.max_producers_per_transport,

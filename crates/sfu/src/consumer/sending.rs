@@ -68,6 +68,25 @@ impl Consumer {
         Some(sent)
     }
 
+    /// Pads a packet that is shorter than `even` by `most` bytes at most; gives its length. One that is padded
+    /// already, or whose payload is empty, stays as it is.
+    #[inline]
+    pub(crate) fn even_out(&mut self, out: &mut [u8], len: usize, even: usize, most: u8) -> usize {
+        const PADDED: u8 = 0x20;
+        let missing = even.saturating_sub(len);
+        if missing == 0 || missing > usize::from(most) || even > out.len() {
+            return len;
+        }
+        if self.verbatim || out[0] & PADDED != 0 {
+            return len;
+        }
+        out[0] |= PADDED;
+        out[len..even].fill(0);
+        out[even - 1] = missing as u8;
+        self.counters.header_bytes_sent += missing as u64;
+        even
+    }
+
     fn write_verbatim(&mut self, entry: &Entry, chosen: &Chosen, out: &mut [u8]) -> Option<Sent> {
         let data = entry.data();
         out.get_mut(..data.len())?.copy_from_slice(data);

@@ -12,7 +12,7 @@ use roomtone_rtp::MediaKind;
 use super::{Router, Written};
 use crate::consumer::{Chosen, Consumer, News, Stamps};
 use crate::producer::Stream;
-use crate::transport::{Ready, Slot};
+use crate::transport::{Even, Ready, Slot};
 use crate::{SentKind, SentPacket, TransportId};
 use slab::Slab;
 
@@ -339,10 +339,14 @@ impl Router {
             send_time: self.send_time.1,
             frame_shift: 0,
         };
-        let Some(sent) = consumer.write(&stream.history, entry, chosen, stamps, out) else {
+        let Some(mut sent) = consumer.write(&stream.history, entry, chosen, stamps, out) else {
             consumer.counters.packets_oversized += 1;
             return None;
         };
+        if self.config.even_out > 0 && consumer.kind == MediaKind::Video && !chosen.resend {
+            let even = longest(&mut transport.ready.even, consumer, stream, chosen.position);
+            sent.len = consumer.even_out(out, sent.len, even, self.config.even_out);
+        }
         if !consumer.reported {
             // The first sender report goes with the first packet, so that tracks can be aligned.
             consumer.reported = true;
@@ -385,6 +389,30 @@ impl Router {
 #[inline]
 pub(super) fn wire_bytes(len: usize) -> u16 {
     len as u16 + WIRE_OVERHEAD
+}
+
+/// The longest packet of a frame from a position on, worked out once for a burst.
+fn longest(even: &mut Even, consumer: &Consumer, stream: &Stream, position: u64) -> usize {
+    let frame = |at: u64| {
+        let entry = stream.history.get(at).filter(|_| at < stream.released)?;
+        Some((entry.facts.frame, entry))
+    };
+    let Some((number, _)) = frame(position) else {
+        return 0;
+    };
+    if (even.serial, even.frame) != (stream.serial, number) || even.len == 0 {
+        let rest = (position..).map_while(frame);
+        let same = rest.take_while(|(other, _)| *other == number);
+        *even = Even {
+            serial: stream.serial,
+            frame: number,
+            len: same
+                .map(|(_, entry)| consumer.predict(entry))
+                .max()
+                .unwrap_or(0),
+        };
+    }
+    even.len
 }
 
 /// Takes the next video packet: one as long as the last if there is one, else the longest. `news`
