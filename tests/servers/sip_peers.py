@@ -192,7 +192,7 @@ class Authority:
         chain.write_bytes(certificate.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         plain = serialization.NoEncryption()
         secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
-        return Certificate(chain, secret, tuple(name for name in names if not name.startswith("sip:")))
+        return Certificate(chain, secret)
 
 
 def _general_name(name: str) -> x509.GeneralName:

@@ -23,6 +23,7 @@ async def test_the_metrics_of_a_running_server_are_those_of_the_reference(tmp_pa
         "server": {"data_dir": str(tmp_path), "dev": True},
         "http": {"listen": ["127.0.0.1:0"], "tls_listen": []},
         "metrics": {"listen": "127.0.0.1:0"},
+        "sip": {"udp_listen": [], "tcp_listen": [], "tls_listen": []},
         "webrtc": {"ports": "0-0"},
         "engine": {"shards": 1},
     }

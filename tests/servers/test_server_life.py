@@ -33,6 +33,7 @@ def settings(tmp_path: Path, **sections: Any) -> Settings:
         "server": {"data_dir": str(tmp_path / "data"), "dev": True, "shutdown_timeout_s": 5},
         "http": {"listen": ["127.0.0.1:0"], "tls_listen": []},
         "metrics": {"listen": "127.0.0.1:0"},
+        "sip": {"udp_listen": [], "tcp_listen": [], "tls_listen": []},
     }
     for section, values in sections.items():
         base[section] = base.get(section, {}) | values

@@ -36,6 +36,7 @@ def settings(tmp_path: Path, tls_listen: list[str], **webrtc: object) -> Setting
             "server": {"data_dir": str(tmp_path / "data"), "dev": True, "shutdown_timeout_s": 5},
             "http": {"listen": ["127.0.0.1:0"], "tls_listen": tls_listen},
             "metrics": {"listen": "127.0.0.1:0"},
+            "sip": {"udp_listen": [], "tcp_listen": [], "tls_listen": []},
             "webrtc": {"share_https_port": True, "ports": "0-0", "listen_ips": ["127.0.0.1"], **webrtc},
             "engine": {"shards": SHARDS},
         }

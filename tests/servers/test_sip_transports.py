@@ -222,7 +222,7 @@ async def test_a_peer_that_takes_nothing_loses_its_connection() -> None:
 
 
 async def test_strangers_are_limited_banned_and_scanners_not_answered() -> None:
-    limits = EdgeLimits(messages_per_second=1, burst=5, failures=2)
+    limits = EdgeLimits(messages_per_second=1, burst=5, failures=2, is_loopback_free=False)
     async with running(TransportOptions(udp=HERE), limits) as server, udp_peer(server.port(UDP)) as peer:
         assert peer.transport is not None
         counters = server.endpoint.edge.counters

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from roomtone.observe import Family
+from roomtone.protocols.sip.transaction import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from roomtone.app.people import People
+    from roomtone.app.phones import Phones
     from roomtone.clients.webhooks import WebhookDelivery
     from roomtone.control.policy import JoinLimiter
     from roomtone.control.rooms import Rooms
@@ -88,6 +90,21 @@ SFU_FAMILIES = (
     Family("sfu_messages_unknown", "Messages on data channels that no producer was made for.", counter=True),
     Family("sfu_messages_refused", "Messages of those who may not send data, or too large for others.", counter=True),
     Family("sfu_news_lost", "Times events of a room were not told to its peers: too many at once.", counter=True),
+)
+SIP_FAMILIES = (
+    Family("sip_messages_received", "SIP messages received, by transport.", counter=True, label="transport"),
+    Family("sip_messages_sent", "SIP messages sent, by transport.", counter=True, label="transport"),
+    Family("sip_messages_unsent", "SIP messages that could not be sent, by reason.", counter=True, label="reason"),
+    Family("sip_dropped", "SIP messages neither answered nor handed on, by reason.", counter=True, label="reason"),
+    Family("sip_faults", "SIP messages against the grammar, by rule.", counter=True, label="fault"),
+    Family("sip_refused", "SIP requests refused for their grammar.", counter=True),
+    Family("sip_bans", "Addresses not listened to any more for failed authentications.", counter=True),
+    Family("sip_keep_alives", "Keep-alives of SIP flows, by CRLF and STUN.", counter=True),
+    Family("sip_noise", "Datagrams on SIP's port that are nothing of SIP.", counter=True),
+    Family("sip_connections", "Connections of SIP that are open."),
+    Family("sip_connections_ended", "Connections of SIP that ended, by reason.", counter=True, label="reason"),
+    Family("sip_transactions", "SIP transactions, by state.", label="state"),
+    Family("sip_legs", "Legs of SIP calls that are there."),
 )
 LOOP_FAMILIES = (Family("loop_tasks", "Tasks of the event loop that have not ended."),)
 BOUNDARY_FAMILIES = (
@@ -202,6 +219,31 @@ def sfu_values(sfu: Sfu, sockets: SocketServer) -> Mapping[str, float | Mapping[
         "sfu_messages_refused": counters.messages_refused,
         "sfu_news_lost": sfu.news.lost,
     }
+
+
+def sip_values(phones: Phones) -> Mapping[str, float | Mapping[str, float]]:
+    """Values of `SIP_FAMILIES`."""
+    transports, edge = phones.endpoint.counters, phones.edge.counters
+    return {
+        "sip_messages_received": transports.received,
+        "sip_messages_sent": transports.sent,
+        "sip_messages_unsent": _by_name(transports.unsent),
+        "sip_dropped": _by_name(edge.dropped),
+        "sip_faults": _by_name(edge.faults),
+        "sip_refused": edge.refused,
+        "sip_bans": edge.bans,
+        "sip_keep_alives": transports.keep_alives,
+        "sip_noise": transports.noise,
+        "sip_connections": len(phones.endpoint.pool),
+        "sip_connections_ended": _by_name(transports.ended),
+        "sip_transactions": {state.name.lower(): phones.layer.gauges[state] for state in State},
+        "sip_legs": phones.core.agent.legs,
+    }
+
+
+def _by_name(counts: Mapping[Any, int]) -> dict[str, float]:
+    """Give counts by the words of their enumeration."""
+    return {str(word): count for word, count in counts.items()}
 
 
 def boundary_values(engine: Engine) -> Mapping[str, float]:

@@ -52,14 +52,14 @@ def listeners(settings: Settings, *, has_ipv6: bool) -> list[Listener]:
     ]
     made: list[Listener] = []
     for name, addresses, configured in wanted:
-        chosen = _on_loopback(addresses) if dev else tuple(addresses)
+        chosen = on_loopback(addresses) if dev else tuple(addresses)
         if not has_ipv6 and not configured:
             chosen = tuple(address for address in chosen if ":" not in address.host)
         made += [Listener(name, address, optional=dev and not configured) for address in chosen]
     return made
 
 
-def _on_loopback(addresses: Iterable[Address]) -> tuple[Address, ...]:
+def on_loopback(addresses: Iterable[Address]) -> tuple[Address, ...]:
     """Turn "any address" into the loopback of its family; others that are not loopback likewise."""
     turned = (
         address if address.host in LOOPBACK else Address("::1" if ":" in address.host else "127.0.0.1", address.port)

@@ -27,6 +27,7 @@ from roomtone.app.families import (
     PEOPLE_FAMILIES,
     ROOM_FAMILIES,
     SFU_FAMILIES,
+    SIP_FAMILIES,
     WEBHOOK_FAMILIES,
     boundary_values,
     limiter_values,
@@ -36,19 +37,24 @@ from roomtone.app.families import (
     room_counts,
     room_values,
     sfu_values,
+    sip_values,
     webhook_values,
 )
 from roomtone.app.listeners import HTTP, HTTPS, SFU, Listener, listeners
 from roomtone.app.operator import operator_app
 from roomtone.app.people import People, open_people
+from roomtone.app.phones import Phones, is_wanted
 from roomtone.app.public_address import ask_public_address
 from roomtone.app.wiring import Parts, wire
 from roomtone.media import CoreLink, Engine, EngineStartError
 from roomtone.observe import OK, Health, LoopLag, Metrics, ServerInput, ServerState, Verdict, get_logger
+from roomtone.servers.sip import PATH as SIP_PATH
 from roomtone.servers.socketio import PATH, create_rest_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from starlette.types import ASGIApp
 
     from roomtone.config import Settings
     from roomtone.media import Link
@@ -84,6 +90,7 @@ class Server:
         self._link: Link | None = None
         self._announced: list[tuple[str, str]] = []
         self._door: Door | None = None
+        self._phones: Phones | None = None
         self._open = AsyncExitStack()
         self._ipv6 = has_ipv6()
 
@@ -120,6 +127,12 @@ class Server:
             _log.error("the certificate is not changed: the new one is bad", reason=str(error))
         else:
             _log.info("the certificate was read again")
+        if self._phones is None:
+            return
+        try:
+            await asyncio.to_thread(self._phones.reload_certificates)
+        except StartError as error:
+            _log.error("the certificates of SIP are not changed: a new one is bad", reason=str(error))
 
     async def _start(self) -> None:
         _prepare_data_dir(self.settings.server.data_path)
@@ -139,9 +152,13 @@ class Server:
         self.metrics.read_families(SFU_FAMILIES, lambda: sfu_values(parts.sfu, parts.sockets))
         self.metrics.read_families(BOUNDARY_FAMILIES, lambda: boundary_values(engine))
         self.metrics.read_families(LOOP_FAMILIES, loop_values)
+        if is_wanted(self.settings):
+            self._phones = Phones(self.settings, f"Roomtone/{version()}", has_ipv6=self._ipv6)
         door = await self._open_door(parts)
         self._door = door
         self.addresses = door.addresses()
+        if self._phones is not None:
+            await self._open_phones(self._phones)
         self.metrics.read_front(door.stats)
         if self.settings.webrtc.share_https_port:
             self._share_https_port(engine)
@@ -210,12 +227,15 @@ class Server:
         operator = operator_app(self.health, self.metrics, self.profile, lambda: self._status(parts))
         folder_of_pages = Path(roomtone.__file__).parent / "pages"
         pages = folder_of_pages if (folder_of_pages / "index.html").exists() else None
+        mounted: dict[str, ASGIApp] = {PATH: parts.sockets.app}
+        if self._phones is not None and self.settings.sip.websocket:
+            mounted[SIP_PATH] = self._phones.entrance
         app = Application(
             parts.api,
             operator,
             self.metrics,
             pages,
-            mounted={PATH: parts.sockets.app},
+            mounted=mounted,
             entrances={SFU: create_rest_app(parts.sfu)},
         )
         folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="roomtone-"))
@@ -229,6 +249,14 @@ class Server:
         self._open.push_async_callback(door.close)
         self._check_listening(wanted, door)
         return door
+
+    async def _open_phones(self, phones: Phones) -> None:
+        self._open.push_async_callback(phones.close)
+        for warning in await phones.open():
+            self.health.warnings.append(warning)
+            _log.warning(warning)
+        self.addresses |= phones.addresses()
+        self.metrics.read_families(SIP_FAMILIES, lambda: sip_values(phones))
 
     def _status(self, parts: Parts) -> dict[str, object]:
         """Say on the status page what belongs to this server: numbers only, since anybody may read them."""

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, model_validator
 from roomtone.config.people import AccountSettings, DatabaseSettings, MailSettings, RedisSettings
 from roomtone.config.rooms import ChatSettings, RoomSettings, SpeakerSettings
 from roomtone.config.section import NotNegative, Positive, Section
+from roomtone.config.sip import SipSettings
 from roomtone.config.types import Address, Addresses, OptionalAddress, PortRange, PortRangeSetting, Strings
 from roomtone.config.weak import weakness
 from roomtone.config.webhooks import WebhookSettings
@@ -337,6 +338,7 @@ class Settings(Section):
     accounts: AccountSettings = AccountSettings()
     mail: MailSettings = MailSettings()
     redis: RedisSettings = RedisSettings()
+    sip: SipSettings = SipSettings()
     sfu_api: SfuApiSettings = SfuApiSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()

@@ -77,6 +77,8 @@ class EdgeLimits:
     failure_window_ms: int = 60_000
     ban_ms: int = 300_000
     scanners: tuple[str, ...] = SCANNERS
+    is_loopback_free: bool = True
+    """Whether this machine may send as much as it likes; it can still be banned."""
     exempt: frozenset[str] = frozenset()
     """Addresses that are never limited or banned: trunks, proxies."""
 
@@ -92,6 +94,8 @@ class EdgeCounters:
     """Of messages that were refused or dropped for their grammar."""
     refused: int = 0
     """Requests answered here."""
+    bans: int = 0
+    """Times a source was not listened to any more."""
     sources_forgotten: int = 0
 
 
@@ -147,7 +151,7 @@ class Edge:
 
     def note_failure(self, host: str, now: int) -> bool:
         """Count a failed authentication of an address; whether it is not listened to from now on."""
-        if host in self.limits.exempt:
+        if host in self.limits.exempt or not self.limits.ban_ms:
             return False
         source = self._source(_network(host), now)
         if now - source.first_failure_ms > self.limits.failure_window_ms:
@@ -155,6 +159,7 @@ class Edge:
         source.failures += 1
         if source.failures < self.limits.failures:
             return False
+        self.counters.bans += 1
         source.banned_until_ms = now + self.limits.ban_ms
         source.failures = 0
         return True
@@ -185,6 +190,8 @@ class Edge:
         source.allowance = min(limits.burst, source.allowance + earned) - 1
         if source.allowance < 0:
             source.allowance = 0
+            if limits.is_loopback_free and (host.startswith("127.") or host == "::1"):
+                return True
             self.counters.dropped[Drop.TOO_MANY] += 1
             return False
         return True

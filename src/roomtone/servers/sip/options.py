@@ -22,11 +22,10 @@ class PeerCertificates(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate chain and its key, and the server names it is for; the first of several is the default."""
+    """PEM files of a certificate chain, leaf first, and its key; the first of several is the default."""
 
     chain: Path
     key: Path
-    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+
 from roomtone.servers.sip.options import Certificate, PeerCertificates, TlsOptions
 
 if TYPE_CHECKING:
@@ -41,11 +43,12 @@ class ServerCertificates:
         if not certificates:
             raise TlsError("TLS needs a certificate: set sip.cert and sip.key")
         contexts = [_server_context(certificate, self._options) for certificate in certificates]
-        self._by_name = {
+        by_name = {
             name.lower(): context
             for certificate, context in zip(certificates, contexts, strict=True)
-            for name in certificate.names
+            for name in _names(certificate)
         }
+        self._by_name = by_name
         # Set on all: handshakes on the socket's first context still find the newest.
         for context in contexts:
             context.sni_callback = self._choose
@@ -55,6 +58,18 @@ class ServerCertificates:
         wanted = (name or "").lower()
         wildcard = "*." + wanted.partition(".")[2]
         connection.context = self._by_name.get(wanted) or self._by_name.get(wildcard) or self._default
+
+
+def _names(certificate: Certificate) -> list[str]:
+    """Read the DNS names a certificate is for."""
+    try:
+        leaf = x509.load_pem_x509_certificate(certificate.chain.read_bytes())
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    except (OSError, ValueError) as error:
+        raise TlsError(f"{certificate.chain} is no certificate in PEM: {error}") from error
+    return names.get_values_for_type(x509.DNSName)
 
 
 def _server_context(certificate: Certificate, options: TlsOptions) -> ssl.SSLContext:

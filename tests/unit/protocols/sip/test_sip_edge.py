@@ -59,6 +59,8 @@ def test_sources_earn_what_they_may_send() -> None:
     other = FLOW._replace(remote_host="192.0.2.10")
     assert edge.handle(OPTIONS, other, 200) is not None
     assert edge.counters.dropped[Drop.TOO_MANY] == 3
+    loopback = FLOW._replace(remote_host="127.0.5.1")
+    assert all(edge.handle(OPTIONS, loopback, 200) is not None for _ in range(9))
 
 
 def test_ipv6_is_limited_by_network() -> None:

@@ -1,0 +1,154 @@
+"""SIP, opened with the server: its settings into options, its sockets, its counters into metrics."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from roomtone.app.errors import StartError
+from roomtone.app.listeners import on_loopback
+from roomtone.protocols.sip.edge import Edge, EdgeLimits
+from roomtone.protocols.sip.message import Limits
+from roomtone.protocols.sip.tokens import Tokens
+from roomtone.protocols.sip.transaction import TransactionLayer
+from roomtone.servers.sip import (
+    Certificate,
+    Endpoint,
+    Listen,
+    PeerCertificates,
+    TlsError,
+    TlsOptions,
+    TransportOptions,
+    WebSocketEntrance,
+)
+from roomtone.servers.sip.options_only import OptionsOnly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp
+
+    from roomtone.config import Address, Settings
+
+_SECRET_BYTES = 32
+_SELF_SIGNED = ("self-signed.crt", "self-signed.key")
+
+
+class Phones:
+    """The server's SIP endpoint; made in the event loop, opened when the front door has made its certificate."""
+
+    def __init__(self, settings: Settings, product: str, *, has_ipv6: bool) -> None:
+        tokens = Tokens(os.urandom(_SECRET_BYTES))
+        self.layer = TransactionLayer(tokens)
+        self.core = OptionsOnly(self.layer, product)
+        options = transport_options(settings, has_ipv6=has_ipv6)
+        self.edge = Edge(tokens, edge_limits(settings))
+        self.endpoint = Endpoint(self.core.agent, self.edge, options, self.core.after_input)
+
+    @property
+    def entrance(self) -> ASGIApp:
+        """The application for WebSockets."""
+        return WebSocketEntrance(self.endpoint)
+
+    async def open(self) -> list[str]:
+        """Open the sockets and give warnings about those that could not be had; raise `StartError`."""
+        try:
+            await self.endpoint.open()
+        except (OSError, TlsError) as error:
+            raise StartError(str(error)) from error
+        refused = self.endpoint.listeners.refused
+        return [f"sip: {taken} could not be had; another program listens there" for taken in refused]
+
+    def addresses(self) -> dict[str, list[str]]:
+        """Where it listens, by the listener's name."""
+        found = self.endpoint.listeners.addresses()
+        return {
+            f"sip_{transport}": [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in places]
+            for transport, places in found.items()
+        }
+
+    def reload_certificates(self) -> None:
+        """Read the certificates again; raise `StartError` when one is bad, and the old ones stay."""
+        certificates = self.endpoint.listeners.certificates
+        if certificates is not None:
+            try:
+                certificates.reload()
+            except TlsError as error:
+                raise StartError(str(error)) from error
+
+    async def close(self) -> None:
+        """Close the sockets."""
+        await self.endpoint.close()
+
+
+def is_wanted(settings: Settings) -> bool:
+    """Whether SIP is served."""
+    return settings.sip.enabled or settings.server.dev
+
+
+def edge_limits(settings: Settings) -> EdgeLimits:
+    """Turn the settings into the edge's limits."""
+    sip = settings.sip.limits
+    return EdgeLimits(
+        message=Limits(header_bytes=sip.max_header_bytes, body_bytes=sip.max_body_bytes),
+        messages_per_second=sip.messages_per_second,
+        burst=sip.message_burst,
+        sources=sip.max_addresses,
+        failures=sip.failed_attempts,
+        ban_ms=sip.ban_s * 1000,
+        exempt=frozenset(settings.sip.exempt_addresses),
+    )
+
+
+def transport_options(settings: Settings, *, has_ipv6: bool) -> TransportOptions:
+    """Turn the settings into the transports' options."""
+    sip = settings.sip
+    tls = _listens(settings, "tls_listen", has_ipv6=has_ipv6) if _has_certificate(settings) else ()
+    return TransportOptions(
+        udp=_listens(settings, "udp_listen", has_ipv6=has_ipv6),
+        tcp=_listens(settings, "tcp_listen", has_ipv6=has_ipv6),
+        tls=tls,
+        security=TlsOptions(
+            certificates=_certificates(settings) if tls else (),
+            client_certificates=PeerCertificates(sip.client_certificates),
+            authorities=sip.authorities,
+            verify_peers=sip.verify_peers,
+        ),
+        announced_ip=sip.announced_ip,
+        max_connections=sip.limits.max_connections,
+        max_connections_per_address=sip.limits.max_connections_per_address,
+        connect_timeout_s=sip.limits.connect_timeout_s,
+        idle_timeout_s=sip.limits.idle_timeout_s,
+        write_timeout_s=sip.limits.write_timeout_s,
+    )
+
+
+def _listens(settings: Settings, name: str, *, has_ipv6: bool) -> tuple[Listen, ...]:
+    addresses: Iterable[Address] = getattr(settings.sip, name)
+    configured = name in settings.sip.model_fields_set
+    dev = settings.server.dev
+    chosen = on_loopback(addresses) if dev else tuple(addresses)
+    if not has_ipv6 and not configured:
+        chosen = tuple(address for address in chosen if ":" not in address.host)
+    return tuple(Listen(address.host, address.port, optional=dev and not configured) for address in chosen)
+
+
+def _has_certificate(settings: Settings) -> bool:
+    """Whether TLS can be had: by default it is off where HTTPS is, which makes the certificate."""
+    given = settings.sip.cert or settings.http.cert
+    return bool(given or settings.http.tls_listen or "tls_listen" in settings.sip.model_fields_set)
+
+
+def _certificates(settings: Settings) -> tuple[Certificate, ...]:
+    sip, http = settings.sip, settings.http
+    if sip.cert is not None and sip.key is not None:
+        first = (sip.cert, sip.key)
+    elif http.cert is not None and http.key is not None:
+        first = (http.cert, http.key)
+    else:
+        folder = settings.server.data_path / "tls"
+        first = (folder / _SELF_SIGNED[0], folder / _SELF_SIGNED[1])
+    more = [pair.partition("=") for pair in sip.more_certificates]
+    base = type(first[0])
+    files = [first, *((base(chain), base(key)) for chain, _, key in more)]
+    return tuple(Certificate(chain, key) for chain, key in files)

@@ -1,0 +1,96 @@
+"""Settings of SIP: phones, trunks, and what strangers may do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from roomtone.config.section import NotNegative, Positive, Section
+from roomtone.config.types import Address, Addresses, Strings
+
+_SIP, _SIPS = 5060, 5061
+
+
+class ClientCertificates(StrEnum):
+    """Whether those that connect by TLS show a certificate."""
+
+    OFF = "off"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+class SipLimits(Section):
+    """How much of SIP is listened to and kept."""
+
+    max_connections: Positive = 10_000
+    """Open connections by TCP, TLS and WebSocket; one more is closed at once and counted."""
+    max_connections_per_address: Positive = 500
+    """Open connections of one address."""
+    messages_per_second: Positive = 1_000
+    """Messages a second of one address (IPv6: of one /64); further ones are dropped. Loopback is exempt."""
+    message_burst: Positive = 4_000
+    """Messages one address may send at once before `messages_per_second` is enforced."""
+    max_addresses: Positive = 65_536
+    """Addresses remembered for these limits; when full, the one that was silent longest is forgotten."""
+    max_header_bytes: Positive = 65_536
+    """Largest request line and headers of a message; above it 513."""
+    max_body_bytes: Positive = 1_048_576
+    """Largest body of a message; above it 513."""
+    failed_attempts: Positive = 10
+    """Failed authentications of one address within a minute; then it is not listened to for `ban_s`."""
+    ban_s: NotNegative = 300
+    """How long; 0 switches this off."""
+    connect_timeout_s: Annotated[float, Field(gt=0, le=120)] = 5.0
+    """How long a peer may take to accept a connection."""
+    idle_timeout_s: Positive = 600
+    """A connection ends when its peer has sent nothing for so long, no keep-alive either."""
+    write_timeout_s: Positive = 30
+    """How long a peer may refuse to take bytes we have for it."""
+
+
+class SipSettings(Section):
+    """Phones and trunks. Answers OPTIONS so far; every other request is refused with 405."""
+
+    enabled: bool = False
+    """Listen; `--dev` does in any case, on loopback."""
+    udp_listen: Addresses = (Address("0.0.0.0", _SIP), Address("::", _SIP))  # noqa: S104 - a server listens
+    """UDP; empty switches it off."""
+    tcp_listen: Addresses = (Address("0.0.0.0", _SIP), Address("::", _SIP))  # noqa: S104 - likewise
+    """TCP; empty switches it off."""
+    tls_listen: Addresses = (Address("0.0.0.0", _SIPS), Address("::", _SIPS))  # noqa: S104 - likewise
+    """TLS; empty switches it off. By default it is on where HTTPS is, or `cert` is set."""
+    websocket: bool = True
+    """SIP over WebSocket (RFC 7118) at /sip of the HTTP listeners."""
+    announced_ip: str | None = None
+    """Address told to peers that are not on this machine; unset: the one they are reached from."""
+    cert: Path | None = None
+    """PEM file with the certificate chain for TLS. Without it that of [http], which may be self-signed.
+    SIGHUP reads all of them again."""
+    key: Path | None = None
+    """PEM file with the certificate's private key."""
+    more_certificates: Strings = ()
+    """Further certificates, "chain.pem=key.pem", for clients that ask for one of their names."""
+    client_certificates: ClientCertificates = ClientCertificates.OFF
+    """Whether who connects by TLS shows a certificate: off, optional or required."""
+    authorities: Path | None = None
+    """PEM file with the authorities whose certificates are believed; unset: the system's, for peers we connect to."""
+    verify_peers: bool = True
+    """Connect by TLS only to peers with a certificate for their name."""
+    exempt_addresses: Strings = ()
+    """Addresses that are neither limited nor banned: trunks, proxies."""
+    limits: SipLimits = SipLimits()
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together: set both or neither")
+        for pair in self.more_certificates:
+            chain, equals, key = pair.partition("=")
+            if not (chain and equals and key):
+                raise ValueError(f'"{pair}" in more_certificates: write "chain.pem=key.pem"')
+        if self.client_certificates is not ClientCertificates.OFF and self.authorities is None:
+            raise ValueError("client_certificates need authorities to believe: set authorities")
+        return self

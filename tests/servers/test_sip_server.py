@@ -1,0 +1,156 @@
+"""SIP of a whole server: the settings open its listeners, the front door has /sip, a certificate is read again."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sip_peers import PATIENCE_S, Authority, options_request, read_message, udp_peer, until
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from roomtone.app.errors import StartError
+from roomtone.app.server import Factories, Server
+from roomtone.config import Settings
+from roomtone.media import FakeLink
+from roomtone.protocols.sip.message import parse_message
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"
+)
+
+
+def settings(tmp_path: Path, *, dev: bool = True, **sip: object) -> Settings:
+    ports = {name: ["127.0.0.1:0"] for name in ("udp_listen", "tcp_listen", "tls_listen")}
+    return Settings.model_validate(
+        {
+            "server": {"data_dir": str(tmp_path / "data"), "dev": dev, "shutdown_timeout_s": 5},
+            "http": {"listen": ["127.0.0.1:0"], "tls_listen": ["127.0.0.1:0"]},
+            "metrics": {"listen": "127.0.0.1:0"},
+            "sip": ports | sip,
+        }
+    )
+
+
+async def started(settings: Settings) -> Server:
+    server = Server(settings, Factories(open_link=FakeLink))
+    await server.start()
+    return server
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    server = await started(settings(tmp_path))
+    yield server
+    await server.close()
+
+
+def port(server: Server, name: str) -> int:
+    return int(server.addresses[name][0].rpartition(":")[2])
+
+
+async def test_phones_are_answered_on_every_transport_and_counted(server: Server) -> None:
+    async with udp_peer(port(server, "sip_udp")) as peer:
+        answer = await peer.ask(options_request(port(server, "sip_udp")))
+        assert answer.status == 200
+        assert (answer.headers.text("server") or "").startswith("Roomtone/") or answer.headers.text("server") is None
+    trusting = ssl.create_default_context()
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE  # the certificate made at first start
+    for name, context in (("sip_tcp", None), ("sip_tls", trusting)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port(server, name), ssl=context)
+        writer.write(options_request(port(server, name), name[4:].upper()))
+        assert (await read_message(reader)).status == 200
+        writer.close()
+    async with httpx.AsyncClient() as client:
+        page = (await client.get(f"http://{server.addresses['metrics'][0]}/metrics")).text
+    for transport in ("udp", "tcp", "tls"):
+        assert f'roomtone_sip_messages_received_total{{transport="{transport}"}} 1.0' in page
+
+
+async def test_browsers_speak_sip_by_websocket_on_the_front_door(server: Server) -> None:
+    trusting = ssl.create_default_context()
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE
+    for url, context, name in (
+        (f"ws://{server.addresses['http'][0]}/sip", None, "WS"),
+        (f"wss://{server.addresses['https'][0]}/sip", trusting, "WSS"),
+    ):
+        async with connect(url, subprotocols=["sip"], ssl=context) as socket:  # type: ignore[list-item]
+            assert socket.subprotocol == "sip"
+            request = options_request(5060, name, via="df7jal23ls0d.invalid")
+            await socket.send(request.decode())
+            answer = parse_message(str(await asyncio.wait_for(socket.recv(), PATIENCE_S)).encode())
+            assert answer.via.received == "127.0.0.1"
+            await socket.send(options_request(5060, name))  # as bytes
+            assert "200 OK" in str(await asyncio.wait_for(socket.recv(), PATIENCE_S))
+            await socket.send("\r\n\r\n")
+            assert await asyncio.wait_for(socket.recv(), PATIENCE_S) == "\r\n"
+    with pytest.raises(InvalidStatus):
+        async with connect(f"ws://{server.addresses['http'][0]}/sip"):
+            pass
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"http://{server.addresses['http'][0]}/sip")).status_code == 426
+    assert server._phones is not None
+    pool = server._phones.endpoint.pool
+    await until(lambda: not len(pool))
+
+
+async def test_certificates_of_sip_are_read_again_with_the_others(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    ours = authority.issue("ours", "phones.test")
+    server = await started(settings(tmp_path, cert=str(ours.chain), key=str(ours.key)))
+    context = ssl.create_default_context(cafile=str(authority.file))
+
+    async def serial() -> str:
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", port(server, "sip_tls"), ssl=context, server_hostname="phones.test"
+        )
+        number: str = writer.get_extra_info("peercert")["serialNumber"]
+        writer.close()
+        return number
+
+    try:
+        before = await serial()
+        authority.issue("ours", "phones.test")
+        await server.reload_certificate()
+        assert (after := await serial()) != before
+        ours.chain.write_text("nonsense")
+        await server.reload_certificate()
+        assert await serial() == after
+    finally:
+        await server.close()
+
+
+async def test_without_dev_sip_is_off_until_enabled(tmp_path: Path) -> None:
+    server = await started(settings(tmp_path, dev=False))
+    try:
+        assert not [name for name in server.addresses if name.startswith("sip")]
+        with pytest.raises(InvalidStatus):
+            async with connect(f"ws://{server.addresses['http'][0]}/sip", subprotocols=["sip"]):  # type: ignore[list-item]
+                pass
+    finally:
+        await server.close()
+    server = await started(settings(tmp_path, dev=False, enabled=True, websocket=False, tls_listen=[]))
+    try:
+        assert sorted(name for name in server.addresses if name.startswith("sip")) == ["sip_tcp", "sip_udp"]
+    finally:
+        await server.close()
+
+
+async def test_what_cannot_be_opened_is_said(tmp_path: Path) -> None:
+    first = await started(settings(tmp_path))
+    taken = [f"127.0.0.1:{port(first, 'sip_udp')}"]
+    try:
+        with pytest.raises(StartError, match=taken[0].rpartition(":")[2]):
+            await started(settings(tmp_path / "second", udp_listen=taken))
+        missing = tmp_path / "none.pem"
+        with pytest.raises(StartError, match=r"none\.pem"):
+            await started(settings(tmp_path / "third", cert=str(missing), key=str(missing)))
+    finally:
+        await first.close()
