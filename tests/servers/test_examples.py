@@ -20,6 +20,7 @@ SAYS = {
     "simulcast.py": "asked for h: five pictures of 400 bytes",
     "svc.py": "asked for layer 1: five pictures that end with it",
     "bandwidth_estimation.py": "the line carries",
+    "sfu_client.py": "['sender', 'receiver'] were in the room",
 }
 
 
