@@ -1,0 +1,110 @@
+"""Names into records: the questions that finding a SIP server asks, and the answers of the machine's resolvers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.resolver
+from dns.rdatatype import RdataType
+from dns.rdtypes.IN.A import A
+from dns.rdtypes.IN.AAAA import AAAA
+from dns.rdtypes.IN.NAPTR import NAPTR
+from dns.rdtypes.IN.SRV import SRV
+
+REMEMBERED = 10_000
+"""Answers kept for as long as they say; the least recently used makes room."""
+
+
+class Naptr(NamedTuple):
+    """A NAPTR record (RFC 3403) as SIP uses it: a service, and the name to ask for next."""
+
+    order: int
+    preference: int
+    flags: str
+    service: str
+    replacement: str
+
+
+class Srv(NamedTuple):
+    """An SRV record (RFC 2782)."""
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+
+
+class DnsError(Exception):
+    """No resolver answered; that says nothing of whether the name exists."""
+
+
+class Dns(Protocol):
+    """Asks. A name that does not exist, or has no such record, has no records; `DnsError` when nobody answers."""
+
+    async def naptr(self, name: str) -> list[Naptr]:
+        """Ask for NAPTR records."""
+
+    async def srv(self, name: str) -> list[Srv]:
+        """Ask for SRV records."""
+
+    async def addresses(self, name: str) -> list[str]:
+        """Ask for addresses: IPv6 first where there are both and this machine has it."""
+
+
+class SystemDns:
+    """The machine's resolvers (``/etc/resolv.conf``). Limits: ``timeout_s`` a question, ``REMEMBERED`` answers."""
+
+    def __init__(
+        self, *, has_ipv6: bool, timeout_s: float = 4.0, resolver: dns.asyncresolver.Resolver | None = None
+    ) -> None:
+        self._resolver = resolver or dns.asyncresolver.Resolver()
+        self._resolver.cache = dns.resolver.LRUCache(REMEMBERED)
+        self._resolver.lifetime = timeout_s
+        self._has_ipv6 = has_ipv6
+
+    async def naptr(self, name: str) -> list[Naptr]:
+        """Ask for NAPTR records."""
+        return [
+            Naptr(
+                record.order,
+                record.preference,
+                record.flags.decode("latin-1").lower(),
+                record.service.decode("latin-1").upper(),
+                _text(record.replacement),
+            )
+            for record in await self._ask(name, RdataType.NAPTR)
+            if isinstance(record, NAPTR)
+        ]
+
+    async def srv(self, name: str) -> list[Srv]:
+        """Ask for SRV records."""
+        return [
+            Srv(record.priority, record.weight, record.port, _text(record.target))
+            for record in await self._ask(name, RdataType.SRV)
+            if isinstance(record, SRV)
+        ]
+
+    async def addresses(self, name: str) -> list[str]:
+        """Ask for addresses."""
+        found: list[str] = []
+        for kind in (RdataType.AAAA, RdataType.A) if self._has_ipv6 else (RdataType.A,):
+            found += [record.address for record in await self._ask(name, kind) if isinstance(record, A | AAAA)]
+        return found
+
+    async def _ask(self, name: str, kind: RdataType) -> list[object]:
+        try:
+            answer = await self._resolver.resolve(name, kind, raise_on_no_answer=False)
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            return []
+        except dns.name.LabelTooLong:
+            return []  # no such name can exist
+        except dns.exception.DNSException as error:
+            raise DnsError(f"{name} {kind.name}: {error}") from error
+        return [] if answer.rrset is None else list(answer.rrset)
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True)
