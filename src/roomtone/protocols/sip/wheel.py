@@ -137,17 +137,20 @@ class TimerWheel:
                 timer._slot = _DUE  # noqa: SLF001
             self._due.extend(slot)
         else:
-            for timer in slot:
-                self._place(timer)
+            self._settle(slot)
         return True
 
-    def _place(self, timer: Timer) -> None:
-        level = _LEVEL_OF[(timer.at_ms ^ self._now_ms).bit_length()]
-        bit = timer.at_ms >> level * _BITS & _WIDTH - 1
-        index = level << _BITS | bit
-        slot = self._slots[index]
-        if slot is None:
-            slot = self._slots[index] = {}
-            self._used[level] |= 1 << bit
-        timer._slot = slot  # noqa: SLF001
-        slot[timer] = None
+    def _settle(self, slot: _Slot) -> None:
+        """Put timers into lower levels, now that their slot has begun."""
+        now_ms, slots, all_used = self._now_ms, self._slots, self._used
+        for timer in slot:
+            at_ms = timer.at_ms
+            level = _LEVEL_OF[(at_ms ^ now_ms).bit_length()]
+            bit = at_ms >> level * _BITS & _WIDTH - 1
+            index = level << _BITS | bit
+            lower = slots[index]
+            if lower is None:
+                lower = slots[index] = {}
+                all_used[level] |= 1 << bit
+            timer._slot = lower  # noqa: SLF001
+            lower[timer] = None

@@ -27,6 +27,7 @@ from roomtone.protocols.sip.transaction import (
     ResponseReceived,
     ServerTransaction,
     TransactionEvent,
+    TransactionFailed,
     TransactionLayer,
 )
 
@@ -92,7 +93,8 @@ class UserAgent:
     def handle_data(self, data: bytes, flow: Flow, now: int) -> None:
         """Take the bytes of one message."""
         self.layer.handle_data(data, flow, now)
-        self._work(now)
+        if self.layer.events:
+            self._work(now)
 
     def handle_message(self, message: Request | Response, flow: Flow, now: int) -> None:
         """Take a message. Raises `SipSyntaxError` when a header that transactions match by cannot be read."""
@@ -133,30 +135,32 @@ class UserAgent:
                     self.answer(event.transaction, 400, now, reason=encode(f"Bad {error.header or 'Request'}"))
 
     def _on_event(self, event: TransactionEvent, now: int) -> None:
-        match event:
-            case RequestReceived():
-                receive_request(self, event.transaction, event.request, now)
-            case ResponseReceived():
-                owner = event.transaction.owner
-                if owner is not None:
-                    owner.on_response(event.transaction, event.response, now)
-            case AckReceived():
-                receive_ack(self, event.request, now)
-            case CancelReceived():
-                owner = event.invite.owner
-                if owner is not None:
-                    owner.on_cancel(event.cancel, now)
-                else:
-                    self.answer(event.invite, 487, now)
-            case _:
-                transaction = event.transaction
-                owner = transaction.owner
-                if owner is None:
-                    return
-                if isinstance(transaction, ServerTransaction):
-                    owner.on_failure(FAILURES[event.failure], now)
-                else:
-                    owner.on_failure(transaction, event.failure, now)
+        if isinstance(event, RequestReceived):
+            receive_request(self, event.transaction, event.request, now)
+        elif isinstance(event, ResponseReceived):
+            owner = event.owner
+            if owner is not None:
+                owner.on_response(event.transaction, event.response, now)
+        elif isinstance(event, AckReceived):
+            receive_ack(self, event.request, now)
+        elif isinstance(event, CancelReceived):
+            owner = event.invite.owner
+            if owner is not None:
+                owner.on_cancel(event.cancel, now)
+            else:
+                self.answer(event.invite, 487, now)
+        else:
+            self._on_failure(event, now)
+
+    def _on_failure(self, event: TransactionFailed, now: int) -> None:
+        transaction = event.transaction
+        owner = event.owner
+        if owner is None:
+            return
+        if isinstance(transaction, ServerTransaction):
+            owner.on_failure(FAILURES[event.failure], now)
+        else:
+            owner.on_failure(transaction, event.failure, now)
 
     # calls of ours
 
@@ -210,7 +214,7 @@ class UserAgent:
         """Make what a first request is written with."""
         tokens = self.layer.tokens
         tag = tokens.next()
-        local = encode(from_.with_tag(tag).serialize())
+        local = encode(f"{from_.serialize()};tag={tag}")
         dialog = Dialog(call_id or tokens.next() + tokens.next(), tag, local, encode(to.serialize()), uri, flow)
         dialog.routes = routes
         dialog.secure = uri[:5].lower() == "sips:"

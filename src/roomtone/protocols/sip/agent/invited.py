@@ -83,6 +83,8 @@ class IncomingInvite:
 
     def wait_until_expiry(self, request: Request, now: int) -> None:
         """Refuse the INVITE when its Expires is over (13.3.1)."""
+        if "expires" not in request.headers:
+            return
         seconds = parse_seconds(request.headers.text("expires"), "Expires")
         if seconds:
             self._expiry = self.agent.layer.wheel.arm(now + 1_000 * seconds, self._on_expiry)

@@ -147,6 +147,7 @@ class OutgoingInvite(Outgoing):
         if self.has_body:
             leg.acknowledge(b"", b"", now)
         leg.last_body = self._body
+        self._body = self.block = b""
         self.agent.counters.started += 1
         self.agent.tell(Answered(self, leg, response))
 

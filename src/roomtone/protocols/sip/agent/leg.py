@@ -293,12 +293,15 @@ class Leg:
         self.reason = self.reason or EndReason.FORKED
         self.is_ending = False
         self._stop_session()
+        self.last_body = b""
         if self.incoming is not None:
             self.incoming.stop()
+            self.incoming.transaction.owner = None
             self.incoming = None
         if self.reoffer is not None:
             self.reoffer.stop()
             self.reoffer = None
+        self.call = None
         self.agent.forget_leg(self)
 
     # UPDATE and PRACK of the peer

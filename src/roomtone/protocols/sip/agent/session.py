@@ -60,7 +60,7 @@ def grant(settings: AgentSettings, request: Request) -> tuple[SessionTimer | Non
         if wanted < settings.min_session_s and supported:
             return TooShort(settings.min_session_s)
         interval = max(min(wanted, interval), settings.min_session_s)
-    least = request.headers.text("min-se")
+    least = None if asked is None else request.headers.text("min-se")
     if least is not None:
         interval = max(interval, parse_min_se(least))
     if not supported:

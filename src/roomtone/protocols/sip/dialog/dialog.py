@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from roomtone.protocols.sip.dialog.hop import next_flow, via_prefix
 from roomtone.protocols.sip.grammar import encode
 from roomtone.protocols.sip.headers.address import parse_address
+from roomtone.protocols.sip.message.names import METHODS
 
 if TYPE_CHECKING:
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request, Response
 
+METHOD_BYTES = {method: method.encode() for method in METHODS}
 DialogKey: TypeAlias = tuple[str, str, str]
 """Call-ID, our tag, the peer's tag ("" for a peer of RFC 2543, which has none)."""
 _COOKIE = "z9hG4bK"
@@ -138,14 +140,15 @@ class Dialog:
         if middle is None:
             middle = self._middle = self._write_middle()
         uri = self.target if not self.routes else self._request_uri()
+        verb = METHOD_BYTES.get(method) or method.encode()
         return b"%b %b SIP/2.0\r\n%b%b;rport\r\n%bCSeq: %d %b\r\n%bContent-Length: %d\r\n\r\n%b" % (
-            method.encode(),
-            encode(uri),
+            verb,
+            uri.encode("utf-8", "surrogateescape"),
             via_prefix(flow.transport, flow.local_host, flow.local_port),
             branch.encode(),
             middle,
             cseq,
-            method.encode(),
+            verb,
             block,
             len(body),
             body,

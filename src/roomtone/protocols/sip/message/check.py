@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from roomtone.protocols.sip.errors import Fault, SipSyntaxError
+from roomtone.protocols.sip.grammar import decode
+from roomtone.protocols.sip.message.message import PLAIN_ADDRESS, PLAIN_VIA
 from roomtone.protocols.sip.message.names import METHODS
 from roomtone.protocols.sip.message.status import reason_phrase
 from roomtone.protocols.sip.uri import OtherUri, SipUri, parse_uri
@@ -79,9 +81,15 @@ def check_message(message: Message) -> None:
         for name in _ONCE:
             if headers.count(name) > 1:
                 raise SipSyntaxError(Fault.REPEATED_HEADER, 0, "more than once", header=name)
-    _ = (message.via, message.cseq, message.call_id)
-    for address in (message.from_, message.to):
-        parse_uri(address.uri_text)
+    if PLAIN_VIA(headers.get("via") or b"") is None:
+        _ = message.via
+    _ = (message.cseq, message.call_id)
+    for name in ("from", "to"):
+        plain = PLAIN_ADDRESS(headers.get(name) or b"")
+        if plain is not None:
+            parse_uri(decode(plain[1]))
+        else:
+            parse_uri((message.from_ if name == "from" else message.to).uri_text)
 
 
 def check_request(request: Request, able: Capabilities = ANYTHING) -> Refusal | None:

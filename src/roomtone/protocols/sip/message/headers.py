@@ -80,8 +80,10 @@ class Headers:
         return len(self._index()) != len(self.lines)
 
     def __contains__(self, name: str) -> bool:
-        first = self._index()
-        return name in first or key_of(name) in first
+        first = self._first
+        if first is None:
+            first = self._index()
+        return name in first or (name not in SPELLING and key_of(name) in first)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -97,6 +99,8 @@ class Headers:
             first = self._index()
         at = first.get(name)
         if at is None:
+            if name in SPELLING:  # a key, so there is none
+                return None
             at = first.get(key_of(name))
             if at is None:
                 return None
@@ -173,6 +177,10 @@ class Headers:
             self.add(name, value)
         else:
             self.lines[at] = header_line(name, value)
+
+    def replace_first(self, key: str, line: bytes) -> None:
+        """Put a whole line in the place of the first one of its key, which is there."""
+        self.lines[self._index()[key]] = line
 
     def remove(self, name: str) -> bool:
         """Take all headers of this name out; whether there were any."""

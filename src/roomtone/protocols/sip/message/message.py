@@ -7,6 +7,7 @@ before the typed property of that header was read, or by the methods here.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from roomtone.protocols.sip.errors import Fault, SipSyntaxError
@@ -25,10 +26,27 @@ MAX_FORWARDS = 255
 DEFAULT_FORWARDS = 70
 
 
+# As nearly all are: what follows needs no closer look then, and no value to be made of it.
+PLAIN_ADDRESS = re.compile(
+    rb"(?:\"[^\"\\]*\"|[^\"<>,;]*)[ \t]*<([^<> \t\"]*)>(?:;tag=([A-Za-z0-9\-.!%*_+`'~]+))?"
+).fullmatch
+PLAIN_VIA = re.compile(
+    rb"SIP/2\.0/[A-Za-z]+ (?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9\-._]*)(?::[1-5]?[0-9]{1,4})?"
+    rb"(?:;[A-Za-z0-9\-.!%*_+`'~]+(?:=[A-Za-z0-9\-.!%*_+`'~:@/\[\]]+)?)*"
+).fullmatch
+
+
+_UNREAD = " "  # no tag
+
+
+def _decoded(tag: bytes | None) -> str | None:
+    return None if tag is None else tag.decode()
+
+
 class Message:
     """What requests and responses have in common: headers, body, and the headers that transactions match by."""
 
-    __slots__ = ("_call_id", "_cseq", "_from", "_to", "_via", "body", "headers")
+    __slots__ = ("_call_id", "_cseq", "_from", "_from_tag", "_to", "_to_tag", "_via", "body", "headers")
 
     def __init__(self, headers: Headers, body: bytes) -> None:
         self.headers = headers
@@ -38,6 +56,8 @@ class Message:
         self._from: Address | None = None
         self._to: Address | None = None
         self._call_id: str | None = None
+        self._from_tag: str | None = _UNREAD
+        self._to_tag: str | None = _UNREAD
 
     def _required(self, name: str) -> str:
         value = self.headers.get(name)
@@ -86,12 +106,22 @@ class Message:
     @property
     def from_tag(self) -> str | None:
         """Tag of From; None from a peer of RFC 2543."""
-        return self.from_.tag
+        tag = self._from_tag
+        if tag is _UNREAD:
+            plain = PLAIN_ADDRESS(self.headers.get("from") or b"")
+            tag = self.from_.tag if plain is None else _decoded(plain[2])
+            self._from_tag = tag
+        return tag
 
     @property
     def to_tag(self) -> str | None:
         """Tag of To; None in a request that opens a dialog."""
-        return self.to.tag
+        tag = self._to_tag
+        if tag is _UNREAD:
+            plain = PLAIN_ADDRESS(self.headers.get("to") or b"")
+            tag = self.to.tag if plain is None else _decoded(plain[2])
+            self._to_tag = tag
+        return tag
 
     @property
     def call_id(self) -> str:
@@ -192,12 +222,19 @@ class Request(Message):
         value = self.headers.text("max-forwards")
         return None if value is None else parse_number(value, MAX_FORWARDS, "Max-Forwards")
 
-    def stamp_source(self, address: str, port: int) -> None:
+    def stamp_source(self, address: str, port: int) -> bool:
         """Write where the request came from into its topmost Via (RFC 3261, 18.2.1; RFC 3581, 4).
 
         ``received`` when sent-by is another host or ``rport`` was asked for, ``rport`` when it was asked for.
-        ``address`` is without brackets. A peer's own claims are overwritten.
+        ``address`` is without brackets. A peer's own claims are overwritten. Returns whether ``rport`` was asked for.
         """
+        value = self.headers.get("via") or b""
+        at = value.find(b";rport")
+        if at > 0 and value[at + 6 : at + 7] in {b"", b";"} and PLAIN_VIA(value) and b";received" not in value:
+            stamp = b";received=%b;rport=%d" % (address.encode(), port)
+            self.headers.replace_first("via", b"Via: " + value[:at] + stamp + value[at + 6 :])
+            self._via = None
+            return True
         via = self.via
         params = via.params
         differs = via.host.strip("[]").lower() != address
@@ -210,6 +247,7 @@ class Request(Message):
             params = params.without("received")
         if params is not via.params:
             self.set_via(via.with_params(params))
+        return via.wants_rport
 
     def copy(self) -> Request:
         """Return a request with headers of its own."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Response
     from roomtone.protocols.sip.transaction.layer import TransactionLayer
+    from roomtone.protocols.sip.transaction.matching import Key
 
 CALLING = State.CALLING
 PROCEEDING = State.INVITE_CLIENT_PROCEEDING
@@ -31,8 +32,8 @@ class ClientTransaction(Transaction):
 
     __slots__ = ("is_quiet",)
 
-    def __init__(self, layer: TransactionLayer, key: Any, flow: Flow, data: bytes, now: int) -> None:
-        super().__init__(layer, key, flow, self.FIRST)
+    def __init__(self, layer: TransactionLayer, key: Key, flow: Flow, data: bytes, now: int) -> None:
+        super().__init__(layer, layer.clients, key, flow, self.FIRST)
         self.data = data
         self.is_quiet = False
         """Whether nobody wants to hear of it (a CANCEL: what it did is seen at its INVITE)."""
@@ -47,14 +48,10 @@ class ClientTransaction(Transaction):
 
     FIRST: ClassVar[State] = TRYING
 
-    def leave(self) -> None:
-        """Be matched no more."""
-        self.layer.forget_client(self)
-
     def tell(self, _now: int, response: Response) -> None:
         """Hand a response up."""
         if not self.is_quiet:
-            self.layer.events.append(ResponseReceived(self, response))
+            self.layer.events.append(ResponseReceived(self, response, self.owner))
 
     def fail(self, failure: Any) -> None:
         """Tell the user, if there is one."""
@@ -72,6 +69,7 @@ class ClientTransaction(Transaction):
     def complete(self, now: int, response: Response) -> None:
         """Hand the final response up and absorb others (timer K)."""
         self.tell(now, response)
+        self.data = b""
         self.linger(now, self.layer.timings.t4_ms)
 
 
@@ -110,7 +108,7 @@ class InviteClientTransaction(ClientTransaction):
 
     FIRST: ClassVar[State] = CALLING
 
-    def __init__(self, layer: TransactionLayer, key: Any, flow: Flow, data: bytes, now: int) -> None:
+    def __init__(self, layer: TransactionLayer, key: Key, flow: Flow, data: bytes, now: int) -> None:
         self._cancelled = False
         self._cancel_headers: Sequence[bytes] = ()
         super().__init__(layer, key, flow, data, now)
@@ -163,6 +161,7 @@ class InviteClientTransaction(ClientTransaction):
     def accept(self, now: int, response: Response) -> None:
         """Hand the 2xx up; others may come, of forks and repeated ones, until timer M."""
         self.arm(now + self.layer.timings.give_up_ms, Signal.LINGER)
+        self.data = b""
         self.tell(now, response)
 
     def refuse(self, now: int, response: Response) -> None:

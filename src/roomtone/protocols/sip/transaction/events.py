@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from roomtone.protocols.sip.flow import Flow
@@ -39,6 +39,8 @@ class ResponseReceived(NamedTuple):
 
     transaction: ClientTransaction
     response: Response
+    owner: Any
+    """Of the transaction; one that has ended knows it no more."""
 
 
 class TransactionFailed(NamedTuple):
@@ -49,6 +51,7 @@ class TransactionFailed(NamedTuple):
 
     transaction: Transaction
     failure: TransactionFailure
+    owner: Any
 
 
 TransactionEvent: TypeAlias = RequestReceived | AckReceived | CancelReceived | ResponseReceived | TransactionFailed

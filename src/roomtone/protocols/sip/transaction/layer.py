@@ -54,11 +54,11 @@ class TransactionLayer:
         self.overloaded = False
         self.events: deque[TransactionEvent] = deque()
         self.transmits: deque[Transmit] = deque()
-        self._clients: dict[Key, ClientTransaction] = {}
-        self._servers: dict[Key, ServerTransaction] = {}
+        self.clients: dict[Key, ClientTransaction] = {}
+        self.servers: dict[Key, ServerTransaction] = {}
 
     def __len__(self) -> int:
-        return len(self._clients) + len(self._servers)
+        return len(self.clients) + len(self.servers)
 
     # what comes in
 
@@ -116,17 +116,17 @@ class TransactionLayer:
 
         Raises `TooManyTransactionsError`.
         """
-        if len(self._clients) >= self.limits.client:
-            raise TooManyTransactionsError(f"{len(self._clients)} client transactions")
-        key = (branch, method)
+        if len(self.clients) >= self.limits.client:
+            raise TooManyTransactionsError(f"{len(self.clients)} client transactions")
+        key = (branch.encode(), method)
         kind = InviteClientTransaction if method == "INVITE" else ClientTransaction
-        transaction = self._clients[key] = kind(self, key, flow, data, now)
+        transaction = self.clients[key] = kind(self, key, flow, data, now)
         return transaction
 
     def send_cancel(self, data: bytes, invite: InviteClientTransaction, now: int) -> None:
         """Send the CANCEL of an INVITE; nothing is told of it."""
         key = (invite.key[0], "CANCEL")
-        transaction = self._clients[key] = ClientTransaction(self, key, invite.flow, data, now)
+        transaction = self.clients[key] = ClientTransaction(self, key, invite.flow, data, now)
         transaction.is_quiet = True
 
     def respond(self, transaction: ServerTransaction, status: int, data: bytes, now: int) -> bool:
@@ -151,7 +151,7 @@ class TransactionLayer:
     # matching
 
     def _handle_response(self, response: Response, now: int) -> None:
-        transaction = self._clients.get(client_key(response))
+        transaction = self.clients.get(client_key(response))
         if transaction is None:
             self.counters.stray_responses += 1
             return
@@ -163,19 +163,20 @@ class TransactionLayer:
             self._handle_ack(request, flow, now)
             return
         key, _ = server_key(request, method)
-        transaction = self._servers.get(key)
+        transaction = self.servers.get(key)
         if transaction is not None:
             transaction.step(Signal.REQUEST, now)
             return
-        check_message(request)
+        if request.to_tag is None:  # in a dialog, what is read is what the dialog needs
+            check_message(request)
         if request.cseq.method != method:
             raise SipSyntaxError(Fault.CSEQ_METHOD, 0, "not the method of the request", header="CSeq")
-        request.stamp_source(flow.remote_host, flow.remote_port)
-        if len(self._servers) >= self.limits.server or (self.overloaded and request.to_tag is None):
-            self._refuse(request, flow)
+        back = self._answer_flow(request, flow)
+        if len(self.servers) >= self.limits.server or (self.overloaded and request.to_tag is None):
+            self._refuse(request, back)
             return
         kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
-        transaction = self._servers[key] = kind(self, key, self._answer_flow(request, flow), request, now)
+        transaction = self.servers[key] = kind(self, key, back, request, now)
         if flow.is_reliable:
             transaction.fallback_port = request.via.sent_by[1]
         if method == "CANCEL":
@@ -185,14 +186,14 @@ class TransactionLayer:
 
     def _handle_ack(self, ack: Request, flow: Flow, now: int) -> None:
         key, is_old = server_key(ack, "INVITE")
-        transaction = self._servers.get(key)
+        transaction = self.servers.get(key)
         if transaction is None or (is_old and not transaction.has_tag(ack.to_tag)):
             self.events.append(AckReceived(ack, flow))
         else:
             transaction.step(Signal.ACK, now, ack)
 
     def _handle_cancel(self, transaction: ServerTransaction, cancel: Request, now: int) -> None:
-        invite = self._servers.get((*transaction.key[:-1], "INVITE"))
+        invite = self.servers.get((*transaction.key[:-1], "INVITE"))
         if invite is None:
             self.counters.stray_cancels += 1
             self.respond(transaction, 481, self.write(transaction, 481), now)
@@ -204,11 +205,13 @@ class TransactionLayer:
             self.events.append(CancelReceived(invite, cancel))
 
     def _answer_flow(self, request: Request, flow: Flow) -> Flow:
-        """Find where responses go (18.2.2): back by the connection; by UDP to the port of sent-by, or by rport.
+        """Write where a request came from into its Via, and find where responses go (18.2.1, 18.2.2).
+
+        Back by the connection; by UDP to the port of sent-by, or by rport.
 
         ``maddr`` is not followed: a stranger could have our responses sent to a third party.
         """
-        if flow.is_reliable or request.via.wants_rport:
+        if request.stamp_source(flow.remote_host, flow.remote_port) or flow.is_reliable:
             return flow
         return flow._replace(remote_port=request.via.sent_by[1])
 
@@ -217,7 +220,7 @@ class TransactionLayer:
         tag = self.tokens.stable(f"{request.via.branch} {request.call_id}")
         retry = [("Retry-After", str(self.limits.retry_after_s))]
         refusal = respond(request, _UNAVAILABLE, to_tag=tag, headers=retry)
-        self.send(self._answer_flow(request, flow), refusal.serialize())
+        self.send(flow, refusal.serialize())
 
     def _refuse_malformed(self, request: Request, error: SipSyntaxError, flow: Flow) -> None:
         if not can_be_answered(request.headers):
@@ -225,17 +228,8 @@ class TransactionLayer:
             return
         refusal = refusal_of(error)
         try:
-            request.stamp_source(flow.remote_host, flow.remote_port)
             answer_flow = self._answer_flow(request, flow)
         except SipSyntaxError:
             answer_flow = flow  # its Via cannot be read: to where it came from
         tag = self.tokens.stable(str(request.headers.text("call-id")))
         self.send(answer_flow, respond(request, refusal.status, refusal.reason, to_tag=tag).serialize())
-
-    def forget_client(self, transaction: ClientTransaction) -> None:
-        """Match it no more."""
-        del self._clients[transaction.key]
-
-    def forget_server(self, transaction: ServerTransaction) -> None:
-        """Match it no more."""
-        del self._servers[transaction.key]

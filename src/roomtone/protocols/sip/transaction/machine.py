@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from roomtone.protocols.sip.flow import Transport
 from roomtone.protocols.sip.transaction.events import TransactionFailed
 from roomtone.protocols.sip.transaction.states import Signal, State, TransactionFailure
 
 if TYPE_CHECKING:
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.transaction.layer import TransactionLayer
+    from roomtone.protocols.sip.transaction.matching import Key
     from roomtone.protocols.sip.wheel import Timer
 
 Action: TypeAlias = Callable[[Any, int, Any], None]
@@ -18,7 +20,8 @@ Action: TypeAlias = Callable[[Any, int, Any], None]
 Table: TypeAlias = dict[State, dict[Signal, tuple[State, Action | None]]]
 """State and input to the next state and what is done. An input that a state has no row for changes nothing."""
 
-_REPEAT, _GIVE_UP, _TERMINATED = Signal.REPEAT, Signal.GIVE_UP, State.TERMINATED
+_REPEAT, _GIVE_UP, _LINGER, _TERMINATED = Signal.REPEAT, Signal.GIVE_UP, Signal.LINGER, State.TERMINATED
+_UDP = Transport.UDP
 
 
 class Transaction:
@@ -28,12 +31,26 @@ class Transaction:
     for whichever is next.
     """
 
-    __slots__ = ("_ends_ms", "_interval_ms", "_signal", "_timer", "data", "flow", "key", "layer", "owner", "state")
+    __slots__ = (
+        "_ends_ms",
+        "_interval_ms",
+        "_signal",
+        "_timer",
+        "data",
+        "flow",
+        "home",
+        "key",
+        "layer",
+        "owner",
+        "state",
+    )
 
     TABLE: ClassVar[Table]
 
-    def __init__(self, layer: TransactionLayer, key: Any, flow: Flow, state: State) -> None:
+    def __init__(self, layer: TransactionLayer, home: dict[Key, Any], key: Key, flow: Flow, state: State) -> None:
         self.layer = layer
+        self.home = home
+        """Where it is found by its key; it takes itself out when it ends."""
         self.key = key
         """What messages are matched by."""
         self.flow = flow
@@ -66,6 +83,8 @@ class Transaction:
             self.enter(after)
         if action is not None:
             action(self, now, message)
+        if self.state is _TERMINATED:
+            self.owner = None  # which knows it: without the circle both are gone at once
         return True
 
     def enter(self, state: State) -> None:
@@ -75,12 +94,9 @@ class Transaction:
         self.state = state
         if state is _TERMINATED:
             self.disarm()
-            self.leave()
+            del self.home[self.key]
         else:
             gauges[state] += 1
-
-    def leave(self) -> None:
-        """Be matched no more."""
 
     def disarm(self) -> None:
         """Stop the timer."""
@@ -96,7 +112,7 @@ class Transaction:
         if timer is not None:
             wheel.cancel(timer)
         self._signal = signal
-        self._timer = wheel.arm(at_ms, self.handle_timer)
+        self._timer = wheel.arm(at_ms, self)
 
     def arm_repeats(self, now: int) -> None:
         """Wait for the next repetition, or the end of them."""
@@ -108,15 +124,26 @@ class Transaction:
 
     def linger(self, now: int, for_ms: int) -> None:
         """Absorb repetitions for a while; over a reliable transport there are none, so this is the end."""
-        if for_ms and not self.flow.is_reliable:
-            self.arm(now + for_ms, Signal.LINGER)
+        if for_ms and self.flow.transport is _UDP:
+            timer = self._timer
+            if timer is not None and timer.at_ms == now + for_ms:  # answered at once: it ends when it would have then
+                self._signal = _LINGER
+            else:
+                self.arm(now + for_ms, _LINGER)
         else:
             self.enter(_TERMINATED)
 
     def handle_timer(self, now: int) -> None:
         """Take the input the timer was armed for."""
         self._timer = None
-        self.step(self._signal, now)
+        if self._signal is _LINGER:  # which every table answers with the end, and nothing else
+            self.enter(_TERMINATED)
+            self.owner = None
+        else:
+            self.step(self._signal, now)
+
+    __call__ = handle_timer
+    """A timer's value is the transaction itself: no bound method is made for each of them."""
 
     def send(self) -> None:
         """Send what it sent last."""
@@ -126,7 +153,7 @@ class Transaction:
         """Tell the user that nothing more will come."""
         layer = self.layer
         layer.counters.failed[failure] += 1
-        layer.events.append(TransactionFailed(self, failure))
+        layer.events.append(TransactionFailed(self, failure, self.owner))
 
 
 def time_out(transaction: Transaction, _now: int, _message: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from roomtone.protocols.sip.message import parse_message
 from roomtone.protocols.sip.transaction.answers import Answers
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request
     from roomtone.protocols.sip.transaction.layer import TransactionLayer
+    from roomtone.protocols.sip.transaction.matching import Key
 
 PROCEEDING = State.INVITE_SERVER_PROCEEDING
 ACCEPTED = State.INVITE_SERVER_ACCEPTED
@@ -41,8 +42,8 @@ class ServerTransaction(Transaction):
 
     FIRST: ClassVar[State] = TRYING
 
-    def __init__(self, layer: TransactionLayer, key: Any, flow: Flow, request: Request, now: int) -> None:
-        super().__init__(layer, key, flow, self.FIRST)
+    def __init__(self, layer: TransactionLayer, key: Key, flow: Flow, request: Request, now: int) -> None:
+        super().__init__(layer, layer.servers, key, flow, self.FIRST)
         self.request: Request | None = request
         """What is to be answered; None once it has been."""
         self._answers: Answers | None = None
@@ -53,10 +54,6 @@ class ServerTransaction(Transaction):
     def begin(self, now: int) -> None:
         """Wait for an answer of ours as long as the peer does (its timer F)."""
         self.arm(now + self.layer.timings.give_up_ms, Signal.ABANDONED)
-
-    def leave(self) -> None:
-        """Be matched no more."""
-        self.layer.forget_server(self)
 
     @property
     def answers(self) -> Answers:
@@ -163,6 +160,8 @@ class InviteServerTransaction(ServerTransaction):
     def accept(self, now: int, data: bytes) -> None:
         """Send the 2xx; repetitions of the INVITE are absorbed until timer L, those of the 2xx are the dialog's."""
         self.settle(data)
+        if not self.flow.is_reliable:
+            self.data = b""  # it is never sent again from here
         self.arm(now + self.layer.timings.give_up_ms, Signal.LINGER)
 
     def accept_again(self, _now: int, data: bytes) -> None:

@@ -282,7 +282,7 @@ def test_same_request_by_another_branch_is_another_transaction(status: int) -> N
 def test_bytes_that_are_no_message_are_counted() -> None:
     bench = Bench()
     bench.receive(b"hello\r\n\r\n")
-    bench.receive(answer(request(), 200).replace(b"CSeq: 1", b"CSeq: x"))
+    bench.receive(answer(request(), 200).replace(b"CSeq: 1 INVITE", b"CSeq: x"))
     assert sum(bench.layer.counters.malformed.values()) == 2
     assert bench.is_empty()
 
