@@ -116,6 +116,10 @@ def test_a_track_that_the_dashboard_mutes_stops_in_another_browser_and_goes_on(o
         see_stopped(ada, what, witness)
         track.get_by_role("button", name="Unmute").click()
         wait_more(ada, what)
+    bob.do("mic")
+    sound = tracks.filter(has_text="audio/")
+    expect(sound).to_contain_text("muted by its sender")
+    expect(sound.get_by_role("button")).to_have_text("Mute")
     look(page, "dashboard-room")
 
 

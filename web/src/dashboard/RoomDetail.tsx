@@ -141,7 +141,7 @@ function Member({ member, history, onKick, onMute }: MemberProps) {
             track={track}
             samples={history[track.id] ?? []}
             onMute={() => {
-              onMute(track.id, !track.muted);
+              onMute(track.id, !track.muted_by_server);
             }}
           />
         ))}

@@ -18,13 +18,16 @@ export function TrackPanel({ track, samples, onMute }: { track: TrackInfo; sampl
   const top = above(Math.max(0, ...samples.map((sample) => sample.bitrate)), 50_000);
   const topLoss = above(Math.max(0, ...samples.map(({ loss }) => (loss ?? 0) * 100)), 1);
   const many = newest !== undefined && newest.encodings.length > 1;
+  // Whoever muted a track takes that back: what its sender has muted is not unmuted here.
+  const held = track.muted_by_server;
   const title = `${track.source} · ${track.mime}`;
   return (
     <div className="panel track" role="group" aria-label={title} data-track={track.id}>
       <div className="track-head">
         <h4>{title}</h4>
-        <button type="button" className="quiet small" onClick={onMute} aria-label={track.muted ? WORDS.unmuteWhat(title) : WORDS.muteWhat(title)}>
-          {track.muted ? WORDS.unmute : WORDS.mute}
+        {track.muted && !track.muted_by_server && <span className="aside">{WORDS.mutedItself}</span>}
+        <button type="button" className="quiet small" onClick={onMute} aria-label={held ? WORDS.unmuteWhat(title) : WORDS.muteWhat(title)}>
+          {held ? WORDS.unmute : WORDS.mute}
         </button>
       </div>
       <div className="tiles">

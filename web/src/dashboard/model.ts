@@ -21,6 +21,7 @@ export interface TrackInfo {
   readonly mime: string;
   readonly rids: readonly string[];
   readonly muted: boolean;
+  readonly muted_by_server: boolean;
   readonly wanted_encodings: readonly (number | null)[] | null;
   readonly quality: string | null;
 }

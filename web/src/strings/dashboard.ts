@@ -20,6 +20,7 @@ export const dashboard = {
   mute: "Mute",
   unmute: "Unmute",
   muteWhat: (name: string) => `Mute ${name}`,
+  mutedItself: "muted by its sender",
   unmuteWhat: (name: string) => `Unmute ${name}`,
   sure: (name: string) => `Kick ${name}?`,
   quality: "Quality",
