@@ -1,10 +1,12 @@
 //! Prints what each step on a 20 ms frame costs, in microseconds. Run with `--release`.
 
-use roomtone_audio::Resampler;
 use roomtone_audio::codec::{Codec, CodecError, Encoded};
+use roomtone_audio::jitter::{JitterBuffer, JitterConfig, Packet, PacketKind};
+use roomtone_audio::mixer::{Mixer, MixerError, OutputSpec};
+use roomtone_audio::{Resampler, TranscodeSpec, Transcoder};
 use std::f64::consts::TAU;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const FRAMES: usize = 100;
 
@@ -101,7 +103,128 @@ fn resampling() -> Result<(), CodecError> {
     Ok(())
 }
 
-fn main() -> Result<(), CodecError> {
+/// The payloads of [`sound`], two seconds of them.
+fn payloads(codec: Codec) -> Result<Vec<Vec<u8>>, CodecError> {
+    let rate_hz = codec.full_rate_hz();
+    let mut encoder = codec.encoder(rate_hz)?;
+    let frames = sound(rate_hz);
+    let mut out = Vec::new();
+    for pcm in frames.chunks_exact(rate_hz as usize / 50) {
+        let mut payload = Vec::new();
+        encoder.encode(pcm, &mut payload)?;
+        out.push(payload);
+    }
+    Ok(out)
+}
+
+fn transcoding() -> Result<(), CodecError> {
+    println!(
+        "\n{:<10} {:>8} {:>10} {:>14}",
+        "from", "to", "us", "streams a core"
+    );
+    for (from, to) in [
+        (Codec::Pcmu, Codec::Pcma),
+        (Codec::Pcmu, Codec::G722),
+        (Codec::Pcmu, Codec::Opus),
+        (Codec::Opus, Codec::Pcmu),
+        (Codec::G722, Codec::Opus),
+    ] {
+        let payloads = payloads(from)?;
+        let ptime_ms = 20;
+        let mut transcoder = Transcoder::new(TranscodeSpec { from, to, ptime_ms }, &[])?;
+        let mut timestamp = 0_u32;
+        let cost = microseconds_each(|at| {
+            let payload = black_box(&payloads[at]);
+            let made = transcoder.handle(payload, timestamp, |out| {
+                black_box(out.payload);
+            });
+            timestamp = timestamp.wrapping_add(from.clock_hz() / 50);
+            let _ = black_box(made);
+        });
+        assert_eq!(transcoder.counters().jumps, 0);
+        let streams = 20_000.0 / cost;
+        println!(
+            "{:<10} {:>8} {cost:>10.2} {streams:>14.0}",
+            from.name(),
+            to.name()
+        );
+    }
+    Ok(())
+}
+
+/// A mix of 200, each with a jitter buffer: what one of them costs a tick.
+fn mixing() -> Result<(), MixerError> {
+    const PARTIES: usize = 200;
+    println!(
+        "\n{:<28} {:>12} {:>12}",
+        "PCMU mix of 200", "us each", "each a core"
+    );
+    for speakers in [3, 20, PARTIES] {
+        let payloads = payloads(Codec::Pcmu)?;
+        let silence = vec![0xff; 160];
+        let mut mixer = Mixer::new(20, &[])?;
+        let mut parties = Vec::new();
+        for _ in 0..PARTIES {
+            let input = mixer.add_input(8_000)?;
+            mixer.add_output(OutputSpec {
+                codec: Codec::Pcmu,
+                rate_hz: 8_000,
+                ptime_ms: 20,
+                without: Some(input),
+            })?;
+            let buffer = JitterBuffer::new(Codec::Pcmu, 8_000, JitterConfig::default())?;
+            parties.push((input, buffer));
+        }
+        let (mut tick, mut pcm) = (0_u32, [0; 160]);
+        let cost = microseconds_each(|at| {
+            let now = Duration::from_millis(20 * u64::from(tick));
+            for (number, (input, buffer)) in parties.iter_mut().enumerate() {
+                let packet = Packet {
+                    sequence: tick as u16,
+                    timestamp: tick.wrapping_mul(160),
+                    kind: PacketKind::Sound,
+                    payload: if number < speakers {
+                        &payloads[at]
+                    } else {
+                        &silence
+                    },
+                };
+                buffer.handle_packet(packet, now);
+                buffer.pull(&mut pcm, now);
+                let _ = black_box(mixer.write(*input, &pcm));
+            }
+            let _ = black_box(mixer.tick(|out| {
+                black_box(out.payload);
+            }));
+            tick += 1;
+        });
+        // All of it was done: every packet decoded, every party served, and the speakers mixed.
+        let (ticks, counters) = (u64::from(tick), mixer.counters());
+        let decoded = |(_, buffer): &(_, JitterBuffer)| buffer.counters().decoded;
+        assert!(
+            parties
+                .iter()
+                .map(decoded)
+                .all(|decoded| decoded + 5 > ticks)
+        );
+        assert_eq!(counters.delivered, ticks * PARTIES as u64);
+        assert!(
+            counters.mixed > ticks * speakers as u64 * 9 / 10,
+            "{counters:?}"
+        );
+        let each = cost / PARTIES as f64;
+        println!(
+            "{:<28} {each:>12.2} {:>12.0}",
+            format!("{speakers} speak"),
+            20_000.0 / each
+        );
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), MixerError> {
     codecs()?;
-    resampling()
+    resampling()?;
+    transcoding()?;
+    mixing()
 }

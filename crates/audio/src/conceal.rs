@@ -1,7 +1,11 @@
-//! Sound made up where packets are missing, for codecs that have nothing of their own.
+//! Sound made up where packets are missing.
 //!
 //! The last period of what was heard is repeated (after G.711 Appendix I): a loss of 60 ms is
-//! bridged at full level, then it fades.
+//! bridged at full level, then it fades. Codecs that conceal for themselves are preferred while they
+//! do.
+
+use crate::codec::Decode;
+use crate::rms;
 
 /// Sound that is remembered to repeat from, in microseconds.
 const HISTORY_US: u64 = 45_000;
@@ -15,6 +19,10 @@ const WINDOW_US: u64 = 20_000;
 const FULL_US: u64 = 60_000;
 const FADE_US: u64 = 60_000;
 
+/// A codec's own concealment shall not be below this share of the level before, or ours is taken:
+/// libopus drops tones to a third at once.
+const LOUD_ENOUGH: f64 = 0.8;
+
 /// Made-up and real sound are faded into one another over this.
 const JOIN_US: u64 = 4_000;
 
@@ -25,8 +33,11 @@ pub struct Concealer {
     history: Vec<i16>,
     /// The period being repeated, where something is made up.
     period: Vec<i16>,
-    /// Samples made up so far.
+    /// Samples made up so far, and before them by the codec.
     made: usize,
+    by_codec: usize,
+    /// Level before the loss, where the codec has begun to conceal it.
+    level: f64,
 }
 
 impl Concealer {
@@ -37,6 +48,8 @@ impl Concealer {
             history: Vec::new(),
             period: Vec::new(),
             made: 0,
+            by_codec: 0,
+            level: 0.0,
         };
         new.history = vec![0; new.samples(HISTORY_US)];
         new
@@ -58,7 +71,33 @@ impl Concealer {
             }
             self.made = 0;
         }
+        self.by_codec = 0;
         self.remember(pcm);
+    }
+
+    /// Writes made-up sound over `out`: the decoder's if it has any that is loud enough, or ours. The
+    /// decoder learns of the loss either way.
+    pub fn bridge(&mut self, decoder: &mut dyn Decode, out: &mut [i16]) {
+        // Opus makes up multiples of 2.5 ms.
+        let step = self.rate_hz as usize / 400;
+        let by_codec = if out.len().is_multiple_of(step) {
+            matches!(decoder.conceal(out), Some(Ok(_)))
+        } else {
+            false
+        };
+        if by_codec && !self.is_concealing() {
+            if self.by_codec == 0 {
+                let recent = self.history.len() - self.samples(WINDOW_US);
+                self.level = rms(&self.history[recent..]);
+            }
+            let may_fade = self.by_codec >= self.samples(FULL_US);
+            if may_fade || rms(out) >= LOUD_ENOUGH * self.level {
+                self.by_codec += out.len();
+                self.remember(out);
+                return;
+            }
+        }
+        self.conceal(out);
     }
 
     /// Writes made-up sound over `out`.
@@ -79,6 +118,7 @@ impl Concealer {
     pub fn reset(&mut self) {
         self.history.fill(0);
         self.made = 0;
+        self.by_codec = 0;
     }
 
     fn remember(&mut self, pcm: &[i16]) {
@@ -93,7 +133,7 @@ impl Concealer {
         let len = self.period.len().max(1);
         for out in out {
             let sample = self.period.get(self.made % len).copied().unwrap_or(0);
-            let faded = self.made.saturating_sub(full).min(fade);
+            let faded = (self.by_codec + self.made).saturating_sub(full).min(fade);
             *out = (i64::from(sample) * (fade - faded) as i64 / fade.max(1) as i64) as i16;
             self.made += 1;
         }

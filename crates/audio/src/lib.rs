@@ -7,6 +7,7 @@
 
 mod agc;
 pub mod codec;
+mod complexity;
 mod conceal;
 pub mod dtmf;
 mod goertzel;
@@ -18,12 +19,15 @@ mod oscillator;
 mod resample;
 mod stretch;
 pub mod tones;
+mod transcode;
 mod vad;
 
 pub use agc::{Agc, AgcConfig};
+pub use complexity::ComplexityControl;
 pub use conceal::Concealer;
 pub use goertzel::{Goertzel, rms};
 pub use level::{Gain, level_dbov};
 pub use noise::{ComfortNoise, MAX_ORDER, Noise, NoiseDescription};
 pub use resample::{HALF_TAPS, Resampler};
+pub use transcode::{TranscodeCounters, TranscodeSpec, Transcoded, Transcoder};
 pub use vad::VoiceDetector;

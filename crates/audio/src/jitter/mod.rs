@@ -392,16 +392,7 @@ impl JitterBuffer {
         let len = missing.div_ceil(step) * step;
         let len = len.min(most).min(self.scratch.len());
         let out = &mut self.scratch[..len];
-        let made = if len.is_multiple_of(step) {
-            self.decoder.conceal(out)
-        } else {
-            None
-        };
-        if let Some(Ok(_)) = made {
-            self.concealer.heard(&mut self.scratch[..len]);
-        } else {
-            self.concealer.conceal(out);
-        }
+        self.concealer.bridge(self.decoder.as_mut(), out);
         self.pcm.extend_from_slice(&self.scratch[..len]);
         self.counters.concealed += len as u64;
         len
