@@ -81,8 +81,15 @@ impl GccEstimator {
             {
                 Lookup::NeverSent | Lookup::Forgotten => self.counters.bogus += 1,
                 Lookup::Repeated => self.counters.repeated += 1,
-                Lookup::Lost { bytes, sent_us } => {
+                Lookup::Lost {
+                    bytes,
+                    sent_us,
+                    probe,
+                } => {
                     self.counters.lost += 1;
+                    if probe != 0 {
+                        self.results.lose(probe, sent_us, bytes);
+                    }
                     if sent_us > self.silent_until_us {
                         self.loss.window.push(sent_us, bytes, true);
                     }
@@ -138,6 +145,7 @@ impl GccEstimator {
             self.acknowledged.expect_change();
         }
         self.was_limited = is_limited;
+        let chance = self.loss.inherent().min(MAX_CHANCE);
         let mut shown = None;
         for index in 0..self.arrivals.len() {
             let packet = self.arrivals[index];
@@ -147,6 +155,7 @@ impl GccEstimator {
                     packet.sent_us,
                     packet.arrival_us,
                     packet.bytes,
+                    chance,
                 );
                 // The last packets may have been held up: the best that was seen counts.
                 let before = shown.filter(|old: &Shown| rate.is_none_or(|new| !new.is_better(old)));

@@ -1,6 +1,9 @@
 //! What a probe shows: the rate it was sent at and the rate it arrived at.
 //!
-//! Follows libwebrtc's `probe_bitrate_estimator.cc`.
+//! Follows libwebrtc's `probe_bitrate_estimator.cc`, which takes a packet that was lost for one that was
+//! never sent. A probe is half a dozen packets, so that one of them lost by chance would make the line a
+//! sixth slower than it is; here it has taken its time on the line like the others, as long as chance explains
+//! that it was lost.
 
 use crate::Probe;
 
@@ -13,6 +16,12 @@ const MAX_RATIO: f64 = 2.0;
 /// Arriving this much slower than sent shows the link's capacity, of which a part is taken.
 const SATURATED: f64 = 0.9;
 const TARGET_SHARE: f64 = 0.95;
+/// A chance below this explains nothing; what is lost is explained up to so many times what chance takes on
+/// average, and one packet more.
+const MIN_CHANCE: f64 = 0.01;
+const CHANCES: f64 = 3.0;
+/// Lost packets of one probe that are remembered; more are not by chance.
+const MAX_LOST: usize = 16;
 /// Longer ones are no probes.
 const MAX_SPAN_US: i64 = 1_000_000;
 
@@ -46,6 +55,9 @@ struct Cluster {
     first_arrival_bytes: u16,
     first_arrival_us: i64,
     last_arrival_us: i64,
+    /// When packets were sent that were lost, and their bytes.
+    lost: [(i64, u16); MAX_LOST],
+    lost_count: usize,
 }
 
 /// The probes under way.
@@ -75,20 +87,33 @@ impl ProbeResults {
         }
     }
 
-    /// A packet of a probe arrived: the rate it shows by now, if any.
+    /// A packet of a probe was lost.
+    pub(super) fn lose(&mut self, slot: u8, sent_us: i64, bytes: u16) {
+        let Some(cluster) = self.clusters.get_mut(usize::from(slot.wrapping_sub(1))) else {
+            return;
+        };
+        if let Some(place) = cluster.lost.get_mut(cluster.lost_count) {
+            *place = (sent_us, bytes);
+        }
+        cluster.lost_count += 1;
+    }
+
+    /// A packet of a probe arrived: the rate it shows by now, if any. `chance` is the share that the line loses
+    /// by itself.
     pub(super) fn push(
         &mut self,
         slot: u8,
         sent_us: i64,
         arrival_us: i64,
         bytes: u16,
+        chance: f64,
     ) -> Option<Shown> {
         let cluster = self.clusters.get_mut(usize::from(slot.wrapping_sub(1)))?;
         if cluster.min_packets == 0 {
             return None;
         }
         cluster.take(sent_us, arrival_us, bytes);
-        cluster.rate()
+        cluster.rate(chance)
     }
 }
 
@@ -113,9 +138,34 @@ impl Cluster {
         }
         self.bytes = self.bytes.saturating_add(u32::from(bytes));
         self.packets = self.packets.saturating_add(1);
+        // Late, not lost.
+        let told = self.lost_count.min(MAX_LOST);
+        let found = self.lost[..told]
+            .iter()
+            .position(|lost| *lost == (sent_us, bytes));
+        if let Some(found) = found {
+            self.lost.copy_within(found + 1..told, found);
+            self.lost_count -= 1;
+        }
     }
 
-    fn rate(&self) -> Option<Shown> {
+    /// Bytes that were lost by chance between the first packet that arrived and the last.
+    fn lost_by_chance(&self, chance: f64) -> u32 {
+        if chance < MIN_CHANCE || self.lost_count > MAX_LOST {
+            return 0;
+        }
+        let within = self.lost[..self.lost_count]
+            .iter()
+            .filter(|(sent_us, _)| (self.first_sent_us..self.last_sent_us).contains(sent_us));
+        let sent = f64::from(self.packets) + self.lost_count as f64;
+        let explained = 1 + (CHANCES * chance * sent) as usize;
+        within
+            .take(explained)
+            .map(|(_, bytes)| u32::from(*bytes))
+            .sum()
+    }
+
+    fn rate(&self, chance: f64) -> Option<Shown> {
         if f64::from(self.packets) < MIN_SHARE * f64::from(self.min_packets)
             || f64::from(self.bytes) < MIN_SHARE * f64::from(self.min_bytes)
         {
@@ -131,8 +181,9 @@ impl Cluster {
             return None;
         }
         // The last packet sent and the first to arrive lie outside the span that counts.
-        let sent = f64::from(self.bytes - u32::from(self.last_sent_bytes));
-        let arrived = f64::from(self.bytes - u32::from(self.first_arrival_bytes));
+        let bytes = self.bytes + self.lost_by_chance(chance);
+        let sent = f64::from(bytes - u32::from(self.last_sent_bytes));
+        let arrived = f64::from(bytes - u32::from(self.first_arrival_bytes));
         let sent_bps = sent * 8e6 / sent_span as f64;
         let arrived_bps = arrived * 8e6 / arrival_span as f64;
         if arrived_bps > MAX_RATIO * sent_bps {
@@ -155,8 +206,7 @@ impl Cluster {
 mod tests {
     use super::*;
 
-    /// Ten packets sent a millisecond apart and arriving two apart; the one at `late` so much later.
-    fn result(late: Option<(i64, i64)>) -> Option<Shown> {
+    fn ten_packets() -> (ProbeResults, u8) {
         let mut results = ProbeResults::default();
         results.open(Probe {
             id: 1,
@@ -165,6 +215,12 @@ mod tests {
             min_packets: 5,
         });
         let slot = results.slot(1);
+        (results, slot)
+    }
+
+    /// Ten packets sent a millisecond apart and arriving two apart; the one at `late` so much later.
+    fn result(late: Option<(i64, i64)>) -> Option<Shown> {
+        let (mut results, slot) = ten_packets();
         let arrival = |at: i64| {
             let held = late.filter(|(which, _)| *which == at);
             (2_000 * at + held.map_or(0, |(_, us)| us), at)
@@ -173,9 +229,43 @@ mod tests {
         packets.sort_unstable();
         let mut shown = None;
         for (arrival_us, at) in packets {
-            shown = results.push(slot, 1_000 * at, arrival_us, 1_200).or(shown);
+            shown = results
+                .push(slot, 1_000 * at, arrival_us, 1_200, 0.0)
+                .or(shown);
         }
         shown
+    }
+
+    /// The same with packets lost on a line that loses so many by chance.
+    fn result_of_loss(lost: &[i64], chance: f64) -> f64 {
+        let (mut results, slot) = ten_packets();
+        for at in lost {
+            results.lose(slot, 1_000 * at, 1_200);
+        }
+        let mut shown = None;
+        for at in (0..10).filter(|at| !lost.contains(at)) {
+            let rate = results.push(slot, 1_000 * at, 2_000 * at, 1_200, chance);
+            shown = rate.or(shown);
+        }
+        shown.unwrap().bps
+    }
+
+    #[test]
+    fn a_packet_lost_by_chance_has_taken_its_time_on_the_line() {
+        let whole = result(None).unwrap().bps;
+        assert!((result_of_loss(&[4], 0.05) - whole).abs() < 1.0);
+        assert!((result_of_loss(&[4, 6], 0.05) - whole).abs() < 1.0);
+        assert!(
+            (result_of_loss(&[9], 0.05) - whole).abs() < 1.0,
+            "what was lost at the end has no time to count"
+        );
+    }
+
+    #[test]
+    fn what_chance_does_not_explain_was_not_carried() {
+        let whole = result(None).unwrap().bps;
+        assert!(result_of_loss(&[4], 0.0) < 0.9 * whole);
+        assert!(result_of_loss(&[4, 6], 0.02) < 0.9 * whole);
     }
 
     #[test]

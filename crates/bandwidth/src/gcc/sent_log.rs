@@ -41,7 +41,7 @@ pub(super) enum Lookup {
     /// Said before.
     Repeated,
     /// It did not arrive, said for the first time.
-    Lost { bytes: u16, sent_us: i64 },
+    Lost { bytes: u16, sent_us: i64, probe: u8 },
     /// It arrived, said for the first time.
     Arrived {
         sequence: u64,
@@ -165,6 +165,7 @@ impl SentLog {
                 Lookup::Lost {
                     bytes: entry.bytes,
                     sent_us,
+                    probe: entry.probe,
                 }
             }
             (Fate::Unknown | Fate::Lost, true) => {

@@ -157,14 +157,17 @@ impl Consumer {
         }
     }
 
-    /// Leaves out what is older than `arrival_us`, new pictures and repairs; gives how many frames.
-    pub(crate) fn drop_older_than(&mut self, arrival_us: u64, streams: &Slab<Stream>) -> u32 {
+    /// Leaves out what has waited since before `since_us`: new pictures since they came, repairs since they were
+    /// asked for. (A repair that was lost is asked for again after two ways and more: by the age of the packet it
+    /// would be left out on each long line, and a keyframe sent instead, which is lost in part as well.) Gives how many
+    /// frames.
+    pub(crate) fn drop_older_than(&mut self, since_us: u64, streams: &Slab<Stream>) -> u32 {
         if let Some(mut resends) = self.resends.take() {
             let mut missed = false;
             resends.retain(|resend| {
                 let stream = streams.get(resend.stream as usize);
                 let entry = stream.and_then(|stream| stream.history.get(resend.position));
-                let keep = entry.is_some_and(|entry| entry.arrival_us >= arrival_us);
+                let keep = entry.is_some() && resend.asked_us >= since_us;
                 missed |= !keep && self.is_needed(resend.stream, entry, streams);
                 keep
             });
@@ -174,7 +177,7 @@ impl Consumer {
                 self.news.get_or_insert_default().wish = true;
             }
         }
-        self.drop_frames_older_than(arrival_us, streams)
+        self.drop_frames_older_than(since_us, streams)
     }
 
     /// Whether a packet that was sent must arrive for what comes later, in the temporal layers

@@ -23,6 +23,8 @@ pub(crate) struct Resend {
     pub(crate) pictures: PictureShift,
     /// The SSRC it was sent with.
     pub(crate) ssrc: u32,
+    /// When it was asked for.
+    pub(crate) asked_us: u64,
 }
 
 /// The waiting list. Boxed by its owner, since most consumers never need one.
@@ -104,6 +106,7 @@ mod tests {
             timestamp_offset: 0,
             pictures: PictureShift::default(),
             ssrc: 1,
+            asked_us: 0,
         }
     }
 

@@ -188,6 +188,7 @@ impl Router {
                 timestamp_offset: 0,
                 pictures: crate::consumer::PictureShift::default(),
                 ssrc,
+                asked_us: now_us,
             });
         }
         let origin = consumer.rewriting.origin(sequence)?;
@@ -209,6 +210,7 @@ impl Router {
             timestamp_offset: origin.timestamp_offset,
             pictures: origin.pictures,
             ssrc: consumer.ssrc,
+            asked_us: now_us,
         })
     }
 
