@@ -76,9 +76,10 @@ fn a_line_too_small_for_all_pauses_the_last_and_feeds_it_again_from_a_keyframe()
     scene.rig.media();
     scene.line(420);
     scene.pictures(10);
-    let mut events = scene.events();
-    // What the publisher is told follows when its window is over.
-    events.retain(|event| !matches!(event, RouterEvent::EncodingsWanted { .. }));
+    let (told, events): (Vec<_>, Vec<_>) = scene
+        .events()
+        .into_iter()
+        .partition(|event| matches!(event, RouterEvent::EncodingsWanted { .. }));
     assert_eq!(
         events,
         [
@@ -88,6 +89,13 @@ fn a_line_too_small_for_all_pauses_the_last_and_feeds_it_again_from_a_keyframe()
             targeted(VIDEO_OUT, 0),
         ]
     );
+    // The other track's best encoding has been wanted by nobody for five seconds; its second one, which was
+    // left when the line fell, for less.
+    let unwanted = RouterEvent::EncodingsWanted {
+        producer: OTHER,
+        wanted: vec![Some(7), Some(7), None],
+    };
+    assert_eq!(told, [unwanted]);
     let ssrc = scene.rig.router.consumer_dump(VIDEO_OUT).unwrap().ssrc;
     let media = scene.rig.media();
     let first = media.iter().find(|out| out.rtp().ssrc() == ssrc).unwrap();

@@ -86,6 +86,14 @@ impl Publisher {
         }
     }
 
+    /// Until a report window is over, whose lengths chance decides: the bitrate is measured anew.
+    pub fn run_to_a_window(&mut self, behaviour: Behaviour) {
+        let before = self.stream().bitrate;
+        while self.stream().bitrate == before {
+            self.run(behaviour, 2);
+        }
+    }
+
     pub fn listen(&mut self, behaviour: Behaviour, kept: &[Packet]) {
         let now = (self.rig.now - self.rig.base).as_millis() as u64;
         self.rig.media();
