@@ -75,33 +75,12 @@ fn packets_pass_from_one_shard_to_the_other_in_order() {
 
 #[test]
 fn a_keyframe_request_travels_back_to_the_source() {
-    use roomtone_engine::values::{CodecFeedback, MediaKind};
     let mut harness = Harness::new(config(2));
     let (near, far) = (harness.router(Some(0)), harness.router(Some(1)));
     let (source, source_at) = socket();
     let (inbound, inbound_at, _) = harness.plain(PlainOptions::on(near));
     harness.connect_plain(inbound, source_at);
-    let mut vp8 = support::codec(96, "VP8", 90_000, 1);
-    vp8.feedback = CodecFeedback {
-        pli: true,
-        nack: true,
-        ..CodecFeedback::default()
-    };
-    let produced = harness.call(Command::Produce {
-        transport: inbound,
-        kind: MediaKind::Video,
-        codecs: vec![vp8],
-        encodings: vec![roomtone_engine::values::EncodingParameters {
-            ssrc: Some(5),
-            ..Default::default()
-        }],
-        mid: None,
-        header_extensions: vec![],
-        paused: false,
-    });
-    let CommandResult::Produced { producer } = produced else {
-        panic!("{produced:?}")
-    };
+    let producer = produce_vp8(&mut harness, inbound, &[5]);
     let piped = pipe(&mut harness, producer, far);
     // An inter frame of VP8 (RFC 7741): the S bit, partition 0; in the first byte of the payload P is set.
     source
@@ -120,6 +99,146 @@ fn a_keyframe_request_travels_back_to_the_source() {
         if has_pli(&buffer[..len], 5) {
             break;
         }
+    }
+}
+
+/// A VP8 producer with encodings of these SSRCs on a plain transport.
+fn produce_vp8(harness: &mut Harness, transport: u64, ssrcs: &[u32]) -> u64 {
+    use roomtone_engine::values::{CodecFeedback, EncodingParameters, MediaKind};
+    let mut vp8 = support::codec(96, "VP8", 90_000, 1);
+    vp8.feedback = CodecFeedback {
+        pli: true,
+        nack: true,
+        ..CodecFeedback::default()
+    };
+    let produced = harness.call(Command::Produce {
+        transport,
+        kind: MediaKind::Video,
+        codecs: vec![vp8],
+        encodings: ssrcs
+            .iter()
+            .map(|ssrc| EncodingParameters {
+                ssrc: Some(*ssrc),
+                ..Default::default()
+            })
+            .collect(),
+        mid: None,
+        header_extensions: vec![],
+        paused: false,
+    });
+    match produced {
+        CommandResult::Produced { producer } => producer,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until encodings of a producer are wanted, or not.
+fn wanted(harness: &mut Harness, of: u64, which: &[bool]) {
+    harness.event(|event| match event {
+        Event::EncodingsWanted { producer, wanted }
+            if *producer == of && wanted.iter().map(Option::is_some).eq(which.iter().copied()) =>
+        {
+            Some(())
+        }
+        _ => None,
+    });
+}
+
+/// Packets of an encoding that arrived through the pipe.
+fn arrived(harness: &mut Harness, piped: u64, encoding: usize) -> u64 {
+    // A shard answers before it reads what other shards have sent: the second answer knows all.
+    harness.stats(piped);
+    // The first report is the sum.
+    let reports = harness.stats(piped);
+    support::number(&reports[1 + encoding], "packetsReceived")
+}
+
+#[test]
+fn what_nobody_wants_stays_on_its_shard_and_comes_back_with_a_keyframe() {
+    const KEY: [u8; 5] = [0x10, 0x00, 0, 0, 0];
+    const INTER: [u8; 5] = [0x10, 0x01, 0, 0, 0];
+    const SSRCS: [u32; 3] = [5, 6, 7];
+    let mut harness = Harness::new(config(2));
+    let (near, far) = (harness.router(Some(0)), harness.router(Some(1)));
+    let (source, source_at) = socket();
+    let (sink, sink_at) = socket();
+    let (inbound, inbound_at, _) = harness.plain(PlainOptions::on(near));
+    harness.connect_plain(inbound, source_at);
+    let producer = produce_vp8(&mut harness, inbound, &SSRCS);
+    let piped = pipe(&mut harness, producer, far);
+    // Nobody is there.
+    wanted(&mut harness, piped, &[false; 3]);
+    // Whoever was told before a command was told before what follows it.
+    harness.stats(producer);
+    for ssrc in SSRCS {
+        source
+            .send_to(&rtp(96, 1, 0, ssrc, &KEY), inbound_at)
+            .unwrap();
+    }
+    for _ in SSRCS {
+        harness.event(|event| match event {
+            Event::ProducerStarted {
+                producer: started, ..
+            } if *started == producer => Some(()),
+            _ => None,
+        });
+    }
+    for at in 0..SSRCS.len() {
+        assert_eq!(arrived(&mut harness, piped, at), 0, "{at}");
+    }
+    // Somebody comes.
+    let (outbound, _, _) = harness.plain(PlainOptions::on(far));
+    harness.connect_plain(outbound, sink_at);
+    let consumed = harness.call(Command::Consume {
+        transport: outbound,
+        kind: roomtone_engine::values::MediaKind::Video,
+        producer: Some(piped),
+        mid: None,
+        payload_types: vec![(96, 100)],
+        rtx_payload_types: vec![],
+        header_extensions: vec![],
+        feedback: roomtone_engine::values::CodecFeedback::default(),
+        redundancy: None,
+        ssrc: None,
+        rtx_ssrc: None,
+        paused: false,
+    });
+    assert!(matches!(consumed, CommandResult::Consumed { .. }));
+    wanted(&mut harness, piped, &[true; 3]);
+    let mut buffer = [0; 2048];
+    let mut asked = [false; 3];
+    let deadline = std::time::Instant::now() + support::PATIENCE;
+    while asked != [true; 3] {
+        let (len, _) = source
+            .recv_from(&mut buffer)
+            .expect("picture loss indications in time");
+        assert!(std::time::Instant::now() < deadline, "{asked:?}");
+        for (asked, ssrc) in asked.iter_mut().zip(SSRCS) {
+            *asked |= has_pli(&buffer[..len], ssrc);
+        }
+    }
+    let mut sequence = 1;
+    let mut send = |payload: &[u8]| {
+        sequence += 1;
+        for ssrc in SSRCS {
+            let mut packet = rtp(96, sequence, 3_000 * u32::from(sequence), ssrc, payload);
+            // The picture's last packet: pictures cross whole.
+            packet[1] |= 0x80;
+            source.send_to(&packet, inbound_at).unwrap();
+        }
+    };
+    send(&INTER);
+    // The viewer's router chooses among what flows, and needs a keyframe after that.
+    let keyframes = 4;
+    for sent in 1..=keyframes {
+        send(&KEY);
+        while arrived(&mut harness, piped, 0) < sent {
+            assert!(std::time::Instant::now() < deadline, "{sent}");
+        }
+    }
+    assert_eq!(receive_rtp(&sink).payload, KEY);
+    for at in 0..SSRCS.len() {
+        assert!(arrived(&mut harness, piped, at) <= keyframes, "{at}");
     }
 }
 

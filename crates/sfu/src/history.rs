@@ -88,7 +88,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let none = ExtensionAt {
             kind: ExtensionKind::Mid,
             len: 0,
@@ -261,13 +261,6 @@ impl History {
     pub(crate) fn find_mut(&mut self, seq: u64) -> Option<&mut Entry> {
         let position = self.find(seq)?;
         self.entries.get_mut((position & self.mask) as usize)
-    }
-
-    /// The position of the newest packet with a sequence number as it is on the wire.
-    pub(crate) fn find_sequence(&self, sequence: u16) -> Option<u64> {
-        let last = self.get(self.head.checked_sub(1)?)?.seq;
-        let step = i64::from(sequence.wrapping_sub(last as u16).cast_signed());
-        self.find(last.checked_add_signed(step)?)
     }
 
     /// Appends a packet; `fill` writes it into a buffer that is used again.

@@ -37,6 +37,13 @@ pub(crate) enum Control {
         /// The end on the receiving shard.
         transport: u64,
     },
+    /// Which encodings of what a pipe carries anyone wants at its far end.
+    EncodingsWanted {
+        /// The end on the receiving shard, which sends.
+        transport: u64,
+        /// The highest temporal layer by encoding.
+        wanted: Vec<Option<u8>>,
+    },
     /// Take over a TCP connection that came in elsewhere, with what was read of it.
     Adopt {
         /// The connection.

@@ -233,6 +233,9 @@ impl Shard {
         match message {
             Control::OpenPipe(pipe) => self.on_open_pipe(*pipe),
             Control::PipeClosed { transport } => self.on_pipe_closed(transport),
+            Control::EncodingsWanted { transport, wanted } => {
+                self.on_encodings_wanted(transport, &wanted);
+            }
             Control::Adopt { stream, bytes } => self.adopt_connection(stream, &bytes),
             Control::Shutdown => self.running = false,
             #[cfg(test)]
@@ -435,6 +438,13 @@ impl Shard {
                     router,
                     producers: producers.into_iter().map(|producer| producer.0).collect(),
                 });
+            }
+            RouterEvent::EncodingsWanted {
+                producer,
+                ref wanted,
+            } => {
+                self.tell_source(producer.0, wanted);
+                self.events.extend(line_events::told(&event));
             }
             // The rest is told by commands and by statistics; a closed producer is reported where it is closed.
             other => self.events.extend(line_events::told(&other)),

@@ -3,12 +3,14 @@
 //! Each piped producer has a pair of transports of its own. The near one holds a consumer that forwards every layer as
 //! it came; what it sends travels in batches through the other shard's inbox into the far one, which holds the piped
 //! producer. RTCP of the far one (NACK, PLI) travels back the same way. Empty batches return to be used again.
+//! Which encodings anyone wants at the far end is told to the near one, which leaves the others out, and wants no more
+//! of its own source.
 
 use std::sync::mpsc::sync_channel;
 
 use roomtone_sfu::{
-    ConsumerParams, EncodingParams, FeedbackKinds, ProducerId, ProducerParams, TransportId,
-    TransportParams,
+    ConsumerId, ConsumerParams, EncodingParams, FeedbackKinds, ProducerId, ProducerParams,
+    TransportId, TransportParams,
 };
 
 use super::commands::Answered;
@@ -175,6 +177,44 @@ impl Shard {
             entry.pipes.retain(|pipe| *pipe != id);
         }
         self.tell_far_end(end.far_shard, end.far_transport);
+    }
+
+    /// What is wanted of a producer that came through a pipe is told to the other end.
+    pub(super) fn tell_source(&self, producer: u64, wanted: &[Option<u8>]) {
+        let Ok(entry) = self.producer(producer) else {
+            return;
+        };
+        let Carrier::Pipe(end) = &self.transports[entry.transport].carrier else {
+            return;
+        };
+        self.handles[end.far_shard].control(Control::EncodingsWanted {
+            transport: end.far_transport,
+            wanted: wanted.to_vec(),
+        });
+    }
+
+    /// The far end of a pipe tells what is wanted there.
+    pub(super) fn on_encodings_wanted(&mut self, id: u64, wanted: &[Option<u8>]) {
+        let Some(Object::Transport(slot)) = self.objects.get(&id) else {
+            // It was closed meanwhile.
+            return;
+        };
+        let slot = *slot;
+        // A pipe's sending end has one consumer.
+        let Some(consumer) = self.transports[slot].consumers.first().copied() else {
+            return;
+        };
+        let (now, consumer) = (self.now, ConsumerId(consumer));
+        let (entry, _) = self.router_of(slot);
+        match guard(|| entry.router.set_wanted_encodings(consumer, wanted, now)) {
+            Ok(Ok(())) => {
+                let router = self.transports[slot].router;
+                self.touch_router(router);
+            }
+            // Only of a consumer that is not verbatim, which a pipe's is, or not there.
+            Ok(Err(_)) => {}
+            Err(Panicked) => self.transport_panicked(slot),
+        }
     }
 
     /// Packets from the far end.

@@ -2,6 +2,7 @@
 
 mod alignment;
 mod header;
+mod piping;
 mod reading;
 mod resend;
 mod rewriting;
@@ -78,6 +79,8 @@ pub(crate) struct Consumer {
     pub(crate) target: Option<Tap>,
     /// All streams of its producer, where it is verbatim.
     pub(crate) taps: Vec<Tap>,
+    /// The numbers that it sends each of them with.
+    piped: Vec<piping::Piped>,
     /// What happened while it was read, until the router has taken notice.
     pub(crate) news: Option<News>,
     /// Which frames of its current stream it forwards.
@@ -161,6 +164,7 @@ impl Consumer {
             current: None,
             target: None,
             taps: Vec::new(),
+            piped: vec![],
             news: None,
             selector: Selector::default(),
             // Numbers start in the lower half, as RFC 3711 section 3.3.1 advises.
@@ -202,6 +206,7 @@ impl Consumer {
         self.target = None;
         self.waiting = true;
         self.taps.clear();
+        self.piped.clear();
         if let Some(resends) = &mut self.resends {
             resends.clear();
         }

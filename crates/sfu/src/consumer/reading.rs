@@ -4,7 +4,7 @@ use roomtone_rtp::MediaKind;
 use slab::Slab;
 
 use super::Consumer;
-use super::rewriting::{Numbers, PictureShift};
+use super::rewriting::Numbers;
 use crate::audio::{Shape, shape_of};
 use crate::history::Entry;
 use crate::producer::{Stream, base};
@@ -53,7 +53,7 @@ pub(crate) struct Chosen {
 /// How far a consumer may read: video to the end of what was released as whole frames, audio to
 /// the end, so that it rides along with any burst, unless it is withheld from this consumer.
 #[inline]
-fn limit(kind: MediaKind, pinned: bool, stream: &Stream) -> u64 {
+pub(super) fn limit(kind: MediaKind, pinned: bool, stream: &Stream) -> u64 {
     if kind == MediaKind::Video {
         return stream.released;
     }
@@ -265,40 +265,6 @@ impl Consumer {
             Shape::Renamed(_) => (asked.protects, Shape::Primary),
             shape => (payload_type, shape),
         })
-    }
-
-    fn next_verbatim(&mut self, streams: &Slab<Stream>) -> Option<Chosen> {
-        for tap in &mut self.taps {
-            let Some(stream) = streams.get(tap.stream as usize) else {
-                continue;
-            };
-            let limit = limit(self.kind, self.pinned, stream);
-            while tap.cursor < limit {
-                let Some(entry) = stream.history.get(tap.cursor) else {
-                    self.counters.overruns += stream.history.tail() - tap.cursor;
-                    tap.cursor = stream.history.tail();
-                    continue;
-                };
-                let position = tap.cursor;
-                tap.cursor += 1;
-                let numbers = Numbers {
-                    seq: entry.seq,
-                    timestamp: entry.timestamp,
-                    pictures: PictureShift::default(),
-                };
-                return Some(Chosen {
-                    stream: tap.stream,
-                    position,
-                    numbers,
-                    payload_type: entry.payload_type,
-                    shape: Shape::Whole,
-                    ssrc: tap.ssrc,
-                    marker: entry.marker,
-                    resend: false,
-                });
-            }
-        }
-        None
     }
 
     #[inline]

@@ -1,7 +1,7 @@
 //! How a consumer writes a packet.
 
 use roomtone_rtp::red::set_block_types;
-use roomtone_rtp::{RtpHeader, set_ssrc};
+use roomtone_rtp::{RtpHeader, set_sequence, set_ssrc};
 
 use super::{Chosen, Consumer, Stamps};
 use crate::audio::{Shape, write_redundant};
@@ -91,6 +91,7 @@ impl Consumer {
         let data = entry.data();
         out.get_mut(..data.len())?.copy_from_slice(data);
         set_ssrc(out, chosen.ssrc);
+        set_sequence(out, chosen.numbers.seq as u16);
         let sent = Sent {
             len: data.len(),
             payload: entry.payload().len(),

@@ -177,9 +177,9 @@ impl Router {
     fn find_sent(&self, index: u32, ssrc: u32, sequence: u16, now_us: u64) -> Option<Resend> {
         let consumer = &self.consumers[index as usize];
         if consumer.verbatim {
-            let tap = consumer.taps.iter().find(|tap| tap.ssrc == ssrc)?;
+            let (tap, origin) = consumer.origin_verbatim(ssrc, sequence)?;
             let stream = &self.streams[tap.stream as usize];
-            let position = stream.history.find_sequence(sequence)?;
+            let position = stream.history.find(origin)?;
             return Some(Resend {
                 stream: tap.stream,
                 serial: stream.serial,

@@ -12,7 +12,8 @@ use crate::{ConsumerId, RouterEvent, SfuError};
 
 impl Router {
     /// Fixes which encodings a verbatim consumer forwards: those that anyone wants at the far end of
-    /// its pipe ([`RouterEvent::EncodingsWanted`] there). What is wanted again begins with a keyframe.
+    /// its pipe ([`RouterEvent::EncodingsWanted`] there). What is wanted again begins with a keyframe,
+    /// and with the number after the last one sent.
     pub fn set_wanted_encodings(
         &mut self,
         id: ConsumerId,
@@ -26,17 +27,18 @@ impl Router {
         let now_us = self.clock.micros(now);
         for at in 0..self.consumers[index as usize].taps.len() {
             let wanted = wanted.get(at).copied().flatten().is_some();
-            let tap = &mut self.consumers[index as usize].taps[at];
+            let tap = self.consumers[index as usize].taps[at];
             let stream = tap.stream;
             match (wanted, tap.cursor == Tap::OFF) {
                 (true, true) => {
-                    tap.cursor = self.streams[stream as usize].history.head();
+                    let head = self.streams[stream as usize].history.head();
+                    self.consumers[index as usize].resume_tap(at, head);
                     self.streams[stream as usize].listeners.push(index);
                     self.note_exempt(stream);
                     self.wish_keyframe(stream, now_us);
                 }
                 (false, false) => {
-                    tap.cursor = Tap::OFF;
+                    self.consumers[index as usize].stop_tap(at);
                     self.unlisten(stream, index);
                 }
                 _ => {}
