@@ -36,6 +36,10 @@ class Subscriptions:
         """Ours without a dialog, by Call-ID and our tag: a NOTIFY may be faster than the 2xx."""
         self.count = 0
 
+    def __len__(self) -> int:
+        """How many of ours wait for their dialog."""
+        return len(self._waiting)
+
     # as subscriber
 
     def subscribe(
