@@ -53,6 +53,22 @@ DRIVER = """
     }, 66);
     return canvas.captureStream(15).getVideoTracks()[0];
   };
+  // What compresses badly: so a track takes the bitrate it is allowed.
+  window.noise = async (width, height, maxBitrate) => {
+    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    const context = canvas.getContext("2d");
+    const picture = context.createImageData(width, height);
+    setInterval(() => {
+      for (let at = 0; at < picture.data.length; at += 4) {
+        picture.data[at] = picture.data[at + 1] = picture.data[at + 2] = Math.random() * 256;
+        picture.data[at + 3] = 255;
+      }
+      context.putImageData(picture, 0, 0);
+    }, 66);
+    const track = canvas.captureStream(15).getVideoTracks()[0];
+    const encoding = { simulcast: false, videoEncoding: { maxBitrate, maxFramerate: 15 } };
+    return (await room.localParticipant.publishTrack(track, { source: "camera", ...encoding })).trackSid;
+  };
   window.show = async (width, height, colour, options) => {
     const track = draw(width, height, colour);
     return (await room.localParticipant.publishTrack(track, { source: "camera", ...options })).trackSid;
@@ -105,9 +121,10 @@ class LiveKitPage:
         page.evaluate(DRIVER)
         grants = options.pop("grants", {})
         connecting = options.pop("connecting", {})
+        bearer = options.pop("bearer", None) or token(room, identity, **grants)
         self.sid = page.evaluate(
             "([url, token, options, connecting]) => enter(url, token, options, connecting)",
-            [server.http.replace("http", "ws", 1), token(room, identity, **grants), options, connecting],
+            [server.http.replace("http", "ws", 1), bearer, options, connecting],
         )
 
     def run(self, script: str, argument: Any = None) -> Any:
