@@ -40,6 +40,7 @@ def test_a_mediasoup_client_is_forwarded_to_clients_of_both_kinds(server: Server
     assert until(lambda: bob.heard("participantDisconnected"), "that Alice is gone")[0]["what"][0] == "alice"
 
 
+@pytest.mark.long
 def test_a_livekit_client_is_forwarded_to_mediasoup_clients(server: Server, open_page: OpenPage) -> None:
     alice = LiveKitPage(open_page("/"), server, "lk-home", "alice")
     at_home = alice.show(320, 180, f"rgb{RED}", simulcast=False)

@@ -13,7 +13,7 @@ from conftest import PATIENCE_S, Server, start_server, stop_server, until
 from livekit_page import LiveKitPage
 from mediasoup_pages import OpenPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(240)]
 LINE_BPS = 300_000
 TRACK_BPS = 220_000
 """Of each of two tracks: the line carries one of them."""
