@@ -138,12 +138,12 @@ fn jitter(ms: u64) -> LinkConfig {
 
 #[test]
 fn at_30_ms_of_jitter_60_ms_are_added_at_most_and_few_packets_are_late() {
-    for (codec, rate_hz) in [
-        (Codec::Pcmu, 8_000),
-        (Codec::G722, 16_000),
-        (Codec::Opus, 48_000),
+    for (codec, rate_hz, seeds) in [
+        (Codec::Pcmu, 8_000, 1..=5),
+        (Codec::G722, 16_000, 1..=3),
+        (Codec::Opus, 48_000, 1..=1),
     ] {
-        for seed in 1..=5 {
+        for seed in seeds {
             let mut line = Line::new(codec, rate_hz, jitter(30), seed);
             line.run(60);
             let counters = line.counters();
@@ -345,6 +345,59 @@ fn a_sender_that_begins_anew_is_followed() {
         levels.iter().all(|&level| level > 0.7 * AMPLITUDE),
         "{levels:?}"
     );
+}
+
+#[test]
+fn a_clock_that_runs_fast_or_slow_is_followed_without_a_gap() {
+    let pcm: Vec<i16> = (0..160)
+        .map(|n| (AMPLITUDE * (TAU * f64::from(n) / 20.0).sin()) as i16)
+        .collect();
+    let payload: Vec<u8> = pcm
+        .iter()
+        .map(|&sample| roomtone_audio::codec::g711::encode_a(sample))
+        .collect();
+    // 500 parts in a million, ten times what a cheap crystal is off.
+    for packet_us in [19_990_u64, 20_010] {
+        let mut buffer = JitterBuffer::new(Codec::Pcma, 8_000, JitterConfig::default()).unwrap();
+        let (mut sent, mut out) = (0_u32, [0; 160]);
+        for tick in 0..15_000_u64 {
+            let now = Duration::from_micros(20_000 * tick);
+            while u64::from(sent) * packet_us <= 20_000 * tick {
+                let packet = Packet {
+                    sequence: sent as u16,
+                    timestamp: sent * 160,
+                    kind: PacketKind::Sound,
+                    payload: &payload,
+                };
+                let arrived = Duration::from_micros(u64::from(sent) * packet_us);
+                buffer.handle_packet(packet, arrived);
+                sent += 1;
+            }
+            buffer.pull(&mut out, now);
+            if tick > 50 {
+                assert!(
+                    rms(&out) > 0.6 * AMPLITUDE,
+                    "{tick}: {:?}",
+                    buffer.counters()
+                );
+                assert!(buffer.delay_us(now).unwrap() < 40_000);
+            }
+        }
+        let counters = buffer.counters();
+        assert_eq!((counters.late, counters.overflow), (0, 0), "{counters:?}");
+        // 150 ms in five minutes; holding the delay back and forth costs some more.
+        let (less, more) = (counters.shortened as i64, counters.lengthened as i64);
+        let drift = if packet_us < 20_000 {
+            less - more
+        } else {
+            more - less
+        };
+        assert!((900..1_500).contains(&drift), "{counters:?}");
+        assert!(
+            less.min(more) < 2_000 && counters.concealed < 800,
+            "{counters:?}"
+        );
+    }
 }
 
 #[test]

@@ -447,7 +447,12 @@ impl JitterBuffer {
             self.counters.shortened += taken as u64;
             self.since_stretch_us = if taken > 0 { 0 } else { self.since_stretch_us };
         } else {
-            let added = lengthen(&mut self.pcm, self.rate_hz, usize::MAX, least);
+            // No more than is taken out again at once, if a period is that short.
+            let few = self.samples(ABOVE_US - over_us) as usize;
+            let mut added = lengthen(&mut self.pcm, self.rate_hz, few, ALIKE);
+            if added == 0 {
+                added = lengthen(&mut self.pcm, self.rate_hz, usize::MAX, least);
+            }
             self.counters.lengthened += added as u64;
             self.since_stretch_us = if added > 0 { 0 } else { self.since_stretch_us };
         }
