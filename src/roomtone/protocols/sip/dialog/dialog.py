@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from roomtone.protocols.sip.dialog.hop import next_flow, via_prefix
 from roomtone.protocols.sip.grammar import encode
 from roomtone.protocols.sip.headers.address import parse_address
-from roomtone.protocols.sip.message.names import METHODS
+from roomtone.protocols.sip.headers.cseq import METHODS
 
 if TYPE_CHECKING:
     from roomtone.protocols.sip.flow import Flow

@@ -37,7 +37,13 @@ class Address(Parameterized):
     __slots__ = ("display", "uri_text")
 
     def __init__(self, uri_text: str, params: Params | str = NO_PARAMS, display: str = "") -> None:
-        super().__init__(params)
+        # as `Parameterized.__init__` does it, without the call: this is made for every message
+        if params.__class__ is str:
+            self._text = params
+            self._params = None
+        else:
+            self._text = ""
+            self._params = params  # type: ignore[assignment]
         self.uri_text = uri_text
         self.display = display
 
@@ -58,8 +64,14 @@ class Address(Parameterized):
     @property
     def tag(self) -> str | None:
         """The ``tag`` parameter of From and To."""
-        found = _TAG(self._text) if self._text else None
-        return found[1] if found else self.params.get("tag")
+        params = self._params
+        if params is None:
+            if not self._text:
+                return None
+            if found := _TAG(self._text):
+                return found[1]
+            params = self.params
+        return params.get("tag")
 
     def with_params(self, params: Params) -> Address:
         """Return the address with other parameters of the header."""

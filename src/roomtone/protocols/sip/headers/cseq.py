@@ -8,6 +8,7 @@ from typing import NamedTuple
 from roomtone.protocols.sip.errors import Fault, SipSyntaxError
 from roomtone.protocols.sip.grammar import TOKEN
 
+METHODS = ("ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE").split()  # noqa: SIM905 - IANA's list
 MAX_CSEQ = 2**31 - 1
 """Highest CSeq number (RFC 3261, 8.1.1.5)."""
 MAX_RSEQ = 2**32 - 1
@@ -15,6 +16,9 @@ MAX_RSEQ = 2**32 - 1
 
 _CSEQ = re.compile(rf"([0-9]{{1,20}})\s+({TOKEN})").fullmatch
 _RACK = re.compile(rf"([0-9]{{1,20}})\s+([0-9]{{1,20}})\s+({TOKEN})").fullmatch
+_SURELY_LOW = 10
+"""Digits of the first numbers that may be above `MAX_CSEQ`."""
+_KNOWN = frozenset(METHODS)
 _NUMBER = re.compile(r"[0-9]{1,20}").fullmatch
 
 
@@ -43,6 +47,9 @@ class RAck(NamedTuple):
 
 def parse_cseq(text: str) -> CSeq:
     """Read a ``CSeq``. Raises `SipSyntaxError`, also for a number of 2^31 or more."""
+    digits, _, method = text.partition(" ")
+    if method in _KNOWN and digits.isdecimal() and digits.isascii() and len(digits) < _SURELY_LOW:
+        return CSeq(int(digits), method)
     match = _CSEQ(text)
     if match is None:
         raise SipSyntaxError(Fault.HEADER_VALUE, 0, "no CSeq", header="CSeq")

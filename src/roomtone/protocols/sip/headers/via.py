@@ -33,7 +33,13 @@ class Via(Parameterized):
     def __init__(
         self, transport: str, host: str, port: int | None = None, params: Params | str = NO_PARAMS, version: str = "2.0"
     ) -> None:
-        super().__init__(params)
+        # as `Parameterized.__init__` does it, without the call: this is made for every message
+        if params.__class__ is str:
+            self._text = params
+            self._params = None
+        else:
+            self._text = ""
+            self._params = params  # type: ignore[assignment]
         self.transport = transport
         self.host = host
         self.port = port

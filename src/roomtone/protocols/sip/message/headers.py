@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from roomtone.protocols.sip.errors import SipBuildError
+from roomtone.protocols.sip.errors import Fault, SipBuildError, SipSyntaxError
 from roomtone.protocols.sip.grammar import decode, encode, is_token, split_list
 from roomtone.protocols.sip.message.names import KEY_OF, SPELLING, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_SPACE = b" \t\r\n"
 _FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
 # NUL may stand in a quoted string, behind its backslash
 _BREAKS = re.compile(rb"[\r\n]|(?<!\\)\x00")
@@ -37,7 +38,7 @@ def line_value(line: bytes) -> bytes:
     value = line[line.index(b":") + 1 :]
     if b"\r" in value:
         value = _FOLD.sub(b" ", value)
-    return value.strip(b" \t\r\n")
+    return value.strip(_SPACE)
 
 
 class Headers:
@@ -48,13 +49,15 @@ class Headers:
     Limits: those of `parse_message`.
     """
 
-    __slots__ = ("_first", "_keys", "lines")
+    __slots__ = ("_keys", "_values", "lines")
 
-    def __init__(self, lines: list[bytes], keys: list[str] | None = None) -> None:
+    def __init__(
+        self, lines: list[bytes], keys: list[str] | None = None, values: dict[str, bytes] | None = None
+    ) -> None:
         self.lines = lines
         """Whole lines in order. Read only: change them by the methods."""
         self._keys = keys
-        self._first: dict[str, int] | None = None
+        self._values = values  # what stands behind the colon of the first line of each name, as it is
 
     @property
     def keys(self) -> list[str]:
@@ -64,15 +67,13 @@ class Headers:
             keys = self._keys = [KEY_OF[line[: line.index(b":")]] for line in self.lines]
         return keys
 
-    def _index(self) -> dict[str, int]:
-        first = self._first
-        if first is None:
-            keys = self.keys
-            first = self._first = dict(zip(keys, range(len(keys))))  # noqa: B905 - equal by construction
-            if len(first) != len(keys):
-                # later entries win: walk backwards, so that the first line of a name stays
-                first.update(zip(reversed(keys), range(len(keys) - 1, -1, -1)))  # noqa: B905
-        return first
+    def _index(self) -> dict[str, bytes]:
+        values = self._values
+        if values is None:
+            # later entries win: walk backwards, so that the first line of a name stays
+            pairs = zip(reversed(self.keys), reversed(self.lines), strict=True)
+            values = self._values = {key: line.partition(b":")[2] for key, line in pairs}
+        return values
 
     @property
     def has_repeated(self) -> bool:
@@ -80,10 +81,10 @@ class Headers:
         return len(self._index()) != len(self.lines)
 
     def __contains__(self, name: str) -> bool:
-        first = self._first
-        if first is None:
-            first = self._index()
-        return name in first or (name not in SPELLING and key_of(name) in first)
+        values = self._values
+        if values is None:
+            values = self._index()
+        return name in values or (name not in SPELLING and key_of(name) in values)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -94,20 +95,33 @@ class Headers:
 
     def get(self, name: str) -> bytes | None:
         """Value of the first line of this name, unfolded and stripped; None when there is none."""
-        first = self._first
-        if first is None:
-            first = self._index()
-        at = first.get(name)
-        if at is None:
+        values = self._values
+        if values is None:
+            values = self._index()
+        value = values.get(name)
+        if value is None:
             if name in SPELLING:  # a key, so there is none
                 return None
-            at = first.get(key_of(name))
-            if at is None:
+            value = values.get(key_of(name))
+            if value is None:
                 return None
-        value = self.lines[at].partition(b":")[2]
         if b"\r" in value:
             value = _FOLD.sub(b" ", value)
-        return value.strip(b" \t\r\n")
+        return value.strip(_SPACE)
+
+    def required(self, key: str) -> str:
+        """Value of the first line with this key as text. Raises `SipSyntaxError` when it is missing or empty."""
+        values = self._values
+        if values is None:
+            values = self._index()
+        value = values.get(key)
+        if value is not None:
+            if b"\r" in value:
+                value = _FOLD.sub(b" ", value)
+            value = value.strip(_SPACE)
+        if not value:
+            raise SipSyntaxError(Fault.MISSING_HEADER, 0, "missing or empty", header=SPELLING.get(key, key))
+        return value.decode("utf-8", "surrogateescape")
 
     def text(self, name: str) -> str | None:
         """Value of the first line as text (UTF-8; other bytes as surrogates); None when there is none."""
@@ -148,8 +162,8 @@ class Headers:
         """Put a whole line (from another message or `header_line`) at the end."""
         key = KEY_OF[line[: line.index(b":")]]
         keys = self.keys
-        if self._first is not None:
-            self._first.setdefault(key, len(keys))
+        if self._values is not None:
+            self._values.setdefault(key, line.partition(b":")[2])
         keys.append(key)
         self.lines.append(line)
 
@@ -158,29 +172,33 @@ class Headers:
         line = header_line(name, value)
         self.keys.insert(0, key_of(name))
         self.lines.insert(0, line)
-        self._first = None
+        self._values = None
 
     def set(self, name: str, value: str | bytes) -> None:
         """Make this the only header of its name, where the first of them was or at the end. Raises `SipBuildError`."""
         line = header_line(name, value)
-        at = self._index().get(key_of(name))
+        at = self._find(name)
         if at is None:
             self.add_line(line)
             return
         self.lines[at] = line
+        self._values = None
         self._drop(key_of(name), keep=at)
 
     def set_first(self, name: str, value: str | bytes) -> None:
         """Replace the first line of this name and leave the others; at the end when there is none."""
-        at = self._index().get(key_of(name))
+        at = self._find(name)
         if at is None:
             self.add(name, value)
         else:
             self.lines[at] = header_line(name, value)
+            self._values = None
 
     def replace_first(self, key: str, line: bytes) -> None:
         """Put a whole line in the place of the first one of its key, which is there."""
-        self.lines[self._index()[key]] = line
+        self.lines[self.keys.index(key)] = line
+        if self._values is not None:
+            self._values[key] = line.partition(b":")[2]
 
     def remove(self, name: str) -> bool:
         """Take all headers of this name out; whether there were any."""
@@ -194,11 +212,16 @@ class Headers:
         """Make these the items of a list header, one line each, where its first line was. Raises `SipBuildError`."""
         key = key_of(name)
         new = [header_line(name, item) for item in items]
-        at = self._index().get(key, len(self.lines))
+        found = self._find(name)
+        at = len(self.lines) if found is None else found
         self._drop(key, keep=-1)
         self.lines[at:at] = new
         self.keys[at:at] = [key] * len(new)
-        self._first = None
+        self._values = None
+
+    def _find(self, name: str) -> int | None:
+        key = key_of(name)
+        return self.keys.index(key) if key in self._index() else None
 
     def _drop(self, key: str, keep: int) -> None:
         keys = self.keys
@@ -206,7 +229,7 @@ class Headers:
         if len(stay) != len(keys):
             self.lines[:] = [self.lines[at] for at in stay]
             keys[:] = [keys[at] for at in stay]
-            self._first = None
+            self._values = None
 
     def copy(self) -> Headers:
         """Return headers of their own with the same lines."""

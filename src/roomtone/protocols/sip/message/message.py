@@ -59,18 +59,12 @@ class Message:
         self._from_tag: str | None = _UNREAD
         self._to_tag: str | None = _UNREAD
 
-    def _required(self, name: str) -> str:
-        value = self.headers.get(name)
-        if not value:
-            raise SipSyntaxError(Fault.MISSING_HEADER, 0, "missing or empty", header=name)
-        return value.decode("utf-8", "surrogateescape")
-
     @property
     def via(self) -> Via:
         """The topmost Via."""
         via = self._via
         if via is None:
-            text = self._required("via")
+            text = self.headers.required("via")
             via = self._via = parse_via(text if "," not in text else split_list(text)[0])
         return via
 
@@ -84,7 +78,7 @@ class Message:
         """Number and method of CSeq."""
         cseq = self._cseq
         if cseq is None:
-            cseq = self._cseq = parse_cseq(self._required("cseq"))
+            cseq = self._cseq = parse_cseq(self.headers.required("cseq"))
         return cseq
 
     @property
@@ -92,7 +86,7 @@ class Message:
         """Address in From."""
         address = self._from
         if address is None:
-            address = self._from = parse_address(self._required("from"), "From")
+            address = self._from = parse_address(self.headers.required("from"), "From")
         return address
 
     @property
@@ -100,7 +94,7 @@ class Message:
         """Address in To."""
         address = self._to
         if address is None:
-            address = self._to = parse_address(self._required("to"), "To")
+            address = self._to = parse_address(self.headers.required("to"), "To")
         return address
 
     @property
@@ -128,7 +122,7 @@ class Message:
         """Call-ID; compared byte for byte."""
         call_id = self._call_id
         if call_id is None:
-            call_id = self._call_id = self._required("call-id")
+            call_id = self._call_id = self.headers.required("call-id")
         return call_id
 
     @property

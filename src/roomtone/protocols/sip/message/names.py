@@ -9,6 +9,7 @@ from sys import intern
 
 from roomtone.protocols.sip.errors import Fault, SipSyntaxError
 from roomtone.protocols.sip.grammar import is_token
+from roomtone.protocols.sip.headers.cseq import METHODS
 
 COMPACT_FORMS = {
     "a": "accept-contact",  # RFC 3841
@@ -87,6 +88,5 @@ def key_of(name: str) -> str:
     return key
 
 
-METHODS = "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()  # noqa: SIM905
 METHOD_OF = {name.encode(): intern(name) for name in METHODS}
 """Methods as they are written to their interned name."""

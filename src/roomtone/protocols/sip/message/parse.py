@@ -45,7 +45,7 @@ def parse_message(data: bytes, limits: Limits = LIMITS) -> Request | Response:
     Leading empty lines are skipped (7.5). The body is as long as ``Content-Length`` says, further bytes are dropped
     (18.3); without it the rest is the body. Raises `SipSyntaxError`.
     """
-    if data[:1] in b"\r\n":  # also nothing at all
+    if not data or data[0] in _BREAKS:
         data = data.lstrip(b"\r\n")
         if not data:
             raise SipSyntaxError(Fault.EMPTY, 0, "nothing but line breaks")
@@ -56,14 +56,18 @@ def parse_message(data: bytes, limits: Limits = LIMITS) -> Request | Response:
         raise SipSyntaxError(Fault.TOO_LONG, limits.header_bytes, "headers too long")
     head = data[:end]
     lines = head.splitlines()
-    if head.count(b"\r\n") != len(lines) - 1 or head[-1:] in b"\r\n":  # it splits at bare ones too
+    if b"\r\n".join(lines) != head:  # it splits at bare ones too
         raise SipSyntaxError(Fault.LINE_BREAK, 0, "a bare CR or LF")
-    if b"\r\n " in head or b"\r\n\t" in head:
-        lines = _FOLDED_BREAK.split(head)
-    if len(lines) > limits.header_lines:
-        raise SipSyntaxError(Fault.TOO_MANY_HEADERS, 0, "too many header lines")
     start = lines.pop(0)
-    headers = _headers(lines, len(start) + 2)
+    values = _values(lines)
+    if values is not None and len(lines) <= limits.header_lines:
+        headers = Headers(lines, list(values), values)
+    elif len(lines) <= limits.header_lines and (keys := _plain_keys(lines)) is not None:
+        headers = Headers(lines, keys)
+    else:
+        lines = _FOLDED_BREAK.split(head)
+        start = lines.pop(0)
+        headers = Headers(lines, _keys(lines, len(start) + 2, limits))
     if start[:4] in _STATUS_STARTS and _CALL_SIGN(start):
         status, reason = _status_line(start)
         return Response(status, reason, headers, _body(data, end, headers, limits))
@@ -75,25 +79,42 @@ def parse_message(data: bytes, limits: Limits = LIMITS) -> Request | Response:
         raise
 
 
+_BREAKS = b"\r\n"
 _STATUS_STARTS = frozenset([b"SIP/", b"sip/", b"Sip/"])
 
 
-def _headers(lines: list[bytes], position: int) -> Headers:
+def _values(lines: list[bytes]) -> dict[str, bytes] | None:
+    """Read lines into key and value; None when a name comes twice, or a line has none."""
+    try:
+        values = {KEY_OF[parts[0]]: parts[2] for line in lines if (parts := line.partition(b":"))[1]}
+    except SipSyntaxError:
+        return None
+    return values if len(values) == len(lines) else None
+
+
+def _plain_keys(lines: list[bytes]) -> list[str] | None:
+    """Read the names of lines, some of which are the same; None when one has none: it may be a folded one's rest."""
     try:
         keys = [KEY_OF[parts[0]] for line in lines if (parts := line.partition(b":"))[1]]
-        if len(keys) == len(lines):
-            return Headers(lines, keys)
     except SipSyntaxError:
-        pass
-    for line in lines:  # once more, slowly: which line, and where
+        return None
+    return keys if len(keys) == len(lines) else None
+
+
+def _keys(lines: list[bytes], position: int, limits: Limits) -> list[str]:
+    """Read the names of lines, folded or not; the error says which line has none, and where."""
+    if len(lines) > limits.header_lines:
+        raise SipSyntaxError(Fault.TOO_MANY_HEADERS, 0, "too many header lines")
+    keys = []
+    for line in lines:
         if b":" not in line:
             raise SipSyntaxError(Fault.HEADER_LINE, position, f"no colon: {line[:40]!r}")
         try:
-            KEY_OF[line[: line.index(b":")]]
+            keys.append(KEY_OF[line[: line.index(b":")]])
         except SipSyntaxError as error:
             raise SipSyntaxError(error.fault, position, error.message) from None
         position += len(line) + 2
-    raise AssertionError(lines)  # a line failed above
+    return keys
 
 
 def _request_line(start: bytes) -> tuple[str, str]:
@@ -141,22 +162,24 @@ def content_length(headers: Headers) -> int | None:
         return None
     if not value.isdigit() or len(value) > _LONGEST_LENGTH:
         raise SipSyntaxError(Fault.CONTENT_LENGTH, 0, f"no length: {value[:20]!r}", header="Content-Length")
-    length = int(value)
-    if headers.keys.count("content-length") > 1:
-        values = {line_value(line) for line in headers.lines_of("content-length")}
-        if any(other.lstrip(b"0") != value.lstrip(b"0") for other in values):
+    if headers.has_repeated:
+        values = {line_value(line).lstrip(b"0") for line in headers.lines_of("content-length")}
+        if len(values) > 1:
             raise SipSyntaxError(Fault.REPEATED_HEADER, 0, "lengths that differ", header="Content-Length")
-    return length
+    return int(value)
 
 
 def _body(data: bytes, end: int, headers: Headers, limits: Limits) -> bytes:
     start = end + 4
-    there = len(data) - start
     length = content_length(headers)
-    if length is None:
+    if length == 0:
+        return b""
+    body = data[start:]
+    there = len(body)
+    if length is None or length == there:
         length = there
+    elif length > there and length <= limits.body_bytes:
+        raise SipSyntaxError(Fault.BODY_SHORT, len(data), f"{there} bytes of a body of {length}")
     if length > limits.body_bytes:
         raise SipSyntaxError(Fault.TOO_LONG, start, "body too long")
-    if length > there:
-        raise SipSyntaxError(Fault.BODY_SHORT, len(data), f"{there} bytes of a body of {length}")
-    return data[start : start + length] if length else b""
+    return body if length == there else body[:length]
