@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from roomtone.protocols.sip.agent.events import AgentEvent, Ended, EndReason
 from roomtone.protocols.sip.agent.inviting import OutgoingInvite
 from roomtone.protocols.sip.agent.outgoing import FAILURES, Outgoing
+from roomtone.protocols.sip.agent.publications import Publications
+from roomtone.protocols.sip.agent.published import PublishedStates
 from roomtone.protocols.sip.agent.receiving import receive_ack, receive_request
 from roomtone.protocols.sip.agent.settings import (
     AgentCounters,
@@ -77,6 +79,8 @@ class UserAgent:
         """Legs of INVITEs of peers by Call-ID and their tag, to know one that comes by two ways (8.2.2.2)."""
         self.events: deque[AgentEvent] = deque()
         self.subscriptions = Subscriptions(self)
+        self.publications = Publications(self)
+        self.published = PublishedStates(self)
         self.allow_block = b"Allow: " + ", ".join(sorted(self.settings.methods)).encode() + b"\r\n"
         supported = b"Supported: " + ", ".join(sorted(self.offered_extensions())).encode() + b"\r\n"
         self.product_block = encode(f"User-Agent: {self.settings.product}\r\n") if self.settings.product else b""

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from roomtone.protocols.sip.digest import AnswerFailure
+from roomtone.protocols.sip.message import header_line
 
 if TYPE_CHECKING:
+    from roomtone.protocols.sip.digest import DigestClient
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request, Response
-
-
-class Challenged(NamedTuple):
-    """A request of ours that was answered 401 or 407."""
-
-    method: str
-    uri: str
-    """Request-URI as it was sent, and will be sent again."""
-    body: bytes
-    owner: object
-    """Of the request's handle."""
 
 
 class Authenticator(Protocol):
     """Has credentials."""
 
-    def answer(self, request: Challenged, response: Response) -> bytes | None:
-        """Write Authorization and Proxy-Authorization lines, each with its end; None: no (other) credentials."""
+    def answer(self, request: Request, response: Response, owner: object) -> bytes | None:
+        """Write Authorization and Proxy-Authorization lines, each with its end; None: no (other) credentials.
+
+        ``request`` is what was answered 401 or 407, ``owner`` that of its handle.
+        """
 
 
 class Guard(Protocol):
@@ -32,3 +28,20 @@ class Guard(Protocol):
 
     def check(self, request: Request, flow: Flow) -> tuple[int, bytes] | None:
         """Let a request pass with None, or refuse it: status and header lines (a challenge), each with its end."""
+
+
+class DigestAuthenticator:
+    """Answers challenges by digest, with one login for whoever asks."""
+
+    def __init__(self, client: DigestClient) -> None:
+        self.client = client
+        self.failures: dict[AnswerFailure, int] = {}
+        """Challenges that could not be answered."""
+
+    def answer(self, request: Request, response: Response, owner: object) -> bytes | None:  # noqa: ARG002
+        """Write the lines that `DigestClient` gives."""
+        answer = self.client.answer(response, request)
+        if isinstance(answer, AnswerFailure):
+            self.failures[answer] = self.failures.get(answer, 0) + 1
+            return None
+        return b"".join([header_line(name, value) + b"\r\n" for name, value in answer])

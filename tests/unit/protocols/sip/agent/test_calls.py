@@ -427,7 +427,7 @@ class Password:
         self.word = word
         self.asked: list[str] = []
 
-    def answer(self, request: object, response: Response) -> bytes | None:  # noqa: ARG002
+    def answer(self, request: Request, response: Response, owner: object) -> bytes | None:  # noqa: ARG002
         self.asked.append(str(response.status))
         return f"Authorization: {self.word}\r\n".encode()
 
