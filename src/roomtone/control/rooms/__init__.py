@@ -6,6 +6,7 @@ from roomtone.control.rooms.data import DataKind, DataOutcome, DataPacket, DataS
 from roomtone.control.rooms.ended_log import EndedEntry, EndedKind, EndedLog
 from roomtone.control.rooms.events import EventMailbox, EventsLostError, EventStream, RoomEvent, RoomEventKind
 from roomtone.control.rooms.knocks import Knock, KnockDecision, KnockId
+from roomtone.control.rooms.mixing import MixCount, Seat
 from roomtone.control.rooms.model import Connection, Member, Participant, PlainConnection, Room, Viewer
 from roomtone.control.rooms.moving import UnawareMover
 from roomtone.control.rooms.options import RoomOptions
@@ -64,6 +65,7 @@ __all__ = [
     "Layers",
     "Member",
     "MemoryChat",
+    "MixCount",
     "Participant",
     "ParticipantId",
     "ParticipantKind",
@@ -82,6 +84,7 @@ __all__ = [
     "RoomLimits",
     "RoomOptions",
     "Rooms",
+    "Seat",
     "Speaker",
     "SpeakerRules",
     "Subscription",
