@@ -5,7 +5,6 @@ from itertools import count
 
 import pytest
 
-from roomtone.protocols.sip.agent import Challenged
 from roomtone.protocols.sip.digest import (
     STRONGEST_FIRST,
     Algorithm,
@@ -363,7 +362,7 @@ def test_the_hooks_of_a_user_agent_agree() -> None:
         assert [line.partition(":")[0] for line in lines] == [asking] * 3
         response = respond(request, status, headers=[tuple(line.split(": ", 1)) for line in lines])  # type: ignore[misc]
         hook, owner = DigestAuthenticator(a_client()), object()
-        block = hook.answer(Challenged(method, request.uri_text, b"", owner), response)
+        block = hook.answer(request, response, owner)
         assert block is not None
         for line in block.decode().rstrip().split("\r\n"):
             request.headers.add(*line.split(": ", 1))
@@ -373,7 +372,7 @@ def test_the_hooks_of_a_user_agent_agree() -> None:
         assert replayed is not None
         assert b"stale=true" in replayed[1]
         # refused once more for the same request, and not stale: the password is wrong
-        assert hook.answer(Challenged(method, request.uri_text, b"", owner), response) is None
+        assert hook.answer(request, response, owner) is None
         assert hook.failure is AnswerFailure.REJECTED
     assert heard == [Verdict.NO_CREDENTIALS, Verdict.ACCEPTED, Verdict.REPLAYED] * 2
     assert guard.check(register(), flow._replace(remote_host="192.0.2.77")) is None

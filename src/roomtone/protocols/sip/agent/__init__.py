@@ -20,7 +20,7 @@ from roomtone.protocols.sip.agent.events import (
     StateChanged,
     SubscriptionEnded,
 )
-from roomtone.protocols.sip.agent.hooks import Authenticator, DigestAuthenticator, Guard
+from roomtone.protocols.sip.agent.hooks import Authenticator, Guard
 from roomtone.protocols.sip.agent.inviting import OutgoingInvite
 from roomtone.protocols.sip.agent.leg import Leg
 from roomtone.protocols.sip.agent.outgoing import Outgoing
@@ -45,7 +45,6 @@ __all__ = [
     "Answered",
     "Authenticator",
     "Confirmed",
-    "DigestAuthenticator",
     "EndReason",
     "Ended",
     "Guard",

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from roomtone.protocols.sip.digest import AnswerFailure
-from roomtone.protocols.sip.message import header_line
-
 if TYPE_CHECKING:
-    from roomtone.protocols.sip.digest import DigestClient
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request, Response
 
@@ -28,20 +24,3 @@ class Guard(Protocol):
 
     def check(self, request: Request, flow: Flow) -> tuple[int, bytes] | None:
         """Let a request pass with None, or refuse it: status and header lines (a challenge), each with its end."""
-
-
-class DigestAuthenticator:
-    """Answers challenges by digest, with one login for whoever asks."""
-
-    def __init__(self, client: DigestClient) -> None:
-        self.client = client
-        self.failures: dict[AnswerFailure, int] = {}
-        """Challenges that could not be answered."""
-
-    def answer(self, request: Request, response: Response, owner: object) -> bytes | None:  # noqa: ARG002
-        """Write the lines that `DigestClient` gives."""
-        answer = self.client.answer(response, request)
-        if isinstance(answer, AnswerFailure):
-            self.failures[answer] = self.failures.get(answer, 0) + 1
-            return None
-        return b"".join([header_line(name, value) + b"\r\n" for name, value in answer])

@@ -68,7 +68,7 @@ class Outgoing:
         return bool(self._body)
 
     def send(self, now: int) -> None:
-        """Send it with the next number of its dialog. Raises `TooManyTransactionsError`."""
+        """Send it with the next number of its dialog; whoever begins something looks for room before."""
         dialog = self.dialog
         layer = self.agent.layer
         flow = self._flow or dialog.next_flow()
@@ -76,7 +76,7 @@ class Outgoing:
         self.cseq = cseq = dialog.next_cseq()
         self._tries += 1
         data = dialog.write(self.method, cseq, branch, flow, self._credentials + self.block, self._body)
-        transaction = layer.send_request(self.method, branch, data, flow, now)
+        transaction = layer.send_request(self.method, branch, data, flow, now, always=True)
         transaction.owner = self
         self.transaction = transaction
 

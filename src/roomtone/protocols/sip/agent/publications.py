@@ -159,6 +159,7 @@ class Publications:
         if self.count >= self._agent.limits.publications:
             self._agent.counters.refused += 1
             raise TooManyError(f"{self.count} publications")
+        self._agent.layer.check_room()
         dialog = self._agent.new_dialog(uri, flow, from_=from_, to=to or from_)
         publication = Publication(self._agent, dialog, flow, package, expires_s)
         publication.body, publication.block = body, block

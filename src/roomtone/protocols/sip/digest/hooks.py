@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from roomtone.protocols.sip.digest.client import AnswerFailure, DigestClient
 from roomtone.protocols.sip.digest.server import DigestServer, Secret, Verdict
 from roomtone.protocols.sip.grammar import encode
-from roomtone.protocols.sip.message import Headers, Request, header_line
+from roomtone.protocols.sip.message import Request, header_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from roomtone.protocols.sip.agent import Challenged
     from roomtone.protocols.sip.digest.values import Algorithm
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Response
@@ -88,24 +87,20 @@ class DigestGuard:
 class DigestAuthenticator:
     """Answers the challenges of our requests for one login (`agent.Authenticator`).
 
-    ``failure`` says why the last challenge was not answered.
+    ``failure`` says why the last challenge was not answered, ``failures`` how often that was so.
     """
 
     def __init__(self, client: DigestClient) -> None:
         self._client = client
-        self._last: tuple[object, list[bytes]] = (None, [])
         self.failure: AnswerFailure | None = None
+        self.failures: Counter[AnswerFailure] = Counter()
 
-    def answer(self, request: Challenged, response: Response) -> bytes | None:
+    def answer(self, request: Request, response: Response, owner: object) -> bytes | None:  # noqa: ARG002
         """Write Authorization and Proxy-Authorization lines, each with its end; None: no (other) credentials."""
-        owner, sent = self._last
-        tried = list(sent) if owner is request.owner and owner is not None else []
-        asked = Request(request.method, request.uri, Headers(tried), request.body)
-        answers = self._client.answer(response, asked)
+        answers = self._client.answer(response, request)
         if isinstance(answers, AnswerFailure):
             self.failure = answers
+            self.failures[answers] += 1
             return None
         self.failure = None
-        lines = [encode(f"{name}: {value}") for name, value in answers]
-        self._last = (request.owner, lines)
-        return b"".join([line + b"\r\n" for line in lines])
+        return b"".join([encode(f"{name}: {value}\r\n") for name, value in answers])

@@ -9,7 +9,6 @@ from agent_bench import ADDRESS, ANSWER, B_HOST, Pair
 
 from roomtone.protocols.sip.agent import (
     Answered,
-    DigestAuthenticator,
     Ended,
     EndReason,
     Invited,
@@ -29,6 +28,7 @@ from roomtone.protocols.sip.digest import (
     Secret,
     Verdict,
 )
+from roomtone.protocols.sip.digest.hooks import DigestAuthenticator
 from roomtone.protocols.sip.flow import Flow
 from roomtone.protocols.sip.headers.address import Address
 from roomtone.protocols.sip.message import Request, header_line
