@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from roomtone.store.records import CallRecord, DispatchRuleRecord, SipAccountRecord, SipBindingRecord
 from roomtone.store.rows import columns_of, record_of
@@ -32,6 +32,13 @@ class SqlSipAccounts:
         async with self._database.transaction() as sql:
             rows = await sql.execute(select(sip_accounts).order_by(sip_accounts.c.username))
             return [record_of(SipAccountRecord, row) for row in rows]
+
+    async def version(self) -> tuple[int, float]:
+        """Give what changes when any account does: how many, and when the newest was changed."""
+        wanted = select(func.count(), func.coalesce(func.max(sip_accounts.c.updated_at), 0.0))
+        async with self._database.transaction() as sql:
+            count, newest = (await sql.execute(wanted)).one()
+        return int(count), float(newest)
 
     async def update(self, username: str, **values: Any) -> bool:
         """Change columns; false when there is no such account."""

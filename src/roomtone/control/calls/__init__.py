@@ -1,6 +1,7 @@
 """Phones: accounts, where they can be reached, where numbers lead, and calls between them."""
 
 from roomtone.control.calls.accounts import PhoneAccount, PhoneAccounts
+from roomtone.control.calls.book import PhoneBook, PhoneTables, open_book
 from roomtone.control.calls.call import Call, CallParts
 from roomtone.control.calls.calls import Calls
 from roomtone.control.calls.dispatch import Dispatch, DispatchRule, RuleTarget, TargetKind
@@ -44,8 +45,10 @@ __all__ = [
     "Offered",
     "PhoneAccount",
     "PhoneAccounts",
+    "PhoneBook",
     "PhoneError",
     "PhoneRefusal",
+    "PhoneTables",
     "PickedUp",
     "Rang",
     "Registrar",
@@ -57,5 +60,6 @@ __all__ = [
     "Target",
     "TargetKind",
     "end_of_status",
+    "open_book",
     "sip_status",
 ]

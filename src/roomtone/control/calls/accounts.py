@@ -46,13 +46,22 @@ class PhoneAccounts:
         self._secrets = secrets
         self._clock = clock
         self._accounts: dict[str, PhoneAccount] = {}
+        self._version = (0, 0.0)
 
     def __len__(self) -> int:
         return len(self._accounts)
 
     async def load(self) -> None:
         """Read what the table has; other processes may have changed it. Raise `StoreError`."""
+        self._version = await self._table.version()
         self._accounts = {record.username: self._read(record) for record in await self._table.list()}
+
+    async def sync(self) -> bool:
+        """Read the table again if another process changed it; whether it did. Raise `StoreError`."""
+        if await self._table.version() == self._version:
+            return False
+        await self.load()
+        return True
 
     def find(self, username: str) -> PhoneAccount | None:
         """Find an account that may be used."""

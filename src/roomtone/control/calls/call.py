@@ -70,8 +70,6 @@ class CallParts:
     signalling: Signalling
     clock: Callable[[], float]
     ring_timeout_s: float = 60.0
-    announced_ip: str = ""
-    """What we are called in descriptions; empty: the address the peer is reached from."""
 
 
 class Call:
@@ -185,7 +183,7 @@ class Call:
         caller = self.caller
         assert caller is not None  # noqa: S101 - `_begin` made it
         try:
-            signal = self._parts.signalling.leg_to(target)
+            signal = self._parts.signalling.leg_to(target, self)
         except CallError as error:
             return error.end
         leg = self._leg(signal, target.account, target.security)
@@ -206,9 +204,9 @@ class Call:
         media = LegMedia(
             self.router,
             ip=signal.media_ip,
+            told_ip=signal.told_ip,
             source_ip=signal.source_ip,
             security=security,
-            announced_ip=self._parts.announced_ip,
         )
         return Leg(signal, account, media, security)
 

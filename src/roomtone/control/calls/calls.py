@@ -16,14 +16,13 @@ from roomtone.observe import get_logger
 from roomtone.store import StoreError
 
 if TYPE_CHECKING:
+    from roomtone.control.calls.book import PhoneBook
     from roomtone.control.calls.ports import Signal
-    from roomtone.control.calls.records import CallRecords
-    from roomtone.control.calls.registrar import Registrar
     from roomtone.control.calls.values import CallId, Invitation
     from roomtone.media.values import AnyEvent, RouterId
 
 WRITE_EVERY_S = 2.0
-"""Bindings and records are written in batches, at most this often."""
+"""Bindings and records are written in batches, and accounts that others changed are read, at most this often."""
 EVENTS_LIMIT = 65_536
 _log = get_logger(__name__)
 
@@ -34,10 +33,11 @@ class Calls:
     Limit: ``most`` at once; a further one is refused, and counted in ``ended``.
     """
 
-    def __init__(self, parts: CallParts, records: CallRecords, registrar: Registrar, *, most: int = 10_000) -> None:
+    def __init__(self, parts: CallParts, book: PhoneBook, *, most: int = 10_000) -> None:
         self.parts = parts
-        self.records = records
-        self.registrar = registrar
+        self.records = book.records
+        self.registrar = book.registrar
+        self._accounts = book.accounts
         self.started = 0
         self.ended: Counter[CallEnd] = Counter()
         self.silences = 0
@@ -141,6 +141,10 @@ class Calls:
         while True:
             await asyncio.sleep(WRITE_EVERY_S)
             await self._write()
+            try:
+                await self._accounts.sync()
+            except StoreError as error:
+                _log.warning("phone accounts were not read", reason=error.message)
 
     async def _write(self) -> None:
         try:

@@ -7,11 +7,13 @@ import re
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, assert_never
 
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.values import Target
+from roomtone.protocols.sip.uri import SipUri, parse_uri
 from roomtone.store import DispatchRuleRecord, StoreError, StoreFailure
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ MAX_GROUP = 50
 MAX_RULES = 10_000
 _NUMBER = re.compile(r"[A-Za-z0-9+._#*~-]{1,64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
-_URI = re.compile(r"sips?:[^\s<>\"@]+(@[^\s<>\"@]+)?")
 
 
 class TargetKind(StrEnum):
@@ -156,11 +157,20 @@ class Dispatch:
                     if self._accounts.find(account) is None:
                         raise PhoneError(PhoneRefusal.NO_SUCH_ACCOUNT, f"there is no account {account!r}")
             case TargetKind.URI:
-                if _URI.fullmatch(target.uri) is None:
-                    raise PhoneError(PhoneRefusal.BAD_RULE, "the target's uri is no SIP URI")
+                if not _leads_to_address(target.uri):
+                    detail = "the target's uri is a SIP URI whose host is an address: names are not looked up"
+                    raise PhoneError(PhoneRefusal.BAD_RULE, detail)
             case TargetKind.ROOM:
                 if not target.room:
                     raise PhoneError(PhoneRefusal.BAD_RULE, "the target names no room")
+
+
+def _leads_to_address(uri_text: str) -> bool:
+    try:
+        uri = parse_uri(uri_text)
+        return isinstance(uri, SipUri) and bool(ip_address(uri.address))
+    except ValueError:
+        return False
 
 
 def _record(rule: DispatchRule) -> DispatchRuleRecord:

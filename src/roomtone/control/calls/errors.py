@@ -30,7 +30,6 @@ class PhoneRefusal(StrEnum):
     RULE_EXISTS = "rule_exists"
     NO_SUCH_RULE = "no_such_rule"
     NO_SUCH_CALL = "no_such_call"
-    NO_PHONES = "no_phones"
 
 
 class PhoneError(Exception):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from roomtone.control.calls.call import Call
     from roomtone.control.calls.reasons import CallEnd
     from roomtone.control.calls.values import Caller, Target
     from roomtone.store import CallRecord, DispatchRuleRecord, SipAccountRecord, SipBindingRecord
@@ -19,6 +20,7 @@ class SipAccountTable(Protocol):
 
     async def add(self, account: SipAccountRecord) -> None: ...
     async def list(self) -> list[SipAccountRecord]: ...
+    async def version(self) -> tuple[int, float]: ...
     async def update(self, username: str, **values: Any) -> bool: ...
     async def delete(self, username: str) -> bool: ...
 
@@ -58,17 +60,16 @@ class Secrets(Protocol):
 class Signal(Protocol):
     """One leg in signalling. Nothing here waits; what comes of it are events of the leg.
 
-    ``media_ip`` is the address the peer is reached from, where its media is to be received too. ``source_ip`` is where
-    its signalling comes from, empty where that is not known.
+    ``media_ip`` is the address of ours where its media is to be received, ``told_ip`` what we call that towards the
+    peer. ``source_ip`` is where its signalling comes from, empty where that is not known.
     """
 
     @property
     def media_ip(self) -> str: ...
     @property
+    def told_ip(self) -> str: ...
+    @property
     def source_ip(self) -> str: ...
-
-    def invite(self, caller: Caller, called: str, sdp: str) -> None:
-        """Call the peer of an outbound leg; raise `CallError`."""
 
     def ring(self, status: int, sdp: str | None) -> None:
         """Tell the peer of an inbound leg that it rings elsewhere, with early media where there is a description."""
@@ -89,8 +90,15 @@ class Signal(Protocol):
         """Send INFO; ``reply`` is called with the status of the peer's answer."""
 
 
+class OutboundSignal(Signal, Protocol):
+    """A leg to somebody we call."""
+
+    def invite(self, caller: Caller, called: str, sdp: str) -> None:
+        """Call the peer; raise `CallError`."""
+
+
 class Signalling(Protocol):
     """Makes outbound legs."""
 
-    def leg_to(self, target: Target) -> Signal:
-        """Prepare a leg; nothing is sent yet. Raise `CallError` when there is no way there."""
+    def leg_to(self, target: Target, call: Call) -> OutboundSignal:
+        """Prepare a leg of a call; nothing is sent yet. Raise `CallError` when there is no way there."""

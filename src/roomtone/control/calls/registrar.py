@@ -93,6 +93,10 @@ class Registrar:
         """Expiry of each binding as the table has it."""
         self._changed: dict[str, Binding | None] = {}
 
+    def __len__(self) -> int:
+        """Count bindings, those included that expired a moment ago."""
+        return sum(map(len, self._accounts.values()))
+
     async def load(self, now: float) -> None:
         """Read what the table has; raise `StoreError`."""
         for record in await self._table.load(now):

@@ -84,13 +84,11 @@ class Stream:
 class LegMedia:
     """Opens, describes and connects the streams of one leg. What it opened is the router's: it ends with it."""
 
-    def __init__(
-        self, router: Router, *, ip: str, source_ip: str, security: MediaSecurity, announced_ip: str = ""
-    ) -> None:
+    def __init__(self, router: Router, *, ip: str, told_ip: str, source_ip: str, security: MediaSecurity) -> None:
         self.streams: dict[MediaKind, Stream] = {}
         self._router = router
         self._ip = ip
-        self._told_ip = announced_ip if announced_ip and not ip_address(ip).is_loopback else ip
+        self._told_ip = told_ip
         self._source_ip = source_ip
         self._security = security
         self._origin = Origin(secrets.randbits(31) + 1)

@@ -28,6 +28,7 @@ class Ability(StrEnum):
     RECORD_ROOMS = "record_rooms"
     MANAGE_INGEST = "manage_ingest"
     MANAGE_WEBHOOKS = "manage_webhooks"
+    MANAGE_PHONES = "manage_phones"
     MANAGE_ACCOUNTS = "manage_accounts"
     MANAGE_KEYS = "manage_keys"
     READ_AUDIT = "read_audit"

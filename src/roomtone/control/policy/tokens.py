@@ -64,6 +64,11 @@ class AccessToken:
     issued_at: float = 0.0
     """When the account was given it; only of an account's."""
 
+    @property
+    def administers_sip(self) -> bool:
+        """Whether it has LiveKit's grant ``sip.admin``."""
+        return self.sip is not None and self.sip.get("admin") is True
+
 
 class AccountGate(Protocol):
     """Knows whose tokens were withdrawn before they expired."""

@@ -60,7 +60,6 @@ class Protocol(StrEnum):
     LIVEKIT = "livekit"
     MEDIASOUP = "mediasoup"
     PLAIN = "plain"
-    SIP = "sip"
 
 
 class TrackSource(StrEnum):

@@ -16,15 +16,13 @@ from roomtone.control.calls import (
     Caller,
     CallError,
     CallParts,
-    CallRecords,
     Calls,
     Contact,
-    Dispatch,
     Invitation,
-    PhoneAccounts,
-    Registrar,
+    PhoneTables,
     Registration,
     Target,
+    open_book,
 )
 from roomtone.media import Engine
 from roomtone.media.fake import FakeLink
@@ -50,6 +48,7 @@ class FakeSignal:
 
     uri: str = ""
     media_ip: str = "127.0.0.1"
+    told_ip: str = "127.0.0.1"
     source_ip: str = "127.0.0.1"
     told: list[tuple[Any, ...]] = field(default_factory=list)
     fails: bool = False
@@ -93,7 +92,8 @@ class FakeSignalling:
 
     legs: list[FakeSignal] = field(default_factory=list)
 
-    def leg_to(self, target: Target) -> FakeSignal:
+    def leg_to(self, target: Target, call: Call) -> FakeSignal:
+        del call
         if "nowhere" in target.uri:
             raise CallError(CallEnd.UNREACHABLE, target.uri)
         signal = FakeSignal(target.uri, fails="broken" in target.uri)
@@ -109,12 +109,12 @@ class World:
         self.engine = Engine(self.link)
         self.signalling = FakeSignalling()
         self.records = MemoryRecords()
-        self.registrar = Registrar(MemoryBindings())
-        self.accounts = PhoneAccounts(MemoryAccounts(), PlainSecrets(), lambda: NOW)
-        self.dispatch = Dispatch(MemoryRules(), self.accounts, self.registrar, lambda: NOW)
+        tables = PhoneTables(MemoryAccounts(), MemoryBindings(), MemoryRules(), self.records)
+        book = open_book(tables, PlainSecrets(), clock=lambda: NOW)
+        self.registrar, self.accounts, self.dispatch = book.registrar, book.accounts, book.dispatch
         most = more.pop("most", 10)
         parts = CallParts(self.engine, self.dispatch, self.signalling, lambda: NOW, **more)
-        self.calls = Calls(parts, CallRecords(self.records), self.registrar, most=most)
+        self.calls = Calls(parts, book, most=most)
 
     async def open(self) -> None:
         await self.engine.start()

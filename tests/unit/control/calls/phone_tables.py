@@ -28,6 +28,9 @@ class MemoryAccounts:
     async def list(self) -> list[SipAccountRecord]:
         return list(self.rows.values())
 
+    async def version(self) -> tuple[int, float]:
+        return len(self.rows), max((row.updated_at for row in self.rows.values()), default=0.0)
+
     async def update(self, username: str, **values: Any) -> bool:
         if username not in self.rows:
             return False

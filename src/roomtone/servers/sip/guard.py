@@ -1,0 +1,99 @@
+"""Who may ask for anything: strangers are challenged before any answer that tells what exists (RFC 7616, RFC 8760)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from roomtone.protocols.sip.digest import Algorithm, Credentials, DigestServer, Secret, Verdict
+from roomtone.protocols.sip.errors import SipSyntaxError
+from roomtone.protocols.sip.message import header_line
+from roomtone.protocols.sip.uri import SipUri
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from roomtone.control.calls import PhoneAccount, PhoneAccounts
+    from roomtone.protocols.sip.edge import Edge
+    from roomtone.protocols.sip.flow import Flow
+    from roomtone.protocols.sip.message import Request
+    from roomtone.servers.sip.domains import Domains
+
+_CHALLENGE, _FORBIDDEN = 401, 403
+
+
+class PhoneGuard:
+    """Lets requests of known accounts pass; all others are challenged, and failures are counted against their source.
+
+    ``verdicts`` counts what credentials were worth.
+    """
+
+    def __init__(
+        self, accounts: PhoneAccounts, digest: DigestServer, domains: Domains, edge: Edge, clock: Callable[[], int]
+    ) -> None:
+        self.verdicts: Counter[Verdict] = Counter()
+        self._accounts = accounts
+        self._digest = digest
+        self._domains = domains
+        self._edge = edge
+        self._clock = clock
+
+    def check(self, request: Request, flow: Flow) -> tuple[int, bytes] | None:
+        """Let a request outside of dialogs pass with None, or refuse it with a status and header lines."""
+        if request.method == "OPTIONS" and _is_for_server(request):
+            return None
+        now = self._clock()
+        found = self._digest.credentials(request)
+        if not isinstance(found, Credentials):
+            return self._refuse(found, request, flow, now)
+        account = self._accounts.find(found.username)
+        verdict = self._digest.verify(
+            found, request, _secret(account), now, lambda uri: self._domains.serves(uri.address, flow)
+        )
+        if verdict is not Verdict.ACCEPTED:
+            return self._refuse(verdict, request, flow, now)
+        self.verdicts[verdict] += 1
+        if request.method == "REGISTER" and _user(request.to.uri_text, request) != found.username:
+            return _FORBIDDEN, b""  # nobody registers for another
+        return None
+
+    def account_of(self, request: Request) -> PhoneAccount | None:
+        """Give the account of a request that was let pass."""
+        found = self._digest.credentials(request)
+        return self._accounts.find(found.username) if isinstance(found, Credentials) else None
+
+    def _refuse(self, verdict: Verdict, request: Request, flow: Flow, now: int) -> tuple[int, bytes]:
+        self.verdicts[verdict] += 1
+        if verdict.is_failure:
+            self._edge.note_failure(flow.remote_host, now)
+        challenges = self._digest.challenges(now, stale=verdict.asks_again, algorithms=self._limited(request))
+        lines = [header_line("WWW-Authenticate", challenge.serialize()) for challenge in challenges]
+        return _CHALLENGE, b"".join(line + b"\r\n" for line in lines)
+
+    def _limited(self, request: Request) -> tuple[Algorithm, ...] | None:
+        """Give the one algorithm of an account that is confused by others."""
+        account = self._accounts.find(_user(request.from_.uri_text, request))
+        return (Algorithm(account.algorithm),) if account is not None and account.algorithm else None
+
+
+def _secret(account: PhoneAccount | None) -> Secret | None:
+    if account is None:
+        return None
+    if account.algorithm:
+        return Secret(account.password, algorithms=(Algorithm(account.algorithm),))
+    return Secret(account.password)
+
+
+def _is_for_server(request: Request) -> bool:
+    """Whether a request is for the server itself: what that can do is no secret."""
+    try:
+        uri = request.uri
+    except SipSyntaxError:
+        return False
+    return isinstance(uri, SipUri) and not uri.user
+
+
+def _user(uri_text: str, request: Request) -> str:
+    address = request.to if uri_text == request.to.uri_text else request.from_
+    uri = address.uri
+    return uri.username if isinstance(uri, SipUri) else ""

@@ -1,0 +1,291 @@
+"""Phones at the user agent: its events become steps of calls and registrations, and nothing is left unanswered."""
+
+from __future__ import annotations
+
+import logging
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, assert_never
+
+from roomtone.control.calls import (
+    Acknowledged,
+    CallEnd,
+    Caller,
+    CallError,
+    InfoSent,
+    Invitation,
+    Offered,
+    PickedUp,
+    Rang,
+    end_of_status,
+)
+from roomtone.control.calls import Ended as LegEnded
+from roomtone.protocols.sip.agent import (
+    AgentEvent,
+    AgentSettings,
+    Answered,
+    Confirmed,
+    Ended,
+    EndReason,
+    Invited,
+    Notified,
+    Pracked,
+    Progressed,
+    Refused,
+    Reoffered,
+    Requested,
+    Responded,
+    Resubscribed,
+    SubscriptionEnded,
+    UserAgent,
+    WrongStateError,
+)
+from roomtone.protocols.sip.errors import SipSyntaxError
+from roomtone.protocols.sip.flow import Flow, Transport
+from roomtone.protocols.sip.uri import SipUri, parse_uri
+from roomtone.servers.sip.bodies import NoDescriptionError, description_of
+from roomtone.servers.sip.local import LocalAddresses
+from roomtone.servers.sip.registering import register
+from roomtone.servers.sip.signals import OutboundSignal, PhoneSignal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from roomtone.control.calls import Call, Calls, Registrar, Target
+    from roomtone.protocols.sip.message import Request
+    from roomtone.protocols.sip.transaction import ServerTransaction, TransactionLayer
+    from roomtone.servers.sip.domains import Domains
+    from roomtone.servers.sip.endpoint import Endpoint
+    from roomtone.servers.sip.guard import PhoneGuard
+
+METHODS = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "PRACK", "REGISTER"})
+EXTENSIONS = frozenset({"100rel", "timer"})
+_ACCEPT = b"Accept: application/sdp\r\n"
+_NOT_HERE, _NOT_FOUND, _BAD_TYPE, _UNSUPPORTED, _TIMEOUT, _FORBIDDEN, _NO_CALL = 488, 404, 415, 501, 408, 403, 481
+_DEFAULT_PORTS = {Transport.UDP: 5060, Transport.TCP: 5060, Transport.TLS: 5061}
+_ENDS = {
+    EndReason.REMOTE: CallEnd.COMPLETED,
+    EndReason.CANCELLED: CallEnd.CANCELLED,
+    EndReason.TRANSPORT_ERROR: CallEnd.UNREACHABLE,
+    EndReason.TIMEOUT: CallEnd.UNREACHABLE,
+    EndReason.EXPIRED: CallEnd.LEG_LOST,
+}
+_log = logging.getLogger(__name__)
+
+
+class PhoneServer:
+    """The user agent of all phones, and its user.
+
+    Its `after_input` is called after each input of the endpoint; `attach` gives it the endpoint and the calls.
+    ``counters`` of the user agent and of the guard tell the rest.
+    """
+
+    def __init__(self, layer: TransactionLayer, guard: PhoneGuard, domains: Domains, product: str = "") -> None:
+        self.guard = guard
+        self.domains = domains
+        settings = AgentSettings(methods=METHODS, extensions=EXTENSIONS, product=product)
+        self.agent = UserAgent(layer, settings, guard=guard)
+        self._endpoint: Endpoint | None = None
+        self._addresses = LocalAddresses()
+        self._calls: Calls | None = None
+        self._registrar: Registrar | None = None
+        self._wall_clock: Callable[[], float] = lambda: 0.0
+
+    def attach(self, endpoint: Endpoint, calls: Calls, registrar: Registrar, wall_clock: Callable[[], float]) -> None:
+        """Say what it works with; before this it takes no calls and no registrations."""
+        self._endpoint, self._calls, self._registrar = endpoint, calls, registrar
+        self._wall_clock = wall_clock
+
+    def now(self) -> int:
+        """Give the user agent's time."""
+        return 0 if self._endpoint is None else self._endpoint.now()
+
+    def drain(self) -> None:
+        """Send what there is."""
+        if self._endpoint is not None:
+            self._endpoint.drain()
+
+    def bound_ip(self, flow: Flow) -> str:
+        """Give the address of ours by which a peer is reached; what is announced need not be one of this machine."""
+        endpoint = self._endpoint
+        if endpoint is None or flow.local_host != endpoint.options.announced_ip:
+            return flow.local_host
+        return self._addresses.toward("", flow.remote_host)
+
+    # --- control's way out ---
+
+    def leg_to(self, target: Target, call: Call) -> OutboundSignal:
+        """Prepare a leg to a target; raise `CallError` when there is no way there."""
+        flow = target.flow if target.flow is not None else self._flow_to(target.uri)
+        signal = OutboundSignal(self, flow, target, self.domains)
+        signal.owner = call
+        return signal
+
+    def _flow_to(self, uri_text: str) -> Flow:
+        endpoint = self._endpoint
+        try:
+            uri = parse_uri(uri_text)
+        except SipSyntaxError as error:
+            raise CallError(CallEnd.UNREACHABLE, str(error)) from error
+        if endpoint is None or not isinstance(uri, SipUri):
+            raise CallError(CallEnd.UNREACHABLE, f"{uri_text} is no address of SIP")
+        named = uri.transport or (Transport.TLS if uri.secure else Transport.UDP)
+        if named not in {one.value for one in _DEFAULT_PORTS}:
+            raise CallError(CallEnd.UNREACHABLE, f"nothing is sent by {named}")
+        transport = Transport(named)
+        try:
+            host = str(ip_address(uri.address))
+        except ValueError as error:
+            raise CallError(CallEnd.UNREACHABLE, f"{uri.host} is a name, and names are not looked up") from error
+        listening = endpoint.listeners.addresses().get(transport, [])
+        same = [(bound, port) for bound, port in listening if (":" in bound) is (":" in host)]
+        if not same:
+            raise CallError(CallEnd.UNREACHABLE, f"no socket for {transport} to {host}")
+        bound, port = same[0]
+        local = endpoint.local.toward(bound, host)
+        return Flow(transport, host, uri.port or _DEFAULT_PORTS[transport], local, port)
+
+    # --- the user agent's way in ---
+
+    def after_input(self, now: int) -> None:
+        """Take what the user agent has to tell."""
+        while (event := self.agent.poll_event()) is not None:
+            try:
+                self._on_event(event, now)
+            except SipSyntaxError as error:
+                _log.info("a request could not be read: %s", error)
+                if isinstance(event, Requested):
+                    self.agent.answer(event.transaction, 400, now)
+                elif isinstance(event, Invited):
+                    self.agent.refuse(event.leg, 400, now)
+
+    def _on_event(self, event: AgentEvent, now: int) -> None:
+        match event:
+            case Invited():
+                self._on_invited(event, now)
+            case Progressed() | Answered() | Refused():
+                self._on_outgoing(event)
+            case Reoffered():
+                self._on_reoffered(event, now)
+            case Requested():
+                self._on_requested(event, now)
+            case Confirmed() | Pracked() | Responded() | Ended():
+                self._on_outcome(event, now)
+            case Notified() | Resubscribed() | SubscriptionEnded():
+                pass  # nobody here subscribes, and SUBSCRIBE is refused
+            case _:
+                assert_never(event)
+
+    def _on_outcome(self, event: Confirmed | Pracked | Responded | Ended, now: int) -> None:
+        match event:
+            case Confirmed():
+                self._post(event.leg.owner, Acknowledged(_text(event.ack)))
+            case Pracked():
+                if event.transaction is not None:
+                    self.agent.respond(event.transaction, _NOT_HERE, now)
+            case Responded():
+                if callable(event.outgoing.owner):
+                    event.outgoing.owner(_TIMEOUT if event.response is None else event.response.status)
+            case Ended():
+                if event.reason is not EndReason.LOCAL:
+                    self._post(event.leg.owner, LegEnded(_ENDS.get(event.reason, CallEnd.LEG_LOST)))
+
+    def _on_invited(self, event: Invited, now: int) -> None:
+        leg, request = event.leg, event.request
+        account = self.guard.account_of(request)
+        number = self.domains.number(request.uri, leg.dialog.flow)
+        status, block = 0, b""
+        sdp: str | None = None
+        if account is None or self._calls is None:
+            status = _FORBIDDEN
+        elif event.replaces is not None:
+            status = _UNSUPPORTED
+        elif not number:
+            status = _NOT_FOUND
+        else:
+            try:
+                sdp = description_of(request)
+            except NoDescriptionError:
+                status, block = _BAD_TYPE, _ACCEPT
+        if status or account is None or self._calls is None:
+            self.agent.refuse(leg, status, now, block=block)
+            return
+        signal = PhoneSignal(self, leg.dialog.flow)
+        signal.leg, leg.owner = leg, signal
+        caller = Caller(account.username, account.name, account.security)
+        signal.owner = self._calls.invited(signal, Invitation(caller, number or "", sdp))
+
+    def _on_outgoing(self, event: Progressed | Answered | Refused) -> None:
+        signal = event.call.owner
+        if not isinstance(signal, OutboundSignal):
+            return
+        match event:
+            case Progressed():
+                self._post(signal, Rang(event.response.status, _text(event.response)))
+            case Answered():
+                signal.leg, event.leg.owner = event.leg, signal
+                self._post(signal, PickedUp(_text(event.response)))
+            case Refused():
+                end = CallEnd.UNREACHABLE if event.response is None else end_of_status(event.response.status)
+                self._post(signal, LegEnded(end))
+
+    def _on_reoffered(self, event: Reoffered, now: int) -> None:
+        signal = event.leg.owner
+        if not isinstance(signal, PhoneSignal) or signal.owner is None:
+            self.agent.respond(event.transaction, _NO_CALL, now)
+            return
+        try:
+            sdp = description_of(event.request)
+        except NoDescriptionError:
+            self.agent.respond(event.transaction, _BAD_TYPE, now, block=_ACCEPT)
+            return
+        self._post(signal, Offered(event.transaction, sdp))
+
+    def _on_requested(self, event: Requested, now: int) -> None:
+        request, transaction = event.request, event.transaction
+        match request.method:
+            case "OPTIONS":
+                self.agent.answer(transaction, 200, now, _ACCEPT + self.agent.allow_block)
+            case "REGISTER":
+                self._on_register(transaction, request, now)
+            case "INFO" if event.leg is not None:
+                self._on_info(event.leg.owner, transaction, request)
+            case _:
+                self.agent.answer(transaction, _UNSUPPORTED, now)
+
+    def _on_register(self, transaction: ServerTransaction, request: Request, now: int) -> None:
+        account = self.guard.account_of(request)
+        if account is None or self._registrar is None:
+            self.agent.answer(transaction, _FORBIDDEN, now)
+            return
+        if self.domains.number(request.uri, transaction.flow) is None:
+            self.agent.answer(transaction, _NOT_FOUND, now)
+            return
+        status, block = register(self._registrar, account.username, request, transaction.flow, self._wall_clock())
+        self.agent.answer(transaction, status, now, block)
+
+    def _on_info(self, signal: object, transaction: ServerTransaction, request: Request) -> None:
+        def reply(status: int) -> None:
+            try:
+                self.agent.answer(transaction, status, self.now())
+            except WrongStateError:
+                return
+            self.drain()
+
+        if not isinstance(signal, PhoneSignal) or signal.owner is None:
+            reply(_NO_CALL)
+            return
+        content_type = request.headers.text("content-type") or "application/octet-stream"
+        signal.owner.post(signal, InfoSent(content_type, request.body, reply))
+
+    @staticmethod
+    def _post(signal: object, event: Rang | PickedUp | LegEnded | Offered | Acknowledged) -> None:
+        if isinstance(signal, PhoneSignal) and signal.owner is not None:
+            signal.owner.post(signal, event)
+
+
+def _text(message: object) -> str | None:
+    """Give the description in a response or an ACK; None where there is none."""
+    try:
+        return description_of(message)  # type: ignore[arg-type]
+    except (NoDescriptionError, SipSyntaxError):
+        return None

@@ -1,0 +1,179 @@
+"""Legs of calls in SIP: what control asks of one becomes requests and responses of the user agent."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from roomtone.control.calls import CallEnd, CallError, sip_status
+from roomtone.protocols.sip.agent import TooManyError, WrongStateError
+from roomtone.protocols.sip.dialog import DialogState
+from roomtone.protocols.sip.errors import SipBuildError
+from roomtone.protocols.sip.headers import Address
+from roomtone.protocols.sip.message import header_line
+from roomtone.protocols.sip.transaction import TooManyTransactionsError
+from roomtone.protocols.sip.uri import make_sip_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from roomtone.control.calls import Call, Caller, Target
+    from roomtone.protocols.sip.agent import Leg, OutgoingInvite, UserAgent
+    from roomtone.protocols.sip.flow import Flow
+    from roomtone.servers.sip.domains import Domains
+
+_MAX_WARNING = 120
+
+
+class SignalDriver(Protocol):
+    """What a leg needs of who drives the user agent."""
+
+    agent: UserAgent
+
+    def now(self) -> int:
+        """Give the user agent's time."""
+
+    def drain(self) -> None:
+        """Send what came of a command."""
+
+    def bound_ip(self, flow: Flow) -> str:
+        """Give the address of ours by which a peer is reached, as this machine has it."""
+
+
+class PhoneSignal:
+    """One leg."""
+
+    def __init__(self, driver: SignalDriver, flow: Flow) -> None:
+        self.agent = driver.agent
+        self.flow = flow
+        self._driver = driver
+        self.leg: Leg | None = None
+        self.invite_sent: OutgoingInvite | None = None
+        self.owner: Call | None = None
+        """The call it is a leg of."""
+
+    @property
+    def media_ip(self) -> str:
+        """Our address towards the peer, as the machine has it."""
+        return self._driver.bound_ip(self.flow)
+
+    @property
+    def told_ip(self) -> str:
+        """Our address as the peer knows it."""
+        return self.flow.local_host
+
+    @property
+    def source_ip(self) -> str:
+        """Where the peer's signalling comes from."""
+        return self.flow.remote_host
+
+    def ring(self, status: int, sdp: str | None) -> None:
+        """Send a provisional response; too late for it is no harm."""
+        if self.leg is not None:
+            with suppress(WrongStateError):
+                self.agent.progress(self.leg, status, self._driver.now(), body=(sdp or "").encode())
+            self._driver.drain()
+
+    def answer(self, sdp: str) -> None:
+        """Send 200 with a description; raise `CallError` when the INVITE was cancelled meanwhile."""
+        if self.leg is None:
+            raise CallError(CallEnd.FAILED, "no INVITE to answer")
+        try:
+            self.agent.answer_invite(self.leg, self._driver.now(), body=sdp.encode())
+        except WrongStateError as error:
+            raise CallError(CallEnd.CANCELLED, str(error)) from error
+        finally:
+            self._driver.drain()
+
+    def end(self, end: CallEnd) -> None:
+        """Refuse, cancel or hang up, whichever the state asks for."""
+        now = self._driver.now()
+        with suppress(WrongStateError):
+            if self.leg is not None:
+                self._end_leg(self.leg, end, now)
+            elif self.invite_sent is not None and not self.invite_sent.is_over:
+                self.invite_sent.cancel(now, _reason(end))
+        self._driver.drain()
+
+    def _end_leg(self, leg: Leg, end: CallEnd, now: int) -> None:
+        if leg.is_over:
+            return
+        if leg.dialog.state is DialogState.EARLY:
+            status, phrase = sip_status(end)
+            # RFC 3261 section 20.43: 399 is any text for people.
+            self.agent.refuse(leg, status, now, block=_line("Warning", f'399 roomtone "{phrase[:_MAX_WARNING]}"'))
+        else:
+            self.agent.bye(leg, now, block=_reason(end))
+
+    def answer_offer(self, offer: Any, sdp: str) -> None:
+        """Accept a re-INVITE or UPDATE; too late for it is no harm."""
+        with suppress(WrongStateError):
+            self.agent.respond(offer, 200, self._driver.now(), body=sdp.encode())
+        self._driver.drain()
+
+    def refuse_offer(self, offer: Any, end: CallEnd) -> None:
+        """Refuse a re-INVITE or UPDATE."""
+        with suppress(WrongStateError):
+            self.agent.respond(offer, sip_status(end)[0], self._driver.now())
+        self._driver.drain()
+
+    def send_info(self, content_type: str, body: bytes, reply: Callable[[int], None]) -> None:
+        """Send INFO in the dialog."""
+        if self.leg is None:
+            reply(sip_status(CallEnd.LEG_LOST)[0])
+            return
+        try:
+            block = _line("Content-Type", content_type) if body else b""
+            request = self.agent.request(self.leg.dialog, "INFO", self._driver.now(), body=body, block=block)
+        except (WrongStateError, TooManyTransactionsError, SipBuildError):
+            reply(sip_status(CallEnd.LEG_LOST)[0])
+            return
+        request.owner = reply
+        self._driver.drain()
+
+
+class OutboundSignal(PhoneSignal):
+    """A leg to a phone."""
+
+    def __init__(self, driver: SignalDriver, flow: Flow, target: Target, domains: Domains) -> None:
+        super().__init__(driver, flow)
+        self._target = target
+        self._domains = domains
+
+    def invite(self, caller: Caller, called: str, sdp: str) -> None:
+        """Send the INVITE; raise `CallError`."""
+        domain = self._domains.named(self.flow)
+        target = self._target
+        try:
+            from_ = make_sip_uri(domain, user=caller.account)
+            to = make_sip_uri(domain, user=called)
+            sent = self.agent.invite(
+                target.uri,
+                self.flow,
+                self._driver.now(),
+                from_=Address(from_.serialize(), display=caller.name),
+                to=Address(to.serialize()),
+                body=sdp.encode(),
+                routes=target.path,
+            )
+        except (TooManyError, TooManyTransactionsError) as error:
+            raise CallError(CallEnd.OVERLOADED, str(error)) from error
+        except SipBuildError as error:
+            raise CallError(CallEnd.FAILED, str(error)) from error
+        sent.owner = self
+        self.invite_sent = sent
+        self._driver.drain()
+
+
+def _reason(end: CallEnd) -> bytes:
+    """Say why (RFC 3326), where the peer would not guess it."""
+    status, phrase = sip_status(end)
+    if end in {CallEnd.COMPLETED, CallEnd.CANCELLED}:
+        return b""
+    cause = 200 if end is CallEnd.ANSWERED_ELSEWHERE else status
+    return _line("Reason", f'SIP;cause={cause};text="{phrase}"')
+
+
+def _line(name: str, value: str) -> bytes:
+    return header_line(name, value) + b"\r\n"
