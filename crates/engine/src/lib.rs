@@ -4,7 +4,6 @@
 //! [`values::Command`]s and answers by [`values::Outbound`] values; nothing else crosses. It never hears who talks to
 //! whom and why: its nouns are routers, transports, producers and consumers.
 
-mod audio;
 mod bind;
 mod counters;
 mod engine;

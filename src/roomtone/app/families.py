@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from roomtone.app.people import People
     from roomtone.app.phones import Phones
     from roomtone.clients.webhooks import WebhookDelivery
+    from roomtone.control.calls import Calls, PhoneBook
     from roomtone.control.policy import JoinLimiter
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
@@ -35,8 +36,6 @@ ROOM_FAMILIES = (
     Family("lobby_waiting", "Who waits in lobbies."),
     Family("chat_messages", "Chat messages said, edited and deleted.", counter=True, label="what"),
     Family("forwardings", "Participants present in a further room, once for each."),
-    Family("mixes", "Rooms in which somebody hears a mix."),
-    Family("mix_outcomes", "What became of phones in rooms, and of tracks to be mixed.", counter=True, label="outcome"),
     Family("forwarding_outcomes", "What became of forwardings and of their tracks.", counter=True, label="outcome"),
     Family("speaking", "Participants that speak now."),
     Family("source_switches", "Times a viewer was moved to another source.", counter=True),
@@ -107,6 +106,15 @@ SIP_FAMILIES = (
     Family("sip_connections_ended", "Connections of SIP that ended, by reason.", counter=True, label="reason"),
     Family("sip_transactions", "SIP transactions, by state.", label="state"),
     Family("sip_legs", "Legs of SIP calls that are there."),
+    Family("sip_authentications", "SIP requests by what their credentials were worth.", counter=True, label="verdict"),
+    Family("sip_accounts", "Accounts that phones register with."),
+    Family("sip_registrations", "Phones registered."),
+    Family("sip_registrations_evicted", "Registrations that made way for others of their account.", counter=True),
+    Family("calls", "Calls of phones that ring or go on."),
+    Family("calls_started", "Calls of phones begun.", counter=True),
+    Family("calls_ended", "Calls of phones that ended, by reason.", counter=True, label="reason"),
+    Family("calls_silences", "Times a peer of a call fell silent without having said so.", counter=True),
+    Family("call_records", "Records of calls, by what became of them.", counter=True, label="outcome"),
 )
 LOOP_FAMILIES = (Family("loop_tasks", "Tasks of the event loop that have not ended."),)
 BOUNDARY_FAMILIES = (
@@ -145,8 +153,6 @@ def room_values(rooms: Rooms) -> Mapping[str, float | Mapping[str, float]]:
         "lobby_waiting": sum(len(room.lobby) for room in rooms.by_name.values()),
         "chat_messages": {kind.value: count for kind, count in rooms.chat_counts.items()},
         "forwardings": rooms.forwardings,
-        "mixes": len(rooms.mixes),
-        "mix_outcomes": {count.value: number for count, number in rooms.mix_counts.items()},
         "forwarding_outcomes": {count.value: number for count, number in rooms.forwarding_counts.items()},
         "speaking": sum(len(room.speakers) for room in rooms.by_name.values()),
         "source_switches": rooms.switching.switches,
@@ -242,6 +248,25 @@ def sip_values(phones: Phones) -> Mapping[str, float | Mapping[str, float]]:
         "sip_connections_ended": _by_name(transports.ended),
         "sip_transactions": {state.name.lower(): phones.layer.gauges[state] for state in State},
         "sip_legs": phones.core.agent.legs,
+        "sip_authentications": _by_name(phones.guard.verdicts),
+        **_call_values(phones.book, phones.calls),
+    }
+
+
+def _call_values(book: PhoneBook, calls: Calls) -> dict[str, float | Mapping[str, float]]:
+    return {
+        "sip_accounts": len(book.accounts),
+        "sip_registrations": len(book.registrar),
+        "sip_registrations_evicted": book.registrar.evicted,
+        "calls": len(calls),
+        "calls_started": calls.started,
+        "calls_ended": _by_name(calls.ended),
+        "calls_silences": calls.silences,
+        "call_records": {
+            "kept": book.records.kept,
+            "dropped": book.records.dropped,
+            "write_failed": book.records.write_failures + book.registrar.write_failures,
+        },
     }
 
 

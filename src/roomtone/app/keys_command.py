@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from roomtone.app.errors import StartError
 from roomtone.control.accounts import COMMAND_LINE, AccountError
+from roomtone.control.calls import PhoneError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -27,7 +28,7 @@ def signing_keys(settings: Settings, key: str | None) -> Mapping[str, str]:
     async def read(people: People) -> dict[str, str]:
         return dict(people.api_keys.ring)
 
-    return _with_people(settings, read)
+    return with_people(settings, read)
 
 
 def create(settings: Settings, label: str, name: str | None) -> list[str]:
@@ -37,7 +38,7 @@ def create(settings: Settings, label: str, name: str | None) -> list[str]:
         made = await people.api_keys.create(label, COMMAND_LINE, name)
         return [f"key    {made.name}", f"secret {made.secret}"]
 
-    return _with_people(settings, make)
+    return with_people(settings, make)
 
 
 def revoke(settings: Settings, name: str) -> None:
@@ -46,7 +47,7 @@ def revoke(settings: Settings, name: str) -> None:
     async def end(people: People) -> None:
         await people.api_keys.revoke(name, COMMAND_LINE)
 
-    _with_people(settings, end)
+    with_people(settings, end)
 
 
 def listing(settings: Settings) -> list[str]:
@@ -60,7 +61,7 @@ def listing(settings: Settings) -> list[str]:
             lines.append(f"{key.name}  made {_day(key.created_at)} by {key.created_by}, {state}  {key.label}".rstrip())
         return lines
 
-    return _with_people(settings, read)
+    return with_people(settings, read)
 
 
 def _has_database(settings: Settings) -> bool:
@@ -69,7 +70,9 @@ def _has_database(settings: Settings) -> bool:
     return bool(settings.database.url.get_secret_value()) or file.exists()
 
 
-def _with_people(settings: Settings, work: Callable[[People], Awaitable[_T]]) -> _T:
+def with_people(settings: Settings, work: Callable[[People], Awaitable[_T]]) -> _T:
+    """Open the database, do something with it and close it; what it refuses is a `StartError`."""
+
     async def run() -> _T:
         from roomtone.app.people import open_people  # noqa: PLC0415 - other commands need no database
 
@@ -77,7 +80,7 @@ def _with_people(settings: Settings, work: Callable[[People], Awaitable[_T]]) ->
         people = await open_people(settings, serving=False)
         try:
             return await work(people)
-        except AccountError as error:
+        except (AccountError, PhoneError) as error:
             raise StartError(error.message) from error
         finally:
             await people.close()

@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from roomtone.app import keys_command
+from roomtone.app import keys_command, sip_command
 from roomtone.app.build import engine_profile, version
 from roomtone.app.errors import EXIT_USAGE, StartError
 from roomtone.config import ConfigError, Settings, load_settings, toml_value
 from roomtone.config import sample as write_sample
 from roomtone.control.policy import KeyTable, VideoGrants
 from roomtone.observe import configure_logs
+from roomtone.protocols.sdp.telephony import MediaSecurity
 
 app = typer.Typer(
     name="roomtone",
@@ -28,10 +29,14 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 token_app = typer.Typer(help="Make access tokens.", no_args_is_help=True)
+sip_app = typer.Typer(help="Phones.", no_args_is_help=True)
+sip_account_app = typer.Typer(help="Accounts that phones register with.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys of the database, which sign tokens.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(token_app, name="token")
 app.add_typer(keys_app, name="keys")
+app.add_typer(sip_app, name="sip")
+sip_app.add_typer(sip_account_app, name="account")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.", show_default=False)]
 Dev = Annotated[bool, typer.Option("--dev", help="Development: loopback only, key devkey/secret.")]
@@ -121,6 +126,48 @@ def revoke_key(
     """Let a key and all tokens signed with it open nothing any more."""
     keys_command.revoke(_load(config, dev=dev, data_dir=data_dir), key)
     typer.echo(f"{key} is revoked")
+
+
+@sip_account_app.command("create")
+def create_sip_account(  # noqa: PLR0917 - typer calls it by keyword
+    username: Annotated[str, typer.Argument(help="Name of the account, as in sip:NAME@HOST.")],
+    password: Annotated[
+        str, typer.Option("--password", help="What its phone authenticates with.", prompt=True, hide_input=True)
+    ],
+    name: Annotated[str, typer.Option("--name", help="Name that those see who are called.")] = "",
+    security: Annotated[
+        MediaSecurity, typer.Option("--media-security", help="off, optional or sdes.")
+    ] = MediaSecurity.OPTIONAL,
+    algorithm: Annotated[
+        str, typer.Option("--algorithm", help="The only digest algorithm: MD5 for phones that others confuse.")
+    ] = "",
+    config: ConfigFile = None,
+    dev: Dev = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Make an account; a server that runs takes it within two seconds."""
+    settings = _load(config, dev=dev, data_dir=data_dir)
+    sip_command.create_account(settings, username, password, name=name, security=security, algorithm=algorithm)
+    typer.echo(f"account {username} is made")
+
+
+@sip_account_app.command("list")
+def list_sip_accounts(config: ConfigFile = None, dev: Dev = False, data_dir: DataDir = None) -> None:
+    """Print all accounts, without their passwords."""
+    for line in sip_command.list_accounts(_load(config, dev=dev, data_dir=data_dir)):
+        typer.echo(line)
+
+
+@sip_account_app.command("delete")
+def delete_sip_account(
+    username: Annotated[str, typer.Argument(help="Name of the account.")],
+    config: ConfigFile = None,
+    dev: Dev = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Delete an account and forget where it is registered."""
+    sip_command.delete_account(_load(config, dev=dev, data_dir=data_dir), username)
+    typer.echo(f"account {username} is deleted")
 
 
 @token_app.command("create")

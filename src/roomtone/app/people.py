@@ -24,6 +24,7 @@ from roomtone.control.accounts import (
     Tables,
     WithdrawnTokens,
 )
+from roomtone.control.calls import PhoneBook, RegistrarRules, open_book
 from roomtone.control.policy import KeyTable, OwnKeys, Role
 from roomtone.control.policy.attempts import AttemptLimiter, Buckets, MemoryBuckets, Rate
 from roomtone.control.rooms.chat import ChatMessage
@@ -108,11 +109,13 @@ class People:
     audit_table: SqlAudit
     chat: SqlChat[ChatMessage]
     webhooks: SqlWebhooks
+    phones: PhoneBook
     memory_buckets: MemoryBuckets
     redis_buckets: RedisBuckets | None
     mailer: SmtpMailer | None
     keep_audit_s: float
     keep_chat_s: float
+    keep_calls_s: float
     first_start: FirstStart = field(default_factory=FirstStart)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
@@ -176,6 +179,7 @@ class People:
         await parts.tables.reset.purge(now)
         await self.audit_table.purge(now - self.keep_audit_s)
         await self.chat.purge(now - self.keep_chat_s)
+        await self.phones.records.table.purge(now - self.keep_calls_s)
 
 
 async def open_people(settings: Settings, *, serving: bool = True, clock: Callable[[], float] = time.time) -> People:
@@ -227,17 +231,22 @@ async def _open(settings: Settings, stack: AsyncExitStack, clock: Callable[[], f
         audit_table=audit_table,
         chat=people_sql.SqlChat(database, ChatMessage),
         webhooks=people_sql.SqlWebhooks(database),
+        phones=open_book(
+            people_sql.phone_tables(database), sealer, RegistrarRules(**settings.sip.registrar.model_dump()), clock
+        ),
         memory_buckets=memory,
         redis_buckets=redis,
         mailer=mailer,
         keep_audit_s=settings.database.keep_audit_days * DAY_S,
         keep_chat_s=settings.database.keep_chat_days * DAY_S,
+        keep_calls_s=settings.database.keep_calls_days * DAY_S,
     )
     made._synced_at = clock() - accounts.parts.rules.longest_life_s  # noqa: SLF001 - this is its constructor
     if serving:
         audit.start()
         made.first_start = await _first_start(settings, made)
     await made.sync()
+    await made.phones.load()
     if serving:
         task = asyncio.create_task(made.keep_in_step(settings.accounts.refresh_cache_s), name="people")
         stack.push_async_callback(made.fall_out_of_step, task)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.control.accounts import Tables
+from roomtone.control.calls import PhoneTables
 from roomtone.store.accounts import SqlAccounts, SqlBackupCodes, SqlRefreshTokens, SqlResetTokens
 from roomtone.store.audit import SqlAudit
 from roomtone.store.chat import SqlChat
 from roomtone.store.keys import SqlApiKeys
+from roomtone.store.phones import SqlCallRecords, SqlDispatchRules, SqlSipAccounts, SqlSipBindings
 from roomtone.store.sealing import Sealer, open_key_file
 from roomtone.store.sql import Database
 from roomtone.store.urls import database_url
@@ -19,7 +21,16 @@ if TYPE_CHECKING:
     from roomtone.control.policy.attempts import MemoryBuckets
     from roomtone.store.redis_buckets import RedisBuckets
 
-__all__ = ["SqlAudit", "SqlChat", "SqlWebhooks", "make_database", "open_sealer", "redis_buckets", "tables"]
+__all__ = [
+    "SqlAudit",
+    "SqlChat",
+    "SqlWebhooks",
+    "make_database",
+    "open_sealer",
+    "phone_tables",
+    "redis_buckets",
+    "tables",
+]
 
 KEY_FILE = "secrets.key"
 
@@ -46,6 +57,16 @@ def tables(database: Database) -> tuple[Tables, SqlApiKeys]:
         backup=SqlBackupCodes(database),
     )
     return of_accounts, SqlApiKeys(database)
+
+
+def phone_tables(database: Database) -> PhoneTables:
+    """Give the tables of phones."""
+    return PhoneTables(
+        accounts=SqlSipAccounts(database),
+        bindings=SqlSipBindings(database),
+        rules=SqlDispatchRules(database),
+        records=SqlCallRecords(database),
+    )
 
 
 def redis_buckets(url: str, instead: MemoryBuckets, timeout_s: float) -> RedisBuckets:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
 from roomtone.app.listeners import on_loopback
+from roomtone.control.calls import CallParts, Calls
+from roomtone.protocols.sip.digest import Algorithm, DigestPolicy, DigestServer
 from roomtone.protocols.sip.edge import Edge, EdgeLimits
 from roomtone.protocols.sip.message import Limits
 from roomtone.protocols.sip.tokens import Tokens
@@ -21,7 +23,9 @@ from roomtone.servers.sip import (
     TransportOptions,
     WebSocketEntrance,
 )
-from roomtone.servers.sip.options_only import OptionsOnly
+from roomtone.servers.sip.domains import Domains
+from roomtone.servers.sip.guard import PhoneGuard
+from roomtone.servers.sip.phone_server import PhoneServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,21 +33,35 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from roomtone.config import Address, Settings
+    from roomtone.control.calls import PhoneBook
+    from roomtone.media import Engine
 
 _SECRET_BYTES = 32
 _SELF_SIGNED = ("self-signed.crt", "self-signed.key")
 
 
 class Phones:
-    """The server's SIP endpoint; made in the event loop, opened when the front door has made its certificate."""
+    """The server's SIP endpoint and its calls; made in the loop, opened when the front door has its certificate."""
 
-    def __init__(self, settings: Settings, product: str, *, has_ipv6: bool) -> None:
+    def __init__(self, settings: Settings, product: str, engine: Engine, book: PhoneBook, *, has_ipv6: bool) -> None:
+        sip = settings.sip
         tokens = Tokens(os.urandom(_SECRET_BYTES))
         self.layer = TransactionLayer(tokens)
-        self.core = OptionsOnly(self.layer, product)
-        options = transport_options(settings, has_ipv6=has_ipv6)
         self.edge = Edge(tokens, edge_limits(settings))
+        domains = Domains(sip.domains, sip.announced_ip)
+        policy = DigestPolicy(sip.realm, tuple(Algorithm(algorithm) for algorithm in sip.digest_algorithms))
+        digest = DigestServer(policy, os.urandom(_SECRET_BYTES))
+        self.guard = PhoneGuard(book.accounts, digest, domains, self.edge, self._now)
+        self.core = PhoneServer(self.layer, self.guard, domains, product)
+        options = transport_options(settings, has_ipv6=has_ipv6)
         self.endpoint = Endpoint(self.core.agent, self.edge, options, self.core.after_input)
+        self.book = book
+        parts = CallParts(engine, book.dispatch, self.core, book.clock, sip.ring_timeout_s)
+        self.calls = Calls(parts, book, most=sip.max_calls)
+        self.core.attach(self.endpoint, self.calls, book.registrar, book.clock)
+
+    def _now(self) -> int:
+        return self.endpoint.now()
 
     @property
     def entrance(self) -> ASGIApp:
@@ -56,6 +74,7 @@ class Phones:
             await self.endpoint.open()
         except (OSError, TlsError) as error:
             raise StartError(str(error)) from error
+        self.calls.start()
         refused = self.endpoint.listeners.refused
         return [f"sip: {taken} could not be had; another program listens there" for taken in refused]
 
@@ -77,7 +96,8 @@ class Phones:
                 raise StartError(str(error)) from error
 
     async def close(self) -> None:
-        """Close the sockets."""
+        """End all calls, then close the sockets."""
+        await self.calls.close()
         await self.endpoint.close()
 
 

@@ -153,7 +153,9 @@ class Server:
         self.metrics.read_families(BOUNDARY_FAMILIES, lambda: boundary_values(engine))
         self.metrics.read_families(LOOP_FAMILIES, loop_values)
         if is_wanted(self.settings):
-            self._phones = Phones(self.settings, f"Roomtone/{version()}", has_ipv6=self._ipv6)
+            product = f"Roomtone/{version()}"
+            self._phones = Phones(self.settings, product, engine, people.phones, has_ipv6=self._ipv6)
+            parts.context.calls = self._phones.calls
         door = await self._open_door(parts)
         self._door = door
         self.addresses = door.addresses()

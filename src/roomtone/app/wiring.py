@@ -34,6 +34,8 @@ class Parts:
     sfu: Sfu
     sockets: SocketServer
     webhooks: Webhooks
+    context: ApiContext
+    """Of the API; phones join it when they are open."""
 
     async def start(self) -> None:
         """Begin what runs by itself."""
@@ -66,6 +68,7 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
     )
     webhooks = make_webhooks(settings, people)
     context.webhooks = webhooks.delivery
+    context.phone_book = people.phones
     api = create_app(context)
     livekit = livekit_context(context)
     if settings.webhooks.urls:
@@ -73,7 +76,7 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
     api.router.routes.extend([*livekit_routes(livekit), *twirp_routes(livekit)])
     sfu = Sfu(SfuContext(settings, rooms, context.keys, context.limiter, people.accounts, support))
     add_rest(api, sfu)
-    return Parts(rooms, api, context.limiter, livekit, sfu, SocketServer(sfu), webhooks)
+    return Parts(rooms, api, context.limiter, livekit, sfu, SocketServer(sfu), webhooks, context)
 
 
 def livekit_context(api: ApiContext) -> LiveKitContext:

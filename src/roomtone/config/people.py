@@ -25,6 +25,8 @@ class DatabaseSettings(Section):
     """How long a connection, or a free one of the pool, is waited for."""
     keep_audit_days: Positive = 365
     """How long the audit trail is kept."""
+    keep_calls_days: Positive = 365
+    """How long records of calls are kept."""
     keep_chat_days: Positive = 365
     """How long chat is kept at most; see `chat.keep` for what goes with its room."""
 

@@ -51,8 +51,35 @@ class SipLimits(Section):
     """How long a peer may refuse to take bytes we have for it."""
 
 
+class DigestAlgorithm(StrEnum):
+    """Hash functions of digest authentication (RFC 8760)."""
+
+    MD5 = "MD5"
+    SHA_256 = "SHA-256"
+    SHA_512_256 = "SHA-512-256"
+
+
+class RegistrarSettings(Section):
+    """Where phones say they can be reached."""
+
+    min_expires_s: Positive = 60
+    """Shortest life of a registration; less is refused with 423."""
+    max_expires_s: Positive = 3_600
+    """Longest life; more is cut to it."""
+    default_expires_s: Positive = 600
+    """Life of one that does not say."""
+    max_bindings: Positive = 10
+    """Phones of one account; one more takes the place of that which was heard of longest ago."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.min_expires_s <= self.default_expires_s <= self.max_expires_s:
+            raise ValueError("min_expires_s, default_expires_s and max_expires_s must not go down in this order")
+        return self
+
+
 class SipSettings(Section):
-    """Phones and trunks. Answers OPTIONS so far; every other request is refused with 405."""
+    """Phones: they register with accounts of this server and call each other."""
 
     enabled: bool = False
     """Listen; `--dev` does in any case, on loopback."""
@@ -79,12 +106,29 @@ class SipSettings(Section):
     """PEM file with the authorities whose certificates are believed; unset: the system's, for peers we connect to."""
     verify_peers: bool = True
     """Connect by TLS only to peers with a certificate for their name."""
+    realm: str = "roomtone"
+    """Realm of digest authentication: phones that keep hashes keep them for it."""
+    digest_algorithms: tuple[DigestAlgorithm, ...] = (
+        DigestAlgorithm.SHA_512_256,
+        DigestAlgorithm.SHA_256,
+        DigestAlgorithm.MD5,
+    )
+    """What is offered to those who have to authenticate, in this order; some clients answer the first one only."""
+    domains: Strings = ()
+    """Domains that calls and registrations are taken for, beside the addresses peers reach this server at."""
+    ring_timeout_s: Positive = 60
+    """How long a call rings before its caller is told that nobody answers."""
+    max_calls: Positive = 10_000
+    """Calls at once; one more is refused with 503."""
     exempt_addresses: Strings = ()
     """Addresses that are neither limited nor banned: trunks, proxies."""
+    registrar: RegistrarSettings = RegistrarSettings()
     limits: SipLimits = SipLimits()
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
+        if not self.digest_algorithms or not self.realm.isprintable() or not self.realm:
+            raise ValueError("digest_algorithms and realm must not be empty")
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key belong together: set both or neither")
         for pair in self.more_certificates:

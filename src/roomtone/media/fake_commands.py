@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from functools import singledispatchmethod
 
-from roomtone.media import fake_mixers
 from roomtone.media.fake_objects import (
     FakeChannel,
     FakeConsumer,
@@ -16,9 +15,6 @@ from roomtone.media.fake_objects import (
 )
 from roomtone.media.fake_state import STATS_TYPE, FakeState, Refused
 from roomtone.media.values import (
-    AddMixerInput,
-    AddMixerOutput,
-    AddMixerSource,
     AddRemoteCandidates,
     AnyCommand,
     AnyEvent,
@@ -29,7 +25,6 @@ from roomtone.media.values import (
     ChannelOpening,
     CloseChannel,
     CloseConsumer,
-    CloseMixer,
     CloseObserver,
     CloseProducer,
     CloseRouter,
@@ -52,7 +47,6 @@ from roomtone.media.values import (
     ObserverId,
     ObserverOpened,
     OpenChannel,
-    OpenMixer,
     OpenPlainTransport,
     OpenRouter,
     OpenWebRtcTransport,
@@ -63,7 +57,6 @@ from roomtone.media.values import (
     Produce,
     Produced,
     ProducerId,
-    RemoveMixerInput,
     RequestKeyframe,
     RestartIce,
     ResumeConsumer,
@@ -302,13 +295,6 @@ class FakeCommands(FakeState):
         piped.piped_from = source.id
         self.objects[piped.id] = piped
         return Produced(producer=ProducerId(piped.id))
-
-    @_execute.register
-    def _mix(
-        self,
-        command: OpenMixer | AddMixerInput | AddMixerSource | RemoveMixerInput | AddMixerOutput | CloseMixer,
-    ) -> AnyResult:
-        return fake_mixers.execute(self, command)
 
     @_execute.register
     def _observe(self, command: ObserveAudioLevels) -> AnyResult:

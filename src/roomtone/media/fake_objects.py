@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from roomtone.media.values import (
-        AddMixerOutput,
         AudioRedundancy,
         Candidate,
         CodecParameters,
         EncodingParameters,
         MediaKind,
-        MixerSource,
         SetConsumerLimits,
     )
 
@@ -91,18 +89,6 @@ class FakeObserver:
 
 
 @dataclass(slots=True)
-class FakeMixer:
-    """A mixer of the fake: what it hears and plays by input, and the mixes it gives out by producer."""
-
-    id: int
-    router: int
-    inputs: dict[int, int] = field(default_factory=dict)
-    """Producer by input."""
-    sources: dict[int, MixerSource] = field(default_factory=dict)
-    outputs: dict[int, AddMixerOutput] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class FakeChannel:
     """A data channel of the fake."""
 
@@ -115,4 +101,4 @@ class FakeChannel:
     sent: list[bytes] = field(default_factory=list)
 
 
-FakeObject = FakeRouter | FakeTransport | FakeProducer | FakeConsumer | FakeObserver | FakeChannel | FakeMixer
+FakeObject = FakeRouter | FakeTransport | FakeProducer | FakeConsumer | FakeObserver | FakeChannel

@@ -9,8 +9,6 @@ from roomtone.media.value_parts import (
     ChannelId,
     ConsumerId,
     Fingerprint,
-    MixerId,
-    MixerInputId,
     ObserverId,
     ProducerId,
     RouterId,
@@ -82,18 +80,6 @@ class ObserverOpened(Result, tag="observer_opened", frozen=True, kw_only=True):
     observer: ObserverId
 
 
-class MixerOpened(Result, tag="mixer_opened", frozen=True, kw_only=True):
-    """The new mixer."""
-
-    mixer: MixerId
-
-
-class MixerInputAdded(Result, tag="mixer_input_added", frozen=True, kw_only=True):
-    """The new input or source of a mixer."""
-
-    input: MixerInputId
-
-
 class ChannelOpening(Result, tag="channel_opening", frozen=True, kw_only=True):
     """The new data channel; an event tells when it is open."""
 
@@ -142,8 +128,6 @@ AnyResult = (
     | Produced
     | Consumed
     | ObserverOpened
-    | MixerOpened
-    | MixerInputAdded
     | ChannelOpening
     | Stats
     | Dumped

@@ -54,9 +54,18 @@ impl PipeEnd {
             Ok(()) => counters.pipe_packets.add(count),
             Err(batch) => {
                 counters.pipe_dropped_full.add(count);
-                batch.send_home();
+                send_home(batch);
             }
         }
+    }
+}
+
+/// An empty batch goes back to where it was filled; when nobody wants it, it is freed.
+fn send_home(mut batch: Batch) {
+    batch.bytes.clear();
+    batch.packets.clear();
+    if let Some(home) = batch.home.take() {
+        let _ = home.try_send(batch);
     }
 }
 
@@ -214,7 +223,7 @@ impl Shard {
             self.counters
                 .pipe_dropped_unknown
                 .add(batch.packets.len() as u64);
-            return batch.send_home();
+            return send_home(batch);
         };
         let slot = *slot;
         let (now, counters) = (self.now, self.counters.clone());
@@ -228,7 +237,7 @@ impl Shard {
             }
             Err(Panicked) => self.transport_panicked(slot),
         }
-        batch.send_home();
+        send_home(batch);
     }
 }
 

@@ -15,6 +15,7 @@ from roomtone.servers.api import (
     event_streams,
     lobby_api,
     members_api,
+    phones_api,
     plain_api,
     rooms_api,
     webhooks_api,
@@ -57,6 +58,7 @@ def create_app(context: ApiContext) -> FastAPI:
         accounts_auth,
         accounts_routes,
         webhooks_api,
+        phones_api,
     ):
         app.include_router(part.router)
     if context.settings.server.dev:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from roomtone.config import Settings
     from roomtone.control.accounts import Accounts, ApiKeys
+    from roomtone.control.calls import Calls, PhoneBook
     from roomtone.control.rooms import Rooms
     from roomtone.control.webhooks import DeadLetters
     from roomtone.media import Engine
@@ -47,6 +48,9 @@ class ApiContext:
     api_keys: ApiKeys | None = None
     audit: AuditTrail | None = None
     webhooks: DeadLetters | None = None
+    phone_book: PhoneBook | None = None
+    calls: Calls | None = None
+    """Of phones, once SIP is open."""
     limiter: JoinLimiter = field(init=False)
     ice_rules: tuple[IceServerRule, ...] = field(init=False)
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from roomtone.control.rooms import Participant
-
 if TYPE_CHECKING:
     from roomtone.control.policy import JoinTicket
     from roomtone.control.rooms import CloseReason, Connection, EventMailbox, Member, Subscription
@@ -84,19 +82,12 @@ class ResourceTable:
         key = (resource.kind, resource.room, resource.id)
         self._resources[key] = resource
 
-        def follow(member: Member) -> None:
-            def ended(reason: CloseReason) -> None:
-                if isinstance(member, Participant) and member.successor is not None:
-                    resource.member = member.successor  # it was moved to another room, and this is still its path
-                    follow(resource.member)
-                    return
-                self._resources.pop(key, None)
-                self.ended[reason] += 1
-                ticket.release()
+        def remove(reason: CloseReason) -> None:
+            self._resources.pop(key, None)
+            self.ended[reason] += 1
+            ticket.release()
 
-            member.when_closed(ended)
-
-        follow(resource.member)
+        resource.member.when_closed(remove)
 
     def get(self, kind: ResourceKind, room: str, id_: str) -> Resource | None:
         """Find a resource."""

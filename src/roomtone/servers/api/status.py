@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from roomtone.control.accounts import AccountError, AccountRefusal
+from roomtone.control.calls import PhoneError, PhoneRefusal
 from roomtone.control.policy import AccessError, RateError
 from roomtone.control.policy.attempts import AttemptsError
 from roomtone.control.rooms import CloseReason, Refusal, RoomError
@@ -118,6 +119,18 @@ _OF_WEBHOOK = {
     WebhookRefusal.QUEUE_FULL: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+_OF_PHONE = {
+    PhoneRefusal.BAD_USERNAME: HTTPStatus.UNPROCESSABLE_ENTITY,
+    PhoneRefusal.BAD_PASSWORD: HTTPStatus.UNPROCESSABLE_ENTITY,
+    PhoneRefusal.BAD_NAME: HTTPStatus.UNPROCESSABLE_ENTITY,
+    PhoneRefusal.BAD_RULE: HTTPStatus.UNPROCESSABLE_ENTITY,
+    PhoneRefusal.ACCOUNT_EXISTS: HTTPStatus.CONFLICT,
+    PhoneRefusal.RULE_EXISTS: HTTPStatus.CONFLICT,
+    PhoneRefusal.NO_SUCH_ACCOUNT: HTTPStatus.NOT_FOUND,
+    PhoneRefusal.NO_SUCH_RULE: HTTPStatus.NOT_FOUND,
+    PhoneRefusal.NO_SUCH_CALL: HTTPStatus.NOT_FOUND,
+}
+
 
 class HttpProblem(Exception):  # noqa: N818 (a problem in the sense of RFC 9457)
     """A request that the HTTP side itself refuses."""
@@ -188,6 +201,10 @@ def _of_webhook(error: WebhookError) -> tuple[Problem, dict[str, str]]:
     return Problem(status, error.refusal.value, error.message), headers
 
 
+def _of_phone(error: PhoneError) -> tuple[Problem, dict[str, str]]:
+    return Problem(_OF_PHONE[error.refusal], error.refusal.value, error.message), {}
+
+
 def _of_store(error: StoreError) -> tuple[Problem, dict[str, str]]:
     # What the database said is for the log and the health page, not for strangers.
     del error
@@ -218,6 +235,7 @@ MAPPERS: dict[type[Exception], _Mapper] = {
     HTTPException: _of_http,
     HttpProblem: _of_problem,
     NegotiationError: _of_negotiation,
+    PhoneError: _of_phone,
     RateError: _of_rate,
     RequestValidationError: _of_validation,
     RoomError: _of_room,

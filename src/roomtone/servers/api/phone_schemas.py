@@ -1,0 +1,145 @@
+"""Bodies about phones and calls."""
+
+# ruff: noqa: TC001 - pydantic reads the annotations
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from roomtone.control.calls import CallEnd, CallState
+from roomtone.protocols.sdp.telephony import MediaSecurity
+from roomtone.servers.api.schemas import Body
+
+
+class _Phones(Body):
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+
+class SipAccountCreateBody(_Phones):
+    """A new account for phones."""
+
+    username: str
+    """As in SIP URIs: 1 to 64 letters, digits, '.', '_', '+' or '-'."""
+    password: str = Field(repr=False)
+    """What its phone authenticates with, 4 characters or more; it is kept sealed and never shown."""
+    name: str = ""
+    """Name that those see who are called."""
+    media_security: MediaSecurity = MediaSecurity.OPTIONAL
+    """off: plain RTP; optional: what the peer offers, plain when we offer; sdes: SRTP, plain is refused with 488."""
+    algorithm: Literal["", "MD5", "SHA-256", "SHA-512-256"] = ""
+    """The only digest algorithm it may use, for a phone that others confuse; empty: all."""
+
+
+class SipAccountBody(_Phones):
+    """An account for phones, without its password."""
+
+    username: str
+    name: str
+    media_security: MediaSecurity
+    algorithm: str
+    disabled: bool
+    created_at: float
+    registered: int
+    """Phones registered with it now."""
+
+
+class RegistrationBody(_Phones):
+    """A phone that is registered."""
+
+    account: str
+    contact: str
+    """URI it is called at."""
+    transport: str
+    address: str
+    """Where it registered from."""
+    user_agent: str
+    registered_at: float
+    expires_at: float
+
+
+class AccountTargetBody(_Phones):
+    """To all phones of an account."""
+
+    kind: Literal["account"]
+    account: str
+
+
+class GroupTargetBody(_Phones):
+    """To all phones of several accounts at once; the first that answers has the call."""
+
+    kind: Literal["group"]
+    accounts: list[str] = Field(min_length=1, max_length=50)
+
+
+class UriTargetBody(_Phones):
+    """To a URI whose host is an address."""
+
+    kind: Literal["uri"]
+    uri: str = Field(examples=["sip:door@192.0.2.9:5060"])
+
+
+class RoomTargetBody(_Phones):
+    """To a room. Such calls are refused with 501 until rooms can be heard on phones."""
+
+    kind: Literal["room"]
+    room: str
+
+
+TargetBody = Annotated[
+    AccountTargetBody | GroupTargetBody | UriTargetBody | RoomTargetBody, Field(discriminator="kind")
+]
+
+
+class DispatchRuleCreateBody(_Phones):
+    """Where calls to some numbers go."""
+
+    name: str
+    numbers: list[str] = Field(examples=[["2000", "21*"]])
+    """Numbers or names as dialled; one that ends in * stands for all that begin so."""
+    target: TargetBody
+
+
+class DispatchRuleBody(DispatchRuleCreateBody):
+    """A dispatch rule."""
+
+    created_at: float
+
+
+class LegBody(_Phones):
+    """One party of a call that goes on."""
+
+    account: str
+    """Empty for a URI."""
+    state: str
+
+
+class CallBody(_Phones):
+    """A call that goes on."""
+
+    id: str
+    caller: str
+    called: str
+    state: CallState
+    begun_at: float
+    answered_at: float | None
+    codec: str
+    legs: list[LegBody]
+
+
+class CallRecordBody(_Phones):
+    """A call that has ended."""
+
+    id: str
+    caller: str
+    called: str
+    caller_account: str
+    callee_account: str
+    begun_at: float
+    answered_at: float | None
+    ended_at: float
+    reason: CallEnd
+    status: int
+    """The SIP status that the caller was given; 200 once it was answered."""
+    codec: str

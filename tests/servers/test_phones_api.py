@@ -1,0 +1,143 @@
+"""Phones by HTTP: who may, what is made, listed and deleted, and what is refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from phone_peers import Exchange, exchange, phone, pick_up
+
+from roomtone.config import Settings
+from roomtone.control.rooms import Rooms
+from roomtone.protocols.sip.agent import Answered, Ended
+from roomtone.servers.api import ApiContext, create_app
+
+KEY, SECRET = "tests", "a secret that is long enough for tests"
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Exchange]:
+    async with exchange(tmp_path, "ada", "bob") as made:
+        yield made
+
+
+@pytest.fixture
+async def client(here: Exchange) -> AsyncIterator[httpx.AsyncClient]:
+    context = ApiContext(
+        settings=Settings.model_validate({"keys": {KEY: SECRET}}), rooms=Rooms(here.engine), engine=here.engine
+    )
+    context.phone_book, context.calls = here.book, here.calls
+    transport = httpx.ASGITransport(create_app(context))
+    async with httpx.AsyncClient(transport=transport, base_url="http://x/api/v1", headers=bearer()) as made:
+        yield made
+
+
+def bearer(**sip: bool) -> dict[str, str]:
+    claims: dict[str, Any] = {"iss": KEY, "sub": "tests", "exp": int(time.time()) + 600, "sip": sip or {"admin": True}}
+    return {"Authorization": f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"}
+
+
+@pytest.mark.parametrize("path", ["sip-accounts", "registrations", "dispatch-rules", "calls", "call-records"])
+async def test_only_who_administers_phones_may_look(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(f"/{path}")).status_code == 200
+    assert (await client.get(f"/{path}", headers={"Authorization": ""})).status_code == 401
+    assert (await client.get(f"/{path}", headers=bearer(call=True))).status_code == 403
+
+
+async def test_an_account_is_made_listed_without_its_password_and_deleted(client: httpx.AsyncClient) -> None:
+    body = {"username": "cleo", "password": "geheim", "name": "Cleo", "media_security": "sdes", "algorithm": "MD5"}
+    made = await client.post("/sip-accounts", json=body)
+    assert made.status_code == 201, made.text
+    assert made.json() | {"created_at": 0} == {
+        "username": "cleo",
+        "name": "Cleo",
+        "media_security": "sdes",
+        "algorithm": "MD5",
+        "disabled": False,
+        "created_at": 0,
+        "registered": 0,
+    }
+    assert "geheim" not in (await client.get("/sip-accounts")).text
+    assert [one["username"] for one in (await client.get("/sip-accounts")).json()] == ["ada", "bob", "cleo"]
+    again = await client.post("/sip-accounts", json=body)
+    assert (again.status_code, again.json()["code"]) == (409, "account_exists")
+    assert (await client.delete("/sip-accounts/cleo")).status_code == 204
+    assert (await client.delete("/sip-accounts/cleo")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"username": "a b"}, "bad_username"),
+        ({"password": "1"}, "bad_password"),
+        ({"media_security": "dtls"}, "invalid_request"),
+        ({"pin": "1"}, "invalid_request"),
+    ],
+)
+async def test_bad_accounts_say_why(client: httpx.AsyncClient, change: dict[str, str], code: str) -> None:
+    answer = await client.post("/sip-accounts", json={"username": "cleo", "password": "geheim"} | change)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
+async def test_dispatch_rules_are_made_listed_and_deleted(client: httpx.AsyncClient) -> None:
+    targets = [
+        {"kind": "account", "account": "ada"},
+        {"kind": "group", "accounts": ["ada", "bob"]},
+        {"kind": "uri", "uri": "sip:door@192.0.2.9"},
+        {"kind": "room", "room": "standup"},
+    ]
+    for number, target in enumerate(targets):
+        made = await client.post("/dispatch-rules", json={"name": f"r{number}", "numbers": ["1*"], "target": target})
+        assert made.status_code == 201, made.text
+        assert made.json()["target"] == target
+    assert [rule["target"] for rule in (await client.get("/dispatch-rules")).json()] == targets
+    assert (await client.delete("/dispatch-rules/r0")).status_code == 204
+    assert (await client.delete("/dispatch-rules/r0")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "code"),
+    [
+        ({"kind": "account", "account": "nobody"}, 404, "no_such_account"),
+        ({"kind": "uri", "uri": "sip:door@example.org"}, 422, "bad_rule"),
+        ({"kind": "conference"}, 422, "invalid_request"),
+    ],
+)
+async def test_rules_that_lead_nowhere_say_why(
+    client: httpx.AsyncClient, target: dict[str, str], status: int, code: str
+) -> None:
+    answer = await client.post("/dispatch-rules", json={"name": "r", "numbers": ["1"], "target": target})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_call_is_seen_ended_and_recorded(here: Exchange, client: httpx.AsyncClient) -> None:
+    async with phone(here, "ada") as ada, phone(here, "bob") as bob:
+        await bob.register()
+        (registration,) = (await client.get("/registrations")).json()
+        assert (registration["account"], registration["transport"]) == ("bob", "udp")
+        bob.answers = pick_up
+        ada.call("bob")
+        await ada.wait_for(Answered)
+        (call,) = (await client.get("/calls")).json()
+        assert (call["caller"], call["called"], call["state"], call["codec"]) == ("ada", "bob", "answered", "PCMU/8000")
+        assert [(leg["account"], leg["state"]) for leg in call["legs"]] == [("ada", "up"), ("bob", "up")]
+        assert (await client.delete(f"/calls/{call['id']}")).status_code == 202
+        await ada.wait_for(Ended)
+        await bob.wait_for(Ended)
+        await here.becomes_empty()
+        assert (await client.delete(f"/calls/{call['id']}")).status_code == 404
+        await here.calls._write()
+        (record,) = (await client.get("/call-records", params={"account": "bob"})).json()
+        assert (record["id"], record["reason"], record["callee_account"]) == (call["id"], "removed", "bob")
+
+
+async def test_a_server_without_phones_says_so(client: httpx.AsyncClient) -> None:
+    context = client._transport.app.state.context  # type: ignore[attr-defined]
+    context.calls = None
+    answer = await client.get("/calls")
+    assert (answer.status_code, answer.json()["code"]) == (503, "no_phones")
