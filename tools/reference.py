@@ -54,6 +54,7 @@ ENGINE_MORE = {
     "event_queue_depth": "Events and replies that wait to be taken.",
     "events_dropped": "Statistics events dropped since the queue was full.",
     "events_merged": "State events merged into newer ones since the queue was full.",
+    "mixers": "Mixers on an audio thread.",
     "gso_mean_run": "Datagrams a segmented send, on average.",
     "shards": "Media threads.",
 }
@@ -211,9 +212,10 @@ def labels_of(registry: CollectorRegistry, name: str) -> tuple[str, ...]:
 
 
 def rust_counters(path: str) -> dict[str, str]:
-    """Names and meanings of the counters in a `counters!` block."""
-    block = (ROOT / path).read_text().rpartition("\ncounters! {\n")[2].partition("\n}\n")[0]
-    found = re.findall(r"((?:    /// .+\n)+)    (\w+),", block)
+    """Names and meanings of the counters in all `counters!` blocks."""
+    blocks = (ROOT / path).read_text().split("\ncounters! {\n")[1:]
+    described = "".join(block.partition("\n}\n")[0] for block in blocks)
+    found = re.findall(r"((?:    +/// .+\n)+)    +(\w+),", described)
     return {name: " ".join(re.findall(r"/// (.+)", comment)) for comment, name in found}
 
 

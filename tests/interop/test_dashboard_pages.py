@@ -209,3 +209,27 @@ def test_the_tabulator_alone_mutes_kicks_and_reads_the_log(server: Server, open_
     tab_to(page, page.get_by_role("link", name="Log", exact=True))
     page.keyboard.press("Enter")
     expect(entry(page, "participant", identity).locator("[data-reason]")).to_have_attribute("data-reason", "removed")
+
+
+@pytest.mark.long
+def test_a_viewer_that_the_dashboard_kicks_sees_no_more_and_is_told(server: Server, open_page: OpenPage) -> None:
+    query = "source=testcard&codec=VP8&width=320&height=180&fps=15&kbps=300&autostart=1"
+    open_page(f"/publish/?room=watched&{query}")
+    until(lambda: server.identities("watched"), "the publisher")
+    kicked, stays = (MeetingPage(open_page("/watch/?room=watched")) for _ in range(2))
+    for viewer in (kicked, stays):
+        wait_more(viewer, "pictures")
+    (first, *_) = server.room("watched", "/viewers")
+    page = sign_in(open_page, "/dashboard/?room=watched")
+    page.get_by_role("button", name=f"Kick {first['id']}").click()
+    expect(page.get_by_role("button", name=f"Kick {first['id']}")).to_have_count(0)
+    expect(kicked.page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(kicked.page.locator("[data-status]")).to_have_text("The connection has ended.")
+    before = decoded(kicked)
+    wait_more(stays, "pictures")
+    assert decoded(kicked) == before
+    kicked.page.get_by_role("button", name="Try again").click()
+    wait_more(kicked, "pictures")
+    go(page, "Log")
+    line = entry(page, "viewer", first["id"])
+    expect(line.locator("[data-reason]")).to_have_attribute("data-reason", "removed")

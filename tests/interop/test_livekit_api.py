@@ -228,6 +228,26 @@ async def test_who_publishes_by_whip_is_forwarded_to_livekit_and_whep(server: Se
         assert (await bob.next_event("participant_disconnected"))[0].identity == "camera"
 
 
+async def test_who_publishes_by_whip_is_moved_to_livekit_and_whep(server: Server, lk: api.LiveKitAPI) -> None:
+    async with LiveKitPeer() as bob:
+        await bob.connect(server.http, token("whip-there", "bob"))
+        publisher = await publish(server, "whip-here", "camera")
+        await live(server, "whip-here")
+        move = api.MoveParticipantRequest(room="whip-here", identity="camera", destination_room="whip-there")
+        await lk.room.move_participant(move)
+        await lk.room.delete_room(api.DeleteRoomRequest(room="whip-here"))
+        viewer = await watch(server, "whip-there")
+        try:
+            await assert_sees_and_hears(viewer)
+            seen = await bob.next_track(VIDEO)
+            async with pictures(seen.track) as decoded:
+                assert_is_the_picture((await anext(decoded))[:, :, :3].mean(axis=2))
+        finally:
+            await viewer.close()
+            await publisher.close()
+        assert (await bob.next_event("participant_disconnected"))[0].identity == "camera"
+
+
 async def test_services_that_are_not_there_are_never_a_success(lk: api.LiveKitAPI) -> None:
     calls = [
         lk.egress.list_egress(api.ListEgressRequest()),

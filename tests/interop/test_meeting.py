@@ -151,6 +151,7 @@ def test_keys_alone_go_from_signing_in_to_speaking(open_page: OpenPage) -> None:
     page.keyboard.press("?")
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
     page.keyboard.press("l")
     expect(page.locator("[data-ended]")).to_have_text("You have left the room.", timeout=PATIENCE_MS)
 

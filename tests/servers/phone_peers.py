@@ -31,12 +31,11 @@ from roomtone.protocols.sip.agent import (
     Responded,
     UserAgent,
 )
-from roomtone.protocols.sip.agent.hooks import Challenged
 from roomtone.protocols.sip.digest import Algorithm, DigestClient, DigestPolicy, DigestServer, Login
 from roomtone.protocols.sip.edge import Edge, EdgeLimits
 from roomtone.protocols.sip.flow import Flow, Transport
 from roomtone.protocols.sip.headers import Address
-from roomtone.protocols.sip.message import Headers, Request, Response, header_line
+from roomtone.protocols.sip.message import Request, Response, header_line
 from roomtone.protocols.sip.tokens import Tokens
 from roomtone.protocols.sip.transaction import TransactionLayer
 from roomtone.servers.sip import Endpoint, Listen, TransportOptions
@@ -279,9 +278,8 @@ class Password:
         words = tokens()
         self._client = DigestClient(Login(name, password), words.next)
 
-    def answer(self, request: Challenged, response: Response) -> bytes | None:
-        asked = Request(request.method, request.uri, Headers([]), request.body)
-        found = self._client.answer(response, asked)
+    def answer(self, request: Request, response: Response, _: object) -> bytes | None:
+        found = self._client.answer(response, request)
         if not isinstance(found, list):
             return None
         return b"".join(header_line(name, value) + b"\r\n" for name, value in found)

@@ -9,7 +9,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from roomtone.media import CoreLink, Engine, EngineCommandError, FakeLink, Link, Router, SocketLink, WebRtcTransport
+from roomtone.media import (
+    CoreLink,
+    Engine,
+    EngineCommandError,
+    FakeLink,
+    Link,
+    Mixer,
+    Router,
+    SocketLink,
+    WebRtcTransport,
+)
 from roomtone.media.values import (
     AnyEvent,
     ChannelId,
@@ -22,12 +32,17 @@ from roomtone.media.values import (
     ErrorCode,
     Fingerprint,
     MediaKind,
+    MixerClip,
+    MixerClosed,
+    MixerTone,
     ProducerClosed,
     RouterClosed,
+    ToneKind,
     TransportClosed,
 )
 
 VP8 = CodecParameters(payload_type=96, name="VP8", clock_rate=90_000, rtx_payload_type=97)
+PCMU = CodecParameters(payload_type=0, name="PCMU", clock_rate=8_000)
 OPUS = CodecParameters(payload_type=111, name="OPUS", clock_rate=48_000, channels=2)
 FINGERPRINT = Fingerprint(algorithm="sha-256", value=":".join(["0A"] * 32))
 CONFIG = EngineConfig(
@@ -356,3 +371,58 @@ async def test_a_consumer_is_limited_by_what_its_viewer_can_show(engine: Engine)
     for refused_now in (consumer.set_limits(max_width=1), consumer.set_priority(1)):
         async with refused(ErrorCode.NOT_FOUND):
             await refused_now
+
+
+async def test_a_mixer_hears_producers_and_its_mixes_are_producers(engine: Engine) -> None:
+    router = await engine.open_router()
+    transport = await router.open_plain_transport()
+    spoken = await transport.produce(MediaKind.AUDIO, [OPUS], encodings=[EncodingParameters(ssrc=5)])
+    mixer = await Mixer.open(router)
+    heard = await mixer.add_input(spoken)
+    tone = await mixer.add_source(MixerTone(country="DE", tone=ToneKind.RINGBACK))
+    await mixer.add_source(MixerClip(rate_hz=8_000, samples=bytes(320), repeat=True))
+    mixed = await mixer.add_output(PCMU, without=[heard])
+    await transport.consume(MediaKind.AUDIO, mixed, payload_types=[(0, 0)])
+    assert len({heard, tone, mixed.id, mixer.id, spoken.id}) == 5
+    await mixer.remove_input(heard)
+    async with refused(ErrorCode.NOT_FOUND):
+        await mixer.remove_input(heard)
+    assert (await mixer.stats())[0]["id"] == str(mixer.id)
+
+
+async def test_a_mixer_refuses_what_it_cannot_do(engine: Engine) -> None:
+    router = await engine.open_router()
+    transport = await router.open_plain_transport()
+    picture = await transport.produce(MediaKind.VIDEO, [VP8], encodings=[EncodingParameters(ssrc=5)])
+    g729 = CodecParameters(payload_type=18, name="G729", clock_rate=8_000)
+    strange = await transport.produce(MediaKind.AUDIO, [g729], encodings=[EncodingParameters(ssrc=6)])
+    mixer = await Mixer.open(router)
+    async with refused(ErrorCode.INVALID):
+        await mixer.add_input(picture)
+    async with refused(ErrorCode.UNSUPPORTED):
+        await mixer.add_input(strange)
+    async with refused(ErrorCode.UNSUPPORTED):
+        await mixer.add_output(g729)
+    async with refused(ErrorCode.INVALID):
+        await mixer.add_output(PCMU, ptime_ms=25)
+    async with refused(ErrorCode.INVALID):
+        await mixer.add_source(MixerTone(country="XX", tone=ToneKind.BUSY))
+    async with refused(ErrorCode.INVALID):
+        await mixer.add_source(MixerClip(rate_hz=8_000, samples=b"odd"))
+
+
+async def test_a_mixer_ends_with_its_mixes_and_with_its_router(engine: Engine) -> None:
+    router = await engine.open_router()
+    mixer = await Mixer.open(router)
+    mixed = await mixer.add_output(PCMU)
+    events = engine.subscribe(mixer.id, mixed.id)
+    await mixer.close()
+    told = await events_until(events.get, MixerClosed)
+    assert told == [
+        ProducerClosed(producer=mixed.id, reason=EngineCloseReason.PARENT_CLOSED),
+        MixerClosed(mixer=mixer.id, reason=EngineCloseReason.REQUESTED),
+    ]
+    other = await Mixer.open(router)
+    events = engine.subscribe(other.id)
+    await router.close()
+    assert await events.get() == MixerClosed(mixer=other.id, reason=EngineCloseReason.PARENT_CLOSED)

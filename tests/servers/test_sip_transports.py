@@ -23,10 +23,16 @@ from sip_peers import (
     until,
 )
 
-from roomtone.protocols.sip.edge import Drop, EdgeLimits
+from roomtone.protocols.sip.agent import AgentSettings, Requested, UserAgent
+from roomtone.protocols.sip.digest import Algorithm, DigestPolicy, DigestServer, Secret, Verdict
+from roomtone.protocols.sip.digest.hooks import DigestGuard
+from roomtone.protocols.sip.edge import Drop, Edge, EdgeLimits
 from roomtone.protocols.sip.flow import Flow, Transmit, Transport
+from roomtone.protocols.sip.tokens import Tokens
+from roomtone.protocols.sip.transaction import TransactionLayer
 from roomtone.servers.sip import (
     ConnectionEnd,
+    Endpoint,
     Listen,
     PeerCertificates,
     SendFailure,
@@ -369,3 +375,81 @@ async def test_a_port_that_is_taken_is_an_error_or_left_out() -> None:
             optional = replace(taken, optional=True)
             async with running(replace(TransportOptions(), **{name: (optional,)})) as other:
                 assert other.endpoint.listeners.refused == [f"{name} 127.0.0.1 port {taken.port}"]
+
+
+REGISTER = """<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="register">
+<send><![CDATA[
+REGISTER sip:[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:alice@[remote_ip]>;tag=[pid]x[call_number]
+To: <sip:alice@[remote_ip]>
+Call-ID: [call_id]
+CSeq: 1 REGISTER
+Contact: <sip:alice@[local_ip]:[local_port]>
+Max-Forwards: 70
+Content-Length: 0
+
+]]></send>
+<recv response="401" auth="true"/>
+<send><![CDATA[
+REGISTER sip:[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:alice@[remote_ip]>;tag=[pid]x[call_number]
+To: <sip:alice@[remote_ip]>
+Call-ID: [call_id]
+CSeq: 2 REGISTER
+Contact: <sip:alice@[local_ip]:[local_port]>
+[authentication username=alice password=PASSWORD]
+Max-Forwards: 70
+Content-Length: 0
+
+]]></send>
+<recv response="200"/>
+</scenario>
+"""
+
+
+async def sipp_registers(tmp_path: Path, password: str, **policy: object) -> tuple[int, str, DigestGuard]:
+    tokens = Tokens(b"t" * 32)
+    edge = Edge(tokens)
+    loop = asyncio.get_running_loop()
+    server = DigestServer(DigestPolicy("127.0.0.1", **policy), b"k" * 32)  # type: ignore[arg-type]
+    guard = DigestGuard(
+        server,
+        lambda: int(loop.time() * 1000),
+        {"alice": Secret("right")}.get,
+        on_verdict=lambda verdict, flow: verdict.is_failure and edge.note_failure(flow.remote_host, 0),
+    )
+    agent = UserAgent(TransactionLayer(tokens), AgentSettings(methods=frozenset({"REGISTER"})), guard=guard)
+
+    def accept(now: int) -> None:
+        while (event := agent.poll_event()) is not None:
+            assert isinstance(event, Requested)
+            assert guard.username(event.request) == "alice"
+            agent.answer(event.transaction, 200, now)
+
+    endpoint = Endpoint(agent, edge, TransportOptions(udp=HERE), accept)
+    await endpoint.open()
+    scenario = tmp_path / "register.xml"
+    scenario.write_text(REGISTER.replace("PASSWORD", password))
+    try:
+        port = endpoint.listeners.addresses()[UDP][0][1]
+        code, output = await run(
+            "sipp", f"127.0.0.1:{port}", "-sf", str(scenario), "-i", "127.0.0.1", "-t", "u1",
+            "-m", "20", "-nostdin", "-timeout", "30s", "-recv_timeout", "20000",
+        )  # fmt: skip
+    finally:
+        await endpoint.close()
+    return code, output, guard
+
+
+async def test_sipp_registers_with_its_password_and_not_with_another(tmp_path: Path) -> None:
+    order = (Algorithm.MD5, Algorithm.SHA_256)  # SIPp gives up when the first is not MD5
+    code, output, guard = await sipp_registers(tmp_path, "right", order=order)
+    assert code == 0, output
+    assert guard.verdicts == {Verdict.NO_CREDENTIALS: 20, Verdict.ACCEPTED: 20}
+    code, output, guard = await sipp_registers(tmp_path, "wrong", order=order)
+    assert code != 0
+    assert guard.verdicts[Verdict.ACCEPTED] == 0
+    assert guard.verdicts[Verdict.WRONG] >= 1

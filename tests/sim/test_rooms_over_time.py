@@ -24,6 +24,7 @@ from roomtone.control.rooms import (
     SubscriptionOffer,
     SubscriptionRules,
     TrackOffer,
+    UnawareMover,
 )
 from roomtone.media import Engine
 from roomtone.media.fake import FakeLink
@@ -162,7 +163,8 @@ class Day:
         room = source.choice(["red", "blue"])
         match source.randrange(7 if source.random() < 0.9 else 8):
             case 0 | 1:
-                await rooms.join_with_tracks(room, self._who(), PEER, [VIDEO])
+                participant, _ = await rooms.join_with_tracks(room, self._who(), PEER, [VIDEO])
+                participant.mover = UnawareMover() if source.random() < 0.7 else None
             case 2 | 3:
                 await rooms.watch(room, PEER, [SEE], source.choice([None, None, "p1"]))
             case 4 if members := everybody(rooms):
@@ -185,7 +187,7 @@ class Day:
         source, rooms = self._source, self._rooms
         people = [member for member in everybody(rooms) if isinstance(member, Participant)]
         at_home = [one for one in people if one.origin is None]
-        match source.randrange(18):
+        match source.randrange(22):
             case 0 | 8 if people:
                 allowed = Permissions(
                     source.random() < 0.8, can_subscribe=source.random() < 0.5, hidden=source.random() < 0.2
@@ -199,8 +201,8 @@ class Day:
                 await rooms.mute(track, muted=muted, by_server=by_server)
             case 3:
                 await rooms.update_room(rooms.find(name), locked=source.random() < 0.3, lobby=source.random() < 0.3)
-            case 4 if people:
-                await rooms.move(source.choice(people), source.choice(["red", "blue"]))
+            case 4 | 18 | 19 | 20 | 21 if people:
+                await rooms.move(source.choice(people), source.choice(["red", "blue", "green"]))
             case 5 if at_home:
                 rules = SubscriptionRules(all=source.random() < 0.7, tracks={"p1": None})
                 await rooms.set_subscription_permissions(source.choice(at_home), rules)

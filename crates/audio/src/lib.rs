@@ -6,6 +6,7 @@
 //! `unsafe` stands in one file only: `codec/opus/sys.rs`, around libopus.
 
 mod agc;
+mod clip;
 pub mod codec;
 mod complexity;
 mod conceal;
@@ -23,6 +24,7 @@ mod transcode;
 mod vad;
 
 pub use agc::{Agc, AgcConfig};
+pub use clip::{Clip, ClipError, ClipPlayer, MAX_CLIP_SECONDS};
 pub use complexity::ComplexityControl;
 pub use conceal::Concealer;
 pub use goertzel::{Goertzel, rms};

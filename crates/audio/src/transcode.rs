@@ -29,7 +29,9 @@ pub struct TranscodeCounters {
     pub encoded: u64,
     /// Frames in which the encoder had nothing to send.
     pub silent: u64,
-    /// Gaps too long to bridge, or backwards: the timestamp was moved instead.
+    /// Payloads that came behind later ones, and were left out.
+    pub late: u64,
+    /// Gaps too long to bridge, or far backwards: the timestamp was moved instead.
     pub jumps: u64,
 }
 
@@ -47,6 +49,9 @@ pub struct Transcoded<'a> {
 /// A gap up to this long is bridged by made-up sound; a longer one is silence that was not sent, or
 /// an outage.
 const BRIDGED_MS: u32 = 60;
+
+/// A payload this far behind is late; further behind, the sender has begun anew.
+const LATE_MS: u32 = 3_000;
 
 /// Transcodes.
 ///
@@ -138,6 +143,10 @@ impl Transcoder {
             self.counters.undecodable += 1;
             return Ok(());
         };
+        if self.is_late(timestamp) {
+            self.counters.late += 1;
+            return Ok(());
+        }
         self.bridge(payload, samples, timestamp);
         match self.decoder.decode(payload, &mut self.scratch) {
             Ok(len) => {
@@ -162,6 +171,12 @@ impl Transcoder {
     fn ticks_out(&self, ticks: u32) -> u32 {
         let clock_hz = u64::from(self.spec.to.clock_hz());
         (u64::from(ticks) * clock_hz / u64::from(self.spec.from.clock_hz())) as u32
+    }
+
+    fn is_late(&self, timestamp: u32) -> bool {
+        let most = self.spec.from.clock_hz() / 1000 * LATE_MS;
+        self.expected
+            .is_some_and(|expected| (1..most).contains(&expected.wrapping_sub(timestamp)))
     }
 
     /// Makes up what is missing before a payload, or moves the timestamp over it.

@@ -9,7 +9,7 @@ const ABOVE_NOISE_DB: f64 = 9.0;
 const QUIETEST_DBOV: f64 = -60.0;
 
 /// Louder than this always is: a tone or music never lets the noise be heard, in dBov.
-const ALWAYS_DBOV: f64 = -26.0;
+const ALWAYS_DBOV: f64 = -35.0;
 
 /// Speech lasts this long beyond its last loud frame, so that word ends are not cut, in
 /// milliseconds.

@@ -1,7 +1,7 @@
 //! Who hears whom in a mix.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use roomtone_audio::codec::{Codec, Decode, EncoderSetting};
+use roomtone_audio::codec::{Codec, CodecError, Decode, EncoderSetting};
 use roomtone_audio::mixer::{
     InputId, MAX_INPUTS, MAX_OUTPUTS, Mixer, MixerError, OutputId, OutputSpec,
 };
@@ -320,6 +320,41 @@ fn five_hundred_who_shout_are_mixed_without_overflow() {
         assert_eq!(given, MAX_OUTPUTS);
     }
     assert_eq!(mixer.counters().encoded, 3 * 501);
+}
+
+#[test]
+fn a_setting_reaches_the_encoders_that_are_and_those_to_come() {
+    let bytes = |mixer: &mut Mixer, ticks: std::ops::Range<u32>| {
+        let mut parties = Vec::new();
+        for tone_hz in [440.0, 880.0] {
+            parties.push(Party::join(mixer, Codec::Opus, 16_000, 20, tone_hz));
+        }
+        parties.push(Party::join(mixer, Codec::Pcmu, 8_000, 20, 1_320.0));
+        let mut bytes = 0;
+        for tick in ticks {
+            for party in &parties {
+                let pcm = sine(party.rate_hz, party.tone_hz, tick, 20);
+                mixer.write(party.input, &pcm).unwrap();
+            }
+            mixer
+                .tick(|out| bytes += usize::from(out.payload.len() < 160) * out.payload.len())
+                .unwrap();
+        }
+        for party in parties {
+            mixer.remove_input(party.input).unwrap();
+            mixer.remove_output(party.output).unwrap();
+        }
+        bytes
+    };
+    let mut mixer = Mixer::new(20, &[]).unwrap();
+    let before = bytes(&mut mixer, 0..100);
+    mixer.set(EncoderSetting::BitrateBps(8_000)).unwrap();
+    let after = bytes(&mut mixer, 100..200);
+    assert!(2 * after < before, "{before} bytes, then {after}");
+    let wrong = EncoderSetting::BitrateBps(1);
+    let refused = MixerError::Codec(CodecError::SettingOutOfRange);
+    assert_eq!(mixer.set(wrong), Err(refused));
+    assert_eq!(Mixer::new(20, &[wrong]).err(), Some(refused));
 }
 
 #[test]

@@ -138,6 +138,26 @@ fn what_cannot_be_decoded_is_counted_and_bridged() {
 }
 
 #[test]
+fn a_packet_behind_later_ones_is_left_out_and_a_new_beginning_followed() {
+    let (from, to) = (Codec::Pcmu, Codec::Pcma);
+    let ptime_ms = 20;
+    let spec = TranscodeSpec { from, to, ptime_ms };
+    let mut transcoder = Transcoder::new(spec, &[]).unwrap();
+    let mut packets = stamped(from, coded(from, 50));
+    packets.swap(20, 21);
+    for (timestamp, _) in &mut packets[30..] {
+        *timestamp = timestamp.wrapping_sub(1_000_000);
+    }
+    let (heard, _) = transcode(&mut transcoder, spec, &packets);
+    let counters = transcoder.counters();
+    assert_eq!(
+        (counters.late, counters.jumps, counters.concealed),
+        (1, 1, 1)
+    );
+    assert_eq!(heard.len(), 8_000);
+}
+
+#[test]
 fn a_length_that_the_codec_has_not_is_refused() {
     let (from, to) = (Codec::Pcmu, Codec::Opus);
     let refused = Transcoder::new(

@@ -1,4 +1,4 @@
-//! Counters of one shard: written by its thread only, read by anyone.
+//! Counters of one thread: written by it only, read by anyone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,14 +39,14 @@ impl Counter {
 }
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What one shard did.
+    ($(#[$what:meta])* $of:ident { $($(#[$doc:meta])* $name:ident,)* }) => {
+        $(#[$what])*
         #[derive(Debug, Default)]
-        pub(crate) struct Counters {
+        pub(crate) struct $of {
             $($(#[$doc])* pub(crate) $name: Counter,)*
         }
 
-        impl Counters {
+        impl $of {
             /// Name and value of each.
             pub(crate) fn report(&self) -> Report {
                 let mut report = Report::new();
@@ -58,6 +58,8 @@ macro_rules! counters {
 }
 
 counters! {
+    /// What one shard did.
+    Counters {
     /// Turns of the loop.
     turns,
     /// Calls that took datagrams in.
@@ -122,6 +124,10 @@ counters! {
     tcp_refused,
     /// TCP connections closed for wrong framing, a wrong first packet, or silence.
     tcp_dropped,
+    /// Packets handed to mixers.
+    mixer_packets,
+    /// Packets not handed to mixers since their thread's queue was full.
+    mixer_dropped_full,
     /// Packets carried to another shard.
     pipe_packets,
     /// Packets not carried since the other shard's queue was full.
@@ -150,4 +156,27 @@ counters! {
     tcp_connections,
     /// Longest command queue seen.
     command_queue_peak,
+    }
+}
+
+counters! {
+    /// What one audio thread did.
+    AudioCounters {
+    /// Steps of an audio thread.
+    audio_ticks,
+    /// Steps that took over half their time.
+    audio_ticks_busy,
+    /// Times an audio thread was so late that its clock began anew.
+    audio_halts,
+    /// Microseconds an audio thread was at work in steps.
+    audio_busy_us,
+    /// Mixers ended by a defect.
+    mixers_panicked,
+    /// Packets that mixers gave out.
+    mixed_packets,
+    /// Packets of mixers that were dropped since the shard's queue was full.
+    mixed_dropped_full,
+    /// Keys pressed that were told to nobody since the event queue was full.
+    digits_refused,
+    }
 }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use roomtone_sfu::WallClock;
 use roomtone_webrtc::{Certificate, Random, SystemRandom};
 
+use crate::audio::{self, AudioHandle};
 use crate::bind::{self, BindError};
-use crate::counters::Counters;
+use crate::counters::{AudioCounters, Counters};
 use crate::ids::{self, MAX_SHARDS};
 use crate::outbox::Outbox;
 use crate::shard::{Control, Shard, ShardHandle, ShardParts, Shared, inbox};
@@ -61,6 +62,8 @@ pub enum SubmitError {
 pub struct Engine {
     shared: Arc<Shared>,
     handles: Vec<ShardHandle>,
+    audio: Vec<AudioHandle>,
+    audio_counters: Vec<Arc<AudioCounters>>,
     counters: Vec<Arc<Counters>>,
     listening: Vec<Vec<String>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -101,6 +104,7 @@ impl Engine {
                 index,
                 shared: shared.clone(),
                 handles: Vec::new(),
+                audio: Vec::new(),
                 inbox,
                 counters: Arc::default(),
                 candidates: bind::candidates(&listeners, &announced),
@@ -113,20 +117,45 @@ impl Engine {
         let mut engine = Self {
             shared: shared.clone(),
             handles,
+            audio: Vec::new(),
+            audio_counters: Vec::new(),
             counters: Vec::new(),
             listening: Vec::new(),
             threads: Mutex::default(),
             closed: AtomicBool::new(false),
             answers_ignored: AtomicU64::new(0),
         };
+        engine.start_audio()?;
         for part in parts {
             engine.spawn(part)?;
         }
         Ok(engine)
     }
 
+    fn start_audio(&mut self) -> Result<(), EngineError> {
+        for index in 0..self.shared.config.audio_threads {
+            let counters = Arc::<AudioCounters>::default();
+            let (shared, shards) = (self.shared.clone(), self.handles.clone());
+            let (handle, thread) =
+                audio::start(index, shared, shards, counters.clone()).map_err(|error| {
+                    EngineError::System {
+                        what: "no audio thread",
+                        error,
+                    }
+                })?;
+            self.audio.push(handle);
+            self.audio_counters.push(counters);
+            self.threads
+                .get_mut()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .push(thread);
+        }
+        Ok(())
+    }
+
     fn spawn(&mut self, mut parts: ShardParts) -> Result<(), EngineError> {
         parts.handles.clone_from(&self.handles);
+        parts.audio.clone_from(&self.audio);
         self.counters.push(parts.counters.clone());
         let candidates = parts.candidates.iter();
         self.listening.push(
@@ -293,6 +322,13 @@ impl Engine {
             report.insert("listening".into(), self.listening[index].join(", ").into());
             reports.push(report);
         }
+        for (index, counters) in self.audio_counters.iter().enumerate() {
+            let mut report = counters.report();
+            report.insert("id".into(), format!("audio-{index}").into());
+            report.insert("type".into(), "audio".into());
+            report.insert("mixers".into(), self.audio[index].load().into());
+            reports.push(report);
+        }
         reports
     }
 
@@ -303,6 +339,9 @@ impl Engine {
         }
         for handle in &self.handles {
             handle.control(Control::Shutdown);
+        }
+        for handle in &self.audio {
+            handle.tell(audio::Message::Shutdown);
         }
         let mut threads = self
             .threads
@@ -343,6 +382,12 @@ fn subject(command: &Command) -> Subject {
         | Command::OpenPlainTransport { router: id, .. }
         | Command::ObserveAudioLevels { router: id, .. }
         | Command::SetAudioTopN { router: id, .. }
+        | Command::OpenMixer { router: id }
+        | Command::AddMixerInput { mixer: id, .. }
+        | Command::AddMixerSource { mixer: id, .. }
+        | Command::RemoveMixerInput { mixer: id, .. }
+        | Command::AddMixerOutput { mixer: id, .. }
+        | Command::CloseMixer { mixer: id }
         | Command::ConnectWebRtcTransport { transport: id, .. }
         | Command::AddRemoteCandidates { transport: id, .. }
         | Command::RestartIce { transport: id, .. }

@@ -4,6 +4,7 @@
 //! [`values::Command`]s and answers by [`values::Outbound`] values; nothing else crosses. It never hears who talks to
 //! whom and why: its nouns are routers, transports, producers and consumers.
 
+mod audio;
 mod bind;
 mod counters;
 mod engine;

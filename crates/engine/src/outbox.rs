@@ -61,9 +61,13 @@ fn policy(event: &Event) -> Policy {
             ..
         } => Policy::Merge((9, transport, direction as u32)),
         Event::AudioForwarded { router, .. } => Policy::Merge((10, router, 0)),
+        Event::MixerEffortChanged { mixer, .. } => Policy::Merge((11, mixer, 0)),
+        Event::DtmfReceived { .. } => Policy::Message(1),
         Event::ChannelMessage { ref data, .. } => Policy::Message(data.len()),
         Event::TransportClosed { .. }
         | Event::RouterClosed { .. }
+        | Event::MixerClosed { .. }
+        | Event::MixerSourceEnded { .. }
         | Event::ProducerClosed { .. }
         | Event::ConsumerClosed { .. }
         | Event::ChannelOpened { .. }

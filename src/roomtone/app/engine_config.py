@@ -22,6 +22,7 @@ def engine_config(settings: Settings, *, has_ipv6: bool, public_address: str | N
         raise StartError("webrtc.udp and webrtc.tcp are both off: switch one on")
     return EngineConfig(
         shards=engine.shard_count,
+        audio_threads=engine.audio_threads,
         listen_ips=_listen_ips(settings, has_ipv6=has_ipv6),
         announced_ips=announced_pairs(webrtc.announced_ips)
         or announced_pairs((public_address,) * bool(public_address)),

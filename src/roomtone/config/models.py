@@ -294,6 +294,8 @@ class EngineSettings(Section):
 
     shards: NotNegative = 0
     """Media threads; 0 takes one a core."""
+    audio_threads: Annotated[int, Field(ge=0, le=64)] = 1
+    """Threads that decode, mix and encode sound; without one there are no mixers."""
     burst_delay_ms: Annotated[float, Field(ge=0, le=50)] = 5.0
     """How long packets may wait for company before they go out together."""
     even_out_bytes: Annotated[int, Field(ge=0, le=32)] = 0

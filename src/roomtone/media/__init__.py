@@ -13,6 +13,7 @@ from roomtone.media.errors import (
 from roomtone.media.fake import FakeLink
 from roomtone.media.link import Link
 from roomtone.media.mailbox import Mailbox
+from roomtone.media.mixer import Mixer
 from roomtone.media.objects import (
     AudioLevelObserver,
     Consumer,
@@ -40,6 +41,7 @@ __all__ = [
     "MailboxClosed",
     "MailboxOverflow",
     "MediaError",
+    "Mixer",
     "PlainTransport",
     "Producer",
     "QueueFull",

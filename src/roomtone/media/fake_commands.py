@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import singledispatchmethod
 
+from roomtone.media import fake_mixers
 from roomtone.media.fake_objects import (
     FakeChannel,
     FakeConsumer,
@@ -15,6 +16,9 @@ from roomtone.media.fake_objects import (
 )
 from roomtone.media.fake_state import STATS_TYPE, FakeState, Refused
 from roomtone.media.values import (
+    AddMixerInput,
+    AddMixerOutput,
+    AddMixerSource,
     AddRemoteCandidates,
     AnyCommand,
     AnyEvent,
@@ -25,6 +29,7 @@ from roomtone.media.values import (
     ChannelOpening,
     CloseChannel,
     CloseConsumer,
+    CloseMixer,
     CloseObserver,
     CloseProducer,
     CloseRouter,
@@ -47,6 +52,7 @@ from roomtone.media.values import (
     ObserverId,
     ObserverOpened,
     OpenChannel,
+    OpenMixer,
     OpenPlainTransport,
     OpenRouter,
     OpenWebRtcTransport,
@@ -57,6 +63,7 @@ from roomtone.media.values import (
     Produce,
     Produced,
     ProducerId,
+    RemoveMixerInput,
     RequestKeyframe,
     RestartIce,
     ResumeConsumer,
@@ -295,6 +302,13 @@ class FakeCommands(FakeState):
         piped.piped_from = source.id
         self.objects[piped.id] = piped
         return Produced(producer=ProducerId(piped.id))
+
+    @_execute.register
+    def _mix(
+        self,
+        command: OpenMixer | AddMixerInput | AddMixerSource | RemoveMixerInput | AddMixerOutput | CloseMixer,
+    ) -> AnyResult:
+        return fake_mixers.execute(self, command)
 
     @_execute.register
     def _observe(self, command: ObserveAudioLevels) -> AnyResult:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from roomtone.media.values import (
+        AddMixerOutput,
         AudioRedundancy,
         Candidate,
         CodecParameters,
         EncodingParameters,
         MediaKind,
+        MixerSource,
         SetConsumerLimits,
     )
 
@@ -89,6 +91,18 @@ class FakeObserver:
 
 
 @dataclass(slots=True)
+class FakeMixer:
+    """A mixer of the fake: what it hears and plays by input, and the mixes it gives out by producer."""
+
+    id: int
+    router: int
+    inputs: dict[int, int] = field(default_factory=dict)
+    """Producer by input."""
+    sources: dict[int, MixerSource] = field(default_factory=dict)
+    outputs: dict[int, AddMixerOutput] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class FakeChannel:
     """A data channel of the fake."""
 
@@ -101,4 +115,4 @@ class FakeChannel:
     sent: list[bytes] = field(default_factory=list)
 
 
-FakeObject = FakeRouter | FakeTransport | FakeProducer | FakeConsumer | FakeObserver | FakeChannel
+FakeObject = FakeRouter | FakeTransport | FakeProducer | FakeConsumer | FakeObserver | FakeChannel | FakeMixer

@@ -7,6 +7,7 @@ from typing import TypeVar
 from roomtone.media.fake_objects import (
     FakeChannel,
     FakeConsumer,
+    FakeMixer,
     FakeObject,
     FakeObserver,
     FakeProducer,
@@ -23,6 +24,8 @@ from roomtone.media.values import (
     ErrorCode,
     IceRestarted,
     MediaKind,
+    MixerClosed,
+    MixerId,
     ProducerClosed,
     ProducerId,
     RouterClosed,
@@ -42,7 +45,7 @@ class Refused(Exception):  # noqa: N818 - not an error of the program
         self.code = code
 
 
-T = TypeVar("T", FakeRouter, FakeTransport, FakeProducer, FakeConsumer, FakeObserver, FakeChannel)
+T = TypeVar("T", FakeRouter, FakeTransport, FakeProducer, FakeConsumer, FakeObserver, FakeChannel, FakeMixer)
 
 STATS_TYPE: dict[type[FakeObject], str] = {
     FakeRouter: "router",
@@ -51,6 +54,7 @@ STATS_TYPE: dict[type[FakeObject], str] = {
     FakeConsumer: "outbound-rtp",
     FakeObserver: "observer",
     FakeChannel: "data-channel",
+    FakeMixer: "mixer",
 }
 
 
@@ -167,10 +171,22 @@ class FakeState:
         of_transports = EngineCloseReason.PEER_PANICKED if broken else EngineCloseReason.PARENT_CLOSED
         for transport in [held for held in self.find(FakeTransport) if held.router == router.id]:
             self.drop_transport(transport, of_transports)
+        for mixer in [held for held in self.find(FakeMixer) if held.router == router.id]:
+            self.drop_mixer(mixer, of_transports)
         for held in [held for held in self.objects.values() if getattr(held, "router", None) == router.id]:
             del self.objects[held.id]
         del self.objects[router.id]
         self.caused.append(RouterClosed(router=RouterId(router.id), reason=reason))
+
+    def drop_mixer(self, mixer: FakeMixer, reason: EngineCloseReason) -> None:
+        """Take a mixer away with its outputs, and cause the events."""
+        for output in mixer.outputs:
+            if output in self.objects:
+                self.drop_producer(self.get(FakeProducer, output))
+                closed = ProducerClosed(producer=ProducerId(output), reason=EngineCloseReason.PARENT_CLOSED)
+                self.caused.append(closed)
+        del self.objects[mixer.id]
+        self.caused.append(MixerClosed(mixer=MixerId(mixer.id), reason=reason))
 
     def drop_transport(self, transport: FakeTransport, reason: EngineCloseReason, detail: str = "") -> None:
         """Take a transport away with all it holds, and cause the events."""

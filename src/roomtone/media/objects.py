@@ -96,6 +96,11 @@ class EngineObject(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._id}>"
 
+    @property
+    def engine(self) -> Engine:
+        """The engine it lives in."""
+        return self._engine
+
     async def stats(self) -> list[Report]:
         """Get reports of this object, its own first; W3C webrtc-stats names where they exist."""
         return (await self._engine.ask(GetStats(id=self._id), Stats)).reports

@@ -17,6 +17,9 @@ from roomtone.media.value_parts import (
     HeaderExtension,
     IceMode,
     MediaKind,
+    MixerId,
+    MixerInputId,
+    MixerSource,
     ObserverId,
     ProducerId,
     RouterId,
@@ -298,6 +301,54 @@ class CloseChannel(Command, tag="close_channel", frozen=True, kw_only=True):
     channel: ChannelId
 
 
+class OpenMixer(Command, tag="open_mixer", frozen=True, kw_only=True):
+    """Open a mixer: what it is given to hear it gives out again, decoded, mixed and encoded."""
+
+    router: RouterId
+
+
+class AddMixerInput(Command, tag="add_mixer_input", frozen=True, kw_only=True):
+    """Have a mixer hear a producer of its router; with ``inband_dtmf`` keys are found in what sounds, too."""
+
+    mixer: MixerId
+    producer: ProducerId
+    inband_dtmf: bool = False
+
+
+class AddMixerSource(Command, tag="add_mixer_source", frozen=True, kw_only=True):
+    """Have a mixer play something of its own."""
+
+    mixer: MixerId
+    source: MixerSource
+
+
+class RemoveMixerInput(Command, tag="remove_mixer_input", frozen=True, kw_only=True):
+    """Have a mixer hear an input no more, or play a source no more."""
+
+    mixer: MixerId
+    input: MixerInputId
+
+
+class AddMixerOutput(Command, tag="add_mixer_output", frozen=True, kw_only=True):
+    """Have a mixer give out a mix, as a producer of its router.
+
+    It has all inputs and sources but those ``without``, or ``only`` some. Outputs of one mix, codec and ``ptime_ms``
+    (20, 40 or 60) share one encoder.
+    """
+
+    mixer: MixerId
+    codec: CodecParameters
+    ptime_ms: int = 20
+    without: list[MixerInputId] = []
+    only: list[MixerInputId] | None = None
+
+
+class CloseMixer(Command, tag="close_mixer", frozen=True, kw_only=True):
+    """Close a mixer with its inputs and outputs."""
+
+    mixer: MixerId
+
+
 class GetStats(Command, tag="get_stats", frozen=True, kw_only=True):
     """Statistics of an object, by its id; names of W3C webrtc-stats where they exist."""
 
@@ -342,6 +393,12 @@ AnyCommand = (
     | PipeProducer
     | ObserveAudioLevels
     | CloseObserver
+    | OpenMixer
+    | AddMixerInput
+    | AddMixerSource
+    | RemoveMixerInput
+    | AddMixerOutput
+    | CloseMixer
     | OpenChannel
     | SendMessage
     | CloseChannel

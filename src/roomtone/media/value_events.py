@@ -13,6 +13,8 @@ from roomtone.media.value_parts import (
     FeedbackPriority,
     IceState,
     LineDirection,
+    MixerId,
+    MixerInputId,
     ObserverId,
     ProducerId,
     QualityLevel,
@@ -205,6 +207,40 @@ class ActiveSpeakers(Event, tag="active_speakers", frozen=True, kw_only=True):
     dominant: ProducerId | None
 
 
+class DtmfReceived(Event, tag="dtmf_received", frozen=True, kw_only=True):
+    """A key was pressed at the far end of an input: one of 0-9, *, #, A-D.
+
+    ``inband`` says that it was found in what sounds, rather than told by an event (RFC 4733).
+    """
+
+    mixer: MixerId
+    input: MixerInputId
+    digit: str
+    duration_ms: int
+    inband: bool
+
+
+class MixerSourceEnded(Event, tag="mixer_source_ended", frozen=True, kw_only=True):
+    """A source has played to its end."""
+
+    mixer: MixerId
+    input: MixerInputId
+
+
+class MixerEffortChanged(Event, tag="mixer_effort_changed", frozen=True, kw_only=True):
+    """A mixer encodes with less effort for want of time, or with more again; ``complexity`` is 0 to 10."""
+
+    mixer: MixerId
+    complexity: int
+
+
+class MixerClosed(Event, tag="mixer_closed", frozen=True, kw_only=True):
+    """A mixer is gone, with all its inputs and outputs."""
+
+    mixer: MixerId
+    reason: EngineCloseReason
+
+
 class ChannelOpened(Event, tag="channel_opened", frozen=True, kw_only=True):
     """A data channel is open, by us or by the peer."""
 
@@ -257,6 +293,10 @@ AnyEvent = (
     | FeedbackActed
     | ActiveSpeakers
     | AudioForwarded
+    | DtmfReceived
+    | MixerSourceEnded
+    | MixerEffortChanged
+    | MixerClosed
     | ChannelOpened
     | ChannelMessage
     | ChannelClosed

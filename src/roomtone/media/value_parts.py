@@ -13,6 +13,8 @@ ProducerId = NewType("ProducerId", int)
 ConsumerId = NewType("ConsumerId", int)
 ObserverId = NewType("ObserverId", int)
 ChannelId = NewType("ChannelId", int)
+MixerId = NewType("MixerId", int)
+MixerInputId = NewType("MixerInputId", int)
 
 
 class MediaKind(StrEnum):
@@ -172,11 +174,13 @@ class BandwidthConfig(Value, frozen=True, kw_only=True):
 class EngineConfig(Value, frozen=True, kw_only=True):
     """How the engine is laid out; given once.
 
+    ``audio_threads`` decode, mix and encode sound.
     ``shards`` threads each own one UDP and one TCP port out of ``webrtc_ports`` (inclusive) on each of
     ``listen_ips``; ``announced_ips`` replaces or adds to the addresses told to peers (``listen:announced`` pairs).
     """
 
     shards: int = 1
+    audio_threads: int = 1
     listen_ips: list[str] = []
     announced_ips: list[tuple[str, str]] = []
     webrtc_ports: tuple[int, int] = (40000, 40099)
@@ -268,3 +272,29 @@ class HeaderExtension(Value, frozen=True, kw_only=True):
 
     id: int
     uri: str
+
+
+class ToneKind(StrEnum):
+    """A tone that tells how a call goes (ITU-T E.180)."""
+
+    RINGBACK = "ringback"
+    BUSY = "busy"
+    CONGESTION = "congestion"
+
+
+class MixerTone(Value, tag_field="source", tag="tone", frozen=True, kw_only=True):
+    """A national tone, played until it is removed; ``country`` is ISO 3166 alpha-2, such as "DE"."""
+
+    country: str
+    tone: ToneKind
+
+
+class MixerClip(Value, tag_field="source", tag="clip", frozen=True, kw_only=True):
+    """Samples, mono, 16 bits, little endian; ``rate_hz`` is 8000, 16000, 24000 or 48000."""
+
+    rate_hz: int
+    samples: bytes
+    repeat: bool = False
+
+
+MixerSource = MixerTone | MixerClip

@@ -9,6 +9,8 @@ from roomtone.media.value_parts import (
     ChannelId,
     ConsumerId,
     Fingerprint,
+    MixerId,
+    MixerInputId,
     ObserverId,
     ProducerId,
     RouterId,
@@ -80,6 +82,18 @@ class ObserverOpened(Result, tag="observer_opened", frozen=True, kw_only=True):
     observer: ObserverId
 
 
+class MixerOpened(Result, tag="mixer_opened", frozen=True, kw_only=True):
+    """The new mixer."""
+
+    mixer: MixerId
+
+
+class MixerInputAdded(Result, tag="mixer_input_added", frozen=True, kw_only=True):
+    """The new input or source of a mixer."""
+
+    input: MixerInputId
+
+
 class ChannelOpening(Result, tag="channel_opening", frozen=True, kw_only=True):
     """The new data channel; an event tells when it is open."""
 
@@ -128,6 +142,8 @@ AnyResult = (
     | Produced
     | Consumed
     | ObserverOpened
+    | MixerOpened
+    | MixerInputAdded
     | ChannelOpening
     | Stats
     | Dumped

@@ -32,6 +32,7 @@ ENGINE_GAUGES = frozenset(
         "consumers",
         "event_queue_depth",
         "gso_mean_run",
+        "mixers",
         "producers",
         "routers",
         "shards",

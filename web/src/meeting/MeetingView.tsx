@@ -108,10 +108,10 @@ export function MeetingView({ name, stay, entry }: { name: string; stay: Stay; e
           />
         )}
         {panel === "people" && <People people={people} moderation={moderation} onClose={closePanel} />}
+        {people.length === 1 && connected === "connected" && <Alone />}
       </main>
       {people.flatMap(({ sounds }) => sounds.map((track) => <Sound key={track.sid} track={track} />))}
       <Notice key={meeting.notice.number} words={meeting.notice.words} />
-      {people.length === 1 && connected === "connected" && <Alone />}
       {me !== undefined && (
         <footer>
           <Controls

@@ -10,6 +10,11 @@ import type { MediaResource } from "../webrtc/http";
 import { text } from "../strings";
 import { watchWhenLive } from "../webrtc/whep";
 
+function sayState(state: RTCPeerConnectionState): string {
+  if (state === "connected") return text.line.live;
+  return state === "failed" ? text.watch.ended : text.line.connection(state);
+}
+
 function Watch() {
   const player = useRef<HTMLVideoElement>(null);
   const [resource, setResource] = useState<MediaResource | null>(null);
@@ -44,7 +49,7 @@ function Watch() {
       pc.onconnectionstatechange = () => {
         if (!wanted) return;
         setFailed(pc.connectionState === "failed");
-        setStatus(pc.connectionState === "connected" ? text.line.live : text.line.connection(pc.connectionState));
+        setStatus(sayState(pc.connectionState));
       };
       setResource(mine);
     };

@@ -43,6 +43,7 @@ export const text = {
     picture: (room: string) => `Live picture of ${room}`,
     nobody: "Nobody is publishing yet; waiting.",
     waiting: (why: string) => `${asSentence(why)} Waiting.`,
+    ended: "The connection has ended.",
     again: "Try again",
     soundOn: "Sound on",
     soundOff: "Sound off",

@@ -128,6 +128,11 @@ impl JitterBuffer {
         self.counters
     }
 
+    /// Packets that wait to be due.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
     /// The delay that it aims at, in microseconds beyond the fastest packet.
     pub const fn target_us(&self) -> i64 {
         self.target_us

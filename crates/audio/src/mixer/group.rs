@@ -22,21 +22,25 @@ impl Group {
         rate_hz: u32,
         settings: &[EncoderSetting],
     ) -> Result<Self, CodecError> {
-        let mut encoder = codec.encoder(rate_hz)?;
-        for &setting in settings {
-            match encoder.set(setting) {
-                // Settings are for those codecs that have them.
-                Ok(()) | Err(CodecError::NoSuchSetting) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Self {
-            encoder,
+        let mut group = Self {
+            encoder: codec.encoder(rate_hz)?,
             outputs: Vec::new(),
             pending: Vec::new(),
             goes_on: false,
             differs: false,
-        })
+        };
+        for &setting in settings {
+            group.set(setting)?;
+        }
+        Ok(group)
+    }
+
+    /// Changes a setting, where the codec has it.
+    pub(super) fn set(&mut self, setting: EncoderSetting) -> Result<(), CodecError> {
+        match self.encoder.set(setting) {
+            Err(CodecError::NoSuchSetting) => Ok(()),
+            answer => answer,
+        }
     }
 
     /// Adds a tick's mix, less what the group's own input brought.

@@ -18,6 +18,11 @@ fn rate_index(rate_hz: u32) -> Result<usize, CodecError> {
     found.ok_or(CodecError::UnsupportedRate { rate_hz })
 }
 
+/// Refuses a setting that no encoder would take, whether or not there is one yet.
+fn check(setting: EncoderSetting) -> Result<(), CodecError> {
+    Codec::Opus.encoder(RATES_HZ[0])?.set(setting)
+}
+
 /// What makes outputs the same: their codec, rate and packet length, and whom they leave out. All
 /// that leave out nobody come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +77,7 @@ impl Mixer {
         if !matches!(tick_ms, 10 | 20) {
             return Err(MixerError::Ptime { ptime_ms: tick_ms });
         }
+        settings.iter().try_for_each(|&setting| check(setting))?;
         Ok(Self {
             tick_ms,
             settings: settings.to_vec(),
@@ -118,6 +124,20 @@ impl Mixer {
     pub fn set_muted(&mut self, id: InputId, is_muted: bool) -> Result<(), MixerError> {
         let input = self.inputs.get_mut(&id).ok_or(MixerError::NoSuchInput)?;
         input.set_muted(is_muted);
+        Ok(())
+    }
+
+    /// Changes a setting of all encoders that have it, those to come included.
+    pub fn set(&mut self, setting: EncoderSetting) -> Result<(), MixerError> {
+        check(setting)?;
+        for group in self.groups.values_mut() {
+            group.set(setting)?;
+        }
+        let same_kind = |other: &EncoderSetting| {
+            std::mem::discriminant(other) == std::mem::discriminant(&setting)
+        };
+        self.settings.retain(|other| !same_kind(other));
+        self.settings.push(setting);
         Ok(())
     }
 

@@ -127,6 +127,16 @@ impl Shard {
             Command::PipeProducer { producer, router } => {
                 self.pipe_producer(request, producer, router)
             }
+            Command::OpenMixer { router } => self.open_mixer(router),
+            Command::AddMixerInput {
+                mixer,
+                producer,
+                inband_dtmf,
+            } => self.add_mixer_input(mixer, producer, inband_dtmf),
+            Command::AddMixerSource { mixer, source } => self.add_mixer_source(mixer, source),
+            Command::RemoveMixerInput { mixer, input } => self.remove_mixer_input(mixer, input),
+            command @ Command::AddMixerOutput { .. } => self.add_mixer_output(command),
+            Command::CloseMixer { mixer } => self.close_mixer(mixer),
             command @ Command::ObserveAudioLevels { .. } => self.observe(&command),
             Command::CloseObserver { observer } => self.close_observer(observer),
             command @ Command::OpenChannel { .. } => self.open_channel(command),
@@ -252,11 +262,14 @@ impl Shard {
         }
     }
 
-    /// A transport that somebody opened: ends of pipes are not for commands.
+    /// A transport that somebody opened: ends of pipes are not for commands, and mixers have their own.
     pub(super) fn transport(&self, id: u64) -> Result<usize, Failure> {
         match self.objects.get(&id) {
             Some(Object::Transport(slot))
-                if !matches!(self.transports[*slot].carrier, Carrier::Pipe(_)) =>
+                if !matches!(
+                    self.transports[*slot].carrier,
+                    Carrier::Pipe(_) | Carrier::Mixer(_)
+                ) =>
             {
                 Ok(*slot)
             }

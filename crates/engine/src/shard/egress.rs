@@ -19,17 +19,17 @@ const PACKET_SPACE: usize = 4096;
 const SEAL_SPACE: usize = 64;
 
 /// What sealing or handing over one burst needs, apart from the router.
-struct Writer<'a> {
-    router: &'a mut Router,
-    id: TransportId,
-    now: std::time::Instant,
-    counters: &'a Counters,
+pub(super) struct Writer<'a> {
+    pub(super) router: &'a mut Router,
+    pub(super) id: TransportId,
+    pub(super) now: std::time::Instant,
+    pub(super) counters: &'a Counters,
 }
 
 impl Writer<'_> {
     /// Writes packet after packet into `buffer`, from `at` on; `seal` protects a packet and says how long it is now,
     /// `take` gets it. Returns where the buffer is free behind the last packet.
-    fn write_all(
+    pub(super) fn write_all(
         &mut self,
         buffer: &mut [u8],
         mut at: usize,
@@ -74,7 +74,7 @@ impl Writer<'_> {
 
 /// What `write_all` tells.
 #[derive(Clone, Copy)]
-enum Packet {
+pub(super) enum Packet {
     /// A packet is ready.
     At { at: usize, len: usize, rtcp: bool },
     /// The buffer is used again from its start.
@@ -97,6 +97,7 @@ impl Shard {
             Carrier::WebRtc(_) => self.burst_to_peer(router, slot, &mut mail),
             Carrier::Plain(_) => self.burst_to_plain(router, slot, &mut mail),
             Carrier::Pipe(_) => self.burst_to_pipe(router, slot, &mut mail),
+            Carrier::Mixer(_) => self.burst_to_mixer(router, slot, &mut mail),
         });
         self.mail = Some(mail);
         if let Err(Panicked) = sent {
@@ -122,7 +123,7 @@ impl Shard {
                     peer.transport.sealer()
                 }
                 Carrier::Plain(plain) => plain.sealer.as_ref(),
-                Carrier::Pipe(_) => None,
+                Carrier::Pipe(_) | Carrier::Mixer(_) => None,
             };
             if let Some(sealer) = sealer {
                 fetch(sealer);
@@ -325,7 +326,7 @@ impl Shard {
                 plain.send_goodbye(scratch, rtcp.len(), &self.counters);
                 None
             }
-            Carrier::Pipe(_) => None,
+            Carrier::Pipe(_) | Carrier::Mixer(_) => None,
         };
         if let Some((len, tuple)) = sealed {
             self.send_own(tuple, &scratch[..len]);

@@ -27,6 +27,17 @@ pub(crate) struct Batch {
     pub(crate) home: Option<SyncSender<Batch>>,
 }
 
+impl Batch {
+    /// An empty batch goes back to where it was filled; when nobody wants it, it is freed.
+    pub(crate) fn send_home(mut self) {
+        self.bytes.clear();
+        self.packets.clear();
+        if let Some(home) = self.home.take() {
+            let _ = home.try_send(self);
+        }
+    }
+}
+
 /// Between shards; bounded by the pipes there are.
 #[derive(Debug)]
 pub(crate) enum Control {
@@ -50,6 +61,18 @@ pub(crate) enum Control {
         stream: TcpStream,
         /// Read already.
         bytes: Vec<u8>,
+    },
+    /// An audio thread met a defect in a mixer, and dropped it.
+    MixerBroken {
+        /// Which.
+        mixer: u64,
+    },
+    /// A mixer has played a source to its end.
+    SourceEnded {
+        /// Which mixer.
+        mixer: u64,
+        /// The source.
+        source: u64,
     },
     /// Close everything and end the thread.
     Shutdown,

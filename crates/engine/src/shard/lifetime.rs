@@ -7,6 +7,7 @@ use roomtone_srtp::Sealer;
 
 use super::objects::{Carrier, Object};
 use super::{Control, Panicked, Shard, guard};
+use crate::audio::Message;
 use crate::counters::{Counter, Counters};
 use crate::values::{CloseReason, Event};
 
@@ -49,15 +50,25 @@ impl Shard {
                 self.unlink_pipe(id, &end);
                 return;
             }
+            Carrier::Mixer(end) => {
+                self.audio[end.thread].tell(Message::Close { mixer: id });
+                self.end_opened(Event::MixerClosed { mixer: id, reason });
+                return;
+            }
         }
-        self.shared.transports.fetch_sub(1, Ordering::Relaxed);
-        self.counters.transports.down();
-        self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
-        self.events.push(Event::TransportClosed {
+        self.end_opened(Event::TransportClosed {
             transport: id,
             reason,
             detail,
         });
+    }
+
+    /// Something that a command opened is gone.
+    fn end_opened(&mut self, told: Event) {
+        self.shared.transports.fetch_sub(1, Ordering::Relaxed);
+        self.counters.transports.down();
+        self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+        self.events.push(told);
     }
 
     /// Removes producers and consumers from the tables; the router forgets them with the transport.
@@ -157,11 +168,12 @@ impl Shard {
                         .iter_mut()
                         .for_each(|opener| opener.forget(ssrc));
                 }
-                Carrier::Pipe(_) => {}
+                Carrier::Pipe(_) | Carrier::Mixer(_) => {}
             }
         }
         let router = self.transports[slot].router;
         self.touch_router(router);
+        self.tell_mixer(slot, |mixer| Message::RemoveOutput { mixer, output: id });
         self.transports[slot].producers.retain(|other| *other != id);
         self.forget_producer(id);
         if matches!(self.transports[slot].carrier, Carrier::Pipe(_)) {
@@ -191,6 +203,7 @@ impl Shard {
         let router = self.transports[slot].router;
         self.touch_router(router);
         self.transports[slot].consumers.retain(|other| *other != id);
+        self.tell_mixer(slot, |mixer| Message::RemoveInput { mixer, input: id });
         let Some(Object::Consumer(entry)) = self.remove_object(id) else {
             return Ok(());
         };
@@ -203,7 +216,7 @@ impl Shard {
                         .iter_mut()
                         .for_each(|sealer| sealer.forget(ssrc));
                 }
-                Carrier::Pipe(_) => {}
+                Carrier::Pipe(_) | Carrier::Mixer(_) => {}
             }
         }
         Ok(())
@@ -216,14 +229,14 @@ impl Shard {
         let writable = match &entry.carrier {
             Carrier::WebRtc(peer) => peer.transport.is_writable(),
             Carrier::Plain(plain) => plain.can_send(),
-            Carrier::Pipe(_) => true,
+            Carrier::Pipe(_) | Carrier::Mixer(_) => true,
         };
         if entry.writable != writable {
             entry.writable = writable;
             let profile = match &entry.carrier {
                 Carrier::WebRtc(peer) => peer.transport.srtp_profile(),
                 Carrier::Plain(plain) => plain.sealer.as_ref().map(Sealer::profile),
-                Carrier::Pipe(_) => None,
+                Carrier::Pipe(_) | Carrier::Mixer(_) => None,
             };
             let (id, router) = (TransportId(entry.id), entry.router);
             let repeats = profile.is_none_or(|profile| !profile.is_aead());

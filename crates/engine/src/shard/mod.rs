@@ -13,6 +13,7 @@ mod ingress;
 mod lifetime;
 mod line_events;
 mod mail;
+mod mixing;
 mod objects;
 mod observers;
 mod pipe;
@@ -33,6 +34,7 @@ use roomtone_webrtc::{Candidate, Certificate, MAX_TRANSMIT_LEN, Protocol};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use crate::audio::AudioHandle;
 use crate::bind::{Listener, PlainPorts};
 use crate::counters::Counters;
 use crate::outbox::Outbox;
@@ -40,7 +42,7 @@ use crate::sys::{Datagrams, Epoll, Ready};
 use crate::timers::Timers;
 use crate::values::{CloseReason, EngineConfig, Event};
 
-pub(crate) use inbox::{Control, Inbox, ShardHandle, inbox};
+pub(crate) use inbox::{Batch, Control, Inbox, ShardHandle, inbox};
 use mail::Mail;
 use objects::{Carrier, Object, RouterEntry, TimerKey, Token, TransportEntry};
 use stream::Connection;
@@ -77,6 +79,8 @@ pub(crate) struct Shard {
     index: usize,
     shared: Arc<Shared>,
     handles: Vec<ShardHandle>,
+    /// Audio threads.
+    audio: Vec<AudioHandle>,
     inbox: Inbox,
     counters: Arc<Counters>,
     poller: Epoll,
@@ -115,6 +119,7 @@ pub(crate) struct ShardParts {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) handles: Vec<ShardHandle>,
+    pub(crate) audio: Vec<AudioHandle>,
     pub(crate) inbox: Inbox,
     pub(crate) counters: Arc<Counters>,
     pub(crate) listeners: Vec<Listener>,
@@ -140,6 +145,7 @@ impl Shard {
         Ok(Self {
             index: parts.index,
             handles: parts.handles,
+            audio: parts.audio,
             inbox: parts.inbox,
             counters: parts.counters,
             poller,
@@ -237,6 +243,8 @@ impl Shard {
                 self.on_encodings_wanted(transport, &wanted);
             }
             Control::Adopt { stream, bytes } => self.adopt_connection(stream, &bytes),
+            Control::MixerBroken { mixer } => self.on_mixer_broken(mixer),
+            Control::SourceEnded { mixer, source } => self.on_source_ended(mixer, source),
             Control::Shutdown => self.running = false,
             #[cfg(test)]
             Control::PanicAt(id) => match self.objects.get(&id) {

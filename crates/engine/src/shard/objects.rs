@@ -10,6 +10,7 @@ use roomtone_webrtc::{ChannelId, FiveTuple, Protocol, Transport};
 use rustc_hash::FxHashMap;
 
 use super::inbox::Batch;
+use super::mixing::MixerEnd;
 use crate::timers::Armed;
 
 /// A forwarding domain and what the driver keeps beside it.
@@ -50,6 +51,8 @@ pub(crate) enum Carrier {
     Plain(Box<Plain>),
     /// Another shard.
     Pipe(Box<PipeEnd>),
+    /// An audio thread.
+    Mixer(Box<MixerEnd>),
 }
 
 /// One WebRTC peer.

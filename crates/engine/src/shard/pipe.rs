@@ -54,18 +54,9 @@ impl PipeEnd {
             Ok(()) => counters.pipe_packets.add(count),
             Err(batch) => {
                 counters.pipe_dropped_full.add(count);
-                send_home(batch);
+                batch.send_home();
             }
         }
-    }
-}
-
-/// An empty batch goes back to where it was filled; when nobody wants it, it is freed.
-fn send_home(mut batch: Batch) {
-    batch.bytes.clear();
-    batch.packets.clear();
-    if let Some(home) = batch.home.take() {
-        let _ = home.try_send(batch);
     }
 }
 
@@ -223,7 +214,7 @@ impl Shard {
             self.counters
                 .pipe_dropped_unknown
                 .add(batch.packets.len() as u64);
-            return send_home(batch);
+            return batch.send_home();
         };
         let slot = *slot;
         let (now, counters) = (self.now, self.counters.clone());
@@ -237,7 +228,7 @@ impl Shard {
             }
             Err(Panicked) => self.transport_panicked(slot),
         }
-        send_home(batch);
+        batch.send_home();
     }
 }
 

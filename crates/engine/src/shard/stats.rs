@@ -29,7 +29,13 @@ impl Shard {
             .ok_or_else(|| Failure::not_found("object", id))?;
         let reports = match object {
             Object::Router(slot) => vec![self.router_report(id, *slot)],
-            Object::Transport(slot) => vec![self.transport_report(id, *slot)?],
+            Object::Transport(slot) => {
+                let mut reports = vec![self.transport_report(id, *slot)?];
+                if let Carrier::Mixer(end) = &self.transports[*slot].carrier {
+                    reports.extend(end.board.read());
+                }
+                reports
+            }
             Object::Producer(entry) => self.producer_reports(id, entry.transport)?,
             Object::Consumer(entry) => self.consumer_reports(id, entry.transport)?,
             Object::Observer(slot, levels) => vec![report! {
@@ -105,6 +111,10 @@ impl Shard {
             Carrier::WebRtc(peer) => peer_report(peer),
             Carrier::Plain(plain) => plain_report(plain),
             Carrier::Pipe(_) => report! { "carrier": "pipe" },
+            Carrier::Mixer(end) => report! {
+                "carrier": "mixer", "audioThread": end.thread, "sources": end.sources.len(),
+                "inputs": entry.consumers.len(), "outputs": entry.producers.len(),
+            },
         });
         Ok(report)
     }
@@ -231,6 +241,9 @@ impl Shard {
             }),
             Carrier::Pipe(end) => json!({
                 "kind": "pipe", "far_shard": end.far_shard, "far_transport": end.far_transport,
+            }),
+            Carrier::Mixer(end) => json!({
+                "kind": "mixer", "audio_thread": end.thread, "sources": end.sources,
             }),
         };
         Ok(json!({

@@ -191,7 +191,7 @@ impl Shard {
     }
 
     /// The source must live in the router of the transport in `slot`.
-    fn check_source(
+    pub(super) fn check_source(
         &self,
         producer: Option<u64>,
         slot: usize,

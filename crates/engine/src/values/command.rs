@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters,
-    Fingerprint, HeaderExtension, IceMode, MediaKind, SrtpKeys,
+    Fingerprint, HeaderExtension, IceMode, MediaKind, MixerSource, SrtpKeys,
 };
 
 /// One command; each is answered by one reply.
@@ -349,6 +349,56 @@ pub enum Command {
         /// Which.
         channel: u64,
     },
+    /// Open a mixer: what it is given to hear it gives out again, decoded, mixed and encoded.
+    OpenMixer {
+        /// In which router.
+        router: u64,
+    },
+    /// Have a mixer hear a producer of its router.
+    AddMixerInput {
+        /// Which.
+        mixer: u64,
+        /// What to hear.
+        producer: u64,
+        /// Also find DTMF in what sounds (RFC 4733 events are always found).
+        #[serde(default)]
+        inband_dtmf: bool,
+    },
+    /// Have a mixer play something of its own.
+    AddMixerSource {
+        /// Which.
+        mixer: u64,
+        /// What.
+        source: MixerSource,
+    },
+    /// Have a mixer hear an input no more, or play a source no more.
+    RemoveMixerInput {
+        /// Which.
+        mixer: u64,
+        /// The input or source.
+        input: u64,
+    },
+    /// Have a mixer give out a mix; it is a producer of the router.
+    AddMixerOutput {
+        /// Which.
+        mixer: u64,
+        /// What it is encoded with; one of PCMU, PCMA, G722, L16, opus.
+        codec: CodecParameters,
+        /// Time in one packet.
+        #[serde(default = "default_ptime")]
+        ptime_ms: u32,
+        /// Inputs that are not in this mix.
+        #[serde(default)]
+        without: Vec<u64>,
+        /// Only these inputs and sources are in this mix; absent: all but those in `without`.
+        #[serde(default)]
+        only: Option<Vec<u64>>,
+    },
+    /// Close a mixer with its inputs and outputs.
+    CloseMixer {
+        /// Which.
+        mixer: u64,
+    },
     /// Statistics of an object.
     GetStats {
         /// Which.
@@ -361,6 +411,10 @@ pub enum Command {
     },
     /// Counters of all shards.
     GetEngineStats {},
+}
+
+fn default_ptime() -> u32 {
+    20
 }
 
 fn yes() -> bool {

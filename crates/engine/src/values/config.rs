@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct EngineConfig {
     /// Media threads.
     pub shards: usize,
+    /// Threads that decode, mix and encode sound; they wait while there are no mixers.
+    pub audio_threads: usize,
     /// Addresses to listen on.
     pub listen_ips: Vec<String>,
     /// Pairs of listen address and announced address.
@@ -52,6 +54,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             shards: 1,
+            audio_threads: 1,
             listen_ips: Vec::new(),
             announced_ips: Vec::new(),
             webrtc_ports: (40000, 40099),

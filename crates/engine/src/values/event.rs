@@ -269,6 +269,40 @@ pub enum Event {
         /// Stays through short pauses.
         dominant: Option<u64>,
     },
+    /// A key was pressed at the far end of an input.
+    DtmfReceived {
+        /// Which mixer hears it.
+        mixer: u64,
+        /// The input.
+        input: u64,
+        /// One of 0-9, *, #, A-D.
+        digit: String,
+        /// How long it was pressed.
+        duration_ms: u32,
+        /// Found in what sounds, rather than told by an RFC 4733 event.
+        inband: bool,
+    },
+    /// A source has played to its end.
+    MixerSourceEnded {
+        /// Which mixer.
+        mixer: u64,
+        /// The source.
+        input: u64,
+    },
+    /// A mixer works at less effort for want of time, or at more again.
+    MixerEffortChanged {
+        /// Which mixer.
+        mixer: u64,
+        /// Of its encoders, 0 to 10.
+        complexity: u8,
+    },
+    /// A mixer is gone, with all its inputs and outputs.
+    MixerClosed {
+        /// Which mixer.
+        mixer: u64,
+        /// Why.
+        reason: CloseReason,
+    },
     /// A data channel is open, by us or by the peer.
     ChannelOpened {
         /// On which transport.

@@ -15,7 +15,7 @@ pub use config::{ArrivalModel, BandwidthConfig, EngineConfig};
 pub use event::{CloseReason, DtlsState, Event, IceState, SpeakerLevel};
 pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters,
-    Fingerprint, HeaderExtension, IceMode, MediaKind, SrtpKeys,
+    Fingerprint, HeaderExtension, IceMode, MediaKind, MixerSource, SrtpKeys, ToneKind,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,

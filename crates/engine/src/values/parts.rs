@@ -155,3 +155,39 @@ pub struct HeaderExtension {
     /// What it means.
     pub uri: String,
 }
+
+/// A tone that tells how a call goes (ITU-T E.180).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToneKind {
+    /// The far end rings.
+    Ringback,
+    /// The far end is busy.
+    Busy,
+    /// The network has no way.
+    Congestion,
+}
+
+/// What a mixer can play of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "snake_case")]
+pub enum MixerSource {
+    /// A national tone, until it is removed.
+    Tone {
+        /// ISO 3166 alpha-2, such as "DE".
+        country: String,
+        /// Which tone.
+        tone: ToneKind,
+    },
+    /// Samples.
+    Clip {
+        /// Samples a second: 8000, 16000, 24000 or 48000.
+        rate_hz: u32,
+        /// Mono, 16 bits, little endian.
+        #[serde(with = "serde_bytes")]
+        samples: Vec<u8>,
+        /// Start again at the end.
+        #[serde(default)]
+        repeat: bool,
+    },
+}

@@ -173,6 +173,16 @@ pub enum CommandResult {
         /// Its id.
         observer: u64,
     },
+    /// The new mixer.
+    MixerOpened {
+        /// Its id.
+        mixer: u64,
+    },
+    /// The new input or source of a mixer.
+    MixerInputAdded {
+        /// Its id.
+        input: u64,
+    },
     /// The new data channel; an event tells when it is open.
     ChannelOpening {
         /// Its id.

@@ -6,7 +6,9 @@ from roomtone.control.rooms.data import DataKind, DataOutcome, DataPacket, DataS
 from roomtone.control.rooms.ended_log import EndedEntry, EndedKind, EndedLog
 from roomtone.control.rooms.events import EventMailbox, EventsLostError, EventStream, RoomEvent, RoomEventKind
 from roomtone.control.rooms.knocks import Knock, KnockDecision, KnockId
+from roomtone.control.rooms.mixing import MixCount, Seat
 from roomtone.control.rooms.model import Connection, Member, Participant, PlainConnection, Room, Viewer
+from roomtone.control.rooms.moving import UnawareMover
 from roomtone.control.rooms.options import RoomOptions
 from roomtone.control.rooms.permissions import Permissions, SubscriptionRules
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
@@ -63,6 +65,7 @@ __all__ = [
     "Layers",
     "Member",
     "MemoryChat",
+    "MixCount",
     "Participant",
     "ParticipantId",
     "ParticipantKind",
@@ -81,6 +84,7 @@ __all__ = [
     "RoomLimits",
     "RoomOptions",
     "Rooms",
+    "Seat",
     "Speaker",
     "SpeakerRules",
     "Subscription",
@@ -90,6 +94,7 @@ __all__ = [
     "TrackId",
     "TrackOffer",
     "TrackSource",
+    "UnawareMover",
     "Viewer",
     "ViewerId",
     "is_room_name",

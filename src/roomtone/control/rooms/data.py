@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from roomtone.control.rooms.forwarding import RoomForwardings
+from roomtone.control.rooms.mixing import RoomMixes
 from roomtone.control.rooms.reasons import Refusal
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class DataOutcome(StrEnum):
     """Its sink broke."""
 
 
-class RoomData(RoomForwardings):
+class RoomData(RoomMixes):
     """Rooms with data packets; ``data_outcomes`` counts what became of them, by receiver."""
 
     data_outcomes: Counter[DataOutcome]

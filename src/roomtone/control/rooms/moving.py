@@ -8,6 +8,7 @@ the participant publishes keeps its track ids; all subscriptions, its own and th
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,24 @@ from roomtone.control.rooms.updating import RoomUpdates
 from roomtone.control.rooms.values import ParticipantId, ParticipantState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from roomtone.control.rooms.model import Room
+
+
+class UnawareMover:
+    """Moves somebody whose peer only sends, and need not know into which room."""
+
+    ready = True
+
+    @asynccontextmanager
+    async def moving(self) -> AsyncIterator[None]:
+        """Hold nothing back: what the peer asks is about its connection, which stays."""
+        yield
+
+    def moved(self, successor: Participant) -> None:
+        """Let it be moved on from there too."""
+        successor.mover = self
 
 
 class RoomMoves(RoomUpdates):
@@ -40,12 +56,16 @@ class RoomMoves(RoomUpdates):
         other = await self.open(to_room, replace(self.limits.defaults(), e2ee=participant.room.options.e2ee))
         self._check_place(other, participant.request)
         self._check_movable(participant, to_room)
-        self.invite(other, participant.identity)
         mover = participant.mover
         if mover is not None and mover.ready and participant.room.options.e2ee == other.options.e2ee:
+            self.invite(other, participant.identity)
             async with mover.moving():
                 await self._take_along(participant, other)
             return other
+        if not participant.movable:
+            text = "only one of the two rooms is encrypted end to end: its tracks would not be understood in the other"
+            raise self.refuse(Refusal.ROOM_IS_ENCRYPTED, text)
+        self.invite(other, participant.identity)
         participant.moved_to = other.name
         participant.emit(RoomEventKind.PARTICIPANT_MOVED, to_room=other.name, reason=CloseReason.MOVED)
         await self.end(participant, CloseReason.MOVED)
@@ -55,7 +75,7 @@ class RoomMoves(RoomUpdates):
 
     def _check_movable(self, participant: Participant, to_room: str) -> None:
         self._check_open(participant)
-        if not participant.movable:
+        if not participant.movable and participant.mover is None:
             raise self.refuse(Refusal.NOT_MOVABLE, "what it came by has no way to send it to another room")
         if to_room == participant.room.name:
             raise self.refuse(Refusal.SAME_ROOM, "it is in that room")

@@ -3,7 +3,7 @@
 Every operation that fails half way undoes what it did: no transport, participant or room remains of it.
 Limits are `RoomLimits`; ``Rooms.refused`` counts refusals by reason, ``Rooms.ended`` ends by reason.
 Each subject has a file: tables, ending, directory, connections, tracking, joining, watching, lobby, updating,
-forwarding, data, chatting.
+forwarding, mixing, data, chatting.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ class Rooms(RoomChat):
         super().__init__(engine, limits, clock=clock, new_id=new_id)
         self.forwarding_counts = Counter()
         self.when_opened.append(self.follow_forwarded)
+        self.mixes = {}
+        self.mix_counts = Counter()
+        self.when_opened.append(self.follow_mixed)
         self.knocks_decided = Counter()
         self.data_outcomes = Counter()
         self.chat_counts = Counter()

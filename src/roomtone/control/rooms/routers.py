@@ -141,12 +141,11 @@ class RoomRouters:
         for id_, (publication, where) in tuple(self.piped.items()):
             if where == router.id and publication.participant.room is room:
                 del self.piped[id_]
-                publication.pipes.pop(where, None)
         for participant in room.participants.values():
             for publication in participant.publications.values():
                 pipe = publication.pipes.pop(router.id, None)
                 if was_guest and pipe is not None:
-                    self._spawn(end_late_pipe(pipe))
+                    self._spawn(end_late_pipe(pipe))  # the router goes on, and so would the pipe
 
     async def producer_on(self, publication: Publication, router: Router) -> Producer:
         """Give a publication's producer on a router, piped there first where it is not yet."""

@@ -60,6 +60,7 @@ class Protocol(StrEnum):
     LIVEKIT = "livekit"
     MEDIASOUP = "mediasoup"
     PLAIN = "plain"
+    SIP = "sip"
 
 
 class TrackSource(StrEnum):

@@ -29,6 +29,7 @@ from roomtone.media.values import (
     EncodingsWanted,
     EngineCloseReason,
     ErrorCode,
+    MixerClosed,
     ProducerClosed,
     ProducerSilent,
     ProducerStarted,
@@ -88,8 +89,8 @@ class EngineWatch:
         match event:
             case TransportClosed():
                 self._on_transport_closed(event.transport, event.reason, event.detail)
-            case RouterClosed():
-                self._rooms.on_router_closed(event.router)
+            case RouterClosed() | MixerClosed():
+                self._on_lost(event)
             case DtlsStateChanged(state=DtlsState.CONNECTED) | RemoteLearnt():
                 self._on_connected(event.transport)
             case ProducerStarted() | ProducerSilent():
@@ -107,6 +108,12 @@ class EngineWatch:
                     _log.exception("who listens at a data channel failed")
             case _:
                 self._handle_line(event)
+
+    def _on_lost(self, event: RouterClosed | MixerClosed) -> None:
+        if isinstance(event, RouterClosed):
+            self._rooms.on_router_closed(event.router)
+        else:
+            self._rooms.on_mixer_closed(event.mixer)
 
     def _handle_line(self, event: AnyEvent) -> None:
         """Handle what tells how good lines and streams are, and what they are given."""

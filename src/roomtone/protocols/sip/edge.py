@@ -9,6 +9,7 @@ import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from roomtone.protocols.sip.errors import SipSyntaxError
@@ -47,6 +48,10 @@ SCANNERS = (
     "vaxsipuseragent",
 )
 """Parts of User-Agent of well-known scanners, lower case."""
+
+AGENTS = 1_024
+"""Values of User-Agent whose verdict is remembered, each up to this many bytes of it:"""
+LONGEST_AGENT = 200
 
 
 class Drop(StrEnum):
@@ -122,7 +127,8 @@ class Edge:
         self._tokens = tokens
         self._sources: dict[str, _Source] = {}
         self._transmits: deque[Transmit] = deque()
-        self._is_scanner = re.compile("|".join(map(re.escape, self.limits.scanners)) or r"(?!)", re.IGNORECASE).search
+        scanners = re.compile("|".join(map(re.escape, self.limits.scanners)) or r"(?!)", re.IGNORECASE)
+        self._is_scanner = lru_cache(AGENTS)(lambda agent: scanners.search(agent.decode("latin-1")) is not None)
 
     def handle(self, data: bytes, flow: Flow, now: int) -> Request | Response | None:
         """Take the bytes of one message; give it when it is to be worked with."""
@@ -175,7 +181,7 @@ class Edge:
 
     def _scans(self, request: Request) -> bool:
         agent = request.headers.get("user-agent")
-        return agent is not None and self._is_scanner(agent.decode("latin-1")) is not None
+        return agent is not None and self._is_scanner(agent[:LONGEST_AGENT])
 
     def _may_speak(self, host: str, now: int) -> bool:
         limits = self.limits

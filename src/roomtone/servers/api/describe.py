@@ -77,7 +77,7 @@ def participant_body(participant: Participant) -> ParticipantBody:
         protocol=participant.protocol,
         state=participant.state,
         permissions=permissions_body(participant.permissions),
-        movable=participant.movable,
+        movable=participant.movable or participant.mover is not None,
         forwarded_from=None if participant.origin is None else participant.origin.room.name,
         forwarded_to=sorted(participant.room.forwards.get(participant.identity, ())),
         connected=participant.connected,

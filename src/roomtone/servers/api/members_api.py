@@ -90,7 +90,7 @@ async def mute_participant(
 async def move(request: Request, administered: AdministeredRoom, identity: str, body: MoveBody) -> RoomBody:
     """Send a participant to another room, made if it is not there; needs that as the token's destinationRoom.
 
-    Its client is told and joins there; 409 where what it came by has no way to tell it.
+    It goes on there on the connections it has, or its client is told and joins there; 409 where neither is possible.
     """
     authorize_destination(request, body.room)
     rooms = context_of(request).rooms

@@ -20,6 +20,7 @@ from roomtone.control.rooms import (
     Protocol,
     SubscriptionOffer,
     TrackOffer,
+    UnawareMover,
     usual_source,
 )
 from roomtone.media.values import CodecFeedback, EncodingParameters, MediaKind, SrtpKeys
@@ -75,6 +76,7 @@ async def _publish(request: Request, room: str, body: PlainPublishBody) -> Plain
     ]
     join = JoinRequest(identity=body.identity, name=body.name, kind=ParticipantKind.INGEST, protocol=Protocol.PLAIN)
     participant, connections = await context_of(request).rooms.publish_plain(room, join, sources)
+    participant.mover = UnawareMover()
     streams = [_opened(stream, connection) for stream, connection in zip(body.publish, connections, strict=True)]
     return PlainOpened(participant=participant.identity, streams=streams)
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from roomtone.control.rooms import Participant
+
 if TYPE_CHECKING:
     from roomtone.control.policy import JoinTicket
     from roomtone.control.rooms import CloseReason, Connection, EventMailbox, Member, Subscription
@@ -82,12 +84,19 @@ class ResourceTable:
         key = (resource.kind, resource.room, resource.id)
         self._resources[key] = resource
 
-        def remove(reason: CloseReason) -> None:
-            self._resources.pop(key, None)
-            self.ended[reason] += 1
-            ticket.release()
+        def follow(member: Member) -> None:
+            def ended(reason: CloseReason) -> None:
+                if isinstance(member, Participant) and member.successor is not None:
+                    resource.member = member.successor  # it was moved to another room, and this is still its path
+                    follow(resource.member)
+                    return
+                self._resources.pop(key, None)
+                self.ended[reason] += 1
+                ticket.release()
 
-        resource.member.when_closed(remove)
+            member.when_closed(ended)
+
+        follow(resource.member)
 
     def get(self, kind: ResourceKind, room: str, id_: str) -> Resource | None:
         """Find a resource."""

@@ -18,6 +18,7 @@ from roomtone.control.rooms import (
     Protocol,
     SubscriptionOffer,
     TrackOffer,
+    UnawareMover,
     Viewer,
     usual_source,
 )
@@ -72,6 +73,7 @@ async def publish(request: Request, room: str) -> Response:
     except BaseException:
         ticket.release()
         raise
+    participant.mover = UnawareMover()
     made = _Made(
         kind=ResourceKind.WHIP,
         room=room,

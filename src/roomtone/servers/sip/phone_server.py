@@ -30,11 +30,13 @@ from roomtone.protocols.sip.agent import (
     Notified,
     Pracked,
     Progressed,
+    PublicationEnded,
     Refused,
     Reoffered,
     Requested,
     Responded,
     Resubscribed,
+    StateChanged,
     SubscriptionEnded,
     UserAgent,
     WrongStateError,
@@ -170,8 +172,8 @@ class PhoneServer:
                 self._on_requested(event, now)
             case Confirmed() | Pracked() | Responded() | Ended():
                 self._on_outcome(event, now)
-            case Notified() | Resubscribed() | SubscriptionEnded():
-                pass  # nobody here subscribes, and SUBSCRIBE is refused
+            case Notified() | Resubscribed() | SubscriptionEnded() | StateChanged() | PublicationEnded():
+                pass  # nobody here subscribes or publishes, and SUBSCRIBE and PUBLISH are refused
             case _:
                 assert_never(event)
 

@@ -170,6 +170,18 @@ async def test_a_router_lives_until_the_last_room_that_needs_it_has_ended(world:
     assert world.objects() == {}
 
 
+async def test_pipes_to_a_guest_end_when_only_its_own_room_needs_it(world: World) -> None:
+    alice, connection, _ = await enter(world, "alice")
+    await enter(world, "carol")
+    bob, _, _ = await enter(world, "bob", "other")
+    room = await world.rooms.move(alice, "other")
+    await world.rooms.subscribe(room.participants["alice"], connection, SEE, track(bob))
+    await world.rooms.end(room.participants["alice"])
+    await world.settle()
+    assert [held.piped_from for held in world.link.find(FakeProducer) if held.piped_from is not None] == []
+    assert (track(bob).pipes, room.guests) == ({}, {})
+
+
 async def test_who_comes_back_is_at_home_and_a_third_room_shares_the_router_too(world: World) -> None:
     alice, connection, peer = await enter(world, "alice")
     await enter(world, "carol")

@@ -23,6 +23,8 @@ from roomtone.protocols.sip.digest import (
     parse_credentials,
     secret_hash,
 )
+from roomtone.protocols.sip.digest.hooks import DigestAuthenticator, DigestGuard
+from roomtone.protocols.sip.flow import Flow, Transport
 from roomtone.protocols.sip.headers import Address
 from roomtone.protocols.sip.message import Headers, Request, Response, build_request, respond
 
@@ -338,3 +340,40 @@ def test_other_schemes_are_no_credentials() -> None:
     request = register()
     request.headers.add("Authorization", "NoOneKnowsThisScheme opaque-data=here")  # RFC 4475, 3.3.7
     assert a_server().credentials(request) is Verdict.NO_CREDENTIALS
+
+
+def test_the_hooks_of_a_user_agent_agree() -> None:
+    clock = [NOW]
+    heard = []
+    guard = DigestGuard(
+        a_server(),
+        lambda: clock[0],
+        {"alice": Secret("pw")}.get,
+        let_pass=lambda _, flow: flow.remote_host == "192.0.2.77",
+        on_verdict=lambda verdict, _: heard.append(verdict),
+    )
+    flow = Flow(Transport.UDP, "192.0.2.9", 5060, "192.0.2.1", 5060)
+    for method, status, asking in (("REGISTER", 401, "WWW-Authenticate"), ("INVITE", 407, "Proxy-Authenticate")):
+        request = register(method=method)
+        refused = guard.check(request, flow)
+        assert refused is not None
+        assert refused[0] == status
+        lines = refused[1].decode().rstrip().split("\r\n")
+        assert [line.partition(":")[0] for line in lines] == [asking] * 3
+        response = respond(request, status, headers=[tuple(line.split(": ", 1)) for line in lines])  # type: ignore[misc]
+        hook, owner = DigestAuthenticator(a_client()), object()
+        block = hook.answer(request, response, owner)
+        assert block is not None
+        for line in block.decode().rstrip().split("\r\n"):
+            request.headers.add(*line.split(": ", 1))
+        assert guard.check(request, flow) is None
+        assert guard.username(request) == "alice"
+        replayed = guard.check(request, flow)
+        assert replayed is not None
+        assert b"stale=true" in replayed[1]
+        # refused once more for the same request, and not stale: the password is wrong
+        assert hook.answer(request, response, owner) is None
+        assert hook.failure is AnswerFailure.REJECTED
+    assert heard == [Verdict.NO_CREDENTIALS, Verdict.ACCEPTED, Verdict.REPLAYED] * 2
+    assert guard.check(register(), flow._replace(remote_host="192.0.2.77")) is None
+    assert guard.username(register()) is None

@@ -14,7 +14,11 @@ from roomtone.control.rooms import (
     KnockDecision,
     ParticipantState,
     Permissions,
+    Protocol,
+    Refusal,
+    RoomError,
     RoomEventKind,
+    RoomOptions,
     TrackSource,
 )
 from roomtone.media.fake_objects import FakeProducer
@@ -93,7 +97,7 @@ async def test_a_participant_is_changed_and_media_follows(api: ApiWorld) -> None
     changed = (await api.http.patch(url, json=body, headers=admin(api))).json()
     assert (changed["name"], changed["metadata"], changed["attributes"]) == ("Alice", "m", {"hand": "up"})
     assert [track["source"] for track in changed["tracks"]] == ["microphone"]
-    assert (changed["tracks"][0]["mime"], changed["protocol"], changed["movable"]) == ("audio/opus", "whip", False)
+    assert (changed["tracks"][0]["mime"], changed["protocol"], changed["movable"]) == ("audio/opus", "whip", True)
     assert [producer.kind for producer in api.link.find(FakeProducer)] == [MediaKind.AUDIO]
     alice = api.rooms.find("demo").participants["alice"]
     expected = Permissions(publish_sources=frozenset({TrackSource.MICROPHONE}), can_publish_data=False)
@@ -116,7 +120,7 @@ async def test_a_participant_is_muted_with_all_its_tracks(api: ApiWorld) -> None
 
 
 async def test_who_can_be_moved_is_and_who_cannot_is_said_to_stay(api: ApiWorld) -> None:
-    await api.publish()
+    await api.rooms.join("demo", JoinRequest("carol", protocol=Protocol.MEDIASOUP))
     movable = await api.rooms.join("demo", JoinRequest("bob", movable=True))
     token = api.token(room="demo", room_admin=True)
     headers = api.headers(None, token=token)
@@ -124,13 +128,51 @@ async def test_who_can_be_moved_is_and_who_cannot_is_said_to_stay(api: ApiWorld)
     assert (await api.http.post(url, json={"room": "other"}, headers=headers)).status_code == 403
     both = await api.http.post(url, json={"room": "demo"}, headers=headers)
     assert (both.status_code, both.json()["code"]) == (409, "same_room")
-    stays = await api.http.post(f"{ROOM}/participants/alice/move", json={"room": "demo"}, headers=headers)
+    stays = await api.http.post(f"{ROOM}/participants/carol/move", json={"room": "demo"}, headers=headers)
     assert (stays.status_code, stays.json()["code"]) == (409, "not_movable")
     other = await api.rooms.move(movable, "other")
     assert (movable.closed, movable.state) == (CloseReason.MOVED, ParticipantState.DISCONNECTED)
     assert other.name == "other"
     (ended,) = (await api.http.get(f"{ROOM}/ended", headers=headers)).json()
     assert (ended["participant"], ended["viewer"], ended["reason"]) == ("bob", None, "moved")
+
+
+async def test_who_publishes_by_whip_is_moved_and_its_resource_keeps_its_path(api: ApiWorld) -> None:
+    made = await api.publish()
+    path, tracks = made.headers["location"], list(api.rooms.find("demo").participants["alice"].publications)
+    other = await api.rooms.move(api.rooms.find("demo").participants["alice"], "other")
+    moved = other.participants["alice"]
+    assert list(moved.publications) == tracks
+    assert (await api.http.get(path)).status_code == 204
+    await api.rooms.close_room(api.rooms.find("demo"))
+    assert (moved.closed, len(api.link.find(FakeProducer)) >= 2) == (None, True)
+    back = await api.rooms.move(moved, "third")
+    headers = {"Authorization": made.request.headers["authorization"]}
+    assert (await api.http.delete(path, headers=headers)).status_code == 200
+    assert back.participants == {}
+    assert (await api.http.delete(path, headers=headers)).status_code == 404
+
+
+async def test_who_sends_plain_rtp_is_moved(api: ApiWorld) -> None:
+    codec = {"name": "opus", "payload_type": 111, "clock_rate": 48_000, "channels": 2}
+    body = {"identity": "line", "publish": [{"kind": "audio", "codec": codec, "ip": "127.0.0.1", "port": 4_000}]}
+    opened = await api.http.post(f"{ROOM}/plain", json=body, headers=admin(api))
+    assert opened.status_code == 201, opened.text
+    other = await api.rooms.move(api.rooms.find("demo").participants["line"], "other")
+    moved = other.participants["line"]
+    assert (len(moved.publications), [one.owner for one in moved.connections.values()]) == (1, [moved])
+    await api.rooms.remove(moved)
+    assert api.link.find(FakeProducer) == []
+
+
+async def test_who_cannot_be_told_stays_where_the_other_room_is_encrypted(api: ApiWorld) -> None:
+    await api.publish()
+    await api.rooms.create("secret", RoomOptions(e2ee=True))
+    alice = api.rooms.find("demo").participants["alice"]
+    with pytest.raises(RoomError) as caught:
+        await api.rooms.move(alice, "secret")
+    assert caught.value.refusal is Refusal.ROOM_IS_ENCRYPTED
+    assert alice.closed is None
 
 
 async def test_a_participant_is_forwarded_by_who_governs_its_room_and_may_send_it_there(api: ApiWorld) -> None:

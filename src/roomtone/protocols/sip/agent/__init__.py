@@ -11,17 +11,22 @@ from roomtone.protocols.sip.agent.events import (
     Notified,
     Pracked,
     Progressed,
+    PublicationEnded,
     Refused,
     Reoffered,
     Requested,
     Responded,
     Resubscribed,
+    StateChanged,
     SubscriptionEnded,
 )
-from roomtone.protocols.sip.agent.hooks import Authenticator, Challenged, Guard
+from roomtone.protocols.sip.agent.hooks import Authenticator, Guard
 from roomtone.protocols.sip.agent.inviting import OutgoingInvite
 from roomtone.protocols.sip.agent.leg import Leg
 from roomtone.protocols.sip.agent.outgoing import Outgoing
+from roomtone.protocols.sip.agent.publications import Publication
+from roomtone.protocols.sip.agent.published import StateChange, StateKind
+from roomtone.protocols.sip.agent.referral import Referral, RefersToNobodyError, read_referral, replaces_of
 from roomtone.protocols.sip.agent.reoffer import Reoffer
 from roomtone.protocols.sip.agent.settings import (
     AgentCounters,
@@ -39,7 +44,6 @@ __all__ = [
     "AgentSettings",
     "Answered",
     "Authenticator",
-    "Challenged",
     "Confirmed",
     "EndReason",
     "Ended",
@@ -51,15 +55,24 @@ __all__ = [
     "OutgoingInvite",
     "Pracked",
     "Progressed",
+    "Publication",
+    "PublicationEnded",
+    "Referral",
+    "RefersToNobodyError",
     "Refused",
     "Reoffer",
     "Reoffered",
     "Requested",
     "Responded",
     "Resubscribed",
+    "StateChange",
+    "StateChanged",
+    "StateKind",
     "Subscription",
     "SubscriptionEnded",
     "TooManyError",
     "UserAgent",
     "WrongStateError",
+    "read_referral",
+    "replaces_of",
 ]

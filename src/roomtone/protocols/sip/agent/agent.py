@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from roomtone.protocols.sip.agent.events import AgentEvent, Ended, EndReason
 from roomtone.protocols.sip.agent.inviting import OutgoingInvite
 from roomtone.protocols.sip.agent.outgoing import FAILURES, Outgoing
+from roomtone.protocols.sip.agent.publications import Publications
+from roomtone.protocols.sip.agent.published import PublishedStates
 from roomtone.protocols.sip.agent.receiving import receive_ack, receive_request
 from roomtone.protocols.sip.agent.settings import (
     AgentCounters,
@@ -77,6 +79,8 @@ class UserAgent:
         """Legs of INVITEs of peers by Call-ID and their tag, to know one that comes by two ways (8.2.2.2)."""
         self.events: deque[AgentEvent] = deque()
         self.subscriptions = Subscriptions(self)
+        self.publications = Publications(self)
+        self.published = PublishedStates(self)
         self.allow_block = b"Allow: " + ", ".join(sorted(self.settings.methods)).encode() + b"\r\n"
         supported = b"Supported: " + ", ".join(sorted(self.offered_extensions())).encode() + b"\r\n"
         self.product_block = encode(f"User-Agent: {self.settings.product}\r\n") if self.settings.product else b""
@@ -177,17 +181,21 @@ class UserAgent:
         routes: tuple[str, ...] = (),
         user: str = "",
         call_id: str | None = None,
+        max_forwards: int = 70,
     ) -> OutgoingInvite:
         """Call somebody: `Progressed`, then `Answered` or `Refused`.
 
         ``flow`` leads to the next hop; ``from_`` and ``to`` are without tags; ``routes`` are pre-loaded Route values;
-        ``user`` is that of our Contact. Without a body the peer makes the offer, and `acknowledge` has the answer.
+        ``user`` is that of our Contact. Who bridges two calls passes ``max_forwards`` on, one less than it came with,
+        so that circles of bridges end. Without a body the peer makes the offer, and `acknowledge` has the answer.
         Raises `TooManyError`, `TooManyTransactionsError`.
         """
         if self.legs >= self.limits.legs:
             self.counters.refused += 1
             raise TooManyError(f"{self.legs} legs")
+        self.layer.check_room()
         dialog = self.new_dialog(uri, flow, from_=from_, to=to, routes=routes, call_id=call_id)
+        dialog.max_forwards = max_forwards
         contact = contact_block(flow.transport, flow.local_host, flow.local_port, user, secure=dialog.secure)
         if body:
             block = self.body_block(body, block)
@@ -264,6 +272,7 @@ class UserAgent:
 
     def reoffer(self, leg: Leg, now: int, *, body: bytes = b"", block: bytes = b"", method: str = "INVITE") -> Reoffer:
         """Change a leg by re-INVITE or UPDATE: `Responded` follows; crossed ones are sent again by themselves."""
+        self.layer.check_room()
         return leg.start_reoffer(method, self.body_block(body, block), body, now)
 
     def bye(self, leg: Leg, now: int, *, block: bytes = b"") -> None:
@@ -280,6 +289,7 @@ class UserAgent:
         """Send any other request in a dialog, or the first of one that `new_dialog` made: `Responded` follows."""
         if dialog.state is DialogState.ENDED:
             raise WrongStateError("the dialog is over")
+        self.layer.check_room()
         outgoing = Outgoing(self, dialog, method, contact + block, body)
         outgoing.send(now)
         return outgoing

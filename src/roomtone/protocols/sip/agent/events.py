@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from roomtone.protocols.sip.agent.inviting import OutgoingInvite
     from roomtone.protocols.sip.agent.leg import Leg
     from roomtone.protocols.sip.agent.outgoing import Outgoing
+    from roomtone.protocols.sip.agent.publications import Publication
+    from roomtone.protocols.sip.agent.published import StateChange
     from roomtone.protocols.sip.agent.subscription import Subscription
     from roomtone.protocols.sip.message import Request, Response
     from roomtone.protocols.sip.transaction import ServerTransaction
@@ -158,6 +160,20 @@ class SubscriptionEnded(NamedTuple):
     message: Request | Response | None
 
 
+class StateChanged(NamedTuple):
+    """Somebody published, changed or took back a state, or it expired; a PUBLISH has been answered."""
+
+    change: StateChange
+
+
+class PublicationEnded(NamedTuple):
+    """What we published is not there any more, or never was."""
+
+    publication: Publication
+    reason: EndReason
+    response: Response | None
+
+
 AgentEvent: TypeAlias = (
     Invited
     | Progressed
@@ -172,4 +188,6 @@ AgentEvent: TypeAlias = (
     | Notified
     | Resubscribed
     | SubscriptionEnded
+    | StateChanged
+    | PublicationEnded
 )

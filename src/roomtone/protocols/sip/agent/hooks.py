@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request, Response
 
 
-class Challenged(NamedTuple):
-    """A request of ours that was answered 401 or 407."""
-
-    method: str
-    uri: str
-    """Request-URI as it was sent, and will be sent again."""
-    body: bytes
-    owner: object
-    """Of the request's handle."""
-
-
 class Authenticator(Protocol):
     """Has credentials."""
 
-    def answer(self, request: Challenged, response: Response) -> bytes | None:
-        """Write Authorization and Proxy-Authorization lines, each with its end; None: no (other) credentials."""
+    def answer(self, request: Request, response: Response, owner: object) -> bytes | None:
+        """Write Authorization and Proxy-Authorization lines, each with its end; None: no (other) credentials.
+
+        ``request`` is what was answered 401 or 407, ``owner`` that of its handle.
+        """
 
 
 class Guard(Protocol):

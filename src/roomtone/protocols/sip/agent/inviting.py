@@ -47,7 +47,7 @@ class OutgoingInvite(Outgoing):
         self.min_session_s = 0
 
     def send(self, now: int) -> None:
-        """Send it. Raises `TooManyTransactionsError`."""
+        """Send it."""
         mine = self.block
         self.block = b"".join(
             (self.contact, self.agent.invite_block, ask(self.agent.settings, self.min_session_s), mine)

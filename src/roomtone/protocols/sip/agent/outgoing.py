@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from roomtone.protocols.sip.agent.events import EndReason, Responded
-from roomtone.protocols.sip.agent.hooks import Challenged
 from roomtone.protocols.sip.dialog import new_branch
+from roomtone.protocols.sip.message import Request, parse_message
 from roomtone.protocols.sip.transaction import TransactionFailure
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Outgoing:
         return bool(self._body)
 
     def send(self, now: int) -> None:
-        """Send it with the next number of its dialog. Raises `TooManyTransactionsError`."""
+        """Send it with the next number of its dialog; whoever begins something looks for room before."""
         dialog = self.dialog
         layer = self.agent.layer
         flow = self._flow or dialog.next_flow()
@@ -76,7 +76,7 @@ class Outgoing:
         self.cseq = cseq = dialog.next_cseq()
         self._tries += 1
         data = dialog.write(self.method, cseq, branch, flow, self._credentials + self.block, self._body)
-        transaction = layer.send_request(self.method, branch, data, flow, now)
+        transaction = layer.send_request(self.method, branch, data, flow, now, always=True)
         transaction.owner = self
         self.transaction = transaction
 
@@ -98,13 +98,20 @@ class Outgoing:
         authenticator = self.agent.authenticator
         if authenticator is None or self._tries >= self.agent.limits.tries:
             return False
-        challenged = Challenged(self.method, self.dialog.target, self._body, self.owner)
-        credentials = authenticator.answer(challenged, response)
+        credentials = authenticator.answer(self._sent(), response, self.owner)
         if credentials is None:
             return False
         self.agent.counters.challenges += 1
         self._credentials = credentials
         return self.try_again(now)
+
+    def _sent(self) -> Request:
+        """Write what was sent last once more: its transaction has let go of it."""
+        flow = self._flow or self.dialog.next_flow()
+        block = self._credentials + self.block
+        sent = parse_message(self.dialog.write(self.method, self.cseq, "sent", flow, block, self._body))
+        assert isinstance(sent, Request)  # noqa: S101 - it is one of ours
+        return sent
 
     def try_again(self, now: int) -> bool:
         """Send it once more, changed; False when that has been done too often."""

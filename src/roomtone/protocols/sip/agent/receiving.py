@@ -80,6 +80,8 @@ def _receive_outside(agent: UserAgent, transaction: ServerTransaction, request: 
     elif method in _NEED_DIALOG:
         agent.counters.out_of_dialog += 1
         agent.answer(transaction, 481, now)
+    elif method == "PUBLISH" and agent.settings.published_packages:
+        agent.published.receive(transaction, request, now)
     elif method == "SUBSCRIBE" and agent.subscriptions.refuses(transaction, request, now):
         pass
     else:

@@ -34,7 +34,7 @@ class Reoffer(Outgoing):
         self._timer: Timer | None = None
 
     def send(self, now: int) -> None:
-        """Send it. Raises `TooManyTransactionsError`."""
+        """Send it."""
         agent = self.agent
         mine = self.block
         session = self.leg.session

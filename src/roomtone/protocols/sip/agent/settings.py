@@ -31,6 +31,8 @@ class AgentSettings:
     """Longest life granted to a subscription."""
     min_subscription_s: int = 60
     """Shorter ones are refused with 423."""
+    published_packages: frozenset[str] = frozenset()
+    """Packages whose states are kept here; with none, each PUBLISH is handed up as any other request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class AgentLimits:
     """Dialogs that one INVITE of ours may make; responses of others are dropped."""
     subscriptions: int = 100_000
     """In both roles; a further SUBSCRIBE or REFER is refused with 503, one of ours with `TooManyError`."""
+    publications: int = 100_000
+    """States published here and by us, each; a further PUBLISH is refused with 503, one of ours with `TooManyError`."""
+    state_bytes: int = 65_536
+    """Longest state that is kept; a longer one is refused with 413."""
     provisionals: int = 16
     """Reliable provisional responses of ours that wait for their turn."""
     tries: int = 3

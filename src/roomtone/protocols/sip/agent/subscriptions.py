@@ -294,6 +294,7 @@ class Subscriptions:
         if self.count >= self._agent.limits.subscriptions:
             self._agent.counters.refused += 1
             raise TooManyError(f"{self.count} subscriptions")
+        self._agent.layer.check_room()
         self.count += 1
 
     def _await_dialog(self, subscription: Subscription) -> None:

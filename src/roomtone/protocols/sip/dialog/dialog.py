@@ -44,6 +44,7 @@ class Dialog:
         "local",
         "local_cseq",
         "local_tag",
+        "max_forwards",
         "remote",
         "remote_cseq",
         "remote_tag",
@@ -74,6 +75,8 @@ class Dialog:
         self.secure = False
         """Whether all of it must go over TLS (``sips``)."""
         self.state = DialogState.INITIAL
+        self.max_forwards = 70
+        """Hops that requests may take (8.1.1.6)."""
         self.leg: Any = None
         """The usage that an INVITE made, if there is one."""
         self.subscriptions: dict[tuple[str, str], Any] | None = None
@@ -155,7 +158,7 @@ class Dialog:
         )
 
     def _write_middle(self) -> bytes:
-        lines = [b"Max-Forwards: 70"]
+        lines = [b"Max-Forwards: %d" % self.max_forwards]
         if self.routes:
             lines += [b"Route: " + encode(route) for route in self._route_items()]
         lines += [b"From: " + self.local, b"To: " + self.remote, b"Call-ID: " + encode(self.call_id), b""]

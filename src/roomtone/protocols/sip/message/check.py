@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from roomtone.protocols.sip.errors import Fault, SipSyntaxError
 from roomtone.protocols.sip.grammar import decode
+from roomtone.protocols.sip.headers.address import Wildcard
 from roomtone.protocols.sip.headers.cseq import METHODS
 from roomtone.protocols.sip.message.message import PLAIN_ADDRESS, PLAIN_VIA
 from roomtone.protocols.sip.message.status import reason_phrase
 from roomtone.protocols.sip.uri import OtherUri, SipUri, parse_uri
 
 if TYPE_CHECKING:
+    from roomtone.protocols.sip.headers.address import Address
     from roomtone.protocols.sip.message.headers import Headers
     from roomtone.protocols.sip.message.message import Message, Request, Response
 
@@ -100,11 +102,15 @@ def check_request(request: Request, able: Capabilities = ANYTHING) -> Refusal | 
     try:
         check_message(request)
         _ = request.max_forwards
-        if "," in (request.headers.text("via") or "") or request.headers.has_repeated:
+        headers = request.headers
+        if b"," in (headers.get("via") or b"") or headers.has_repeated:
             _ = request.vias
-        for address in (*request.contacts, *request.routes, *request.record_routes):
-            if address.uri_text[:3].lower() == "sip":
-                parse_uri(address.uri_text)
+        if "contact" in headers:
+            _check_addresses(request.contacts)
+        if "route" in headers:
+            _check_addresses(request.routes)
+        if "record-route" in headers:
+            _check_addresses(request.record_routes)
         refusal = _check_uri(request, able)
         if request.cseq.method != request.method:
             refusal = Refusal(_STATUS_BAD, "Bad CSeq", fault=Fault.CSEQ_METHOD)
@@ -119,23 +125,30 @@ def check_response(response: Response) -> Fault | None:
     """Say why a response cannot be believed, or None; such a response is dropped (RFC 3261, 8.1.3, 18.1.2)."""
     try:
         check_message(response)
-        _ = (*response.contacts, *response.record_routes)
+        if "contact" in response.headers:
+            _ = response.contacts
+        if "record-route" in response.headers:
+            _ = response.record_routes
     except SipSyntaxError as error:
         return error.fault
     return None
 
 
+def _check_addresses(addresses: list[Address] | Wildcard) -> None:
+    if not isinstance(addresses, Wildcard):
+        for address in addresses:
+            if address.uri_text[:3].lower() == "sip":
+                parse_uri(address.uri_text)
+
+
 def _check_uri(request: Request, able: Capabilities) -> Refusal | None:
     uri = request.uri
-    match uri:
-        case SipUri():
-            if uri.headers:
-                raise SipSyntaxError(Fault.REQUEST_URI, 0, "headers in a Request-URI", header="Request-URI")
-            scheme = "sip"
-        case OtherUri(scheme=scheme):
-            pass
-        case _:
-            scheme = "tel"
+    if isinstance(uri, SipUri):
+        if uri.headers:
+            raise SipSyntaxError(Fault.REQUEST_URI, 0, "headers in a Request-URI", header="Request-URI")
+        scheme = "sip"
+    else:
+        scheme = uri.scheme if isinstance(uri, OtherUri) else "tel"
     return None if scheme in able.schemes else Refusal(416, reason_phrase(416))
 
 

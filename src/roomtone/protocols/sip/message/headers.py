@@ -131,8 +131,11 @@ class Headers:
     def get_all(self, name: str) -> list[bytes]:
         """Values of all lines of this name, in order; not split at commas."""
         key = key_of(name)
-        if key not in self._index():
+        values = self._index()
+        if key not in values:
             return []
+        if len(values) == len(self.lines):  # no name comes twice
+            return [self.get(key) or b""]
         return [line_value(line) for found, line in zip(self.keys, self.lines, strict=True) if found == key]
 
     def count(self, name: str) -> int:

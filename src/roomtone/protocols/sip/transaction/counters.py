@@ -25,6 +25,8 @@ class TransactionCounters:
     """CANCELs of nothing, answered 481."""
     refused: int = 0
     """Requests answered 503 without keeping anything, because of a limit or overload."""
+    refused_own: int = 0
+    """Requests of ours that were not sent because of the limit."""
     dropped: int = 0
     """Messages that could be neither used nor answered."""
     malformed: Counter[Fault] = field(default_factory=Counter)

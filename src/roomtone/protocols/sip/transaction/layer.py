@@ -111,13 +111,22 @@ class TransactionLayer:
 
     # what goes out
 
-    def send_request(self, method: str, branch: str, data: bytes, flow: Flow, now: int) -> ClientTransaction:
+    def check_room(self) -> None:
+        """Raise `TooManyTransactionsError` when as many client transactions are there as may be."""
+        if len(self.clients) >= self.limits.client:
+            self.counters.refused_own += 1
+            raise TooManyTransactionsError(f"{len(self.clients)} client transactions")
+
+    def send_request(
+        self, method: str, branch: str, data: bytes, flow: Flow, now: int, *, always: bool = False
+    ) -> ClientTransaction:
         """Send a request other than ACK; ``branch`` is that of its topmost Via, and never used twice.
 
-        Raises `TooManyTransactionsError`.
+        Raises `TooManyTransactionsError`, but for one that is to go out ``always``: it ends something, or belongs to
+        what is there already.
         """
-        if len(self.clients) >= self.limits.client:
-            raise TooManyTransactionsError(f"{len(self.clients)} client transactions")
+        if not always:
+            self.check_room()
         key = (branch.encode(), method)
         kind = InviteClientTransaction if method == "INVITE" else ClientTransaction
         transaction = self.clients[key] = kind(self, key, flow, data, now)

@@ -20,6 +20,7 @@ from roomtone.protocols.sip.agent import (
 )
 from roomtone.protocols.sip.dialog import DialogState
 from roomtone.protocols.sip.message import Request, Response
+from roomtone.protocols.sip.transaction import TooManyTransactionsError, TransactionLimits
 
 
 def test_a_call_is_set_up_and_ended_by_the_caller() -> None:
@@ -391,6 +392,35 @@ def test_more_legs_than_may_be_are_refused() -> None:
     assert pair.b.agent.counters.refused == 1
 
 
+def test_with_too_many_transactions_nothing_new_begins_and_what_is_there_goes_on() -> None:
+    pair = Pair()
+    ours, _ = pair.talk()
+    pair.a.agent.layer.limits = TransactionLimits(client=0)
+    for begin in (
+        pair.call,
+        lambda: pair.a.agent.reoffer(ours, pair.now, body=OFFER),
+        lambda: pair.a.agent.request(ours.dialog, "INFO", pair.now),
+    ):
+        with pytest.raises(TooManyTransactionsError):
+            begin()
+    assert pair.words() == []
+    assert pair.a.agent.layer.counters.refused_own == 3
+    pair.a.agent.bye(ours, pair.now)
+    pair.run()
+    assert pair.words() == ["a BYE", "b 200 BYE"]
+
+
+def test_hops_that_are_left_are_passed_on_by_the_first_request_only() -> None:
+    pair = Pair()
+    pair.call(max_forwards=12)
+    pair.b.agent.answer_invite(pair.invited(), pair.now, body=ANSWER)
+    pair.run()
+    pair.a.agent.bye(pair.a.take(Answered).leg, pair.now)
+    pair.run()
+    sent = [message for message in pair.a.sent if isinstance(message, Request)]
+    assert [(message.method, message.max_forwards) for message in sent] == [("INVITE", 12), ("ACK", 70), ("BYE", 70)]
+
+
 def test_a_request_with_a_header_that_cannot_be_read_is_answered_400() -> None:
     pair = Pair(AgentSettings(session_expires_s=0))
     pair.call(block=b"Session-Expires: soon\r\n")
@@ -427,7 +457,7 @@ class Password:
         self.word = word
         self.asked: list[str] = []
 
-    def answer(self, request: object, response: Response) -> bytes | None:  # noqa: ARG002
+    def answer(self, request: Request, response: Response, owner: object) -> bytes | None:  # noqa: ARG002
         self.asked.append(str(response.status))
         return f"Authorization: {self.word}\r\n".encode()
 

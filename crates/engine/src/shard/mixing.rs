@@ -1,0 +1,360 @@
+//! Commands about mixers: transports whose far end is an audio thread.
+//!
+//! An input is a consumer of that transport, an output a producer of it, so both have all that consumers and producers
+//! have: statistics, pauses, pipes to other shards.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use roomtone_rtp::{Codec, MediaKind};
+use roomtone_sfu::{
+    CodecParams, ConsumerParams, EncodingParams, FeedbackKinds, ProducerId, ProducerParams,
+    TransportId, TransportParams,
+};
+
+use super::Shard;
+use super::commands::{Answered, DONE};
+use super::egress::{Packet, Writer};
+use super::inbox::Batch;
+use super::mail::Mail;
+use super::objects::{Carrier, Object};
+use crate::audio::{
+    self, Board, MAX_INPUTS, MAX_OUTPUTS, Message, Mix, NewInput, NewOutput, Payload,
+};
+use crate::counters::Counters;
+use crate::failure::Failure;
+use crate::ids;
+use crate::values::{CloseReason, CodecParameters, Command, CommandResult, ErrorCode, MixerSource};
+
+/// Empty batches kept for a mixer's inputs.
+const KEPT_BATCHES: usize = 64;
+/// Times in one packet that every codec here can do, in milliseconds.
+const PTIMES_MS: [u32; 3] = [20, 40, 60];
+
+/// The shard's end of a mixer.
+pub(crate) struct MixerEnd {
+    /// Audio thread.
+    pub(crate) thread: usize,
+    /// Sources; they are no objects of the shard.
+    pub(crate) sources: Vec<u64>,
+    pub(super) board: Arc<Board>,
+    returned: Receiver<Batch>,
+    home: SyncSender<Batch>,
+}
+
+impl MixerEnd {
+    fn new(thread: usize) -> Self {
+        let (home, returned) = sync_channel(KEPT_BATCHES);
+        Self {
+            thread,
+            sources: Vec::new(),
+            board: Arc::default(),
+            returned,
+            home,
+        }
+    }
+
+    pub(super) fn empty_batch(&mut self, mixer: u64) -> Batch {
+        let mut batch = self.returned.try_recv().unwrap_or_default();
+        batch.to = mixer;
+        batch.home = Some(self.home.clone());
+        batch
+    }
+}
+
+impl Shard {
+    pub(super) fn open_mixer(&mut self, router: u64) -> Answered {
+        let router = self.router(router)?;
+        let threads = self.audio.iter().enumerate();
+        let Some((thread, _)) = threads.min_by_key(|(_, handle)| handle.load()) else {
+            return Err(Failure::new(
+                ErrorCode::Unsupported,
+                "no audio thread is configured",
+            ));
+        };
+        self.admit_transport()?;
+        let id = ids::allocate(self.index);
+        let end = MixerEnd::new(thread);
+        let board = end.board.clone();
+        let carrier = Carrier::Mixer(Box::new(end));
+        let params = TransportParams {
+            unlimited: true,
+            ..TransportParams::default()
+        };
+        self.insert_transport(id, router, carrier, params)
+            .inspect_err(|_| self.retract_transport())?;
+        self.audio[thread].tell(Message::Open { mixer: id, board });
+        Ok(Some(CommandResult::MixerOpened { mixer: id }))
+    }
+
+    pub(super) fn add_mixer_input(
+        &mut self,
+        mixer: u64,
+        producer: u64,
+        inband_dtmf: bool,
+    ) -> Answered {
+        let slot = self.mixer(mixer)?;
+        self.check_source(Some(producer), slot, MediaKind::Audio)?;
+        self.check_inputs(slot)?;
+        let params = &self.producer(producer)?.params;
+        let payloads = decodable(&params.codecs);
+        if !payloads
+            .iter()
+            .any(|(_, payload)| matches!(payload, Payload::Audio(_)))
+        {
+            return Err(Failure::new(
+                ErrorCode::Unsupported,
+                "a mixer decodes none of the codecs of this producer",
+            ));
+        }
+        let consumer = ConsumerParams {
+            producer: Some(ProducerId(producer)),
+            kind: MediaKind::Audio,
+            mid: None,
+            payload_types: payloads.iter().map(|(pt, _)| (*pt, *pt)).collect(),
+            rtx_payload_types: Vec::new(),
+            extensions: Vec::new(),
+            ssrc: None,
+            rtx_ssrc: None,
+            paused: false,
+            feedback: FeedbackKinds::default(),
+            redundancy: None,
+            verbatim: false,
+        };
+        let (id, description) = self.add_consumer(slot, consumer)?;
+        let input = NewInput {
+            mixer,
+            input: id,
+            ssrc: description.ssrc,
+            payloads,
+            inband_dtmf,
+        };
+        self.tell_mixer(slot, |_| Message::AddInput(Box::new(input)));
+        Ok(Some(CommandResult::MixerInputAdded { input: id }))
+    }
+
+    pub(super) fn add_mixer_source(&mut self, mixer: u64, source: MixerSource) -> Answered {
+        let slot = self.mixer(mixer)?;
+        audio::check_source(&source).map_err(Failure::invalid)?;
+        self.check_inputs(slot)?;
+        let id = ids::allocate(self.index);
+        if let Carrier::Mixer(end) = &mut self.transports[slot].carrier {
+            end.sources.push(id);
+        }
+        self.tell_mixer(slot, |mixer| Message::AddSource {
+            mixer,
+            input: id,
+            source: Box::new(source),
+        });
+        Ok(Some(CommandResult::MixerInputAdded { input: id }))
+    }
+
+    pub(super) fn remove_mixer_input(&mut self, mixer: u64, input: u64) -> Answered {
+        let slot = self.mixer(mixer)?;
+        if self.transports[slot].consumers.contains(&input) {
+            // The mixer learns it there.
+            return self.close_consumer(input).and(DONE);
+        }
+        let Carrier::Mixer(end) = &mut self.transports[slot].carrier else {
+            return Err(Failure::not_found("mixer", mixer));
+        };
+        let Some(at) = end.sources.iter().position(|source| *source == input) else {
+            return Err(Failure::not_found("input", input));
+        };
+        end.sources.swap_remove(at);
+        self.tell_mixer(slot, |mixer| Message::RemoveInput { mixer, input });
+        DONE
+    }
+
+    pub(super) fn add_mixer_output(&mut self, command: Command) -> Answered {
+        let Command::AddMixerOutput {
+            mixer,
+            codec,
+            ptime_ms,
+            without,
+            only,
+        } = command
+        else {
+            return Err(Failure::invalid("not an add mixer output command"));
+        };
+        let slot = self.mixer(mixer)?;
+        let Some(Payload::Audio(encoded)) =
+            audio::payload(&codec.name, codec.clock_rate, codec.channels)
+        else {
+            return Err(Failure::new(
+                ErrorCode::Unsupported,
+                format!("a mixer does not encode {}", codec.name),
+            ));
+        };
+        if codec.payload_type > 127 {
+            return Err(Failure::invalid("a payload type is above 127"));
+        }
+        if !PTIMES_MS.contains(&ptime_ms) {
+            return Err(Failure::invalid("ptime_ms is none of 20, 40, 60"));
+        }
+        if self.transports[slot].producers.len() >= MAX_OUTPUTS {
+            return Err(Failure::new(
+                ErrorCode::Limit,
+                format!("{MAX_OUTPUTS} outputs are on this mixer"),
+            ));
+        }
+        let ssrc = self.draw_ssrc();
+        let id = self.add_producer(slot, mixed(&codec, ssrc))?;
+        let output = NewOutput {
+            mixer,
+            output: id,
+            ssrc,
+            codec: encoded,
+            payload_type: codec.payload_type,
+            ptime_ms,
+            mix: Mix::new(without, only),
+        };
+        self.tell_mixer(slot, |_| Message::AddOutput(Box::new(output)));
+        Ok(Some(CommandResult::Produced { producer: id }))
+    }
+
+    /// An SSRC for a mix; its consumers draw their own.
+    fn draw_ssrc(&mut self) -> u32 {
+        self.seed = self
+            .seed
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(1);
+        (self.seed >> 32) as u32
+    }
+
+    pub(super) fn close_mixer(&mut self, mixer: u64) -> Answered {
+        let slot = self.mixer(mixer)?;
+        self.close_transport(slot, CloseReason::Requested, String::new());
+        DONE
+    }
+
+    /// An audio thread met a defect in a mixer: it is gone there already.
+    pub(super) fn on_mixer_broken(&mut self, mixer: u64) {
+        if let Ok(slot) = self.mixer(mixer) {
+            self.transport_panicked(slot);
+        }
+    }
+
+    /// A source has played to its end.
+    pub(super) fn on_source_ended(&mut self, mixer: u64, source: u64) {
+        if let Ok(slot) = self.mixer(mixer)
+            && let Carrier::Mixer(end) = &mut self.transports[slot].carrier
+        {
+            end.sources.retain(|other| *other != source);
+        }
+    }
+
+    fn mixer(&self, id: u64) -> Result<usize, Failure> {
+        match self.objects.get(&id) {
+            Some(Object::Transport(slot))
+                if matches!(self.transports[*slot].carrier, Carrier::Mixer(_)) =>
+            {
+                Ok(*slot)
+            }
+            _ => Err(Failure::not_found("mixer", id)),
+        }
+    }
+
+    fn check_inputs(&self, slot: usize) -> Result<(), Failure> {
+        let entry = &self.transports[slot];
+        let sources = match &entry.carrier {
+            Carrier::Mixer(end) => end.sources.len(),
+            _ => 0,
+        };
+        if entry.consumers.len() + sources < MAX_INPUTS {
+            return Ok(());
+        }
+        Err(Failure::new(
+            ErrorCode::Limit,
+            format!("{MAX_INPUTS} inputs are on this mixer"),
+        ))
+    }
+
+    /// Tells the audio thread of the mixer in `slot`, if one is there.
+    pub(super) fn tell_mixer(&self, slot: usize, message: impl FnOnce(u64) -> Message) {
+        let entry = &self.transports[slot];
+        if let Carrier::Mixer(end) = &entry.carrier {
+            self.audio[end.thread].tell(message(entry.id));
+        }
+    }
+
+    pub(super) fn burst_to_mixer(&mut self, router: usize, slot: usize, mail: &mut Mail) {
+        let entry = &mut self.transports[slot];
+        let id = entry.id;
+        let Carrier::Mixer(end) = &mut entry.carrier else {
+            return;
+        };
+        let handle = &self.audio[end.thread];
+        let counters: &Counters = &self.counters;
+        let writer = &mut Writer {
+            router: &mut self.routers[router].router,
+            id: TransportId(id),
+            now: self.now,
+            counters,
+        };
+        let mut batch = end.empty_batch(id);
+        writer.write_all(
+            mail.emptied(counters),
+            0,
+            |_, len, _| Some(len),
+            |buffer, packet| match packet {
+                Packet::At { at, len, rtcp } => {
+                    // What a mixer hears needs no reports: its inputs are on one clock, its own.
+                    if !rtcp {
+                        batch.bytes.extend_from_slice(&buffer[at..at + len]);
+                        batch.packets.push((len as u32, false));
+                    }
+                }
+                Packet::Full | Packet::End => {
+                    if batch.packets.is_empty() {
+                        return;
+                    }
+                    let full = std::mem::replace(&mut batch, end.empty_batch(id));
+                    let count = full.packets.len() as u64;
+                    match handle.batch(full) {
+                        Ok(()) => counters.mixer_packets.add(count),
+                        Err(batch) => {
+                            counters.mixer_dropped_full.add(count);
+                            batch.send_home();
+                        }
+                    }
+                }
+            },
+        );
+        batch.send_home();
+    }
+}
+
+/// What a mixer can do with each payload type of a producer; those it can do nothing with are left out.
+fn decodable(codecs: &[CodecParams]) -> Vec<(u8, Payload)> {
+    codecs
+        .iter()
+        .filter_map(|codec| {
+            let payload = audio::payload(codec.codec.name(), codec.clock_rate, codec.channels)?;
+            Some((codec.payload_type, payload))
+        })
+        .collect()
+}
+
+/// The producer a mix becomes.
+fn mixed(codec: &CodecParameters, ssrc: u32) -> ProducerParams {
+    ProducerParams {
+        kind: MediaKind::Audio,
+        mid: None,
+        codecs: vec![CodecParams {
+            payload_type: codec.payload_type,
+            codec: Codec::from_name(&codec.name),
+            clock_rate: codec.clock_rate,
+            channels: codec.channels,
+            rtx_payload_type: None,
+            feedback: FeedbackKinds::default(),
+        }],
+        encodings: vec![EncodingParams {
+            ssrc: Some(ssrc),
+            rid: None,
+            rtx_ssrc: None,
+        }],
+        extensions: Vec::new(),
+        paused: false,
+    }
+}

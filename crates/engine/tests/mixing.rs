@@ -1,0 +1,423 @@
+//! Mixers over real sockets: tones go in as RTP, and what comes out is decoded and listened to.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Instant;
+
+use roomtone_audio::Goertzel;
+use roomtone_audio::codec::{Codec, Encode, MAX_FRAME_SAMPLES};
+use roomtone_audio::dtmf::{Digit, Generator};
+use roomtone_engine::values::{
+    CodecParameters, Command, CommandResult, EncodingParameters, ErrorCode, Event, MediaKind,
+    MixerSource, ToneKind,
+};
+use support::{Harness, PATIENCE, Parts, PlainOptions, codec, config, receive_rtp, rtp, socket};
+
+const PCMU: (u8, &str, u32, u8) = (0, "PCMU", 8_000, 1);
+const PCMA: (u8, &str, u32, u8) = (8, "PCMA", 8_000, 1);
+const G722: (u8, &str, u32, u8) = (9, "G722", 8_000, 1);
+const OPUS: (u8, &str, u32, u8) = (111, "opus", 48_000, 2);
+const L16: (u8, &str, u32, u8) = (97, "L16", 16_000, 1);
+/// Amplitude of what is spoken.
+const LOUD: f64 = 6_000.0;
+
+type Named = (u8, &'static str, u32, u8);
+
+fn named(of: Named) -> CodecParameters {
+    codec(of.0, of.1, of.2, of.3)
+}
+
+fn audio(of: Named) -> Codec {
+    Codec::from_rtpmap(of.1, of.2, of.3).unwrap()
+}
+
+/// Says a tone, packet by packet: one for each packet that is heard, so that the engine's own clock paces it.
+struct Speaker {
+    mouth: UdpSocket,
+    to: SocketAddr,
+    payload_type: u8,
+    codec: Codec,
+    encoder: Box<dyn Encode>,
+    ssrc: u32,
+    hz: f64,
+    said: u32,
+}
+
+impl Speaker {
+    fn new(to: SocketAddr, of: Named, ssrc: u32, hz: f64) -> Self {
+        let codec = audio(of);
+        Self {
+            mouth: socket().0,
+            to,
+            payload_type: of.0,
+            codec,
+            encoder: codec.encoder(codec.full_rate_hz()).unwrap(),
+            ssrc,
+            hz,
+            said: 0,
+        }
+    }
+
+    fn say(&mut self) {
+        let rate = self.codec.full_rate_hz();
+        let samples = rate as usize / 50;
+        let first = self.said as usize * samples;
+        let at = |n: usize| (first + n) as f64 / f64::from(rate);
+        let pcm: Vec<i16> = (0..samples)
+            .map(|n| ((at(n) * self.hz * std::f64::consts::TAU).sin() * LOUD) as i16)
+            .collect();
+        let mut payload = Vec::new();
+        self.encoder.encode(&pcm, &mut payload).unwrap();
+        let timestamp = self.said.wrapping_mul(self.codec.clock_hz() / 50);
+        let sequence = self.said as u16;
+        let packet = rtp(self.payload_type, sequence, timestamp, self.ssrc, &payload);
+        self.mouth.send_to(&packet, self.to).unwrap();
+        self.said += 1;
+    }
+}
+
+/// One end of a plain transport that speaks and hears.
+struct Party {
+    input: u64,
+    ear: UdpSocket,
+    codec: Codec,
+}
+
+struct Stage {
+    harness: Harness,
+    router: u64,
+    mixer: u64,
+    speakers: Vec<Speaker>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let mut harness = Harness::new(config(1));
+        let router = harness.router(None);
+        let mixer = match harness.call(Command::OpenMixer { router }) {
+            CommandResult::MixerOpened { mixer } => mixer,
+            other => panic!("{other:?}"),
+        };
+        Self {
+            harness,
+            router,
+            mixer,
+            speakers: Vec::new(),
+        }
+    }
+
+    /// A producer fed from outside, and where to send to.
+    fn source(&mut self, codecs: Vec<CodecParameters>, ssrc: u32) -> (u64, SocketAddr) {
+        let (transport, at, _) = self.harness.plain(PlainOptions {
+            learn_remote: true,
+            ..PlainOptions::on(self.router)
+        });
+        let command = Command::Produce {
+            transport,
+            kind: MediaKind::Audio,
+            codecs,
+            encodings: vec![EncodingParameters {
+                ssrc: Some(ssrc),
+                ..EncodingParameters::default()
+            }],
+            mid: None,
+            header_extensions: vec![],
+            paused: false,
+        };
+        match self.harness.call(command) {
+            CommandResult::Produced { producer } => (producer, at),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn hear(&mut self, producer: u64, inband_dtmf: bool) -> u64 {
+        let command = Command::AddMixerInput {
+            mixer: self.mixer,
+            producer,
+            inband_dtmf,
+        };
+        match self.harness.call(command) {
+            CommandResult::MixerInputAdded { input } => input,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn output(&mut self, of: Named, without: Vec<u64>) -> UdpSocket {
+        let command = Command::AddMixerOutput {
+            mixer: self.mixer,
+            codec: named(of),
+            ptime_ms: 20,
+            without,
+            only: None,
+        };
+        let producer = match self.harness.call(command) {
+            CommandResult::Produced { producer } => producer,
+            other => panic!("{other:?}"),
+        };
+        let (ear, ear_at) = socket();
+        let (transport, _, _) = self.harness.plain(PlainOptions::on(self.router));
+        self.harness.connect_plain(transport, ear_at);
+        let consumed = self.harness.call(Command::Consume {
+            transport,
+            kind: MediaKind::Audio,
+            producer: Some(producer),
+            mid: None,
+            payload_types: vec![(of.0, of.0)],
+            rtx_payload_types: vec![],
+            header_extensions: vec![],
+            feedback: roomtone_engine::values::CodecFeedback::default(),
+            redundancy: None,
+            ssrc: None,
+            rtx_ssrc: None,
+            paused: false,
+        });
+        assert!(matches!(consumed, CommandResult::Consumed { .. }));
+        ear
+    }
+
+    /// Somebody who says one tone and hears all others.
+    fn party(&mut self, of: Named, ssrc: u32, hz: f64) -> Party {
+        let (producer, at) = self.source(vec![named(of)], ssrc);
+        let input = self.hear(producer, false);
+        self.speakers.push(Speaker::new(at, of, ssrc, hz));
+        Party {
+            input,
+            ear: self.output(of, vec![input]),
+            codec: audio(of),
+        }
+    }
+
+    /// The next packet at an ear; all speakers say as much as is heard.
+    fn next(&mut self, ear: &UdpSocket) -> Parts {
+        let packet = receive_rtp(ear);
+        self.speakers.iter_mut().for_each(Speaker::say);
+        packet
+    }
+
+    /// Listens until a fifth of a second sounds as wanted: these tones as loud as they were said, those not at all.
+    fn wait_heard(&mut self, ear: &UdpSocket, codec: Codec, wanted: &[f64], unwanted: &[f64]) {
+        let rate = codec.full_rate_hz();
+        let mut decoder = codec.decoder(rate).unwrap();
+        let mut pcm = Vec::new();
+        let window = rate as usize / 5;
+        let mut last = String::new();
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let packet = self.next(ear);
+            let mut frame = vec![0; MAX_FRAME_SAMPLES];
+            let count = decoder.decode(&packet.payload, &mut frame).unwrap();
+            pcm.extend_from_slice(&frame[..count]);
+            if pcm.len() < window {
+                continue;
+            }
+            let level = |hz: &f64| Goertzel::new(rate, *hz).windowed_amplitude(&pcm[..window]);
+            let heard: Vec<f64> = wanted.iter().map(level).collect();
+            let leaked: Vec<f64> = unwanted.iter().map(level).collect();
+            let as_said = |level: &f64| (0.7..1.3).contains(&(level / LOUD));
+            if heard.iter().all(as_said) && leaked.iter().all(|level| *level < LOUD / 50.0) {
+                return;
+            }
+            last = format!("{wanted:?} at {heard:?}, {unwanted:?} at {leaked:?}");
+            pcm.drain(..window);
+        }
+        panic!("never heard as wanted; last {last}");
+    }
+}
+
+#[test]
+fn each_codec_becomes_each_other() {
+    for (from, to) in [
+        (PCMU, OPUS),
+        (OPUS, PCMU),
+        (G722, PCMA),
+        (PCMA, G722),
+        (L16, OPUS),
+        (OPUS, L16),
+    ] {
+        let mut stage = Stage::new();
+        let (producer, at) = stage.source(vec![named(from)], 77);
+        stage.hear(producer, false);
+        let ear = stage.output(to, vec![]);
+        stage.speakers.push(Speaker::new(at, from, 77, 440.0));
+        stage.wait_heard(&ear, audio(to), &[440.0], &[880.0, 1_320.0]);
+    }
+}
+
+#[test]
+fn each_of_three_hears_the_other_two_and_not_itself() {
+    let mut stage = Stage::new();
+    let tones = [440.0, 880.0, 1_320.0];
+    let parties: Vec<Party> = [PCMU, OPUS, G722]
+        .into_iter()
+        .zip(tones)
+        .enumerate()
+        .map(|(at, (of, hz))| stage.party(of, 100 + at as u32, hz))
+        .collect();
+    for (at, party) in parties.iter().enumerate() {
+        let mut others = tones.to_vec();
+        others.remove(at);
+        stage.wait_heard(&party.ear, party.codec, &others, &[tones[at]]);
+    }
+    // Reports are of the last second.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let reports = stage.harness.stats(stage.mixer);
+        let of = |sort: &str| reports.iter().filter(|r| r["type"] == sort.into()).count();
+        if (of("mixer-input"), of("mixer-encoder")) == (3, 3) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{reports:?}");
+        stage.next(&parties[0].ear);
+    }
+    // Who leaves is heard no more.
+    let removed = Command::RemoveMixerInput {
+        mixer: stage.mixer,
+        input: parties[0].input,
+    };
+    stage.harness.done(removed.clone());
+    stage.wait_heard(
+        &parties[1].ear,
+        parties[1].codec,
+        &[1_320.0],
+        &[440.0, 880.0],
+    );
+    assert_eq!(stage.harness.refused(removed), ErrorCode::NotFound);
+}
+
+#[test]
+fn tones_and_clips_are_played_and_a_clip_tells_its_end() {
+    let mut stage = Stage::new();
+    let ear = stage.output(PCMU, vec![]);
+    let clip: Vec<u8> = (0..16_000)
+        .map(|n| (f64::from(n) / 16_000.0 * 700.0 * std::f64::consts::TAU).sin() * LOUD)
+        .flat_map(|sample| (sample as i16).to_le_bytes())
+        .collect();
+    let source = MixerSource::Clip {
+        rate_hz: 16_000,
+        samples: clip,
+        repeat: false,
+    };
+    let added = stage.harness.call(Command::AddMixerSource {
+        mixer: stage.mixer,
+        source,
+    });
+    let CommandResult::MixerInputAdded { input: clip } = added else {
+        panic!("{added:?}");
+    };
+    stage.wait_heard(&ear, audio(PCMU), &[700.0], &[425.0]);
+    let ended = stage.harness.event(|event| match event {
+        Event::MixerSourceEnded { input, .. } => Some(*input),
+        _ => None,
+    });
+    assert_eq!(ended, clip);
+    let busy = |country: &str| Command::AddMixerSource {
+        mixer: stage.mixer,
+        source: MixerSource::Tone {
+            country: country.into(),
+            tone: ToneKind::Busy,
+        },
+    };
+    let (known, unknown) = (busy("DE"), busy("XX"));
+    assert_eq!(stage.harness.refused(unknown), ErrorCode::Invalid);
+    let CommandResult::MixerInputAdded { input } = stage.harness.call(known) else {
+        panic!("not added");
+    };
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < PATIENCE, "the tone was never heard");
+        let packet = receive_rtp(&ear);
+        if packet.payload.iter().any(|byte| byte & 0x7f < 0x40) {
+            break;
+        }
+    }
+    stage.harness.done(Command::RemoveMixerInput {
+        mixer: stage.mixer,
+        input,
+    });
+}
+
+#[test]
+fn keys_are_told_by_events_and_found_in_what_sounds() {
+    let mut stage = Stage::new();
+    let events = codec(101, "telephone-event", 8_000, 1);
+    let (producer, at) = stage.source(vec![named(PCMU), events], 5);
+    stage.hear(producer, true);
+    let ear = stage.output(PCMA, vec![]);
+    let (mouth, _) = socket();
+    let mut sequence = 0;
+    let mut send = |payload_type, timestamp, payload: &[u8]| {
+        sequence += 1;
+        let packet = rtp(payload_type, sequence, timestamp, 5, payload);
+        mouth.send_to(&packet, at).unwrap();
+    };
+    // Event 5 for 100 ms, its end three times (RFC 4733 section 2.5.1.4).
+    for duration in [160_u16, 480, 800] {
+        let [high, low] = duration.to_be_bytes();
+        send(101, 1_000, &[5, 10, high, low]);
+    }
+    for _ in 0..3 {
+        send(101, 1_000, &[5, 0x8a, 3, 32]);
+    }
+    let pressed = |event: &Event| match event {
+        Event::DtmfReceived {
+            digit,
+            duration_ms,
+            inband,
+            ..
+        } => Some((digit.clone(), *duration_ms, *inband)),
+        _ => None,
+    };
+    assert_eq!(stage.harness.event(pressed), ("5".to_owned(), 100, false));
+    // The same by sound, with silence behind it.
+    let mut tone = Generator::new(Digit::from_char('8').unwrap(), 8_000, 120);
+    let mut encoder = audio(PCMU).encoder(8_000).unwrap();
+    for packet in 0..50 {
+        let mut pcm = [0; 160];
+        tone.fill(&mut pcm);
+        let mut payload = Vec::new();
+        encoder.encode(&pcm, &mut payload).unwrap();
+        send(0, 10_000 + packet * 160, &payload);
+        receive_rtp(&ear);
+    }
+    let (digit, _, inband) = stage.harness.event(pressed);
+    assert_eq!((digit.as_str(), inband), ("8", true));
+}
+
+#[test]
+fn what_a_mixer_cannot_do_it_refuses_and_what_ends_ends_it() {
+    let mut stage = Stage::new();
+    let (g729, _) = stage.source(vec![codec(18, "G729", 8_000, 1)], 9);
+    let (mixer, router) = (stage.mixer, stage.router);
+    let input = Command::AddMixerInput {
+        mixer,
+        producer: g729,
+        inband_dtmf: false,
+    };
+    assert_eq!(stage.harness.refused(input), ErrorCode::Unsupported);
+    let output = |codec, ptime_ms| Command::AddMixerOutput {
+        mixer,
+        codec,
+        ptime_ms,
+        without: vec![],
+        only: None,
+    };
+    let vorbis = output(codec(98, "vorbis", 48_000, 2), 20);
+    assert_eq!(stage.harness.refused(vorbis), ErrorCode::Unsupported);
+    let odd = output(named(PCMU), 25);
+    assert_eq!(stage.harness.refused(odd), ErrorCode::Invalid);
+    let not_a_mixer = Command::CloseMixer { mixer: router };
+    assert_eq!(stage.harness.refused(not_a_mixer), ErrorCode::NotFound);
+    let as_transport = Command::CloseTransport { transport: mixer };
+    assert_eq!(stage.harness.refused(as_transport), ErrorCode::NotFound);
+    stage.harness.done(Command::CloseRouter { router });
+    stage.harness.event(|event| match event {
+        Event::MixerClosed { mixer: gone, .. } => (*gone == mixer).then_some(()),
+        _ => None,
+    });
+    assert_eq!(
+        stage.harness.refused(output(named(PCMU), 20)),
+        ErrorCode::NotFound
+    );
+}

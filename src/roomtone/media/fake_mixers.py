@@ -1,0 +1,104 @@
+"""Commands about mixers, as the fake engine does them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from roomtone.media.fake_objects import FakeMixer, FakeProducer, FakeRouter
+from roomtone.media.fake_state import Refused
+from roomtone.media.values import (
+    AddMixerInput,
+    AddMixerOutput,
+    AddMixerSource,
+    AnyResult,
+    CloseMixer,
+    Done,
+    EngineCloseReason,
+    ErrorCode,
+    MediaKind,
+    MixerClip,
+    MixerId,
+    MixerInputAdded,
+    MixerInputId,
+    MixerOpened,
+    MixerTone,
+    OpenMixer,
+    Produced,
+    ProducerId,
+    RemoveMixerInput,
+)
+
+if TYPE_CHECKING:
+    from roomtone.media.fake_state import FakeState
+
+MixerCommand = OpenMixer | AddMixerInput | AddMixerSource | RemoveMixerInput | AddMixerOutput | CloseMixer
+
+_CODECS = {"PCMU", "PCMA", "G722", "L16", "OPUS"}
+_PTIMES_MS = (20, 40, 60)
+_RATES_HZ = (8_000, 16_000, 24_000, 48_000)
+_COUNTRY_LENGTH = 2
+
+
+def execute(state: FakeState, command: MixerCommand) -> AnyResult:
+    """Do a command about a mixer; one that is refused has no effect."""
+    match command:
+        case OpenMixer():
+            if not state.config.audio_threads:
+                raise Refused(ErrorCode.UNSUPPORTED, "no audio thread is configured")
+            mixer = FakeMixer(state.new_id(), state.get(FakeRouter, command.router).id)
+            state.objects[mixer.id] = mixer
+            return MixerOpened(mixer=MixerId(mixer.id))
+        case CloseMixer():
+            state.drop_mixer(state.get(FakeMixer, command.mixer), EngineCloseReason.REQUESTED)
+            return Done()
+        case AddMixerInput():
+            return _add_input(state, state.get(FakeMixer, command.mixer), command.producer)
+        case AddMixerSource():
+            return _add_source(state, state.get(FakeMixer, command.mixer), command.source)
+        case RemoveMixerInput():
+            mixer = state.get(FakeMixer, command.mixer)
+            if mixer.inputs.pop(command.input, None) is None and mixer.sources.pop(command.input, None) is None:
+                raise Refused(ErrorCode.NOT_FOUND, f"no input {command.input}")
+            return Done()
+        case AddMixerOutput():
+            return _add_output(state, state.get(FakeMixer, command.mixer), command)
+        case _:
+            assert_never(command)
+
+
+def _add_input(state: FakeState, mixer: FakeMixer, producer: int) -> AnyResult:
+    state.check_source(producer, mixer.router, MediaKind.AUDIO)
+    heard = state.get(FakeProducer, producer)
+    if not any(codec.name.upper() in _CODECS for codec in heard.codecs):
+        raise Refused(ErrorCode.UNSUPPORTED, "a mixer decodes none of the codecs of this producer")
+    input_ = MixerInputId(state.new_id())
+    mixer.inputs[input_] = producer
+    return MixerInputAdded(input=input_)
+
+
+def _add_source(state: FakeState, mixer: FakeMixer, source: MixerTone | MixerClip) -> AnyResult:
+    match source:
+        case MixerTone():
+            if len(source.country) != _COUNTRY_LENGTH or source.country == "XX":
+                raise Refused(ErrorCode.INVALID, f"the tones of {source.country!r} are not known")
+        case MixerClip():
+            if source.rate_hz not in _RATES_HZ or not source.samples or len(source.samples) % 2:
+                raise Refused(ErrorCode.INVALID, "not a clip")
+        case _:
+            assert_never(source)
+    input_ = MixerInputId(state.new_id())
+    mixer.sources[input_] = source
+    return MixerInputAdded(input=input_)
+
+
+def _add_output(state: FakeState, mixer: FakeMixer, command: AddMixerOutput) -> AnyResult:
+    if command.codec.name.upper() not in _CODECS:
+        raise Refused(ErrorCode.UNSUPPORTED, f"a mixer does not encode {command.codec.name}")
+    if command.ptime_ms not in _PTIMES_MS:
+        raise Refused(ErrorCode.INVALID, "ptime_ms is none of 20, 40, 60")
+    producer = FakeProducer(
+        state.new_id(), mixer.router, None, MediaKind.AUDIO, paused=False, codecs=[command.codec], encodings=[]
+    )
+    state.objects[producer.id] = producer
+    mixer.outputs[producer.id] = command
+    return Produced(producer=ProducerId(producer.id))
