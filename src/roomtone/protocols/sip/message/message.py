@@ -224,7 +224,12 @@ class Request(Message):
         """
         value = self.headers.get("via") or b""
         at = value.find(b";rport")
-        if at > 0 and value[at + 6 : at + 7] in {b"", b";"} and PLAIN_VIA(value) and b";received" not in value:
+        if (
+            at > 0
+            and value[at + 6 : at + 7] in {b"", b";"}
+            and b";received" not in value
+            and not (b"," in value or b'"' in value)
+        ):
             stamp = b";received=%b;rport=%d" % (address.encode(), port)
             self.headers.replace_first("via", b"Via: " + value[:at] + stamp + value[at + 6 :])
             self._via = None
