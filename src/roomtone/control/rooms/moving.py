@@ -8,6 +8,7 @@ the participant publishes keeps its track ids; all subscriptions, its own and th
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from roomtone.control.rooms.model import Room
+
+_log = logging.getLogger(__name__)
 
 
 class UnawareMover:
@@ -57,11 +60,13 @@ class RoomMoves(RoomUpdates):
         self._check_place(other, participant.request)
         self._check_movable(participant, to_room)
         mover = participant.mover
-        if mover is not None and mover.ready and participant.room.options.e2ee == other.options.e2ee:
-            self.invite(other, participant.identity)
+        if mover is not None and participant.room.options.e2ee == other.options.e2ee:
             async with mover.moving():
-                await self._take_along(participant, other)
-            return other
+                if mover.ready:  # asked in its turn: the peer may have gone while others were served
+                    self.invite(other, participant.identity)
+                    await self._take_along(participant, other)
+                    return other
+        self._check_open(participant)
         if not participant.movable:
             text = "only one of the two rooms is encrypted end to end: its tracks would not be understood in the other"
             raise self.refuse(Refusal.ROOM_IS_ENCRYPTED, text)
@@ -94,8 +99,7 @@ class RoomMoves(RoomUpdates):
             pipes = [piped for track in tracks for piped in made(track.pipes.values())]
             self._part(before, moved)
             refused = self._bring_tracks(moved, tracks)
-            if before.mover is not None:
-                before.mover.moved(moved)
+            self._tell_mover(before, moved)
             self._let_in(moved)
         self.switching.refresh(other)
         await asyncio.gather(
@@ -132,6 +136,15 @@ class RoomMoves(RoomUpdates):
             connection.owner = moved
         self._detach(before, CloseReason.MOVED)
         moved.state = ParticipantState.ACTIVE if moved.connected else ParticipantState.JOINED
+
+    def _tell_mover(self, before: Participant, moved: Participant) -> None:
+        """Tell who holds the peer; where that fails, the participant ends in the other room."""
+        try:
+            if before.mover is not None:
+                before.mover.moved(moved)
+        except Exception:  # noqa: BLE001 - half moved it must not stay
+            _log.exception("telling a participant that it is in room %s failed", moved.room.name)
+            self.spawn(self.end(moved, CloseReason.MEDIA_FAILED))
 
     def _bring_tracks(self, moved: Participant, tracks: Sequence[Publication]) -> list[Publication]:
         """Publish tracks in the other room; gives those that may not be there."""

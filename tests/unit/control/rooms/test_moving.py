@@ -229,6 +229,23 @@ async def test_whose_peer_cannot_go_on_is_sent_to_join_there(world: World, case:
     assert world.rooms.by_name["other"].participants == {}
 
 
+async def test_whose_server_breaks_while_it_is_told_ends_in_the_other_room(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice, _, peer = await enter(world, "alice")
+
+    def broken(_successor: Participant) -> None:
+        raise OverflowError("the room has too many mailboxes")
+
+    monkeypatch.setattr(peer, "moved", broken)
+    room = await world.rooms.move(alice, "other")
+    await world.settle()
+    assert (room.participants, room.guests) == ({}, {})
+    assert alice.successor is not None
+    assert alice.successor.closed is CloseReason.MEDIA_FAILED
+    assert "failed" in caplog.text
+
+
 async def test_a_full_room_refuses_and_nothing_has_changed(world: World) -> None:
     alice, connection, peer = await enter(world, "alice")
     await world.rooms.create("full", RoomOptions(max_participants=1))
