@@ -154,3 +154,17 @@ async def test_what_cannot_be_opened_is_said(tmp_path: Path) -> None:
             await started(settings(tmp_path / "third", cert=str(missing), key=str(missing)))
     finally:
         await first.close()
+
+
+async def test_new_requests_are_refused_while_the_loop_is_late(server: Server) -> None:
+    phones = server._phones
+    assert phones is not None
+    phones.heed_lag(0.6)
+    async with udp_peer(port(server, "sip_udp")) as peer:
+        refused = await peer.ask(options_request(port(server, "sip_udp")))
+        assert refused.status == 503
+        assert refused.headers.text("retry-after")
+        phones.heed_lag(0.3)
+        assert (await peer.ask(options_request(port(server, "sip_udp")))).status == 503
+        phones.heed_lag(0.01)
+        assert (await peer.ask(options_request(port(server, "sip_udp")))).status == 200

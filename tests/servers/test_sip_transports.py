@@ -453,3 +453,77 @@ async def test_sipp_registers_with_its_password_and_not_with_another(tmp_path: P
     assert code != 0
     assert guard.verdicts[Verdict.ACCEPTED] == 0
     assert guard.verdicts[Verdict.WRONG] >= 1
+
+
+async def test_connections_of_ours_are_kept_alive_and_end_when_nobody_answers() -> None:
+    answers = True
+    got = bytearray()
+    open_ends: set[asyncio.StreamWriter] = set()
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_ends.add(writer)
+        while data := await _read(reader):
+            got.extend(data)
+            if answers and data.endswith(b"\r\n\r\n"):
+                writer.write(b"\r\n")
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        open_ends.discard(writer)
+
+    there = await asyncio.start_server(peer, "127.0.0.1", 0)
+    async with recording(TransportOptions(connect_timeout_s=PATIENCE_S)) as (endpoint, core):
+        flow = Flow(TCP, "127.0.0.1", there.sockets[0].getsockname()[1], "127.0.0.1", 0)
+        core.waiting.append(Transmit(flow, options_request(flow.remote_port, "TCP")))
+        endpoint.drain()
+        await until(lambda: len(endpoint.pool) == 1 and b"OPTIONS" in got)
+        now = asyncio.get_running_loop().time()
+        endpoint.look_at_flows(now + 80)
+        assert endpoint.counters.pings == 0
+        await until(lambda: endpoint.counters.keep_alives)  # the peer took the request's end for a ping
+        for beat in (100, 200):
+            endpoint.look_at_flows(now + beat)
+            await until(lambda beat=beat: endpoint.counters.pings == endpoint.counters.keep_alives - 1 == beat // 100)
+        answers = False
+        endpoint.look_at_flows(now + 300)
+        endpoint.look_at_flows(now + 309)
+        assert len(endpoint.pool) == 1
+        endpoint.look_at_flows(now + 311)
+        await until(lambda: endpoint.counters.ended[ConnectionEnd.NO_PONG] == 1)
+        for kept in (False, True):
+            core.waiting.append(Transmit(flow, options_request(flow.remote_port, "TCP")))
+            endpoint.drain()
+            await until(lambda: len(endpoint.pool) == 1)
+            ours = next(iter(endpoint.pool)).flow
+            if kept:
+                endpoint.keep_alive(ours)
+            endpoint.look_at_flows(asyncio.get_running_loop().time() + 700)
+            await until(
+                lambda kept=kept: len(endpoint.pool) == kept and endpoint.counters.ended[ConnectionEnd.IDLE] == 1
+            )
+    await until(lambda: not open_ends)
+    there.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    with contextlib.suppress(OSError):  # closed without a farewell
+        return await reader.read(1_000)
+    return b""
+
+
+async def test_flows_of_udp_are_kept_alive_until_let_go() -> None:
+    loop = asyncio.get_running_loop()
+    transport, peer = await loop.create_datagram_endpoint(UdpPeer, local_addr=("127.0.0.1", 0))
+    async with recording(TransportOptions(udp=HERE, max_kept_flows=1)) as (endpoint, _):
+        local = endpoint.listeners.addresses()[UDP][0]
+        flow = Flow(UDP, "127.0.0.1", transport.get_extra_info("sockname")[1], *local)
+        assert endpoint.keep_alive(flow)
+        assert not endpoint.keep_alive(replace_flow(flow, remote_port=9))
+        endpoint.look_at_flows(loop.time() + 10)
+        endpoint.look_at_flows(loop.time() + 25)
+        assert await asyncio.wait_for(peer.got.get(), PATIENCE_S) == b"\r\n\r\n"
+        assert endpoint.counters.pings == 1
+        endpoint.let_go(flow)
+        endpoint.look_at_flows(loop.time() + 100)
+        assert endpoint.counters.pings == 1
+    transport.close()

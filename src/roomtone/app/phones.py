@@ -47,6 +47,7 @@ class Phones:
         sip = settings.sip
         tokens = Tokens(os.urandom(_SECRET_BYTES))
         self.layer = TransactionLayer(tokens)
+        self._most_lag_s = settings.sip.limits.max_loop_lag_ms / 1000
         self.edge = Edge(tokens, edge_limits(settings))
         domains = Domains(sip.domains, sip.announced_ip)
         policy = DigestPolicy(sip.realm, tuple(Algorithm(algorithm) for algorithm in sip.digest_algorithms))
@@ -94,6 +95,13 @@ class Phones:
                 certificates.reload()
             except TlsError as error:
                 raise StartError(str(error)) from error
+
+    def heed_lag(self, lag_s: float) -> None:
+        """Refuse new requests with 503 while the event loop is late, until it has caught up well."""
+        if lag_s > self._most_lag_s:
+            self.layer.overloaded = True
+        elif lag_s < self._most_lag_s / 2:
+            self.layer.overloaded = False
 
     async def close(self) -> None:
         """End all calls, then close the sockets."""

@@ -168,9 +168,12 @@ class Server:
             await self._open_demo(parts)
 
     def _watch_loop(self) -> None:
-        lag = LoopLag(
-            self.metrics.loop_lag.observe, lambda late: _log.warning("event loop was late", late_s=round(late, 3))
-        )
+        def observe(late_s: float) -> None:
+            self.metrics.loop_lag.observe(late_s)
+            if self._phones is not None:
+                self._phones.heed_lag(late_s)
+
+        lag = LoopLag(observe, lambda late: _log.warning("event loop was late", late_s=round(late, 3)))
         lag.start()
         self._open.callback(lag.stop)
 

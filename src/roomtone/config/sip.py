@@ -43,6 +43,8 @@ class SipLimits(Section):
     """Failed authentications of one address within a minute; then it is not listened to for `ban_s`."""
     ban_s: NotNegative = 300
     """How long; 0 switches this off."""
+    max_loop_lag_ms: Positive = 500
+    """When the event loop is later than this, new requests get 503 with Retry-After until it has caught up."""
     connect_timeout_s: Annotated[float, Field(gt=0, le=120)] = 5.0
     """How long a peer may take to accept a connection."""
     idle_timeout_s: Positive = 600

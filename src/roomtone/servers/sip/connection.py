@@ -13,6 +13,8 @@ from roomtone.servers.sip.counters import ConnectionEnd
 if TYPE_CHECKING:
     from roomtone.servers.sip.endpoint import Endpoint
 
+_LONGEST_KEEP_ALIVE = 4
+
 
 class Connection(Protocol):
     """What the pool keeps: something messages go out by."""
@@ -39,8 +41,12 @@ class StreamConnection(asyncio.Protocol):
         self._framer = StreamFramer(endpoint.edge.limits.message)
         self._transport: asyncio.Transport | None = None
         self._heard = 0.0
+        self._used = 0.0  # when the last message went either way
         self._blocked_since: float | None = None
         self._end: ConnectionEnd | None = None
+        self._pinged: float | None = None
+        self._waits_for_pong = False
+        self._answers_pings = False
         self.flow = Flow(transport, "", 0, "", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -53,7 +59,7 @@ class StreamConnection(asyncio.Protocol):
             local_host = endpoint.local.toward(local_host, host)
         number = endpoint.pool.next_number()
         self.flow = Flow(self._kind, host, port, local_host, local_port, number)
-        self._heard = endpoint.loop.time()
+        self._heard = self._used = endpoint.loop.time()
         stream.set_write_buffer_limits(high=endpoint.options.write_buffer_bytes)
         if not endpoint.pool.add(self, is_ours=self._is_ours):
             self._end = ConnectionEnd.TOO_MANY
@@ -68,6 +74,7 @@ class StreamConnection(asyncio.Protocol):
         try:
             while (item := framer.poll()) is not None:
                 if isinstance(item, bytes):
+                    self._used = self._heard
                     endpoint.receive(item, self.flow)
                 else:
                     self._keep_alive(item)
@@ -82,6 +89,8 @@ class StreamConnection(asyncio.Protocol):
         self._endpoint.counters.keep_alives += 1
         if item is KeepAlive.PING:
             self.send(b"\r\n")
+        else:
+            self._answers_pings, self._waits_for_pong = True, False
 
     def pause_writing(self) -> None:
         """Note that the peer takes less than we send."""
@@ -106,9 +115,11 @@ class StreamConnection(asyncio.Protocol):
         """Send one message; a peer that has too much waiting already loses the connection."""
         if self._transport is None or self._transport.is_closing():
             return False
-        if self._blocked_since is not None and len(data) > 2:  # noqa: PLR2004 - a pong is not worth it
+        if self._blocked_since is not None and len(data) > _LONGEST_KEEP_ALIVE:
             self.end(ConnectionEnd.SLOW_PEER)
             return False
+        if len(data) > _LONGEST_KEEP_ALIVE:
+            self._used = self._endpoint.loop.time()
         self._transport.write(data)
         return True
 
@@ -126,8 +137,24 @@ class StreamConnection(asyncio.Protocol):
         options = self._endpoint.options
         if self._blocked_since is not None and now - self._blocked_since > options.write_timeout_s:
             self.end(ConnectionEnd.SLOW_PEER)
-        elif now - self._heard > options.idle_timeout_s:
-            self.end(ConnectionEnd.IDLE)
+        elif now - (self._used if self._is_ours else self._heard) > options.idle_timeout_s:
+            if self._endpoint.is_kept(self.flow):
+                self._ping(now)
+            else:
+                self.end(ConnectionEnd.IDLE)
+        elif self._is_ours and options.keep_alive_s:
+            self._ping(now)
+
+    def _ping(self, now: float) -> None:
+        """Keep a connection of ours alive; it ends when a peer that used to answer does not (RFC 5626, 4.4.1)."""
+        options = self._endpoint.options
+        since = now - (self._heard if self._pinged is None else self._pinged)
+        if self._waits_for_pong and self._answers_pings and since > options.pong_timeout_s:
+            self.end(ConnectionEnd.NO_PONG)
+        elif since > options.keep_alive_s:
+            self._pinged, self._waits_for_pong = now, True
+            self._endpoint.counters.pings += 1
+            self.send(b"\r\n\r\n")
 
     @property
     def certificate_names(self) -> tuple[str, ...]:

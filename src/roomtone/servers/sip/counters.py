@@ -15,6 +15,8 @@ class ConnectionEnd(StrEnum):
     FRAMING = "framing"
     """Bytes that cannot be cut into messages."""
     IDLE = "idle"
+    NO_PONG = "no_pong"
+    """It answered keep-alives, and then no more."""
     SLOW_PEER = "slow_peer"
     """It did not take what we have for it."""
     TOO_MANY = "too_many"
@@ -53,6 +55,8 @@ class TransportCounters:
     ended: Counter[ConnectionEnd] = field(default_factory=Counter)
     unsent: Counter[SendFailure] = field(default_factory=Counter)
     keep_alives: int = 0
-    """CRLF and STUN that kept a flow alive."""
+    """CRLF and STUN of peers that kept a flow alive."""
+    pings: int = 0
+    """Keep-alives of ours."""
     noise: int = 0
     """Datagrams that are nothing of SIP at all."""

@@ -61,6 +61,7 @@ class Endpoint:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: int | None = None
         self._draining = False
+        self._kept: dict[Flow, float] = {}
         self._check: asyncio.TimerHandle | None = None
 
     def now(self) -> int:
@@ -124,6 +125,30 @@ class Endpoint:
         """Names in the verified certificate of a flow's peer; empty without one."""
         connection = self.pool.find(flow)
         return connection.certificate_names if isinstance(connection, StreamConnection) else ()
+
+    def keep_alive(self, flow: Flow) -> bool:
+        """Keep a flow alive until `let_go`: one we registered by; False when there are too many."""
+        if flow not in self._kept and len(self._kept) >= self.options.max_kept_flows:
+            return False
+        self._kept[flow] = self.loop.time()
+        return True
+
+    def let_go(self, flow: Flow) -> None:
+        """Keep a flow alive no more."""
+        self._kept.pop(flow, None)
+
+    def is_kept(self, flow: Flow) -> bool:
+        """Whether a flow is to be kept alive."""
+        return flow in self._kept
+
+    def look_at_flows(self, now: float) -> None:
+        """End connections that are idle, keep alive what is to be kept; ``now`` is the loop's time in seconds."""
+        self.pool.check(now)
+        for flow, kept in self._kept.items():
+            if flow.transport is Transport.UDP and now - kept >= self.options.udp_keep_alive_s - CHECK_EVERY_S:
+                self._kept[flow] = now
+                self.counters.pings += 1
+                self._send_datagram(flow, b"\r\n\r\n")
 
     def _failed(self, transmit: Transmit, failure: SendFailure, now: int) -> None:
         self.counters.unsent[failure] += 1
@@ -226,5 +251,5 @@ class Endpoint:
         self.drain(now)
 
     def _look_at_connections(self) -> None:
-        self.pool.check(self.loop.time())
+        self.look_at_flows(self.loop.time())
         self._check = self.loop.call_later(CHECK_EVERY_S, self._look_at_connections)

@@ -65,7 +65,15 @@ class TransportOptions:
     connect_timeout_s: float = 5.0
     handshake_timeout_s: float = 10.0
     idle_timeout_s: float = 600.0
-    """A connection without a byte from the peer for so long ends."""
+    """A peer's connection without a byte from it for so long ends; one of ours without a message, unless it is kept."""
+    keep_alive_s: float = 90.0
+    """How often connections we made are kept alive by CRLF (RFC 5626, 4.4.1); 0: never."""
+    pong_timeout_s: float = 10.0
+    """A peer that answered a keep-alive once has so long for the next ones."""
+    udp_keep_alive_s: float = 25.0
+    """How often flows of UDP that are to be kept are kept alive (RFC 5626, 4.4.2: 24 to 29 s)."""
+    max_kept_flows: int = 4_096
+    """Flows that are kept alive; a further one is refused."""
     write_timeout_s: float = 30.0
     """A connection whose peer takes nothing for so long ends."""
     write_buffer_bytes: int = 1 << 20
