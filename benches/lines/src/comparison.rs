@@ -6,10 +6,8 @@ use crate::lines::closed_loop::ClosedLoop;
 use crate::lines::closed_loop::figures::{Record, mean};
 use crate::lines::closed_loop::flow::Source;
 use crate::lines::closed_loop::table::{Outcome, Scenario, scenarios};
-use crate::{ESTIMATORS, START_BPS, draw, whole_peer};
+use crate::{ENOUGH, ESTIMATORS, START_BPS, draw, whole_peer};
 
-/// More than any line here carries.
-const ENOUGH: u64 = 5_000_000;
 /// What is compared may differ by this much of itself before one counts as worse.
 const EQUAL: f64 = 0.02;
 /// Out of overload never.

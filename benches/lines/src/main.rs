@@ -18,10 +18,14 @@ use std::time::Instant;
 
 use arguments::Arguments;
 use lines::World;
-use lines::closed_loop::table::{Figure, Outcome, Scenario, VARIANTS, scenarios, worst};
+use lines::closed_loop::ClosedLoop;
+use lines::closed_loop::flow::Source;
+use lines::closed_loop::table::{Figure, Outcome, Scenario, VARIANTS, even, scenarios, worst};
 use lines::viewer::Feedback;
 use roomtone_bandwidth::{ArrivalModel, BandwidthEstimator, GccConfig, GccEstimator};
 
+/// More than any line here carries.
+const ENOUGH: u64 = 5_000_000;
 /// What estimators begin with.
 const START_BPS: u64 = 300_000;
 
@@ -48,9 +52,19 @@ fn main() {
     let arguments = Arguments::read();
     let mut missed = 0;
     if arguments.router {
-        missed += table("router", &arguments, &|row, seed| {
+        missed += table("router", &scenarios(), &arguments, &|row, seed| {
             let mut world = World::play(row, Feedback::TransportWide, seed);
             world.outcome()
+        });
+        let mut shared = scenarios();
+        shared.retain(|row| row.flows > 1);
+        for row in &mut shared {
+            row.judge = even;
+        }
+        let name = "encoders that follow their estimates";
+        missed += table(name, &shared, &arguments, &|row, seed| {
+            let (_, make) = ESTIMATORS[0];
+            ClosedLoop::play(row, &Source::Follows(ENOUGH), &mut |at| make(at), seed)
         });
         println!("{missed} figures of the router outside their bounds\n");
     }
@@ -61,10 +75,15 @@ fn main() {
 }
 
 /// Prints the rows; gives how many figures miss their bounds.
-fn table(name: &str, arguments: &Arguments, play: &dyn Fn(&Scenario, u64) -> Outcome) -> usize {
+fn table(
+    name: &str,
+    rows: &[Scenario],
+    arguments: &Arguments,
+    play: &dyn Fn(&Scenario, u64) -> Outcome,
+) -> usize {
     println!("== {name}: worst of {} seeds", arguments.seeds);
     let mut missed = 0;
-    for row in scenarios() {
+    for row in rows {
         if !row.name.contains(&arguments.rows) {
             continue;
         }
