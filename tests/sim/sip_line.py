@@ -10,6 +10,7 @@ from typing import Any
 
 from roomtone.protocols.sip.agent import AgentSettings, UserAgent
 from roomtone.protocols.sip.flow import Flow, Transmit, Transport
+from roomtone.protocols.sip.message import Response, parse_message
 from roomtone.protocols.sip.tokens import Tokens
 from roomtone.protocols.sip.transaction import Timings, TransactionLayer
 
@@ -56,6 +57,34 @@ class Station:
             self.line.carry(self, transmit, now)
 
 
+class Forker:
+    """A host that passes each request on to several others, and their responses back, and remembers nothing.
+
+    It judges no response: all finals of all forks come back, in any order, as no proxy should let them.
+    """
+
+    def __init__(self, line: Line, host: str, others: list[str]) -> None:
+        self.line = line
+        self.host = host
+        self.others = others
+
+    def handle(self, data: bytes, now: int) -> None:
+        message = parse_message(data)
+        if isinstance(message, Response):
+            message.pop_via()
+            via = message.via
+            self._send(message.serialize(), via.received or via.host, via.rport or 5060, now)
+            return
+        for other in self.others:
+            copy = message.copy()
+            branch = f"z9hG4bK{other.replace('.', '')}{message.via.branch}"
+            copy.headers.prepend("Via", f"SIP/2.0/UDP {self.host}:5060;branch={branch}")
+            self._send(copy.serialize(), other, 5060, now)
+
+    def _send(self, data: bytes, host: str, port: int, now: int) -> None:
+        self.line.carry(self, Transmit(Flow(Transport.UDP, host, port, self.host, 5060), data), now)
+
+
 class Line:
     """All stations, and what is under way."""
 
@@ -65,6 +94,7 @@ class Line:
         self.weather = weather
         self.now = 1_000
         self.stations: dict[str, Station] = {}
+        self.forkers: dict[str, Forker] = {}
         self.carried = 0
         self._queue: list[tuple[int, int, Callable[[int], None]]] = []
         self._count = 0
@@ -78,10 +108,10 @@ class Line:
         self._count += 1
         heapq.heappush(self._queue, (when, self._count, what))
 
-    def carry(self, sender: Station, transmit: Transmit, now: int) -> None:
+    def carry(self, sender: Station | Forker, transmit: Transmit, now: int) -> None:
         weather, chance = self.weather, self.chance
         flow = transmit.flow
-        receiver = self.stations.get(flow.remote_host)
+        receiver = self.stations.get(flow.remote_host) or self.forkers.get(flow.remote_host)
         self.carried += 1
         if flow.remote_host == DEAF:
             return
@@ -96,11 +126,16 @@ class Line:
             delay = weather.least_ms if flow.is_reliable else chance.randint(weather.least_ms, weather.most_ms)
             self.at(now + delay, lambda at: self._deliver(receiver, transmit.data, back, at))
 
-    def _deliver(self, receiver: Station, data: bytes, flow: Flow, now: int) -> None:
+    def _deliver(self, receiver: Station | Forker, data: bytes, flow: Flow, now: int) -> None:
+        if isinstance(receiver, Forker):
+            receiver.handle(data, now)
+            return
         receiver.agent.handle_data(data, flow, now)
         receiver.drain(now)
 
-    def _fail(self, sender: Station, transmit: Transmit, now: int) -> None:
+    def _fail(self, sender: Station | Forker, transmit: Transmit, now: int) -> None:
+        if isinstance(sender, Forker):
+            return
         sender.agent.handle_transport_error(transmit, now)
         sender.drain(now)
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from sip_line import DEAF, Line, Station, Weather
+from sip_line import DEAF, Forker, Line, Station, Weather
 
 from roomtone.protocols.sip.agent import (
     AgentSettings,
@@ -45,7 +45,7 @@ from roomtone.protocols.sip.transaction import (
 from roomtone.protocols.sip.transaction.machine import Transaction
 
 SOMEBODY = Address("sip:z@192.0.2.9")
-NOWHERE = "192.0.2.77"
+NOWHERE, FORKER = "192.0.2.77", "192.0.2.50"
 OFFER, ANSWER = b"v=0\r\no=offer\r\n", b"v=0\r\no=answer\r\n"
 BAD = Weather(loss=0.15, doubling=0.1, least_ms=1, most_ms=900)
 SOME = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "PRACK", "REFER", "NOTIFY", "SUBSCRIBE", "INFO"})
@@ -222,9 +222,13 @@ class Subscriber:
         self.later(0, 1_000, accept)
 
 
-def a_day(seed: int, calls: int, weather: Weather) -> tuple[Line, list[Subscriber]]:
-    """Some calls and subscriptions between three agents, one every 200 ms, and an hour and a half for all to end."""
+def a_day(seed: int, calls: int, weather: Weather, *, forks: bool = False) -> tuple[Line, list[Subscriber]]:
+    """Some calls and subscriptions between three agents, one every 200 ms, and an hour and a half for all to end.
+
+    With ``forks`` each call of the first goes to both others.
+    """
     line = Line(seed, weather)
+    line.forkers[FORKER] = Forker(line, FORKER, ["192.0.2.2", "192.0.2.3"])
     short = AgentSettings(session_expires_s=120)
     hosts = {
         "192.0.2.1": short,
@@ -237,6 +241,8 @@ def a_day(seed: int, calls: int, weather: Weather) -> tuple[Line, list[Subscribe
         other = line.chance.choice(
             [host for host in hosts if host != caller.station.host] + [NOWHERE, DEAF] * (n % 17 == 0)
         )
+        if forks and caller is people[0]:
+            other = FORKER
         act = caller.subscribe if line.chance.random() < 0.05 else caller.call
         line.at(2_000 + 200 * n, lambda now, act=act, other=other: act(other, now))
     evening = 2_000 + 200 * calls + 1_200_000
@@ -314,6 +320,14 @@ def test_a_line_that_cannot_even_send_leaves_nothing() -> None:
     assert_nothing_is_left(people)
     failed = sum((person.agent.layer.counters.failed for person in people), Counter())
     assert failed[TransactionFailure.TRANSPORT_ERROR] > 0
+
+
+@pytest.mark.parametrize("weather", [Weather(least_ms=1, most_ms=400), BAD], ids=["good", "bad"])
+def test_calls_that_fork_leave_one_leg_or_none(weather: Weather) -> None:
+    _, people = a_day(21, 150, weather, forks=True)
+    assert_nothing_is_left(people)
+    assert people[0].agent.counters.forks_ended > 0, "later forks that answer are acknowledged and ended"
+    assert people[0].seen["Answered"] > 10
 
 
 def test_a_good_line_answers_all_that_is_asked() -> None:
