@@ -77,7 +77,12 @@ def can_be_answered(headers: Headers) -> bool:
 
 
 def check_message(message: Message) -> None:
-    """Read the headers every message needs. Raises `SipSyntaxError` for one that is missing, repeated or broken."""
+    """Read the headers every message needs. Raises `SipSyntaxError` for one that is missing, repeated or broken.
+
+    Once for each message: those who change its headers later answer for them.
+    """
+    if message.is_checked:
+        return
     headers = message.headers
     if headers.has_repeated:
         for name in _ONCE:
@@ -92,6 +97,7 @@ def check_message(message: Message) -> None:
             parse_uri(decode(plain[1]))
         else:
             parse_uri((message.from_ if name == "from" else message.to).uri_text)
+    message.is_checked = True
 
 
 def check_request(request: Request, able: Capabilities = ANYTHING) -> Refusal | None:

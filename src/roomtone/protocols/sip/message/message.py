@@ -46,11 +46,13 @@ def _decoded(tag: bytes | None) -> str | None:
 class Message:
     """What requests and responses have in common: headers, body, and the headers that transactions match by."""
 
-    __slots__ = ("_call_id", "_cseq", "_from", "_from_tag", "_to", "_to_tag", "_via", "body", "headers")
+    __slots__ = ("_call_id", "_cseq", "_from", "_from_tag", "_to", "_to_tag", "_via", "body", "headers", "is_checked")
 
     def __init__(self, headers: Headers, body: bytes) -> None:
         self.headers = headers
         self.body = body
+        self.is_checked = False
+        """Whether `check_message` has found nothing wrong with it."""
         self._via: Via | None = None
         self._cseq: CSeq | None = None
         self._from: Address | None = None
