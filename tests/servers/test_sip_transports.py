@@ -527,3 +527,31 @@ async def test_flows_of_udp_are_kept_alive_until_let_go() -> None:
         endpoint.look_at_flows(loop.time() + 100)
         assert endpoint.counters.pings == 1
     transport.close()
+
+
+async def test_a_defect_costs_one_message_and_timers_go_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with recording(TransportOptions(udp=HERE, tcp=HERE)) as (endpoint, core):
+        due = [endpoint.now()]
+        fired = []
+
+        def fail_once(*_: object) -> None:
+            monkeypatch.undo()
+            raise ZeroDivisionError
+
+        def fail(_: int) -> None:
+            fired.append(due.pop())
+            raise ZeroDivisionError
+
+        core.next_timeout = lambda: due[0] if due else None  # type: ignore[method-assign]
+        core.handle_timeout = fail  # type: ignore[method-assign]
+        monkeypatch.setattr(core, "handle_message", fail_once)
+        port = endpoint.listeners.addresses()[UDP][0][1]
+        async with udp_peer(port) as peer:
+            assert peer.transport is not None
+            peer.transport.sendto(options_request(port))
+            peer.transport.sendto(options_request(port))
+            await until(lambda: core.messages and fired)
+        assert endpoint.counters.defects == 2
+        assert caplog.text.count("ZeroDivisionError") >= 2

@@ -58,5 +58,7 @@ class TransportCounters:
     """CRLF and STUN of peers that kept a flow alive."""
     pings: int = 0
     """Keep-alives of ours."""
+    defects: int = 0
+    """Messages and timers whose handling failed by a defect of ours; the log has each."""
     noise: int = 0
     """Datagrams that are nothing of SIP at all."""

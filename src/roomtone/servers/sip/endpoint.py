@@ -86,8 +86,14 @@ class Endpoint:
         self._timer = self._check = None
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        """Take the bytes of one message."""
+        """Take the bytes of one message. A defect of ours costs that message, not the socket it came by."""
         now = self.now()
+        try:
+            self._receive(data, flow, now)
+        except Exception:  # noqa: BLE001 - counted and logged with its trace
+            self._note_defect(now)
+
+    def _receive(self, data: bytes, flow: Flow, now: int) -> None:
         self.counters.received[flow.transport] += 1
         message = self.edge.handle(data, flow, now)
         if message is not None:
@@ -247,8 +253,16 @@ class Endpoint:
         self._timer = self._armed_for = None
         # the loop may call a moment early; the core's clock has whole milliseconds
         now = self.now()
-        self.core.handle_timeout(now)
-        self.drain(now)
+        try:
+            self.core.handle_timeout(now)
+            self.drain(now)
+        except Exception:  # noqa: BLE001 - counted and logged with its trace
+            self._note_defect(now)
+
+    def _note_defect(self, now: int) -> None:
+        self.counters.defects += 1
+        _log.exception("SIP: what came in could not be handled")
+        self._arm(now)  # others' timers go on
 
     def _look_at_connections(self) -> None:
         self.look_at_flows(self.loop.time())
