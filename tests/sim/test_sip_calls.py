@@ -291,6 +291,7 @@ BY_HAND = {
     (State.INVITE_SERVER_PROCEEDING, Signal.TRYING),  # not with these timings
     (State.INVITE_SERVER_PROCEEDING, Signal.ABANDONED),  # ten minutes without a word from either side
     (State.INVITE_SERVER_ACCEPTED, Signal.ACK),  # of a peer of RFC 2543
+    (State.INVITE_CLIENT_PROCEEDING, Signal.GIVE_UP),  # a CANCEL and all that follows it lost
     (State.CLIENT_PROCEEDING, Signal.TRANSPORT_ERROR),
     (State.SERVER_PROCEEDING, Signal.TRANSPORT_ERROR),
     (State.SERVER_PROCEEDING, Signal.ABANDONED),

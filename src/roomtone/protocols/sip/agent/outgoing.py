@@ -90,8 +90,12 @@ class Outgoing:
 
     def on_failure(self, transaction: ClientTransaction, failure: TransactionFailure, now: int) -> None:
         """Take the end of its transaction."""
-        if transaction is self.transaction:
-            self.finish(None, FAILURES[failure], now)
+        if transaction is not self.transaction:
+            return
+        is_lost = failure is TransactionFailure.TRANSPORT_ERROR and self._flow is None
+        if is_lost and self.dialog.reconnect() and self.try_again(now):
+            return
+        self.finish(None, FAILURES[failure], now)
 
     def try_credentials(self, response: Response, now: int) -> bool:
         """Send it again with credentials, if there are any (RFC 3261 section 22.2)."""

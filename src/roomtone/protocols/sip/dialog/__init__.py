@@ -8,7 +8,7 @@ from roomtone.protocols.sip.dialog.dialog import (
     dialog_of_request,
     new_branch,
 )
-from roomtone.protocols.sip.dialog.hop import contact_block, next_flow, via_prefix
+from roomtone.protocols.sip.dialog.hop import contact_block, direct_flow, next_flow, via_prefix
 
 __all__ = [
     "Dialog",
@@ -17,6 +17,7 @@ __all__ = [
     "contact_block",
     "contact_uri",
     "dialog_of_request",
+    "direct_flow",
     "new_branch",
     "next_flow",
     "via_prefix",

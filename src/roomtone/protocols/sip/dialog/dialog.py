@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from roomtone.protocols.sip.dialog.hop import next_flow, via_prefix
+from roomtone.protocols.sip.dialog.hop import direct_flow, next_flow, via_prefix
 from roomtone.protocols.sip.grammar import encode
 from roomtone.protocols.sip.headers.address import parse_address
 from roomtone.protocols.sip.headers.cseq import METHODS
@@ -134,6 +134,15 @@ class Dialog:
         if self.routes:
             return next_flow(parse_address(self.routes[0]).uri_text, self.flow)
         return next_flow(self.target, self.flow)
+
+    def reconnect(self) -> bool:
+        """Leave a connection that is gone: go to the address of the first route or the target, if that is one."""
+        hop = parse_address(self.routes[0]).uri_text if self.routes else self.target
+        direct = direct_flow(hop, self.flow) if self.flow.connection else None
+        if direct is None:
+            return False
+        self.flow = direct
+        return True
 
     def write(  # noqa: PLR0917 - once a message
         self, method: str, cseq: int, branch: str, flow: Flow, block: bytes = b"", body: bytes = b""

@@ -41,23 +41,31 @@ def next_flow(uri_text: str, flow: Flow) -> Flow:
     reached from here: a private address behind the public one the peer is seen at, or one of a WebSocket client.
     Else directly to the address the URI has.
     """
+    direct = direct_flow(uri_text, flow)
+    if direct is None:
+        return flow
+    is_same_end = direct.remote_host == flow.remote_host and direct.transport is flow.transport
+    return flow if is_same_end and (flow.is_reliable or direct.remote_port == flow.remote_port) else direct
+
+
+def direct_flow(uri_text: str, flow: Flow) -> Flow | None:
+    """Find the way to the address in a URI by a new connection, whatever ``flow`` has been used so far.
+
+    None when there is no such way: it is a name, hidden behind the address the peer is seen at, or a WebSocket client.
+    """
     try:
         uri = parse_uri(uri_text)
-        if not isinstance(uri, SipUri):
-            return flow
+        if not isinstance(uri, SipUri) or flow.transport in {Transport.WS, Transport.WSS}:
+            return None
         address = ip_address(uri.address)
     except (SipSyntaxError, ValueError):
-        return flow
+        return None
     named = _TRANSPORTS.get(uri.transport or "")
     transport = Transport.TLS if uri.secure and named is not Transport.WSS else named or Transport.UDP
-    if flow.transport in {Transport.WS, Transport.WSS}:
-        return flow
-    port = uri.port or (5061 if transport in _SECURE else 5060)
     host = str(address)
-    if host == flow.remote_host and transport is flow.transport and (flow.is_reliable or port == flow.remote_port):
-        return flow
     if address.is_private and host != flow.remote_host and not _is_private(flow.remote_host):
-        return flow
+        return None
+    port = uri.port or (5061 if transport in _SECURE else 5060)
     return flow._replace(transport=transport, remote_host=host, remote_port=port, connection=0)
 
 

@@ -19,6 +19,7 @@ from roomtone.protocols.sip.agent import (
     WrongStateError,
 )
 from roomtone.protocols.sip.dialog import DialogState
+from roomtone.protocols.sip.flow import Transport
 from roomtone.protocols.sip.message import Request, Response
 from roomtone.protocols.sip.transaction import TooManyTransactionsError, TransactionLimits
 
@@ -390,6 +391,25 @@ def test_more_legs_than_may_be_are_refused() -> None:
     assert refused.response is not None
     assert refused.response.status == 503
     assert pair.b.agent.counters.refused == 1
+
+
+def test_a_request_whose_connection_is_gone_goes_by_a_new_one_to_the_contact() -> None:
+    pair = Pair()
+    pair.a.flow = pair.a.flow._replace(transport=Transport.TCP, remote_port=41_000, connection=9)
+    pair.b.flow = pair.b.flow._replace(transport=Transport.TCP, connection=9)
+    ours, _ = pair.talk()
+    pair.a.agent.bye(ours, pair.now)
+    lost = pair.a.agent.poll_transmit()
+    assert lost is not None
+    assert (lost.flow.connection, lost.flow.remote_port) == (9, 41_000)
+    pair.a.agent.handle_transport_error(lost, pair.now)
+    again = pair.a.agent.poll_transmit()
+    assert again is not None
+    assert (again.flow.connection, again.flow.remote_port, again.flow.transport) == (0, 5060, Transport.TCP)
+    pair.a.agent.handle_transport_error(again, pair.now)
+    assert pair.a.agent.poll_transmit() is None
+    pair.a.drain()
+    assert pair.a.take(Ended).reason is EndReason.LOCAL
 
 
 def test_with_too_many_transactions_nothing_new_begins_and_what_is_there_goes_on() -> None:
