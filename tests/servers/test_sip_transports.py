@@ -39,6 +39,7 @@ from roomtone.servers.sip import (
     TlsError,
     TlsOptions,
     TransportOptions,
+    WebSocketEntrance,
 )
 
 UDP, TCP, TLS = Transport.UDP, Transport.TCP, Transport.TLS
@@ -555,3 +556,43 @@ async def test_a_defect_costs_one_message_and_timers_go_on(
             await until(lambda: core.messages and fired)
         assert endpoint.counters.defects == 2
         assert caplog.text.count("ZeroDivisionError") >= 2
+
+
+async def test_a_websocket_client_that_takes_nothing_or_says_nothing_loses_its_connection() -> None:
+    for why in (ConnectionEnd.SLOW_PEER, ConnectionEnd.IDLE, ConnectionEnd.SHUTDOWN):
+        stuck = asyncio.Event()
+        told: list[dict[str, object]] = []
+        incoming: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+
+        async def send(message: dict[str, object], stuck: asyncio.Event = stuck, told: list = told) -> None:  # type: ignore[type-arg]
+            told.append(message)
+            if message["type"] == "websocket.send":
+                await stuck.wait()
+
+        async with recording(TransportOptions()) as (endpoint, core):
+            scope = {
+                "type": "websocket",
+                "scheme": "ws",
+                "subprotocols": ["sip"],
+                "client": ("192.0.2.7", 9),
+                "server": None,
+            }
+            incoming.put_nowait({"type": "websocket.connect"})
+            serving = asyncio.create_task(WebSocketEntrance(endpoint)(scope, incoming.get, send))  # type: ignore[arg-type]
+            await until(lambda: len(endpoint.pool) == 1)
+            flow = next(iter(endpoint.pool)).flow
+            assert flow[:3] == (Transport.WS, "192.0.2.7", 9)
+            match why:
+                case ConnectionEnd.SLOW_PEER:
+                    while not core.errors:
+                        core.waiting.append(Transmit(flow, b"x"))
+                        endpoint.drain()
+                    assert endpoint.counters.unsent[SendFailure.NO_CONNECTION] == 1
+                case ConnectionEnd.IDLE:
+                    endpoint.look_at_flows(asyncio.get_running_loop().time() + 601)
+                case _:
+                    endpoint.pool.end_all()
+            await asyncio.wait_for(serving, PATIENCE_S)
+            assert endpoint.counters.ended == {why: 1}
+            assert told[-1]["type"] == "websocket.close"
+            assert not len(endpoint.pool)
