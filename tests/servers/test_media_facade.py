@@ -35,6 +35,7 @@ from roomtone.media.values import (
     MixerClip,
     MixerClosed,
     MixerTone,
+    MixerWav,
     ProducerClosed,
     RouterClosed,
     ToneKind,
@@ -381,7 +382,7 @@ async def test_a_mixer_hears_producers_and_its_mixes_are_producers(engine: Engin
     heard = await mixer.add_input(spoken)
     tone = await mixer.add_source(MixerTone(country="DE", tone=ToneKind.RINGBACK))
     await mixer.add_source(MixerClip(rate_hz=8_000, samples=bytes(320), repeat=True))
-    mixed = await mixer.add_output(PCMU, without=[heard])
+    mixed = await mixer.add_output(PCMU, without=heard)
     await transport.consume(MediaKind.AUDIO, mixed, payload_types=[(0, 0)])
     assert len({heard, tone, mixed.id, mixer.id, spoken.id}) == 5
     await mixer.remove_input(heard)
@@ -409,6 +410,8 @@ async def test_a_mixer_refuses_what_it_cannot_do(engine: Engine) -> None:
         await mixer.add_source(MixerTone(country="XX", tone=ToneKind.BUSY))
     async with refused(ErrorCode.INVALID):
         await mixer.add_source(MixerClip(rate_hz=8_000, samples=b"odd"))
+    async with refused(ErrorCode.INVALID):
+        await mixer.add_source(MixerWav(file=b"not one"))
 
 
 async def test_a_mixer_ends_with_its_mixes_and_with_its_router(engine: Engine) -> None:

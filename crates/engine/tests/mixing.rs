@@ -144,7 +144,7 @@ impl Stage {
         }
     }
 
-    fn output(&mut self, of: Named, without: Vec<u64>) -> UdpSocket {
+    fn output(&mut self, of: Named, without: Option<u64>) -> UdpSocket {
         let command = Command::AddMixerOutput {
             mixer: self.mixer,
             codec: named(of),
@@ -184,7 +184,7 @@ impl Stage {
         self.speakers.push(Speaker::new(at, of, ssrc, hz));
         Party {
             input,
-            ear: self.output(of, vec![input]),
+            ear: self.output(of, Some(input)),
             codec: audio(of),
         }
     }
@@ -239,7 +239,7 @@ fn each_codec_becomes_each_other() {
         let mut stage = Stage::new();
         let (producer, at) = stage.source(vec![named(from)], 77);
         stage.hear(producer, false);
-        let ear = stage.output(to, vec![]);
+        let ear = stage.output(to, None);
         stage.speakers.push(Speaker::new(at, from, 77, 440.0));
         stage.wait_heard(&ear, audio(to), &[440.0], &[880.0, 1_320.0]);
     }
@@ -265,7 +265,7 @@ fn each_of_three_hears_the_other_two_and_not_itself() {
     loop {
         let reports = stage.harness.stats(stage.mixer);
         let of = |sort: &str| reports.iter().filter(|r| r["type"] == sort.into()).count();
-        if (of("mixer-input"), of("mixer-encoder")) == (3, 3) {
+        if (of("mixer-input"), of("mixer-core")) == (3, 1) {
             break;
         }
         assert!(Instant::now() < deadline, "{reports:?}");
@@ -289,7 +289,7 @@ fn each_of_three_hears_the_other_two_and_not_itself() {
 #[test]
 fn tones_and_clips_are_played_and_a_clip_tells_its_end() {
     let mut stage = Stage::new();
-    let ear = stage.output(PCMU, vec![]);
+    let ear = stage.output(PCMU, None);
     let clip: Vec<u8> = (0..16_000)
         .map(|n| (f64::from(n) / 16_000.0 * 700.0 * std::f64::consts::TAU).sin() * LOUD)
         .flat_map(|sample| (sample as i16).to_le_bytes())
@@ -344,7 +344,7 @@ fn keys_are_told_by_events_and_found_in_what_sounds() {
     let events = codec(101, "telephone-event", 8_000, 1);
     let (producer, at) = stage.source(vec![named(PCMU), events], 5);
     stage.hear(producer, true);
-    let ear = stage.output(PCMA, vec![]);
+    let ear = stage.output(PCMA, None);
     let (mouth, _) = socket();
     let mut sequence = 0;
     let mut send = |payload_type, timestamp, payload: &[u8]| {
@@ -370,11 +370,14 @@ fn keys_are_told_by_events_and_found_in_what_sounds() {
         _ => None,
     };
     assert_eq!(stage.harness.event(pressed), ("5".to_owned(), 100, false));
-    // The same by sound, with silence behind it.
     let mut tone = Generator::new(Digit::from_char('8').unwrap(), 8_000, 120);
+    // The same by sound, with silence behind it: often enough that a thread which had to wait may miss some.
     let mut encoder = audio(PCMU).encoder(8_000).unwrap();
-    for packet in 0..50 {
+    for packet in 0..200 {
         let mut pcm = [0; 160];
+        if packet % 20 == 0 {
+            tone = Generator::new(Digit::from_char('8').unwrap(), 8_000, 120);
+        }
         tone.fill(&mut pcm);
         let mut payload = Vec::new();
         encoder.encode(&pcm, &mut payload).unwrap();
@@ -400,7 +403,7 @@ fn what_a_mixer_cannot_do_it_refuses_and_what_ends_ends_it() {
         mixer,
         codec,
         ptime_ms,
-        without: vec![],
+        without: None,
         only: None,
     };
     let vorbis = output(codec(98, "vorbis", 48_000, 2), 20);

@@ -22,6 +22,7 @@ from roomtone.media.values import (
     MixerInputId,
     MixerOpened,
     MixerTone,
+    MixerWav,
     OpenMixer,
     Produced,
     ProducerId,
@@ -76,7 +77,7 @@ def _add_input(state: FakeState, mixer: FakeMixer, producer: int) -> AnyResult:
     return MixerInputAdded(input=input_)
 
 
-def _add_source(state: FakeState, mixer: FakeMixer, source: MixerTone | MixerClip) -> AnyResult:
+def _add_source(state: FakeState, mixer: FakeMixer, source: MixerTone | MixerClip | MixerWav) -> AnyResult:
     match source:
         case MixerTone():
             if len(source.country) != _COUNTRY_LENGTH or source.country == "XX":
@@ -84,6 +85,9 @@ def _add_source(state: FakeState, mixer: FakeMixer, source: MixerTone | MixerCli
         case MixerClip():
             if source.rate_hz not in _RATES_HZ or not source.samples or len(source.samples) % 2:
                 raise Refused(ErrorCode.INVALID, "not a clip")
+        case MixerWav():
+            if not source.file.startswith(b"RIFF"):
+                raise Refused(ErrorCode.INVALID, "this is no WAV file")
         case _:
             assert_never(source)
     input_ = MixerInputId(state.new_id())

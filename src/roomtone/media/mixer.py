@@ -74,15 +74,15 @@ class Mixer(EngineObject):
         codec: CodecParameters,
         *,
         ptime_ms: int = 20,
-        without: Iterable[MixerInputId] = (),
+        without: MixerInputId | None = None,
         only: Iterable[MixerInputId] | None = None,
     ) -> Producer:
-        """Give out a mix of all inputs and sources but those ``without``, or of ``only`` some."""
+        """Give out a mix of all inputs and sources but ``without``; or of ``only`` some, not sent in silence."""
         command = AddMixerOutput(
             mixer=self.id,
             codec=codec,
             ptime_ms=ptime_ms,
-            without=list(without),
+            without=without,
             only=None if only is None else list(only),
         )
         return Producer(self._engine, (await self._engine.ask(command, Produced)).producer, MediaKind.AUDIO)

@@ -332,14 +332,14 @@ class RemoveMixerInput(Command, tag="remove_mixer_input", frozen=True, kw_only=T
 class AddMixerOutput(Command, tag="add_mixer_output", frozen=True, kw_only=True):
     """Have a mixer give out a mix, as a producer of its router.
 
-    It has all inputs and sources but those ``without``, or ``only`` some. Outputs of one mix, codec and ``ptime_ms``
+    It has all inputs and sources but ``without``, or ``only`` some. Outputs of one mix, codec and ``ptime_ms``
     (20, 40 or 60) share one encoder.
     """
 
     mixer: MixerId
     codec: CodecParameters
     ptime_ms: int = 20
-    without: list[MixerInputId] = []
+    without: MixerInputId | None = None
     only: list[MixerInputId] | None = None
 
 

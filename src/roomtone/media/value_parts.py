@@ -297,4 +297,11 @@ class MixerClip(Value, tag_field="source", tag="clip", frozen=True, kw_only=True
     repeat: bool = False
 
 
-MixerSource = MixerTone | MixerClip
+class MixerWav(Value, tag_field="source", tag="wav", frozen=True, kw_only=True):
+    """A WAV file: 16-bit PCM, A-law or mu-law, one or two channels."""
+
+    file: bytes
+    repeat: bool = False
+
+
+MixerSource = MixerTone | MixerClip | MixerWav

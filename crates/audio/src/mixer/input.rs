@@ -16,6 +16,8 @@ pub(super) struct Input {
     voice: VoiceDetector,
     gain: Gain,
     is_muted: bool,
+    /// Whether all that is not silence counts, and not only voices.
+    takes_all: bool,
     /// Whether it is in the mix this tick; the tick in which it fades out counts.
     is_active: bool,
     was_speech: bool,
@@ -27,13 +29,14 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn new(rate_hz: u32) -> Result<Self, CodecError> {
+    pub(super) fn new(rate_hz: u32, takes_all: bool) -> Result<Self, CodecError> {
         rate_index(rate_hz)?;
         Ok(Self {
             rate_hz,
             voice: VoiceDetector::new(rate_hz),
             gain: Gain::new(SILENCE_DB),
             is_muted: false,
+            takes_all,
             is_active: false,
             was_speech: false,
             frame: Vec::new(),
@@ -74,7 +77,9 @@ impl Input {
     /// Decides whether this tick's frame is mixed, and readies it.
     pub(super) fn prepare(&mut self) {
         let is_written = std::mem::take(&mut self.is_written);
-        let is_speech = is_written && self.voice.handle(&self.frame) && !self.is_muted;
+        let is_voice = is_written && self.voice.handle(&self.frame);
+        let is_sound = is_written && self.takes_all && self.frame.iter().any(|&sample| sample != 0);
+        let is_speech = (is_voice || is_sound) && !self.is_muted;
         let was_speech = std::mem::replace(&mut self.was_speech, is_speech);
         // The tick after the last of speech is its fading out.
         self.is_active = is_written && (is_speech || was_speech);

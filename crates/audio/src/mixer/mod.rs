@@ -103,12 +103,21 @@ impl Mixer {
         self.next_id
     }
 
-    /// A new input of samples at `rate_hz`.
+    /// A new input of samples at `rate_hz`: somebody who speaks, and is silent in between.
     pub fn add_input(&mut self, rate_hz: u32) -> Result<InputId, MixerError> {
+        self.add(rate_hz, false)
+    }
+
+    /// A new input of samples at `rate_hz` that are all to be heard: tones, music, announcements.
+    pub fn add_source(&mut self, rate_hz: u32) -> Result<InputId, MixerError> {
+        self.add(rate_hz, true)
+    }
+
+    fn add(&mut self, rate_hz: u32, takes_all: bool) -> Result<InputId, MixerError> {
         if self.inputs.len() >= MAX_INPUTS {
             return Err(MixerError::TooManyInputs);
         }
-        let input = Input::new(rate_hz)?;
+        let input = Input::new(rate_hz, takes_all)?;
         let id = InputId(self.next_id());
         self.inputs.insert(id, input);
         Ok(id)

@@ -151,11 +151,10 @@ impl Input {
         told.chain(heard)
     }
 
-    pub(super) fn report(&self, silent: bool, now: Duration) -> Report {
+    pub(super) fn report(&self, now: Duration) -> Report {
         let mut report = Report::from([
             ("id".to_owned(), self.id.to_string().into()),
             ("type".to_owned(), "mixer-input".into()),
-            ("silent".to_owned(), silent.into()),
             ("packetsUndecodable".to_owned(), self.undecodable.into()),
         ]);
         let (Some(jitter), Some(codec)) = (&self.jitter, self.codec) else {

@@ -1,41 +1,45 @@
-//! One mixer: inputs and sources become frames at each tick, frames become mixes, mixes become packets.
+//! One mixer: packets become frames at each tick, frames become mixes, mixes become packets.
 //!
-//! Time is an argument. Each distinct rate of the outputs has one sum of all that sounds; a mix without some inputs is
-//! that sum less theirs. Who is silent is not mixed.
+//! Time is an argument. Who hears everybody, or everybody but itself, is served by the mixer of the audio crate; mixes
+//! of some inputs alone have encoders of their own.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use roomtone_audio::Resampler;
+use roomtone_audio::codec::EncoderSetting;
+use roomtone_audio::mixer::{InputId, MixerError, OutputId, OutputSpec};
 use roomtone_rtp::RtpPacket;
 use rustc_hash::FxHashMap;
 
 use super::input::Input;
 use super::output::Group;
 use super::source::Source;
+use super::stream::Stream;
 use super::{Board, Mix, NewInput, NewOutput, TICK_MS};
 use crate::shard::Batch;
-use crate::values::{Event, MixerSource, Report};
+use crate::values::{Event, Report};
 
 /// Empty batches kept.
 const KEPT_BATCHES: usize = 8;
-/// Effort of encoders when there is time enough.
-const FULL_EFFORT: u8 = 8;
-/// Effort goes down at most once in this time, and up again after ten times as long without want.
-const EFFORT_STEP: Duration = Duration::from_secs(1);
-/// Packets come from no faster outputs before there are any.
+/// The rate of what is decoded while there are no outputs.
 const LOWEST_HZ: u32 = 8_000;
+/// How encoders begin: lines lose packets.
+const SETTINGS: [EncoderSetting; 2] = [
+    EncoderSetting::Fec(true),
+    EncoderSetting::ExpectedLossPercent(5),
+];
 
-/// Something that sounds: its frame of this tick, at its own rate and at those of the outputs.
+/// Something that sounds, and its frame of this tick.
 struct Voice {
     id: u64,
     sound: Sound,
     frame: Vec<i16>,
+    /// Zero before anything came.
     rate_hz: u32,
-    is_silent: bool,
-    /// By the rate of outputs; only of what is not silent.
-    resampled: Vec<(u32, Option<Resampler>, Vec<i16>)>,
+    /// Its place in the mix, and the rate that it was made for.
+    place: Option<InputId>,
+    placed_hz: u32,
 }
 
 enum Sound {
@@ -43,63 +47,80 @@ enum Sound {
     Played(Source),
 }
 
+/// An output that hears everybody, or everybody but one.
+struct Listener {
+    stream: Stream,
+    without: Option<u64>,
+    spec: OutputSpec,
+}
+
 /// A mixer, as its audio thread has it.
 pub(super) struct Mixer {
     id: u64,
+    core: roomtone_audio::mixer::Mixer,
     voices: Vec<Voice>,
     by_ssrc: FxHashMap<u32, usize>,
+    listeners: FxHashMap<OutputId, Listener>,
     groups: Vec<Group>,
+    complexity: Option<u8>,
+    failed: u64,
     batch: Batch,
     returned: Receiver<Batch>,
     home: SyncSender<Batch>,
     events: Vec<Event>,
-    sum: Vec<i32>,
-    mixed: Vec<i16>,
-    effort: u8,
-    effort_at: Duration,
-    busy_at: Duration,
     board: Arc<Board>,
 }
 
 impl Mixer {
-    pub(super) fn new(id: u64, board: Arc<Board>) -> Self {
+    pub(super) fn new(id: u64, board: Arc<Board>) -> Result<Self, MixerError> {
         let (home, returned) = sync_channel(KEPT_BATCHES);
-        Self {
+        Ok(Self {
             id,
+            core: roomtone_audio::mixer::Mixer::new(TICK_MS, &SETTINGS)?,
             voices: Vec::new(),
             by_ssrc: FxHashMap::default(),
+            listeners: FxHashMap::default(),
             groups: Vec::new(),
+            complexity: None,
+            failed: 0,
             batch: Batch::default(),
             returned,
             home,
             events: Vec::new(),
-            sum: Vec::new(),
-            mixed: Vec::new(),
-            effort: FULL_EFFORT,
-            effort_at: Duration::ZERO,
-            busy_at: Duration::ZERO,
             board,
-        }
+        })
     }
 
     pub(super) fn add_input(&mut self, input: NewInput) {
-        let sound = Sound::Heard(Box::new(Input::new(input)));
-        self.voices.push(Voice::new(sound));
+        let id = input.input;
+        self.add_voice(id, Sound::Heard(Box::new(Input::new(input))));
+    }
+
+    pub(super) fn add_source(&mut self, id: u64, source: Source) {
+        self.add_voice(id, Sound::Played(source));
+    }
+
+    fn add_voice(&mut self, id: u64, sound: Sound) {
+        self.voices.push(Voice {
+            id,
+            sound,
+            frame: Vec::new(),
+            rate_hz: 0,
+            place: None,
+            placed_hz: 0,
+        });
         self.index();
     }
 
-    pub(super) fn add_source(&mut self, id: u64, source: &MixerSource) {
-        // The shard has checked it.
-        if let Some(source) = Source::new(source) {
-            let mut voice = Voice::new(Sound::Played(source));
-            voice.id = id;
-            self.voices.push(voice);
-            self.index();
-        }
-    }
-
     pub(super) fn remove_input(&mut self, id: u64) {
-        self.voices.retain(|voice| voice.id != id);
+        let Some(at) = self.voices.iter().position(|voice| voice.id == id) else {
+            return;
+        };
+        let voice = self.voices.swap_remove(at);
+        if let Some(place) = voice.place {
+            // Who left it out hears everybody from now on.
+            let _ = self.core.remove_input(place);
+        }
         self.index();
     }
 
@@ -113,19 +134,62 @@ impl Mixer {
     }
 
     pub(super) fn add_output(&mut self, output: &NewOutput) {
-        if let Some(group) = self.groups.iter_mut().find(|group| group.takes(output)) {
+        match &output.mix {
+            Mix::AllBut(without) => {
+                let listener = Listener {
+                    stream: Stream::new(output),
+                    without: *without,
+                    spec: OutputSpec {
+                        codec: output.codec,
+                        rate_hz: output.codec.full_rate_hz(),
+                        ptime_ms: output.ptime_ms,
+                        without: without.and_then(|id| self.place_of(id)),
+                    },
+                };
+                self.listen(listener);
+            }
+            Mix::Only(only) => self.add_to_group(only, output),
+        }
+    }
+
+    fn listen(&mut self, listener: Listener) {
+        // The shard has checked codec, packet time and count.
+        match self.core.add_output(listener.spec) {
+            Ok(id) => {
+                self.listeners.insert(id, listener);
+            }
+            Err(_) => self.failed += 1,
+        }
+    }
+
+    fn add_to_group(&mut self, only: &[u64], output: &NewOutput) {
+        let mut groups = self.groups.iter_mut();
+        if let Some(group) = groups.find(|group| group.takes(only, output)) {
             return group.add(output);
         }
-        // The shard has checked the codec.
-        if let Ok(mut group) = Group::new(output) {
-            group.set_complexity(self.effort);
-            group.add(output);
-            self.groups.push(group);
+        match Group::new(only, output, &SETTINGS) {
+            Ok(mut group) => {
+                if let Some(complexity) = self.complexity {
+                    group.set(EncoderSetting::Complexity(complexity));
+                }
+                group.add(output);
+                self.groups.push(group);
+            }
+            Err(_) => self.failed += 1,
         }
     }
 
     pub(super) fn remove_output(&mut self, output: u64) {
+        let mut listeners = self.listeners.iter();
+        if let Some((&id, _)) = listeners.find(|(_, listener)| listener.stream.id == output) {
+            self.listeners.remove(&id);
+            let _ = self.core.remove_output(id);
+        }
         self.groups.retain_mut(|group| group.remove(output));
+    }
+
+    fn place_of(&self, id: u64) -> Option<InputId> {
+        self.voices.iter().find(|voice| voice.id == id)?.place
     }
 
     pub(super) fn handle_batch(&mut self, batch: &Batch, now: Duration) {
@@ -146,29 +210,53 @@ impl Mixer {
         }
     }
 
+    /// What no output has more of need not be decoded.
     fn highest_hz(&self) -> u32 {
-        let rates = self.groups.iter().map(Group::rate_hz);
-        rates.max().unwrap_or(LOWEST_HZ)
+        let listeners = self
+            .listeners
+            .values()
+            .map(|listener| listener.spec.rate_hz);
+        let groups = self.groups.iter().map(Group::rate_hz);
+        listeners.chain(groups).max().unwrap_or(LOWEST_HZ)
     }
 
     pub(super) fn handle_tick(&mut self, now: Duration) {
         self.hear(now);
-        let mut rates: Vec<u32> = self.groups.iter().map(Group::rate_hz).collect();
-        rates.sort_unstable();
-        rates.dedup();
-        for rate_hz in rates {
-            for voice in self.voices.iter_mut().filter(|voice| !voice.is_silent) {
-                voice.resample(rate_hz);
+        let (listeners, batch) = (&mut self.listeners, &mut self.batch);
+        let mixed = self.core.tick(|outgoing| {
+            for id in outgoing.outputs {
+                if let Some(listener) = listeners.get_mut(id) {
+                    listener
+                        .stream
+                        .write(outgoing.payload, outgoing.timestamp_step, batch);
+                }
             }
-            self.mix_at(rate_hz);
+        });
+        if mixed.is_err() {
+            self.failed += 1;
+        }
+        for group in &mut self.groups {
+            let frames = self.voices.iter().filter(|voice| voice.rate_hz > 0);
+            group.handle_tick(
+                frames.map(|voice| (voice.id, voice.rate_hz, &voice.frame[..])),
+                batch,
+            );
         }
     }
 
     /// Takes the frame of this tick from all that sounds.
     fn hear(&mut self, now: Duration) {
         let mut ended = Vec::new();
-        for voice in &mut self.voices {
-            if !voice.fill(now) {
+        for at in 0..self.voices.len() {
+            let more = self.voices[at].fill(now);
+            self.keep_place(at);
+            let voice = &mut self.voices[at];
+            if let Some(place) = voice.place
+                && self.core.write(place, &voice.frame).is_err()
+            {
+                self.failed += 1;
+            }
+            if !more {
                 ended.push(voice.id);
             }
             let Sound::Heard(input) = &mut voice.sound else {
@@ -185,46 +273,45 @@ impl Mixer {
                 }));
         }
         for input in ended {
-            self.remove_input(input);
             let mixer = self.id;
             self.events.push(Event::MixerSourceEnded { mixer, input });
+            self.remove_input(input);
         }
     }
 
-    /// Mixes and encodes all outputs of one rate.
-    fn mix_at(&mut self, rate_hz: u32) {
-        let samples = (rate_hz / 1000 * TICK_MS) as usize;
-        self.sum.clear();
-        self.sum.resize(samples, 0);
-        for frame in self.voices.iter().filter_map(|voice| voice.at(rate_hz)) {
-            add(&mut self.sum, frame, 1);
+    /// Gives a voice a place in the mix, and another one when its rate has changed.
+    fn keep_place(&mut self, at: usize) {
+        let voice = &mut self.voices[at];
+        if voice.placed_hz == voice.rate_hz {
+            return;
         }
-        for group in &mut self.groups {
-            if group.rate_hz() != rate_hz {
-                continue;
+        if let Some(old) = voice.place.take() {
+            let _ = self.core.remove_input(old);
+        }
+        let placed = match &voice.sound {
+            Sound::Heard(_) => self.core.add_input(voice.rate_hz),
+            Sound::Played(_) => self.core.add_source(voice.rate_hz),
+        };
+        let Ok(place) = placed else {
+            self.failed += 1;
+            return;
+        };
+        (voice.place, voice.placed_hz) = (Some(place), voice.rate_hz);
+        let id = voice.id;
+        // Its own listeners leave out the new place. Their streams go on where they are.
+        let own = |(_, listener): &(&OutputId, &Listener)| listener.without == Some(id);
+        let own: Vec<OutputId> = self
+            .listeners
+            .iter()
+            .filter(own)
+            .map(|(&output, _)| output)
+            .collect();
+        for output in own {
+            let _ = self.core.remove_output(output);
+            if let Some(mut listener) = self.listeners.remove(&output) {
+                listener.spec.without = Some(place);
+                self.listen(listener);
             }
-            self.mixed.clear();
-            let voices = self
-                .voices
-                .iter()
-                .filter(|voice| voice.at(rate_hz).is_some());
-            match &group.mix {
-                Mix::AllBut(_) => {
-                    let mut sum = self.sum.clone();
-                    for voice in voices.filter(|voice| !group.mix.has(voice.id)) {
-                        add(&mut sum, voice.at(rate_hz).unwrap_or_default(), -1);
-                    }
-                    clamp(&sum, &mut self.mixed);
-                }
-                Mix::Only(_) => {
-                    let mut sum = vec![0; samples];
-                    for voice in voices.filter(|voice| group.mix.has(voice.id)) {
-                        add(&mut sum, voice.at(rate_hz).unwrap_or_default(), 1);
-                    }
-                    clamp(&sum, &mut self.mixed);
-                }
-            }
-            group.handle_sound(&self.mixed, &mut self.batch);
         }
     }
 
@@ -240,70 +327,64 @@ impl Mixer {
         Some(full)
     }
 
-    /// Writes on the board how inputs and outputs are.
-    pub(super) fn report(&self, now: Duration) {
-        let inputs = self.voices.iter().map(|voice| match &voice.sound {
-            Sound::Heard(input) => input.report(voice.is_silent, now),
-            Sound::Played(source) => Report::from([
-                ("id".to_owned(), voice.id.to_string().into()),
-                ("type".to_owned(), "mixer-source".into()),
-                ("silent".to_owned(), voice.is_silent.into()),
-                ("rateHz".to_owned(), source.rate_hz().into()),
-            ]),
-        });
-        let effort = u64::from(self.effort);
-        let groups = self.groups.iter().map(|group| group.report(effort));
-        self.board.write(inputs.chain(groups).collect());
-    }
-
     pub(super) fn drain_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
 
-    /// Lowers the effort of encoders one step a second while ticks take too long; raises it after ten quiet ones.
-    pub(super) fn on_effort(&mut self, busy: bool, now: Duration) {
-        let since = now.saturating_sub(self.effort_at);
-        if busy {
-            self.busy_at = now;
+    /// Changes the effort of all encoders.
+    pub(super) fn set_complexity(&mut self, complexity: u8) {
+        self.complexity = Some(complexity);
+        let setting = EncoderSetting::Complexity(complexity);
+        if self.core.set(setting).is_err() {
+            self.failed += 1;
         }
-        let effort = if busy && since >= EFFORT_STEP {
-            self.effort.saturating_sub(1)
-        } else if !busy && now.saturating_sub(self.busy_at.max(self.effort_at)) >= 10 * EFFORT_STEP
-        {
-            (self.effort + 1).min(FULL_EFFORT)
-        } else {
-            self.effort
-        };
-        if effort == self.effort {
-            return;
-        }
-        (self.effort, self.effort_at) = (effort, now);
         for group in &mut self.groups {
-            group.set_complexity(effort);
+            group.set(setting);
         }
-        self.events.push(Event::MixerEffortChanged {
-            mixer: self.id,
-            complexity: effort,
+        let mixer = self.id;
+        self.events
+            .push(Event::MixerEffortChanged { mixer, complexity });
+    }
+
+    /// Writes on the board how inputs and outputs are.
+    pub(super) fn report(&self, now: Duration) {
+        let did = self.core.counters();
+        let own = Report::from([
+            ("type".to_owned(), "mixer-core".into()),
+            ("listeners".to_owned(), self.listeners.len().into()),
+            ("framesEncoded".to_owned(), did.encoded.into()),
+            ("payloadsDelivered".to_owned(), did.delivered.into()),
+            ("inputsMixed".to_owned(), did.mixed.into()),
+            ("inputsSilent".to_owned(), did.silent.into()),
+            ("failed".to_owned(), (did.failed + self.failed).into()),
+        ]);
+        let voices = self.voices.iter().map(|voice| {
+            let level = voice.place.and_then(|place| self.core.level(place).ok());
+            let silent = voice
+                .place
+                .is_none_or(|place| !self.core.is_mixed(place).unwrap_or(false));
+            let mut report = match &voice.sound {
+                Sound::Heard(input) => input.report(now),
+                Sound::Played(source) => Report::from([
+                    ("id".to_owned(), voice.id.to_string().into()),
+                    ("type".to_owned(), "mixer-source".into()),
+                    ("rateHz".to_owned(), source.rate_hz().into()),
+                ]),
+            };
+            report.insert("silent".to_owned(), silent.into());
+            report.insert(
+                "levelDbov".to_owned(),
+                level.map(|level| -i64::from(level)).into(),
+            );
+            report
         });
+        let groups = self.groups.iter().map(Group::report);
+        self.board
+            .write(std::iter::once(own).chain(voices).chain(groups).collect());
     }
 }
 
 impl Voice {
-    fn new(sound: Sound) -> Self {
-        let id = match &sound {
-            Sound::Heard(input) => input.id,
-            Sound::Played(_) => 0,
-        };
-        Self {
-            id,
-            sound,
-            frame: Vec::new(),
-            rate_hz: LOWEST_HZ,
-            is_silent: true,
-            resampled: Vec::new(),
-        }
-    }
-
     /// Takes the frame of this tick; whether more will come.
     fn fill(&mut self, now: Duration) -> bool {
         let rate_hz = match &self.sound {
@@ -311,65 +392,17 @@ impl Voice {
             Sound::Played(source) => Some(source.rate_hz()),
         };
         let Some(rate_hz) = rate_hz else {
-            self.is_silent = true;
             return true;
         };
-        if rate_hz != self.rate_hz {
-            self.rate_hz = rate_hz;
-            self.resampled.clear();
-        }
+        self.rate_hz = rate_hz;
         self.frame.clear();
         self.frame.resize((rate_hz / 1000 * TICK_MS) as usize, 0);
-        let more = match &mut self.sound {
+        match &mut self.sound {
             Sound::Heard(input) => {
                 input.pull(&mut self.frame, now);
                 true
             }
             Sound::Played(source) => source.fill(&mut self.frame),
-        };
-        self.is_silent = self.frame.iter().all(|sample| *sample == 0);
-        more
-    }
-
-    fn resample(&mut self, rate_hz: u32) {
-        let at = self
-            .resampled
-            .iter()
-            .position(|(rate, ..)| *rate == rate_hz);
-        let at = at.unwrap_or_else(|| {
-            let resampler = (rate_hz != self.rate_hz)
-                .then(|| Resampler::new(self.rate_hz, rate_hz).ok())
-                .flatten();
-            self.resampled.push((rate_hz, resampler, Vec::new()));
-            self.resampled.len() - 1
-        });
-        let (_, resampler, out) = &mut self.resampled[at];
-        out.clear();
-        match resampler {
-            Some(resampler) => resampler.process(&self.frame, out),
-            None => out.extend_from_slice(&self.frame),
         }
     }
-
-    /// Its frame at a rate of the outputs; none when it is silent.
-    fn at(&self, rate_hz: u32) -> Option<&[i16]> {
-        if self.is_silent {
-            return None;
-        }
-        let mut found = self.resampled.iter().filter(|(rate, ..)| *rate == rate_hz);
-        found.next().map(|(_, _, frame)| &frame[..])
-    }
-}
-
-fn add(sum: &mut [i32], frame: &[i16], sign: i32) {
-    for (sum, sample) in sum.iter_mut().zip(frame) {
-        *sum += sign * i32::from(*sample);
-    }
-}
-
-fn clamp(sum: &[i32], out: &mut Vec<i16>) {
-    out.extend(
-        sum.iter()
-            .map(|sample| (*sample).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16),
-    );
 }

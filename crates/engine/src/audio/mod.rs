@@ -8,6 +8,7 @@ mod input;
 mod mixer;
 mod output;
 mod source;
+mod stream;
 mod thread;
 
 use std::io;
@@ -18,22 +19,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use roomtone_audio::codec::Codec;
+pub(crate) use roomtone_audio::mixer::{MAX_INPUTS, MAX_OUTPUTS};
 
 use crate::counters::AudioCounters;
 use crate::shard::{Batch, ShardHandle, Shared};
-use crate::values::{MixerSource, Report};
+use crate::values::Report;
 
-pub(crate) use source::check as check_source;
+pub(crate) use source::Source;
 
 /// Time between two mixes.
 pub(crate) const TICK_MS: u32 = 20;
 const TICK: Duration = Duration::from_millis(TICK_MS as u64);
 /// Batches that may wait for one thread; more are dropped and counted.
 const MAX_BATCHES: usize = 4096;
-/// Inputs and sources of one mixer.
-pub(crate) const MAX_INPUTS: usize = 512;
-/// Outputs of one mixer.
-pub(crate) const MAX_OUTPUTS: usize = 512;
 
 /// What an audio thread is told; bounded by the mixers there are.
 #[derive(Debug)]
@@ -49,7 +47,7 @@ pub(crate) enum Message {
     AddSource {
         mixer: u64,
         input: u64,
-        source: Box<MixerSource>,
+        source: Box<Source>,
     },
     RemoveInput {
         mixer: u64,
@@ -119,34 +117,24 @@ pub(crate) struct NewOutput {
     pub(crate) mix: Mix,
 }
 
-/// Which inputs and sources are in a mix; sorted, so that equal ones are found.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Which inputs and sources are in a mix.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mix {
-    AllBut(Vec<u64>),
+    /// All, or all but one.
+    AllBut(Option<u64>),
+    /// Some; sorted, so that equal ones are found.
     Only(Vec<u64>),
 }
 
 impl Mix {
-    pub(crate) fn new(mut without: Vec<u64>, only: Option<Vec<u64>>) -> Self {
-        let sorted = |mut ids: Vec<u64>| {
-            ids.sort_unstable();
-            ids.dedup();
-            ids
+    pub(crate) fn new(without: Option<u64>, only: Option<Vec<u64>>) -> Self {
+        let Some(mut only) = only else {
+            return Self::AllBut(without);
         };
-        match only {
-            Some(mut only) => {
-                only.retain(|id| !without.contains(id));
-                Self::Only(sorted(only))
-            }
-            None => Self::AllBut(sorted(std::mem::take(&mut without))),
-        }
-    }
-
-    pub(crate) fn has(&self, id: u64) -> bool {
-        match self {
-            Self::AllBut(ids) => ids.binary_search(&id).is_err(),
-            Self::Only(ids) => ids.binary_search(&id).is_ok(),
-        }
+        only.retain(|id| Some(*id) != without);
+        only.sort_unstable();
+        only.dedup();
+        Self::Only(only)
     }
 }
 

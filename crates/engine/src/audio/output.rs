@@ -1,32 +1,29 @@
-//! What a mixer gives out: one encoder for all outputs of one mix, codec and packet time, one RTP stream each.
+//! A mix of some inputs alone: one encoder for all outputs of it, with the same codec and packet time.
+//!
+//! Nothing is sent while nothing sounds: who hears one speaker needs no silence of it.
 
-use roomtone_audio::codec::{Codec, CodecError, Encode, Encoded, EncoderSetting};
-use roomtone_rtp::{RtpHeader, write_header};
+use roomtone_audio::Resampler;
+use roomtone_audio::codec::{Codec, CodecError, Encode, EncoderSetting};
 
-use super::{Mix, NewOutput, TICK_MS};
+use super::stream::Stream;
+use super::{NewOutput, TICK_MS};
 use crate::shard::Batch;
 use crate::values::Report;
 
-/// Bytes of a fixed RTP header.
-const HEADER: usize = 12;
-
-/// One RTP stream out of a mixer.
-struct Stream {
-    id: u64,
-    ssrc: u32,
-    payload_type: u8,
-    sequence: u16,
-    timestamp: u32,
-    /// The next packet is the first after silence (RFC 3551 section 4.1).
-    marker: bool,
-}
+/// Ticks of silence that are still sent: what an encoder has of a sound's end.
+const SILENT_TICKS: u32 = 10;
 
 /// Outputs that sound alike, and their encoder.
 pub(super) struct Group {
-    pub(super) mix: Mix,
+    only: Vec<u64>,
     codec: Codec,
     ptime_ms: u32,
     encoder: Box<dyn Encode>,
+    /// By input: from its rate to the encoder's.
+    resamplers: Vec<(u64, u32, Resampler)>,
+    sum: Vec<i32>,
+    resampled: Vec<i16>,
+    silent_ticks: u32,
     /// Samples that wait for a whole packet.
     pcm: Vec<i16>,
     payload: Vec<u8>,
@@ -35,18 +32,26 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(output: &NewOutput) -> Result<Self, CodecError> {
+    pub(super) fn new(
+        only: &[u64],
+        output: &NewOutput,
+        settings: &[EncoderSetting],
+    ) -> Result<Self, CodecError> {
         let codec = output.codec;
         let mut encoder = codec.encoder(codec.full_rate_hz())?;
-        if codec == Codec::Opus {
-            encoder.set(EncoderSetting::Fec(true))?;
-            encoder.set(EncoderSetting::ExpectedLossPercent(5))?;
+        for setting in settings {
+            // G.711 and its like have none of them.
+            let _ = encoder.set(*setting);
         }
         Ok(Self {
-            mix: output.mix.clone(),
+            only: only.to_vec(),
             codec,
             ptime_ms: output.ptime_ms,
             encoder,
+            resamplers: Vec::new(),
+            sum: Vec::new(),
+            resampled: Vec::new(),
+            silent_ticks: SILENT_TICKS,
             pcm: Vec::new(),
             payload: Vec::new(),
             streams: Vec::new(),
@@ -54,19 +59,12 @@ impl Group {
         })
     }
 
-    pub(super) fn takes(&self, output: &NewOutput) -> bool {
-        self.mix == output.mix && self.codec == output.codec && self.ptime_ms == output.ptime_ms
+    pub(super) fn takes(&self, only: &[u64], output: &NewOutput) -> bool {
+        self.only == only && self.codec == output.codec && self.ptime_ms == output.ptime_ms
     }
 
     pub(super) fn add(&mut self, output: &NewOutput) {
-        self.streams.push(Stream {
-            id: output.output,
-            ssrc: output.ssrc,
-            payload_type: output.payload_type,
-            sequence: 0,
-            timestamp: 0,
-            marker: true,
-        });
+        self.streams.push(Stream::new(output));
     }
 
     /// Whether outputs are left.
@@ -75,71 +73,98 @@ impl Group {
         !self.streams.is_empty()
     }
 
-    pub(super) fn report(&self, complexity: u64) -> Report {
+    pub(super) fn rate_hz(&self) -> u32 {
+        self.encoder.rate_hz()
+    }
+
+    pub(super) fn set(&mut self, setting: EncoderSetting) {
+        let _ = self.encoder.set(setting);
+    }
+
+    pub(super) fn report(&self) -> Report {
         Report::from([
             ("type".to_owned(), "mixer-encoder".into()),
             ("codec".to_owned(), self.codec.name().into()),
             ("ptimeMs".to_owned(), self.ptime_ms.into()),
             ("outputs".to_owned(), self.streams.len().into()),
             ("framesFailed".to_owned(), self.failed.into()),
-            ("complexity".to_owned(), complexity.into()),
         ])
     }
 
-    pub(super) fn rate_hz(&self) -> u32 {
-        self.encoder.rate_hz()
-    }
-
-    pub(super) fn set_complexity(&mut self, complexity: u8) {
-        // G.711 and its like have none.
-        let _ = self.encoder.set(EncoderSetting::Complexity(complexity));
-    }
-
-    /// Takes the sound of a tick, and writes packets once there is enough for one.
-    pub(super) fn handle_sound(&mut self, pcm: &[i16], batch: &mut Batch) {
-        self.pcm.extend_from_slice(pcm);
-        let samples = (self.rate_hz() / 1000 * self.ptime_ms) as usize;
-        while self.pcm.len() >= samples {
-            self.payload.clear();
-            let encoded = self.encoder.encode(&self.pcm[..samples], &mut self.payload);
-            self.pcm.drain(..samples);
-            let sent = match encoded {
-                Ok(Encoded::Payload(_)) => true,
-                Ok(Encoded::Nothing) => false,
-                Err(_) => {
-                    self.failed += 1;
-                    false
-                }
-            };
-            let step = self.codec.clock_hz() / 1000 * self.ptime_ms;
-            for stream in &mut self.streams {
-                if sent {
-                    stream.write(&self.payload, batch);
-                } else {
-                    stream.marker = true;
-                }
-                stream.timestamp = stream.timestamp.wrapping_add(step);
+    /// Takes the frames of a tick with who sounds and at which rate, and writes packets once there is enough for one.
+    pub(super) fn handle_tick<'a>(
+        &mut self,
+        frames: impl Iterator<Item = (u64, u32, &'a [i16])>,
+        batch: &mut Batch,
+    ) {
+        let rate_hz = self.encoder.rate_hz();
+        self.sum.clear();
+        self.sum.resize((rate_hz / 1000 * TICK_MS) as usize, 0);
+        let mut sounds = false;
+        for (id, from_hz, frame) in frames {
+            if self.only.binary_search(&id).is_ok() {
+                sounds |= frame.iter().any(|sample| *sample != 0);
+                self.add_frame(id, from_hz, frame);
             }
         }
-        debug_assert!(self.ptime_ms.is_multiple_of(TICK_MS) || self.ptime_ms < TICK_MS);
+        self.silent_ticks = if sounds {
+            0
+        } else {
+            self.silent_ticks.saturating_add(1)
+        };
+        let mixed = self
+            .sum
+            .iter()
+            .map(|sample| (*sample).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16);
+        self.pcm.extend(mixed);
+        self.encode(batch);
+    }
+
+    fn add_frame(&mut self, id: u64, from_hz: u32, frame: &[i16]) {
+        let rate_hz = self.encoder.rate_hz();
+        if from_hz == rate_hz {
+            return add(&mut self.sum, frame);
+        }
+        let known = |(other, rate, _): &(u64, u32, Resampler)| *other == id && *rate == from_hz;
+        let at = self.resamplers.iter().position(known);
+        let at = at.or_else(|| {
+            let made = Resampler::new(from_hz, rate_hz).ok()?;
+            self.resamplers.retain(|(other, ..)| *other != id);
+            self.resamplers.push((id, from_hz, made));
+            Some(self.resamplers.len() - 1)
+        });
+        if let Some(at) = at {
+            self.resampled.clear();
+            self.resamplers[at].2.process(frame, &mut self.resampled);
+            add(&mut self.sum, &self.resampled);
+        }
+    }
+
+    fn encode(&mut self, batch: &mut Batch) {
+        let samples = (self.encoder.rate_hz() / 1000 * self.ptime_ms) as usize;
+        let step = self.codec.clock_hz() / 1000 * self.ptime_ms;
+        while self.pcm.len() >= samples {
+            self.payload.clear();
+            let is_heard = self.silent_ticks < SILENT_TICKS;
+            if is_heard
+                && self
+                    .encoder
+                    .encode(&self.pcm[..samples], &mut self.payload)
+                    .is_err()
+            {
+                self.failed += 1;
+                self.payload.clear();
+            }
+            self.pcm.drain(..samples);
+            for stream in &mut self.streams {
+                stream.write(&self.payload, step, batch);
+            }
+        }
     }
 }
 
-impl Stream {
-    fn write(&mut self, payload: &[u8], batch: &mut Batch) {
-        let at = batch.bytes.len();
-        batch.bytes.resize(at + HEADER, 0);
-        let header = RtpHeader {
-            marker: self.marker,
-            payload_type: self.payload_type,
-            sequence: self.sequence,
-            timestamp: self.timestamp,
-            ssrc: self.ssrc,
-        };
-        write_header(&mut batch.bytes[at..], &header);
-        batch.bytes.extend_from_slice(payload);
-        batch.packets.push(((HEADER + payload.len()) as u32, false));
-        self.sequence = self.sequence.wrapping_add(1);
-        self.marker = false;
+fn add(sum: &mut [i32], frame: &[i16]) {
+    for (sum, sample) in sum.iter_mut().zip(frame) {
+        *sum += i32::from(*sample);
     }
 }

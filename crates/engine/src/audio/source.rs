@@ -1,45 +1,71 @@
 //! What a mixer plays of its own: tones and clips.
 
-use roomtone_audio::codec::RATES_HZ;
 use roomtone_audio::tones::{Progress, Tone, ToneSpec, national};
+use roomtone_audio::{Clip, ClipPlayer};
 
 use crate::values::{MixerSource, ToneKind};
-
-/// Bytes of one clip: five minutes at 48 kHz.
-const MAX_CLIP: usize = 48_000 * 2 * 300;
 
 /// Tones are made at this rate.
 const TONE_RATE_HZ: u32 = 8_000;
 
 /// What is played, sample by sample.
-pub(super) enum Source {
+#[derive(Debug)]
+pub(crate) enum Source {
     Tone(Box<Tone>),
-    Clip {
-        samples: Vec<i16>,
-        rate_hz: u32,
-        at: usize,
-        repeat: bool,
-    },
+    Clip { player: ClipPlayer, rate_hz: u32 },
 }
 
-/// Whether a source can be played, or why not.
-pub(crate) fn check(source: &MixerSource) -> Result<(), String> {
-    match source {
-        MixerSource::Tone { country, tone } => spec(country, *tone)
-            .map(|_| ())
-            .ok_or_else(|| format!("the tones of {country:?} are not known")),
-        MixerSource::Clip {
-            rate_hz, samples, ..
-        } => {
-            if !RATES_HZ.contains(rate_hz) {
-                return Err(format!(
-                    "a clip of {rate_hz} Hz is not played: it is one of {RATES_HZ:?}"
-                ));
+impl Source {
+    /// What a command asks for, or why it cannot be played.
+    pub(crate) fn new(source: &MixerSource) -> Result<Self, String> {
+        let clip = match source {
+            MixerSource::Tone { country, tone } => {
+                let spec = spec(country, *tone)
+                    .ok_or_else(|| format!("the tones of {country:?} are not known"))?;
+                return Ok(Self::Tone(Box::new(Tone::new(spec, TONE_RATE_HZ))));
             }
-            if samples.is_empty() || samples.len() % 2 != 0 || samples.len() > MAX_CLIP {
-                return Err(format!("a clip is 2 to {MAX_CLIP} bytes, two a sample"));
+            MixerSource::Clip {
+                rate_hz, samples, ..
+            } => {
+                if samples.len() % 2 != 0 {
+                    return Err("a clip has two bytes a sample".to_owned());
+                }
+                let pcm: Vec<i16> = samples
+                    .chunks_exact(2)
+                    .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+                    .collect();
+                Clip::from_samples(&pcm, *rate_hz)
             }
-            Ok(())
+            MixerSource::Wav { file, .. } => Clip::from_wav(file),
+        };
+        let clip = clip.map_err(|error| error.to_string())?;
+        let (MixerSource::Clip { repeat, .. } | MixerSource::Wav { repeat, .. }) = source else {
+            return Err("not a clip".to_owned());
+        };
+        Ok(Self::Clip {
+            rate_hz: clip.rate_hz(),
+            player: ClipPlayer::new(clip, *repeat),
+        })
+    }
+
+    pub(super) const fn rate_hz(&self) -> u32 {
+        match self {
+            Self::Tone(_) => TONE_RATE_HZ,
+            Self::Clip { rate_hz, .. } => *rate_hz,
+        }
+    }
+
+    /// Fills `out`, with silence behind the end; whether there is more.
+    pub(super) fn fill(&mut self, out: &mut [i16]) -> bool {
+        match self {
+            Self::Tone(tone) => {
+                tone.fill(out);
+                true
+            }
+            Self::Clip { player, .. } => {
+                player.fill(out);
+                !player.is_done()
+            }
         }
     }
 }
@@ -53,82 +79,16 @@ fn spec(country: &str, tone: ToneKind) -> Option<ToneSpec> {
     national(country, progress)
 }
 
-impl Source {
-    /// None for what [`check`] refuses.
-    pub(super) fn new(source: &MixerSource) -> Option<Self> {
-        Some(match source {
-            MixerSource::Tone { country, tone } => {
-                Self::Tone(Box::new(Tone::new(spec(country, *tone)?, TONE_RATE_HZ)))
-            }
-            MixerSource::Clip {
-                rate_hz,
-                samples,
-                repeat,
-            } => Self::Clip {
-                samples: samples
-                    .chunks_exact(2)
-                    .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
-                    .collect(),
-                rate_hz: *rate_hz,
-                at: 0,
-                repeat: *repeat,
-            },
-        })
-    }
-
-    pub(super) fn rate_hz(&self) -> u32 {
-        match self {
-            Self::Tone(_) => TONE_RATE_HZ,
-            Self::Clip { rate_hz, .. } => *rate_hz,
-        }
-    }
-
-    /// Fills `out`, with silence behind the end; whether there is more.
-    pub(super) fn fill(&mut self, out: &mut [i16]) -> bool {
-        let (samples, at, repeat) = match self {
-            Self::Tone(tone) => {
-                tone.fill(out);
-                return true;
-            }
-            Self::Clip {
-                samples,
-                at,
-                repeat,
-                ..
-            } => (samples, at, *repeat),
-        };
-        for out in out {
-            if *at == samples.len() && repeat {
-                *at = 0;
-            }
-            *out = samples.get(*at).copied().unwrap_or(0);
-            *at = (*at + 1).min(samples.len());
-        }
-        repeat || *at < samples.len()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn clip(samples: &[i16], repeat: bool) -> MixerSource {
+    fn clip(rate_hz: u32, samples: &[u8]) -> MixerSource {
         MixerSource::Clip {
-            rate_hz: 8_000,
-            samples: samples.iter().flat_map(|s| s.to_le_bytes()).collect(),
-            repeat,
+            rate_hz,
+            samples: samples.to_vec(),
+            repeat: false,
         }
-    }
-
-    #[test]
-    fn a_clip_ends_in_silence_and_says_so_unless_it_repeats() {
-        let mut out = [9; 4];
-        let mut once = Source::new(&clip(&[1, -2, 3], false)).unwrap();
-        assert!(!once.fill(&mut out));
-        assert_eq!(out, [1, -2, 3, 0]);
-        let mut again = Source::new(&clip(&[1, -2, 3], true)).unwrap();
-        assert!(again.fill(&mut out));
-        assert_eq!(out, [1, -2, 3, 1]);
     }
 
     #[test]
@@ -137,14 +97,20 @@ mod tests {
             country: country.into(),
             tone: ToneKind::Busy,
         };
-        assert_eq!(check(&tone("DE")), Ok(()));
-        assert!(check(&tone("XX")).is_err());
-        assert!(check(&clip(&[], false)).is_err());
-        let odd = MixerSource::Clip {
-            rate_hz: 44_100,
-            samples: vec![0; 4],
+        assert!(Source::new(&tone("DE")).is_ok());
+        assert!(Source::new(&tone("XX")).unwrap_err().contains("XX"));
+        assert!(Source::new(&clip(8_000, &[0; 4])).is_ok());
+        assert!(Source::new(&clip(8_000, &[])).is_err());
+        assert!(Source::new(&clip(8_000, &[0; 3])).is_err());
+        assert!(
+            Source::new(&clip(44_100, &[0; 4]))
+                .unwrap_err()
+                .contains("44100")
+        );
+        let file = MixerSource::Wav {
+            file: b"RIFX".to_vec(),
             repeat: false,
         };
-        assert!(check(&odd).unwrap_err().contains("44100"));
+        assert!(Source::new(&file).unwrap_err().contains("WAV"));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use roomtone_audio::ComplexityControl;
 use rustc_hash::FxHashMap;
 
 use super::mixer::Mixer;
@@ -30,6 +31,7 @@ pub(super) struct AudioThread {
     mixers: FxHashMap<u64, Mixer>,
     /// Zero of the time that mixers are told.
     begun: Instant,
+    effort: ComplexityControl,
     ticks: u64,
     running: bool,
 }
@@ -50,6 +52,7 @@ impl AudioThread {
             counters,
             mixers: FxHashMap::default(),
             begun: Instant::now(),
+            effort: ComplexityControl::new(),
             ticks: 0,
             running: true,
         }
@@ -89,9 +92,10 @@ impl AudioThread {
 
     fn on_message(&mut self, message: Message) {
         match message {
-            Message::Open { mixer, board } => {
-                self.mixers.insert(mixer, Mixer::new(mixer, board));
-            }
+            Message::Open { mixer, board } => match Mixer::new(mixer, board) {
+                Ok(made) => drop(self.mixers.insert(mixer, made)),
+                Err(_) => self.broken(mixer),
+            },
             Message::Close { mixer } => {
                 self.mixers.remove(&mixer);
             }
@@ -100,7 +104,7 @@ impl AudioThread {
                 mixer,
                 input,
                 source,
-            } => self.with(mixer, |mixer| mixer.add_source(input, &source)),
+            } => self.with(mixer, |mixer| mixer.add_source(input, *source)),
             Message::RemoveInput { mixer, input } => {
                 self.with(mixer, |mixer| mixer.remove_input(input));
             }
@@ -171,14 +175,16 @@ impl AudioThread {
         self.counters.audio_ticks.up();
         let spent = at.elapsed();
         self.counters.audio_busy_us.add(spent.as_micros() as u64);
-        let busy = spent > TICK / 2;
-        if busy {
+        if spent > TICK / 2 {
             self.counters.audio_ticks_busy.up();
         }
+        let complexity = self.effort.handle_tick(spent, TICK, now);
         let reports = self.ticks.is_multiple_of(TICKS_A_REPORT);
         self.ticks += 1;
         for mixer in self.mixers.values_mut() {
-            mixer.on_effort(busy, now);
+            if let Some(complexity) = complexity {
+                mixer.set_complexity(complexity);
+            }
             if reports {
                 mixer.report(now);
             }

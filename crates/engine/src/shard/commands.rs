@@ -133,7 +133,7 @@ impl Shard {
                 producer,
                 inband_dtmf,
             } => self.add_mixer_input(mixer, producer, inband_dtmf),
-            Command::AddMixerSource { mixer, source } => self.add_mixer_source(mixer, source),
+            Command::AddMixerSource { mixer, source } => self.add_mixer_source(mixer, &source),
             Command::RemoveMixerInput { mixer, input } => self.remove_mixer_input(mixer, input),
             command @ Command::AddMixerOutput { .. } => self.add_mixer_output(command),
             Command::CloseMixer { mixer } => self.close_mixer(mixer),

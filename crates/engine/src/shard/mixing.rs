@@ -133,9 +133,9 @@ impl Shard {
         Ok(Some(CommandResult::MixerInputAdded { input: id }))
     }
 
-    pub(super) fn add_mixer_source(&mut self, mixer: u64, source: MixerSource) -> Answered {
+    pub(super) fn add_mixer_source(&mut self, mixer: u64, source: &MixerSource) -> Answered {
         let slot = self.mixer(mixer)?;
-        audio::check_source(&source).map_err(Failure::invalid)?;
+        let source = audio::Source::new(source).map_err(Failure::invalid)?;
         self.check_inputs(slot)?;
         let id = ids::allocate(self.index);
         if let Carrier::Mixer(end) = &mut self.transports[slot].carrier {

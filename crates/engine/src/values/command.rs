@@ -387,10 +387,10 @@ pub enum Command {
         /// Time in one packet.
         #[serde(default = "default_ptime")]
         ptime_ms: u32,
-        /// Inputs that are not in this mix.
+        /// The input that is not in this mix: its own.
         #[serde(default)]
-        without: Vec<u64>,
-        /// Only these inputs and sources are in this mix; absent: all but those in `without`.
+        without: Option<u64>,
+        /// Only these inputs and sources are in this mix; absent: all but `without`.
         #[serde(default)]
         only: Option<Vec<u64>>,
     },

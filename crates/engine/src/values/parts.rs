@@ -190,4 +190,13 @@ pub enum MixerSource {
         #[serde(default)]
         repeat: bool,
     },
+    /// A WAV file: 16-bit PCM, A-law or mu-law, one or two channels.
+    Wav {
+        /// The file.
+        #[serde(with = "serde_bytes")]
+        file: Vec<u8>,
+        /// Start again at the end.
+        #[serde(default)]
+        repeat: bool,
+    },
 }

@@ -124,7 +124,7 @@ class RoomMixes(RoomForwardings):
                 undo.push_async_callback(self._unmix, mix, input_)
                 track = await mix.mixer.add_output(OPUS.to_parameters(), only=[input_])
                 undo.push_async_callback(quietly, track.close)
-                heard_mix = await mix.mixer.add_output(codec.to_parameters(), without=[input_])
+                heard_mix = await mix.mixer.add_output(codec.to_parameters(), without=input_)
                 undo.push_async_callback(quietly, heard_mix.close)
             self._check_open(participant)
             self._check_may_publish(participant, offer)

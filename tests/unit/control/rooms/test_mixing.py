@@ -51,7 +51,7 @@ async def test_a_phone_is_a_track_all_can_take_and_hears_all_but_itself(world: W
     assert sorted(inputs.values()) == sorted([heard.id, spoken.producer.id])
     outputs = mixer(world).outputs
     assert outputs[seat.mix.id].codec.name == "PCMU"
-    assert outputs[seat.mix.id].without == [seat.input]
+    assert outputs[seat.mix.id].without == seat.input
     assert outputs[seat.track.producer.id].codec.name == "OPUS"
     assert outputs[seat.track.producer.id].only == [seat.input]
     assert inputs[seat.input] == heard.id
