@@ -140,7 +140,7 @@ class LegMedia:
         stream.remote, stream.place, stream.protocol = audio, audio.index, audio.protocol
         try:
             await self.connect(stream)
-        except EngineCommandError as error:
+        except (EngineCommandError, CallError) as error:
             stream.remote, stream.place, stream.protocol = before
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, str(error)) from error
         video = self.streams.get(MediaKind.VIDEO)
@@ -176,7 +176,7 @@ class LegMedia:
         return write_phone_offer(self._next_origin(), self._told_ip, media).serialize()
 
     async def connect(self, stream: Stream) -> None:
-        """Tell the engine where the peer of a stream is, or to learn that where the address cannot be right."""
+        """Tell the engine where the peer of a stream is; where that is in doubt it learns it from the first packet."""
         remote = stream.remote
         if remote is None:
             return
@@ -188,7 +188,9 @@ class LegMedia:
             keys = found.keys
         if ip_address(remote.address).is_unspecified:
             return  # on hold in the old form: there is nowhere to send
-        if _is_behind_nat(remote.address, self._source_ip):
+        if ip_address(remote.address).version != ip_address(self._ip).version:
+            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, f"media at {remote.address} cannot be reached from {self._ip}")
+        if _is_elsewhere(remote.address, self._source_ip):
             if keys is not None:
                 await stream.transport.connect(self._ip, 0, srtp=keys)
         else:
@@ -258,8 +260,9 @@ def _same_suite(ours: CryptoLine, media: PhoneMedia) -> CryptoLine | None:
     return next((line for line in media.cryptos if line.known_suite == ours.known_suite), None)
 
 
-def _is_behind_nat(address: str, source_ip: str) -> bool:
-    """Whether a described address cannot be reached, since its network's public one is what we see."""
-    if not source_ip or address == source_ip:
-        return False
-    return ip_address(address).is_private and not ip_address(source_ip).is_private
+def _is_elsewhere(address: str, source_ip: str) -> bool:
+    """Whether media may come from another address than was described: one that is not where the signalling is from.
+
+    Phones behind a NAT describe the address of their own network, others that of the wrong interface.
+    """
+    return bool(source_ip) and address != source_ip
