@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from sip_peers import HERE, PATIENCE_S, until
 
 from roomtone.control.calls import CallParts, Calls, PhoneBook, PhoneTables, open_book
+from roomtone.control.rooms import Rooms
 from roomtone.media import CoreLink, Engine
 from roomtone.media.values import EngineConfig
 from roomtone.protocols.sdp import parse_session
@@ -64,6 +65,7 @@ class Exchange:
     calls: Calls
     book: PhoneBook
     engine: Engine
+    rooms: Rooms
     database: Database
 
     @property
@@ -115,15 +117,18 @@ async def exchange(
     guard = PhoneGuard(book.accounts, DigestServer(policy, b"k" * 32), domains, edge, lambda: int(loop.time() * 1000))
     server = PhoneServer(TransactionLayer(words), guard, domains, "Roomtone/test")
     endpoint = Endpoint(server.agent, edge, TransportOptions(udp=HERE, tcp=HERE), server.after_input)
-    calls = Calls(CallParts(engine, book.dispatch, server, time.time, ring_timeout_s), book)
+    rooms = Rooms(engine)
+    rooms.start()
+    calls = Calls(CallParts(engine, book.dispatch, server, time.time, ring_timeout_s, rooms), book)
     server.attach(endpoint, calls, book.registrar, time.time)
     await endpoint.open()
     calls.start()
     try:
-        yield Exchange(endpoint, server, calls, book, engine, database)
+        yield Exchange(endpoint, server, calls, book, engine, rooms, database)
     finally:
         await calls.close()
         await endpoint.close()
+        await rooms.close()
         await engine.close()
         await database.close()
 

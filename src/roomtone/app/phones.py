@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from roomtone.config import Address, Settings
     from roomtone.control.calls import PhoneBook
+    from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
 
 _SECRET_BYTES = 32
@@ -43,7 +44,9 @@ _SELF_SIGNED = ("self-signed.crt", "self-signed.key")
 class Phones:
     """The server's SIP endpoint and its calls; made in the loop, opened when the front door has its certificate."""
 
-    def __init__(self, settings: Settings, product: str, engine: Engine, book: PhoneBook, *, has_ipv6: bool) -> None:
+    def __init__(
+        self, settings: Settings, product: str, engine: Engine, rooms: Rooms, book: PhoneBook, *, has_ipv6: bool
+    ) -> None:
         sip = settings.sip
         tokens = Tokens(os.urandom(_SECRET_BYTES))
         self.layer = TransactionLayer(tokens)
@@ -57,7 +60,7 @@ class Phones:
         options = transport_options(settings, has_ipv6=has_ipv6)
         self.endpoint = Endpoint(self.core.agent, self.edge, options, self.core.after_input)
         self.book = book
-        parts = CallParts(engine, book.dispatch, self.core, book.clock, sip.ring_timeout_s)
+        parts = CallParts(engine, book.dispatch, self.core, book.clock, sip.ring_timeout_s, rooms)
         self.calls = Calls(parts, book, most=sip.max_calls)
         self.core.attach(self.endpoint, self.calls, book.registrar, book.clock)
 

@@ -154,7 +154,7 @@ class Server:
         self.metrics.read_families(LOOP_FAMILIES, loop_values)
         if is_wanted(self.settings):
             product = f"Roomtone/{version()}"
-            self._phones = Phones(self.settings, product, engine, people.phones, has_ipv6=self._ipv6)
+            self._phones = Phones(self.settings, product, engine, parts.rooms, people.phones, has_ipv6=self._ipv6)
             parts.context.calls = self._phones.calls
         door = await self._open_door(parts)
         self._door = door

@@ -19,8 +19,8 @@ async def join(one: LegMedia, other: LegMedia) -> None:
         first, second = one.streams.get(kind), other.streams.get(kind)
         if first is None or second is None:
             continue
-        await _produce(first)
-        await _produce(second)
+        await produce(first)
+        await produce(second)
         await _consume(first, second)
         await _consume(second, first)
 
@@ -57,7 +57,8 @@ def maps(source: Stream, sink: Stream) -> tuple[tuple[int, int], ...]:
     return tuple(mapped.items())
 
 
-async def _produce(stream: Stream) -> None:
+async def produce(stream: Stream) -> None:
+    """Have the engine take what a peer may send now; nothing when it does already."""
     wanted = hears(stream)
     if stream.producer is not None and stream.heard == wanted:
         return

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.dispatch import Dispatch
     from roomtone.control.calls.ports import Signal, Signalling
     from roomtone.control.calls.values import Target
+    from roomtone.control.rooms import Rooms
     from roomtone.media import Engine, Router
     from roomtone.protocols.sdp.telephony import MediaSecurity, PhoneDescription
 
@@ -70,6 +71,8 @@ class CallParts:
     signalling: Signalling
     clock: Callable[[], float]
     ring_timeout_s: float = 60.0
+    rooms: Rooms | None = None
+    """Where calls to rooms lead; None: there are none."""
 
 
 class Call:

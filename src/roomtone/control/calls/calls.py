@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from roomtone.control.calls.call import Call, CallParts
 from roomtone.control.calls.errors import PhoneError, PhoneRefusal
 from roomtone.control.calls.reasons import CallEnd
+from roomtone.control.calls.room_call import RoomCall
 from roomtone.control.calls.values import MediaLost
 from roomtone.media import MailboxOverflow
 from roomtone.media.values import EngineCloseReason, ProducerSilent, RouterClosed
@@ -76,13 +77,20 @@ class Calls:
             self.ended[end] += 1
             signal.end(end)
             return None
-        call = Call(self.parts, invitation, signal)
+        call = self._call(invitation, signal)
         self.started += 1
         self._calls[call.id] = call
         task = asyncio.create_task(self._live(call), name="call")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return call
+
+    def _call(self, invitation: Invitation, signal: Signal) -> Call:
+        """Make the call that a number asks for: with a room, or with phones."""
+        rooms, room = self.parts.rooms, self.parts.dispatch.room_of(invitation.called)
+        if room is not None and rooms is not None:
+            return RoomCall(self.parts, rooms, room, invitation, signal)
+        return Call(self.parts, invitation, signal)
 
     def all(self) -> list[Call]:
         """Give the calls there are, the oldest first."""

@@ -98,6 +98,11 @@ class Dispatch:
             raise PhoneError(PhoneRefusal.NO_SUCH_RULE, f"there is no rule {name!r}")
         self._rules.pop(name, None)
 
+    def room_of(self, number: str) -> str | None:
+        """Give the room that a number leads to; None where it leads elsewhere."""
+        rule = self._rule_for(number)
+        return rule.target.room if rule is not None and rule.target.kind is TargetKind.ROOM else None
+
     def targets(self, number: str) -> list[Target]:
         """Give all ways to whom a number leads, to be called at once; raise `CallError` where there is none."""
         rule = self._rule_for(number)
@@ -109,7 +114,7 @@ class Dispatch:
             case TargetKind.URI:
                 return [Target(rule.target.uri)]
             case TargetKind.ROOM:
-                raise CallError(CallEnd.NEEDS_AUDIO_ENGINE, f"{number} leads to the room {rule.target.room}")
+                raise CallError(CallEnd.UNSUPPORTED, f"{number} leads to a room, and there are none here")
         assert_never(rule.target.kind)
 
     def _of_accounts(self, names: tuple[str, ...]) -> list[Target]:

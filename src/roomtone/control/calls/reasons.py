@@ -27,8 +27,6 @@ class CallEnd(StrEnum):
     """A peer's description cannot be read."""
     MEDIA_INCOMPATIBLE = "media_incompatible"
     """No codec, address or security that both sides have."""
-    NEEDS_AUDIO_ENGINE = "needs_audio_engine"
-    """A room: its sound would have to be mixed, which is not built yet."""
     UNREACHABLE = "unreachable"
     """A peer does not answer at all, or cannot be sent to."""
     UNSUPPORTED = "unsupported"
@@ -59,7 +57,6 @@ _STATUS = {
     CallEnd.FORBIDDEN: (403, "Forbidden"),
     CallEnd.BAD_REQUEST: (400, "Bad Request"),
     CallEnd.MEDIA_INCOMPATIBLE: (488, "Not Acceptable Here"),
-    CallEnd.NEEDS_AUDIO_ENGINE: (501, "Rooms need the audio engine"),
     CallEnd.UNREACHABLE: (480, "Unreachable"),
     CallEnd.UNSUPPORTED: (501, "Not Implemented"),
     CallEnd.REFUSED: (480, "Temporarily Unavailable"),

@@ -82,13 +82,14 @@ async def test_the_most_exact_rule_wins_over_accounts() -> None:
     }
 
 
-async def test_a_room_says_what_it_needs() -> None:
+async def test_a_room_is_no_phone() -> None:
     world = World()
     await world.dispatch.create("standup", ["7000"], RuleTarget(TargetKind.ROOM, room="standup"))
+    assert world.dispatch.room_of("7000") == "standup"
+    assert world.dispatch.room_of("7001") is None
     with pytest.raises(CallError) as caught:
         world.dispatch.targets("7000")
-    assert caught.value.end is CallEnd.NEEDS_AUDIO_ENGINE
-    assert sip_status(caught.value.end) == (501, "Rooms need the audio engine")
+    assert caught.value.end is CallEnd.UNSUPPORTED
 
 
 async def test_rules_survive_a_restart_and_can_be_deleted() -> None:

@@ -260,7 +260,7 @@ async def test_a_late_offer_without_an_answer_ends_the_call(world: World) -> Non
     [
         ("nobody", sdp(), CallEnd.NOT_FOUND),
         ("away", sdp(), CallEnd.NOT_REGISTERED),
-        ("7000", sdp(), CallEnd.NEEDS_AUDIO_ENGINE),
+        ("7000", sdp(), CallEnd.UNSUPPORTED),
         ("lost", sdp(), CallEnd.UNREACHABLE),
         ("broken", sdp(), CallEnd.UNREACHABLE),
         ("bob", "nonsense", CallEnd.BAD_REQUEST),
