@@ -226,7 +226,6 @@ async def test_a_refusal_reaches_the_caller_and_leaves_nothing(
     [
         ("nobody", None, 404),
         ("away", None, 480),
-        ("7000", None, 501),
         ("bob", b"nonsense", 400),
         ("bob", b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", 488),
     ],
@@ -235,7 +234,6 @@ async def test_what_cannot_be_is_refused_and_leaves_nothing(
     here: Exchange, pair: tuple[Phone, Phone], number: str, body: bytes | None, status: int
 ) -> None:
     await here.book.accounts.create("away", "away")
-    await here.book.dispatch.create("room", ["7000"], RuleTarget(TargetKind.ROOM, room="standup"))
     ada, _ = pair
     ada.call(number, body)
     refused = await ada.wait_for(Refused)
