@@ -144,19 +144,30 @@ class Rtp:
         self.sequence = 0
         self.ssrc = next(_seeds) + 0x1000
         self.remote = 0
+        self.other: Rtp | None = None
+        """Whose packets it hears, where a test needs to know."""
 
-    def send(self, payload: bytes, payload_type: int = 0) -> None:
+    def packet(self, payload: bytes, payload_type: int = 0) -> bytes:
+        """Make the next packet."""
         self.sequence += 1
         head = struct.pack("!BBHII", 0x80, payload_type, self.sequence, 160 * self.sequence, self.ssrc)
-        self.socket.sendto(head + payload, ("127.0.0.1", self.remote))
+        return head + payload
 
-    async def next(self) -> tuple[int, bytes]:
-        """Payload type and payload of the next packet."""
+    def send(self, payload: bytes, payload_type: int = 0) -> None:
+        self.socket.sendto(self.packet(payload, payload_type), ("127.0.0.1", self.remote))
+
+    async def next_packet(self) -> bytes:
+        """The next packet that is no RTCP."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 data = await asyncio.get_running_loop().sock_recv(self.socket, 2048)
                 if not 192 <= data[1] <= 223:
-                    return data[1] & 0x7F, data[12:]
+                    return data
+
+    async def next(self) -> tuple[int, bytes]:
+        """Payload type and payload of the next packet."""
+        data = await self.next_packet()
+        return data[1] & 0x7F, data[12:]
 
     def drain(self) -> list[bytes]:
         """Payloads of what is here already."""

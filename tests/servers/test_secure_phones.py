@@ -1,0 +1,129 @@
+"""SRTP by SDES on either side of a call: libsrtp seals what goes in and opens what comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from phone_peers import Exchange, Phone, Rtp, exchange, phone
+from pylibsrtp import Policy, Session
+
+from roomtone.protocols.sdp import parse_session
+from roomtone.protocols.sdp.crypto import CryptoLine, read_crypto
+from roomtone.protocols.sdp.telephony import MediaSecurity
+from roomtone.protocols.sip.agent import Answered, Invited, Refused
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"
+)
+SUITES = {
+    "AES_CM_128_HMAC_SHA1_80": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 30),
+    "AES_CM_128_HMAC_SHA1_32": (Policy.SRTP_PROFILE_AES128_CM_SHA1_32, 30),
+    "AEAD_AES_128_GCM": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28),
+    "AEAD_AES_256_GCM": (Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44),
+}
+DEFAULT = "AES_CM_128_HMAC_SHA1_80"
+
+
+@dataclass
+class Secure:
+    """The keys of one phone, and libsrtp behind them."""
+
+    suite: str
+    key: bytes
+    tag: int = 5
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return (f"a=crypto:{CryptoLine(self.tag, self.suite, self.key).serialize()}",)
+
+    def seal(self, rtp: Rtp, payload: bytes) -> bytes:
+        profile = SUITES[self.suite][0]
+        session = Session(Policy(key=self.key, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile))
+        return session.protect(rtp.packet(payload))
+
+
+def opened(body: bytes) -> tuple[CryptoLine, Session]:
+    """The key somebody describes, and what opens packets sealed with it."""
+    section = parse_session(body).media[0]
+    assert section.protocol == "RTP/SAVP"
+    (line,) = read_crypto([section.first("crypto")])
+    policy = Policy(key=line.key, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=SUITES[line.suite][0])
+    return line, Session(policy)
+
+
+async def received(rtp: Rtp, session: Session | None, data: bytes, payload: bytes) -> None:
+    """What is sent again and again arrives, once opened, as it was."""
+
+    async def next_payload() -> bytes:
+        packet = await rtp.next_packet()
+        return packet[12:] if session is None else session.unprotect(packet)[12:]
+
+    async def send() -> None:
+        while True:
+            sender.socket.sendto(data, ("127.0.0.1", sender.remote))
+            await asyncio.sleep(0.02)
+
+    sender = rtp.other
+    assert sender is not None
+    sending = asyncio.create_task(send())
+    try:
+        assert await next_payload() == payload
+    finally:
+        sending.cancel()
+
+
+async def call(here: Exchange, ada: Phone, bob: Phone, ada_sdp: bytes, bob_sdp: bytes) -> tuple[bytes, bytes]:
+    """Bring a call up: what the caller is answered, and what the callee was offered."""
+    await bob.register()
+    bob.answers = lambda phone, event: phone.agent.answer_invite(event.leg, phone.now(), body=bob_sdp)
+    ada.call("bob", ada_sdp)
+    answer = (await ada.wait_for(Answered)).response.body
+    ada.rtp.other, bob.rtp.other = bob.rtp, ada.rtp
+    assert len(here.calls) == 1
+    return answer, (await bob.wait_for(Invited)).request.body
+
+
+@pytest.mark.parametrize("suite", SUITES)
+async def test_a_caller_with_srtp_talks_to_a_phone_without(tmp_path: Path, suite: str) -> None:
+    async with exchange(tmp_path, "ada", "bob") as here, phone(here, "ada") as ada, phone(here, "bob") as bob:
+        mine = Secure(suite, os.urandom(SUITES[suite][1]))
+        answer, offer = await call(here, ada, bob, ada.sdp("0", *mine.lines, profile="RTP/SAVP"), bob.sdp("0"))
+        assert parse_session(offer).media[0].protocol == "RTP/AVP"
+        line, session = opened(answer)
+        assert (line.tag, line.suite) == (5, suite)
+        assert line.key != mine.key
+        await received(bob.rtp, None, mine.seal(ada.rtp, b"from the secure side"), b"from the secure side")
+        await received(ada.rtp, session, bob.rtp.packet(b"from the plain side"), b"from the plain side")
+        # What is not sealed with the key of the offer goes nowhere.
+        stranger = Secure(suite, os.urandom(SUITES[suite][1]))
+        bob.rtp.drain()
+        ada.rtp.socket.sendto(stranger.seal(ada.rtp, b"forged"), ("127.0.0.1", ada.rtp.remote))
+        await received(bob.rtp, None, mine.seal(ada.rtp, b"genuine"), b"genuine")
+
+
+async def test_an_account_that_wants_srtp_is_offered_it_and_gets_nothing_else(tmp_path: Path) -> None:
+    async with exchange(tmp_path, "ada") as here, phone(here, "ada") as ada, phone(here, "bob") as bob:
+        await here.book.accounts.create("bob", "bobbob", security=MediaSecurity.SDES)
+        mine = Secure(DEFAULT, os.urandom(30), tag=1)
+        answer, offer = await call(here, ada, bob, ada.sdp("0"), bob.sdp("0", *mine.lines, profile="RTP/SAVP"))
+        assert parse_session(answer).media[0].protocol == "RTP/AVP"
+        _, session = opened(offer)
+        await received(ada.rtp, None, mine.seal(bob.rtp, b"from the secure side"), b"from the secure side")
+        await received(bob.rtp, session, ada.rtp.packet(b"from the plain side"), b"from the plain side")
+        ada.hang_up((await ada.wait_for(Answered)).leg)
+        await here.becomes_empty()
+        bob.call("ada", bob.sdp("0"))
+        refused = await bob.wait_for(Refused)
+        assert refused.response is not None
+        assert refused.response.status in {480, 488}
+        await ada.register()
+        bob.call("ada", bob.sdp("0"))
+        refused = await bob.wait_for(Refused, 2)
+        assert refused.response is not None
+        assert refused.response.status == 488, "plain RTP is refused"
+        await here.becomes_empty()
