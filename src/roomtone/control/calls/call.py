@@ -256,7 +256,7 @@ class Call:
 
     async def _on_rang(self, leg: Leg, event: Rang) -> None:
         caller = self.caller
-        if caller is None or not leg.step(LegInput.RANG):
+        if caller is None or leg is caller or not leg.step(LegInput.RANG):
             return
         # Early media of one phone only: of several that ring, the caller could hear but one, and be told of one answer.
         sdp = None
@@ -267,7 +267,9 @@ class Call:
 
     async def _on_picked_up(self, leg: Leg, event: PickedUp) -> None:
         caller = self.caller
-        if caller is None or self.answered_by is not None or not leg.step(LegInput.ANSWERED):
+        if caller is None or leg in {caller, self.answered_by}:
+            return  # who called or has answered cannot answer
+        if self.answered_by is not None or not leg.step(LegInput.ANSWERED):
             leg.signal.end(CallEnd.ANSWERED_ELSEWHERE)
             return
         self.answered_by = leg
