@@ -43,6 +43,7 @@ from roomtone.servers.sip import Endpoint, Listen, TransportOptions
 from roomtone.servers.sip.domains import Domains
 from roomtone.servers.sip.guard import PhoneGuard
 from roomtone.servers.sip.phone_server import PhoneServer
+from roomtone.servers.sip.ways import Names
 from roomtone.store.phones import SqlCallRecords, SqlDispatchRules, SqlSipAccounts, SqlSipBindings
 from roomtone.store.sealing import open_key_file
 from roomtone.store.sql import Database
@@ -95,6 +96,7 @@ async def exchange(
     *accounts: str,
     order: tuple[Algorithm, ...] | None = None,
     ring_timeout_s: float = 60.0,
+    names: Names | None = None,
     **account: Any,
 ) -> AsyncIterator[Exchange]:
     """An exchange with these accounts; the password of each is its name twice."""
@@ -120,7 +122,7 @@ async def exchange(
     rooms = Rooms(engine)
     rooms.start()
     calls = Calls(CallParts(engine, book.dispatch, server, time.time, ring_timeout_s, rooms), book)
-    server.attach(endpoint, calls, book.registrar, time.time)
+    server.attach(endpoint, calls, book.registrar, time.time, names)
     await endpoint.open()
     calls.start()
     try:
@@ -302,14 +304,15 @@ class Password:
 
 
 @asynccontextmanager
-async def phone(here: Exchange, name: str, password: str | None = None) -> AsyncIterator[Phone]:
-    """A phone of this account, not registered yet."""
+async def phone(here: Exchange, name: str, password: str | None = None, *, both_at: int = 0) -> AsyncIterator[Phone]:
+    """A phone of this account, not registered yet; where it is given a port, it takes UDP and TCP there."""
     words = tokens()
     secret = Password(name, name * 2 if password is None else password)
     agent = UserAgent(TransactionLayer(words), authenticator=secret)
     made = Phone(name, agent, Flow(Transport.UDP, "127.0.0.1", here.port, "127.0.0.1", 0))
     edge = Edge(words, EdgeLimits(exempt=frozenset({"127.0.0.1"})))
-    endpoint = Endpoint(agent, edge, TransportOptions(udp=(Listen("127.0.0.1", 0),)), made.after_input)
+    udp = (Listen("127.0.0.1", both_at),)
+    endpoint = Endpoint(agent, edge, TransportOptions(udp=udp, tcp=udp if both_at else ()), made.after_input)
     await endpoint.open()
     made.endpoint = endpoint
     made.server = made.server._replace(local_port=endpoint.listeners.addresses()[Transport.UDP][0][1])

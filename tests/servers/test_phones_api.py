@@ -104,7 +104,7 @@ async def test_dispatch_rules_are_made_listed_and_deleted(client: httpx.AsyncCli
     ("target", "status", "code"),
     [
         ({"kind": "account", "account": "nobody"}, 404, "no_such_account"),
-        ({"kind": "uri", "uri": "sip:door@example.org"}, 422, "bad_rule"),
+        ({"kind": "uri", "uri": "tel:+4930"}, 422, "bad_rule"),
         ({"kind": "conference"}, 422, "invalid_request"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
 from roomtone.app.listeners import on_loopback
+from roomtone.app.sip_names import system_names
 from roomtone.control.calls import CallParts, Calls
 from roomtone.protocols.sip.digest import Algorithm, DigestPolicy, DigestServer
 from roomtone.protocols.sip.edge import Edge, EdgeLimits
@@ -62,7 +63,7 @@ class Phones:
         self.book = book
         parts = CallParts(engine, book.dispatch, self.core, book.clock, sip.ring_timeout_s, rooms)
         self.calls = Calls(parts, book, most=sip.max_calls)
-        self.core.attach(self.endpoint, self.calls, book.registrar, book.clock)
+        self.core.attach(self.endpoint, self.calls, book.registrar, book.clock, system_names(has_ipv6=has_ipv6))
 
     def _now(self) -> int:
         return self.endpoint.now()

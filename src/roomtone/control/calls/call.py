@@ -47,7 +47,7 @@ from roomtone.observe import get_logger
 from roomtone.store import CallRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from roomtone.control.calls.dispatch import Dispatch
     from roomtone.control.calls.ports import Signal, Signalling
@@ -183,6 +183,21 @@ class Call:
 
     async def _ring(self, target: Target) -> CallEnd | None:
         """Call one phone; why that cannot be."""
+        try:
+            return await self._ring_by(await self._parts.signalling.ways_to(target))
+        except CallError as error:
+            return error.end
+
+    async def _ring_by(self, ways: Sequence[Target]) -> CallEnd | None:
+        """Call by the first way that can be gone, and keep the others for when nobody answers there."""
+        end: CallEnd | None = CallEnd.UNREACHABLE
+        for number, way in enumerate(ways, 1):
+            end = await self._invite(way, tuple(ways[number:]))
+            if end is None:
+                break
+        return end
+
+    async def _invite(self, target: Target, others: tuple[Target, ...]) -> CallEnd | None:
         caller = self.caller
         assert caller is not None  # noqa: S101 - `_begin` made it
         try:
@@ -190,6 +205,7 @@ class Call:
         except CallError as error:
             return error.end
         leg = self._leg(signal, target.account, target.security)
+        leg.others = others
         try:
             wanted = wanted_by_nobody() if self._offer is None else wanted_like(caller.media)
             sdp = await leg.media.offer(wanted)
@@ -314,8 +330,11 @@ class Call:
             await leg.finish(end, tell=False)
             self.end = end if end in {CallEnd.LEG_LOST, CallEnd.UNREACHABLE} else CallEnd.COMPLETED
         else:
+            unheard = leg.state is LegState.INVITING and end is CallEnd.UNREACHABLE
             await leg.finish(end, tell=False)
-            if self.answered_by is None and all(one.is_over for one in self.callees):
+            if self.answered_by is None and unheard and await self._ring_by(leg.others) is None:
+                self.callees.remove(leg)
+            elif self.answered_by is None and all(one.is_over for one in self.callees):
                 self.end = most_telling([one.end for one in self.callees if one.end is not None])
 
     def _usual_end(self) -> CallEnd:

@@ -7,7 +7,6 @@ import re
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, assert_never
 
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
@@ -162,18 +161,16 @@ class Dispatch:
                     if self._accounts.find(account) is None:
                         raise PhoneError(PhoneRefusal.NO_SUCH_ACCOUNT, f"there is no account {account!r}")
             case TargetKind.URI:
-                if not _leads_to_address(target.uri):
-                    detail = "the target's uri is a SIP URI whose host is an address: names are not looked up"
-                    raise PhoneError(PhoneRefusal.BAD_RULE, detail)
+                if not _is_sip(target.uri):
+                    raise PhoneError(PhoneRefusal.BAD_RULE, "the target's uri is a SIP URI")
             case TargetKind.ROOM:
                 if not target.room:
                     raise PhoneError(PhoneRefusal.BAD_RULE, "the target names no room")
 
 
-def _leads_to_address(uri_text: str) -> bool:
+def _is_sip(uri_text: str) -> bool:
     try:
-        uri = parse_uri(uri_text)
-        return isinstance(uri, SipUri) and bool(ip_address(uri.address))
+        return isinstance(parse_uri(uri_text), SipUri)
     except ValueError:
         return False
 

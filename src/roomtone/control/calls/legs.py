@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.reasons import CallEnd
     from roomtone.control.calls.streams import LegMedia
+    from roomtone.control.calls.values import Target
 
 
 class LegState(StrEnum):
@@ -58,6 +59,8 @@ class Leg:
     """Whether an offer of ours waits for the peer's answer in its ACK."""
     heard: str = ""
     """The last description of the peer."""
+    others: tuple[Target, ...] = ()
+    """Further ways to its peer, for when this one does not lead there (RFC 3263 section 4.3)."""
 
     def step(self, what: LegInput) -> bool:
         """Change the state; False when this changes nothing."""

@@ -100,5 +100,8 @@ class OutboundSignal(Signal, Protocol):
 class Signalling(Protocol):
     """Makes outbound legs."""
 
+    async def ways_to(self, target: Target) -> list[Target]:
+        """Find the flows by which a target can be reached, the best first; raise `CallError` where there is none."""
+
     def leg_to(self, target: Target, call: Call) -> OutboundSignal:
         """Prepare a leg of a call; nothing is sent yet. Raise `CallError` when there is no way there."""

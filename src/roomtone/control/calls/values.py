@@ -37,6 +37,12 @@ class Target:
     """None: found by the URI."""
     account: str = ""
     security: MediaSecurity = MediaSecurity.OPTIONAL
+    large_by_stream: bool = True
+    """Whether requests that may not fit a datagram are tried by TCP first (RFC 3261 section 18.1.1)."""
+    stream: Flow | None = None
+    """The way for these."""
+    found_by: str = ""
+    """The host whose records led to ``flow``; empty where nothing was looked for."""
 
 
 @dataclass(frozen=True, slots=True)

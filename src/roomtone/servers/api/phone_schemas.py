@@ -74,7 +74,7 @@ class GroupTargetBody(_Phones):
 
 
 class UriTargetBody(_Phones):
-    """To a URI whose host is an address."""
+    """To a URI; a name is looked up by NAPTR, SRV and addresses (RFC 3263)."""
 
     kind: Literal["uri"]
     uri: str = Field(examples=["sip:door@192.0.2.9:5060"])

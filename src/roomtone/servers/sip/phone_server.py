@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, assert_never
 
 from roomtone.control.calls import (
@@ -42,28 +41,29 @@ from roomtone.protocols.sip.agent import (
     WrongStateError,
 )
 from roomtone.protocols.sip.errors import SipSyntaxError
-from roomtone.protocols.sip.flow import Flow, Transport
-from roomtone.protocols.sip.uri import SipUri, parse_uri
 from roomtone.servers.sip.bodies import NoDescriptionError, description_of
 from roomtone.servers.sip.local import LocalAddresses
 from roomtone.servers.sip.registering import register
 from roomtone.servers.sip.signals import OutboundSignal, PhoneSignal
+from roomtone.servers.sip.ways import AddressesOnly, Ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomtone.control.calls import Call, Calls, Registrar, Target
+    from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request
     from roomtone.protocols.sip.transaction import ServerTransaction, TransactionLayer
     from roomtone.servers.sip.domains import Domains
     from roomtone.servers.sip.endpoint import Endpoint
     from roomtone.servers.sip.guard import PhoneGuard
+    from roomtone.servers.sip.ways import Names
 
 METHODS = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "PRACK", "REGISTER"})
 EXTENSIONS = frozenset({"100rel", "timer"})
 _ACCEPT = b"Accept: application/sdp\r\n"
 _NOT_HERE, _NOT_FOUND, _BAD_TYPE, _UNSUPPORTED, _TIMEOUT, _FORBIDDEN, _NO_CALL = 488, 404, 415, 501, 408, 403, 481
-_DEFAULT_PORTS = {Transport.UDP: 5060, Transport.TCP: 5060, Transport.TLS: 5061}
+_UNAVAILABLE = 503
 _ENDS = {
     EndReason.REMOTE: CallEnd.COMPLETED,
     EndReason.CANCELLED: CallEnd.CANCELLED,
@@ -90,10 +90,19 @@ class PhoneServer:
         self._addresses = LocalAddresses()
         self._calls: Calls | None = None
         self._registrar: Registrar | None = None
+        self._ways: Ways | None = None
         self._wall_clock: Callable[[], float] = lambda: 0.0
 
-    def attach(self, endpoint: Endpoint, calls: Calls, registrar: Registrar, wall_clock: Callable[[], float]) -> None:
-        """Say what it works with; before this it takes no calls and no registrations."""
+    def attach(
+        self,
+        endpoint: Endpoint,
+        calls: Calls,
+        registrar: Registrar,
+        wall_clock: Callable[[], float],
+        names: Names | None = None,
+    ) -> None:
+        """Say what it works with; before this it takes no calls and no registrations. Without names none are found."""
+        self._ways = Ways(endpoint, names or AddressesOnly())
         self._endpoint, self._calls, self._registrar = endpoint, calls, registrar
         self._wall_clock = wall_clock
 
@@ -115,36 +124,19 @@ class PhoneServer:
 
     # --- control's way out ---
 
+    async def ways_to(self, target: Target) -> list[Target]:
+        """Find the flows by which a target can be reached; raise `CallError`."""
+        if self._ways is None:
+            raise CallError(CallEnd.UNREACHABLE, "there are no sockets yet")
+        return await self._ways.to(target)
+
     def leg_to(self, target: Target, call: Call) -> OutboundSignal:
-        """Prepare a leg to a target; raise `CallError` when there is no way there."""
-        flow = target.flow if target.flow is not None else self._flow_to(target.uri)
-        signal = OutboundSignal(self, flow, target, self.domains)
+        """Prepare a leg to a target that has a flow; raise `CallError` for another."""
+        if target.flow is None:
+            raise CallError(CallEnd.UNREACHABLE, f"no way to {target.uri} was looked for")
+        signal = OutboundSignal(self, target.flow, target, self.domains)
         signal.owner = call
         return signal
-
-    def _flow_to(self, uri_text: str) -> Flow:
-        endpoint = self._endpoint
-        try:
-            uri = parse_uri(uri_text)
-        except SipSyntaxError as error:
-            raise CallError(CallEnd.UNREACHABLE, str(error)) from error
-        if endpoint is None or not isinstance(uri, SipUri):
-            raise CallError(CallEnd.UNREACHABLE, f"{uri_text} is no address of SIP")
-        named = uri.transport or (Transport.TLS if uri.secure else Transport.UDP)
-        if named not in {one.value for one in _DEFAULT_PORTS}:
-            raise CallError(CallEnd.UNREACHABLE, f"nothing is sent by {named}")
-        transport = Transport(named)
-        try:
-            host = str(ip_address(uri.address))
-        except ValueError as error:
-            raise CallError(CallEnd.UNREACHABLE, f"{uri.host} is a name, and names are not looked up") from error
-        listening = endpoint.listeners.addresses().get(transport, [])
-        same = [(bound, port) for bound, port in listening if (":" in bound) is (":" in host)]
-        if not same:
-            raise CallError(CallEnd.UNREACHABLE, f"no socket for {transport} to {host}")
-        bound, port = same[0]
-        local = endpoint.local.toward(bound, host)
-        return Flow(transport, host, uri.port or _DEFAULT_PORTS[transport], local, port)
 
     # --- the user agent's way in ---
 
@@ -227,8 +219,15 @@ class PhoneServer:
                 signal.leg, event.leg.owner = event.leg, signal
                 self._post(signal, PickedUp(_text(event.response)))
             case Refused():
-                end = CallEnd.UNREACHABLE if event.response is None else end_of_status(event.response.status)
-                self._post(signal, LegEnded(end))
+                self._on_refused(signal, event)
+
+    def _on_refused(self, signal: OutboundSignal, event: Refused) -> None:
+        if event.reason is EndReason.TRANSPORT_ERROR and signal.invite_by_datagram():
+            return
+        status = None if event.response is None else event.response.status
+        if self._ways is not None and event.reason is not EndReason.CANCELLED:
+            self._ways.note(signal.target, reached=status not in {None, _UNAVAILABLE})
+        self._post(signal, LegEnded(CallEnd.UNREACHABLE if status is None else end_of_status(status)))
 
     def _on_reoffered(self, event: Reoffered, now: int) -> None:
         signal = event.leg.owner

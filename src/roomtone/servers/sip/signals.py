@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from roomtone.protocols.sip.flow import Flow
     from roomtone.servers.sip.domains import Domains
 
+STREAM_ABOVE_BYTES = 1_300
+"""Requests longer than this may not fit a datagram (RFC 3261 section 18.1.1)."""
+HEADERS_BYTES = 700
+"""What is reckoned for the headers of an INVITE, which are written when its way is chosen."""
 _MAX_WARNING = 120
 
 
@@ -138,19 +142,40 @@ class OutboundSignal(PhoneSignal):
 
     def __init__(self, driver: SignalDriver, flow: Flow, target: Target, domains: Domains) -> None:
         super().__init__(driver, flow)
-        self._target = target
+        self.target = target
         self._domains = domains
+        self._asked: tuple[Caller, str, str] | None = None
+        """What was asked for by TCP, to be said once more by UDP where nobody takes TCP."""
 
     def invite(self, caller: Caller, called: str, sdp: str) -> None:
         """Send the INVITE; raise `CallError`."""
-        domain = self._domains.named(self.flow)
-        target = self._target
+        stream = self.target.stream
+        if stream is not None and len(sdp) + HEADERS_BYTES > STREAM_ABOVE_BYTES:
+            self._asked = caller, called, sdp
+            self._invite(stream, caller, called, sdp)
+        else:
+            self._invite(self.flow, caller, called, sdp)
+
+    def invite_by_datagram(self) -> bool:
+        """Send the INVITE by UDP that nobody took by TCP (RFC 3261 section 18.1.1); False when it was sent so."""
+        if self._asked is None:
+            return False
+        asked, self._asked = self._asked, None
+        try:
+            self._invite(self.flow, *asked)
+        except CallError:
+            return False
+        return True
+
+    def _invite(self, flow: Flow, caller: Caller, called: str, sdp: str) -> None:
+        domain = self._domains.named(flow)
+        target = self.target
         try:
             from_ = make_sip_uri(domain, user=caller.account)
             to = make_sip_uri(domain, user=called)
             sent = self.agent.invite(
                 target.uri,
-                self.flow,
+                flow,
                 self._driver.now(),
                 from_=Address(from_.serialize(), display=caller.name),
                 to=Address(to.serialize()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from phone_tables import MemoryAccounts, MemoryBindings, MemoryRecords, MemoryRules, PlainSecrets
@@ -91,6 +91,9 @@ class FakeSignalling:
     """Makes legs; those to unreachable hosts cannot be made."""
 
     legs: list[FakeSignal] = field(default_factory=list)
+
+    async def ways_to(self, target: Target) -> list[Target]:
+        return [replace(target, uri=uri) for uri in target.uri.split(" or ")]
 
     def leg_to(self, target: Target, call: Call) -> FakeSignal:
         del call

@@ -14,6 +14,7 @@ from roomtone.control.calls import (
     CallEnd,
     Caller,
     CallState,
+    DispatchRule,
     Ended,
     InfoSent,
     Invitation,
@@ -432,3 +433,38 @@ async def test_pictures_pass_where_both_have_a_codec_and_else_have_port_zero(wor
         world, offer=sdp(4000, "0", *video, fax), answer=sdp(5000, "0", "m=video 0 RTP/AVP 97")
     )
     assert [section.port > 0 for section in parse_session(caller.last[1]).media] == [True, False, False]
+
+
+async def test_a_target_that_is_not_reached_gives_way_to_the_next(world: World) -> None:
+    target = RuleTarget(TargetKind.URI, uri="sip:a@h1 or sip:a@nowhere or sip:a@h2 or sip:a@h3")
+    world.dispatch._rules["out"] = DispatchRule("out", ("9",), target)
+    call, caller = await world.call("9", sdp())
+    assert [leg.uri for leg in world.signalling.legs] == ["sip:a@h1"]
+    call.post(world.signalling.legs[0], Ended(CallEnd.UNREACHABLE))
+    await world.settle()
+    assert [leg.uri for leg in world.signalling.legs] == ["sip:a@h1", "sip:a@h2"]
+    call.post(world.signalling.legs[1], Rang(183, sdp(5000, "0 101")))
+    call.post(world.signalling.legs[1], PickedUp(sdp(5000, "0 101")))
+    await world.settle()
+    assert (call.state, caller.words) == (CallState.ANSWERED, ["ring", "answer"])
+    assert world.objects()["Transport"] == 2  # the port of the first is free
+
+
+@pytest.mark.parametrize(
+    ("ends", "told", "tried"),
+    [
+        ([CallEnd.BUSY], CallEnd.BUSY, 1),  # it was reached
+        ([CallEnd.UNREACHABLE, CallEnd.UNREACHABLE], CallEnd.UNREACHABLE, 2),
+    ],
+)
+async def test_targets_are_tried_until_one_is_reached_or_none_is_left(
+    world: World, ends: list[CallEnd], told: CallEnd, tried: int
+) -> None:
+    world.dispatch._rules["out"] = DispatchRule("out", ("9",), RuleTarget(TargetKind.URI, uri="sip:a@h1 or sip:a@h2"))
+    call, caller = await world.call("9", sdp())
+    for end in ends:
+        call.post(world.signalling.legs[-1], Ended(end))
+        await world.settle()
+    assert (call.end, caller.last) == (told, ("end", told))
+    assert len(world.signalling.legs) == tried
+    assert not world.objects()["Transport"]
