@@ -14,7 +14,8 @@ from sip_peers import until
 
 from roomtone.control.calls import CallEnd, RuleTarget, TargetKind
 from roomtone.protocols.sdp import parse_session
-from roomtone.protocols.sip.agent import Answered, Ended, EndReason, Invited, Progressed, Refused, Requested
+from roomtone.protocols.sip.agent import Answered, Ended, EndReason, Invited, Progressed, Refused, Requested, Responded
+from roomtone.protocols.sip.flow import Transport
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"
@@ -334,3 +335,32 @@ async def test_a_callee_that_is_gone_ends_the_call(here: Exchange, pair: tuple[P
     assert (await bob.wait_for(Ended)).reason is EndReason.REMOTE
     await here.becomes_empty()
     assert here.calls.ended == {CallEnd.REMOVED: 1}
+
+
+async def test_a_phone_on_a_connection_of_its_own_is_called_by_it(here: Exchange) -> None:
+    (tcp,) = here.endpoint.listeners.addresses()[Transport.TCP]
+    async with phone(here, "ada") as ada, phone(here, "bob") as bob:
+        bob.server = bob.server._replace(transport=Transport.TCP, remote_port=tcp[1])
+        bob.answers = pick_up
+        # Nobody listens at the address it says: behind a NAT there is no other way to it than its connection.
+        me = bob.address("bob")
+        dialog = bob.agent.new_dialog(f"sip:127.0.0.1:{tcp[1]};transport=tcp", bob.server, from_=me, to=me)
+        contact = b"Contact: <sip:bob@127.0.0.1:9;transport=tcp>;expires=600\r\n"
+        bob.agent.request(dialog, "REGISTER", bob.now(), contact=contact)
+        bob.drain()
+        answer = (await bob.wait_for(Responded)).response
+        assert answer is not None
+        assert answer.status == 200
+        ada.call("bob")
+        leg = (await ada.wait_for(Answered)).leg
+        await heard(ada, bob, b"hello")
+        await heard(bob, ada, b"hello back")
+        ada.hang_up(leg)
+        assert (await bob.wait_for(Ended)).reason is EndReason.REMOTE
+        await here.becomes_empty()
+        here.endpoint.pool.end_all()
+        ada.call("bob")
+        refused = await ada.wait_for(Refused)
+        assert refused.response is not None
+        assert refused.response.status == 480, "its connection is gone"
+        await here.becomes_empty()
