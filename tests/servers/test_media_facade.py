@@ -388,6 +388,14 @@ async def test_a_mixer_hears_producers_and_its_mixes_are_producers(engine: Engin
     await mixer.remove_input(heard)
     async with refused(ErrorCode.NOT_FOUND):
         await mixer.remove_input(heard)
+    with_keys = await mixer.add_output(PCMU, events_payload_type=101)
+    await mixer.send_dtmf(with_keys.id, "5")
+    async with refused(ErrorCode.INVALID):
+        await mixer.send_dtmf(with_keys.id, "five")
+    async with refused(ErrorCode.WRONG_STATE):
+        await mixer.send_dtmf(mixed.id, "5")
+    async with refused(ErrorCode.NOT_FOUND):
+        await mixer.send_dtmf(spoken.id, "5")
     assert (await mixer.stats())[0]["id"] == str(mixer.id)
 
 

@@ -388,6 +388,7 @@ fn subject(command: &Command) -> Subject {
         | Command::RemoveMixerInput { mixer: id, .. }
         | Command::AddMixerOutput { mixer: id, .. }
         | Command::CloseMixer { mixer: id }
+        | Command::SendMixerDtmf { output: id, .. }
         | Command::ConnectWebRtcTransport { transport: id, .. }
         | Command::AddRemoteCandidates { transport: id, .. }
         | Command::RestartIce { transport: id, .. }

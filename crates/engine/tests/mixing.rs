@@ -145,10 +145,21 @@ impl Stage {
     }
 
     fn output(&mut self, of: Named, without: Option<u64>) -> UdpSocket {
+        self.output_with_events(of, without, None).1
+    }
+
+    /// The producer that a mix is, and who hears it.
+    fn output_with_events(
+        &mut self,
+        of: Named,
+        without: Option<u64>,
+        events: Option<u8>,
+    ) -> (u64, UdpSocket) {
         let command = Command::AddMixerOutput {
             mixer: self.mixer,
             codec: named(of),
             ptime_ms: 20,
+            events_payload_type: events,
             without,
             only: None,
         };
@@ -164,7 +175,10 @@ impl Stage {
             kind: MediaKind::Audio,
             producer: Some(producer),
             mid: None,
-            payload_types: vec![(of.0, of.0)],
+            payload_types: std::iter::once(of.0)
+                .chain(events)
+                .map(|pt| (pt, pt))
+                .collect(),
             rtx_payload_types: vec![],
             header_extensions: vec![],
             feedback: roomtone_engine::values::CodecFeedback::default(),
@@ -174,7 +188,7 @@ impl Stage {
             paused: false,
         });
         assert!(matches!(consumed, CommandResult::Consumed { .. }));
-        ear
+        (producer, ear)
     }
 
     /// Somebody who says one tone and hears all others.
@@ -389,6 +403,61 @@ fn keys_are_told_by_events_and_found_in_what_sounds() {
 }
 
 #[test]
+fn a_key_sent_on_an_output_is_an_event_in_place_of_sound() {
+    let mut stage = Stage::new();
+    let (output, ear) = stage.output_with_events(PCMU, None, Some(101));
+    assert_eq!(receive_rtp(&ear).payload_type, 0);
+    let press = |output, digit: &str| Command::SendMixerDtmf {
+        output,
+        digit: digit.into(),
+        duration_ms: 100,
+    };
+    stage.harness.done(press(output, "#"));
+    let deadline = Instant::now() + PATIENCE;
+    let mut events = Vec::new();
+    while events.is_empty() || receive_into(&ear, &mut events) {
+        assert!(Instant::now() < deadline, "no events, or no end of them");
+        if events.is_empty() {
+            receive_into(&ear, &mut events);
+        }
+    }
+    // Five reports of 20 ms and the last one twice more (RFC 4733 section 2.5.1.4), all with the time of the start.
+    let told: Vec<[u8; 4]> = events
+        .iter()
+        .map(|e| e.payload[..].try_into().unwrap())
+        .collect();
+    let durations: Vec<u16> = told
+        .iter()
+        .map(|e| u16::from_be_bytes([e[2], e[3]]))
+        .collect();
+    assert_eq!(durations, [160, 320, 480, 640, 800, 800, 800]);
+    assert!(told.iter().all(|e| e[0] == 11));
+    assert_eq!(told.iter().filter(|e| e[1] & 0x80 != 0).count(), 3);
+    assert!(events[0].marker);
+    assert!(events.iter().all(|e| e.timestamp == events[0].timestamp));
+    let (silent, _ear) = stage.output_with_events(PCMA, None, None);
+    assert_eq!(
+        stage.harness.refused(press(silent, "1")),
+        ErrorCode::WrongState
+    );
+    assert_eq!(
+        stage.harness.refused(press(output, "12")),
+        ErrorCode::Invalid
+    );
+    assert_eq!(stage.harness.refused(press(9, "1")), ErrorCode::NotFound);
+}
+
+/// Takes the next packet; whether it was an event.
+fn receive_into(ear: &UdpSocket, events: &mut Vec<Parts>) -> bool {
+    let packet = receive_rtp(ear);
+    let is_event = packet.payload_type == 101;
+    if is_event {
+        events.push(packet);
+    }
+    is_event
+}
+
+#[test]
 fn what_a_mixer_cannot_do_it_refuses_and_what_ends_ends_it() {
     let mut stage = Stage::new();
     let (g729, _) = stage.source(vec![codec(18, "G729", 8_000, 1)], 9);
@@ -403,6 +472,7 @@ fn what_a_mixer_cannot_do_it_refuses_and_what_ends_ends_it() {
         mixer,
         codec,
         ptime_ms,
+        events_payload_type: None,
         without: None,
         only: None,
     };

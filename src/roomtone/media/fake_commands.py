@@ -71,6 +71,7 @@ from roomtone.media.values import (
     RouterId,
     RouterOpened,
     SendMessage,
+    SendMixerDtmf,
     SetAudioPinned,
     SetAudioTopN,
     SetConsumerLimits,
@@ -306,7 +307,13 @@ class FakeCommands(FakeState):
     @_execute.register
     def _mix(
         self,
-        command: OpenMixer | AddMixerInput | AddMixerSource | RemoveMixerInput | AddMixerOutput | CloseMixer,
+        command: OpenMixer
+        | AddMixerInput
+        | AddMixerSource
+        | RemoveMixerInput
+        | AddMixerOutput
+        | SendMixerDtmf
+        | CloseMixer,
     ) -> AnyResult:
         return fake_mixers.execute(self, command)
 

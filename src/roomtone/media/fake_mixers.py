@@ -27,12 +27,15 @@ from roomtone.media.values import (
     Produced,
     ProducerId,
     RemoveMixerInput,
+    SendMixerDtmf,
 )
 
 if TYPE_CHECKING:
     from roomtone.media.fake_state import FakeState
 
-MixerCommand = OpenMixer | AddMixerInput | AddMixerSource | RemoveMixerInput | AddMixerOutput | CloseMixer
+MixerCommand = (
+    OpenMixer | AddMixerInput | AddMixerSource | RemoveMixerInput | AddMixerOutput | SendMixerDtmf | CloseMixer
+)
 
 _CODECS = {"PCMU", "PCMA", "G722", "L16", "OPUS"}
 _PTIMES_MS = (20, 40, 60)
@@ -42,29 +45,37 @@ _COUNTRY_LENGTH = 2
 
 def execute(state: FakeState, command: MixerCommand) -> AnyResult:
     """Do a command about a mixer; one that is refused has no effect."""
+    result: AnyResult
     match command:
         case OpenMixer():
-            if not state.config.audio_threads:
-                raise Refused(ErrorCode.UNSUPPORTED, "no audio thread is configured")
-            mixer = FakeMixer(state.new_id(), state.get(FakeRouter, command.router).id)
-            state.objects[mixer.id] = mixer
-            return MixerOpened(mixer=MixerId(mixer.id))
+            result = _open(state, command.router)
         case CloseMixer():
             state.drop_mixer(state.get(FakeMixer, command.mixer), EngineCloseReason.REQUESTED)
-            return Done()
+            result = Done()
         case AddMixerInput():
-            return _add_input(state, state.get(FakeMixer, command.mixer), command.producer)
+            result = _add_input(state, state.get(FakeMixer, command.mixer), command.producer)
         case AddMixerSource():
-            return _add_source(state, state.get(FakeMixer, command.mixer), command.source)
+            result = _add_source(state, state.get(FakeMixer, command.mixer), command.source)
         case RemoveMixerInput():
             mixer = state.get(FakeMixer, command.mixer)
             if mixer.inputs.pop(command.input, None) is None and mixer.sources.pop(command.input, None) is None:
                 raise Refused(ErrorCode.NOT_FOUND, f"no input {command.input}")
-            return Done()
+            result = Done()
         case AddMixerOutput():
-            return _add_output(state, state.get(FakeMixer, command.mixer), command)
+            result = _add_output(state, state.get(FakeMixer, command.mixer), command)
+        case SendMixerDtmf():
+            result = _press(state, command)
         case _:
             assert_never(command)
+    return result
+
+
+def _open(state: FakeState, router: int) -> AnyResult:
+    if not state.config.audio_threads:
+        raise Refused(ErrorCode.UNSUPPORTED, "no audio thread is configured")
+    mixer = FakeMixer(state.new_id(), state.get(FakeRouter, router).id)
+    state.objects[mixer.id] = mixer
+    return MixerOpened(mixer=MixerId(mixer.id))
 
 
 def _add_input(state: FakeState, mixer: FakeMixer, producer: int) -> AnyResult:
@@ -106,3 +117,15 @@ def _add_output(state: FakeState, mixer: FakeMixer, command: AddMixerOutput) -> 
     state.objects[producer.id] = producer
     mixer.outputs[producer.id] = command
     return Produced(producer=ProducerId(producer.id))
+
+
+def _press(state: FakeState, command: SendMixerDtmf) -> AnyResult:
+    mixer = next((one for one in state.find(FakeMixer) if command.output in one.outputs), None)
+    if mixer is None:
+        raise Refused(ErrorCode.NOT_FOUND, f"no output {command.output}")
+    if mixer.outputs[command.output].events_payload_type is None:
+        raise Refused(ErrorCode.WRONG_STATE, "the output has no payload type for telephone events")
+    if len(command.digit) != 1 or command.digit.upper() not in "0123456789*#ABCD":
+        raise Refused(ErrorCode.INVALID, "a digit is one of 0-9, *, #, A-D")
+    mixer.pressed.append((command.output, command.digit))
+    return Done()

@@ -100,6 +100,8 @@ class FakeMixer:
     """Producer by input."""
     sources: dict[int, MixerSource] = field(default_factory=dict)
     outputs: dict[int, AddMixerOutput] = field(default_factory=dict)
+    pressed: list[tuple[int, str]] = field(default_factory=list)
+    """Keys sent, by output."""
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from roomtone.media.values import (
     OpenMixer,
     Produced,
     RemoveMixerInput,
+    SendMixerDtmf,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from roomtone.media.engine import Engine
     from roomtone.media.objects import Router
+    from roomtone.media.values import ProducerId
 
 
 class Mixer(EngineObject):
@@ -74,6 +76,7 @@ class Mixer(EngineObject):
         codec: CodecParameters,
         *,
         ptime_ms: int = 20,
+        events_payload_type: int | None = None,
         without: MixerInputId | None = None,
         only: Iterable[MixerInputId] | None = None,
     ) -> Producer:
@@ -82,7 +85,12 @@ class Mixer(EngineObject):
             mixer=self.id,
             codec=codec,
             ptime_ms=ptime_ms,
+            events_payload_type=events_payload_type,
             without=without,
             only=None if only is None else list(only),
         )
         return Producer(self._engine, (await self._engine.ask(command, Produced)).producer, MediaKind.AUDIO)
+
+    async def send_dtmf(self, output: ProducerId, digit: str, duration_ms: int = 100) -> None:
+        """Send a key on an output that was made with a payload type for events."""
+        await self._do(SendMixerDtmf(output=output, digit=digit, duration_ms=duration_ms))

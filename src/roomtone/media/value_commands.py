@@ -333,14 +333,23 @@ class AddMixerOutput(Command, tag="add_mixer_output", frozen=True, kw_only=True)
     """Have a mixer give out a mix, as a producer of its router.
 
     It has all inputs and sources but ``without``, or ``only`` some. Outputs of one mix, codec and ``ptime_ms``
-    (20, 40 or 60) share one encoder.
+    (20, 40 or 60) share one encoder. With ``events_payload_type`` keys can be sent by `SendMixerDtmf`.
     """
 
     mixer: MixerId
     codec: CodecParameters
     ptime_ms: int = 20
+    events_payload_type: int | None = None
     without: MixerInputId | None = None
     only: list[MixerInputId] | None = None
+
+
+class SendMixerDtmf(Command, tag="send_mixer_dtmf", frozen=True, kw_only=True):
+    """Have a mixer's output send a key, as an event (RFC 4733), in place of sound."""
+
+    output: ProducerId
+    digit: str
+    duration_ms: int = 100
 
 
 class CloseMixer(Command, tag="close_mixer", frozen=True, kw_only=True):
@@ -399,6 +408,7 @@ AnyCommand = (
     | RemoveMixerInput
     | AddMixerOutput
     | CloseMixer
+    | SendMixerDtmf
     | OpenChannel
     | SendMessage
     | CloseChannel

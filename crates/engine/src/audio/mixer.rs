@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use roomtone_audio::codec::EncoderSetting;
+use roomtone_audio::dtmf::Digit;
 use roomtone_audio::mixer::{InputId, MixerError, OutputId, OutputSpec};
 use roomtone_rtp::RtpPacket;
 use rustc_hash::FxHashMap;
@@ -186,6 +187,20 @@ impl Mixer {
             let _ = self.core.remove_output(id);
         }
         self.groups.retain_mut(|group| group.remove(output));
+    }
+
+    /// Sends a key on an output; one too many is dropped and counted.
+    pub(super) fn press(&mut self, output: u64, digit: Digit, duration_ms: u32) {
+        let listeners = self
+            .listeners
+            .values_mut()
+            .map(|listener| &mut listener.stream);
+        let groups = self.groups.iter_mut().flat_map(Group::streams);
+        for stream in listeners.chain(groups).filter(|stream| stream.id == output) {
+            if !stream.press(digit, duration_ms) {
+                self.failed += 1;
+            }
+        }
     }
 
     fn place_of(&self, id: u64) -> Option<InputId> {

@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use roomtone_audio::codec::Codec;
+use roomtone_audio::dtmf::Digit;
 pub(crate) use roomtone_audio::mixer::{MAX_INPUTS, MAX_OUTPUTS};
 
 use crate::counters::AudioCounters;
@@ -58,6 +59,13 @@ pub(crate) enum Message {
     RemoveOutput {
         mixer: u64,
         output: u64,
+    },
+    /// Send a key on an output.
+    Press {
+        mixer: u64,
+        output: u64,
+        digit: Digit,
+        duration_ms: u32,
     },
     Close {
         mixer: u64,
@@ -113,6 +121,8 @@ pub(crate) struct NewOutput {
     pub(crate) ssrc: u32,
     pub(crate) codec: Codec,
     pub(crate) payload_type: u8,
+    /// Of telephone events, if they may be sent.
+    pub(crate) events: Option<u8>,
     pub(crate) ptime_ms: u32,
     pub(crate) mix: Mix,
 }

@@ -67,6 +67,10 @@ impl Group {
         self.streams.push(Stream::new(output));
     }
 
+    pub(super) fn streams(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.streams.iter_mut()
+    }
+
     /// Whether outputs are left.
     pub(super) fn remove(&mut self, output: u64) -> bool {
         self.streams.retain(|stream| stream.id != output);

@@ -1,5 +1,6 @@
 //! One RTP stream out of a mixer.
 
+use roomtone_audio::dtmf::{Digit, EventSender, OutgoingEvent};
 use roomtone_rtp::{RtpHeader, write_header};
 
 use super::NewOutput;
@@ -7,6 +8,8 @@ use crate::shard::Batch;
 
 /// Bytes of a fixed RTP header.
 const HEADER: usize = 12;
+/// Between two keys.
+const PAUSE_MS: u32 = 60;
 
 /// Numbers what is sent, and packs it.
 pub(super) struct Stream {
@@ -18,6 +21,8 @@ pub(super) struct Stream {
     timestamp: u32,
     /// The next packet is the first after silence (RFC 3551 section 4.1).
     marker: bool,
+    /// Payload type of telephone events, and those to be sent.
+    events: Option<(u8, EventSender)>,
 }
 
 impl Stream {
@@ -29,29 +34,69 @@ impl Stream {
             sequence: 0,
             timestamp: 0,
             marker: true,
+            events: output.events.map(|payload_type| {
+                let clock_hz = output.codec.clock_hz();
+                let sender = EventSender::new(clock_hz, output.ptime_ms, PAUSE_MS);
+                (payload_type, sender)
+            }),
         }
     }
 
     /// Packs a payload; an empty one is silence that is not sent. `step` is how far the timestamp moves on behind it.
+    /// While a key is sent, its events take the place of sound.
     pub(super) fn write(&mut self, payload: &[u8], step: u32, batch: &mut Batch) {
-        if payload.is_empty() {
+        if let Some(event) = self.next_event() {
+            let (payload_type, event) = event;
+            self.pack(
+                payload_type,
+                event.marker,
+                event.timestamp,
+                &event.payload.to_bytes(),
+                batch,
+            );
+            self.marker = true;
+        } else if payload.is_empty() {
             self.marker = true;
         } else {
-            let at = batch.bytes.len();
-            batch.bytes.resize(at + HEADER, 0);
-            let header = RtpHeader {
-                marker: self.marker,
-                payload_type: self.payload_type,
-                sequence: self.sequence,
-                timestamp: self.timestamp,
-                ssrc: self.ssrc,
-            };
-            write_header(&mut batch.bytes[at..], &header);
-            batch.bytes.extend_from_slice(payload);
-            batch.packets.push(((HEADER + payload.len()) as u32, false));
-            self.sequence = self.sequence.wrapping_add(1);
-            self.marker = false;
+            let marker = std::mem::take(&mut self.marker);
+            self.pack(self.payload_type, marker, self.timestamp, payload, batch);
         }
         self.timestamp = self.timestamp.wrapping_add(step);
+    }
+
+    fn next_event(&mut self) -> Option<(u8, OutgoingEvent)> {
+        let (payload_type, sender) = self.events.as_mut()?;
+        Some((*payload_type, sender.tick(self.timestamp)?))
+    }
+
+    /// Whether the key will be sent.
+    pub(super) fn press(&mut self, digit: Digit, duration_ms: u32) -> bool {
+        let Some((_, sender)) = &mut self.events else {
+            return false;
+        };
+        sender.push(digit, duration_ms).is_ok()
+    }
+
+    fn pack(
+        &mut self,
+        payload_type: u8,
+        marker: bool,
+        timestamp: u32,
+        payload: &[u8],
+        batch: &mut Batch,
+    ) {
+        let at = batch.bytes.len();
+        batch.bytes.resize(at + HEADER, 0);
+        let header = RtpHeader {
+            marker,
+            payload_type,
+            sequence: self.sequence,
+            timestamp,
+            ssrc: self.ssrc,
+        };
+        write_header(&mut batch.bytes[at..], &header);
+        batch.bytes.extend_from_slice(payload);
+        batch.packets.push(((HEADER + payload.len()) as u32, false));
+        self.sequence = self.sequence.wrapping_add(1);
     }
 }

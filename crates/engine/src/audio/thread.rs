@@ -62,11 +62,10 @@ impl AudioThread {
         let mut next = Instant::now();
         while self.running {
             if self.mixers.is_empty() {
-                // Nothing ticks; what is left in the queue is for nobody.
+                // Nothing ticks; batches that are left are for nobody, and the next tick drops them.
                 let Ok(message) = self.messages.recv() else {
                     return;
                 };
-                self.take_batches();
                 self.on_message(message);
                 next = Instant::now() + TICK;
                 continue;
@@ -114,6 +113,12 @@ impl AudioThread {
             Message::RemoveOutput { mixer, output } => {
                 self.with(mixer, |mixer| mixer.remove_output(output));
             }
+            Message::Press {
+                mixer,
+                output,
+                digit,
+                duration_ms,
+            } => self.with(mixer, |mixer| mixer.press(output, digit, duration_ms)),
             Message::Shutdown => self.running = false,
         }
     }
@@ -136,7 +141,12 @@ impl AudioThread {
 
     fn take_batches(&mut self) {
         let now = self.begun.elapsed();
-        while let Ok(batch) = self.batches.try_recv() {
+        let batches: Vec<Batch> = self.batches.try_iter().collect();
+        // A shard tells of an input before it sends what that brings, but by another channel.
+        while let Ok(message) = self.messages.try_recv() {
+            self.on_message(message);
+        }
+        for batch in batches {
             self.with(batch.to, |mixer| mixer.handle_batch(&batch, now));
             batch.send_home();
         }

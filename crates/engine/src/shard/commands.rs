@@ -136,6 +136,11 @@ impl Shard {
             Command::AddMixerSource { mixer, source } => self.add_mixer_source(mixer, &source),
             Command::RemoveMixerInput { mixer, input } => self.remove_mixer_input(mixer, input),
             command @ Command::AddMixerOutput { .. } => self.add_mixer_output(command),
+            Command::SendMixerDtmf {
+                output,
+                digit,
+                duration_ms,
+            } => self.send_mixer_dtmf(output, &digit, duration_ms),
             Command::CloseMixer { mixer } => self.close_mixer(mixer),
             command @ Command::ObserveAudioLevels { .. } => self.observe(&command),
             Command::CloseObserver { observer } => self.close_observer(observer),

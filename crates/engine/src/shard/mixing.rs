@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use roomtone_audio::dtmf::Digit;
 use roomtone_rtp::{Codec, MediaKind};
 use roomtone_sfu::{
     CodecParams, ConsumerParams, EncodingParams, FeedbackKinds, ProducerId, ProducerParams,
@@ -28,6 +29,8 @@ use crate::values::{CloseReason, CodecParameters, Command, CommandResult, ErrorC
 
 /// Empty batches kept for a mixer's inputs.
 const KEPT_BATCHES: usize = 64;
+/// How long a key may be pressed, in milliseconds.
+const PRESS_MS: std::ops::RangeInclusive<u32> = 40..=10_000;
 /// Times in one packet that every codec here can do, in milliseconds.
 const PTIMES_MS: [u32; 3] = [20, 40, 60];
 
@@ -171,6 +174,7 @@ impl Shard {
             mixer,
             codec,
             ptime_ms,
+            events_payload_type,
             without,
             only,
         } = command
@@ -186,8 +190,13 @@ impl Shard {
                 format!("a mixer does not encode {}", codec.name),
             ));
         };
-        if codec.payload_type > 127 {
-            return Err(Failure::invalid("a payload type is above 127"));
+        let events = events_payload_type;
+        if codec.payload_type > 127
+            || events.is_some_and(|events| events > 127 || events == codec.payload_type)
+        {
+            return Err(Failure::invalid(
+                "a payload type is above 127, or given twice",
+            ));
         }
         if !PTIMES_MS.contains(&ptime_ms) {
             return Err(Failure::invalid("ptime_ms is none of 20, 40, 60"));
@@ -199,13 +208,14 @@ impl Shard {
             ));
         }
         let ssrc = self.draw_ssrc();
-        let id = self.add_producer(slot, mixed(&codec, ssrc))?;
+        let id = self.add_producer(slot, mixed(&codec, events, ssrc))?;
         let output = NewOutput {
             mixer,
             output: id,
             ssrc,
             codec: encoded,
             payload_type: codec.payload_type,
+            events,
             ptime_ms,
             mix: Mix::new(without, only),
         };
@@ -220,6 +230,43 @@ impl Shard {
             .wrapping_mul(0x5851_f42d_4c95_7f2d)
             .wrapping_add(1);
         (self.seed >> 32) as u32
+    }
+
+    pub(super) fn send_mixer_dtmf(
+        &mut self,
+        output: u64,
+        digit: &str,
+        duration_ms: u32,
+    ) -> Answered {
+        let entry = self.producer(output)?;
+        let sends = |codec: &CodecParams| codec.codec == Codec::TelephoneEvent;
+        let (slot, may) = (entry.transport, entry.params.codecs.iter().any(sends));
+        if !matches!(self.transports[slot].carrier, Carrier::Mixer(_)) {
+            return Err(Failure::not_found("output", output));
+        }
+        if !may {
+            return Err(Failure::new(
+                ErrorCode::WrongState,
+                "the output has no payload type for telephone events",
+            ));
+        }
+        let mut characters = digit.chars();
+        let (Some(digit), None) = (
+            characters.next().and_then(Digit::from_char),
+            characters.next(),
+        ) else {
+            return Err(Failure::invalid("a digit is one of 0-9, *, #, A-D"));
+        };
+        if !PRESS_MS.contains(&duration_ms) {
+            return Err(Failure::invalid("duration_ms is 40 to 10000"));
+        }
+        self.tell_mixer(slot, |mixer| Message::Press {
+            mixer,
+            output,
+            digit,
+            duration_ms,
+        });
+        DONE
     }
 
     pub(super) fn close_mixer(&mut self, mixer: u64) -> Answered {
@@ -337,18 +384,25 @@ fn decodable(codecs: &[CodecParams]) -> Vec<(u8, Payload)> {
 }
 
 /// The producer a mix becomes.
-fn mixed(codec: &CodecParameters, ssrc: u32) -> ProducerParams {
+fn mixed(codec: &CodecParameters, events: Option<u8>, ssrc: u32) -> ProducerParams {
+    let sound = CodecParams {
+        payload_type: codec.payload_type,
+        codec: Codec::from_name(&codec.name),
+        clock_rate: codec.clock_rate,
+        channels: codec.channels,
+        rtx_payload_type: None,
+        feedback: FeedbackKinds::default(),
+    };
+    let events = events.map(|payload_type| CodecParams {
+        payload_type,
+        codec: Codec::TelephoneEvent,
+        channels: 1,
+        ..sound.clone()
+    });
     ProducerParams {
         kind: MediaKind::Audio,
         mid: None,
-        codecs: vec![CodecParams {
-            payload_type: codec.payload_type,
-            codec: Codec::from_name(&codec.name),
-            clock_rate: codec.clock_rate,
-            channels: codec.channels,
-            rtx_payload_type: None,
-            feedback: FeedbackKinds::default(),
-        }],
+        codecs: std::iter::once(sound).chain(events).collect(),
         encodings: vec![EncodingParams {
             ssrc: Some(ssrc),
             rid: None,

@@ -387,12 +387,25 @@ pub enum Command {
         /// Time in one packet.
         #[serde(default = "default_ptime")]
         ptime_ms: u32,
+        /// What telephone events (RFC 4733) are sent with, on the codec's clock; absent: none are.
+        #[serde(default)]
+        events_payload_type: Option<u8>,
         /// The input that is not in this mix: its own.
         #[serde(default)]
         without: Option<u64>,
         /// Only these inputs and sources are in this mix; absent: all but `without`.
         #[serde(default)]
         only: Option<Vec<u64>>,
+    },
+    /// Have a mixer's output send a key, as an event (RFC 4733), in place of sound.
+    SendMixerDtmf {
+        /// Which output.
+        output: u64,
+        /// One of 0-9, *, #, A-D.
+        digit: String,
+        /// How long it is pressed.
+        #[serde(default = "default_press")]
+        duration_ms: u32,
     },
     /// Close a mixer with its inputs and outputs.
     CloseMixer {
@@ -411,6 +424,10 @@ pub enum Command {
     },
     /// Counters of all shards.
     GetEngineStats {},
+}
+
+fn default_press() -> u32 {
+    100
 }
 
 fn default_ptime() -> u32 {
