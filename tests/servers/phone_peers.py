@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from sip_peers import HERE, PATIENCE_S, until
 
-from roomtone.control.calls import CallParts, Calls, PhoneBook, PhoneTables, open_book
+from roomtone.control.calls import CallParts, Calls, PhoneBook, PhoneTables, TrunkKeeper, open_book
 from roomtone.control.rooms import Rooms
 from roomtone.media import CoreLink, Engine
 from roomtone.media.values import EngineConfig
@@ -44,7 +44,7 @@ from roomtone.servers.sip.domains import Domains
 from roomtone.servers.sip.guard import PhoneGuard
 from roomtone.servers.sip.phone_server import PhoneServer
 from roomtone.servers.sip.ways import Names
-from roomtone.store.phones import SqlCallRecords, SqlDispatchRules, SqlSipAccounts, SqlSipBindings
+from roomtone.store.phones import SqlCallRecords, SqlDispatchRules, SqlSipAccounts, SqlSipBindings, SqlSipTrunks
 from roomtone.store.sealing import open_key_file
 from roomtone.store.sql import Database
 from roomtone.store.urls import database_url
@@ -103,7 +103,11 @@ async def exchange(
     database = Database(database_url("", folder / "phones.db"))
     await database.open()
     tables = PhoneTables(
-        SqlSipAccounts(database), SqlSipBindings(database), SqlDispatchRules(database), SqlCallRecords(database)
+        SqlSipAccounts(database),
+        SqlSipBindings(database),
+        SqlDispatchRules(database),
+        SqlCallRecords(database),
+        SqlSipTrunks(database),
     )
     book = open_book(tables, open_key_file(folder / "key"))
     await book.load()
@@ -116,19 +120,24 @@ async def exchange(
     policy = DigestPolicy("roomtone") if order is None else DigestPolicy("roomtone", order)
     domains = Domains()
     loop = asyncio.get_running_loop()
-    guard = PhoneGuard(book.accounts, DigestServer(policy, b"k" * 32), domains, edge, lambda: int(loop.time() * 1000))
+    digest = DigestServer(policy, b"k" * 32)
+    guard = PhoneGuard(book.accounts, digest, domains, edge, lambda: int(loop.time() * 1000), trunks=book.trunks)
     server = PhoneServer(TransactionLayer(words), guard, domains, "Roomtone/test")
     endpoint = Endpoint(server.agent, edge, TransportOptions(udp=HERE, tcp=HERE), server.after_input)
     rooms = Rooms(engine)
     rooms.start()
     calls = Calls(CallParts(engine, book.dispatch, server, time.time, ring_timeout_s, rooms), book)
-    server.attach(endpoint, calls, book.registrar, time.time, names)
+    server.attach(endpoint, calls, book.registrar, time.time, names=names, trunks=book.trunks)
+    assert server.trunk_desk is not None
+    keeper = TrunkKeeper(book.trunks, server.trunk_desk)
     await endpoint.open()
     calls.start()
+    keeper.start()
     try:
         yield Exchange(endpoint, server, calls, book, engine, rooms, database)
     finally:
         await calls.close()
+        await keeper.close()
         await endpoint.close()
         await rooms.close()
         await engine.close()

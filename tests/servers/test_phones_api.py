@@ -42,7 +42,7 @@ def bearer(**sip: bool) -> dict[str, str]:
     return {"Authorization": f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"}
 
 
-@pytest.mark.parametrize("path", ["sip-accounts", "registrations", "dispatch-rules", "calls", "call-records"])
+@pytest.mark.parametrize("path", ["sip-accounts", "registrations", "dispatch-rules", "calls", "call-records", "trunks"])
 async def test_only_who_administers_phones_may_look(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(f"/{path}")).status_code == 200
     assert (await client.get(f"/{path}", headers={"Authorization": ""})).status_code == 401
@@ -141,3 +141,32 @@ async def test_a_server_without_phones_says_so(client: httpx.AsyncClient) -> Non
     context.calls = None
     answer = await client.get("/calls")
     assert (answer.status_code, answer.json()["code"]) == (503, "no_phones")
+
+
+async def test_trunks_are_made_listed_with_their_state_and_deleted(here: Exchange, client: httpx.AsyncClient) -> None:
+    body = {"name": "carrier", "addresses": ["192.0.2.0/24"], "password": "geheim", "media_security": "sdes"}
+    made = await client.post("/trunks", json=body)
+    assert made.status_code == 201, made.text
+    assert (made.json()["state"], made.json()["next_try_at"], made.json()["last_error"]) == ("unregistered", None, "")
+    assert (await client.get("/trunks")).json() == [made.json()]
+    assert (await client.get("/trunks/carrier")).json() == made.json()
+    assert "geheim" not in made.text + str(await here.book.trunks._table.list())
+    again = await client.post("/trunks", json=body)
+    assert (again.status_code, again.json()["code"]) == (409, "trunk_exists")
+    target = {"kind": "trunk", "trunk": "carrier", "strip": 1, "prefix": "+49"}
+    rule = {"name": "out", "numbers": ["0*"], "target": target}
+    refused = await client.post("/dispatch-rules", json=rule)
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_rule")  # it takes no calls
+    assert (await client.post("/trunks", json={"name": "b"})).json()["code"] == "bad_trunk"
+    assert (await client.delete("/trunks/carrier")).status_code == 204
+    for gone in (await client.delete("/trunks/carrier"), await client.get("/trunks/carrier")):
+        assert (gone.status_code, gone.json()["code"]) == (404, "no_such_trunk")
+    assert (await client.post("/dispatch-rules", json=rule)).json()["code"] == "no_such_trunk"
+
+
+async def test_a_rule_that_leads_out_by_a_trunk_is_as_it_was_made(client: httpx.AsyncClient) -> None:
+    trunk = {"name": "carrier", "uri": "sip:127.0.0.1:1;transport=tcp", "probes": False}
+    assert (await client.post("/trunks", json=trunk)).status_code == 201
+    target = {"kind": "trunk", "trunk": "carrier", "strip": 1, "prefix": "+49"}
+    made = await client.post("/dispatch-rules", json={"name": "out", "numbers": ["0*"], "target": target})
+    assert made.json()["target"] == target

@@ -28,6 +28,7 @@ from roomtone.store import (
     ResetTokenRecord,
     SipAccountRecord,
     SipBindingRecord,
+    SipTrunkRecord,
     StoreError,
     StoreFailure,
     WaitingWebhookRecord,
@@ -38,7 +39,7 @@ from roomtone.store.chat import SqlChat
 from roomtone.store.keys import SqlApiKeys
 from roomtone.store.migrate import revision, scripts
 from roomtone.store.migrations import HEAD
-from roomtone.store.phones import SqlCallRecords, SqlDispatchRules, SqlSipAccounts, SqlSipBindings
+from roomtone.store.phones import SqlCallRecords, SqlDispatchRules, SqlSipAccounts, SqlSipBindings, SqlSipTrunks
 from roomtone.store.sql import Database
 from roomtone.store.tables import metadata
 from roomtone.store.urls import database_url
@@ -439,3 +440,15 @@ async def test_dispatch_rules_and_call_records_are_kept(database: Database) -> N
     assert await calls.page(5, before=NOW + 1) == [made[0]]
     assert await calls.page(5, account="bob") == [made[2], made[1]]
     assert await calls.purge(NOW + 2) == 2
+
+
+async def test_trunks_are_kept(database: Database) -> None:
+    trunks = SqlSipTrunks(database)
+    trunk = SipTrunkRecord("carrier", '{"uri": "sip:sip.example.net"}', "sealed", NOW)
+    await trunks.add(trunk)
+    with pytest.raises(StoreError) as caught:
+        await trunks.add(trunk)
+    assert caught.value.failure is StoreFailure.TAKEN
+    assert await trunks.list() == [trunk]
+    assert await trunks.delete("carrier")
+    assert not await trunks.delete("carrier")

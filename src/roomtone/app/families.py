@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from roomtone.control.calls import TrunkState
 from roomtone.observe import Family
 from roomtone.protocols.sip.transaction import State
 
@@ -114,6 +115,7 @@ SIP_FAMILIES = (
     Family("sip_authentications", "SIP requests by what their credentials were worth.", counter=True, label="verdict"),
     Family("sip_accounts", "Accounts that phones register with."),
     Family("sip_registrations", "Phones registered."),
+    Family("sip_trunks", "Trunks, by state.", label="state"),
     Family("sip_registrations_evicted", "Registrations that made way for others of their account.", counter=True),
     Family("calls", "Calls of phones that ring or go on."),
     Family("calls_started", "Calls of phones begun.", counter=True),
@@ -268,6 +270,7 @@ def _call_values(book: PhoneBook, calls: Calls) -> dict[str, float | Mapping[str
         "sip_accounts": len(book.accounts),
         "sip_registrations": len(book.registrar),
         "sip_registrations_evicted": book.registrar.evicted,
+        "sip_trunks": _trunk_states(book),
         "calls": len(calls),
         "calls_started": calls.started,
         "calls_ended": _by_name(calls.ended),
@@ -278,6 +281,11 @@ def _call_values(book: PhoneBook, calls: Calls) -> dict[str, float | Mapping[str
             "write_failed": book.records.write_failures + book.registrar.write_failures,
         },
     }
+
+
+def _trunk_states(book: PhoneBook) -> dict[str, float]:
+    states = [book.trunks.life(trunk.name).state for trunk in book.trunks.list()]
+    return {state.value: states.count(state) for state in TrunkState}
 
 
 def _by_name(counts: Mapping[Any, int]) -> dict[str, float]:

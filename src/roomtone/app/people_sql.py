@@ -10,7 +10,7 @@ from roomtone.store.accounts import SqlAccounts, SqlBackupCodes, SqlRefreshToken
 from roomtone.store.audit import SqlAudit
 from roomtone.store.chat import SqlChat
 from roomtone.store.keys import SqlApiKeys
-from roomtone.store.phones import SqlCallRecords, SqlDispatchRules, SqlSipAccounts, SqlSipBindings
+from roomtone.store.phones import SqlCallRecords, SqlDispatchRules, SqlSipAccounts, SqlSipBindings, SqlSipTrunks
 from roomtone.store.sealing import Sealer, open_key_file
 from roomtone.store.sql import Database
 from roomtone.store.urls import database_url
@@ -66,6 +66,7 @@ def phone_tables(database: Database) -> PhoneTables:
         bindings=SqlSipBindings(database),
         rules=SqlDispatchRules(database),
         records=SqlCallRecords(database),
+        trunks=SqlSipTrunks(database),
     )
 
 

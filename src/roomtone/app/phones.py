@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from roomtone.app.errors import StartError
 from roomtone.app.listeners import on_loopback
 from roomtone.app.sip_names import system_names
-from roomtone.control.calls import CallParts, Calls
+from roomtone.control.calls import CallParts, Calls, TrunkKeeper
 from roomtone.protocols.sip.digest import Algorithm, DigestPolicy, DigestServer
 from roomtone.protocols.sip.edge import Edge, EdgeLimits
 from roomtone.protocols.sip.message import Limits
@@ -56,14 +56,17 @@ class Phones:
         domains = Domains(sip.domains, sip.announced_ip)
         policy = DigestPolicy(sip.realm, tuple(Algorithm(algorithm) for algorithm in sip.digest_algorithms))
         digest = DigestServer(policy, os.urandom(_SECRET_BYTES))
-        self.guard = PhoneGuard(book.accounts, digest, domains, self.edge, self._now)
+        self.guard = PhoneGuard(book.accounts, digest, domains, self.edge, self._now, trunks=book.trunks)
         self.core = PhoneServer(self.layer, self.guard, domains, product)
         options = transport_options(settings, has_ipv6=has_ipv6)
         self.endpoint = Endpoint(self.core.agent, self.edge, options, self.core.after_input)
         self.book = book
         parts = CallParts(engine, book.dispatch, self.core, book.clock, sip.ring_timeout_s, rooms)
         self.calls = Calls(parts, book, most=sip.max_calls)
-        self.core.attach(self.endpoint, self.calls, book.registrar, book.clock, system_names(has_ipv6=has_ipv6))
+        names = system_names(has_ipv6=has_ipv6)
+        self.core.attach(self.endpoint, self.calls, book.registrar, book.clock, names=names, trunks=book.trunks)
+        assert self.core.trunk_desk is not None  # noqa: S101 - `attach` made it
+        self.trunks = TrunkKeeper(book.trunks, self.core.trunk_desk)
 
     def _now(self) -> int:
         return self.endpoint.now()
@@ -80,6 +83,7 @@ class Phones:
         except (OSError, TlsError) as error:
             raise StartError(str(error)) from error
         self.calls.start()
+        self.trunks.start()
         refused = self.endpoint.listeners.refused
         return [f"sip: {taken} could not be had; another program listens there" for taken in refused]
 
@@ -108,8 +112,9 @@ class Phones:
             self.layer.overloaded = False
 
     async def close(self) -> None:
-        """End all calls, then close the sockets."""
+        """End all calls and registrations of ours, then close the sockets."""
         await self.calls.close()
+        await self.trunks.close()
         await self.endpoint.close()
 
 

@@ -17,6 +17,7 @@ from roomtone.store.records import (
     ResetTokenRecord,
     SipAccountRecord,
     SipBindingRecord,
+    SipTrunkRecord,
     WaitingWebhookRecord,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "ResetTokenRecord",
     "SipAccountRecord",
     "SipBindingRecord",
+    "SipTrunkRecord",
     "StoreError",
     "StoreFailure",
     "WaitingWebhookRecord",

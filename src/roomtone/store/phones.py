@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
-from roomtone.store.records import CallRecord, DispatchRuleRecord, SipAccountRecord, SipBindingRecord
+from roomtone.store.records import CallRecord, DispatchRuleRecord, SipAccountRecord, SipBindingRecord, SipTrunkRecord
 from roomtone.store.rows import columns_of, record_of
-from roomtone.store.tables import call_records, sip_accounts, sip_bindings, sip_dispatch_rules
+from roomtone.store.tables import call_records, sip_accounts, sip_bindings, sip_dispatch_rules, sip_trunks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -98,6 +98,30 @@ class SqlDispatchRules:
         """Delete a rule; false when there is no such one."""
         async with self._database.transaction() as sql:
             done = await sql.execute(delete(sip_dispatch_rules).where(sip_dispatch_rules.c.name == name))
+        return done.rowcount == 1
+
+
+class SqlSipTrunks:
+    """The table of trunks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, trunk: SipTrunkRecord) -> None:
+        """Add a trunk; raise `StoreError` ``taken`` for a name in use."""
+        async with self._database.transaction() as sql:
+            await sql.execute(insert(sip_trunks).values(columns_of(trunk)))
+
+    async def list(self) -> list[SipTrunkRecord]:
+        """Give all trunks by name."""
+        async with self._database.transaction() as sql:
+            rows = await sql.execute(select(sip_trunks).order_by(sip_trunks.c.name))
+            return [record_of(SipTrunkRecord, row) for row in rows]
+
+    async def delete(self, name: str) -> bool:
+        """Delete a trunk; false when there is no such one."""
+        async with self._database.transaction() as sql:
+            done = await sql.execute(delete(sip_trunks).where(sip_trunks.c.name == name))
         return done.rowcount == 1
 
 

@@ -189,6 +189,18 @@ class DispatchRuleRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SipTrunkRecord:
+    """A peer that carries calls to and from the public network."""
+
+    name: str
+    profile: str
+    """How it is spoken to, in JSON."""
+    password_sealed: str
+    """Empty where there is none."""
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """A call that has ended."""
 

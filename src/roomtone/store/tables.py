@@ -208,6 +208,16 @@ sip_dispatch_rules = Table(
     **_MYSQL,
 )
 
+sip_trunks = Table(
+    "sip_trunks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("profile", Text, nullable=False),
+    Column("password_sealed", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    **_MYSQL,
+)
+
 call_records = Table(
     "call_records",
     metadata,

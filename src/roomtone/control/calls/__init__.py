@@ -10,6 +10,9 @@ from roomtone.control.calls.ports import Signal, Signalling
 from roomtone.control.calls.reasons import CallEnd, end_of_status, sip_status
 from roomtone.control.calls.records import CallRecords
 from roomtone.control.calls.registrar import Binding, Contact, Registrar, RegistrarRules, Registration
+from roomtone.control.calls.trunk_keeper import TrunkKeeper
+from roomtone.control.calls.trunk_life import TrunkDeed, TrunkLife, TrunkReply, TrunkState
+from roomtone.control.calls.trunks import Trunk, Trunks
 from roomtone.control.calls.values import (
     Acknowledged,
     Caller,
@@ -59,6 +62,13 @@ __all__ = [
     "Signalling",
     "Target",
     "TargetKind",
+    "Trunk",
+    "TrunkDeed",
+    "TrunkKeeper",
+    "TrunkLife",
+    "TrunkReply",
+    "TrunkState",
+    "Trunks",
     "end_of_status",
     "open_book",
     "sip_status",

@@ -10,11 +10,19 @@ from roomtone.control.calls.accounts import PhoneAccounts
 from roomtone.control.calls.dispatch import Dispatch
 from roomtone.control.calls.records import CallRecords
 from roomtone.control.calls.registrar import Registrar, RegistrarRules
+from roomtone.control.calls.trunks import Trunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from roomtone.control.calls.ports import BindingTable, CallRecordTable, RuleTable, Secrets, SipAccountTable
+    from roomtone.control.calls.ports import (
+        BindingTable,
+        CallRecordTable,
+        RuleTable,
+        Secrets,
+        SipAccountTable,
+        TrunkTable,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,7 @@ class PhoneTables:
     bindings: BindingTable
     rules: RuleTable
     records: CallRecordTable
+    trunks: TrunkTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +44,13 @@ class PhoneBook:
     registrar: Registrar
     dispatch: Dispatch
     records: CallRecords
+    trunks: Trunks
     clock: Callable[[], float]
 
     async def load(self) -> None:
         """Read the tables; raise `StoreError`."""
         await self.accounts.load()
+        await self.trunks.load()
         await self.dispatch.load()
         await self.registrar.load(self.clock())
 
@@ -58,5 +69,6 @@ def open_book(
     """Make the book of these tables, empty until `PhoneBook.load`."""
     accounts = PhoneAccounts(tables.accounts, secrets, clock)
     registrar = Registrar(tables.bindings, rules)
-    dispatch = Dispatch(tables.rules, accounts, registrar, clock)
-    return PhoneBook(accounts, registrar, dispatch, CallRecords(tables.records), clock)
+    trunks = Trunks(tables.trunks, secrets, clock)
+    dispatch = Dispatch(tables.rules, accounts, registrar, clock, trunks)
+    return PhoneBook(accounts, registrar, dispatch, CallRecords(tables.records), trunks, clock)

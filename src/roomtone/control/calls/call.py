@@ -127,7 +127,7 @@ class Call:
             id=self.id,
             caller=(f'"{caller.name}" {caller.account}' if caller.name else caller.account)[:256],
             called=self.invitation.called[:256],
-            caller_account=caller.account,
+            caller_account="" if caller.trunk else caller.account,
             callee_account="" if self.answered_by is None else self.answered_by.account,
             begun_at=self.begun_at,
             answered_at=self.answered_at,
@@ -167,7 +167,7 @@ class Call:
 
     async def _begin(self) -> None:
         invitation, parts = self.invitation, self._parts
-        targets = parts.dispatch.targets(invitation.called)
+        targets = parts.dispatch.targets(invitation.called, by_trunk=bool(invitation.caller.trunk))
         offer = None if invitation.sdp is None else read_sdp(invitation.sdp)
         self._offer = offer
         self.router = await parts.engine.open_router()

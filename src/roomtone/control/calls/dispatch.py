@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.values import Target
-from roomtone.protocols.sip.uri import SipUri, parse_uri
+from roomtone.protocols.sip.uri import SipUri, make_sip_uri, parse_uri
 from roomtone.store import DispatchRuleRecord, StoreError, StoreFailure
 
 if TYPE_CHECKING:
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from roomtone.control.calls.accounts import PhoneAccounts
     from roomtone.control.calls.ports import RuleTable
     from roomtone.control.calls.registrar import Registrar
+    from roomtone.control.calls.trunks import Trunks
 
 MAX_NUMBERS = 1_000
 MAX_GROUP = 50
 MAX_RULES = 10_000
+MAX_NUMBER = 64
 _NUMBER = re.compile(r"[A-Za-z0-9+._#*~-]{1,64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 
@@ -36,16 +38,22 @@ class TargetKind(StrEnum):
     GROUP = "group"
     URI = "uri"
     ROOM = "room"
+    TRUNK = "trunk"
 
 
 @dataclass(frozen=True, slots=True)
 class RuleTarget:
-    """What a rule leads to: accounts by name, a URI, or a room."""
+    """What a rule leads to: accounts by name, a URI, a room, or numbers behind a trunk."""
 
     kind: TargetKind
     accounts: tuple[str, ...] = ()
     uri: str = ""
     room: str = ""
+    trunk: str = ""
+    strip: int = 0
+    """How many characters are taken off the beginning of the number."""
+    prefix: str = ""
+    """What is then put before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +70,18 @@ class Dispatch:
     """All rules, and the accounts behind them. An exact number comes before a beginning, a longer one first."""
 
     def __init__(
-        self, table: RuleTable, accounts: PhoneAccounts, registrar: Registrar, clock: Callable[[], float] = time.time
+        self,
+        table: RuleTable,
+        accounts: PhoneAccounts,
+        registrar: Registrar,
+        clock: Callable[[], float] = time.time,
+        trunks: Trunks | None = None,
     ) -> None:
         self._table = table
         self._accounts = accounts
         self._registrar = registrar
         self._clock = clock
+        self._trunks = trunks
         self._rules: dict[str, DispatchRule] = {}
 
     async def load(self) -> None:
@@ -102,8 +116,11 @@ class Dispatch:
         rule = self._rule_for(number)
         return rule.target.room if rule is not None and rule.target.kind is TargetKind.ROOM else None
 
-    def targets(self, number: str) -> list[Target]:
-        """Give all ways to whom a number leads, to be called at once; raise `CallError` where there is none."""
+    def targets(self, number: str, *, by_trunk: bool = False) -> list[Target]:
+        """Give all ways to whom a number leads, to be called at once; raise `CallError` where there is none.
+
+        What came ``by_trunk`` goes out by none: strangers would call the world at our cost.
+        """
         rule = self._rule_for(number)
         if rule is None:
             return self._of_accounts((number,))
@@ -114,7 +131,24 @@ class Dispatch:
                 return [Target(rule.target.uri)]
             case TargetKind.ROOM:
                 raise CallError(CallEnd.UNSUPPORTED, f"{number} leads to a room, and there are none here")
+            case TargetKind.TRUNK if by_trunk:
+                raise CallError(CallEnd.FORBIDDEN, f"{number} leads from one trunk to another")
+            case TargetKind.TRUNK:
+                return [self._by_trunk(number, rule.target)]
         assert_never(rule.target.kind)
+
+    def _by_trunk(self, number: str, target: RuleTarget) -> Target:
+        trunk = None if self._trunks is None else self._trunks.find(target.trunk)
+        if self._trunks is None or trunk is None:
+            raise CallError(CallEnd.UNREACHABLE, f"there is no trunk {target.trunk!r}")
+        if not self._trunks.life(trunk.name).is_usable:
+            raise CallError(CallEnd.UNREACHABLE, f"the trunk {trunk.name!r} is down")
+        wanted = target.prefix + number[target.strip :]
+        if not wanted:
+            raise CallError(CallEnd.NOT_FOUND, f"nothing is left of {number}")
+        server = trunk.server
+        uri = make_sip_uri(server.host, user=wanted, port=server.port, secure=server.secure, params=server.params)
+        return Target(uri.serialize(), security=trunk.security, large_by_stream=trunk.large_by_tcp, trunk=trunk)
 
     def _of_accounts(self, names: tuple[str, ...]) -> list[Target]:
         known = [account for name in names if (account := self._accounts.find(name)) is not None]
@@ -166,6 +200,18 @@ class Dispatch:
             case TargetKind.ROOM:
                 if not target.room:
                     raise PhoneError(PhoneRefusal.BAD_RULE, "the target names no room")
+            case TargetKind.TRUNK:
+                self._check_trunk(target)
+
+    def _check_trunk(self, target: RuleTarget) -> None:
+        trunk = None if self._trunks is None else self._trunks.find(target.trunk)
+        if trunk is None:
+            raise PhoneError(PhoneRefusal.NO_SUCH_TRUNK, f"there is no trunk {target.trunk!r}")
+        if not trunk.uri:
+            raise PhoneError(PhoneRefusal.BAD_RULE, f"the trunk {trunk.name!r} has no uri: it takes no calls")
+        if not 0 <= target.strip <= MAX_NUMBER or (target.prefix and _NUMBER.fullmatch(target.prefix) is None):
+            detail = f"strip is 0 to {MAX_NUMBER}, prefix at most {MAX_NUMBER} digits, letters or + . _ # * ~ -"
+            raise PhoneError(PhoneRefusal.BAD_RULE, detail)
 
 
 def _is_sip(uri_text: str) -> bool:
@@ -177,7 +223,7 @@ def _is_sip(uri_text: str) -> bool:
 
 def _record(rule: DispatchRule) -> DispatchRuleRecord:
     target: dict[str, Any] = {"kind": rule.target.kind.value}
-    for name in ("accounts", "uri", "room"):
+    for name in ("accounts", "uri", "room", "trunk", "strip", "prefix"):
         if value := getattr(rule.target, name):
             target[name] = value
     return DispatchRuleRecord(rule.name, json.dumps(rule.numbers), json.dumps(target), rule.created_at)
@@ -190,5 +236,8 @@ def _read(record: DispatchRuleRecord) -> DispatchRule:
         accounts=tuple(target.get("accounts", ())),
         uri=target.get("uri", ""),
         room=target.get("room", ""),
+        trunk=target.get("trunk", ""),
+        strip=target.get("strip", 0),
+        prefix=target.get("prefix", ""),
     )
     return DispatchRule(record.name, tuple(json.loads(record.numbers)), made, record.created_at)

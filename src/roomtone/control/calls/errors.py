@@ -30,6 +30,9 @@ class PhoneRefusal(StrEnum):
     RULE_EXISTS = "rule_exists"
     NO_SUCH_RULE = "no_such_rule"
     NO_SUCH_CALL = "no_such_call"
+    BAD_TRUNK = "bad_trunk"
+    TRUNK_EXISTS = "trunk_exists"
+    NO_SUCH_TRUNK = "no_such_trunk"
 
 
 class PhoneError(Exception):

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
     from roomtone.control.calls.call import Call
     from roomtone.control.calls.reasons import CallEnd
+    from roomtone.control.calls.trunk_life import TrunkReply
+    from roomtone.control.calls.trunks import Trunk
     from roomtone.control.calls.values import Caller, Target
-    from roomtone.store import CallRecord, DispatchRuleRecord, SipAccountRecord, SipBindingRecord
+    from roomtone.store import CallRecord, DispatchRuleRecord, SipAccountRecord, SipBindingRecord, SipTrunkRecord
 
 
 class SipAccountTable(Protocol):
@@ -37,6 +39,14 @@ class RuleTable(Protocol):
 
     async def add(self, rule: DispatchRuleRecord) -> None: ...
     async def list(self) -> list[DispatchRuleRecord]: ...
+    async def delete(self, name: str) -> bool: ...
+
+
+class TrunkTable(Protocol):
+    """Trunks."""
+
+    async def add(self, trunk: SipTrunkRecord) -> None: ...
+    async def list(self) -> list[SipTrunkRecord]: ...
     async def delete(self, name: str) -> bool: ...
 
 
@@ -105,3 +115,13 @@ class Signalling(Protocol):
 
     def leg_to(self, target: Target, call: Call) -> OutboundSignal:
         """Prepare a leg of a call; nothing is sent yet. Raise `CallError` when there is no way there."""
+
+
+class TrunkSignalling(Protocol):
+    """Speaks to trunks. What fails is in the reply."""
+
+    async def register(self, trunk: Trunk, expires_s: int) -> TrunkReply:
+        """Register with a trunk, or take that back with 0 seconds."""
+
+    async def probe(self, trunk: Trunk) -> TrunkReply:
+        """Ask by OPTIONS whether it is there."""

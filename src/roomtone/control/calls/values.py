@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomtone.control.calls.reasons import CallEnd
+    from roomtone.control.calls.trunks import Trunk
     from roomtone.protocols.sip.flow import Flow
 
 CallId = NewType("CallId", str)
@@ -19,11 +20,14 @@ CallId = NewType("CallId", str)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: a phone account."""
+    """Who calls: a phone account, or a number behind a trunk."""
 
     account: str
+    """Of a trunk's call: the number."""
     name: str = ""
     security: MediaSecurity = MediaSecurity.OPTIONAL
+    trunk: str = ""
+    """The trunk it comes by; empty: it is an account of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,10 @@ class Target:
     """The way for these."""
     found_by: str = ""
     """The host whose records led to ``flow``; empty where nothing was looked for."""
+    is_last: bool = True
+    """Whether no other way is left."""
+    trunk: Trunk | None = None
+    """The trunk that carries it."""
 
 
 @dataclass(frozen=True, slots=True)

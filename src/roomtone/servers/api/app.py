@@ -18,6 +18,7 @@ from roomtone.servers.api import (
     phones_api,
     plain_api,
     rooms_api,
+    trunks_api,
     webhooks_api,
     whep_layers,
     whip,
@@ -59,6 +60,7 @@ def create_app(context: ApiContext) -> FastAPI:
         accounts_routes,
         webhooks_api,
         phones_api,
+        trunks_api,
     ):
         app.include_router(part.router)
     if context.settings.server.dev:

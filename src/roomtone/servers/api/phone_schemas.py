@@ -87,8 +87,21 @@ class RoomTargetBody(_Phones):
     room: str
 
 
+class TrunkTargetBody(_Phones):
+    """Out by a trunk."""
+
+    kind: Literal["trunk"]
+    trunk: str
+    """The trunk's name."""
+    strip: int = Field(default=0, ge=0, le=64)
+    """How many characters are taken off the beginning of the number."""
+    prefix: str = Field(default="", examples=["+49"])
+    """What is then put before it."""
+
+
 TargetBody = Annotated[
-    AccountTargetBody | GroupTargetBody | UriTargetBody | RoomTargetBody, Field(discriminator="kind")
+    AccountTargetBody | GroupTargetBody | UriTargetBody | RoomTargetBody | TrunkTargetBody,
+    Field(discriminator="kind"),
 ]
 
 

@@ -28,6 +28,7 @@ from roomtone.servers.api.phone_schemas import (
     SipAccountBody,
     SipAccountCreateBody,
     TargetBody,
+    TrunkTargetBody,
     UriTargetBody,
 )
 from roomtone.servers.api.requests import context_of
@@ -53,7 +54,7 @@ allowed = [Depends(may_manage_phones)]
 @router.post("/sip-accounts", status_code=201, summary="Make an account for phones", dependencies=allowed)
 async def create_sip_account(request: Request, body: SipAccountCreateBody) -> SipAccountBody:
     """Make an account that phones register with."""
-    made = await _book(request).accounts.create(
+    made = await phone_book(request).accounts.create(
         body.username, body.password, name=body.name, security=body.media_security, algorithm=body.algorithm
     )
     return _account(request, made)
@@ -62,20 +63,20 @@ async def create_sip_account(request: Request, body: SipAccountCreateBody) -> Si
 @router.get("/sip-accounts", summary="List accounts for phones", dependencies=allowed)
 async def list_sip_accounts(request: Request) -> list[SipAccountBody]:
     """List all accounts by user name."""
-    return [_account(request, account) for account in _book(request).accounts.list()]
+    return [_account(request, account) for account in phone_book(request).accounts.list()]
 
 
 @router.delete("/sip-accounts/{username}", status_code=204, summary="Delete such an account", dependencies=allowed)
 async def delete_sip_account(request: Request, username: str) -> Response:
     """Delete an account; its phones are no longer called. Calls that go on are not ended."""
-    await _book(request).delete_account(username)
+    await phone_book(request).delete_account(username)
     return Response(status_code=204)
 
 
 @router.get("/registrations", summary="List phones that are registered", dependencies=allowed)
 async def list_registrations(request: Request) -> list[RegistrationBody]:
     """List where accounts can be reached now."""
-    book = _book(request)
+    book = phone_book(request)
     return [
         RegistrationBody(
             account=binding.account,
@@ -93,19 +94,19 @@ async def list_registrations(request: Request) -> list[RegistrationBody]:
 @router.post("/dispatch-rules", status_code=201, summary="Say where numbers lead", dependencies=allowed)
 async def create_dispatch_rule(request: Request, body: DispatchRuleCreateBody) -> DispatchRuleBody:
     """Make a rule. The most exact number wins; rules come before accounts of the same name."""
-    return _rule(await _book(request).dispatch.create(body.name, body.numbers, _target(body.target)))
+    return _rule(await phone_book(request).dispatch.create(body.name, body.numbers, _target(body.target)))
 
 
 @router.get("/dispatch-rules", summary="List dispatch rules", dependencies=allowed)
 async def list_dispatch_rules(request: Request) -> list[DispatchRuleBody]:
     """List all rules, the oldest first."""
-    return [_rule(rule) for rule in _book(request).dispatch.rules()]
+    return [_rule(rule) for rule in phone_book(request).dispatch.rules()]
 
 
 @router.delete("/dispatch-rules/{name}", status_code=204, summary="Delete a dispatch rule", dependencies=allowed)
 async def delete_dispatch_rule(request: Request, name: str) -> Response:
     """Delete a rule; calls that go on are not ended."""
-    await _book(request).dispatch.delete(name)
+    await phone_book(request).dispatch.delete(name)
     return Response(status_code=204)
 
 
@@ -130,7 +131,7 @@ async def list_call_records(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
 ) -> list[CallRecordBody]:
     """List calls that have ended, the newest first; a call is there about two seconds after its end."""
-    records = await _book(request).records.table.page(limit, before=before, account=account)
+    records = await phone_book(request).records.table.page(limit, before=before, account=account)
     return [
         CallRecordBody(
             id=record.id,
@@ -149,7 +150,8 @@ async def list_call_records(
     ]
 
 
-def _book(request: Request) -> PhoneBook:
+def phone_book(request: Request) -> PhoneBook:
+    """Give what is known of phones; raise `HttpProblem` where none are served."""
     book = context_of(request).phone_book
     if book is None:
         raise _no_phones()
@@ -168,7 +170,7 @@ def _no_phones() -> HttpProblem:
 
 
 def _account(request: Request, account: PhoneAccount) -> SipAccountBody:
-    book = _book(request)
+    book = phone_book(request)
     return SipAccountBody(
         username=account.username,
         name=account.name,
@@ -190,6 +192,8 @@ def _target(body: TargetBody) -> RuleTarget:
             return RuleTarget(TargetKind.URI, uri=body.uri)
         case RoomTargetBody():
             return RuleTarget(TargetKind.ROOM, room=body.room)
+        case TrunkTargetBody():
+            return RuleTarget(TargetKind.TRUNK, trunk=body.trunk, strip=body.strip, prefix=body.prefix)
         case _:
             assert_never(body)
 
@@ -210,6 +214,8 @@ def _target_body(target: RuleTarget) -> TargetBody:
             return UriTargetBody(kind="uri", uri=target.uri)
         case TargetKind.ROOM:
             return RoomTargetBody(kind="room", room=target.room)
+        case TargetKind.TRUNK:
+            return TrunkTargetBody(kind="trunk", trunk=target.trunk, strip=target.strip, prefix=target.prefix)
     assert_never(target.kind)
 
 

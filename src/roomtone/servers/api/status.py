@@ -129,6 +129,9 @@ _OF_PHONE = {
     PhoneRefusal.NO_SUCH_ACCOUNT: HTTPStatus.NOT_FOUND,
     PhoneRefusal.NO_SUCH_RULE: HTTPStatus.NOT_FOUND,
     PhoneRefusal.NO_SUCH_CALL: HTTPStatus.NOT_FOUND,
+    PhoneRefusal.BAD_TRUNK: HTTPStatus.UNPROCESSABLE_ENTITY,
+    PhoneRefusal.TRUNK_EXISTS: HTTPStatus.CONFLICT,
+    PhoneRefusal.NO_SUCH_TRUNK: HTTPStatus.NOT_FOUND,
 }
 
 

@@ -13,23 +13,32 @@ from roomtone.protocols.sip.uri import SipUri
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from roomtone.control.calls import PhoneAccount, PhoneAccounts
+    from roomtone.control.calls import PhoneAccount, PhoneAccounts, Trunk, Trunks
     from roomtone.protocols.sip.edge import Edge
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request
     from roomtone.servers.sip.domains import Domains
 
 _CHALLENGE, _FORBIDDEN = 401, 403
+_OF_TRUNKS = frozenset({"INVITE", "OPTIONS"})
 
 
 class PhoneGuard:
     """Lets requests of known accounts pass; all others are challenged, and failures are counted against their source.
 
+    Calls and questions from a trunk's address pass without, unless they have credentials with them.
     ``verdicts`` counts what credentials were worth.
     """
 
     def __init__(
-        self, accounts: PhoneAccounts, digest: DigestServer, domains: Domains, edge: Edge, clock: Callable[[], int]
+        self,
+        accounts: PhoneAccounts,
+        digest: DigestServer,
+        domains: Domains,
+        edge: Edge,
+        clock: Callable[[], int],
+        *,
+        trunks: Trunks | None = None,
     ) -> None:
         self.verdicts: Counter[Verdict] = Counter()
         self._accounts = accounts
@@ -37,10 +46,13 @@ class PhoneGuard:
         self._domains = domains
         self._edge = edge
         self._clock = clock
+        self._trunks = trunks
 
     def check(self, request: Request, flow: Flow) -> tuple[int, bytes] | None:
         """Let a request outside of dialogs pass with None, or refuse it with a status and header lines."""
         if request.method == "OPTIONS" and _is_for_server(request):
+            return None
+        if self.trunk_of(request, flow) is not None:
             return None
         now = self._clock()
         found = self._digest.credentials(request)
@@ -61,6 +73,12 @@ class PhoneGuard:
         """Give the account of a request that was let pass."""
         found = self._digest.credentials(request)
         return self._accounts.find(found.username) if isinstance(found, Credentials) else None
+
+    def trunk_of(self, request: Request, flow: Flow) -> Trunk | None:
+        """Give the trunk whose address a call comes from; None for one that says whose it is by credentials."""
+        if self._trunks is None or request.method not in _OF_TRUNKS or "authorization" in request.headers:
+            return None
+        return self._trunks.of_address(flow.remote_host)
 
     def _refuse(self, verdict: Verdict, request: Request, flow: Flow, now: int) -> tuple[int, bytes]:
         self.verdicts[verdict] += 1

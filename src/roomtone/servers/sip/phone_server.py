@@ -45,12 +45,14 @@ from roomtone.servers.sip.bodies import NoDescriptionError, description_of
 from roomtone.servers.sip.local import LocalAddresses
 from roomtone.servers.sip.registering import register
 from roomtone.servers.sip.signals import OutboundSignal, PhoneSignal
+from roomtone.servers.sip.trunk_calls import called_of, caller_of
+from roomtone.servers.sip.trunking import TrunkAuthenticator, TrunkDesk, TrunkRequest
 from roomtone.servers.sip.ways import AddressesOnly, Ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from roomtone.control.calls import Call, Calls, Registrar, Target
+    from roomtone.control.calls import Call, Calls, Registrar, Target, Trunk, Trunks
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request
     from roomtone.protocols.sip.transaction import ServerTransaction, TransactionLayer
@@ -85,12 +87,16 @@ class PhoneServer:
         self.guard = guard
         self.domains = domains
         settings = AgentSettings(methods=METHODS, extensions=EXTENSIONS, product=product)
-        self.agent = UserAgent(layer, settings, guard=guard)
+        self._authenticator = TrunkAuthenticator()
+        self.agent = UserAgent(layer, settings, authenticator=self._authenticator, guard=guard)
+        self._authenticator.agent = self.agent
         self._endpoint: Endpoint | None = None
         self._addresses = LocalAddresses()
         self._calls: Calls | None = None
         self._registrar: Registrar | None = None
         self._ways: Ways | None = None
+        self._trunks: Trunks | None = None
+        self.trunk_desk: TrunkDesk | None = None
         self._wall_clock: Callable[[], float] = lambda: 0.0
 
     def attach(
@@ -99,10 +105,14 @@ class PhoneServer:
         calls: Calls,
         registrar: Registrar,
         wall_clock: Callable[[], float],
+        *,
         names: Names | None = None,
+        trunks: Trunks | None = None,
     ) -> None:
         """Say what it works with; before this it takes no calls and no registrations. Without names none are found."""
         self._ways = Ways(endpoint, names or AddressesOnly())
+        self._trunks = trunks
+        self.trunk_desk = TrunkDesk(self, endpoint, self._ways, self._authenticator)
         self._endpoint, self._calls, self._registrar = endpoint, calls, registrar
         self._wall_clock = wall_clock
 
@@ -177,7 +187,9 @@ class PhoneServer:
                 if event.transaction is not None:
                     self.agent.respond(event.transaction, _NOT_HERE, now)
             case Responded():
-                if callable(event.outgoing.owner):
+                if isinstance(event.outgoing.owner, TrunkRequest):
+                    event.outgoing.owner.done(event.response)
+                elif callable(event.outgoing.owner):
                     event.outgoing.owner(_TIMEOUT if event.response is None else event.response.status)
             case Ended():
                 if event.reason is not EndReason.LOCAL:
@@ -185,11 +197,11 @@ class PhoneServer:
 
     def _on_invited(self, event: Invited, now: int) -> None:
         leg, request = event.leg, event.request
-        account = self.guard.account_of(request)
-        number = self.domains.number(request.uri, leg.dialog.flow)
+        trunk = self.guard.trunk_of(request, leg.dialog.flow)
+        caller, number = self._parties(trunk, request, leg.dialog.flow)
         status, block = 0, b""
         sdp: str | None = None
-        if account is None or self._calls is None:
+        if caller is None or self._calls is None:
             status = _FORBIDDEN
         elif event.replaces is not None:
             status = _UNSUPPORTED
@@ -200,13 +212,20 @@ class PhoneServer:
                 sdp = description_of(request)
             except NoDescriptionError:
                 status, block = _BAD_TYPE, _ACCEPT
-        if status or account is None or self._calls is None:
+        if status or caller is None or self._calls is None:
             self.agent.refuse(leg, status, now, block=block)
             return
         signal = PhoneSignal(self, leg.dialog.flow)
-        signal.leg, leg.owner = leg, signal
-        caller = Caller(account.username, account.name, account.security)
+        signal.leg, leg.owner, signal.trunk = leg, signal, trunk
         signal.owner = self._calls.invited(signal, Invitation(caller, number or "", sdp))
+
+    def _parties(self, trunk: Trunk | None, request: Request, flow: Flow) -> tuple[Caller | None, str | None]:
+        """Tell who calls, None for somebody unknown, and what was dialled."""
+        if trunk is not None:
+            return caller_of(trunk, request), called_of(trunk, request)
+        account = self.guard.account_of(request)
+        caller = None if account is None else Caller(account.username, account.name, account.security)
+        return caller, self.domains.number(request.uri, flow)
 
     def _on_outgoing(self, event: Progressed | Answered | Refused) -> None:
         signal = event.call.owner
@@ -217,6 +236,7 @@ class PhoneServer:
                 self._post(signal, Rang(event.response.status, _text(event.response)))
             case Answered():
                 signal.leg, event.leg.owner = event.leg, signal
+                self._note(signal, reached=True)
                 self._post(signal, PickedUp(_text(event.response)))
             case Refused():
                 self._on_refused(signal, event)
@@ -225,9 +245,15 @@ class PhoneServer:
         if event.reason is EndReason.TRANSPORT_ERROR and signal.invite_by_datagram():
             return
         status = None if event.response is None else event.response.status
-        if self._ways is not None and event.reason is not EndReason.CANCELLED:
-            self._ways.note(signal.target, reached=status not in {None, _UNAVAILABLE})
+        if event.reason is not EndReason.CANCELLED:
+            self._note(signal, reached=status not in {None, _UNAVAILABLE})
         self._post(signal, LegEnded(CallEnd.UNREACHABLE if status is None else end_of_status(status)))
+
+    def _note(self, signal: OutboundSignal, *, reached: bool) -> None:
+        if self._ways is not None:
+            self._ways.note(signal.target, reached=reached)
+        if signal.trunk is not None and self._trunks is not None and (reached or signal.target.is_last):
+            self._trunks.note_call(signal.trunk.name, reached=reached)
 
     def _on_reoffered(self, event: Reoffered, now: int) -> None:
         signal = event.leg.owner

@@ -13,12 +13,13 @@ from roomtone.protocols.sip.headers import Address
 from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.transaction import TooManyTransactionsError
 from roomtone.protocols.sip.uri import make_sip_uri
+from roomtone.servers.sip.trunk_calls import identities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from roomtone.control.calls import Call, Caller, Target
+    from roomtone.control.calls import Call, Caller, Target, Trunk
     from roomtone.protocols.sip.agent import Leg, OutgoingInvite, UserAgent
     from roomtone.protocols.sip.flow import Flow
     from roomtone.servers.sip.domains import Domains
@@ -56,6 +57,8 @@ class PhoneSignal:
         self.invite_sent: OutgoingInvite | None = None
         self.owner: Call | None = None
         """The call it is a leg of."""
+        self.trunk: Trunk | None = None
+        """The trunk it goes by or has come by."""
 
     @property
     def media_ip(self) -> str:
@@ -143,6 +146,7 @@ class OutboundSignal(PhoneSignal):
     def __init__(self, driver: SignalDriver, flow: Flow, target: Target, domains: Domains) -> None:
         super().__init__(driver, flow)
         self.target = target
+        self.trunk = target.trunk
         self._domains = domains
         self._asked: tuple[Caller, str, str] | None = None
         """What was asked for by TCP, to be said once more by UDP where nobody takes TCP."""
@@ -168,19 +172,19 @@ class OutboundSignal(PhoneSignal):
         return True
 
     def _invite(self, flow: Flow, caller: Caller, called: str, sdp: str) -> None:
-        domain = self._domains.named(flow)
         target = self.target
         try:
-            from_ = make_sip_uri(domain, user=caller.account)
-            to = make_sip_uri(domain, user=called)
+            from_, to, block = self._identities(flow, caller, called)
             sent = self.agent.invite(
                 target.uri,
                 flow,
                 self._driver.now(),
-                from_=Address(from_.serialize(), display=caller.name),
-                to=Address(to.serialize()),
+                from_=from_,
+                to=to,
                 body=sdp.encode(),
+                block=block,
                 routes=target.path,
+                user="" if self.trunk is None else self.trunk.username,
             )
         except (TooManyError, TooManyTransactionsError) as error:
             raise CallError(CallEnd.OVERLOADED, str(error)) from error
@@ -189,6 +193,13 @@ class OutboundSignal(PhoneSignal):
         sent.owner = self
         self.invite_sent = sent
         self._driver.drain()
+
+    def _identities(self, flow: Flow, caller: Caller, called: str) -> tuple[Address, Address, bytes]:
+        if self.trunk is not None:
+            return identities(self.trunk, self.target, caller)
+        domain = self._domains.named(flow)
+        from_, to = make_sip_uri(domain, user=caller.account), make_sip_uri(domain, user=called)
+        return Address(from_.serialize(), display=caller.name), Address(to.serialize()), b""
 
 
 def _reason(end: CallEnd) -> bytes:

@@ -95,7 +95,7 @@ class Ways:
             found.append(replace(target, flow=flow, stream=stream, found_by=place.name))
         if not found:
             raise CallError(CallEnd.UNREACHABLE, f"no socket leads to {target.uri}")
-        return found
+        return [*(replace(way, is_last=False) for way in found[:-1]), found[-1]]
 
     def note(self, target: Target, *, reached: bool) -> None:
         """Remember whether a target that was found by its URI was reached."""

@@ -1,4 +1,4 @@
 """Migrations of the tables, run by Alembic."""
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from phone_tables import MemoryAccounts, MemoryBindings, MemoryRecords, MemoryRules, PlainSecrets
+from phone_tables import MemoryAccounts, MemoryBindings, MemoryRecords, MemoryRules, MemoryTrunks, PlainSecrets
 
 from roomtone.control.calls import (
     Call,
@@ -112,7 +112,7 @@ class World:
         self.engine = Engine(self.link)
         self.signalling = FakeSignalling()
         self.records = MemoryRecords()
-        tables = PhoneTables(MemoryAccounts(), MemoryBindings(), MemoryRules(), self.records)
+        tables = PhoneTables(MemoryAccounts(), MemoryBindings(), MemoryRules(), self.records, MemoryTrunks())
         book = open_book(tables, PlainSecrets(), clock=lambda: NOW)
         self.registrar, self.accounts, self.dispatch = book.registrar, book.accounts, book.dispatch
         most = more.pop("most", 10)

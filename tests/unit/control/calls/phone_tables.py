@@ -11,6 +11,7 @@ from roomtone.store import (
     DispatchRuleRecord,
     SipAccountRecord,
     SipBindingRecord,
+    SipTrunkRecord,
     StoreError,
     StoreFailure,
 )
@@ -69,6 +70,22 @@ class MemoryRules:
         self.rows[rule.name] = rule
 
     async def list(self) -> list[DispatchRuleRecord]:
+        return list(self.rows.values())
+
+    async def delete(self, name: str) -> bool:
+        return self.rows.pop(name, None) is not None
+
+
+@dataclass
+class MemoryTrunks:
+    rows: dict[str, SipTrunkRecord] = field(default_factory=dict)
+
+    async def add(self, trunk: SipTrunkRecord) -> None:
+        if trunk.name in self.rows:
+            raise StoreError(StoreFailure.TAKEN, "taken")
+        self.rows[trunk.name] = trunk
+
+    async def list(self) -> list[SipTrunkRecord]:
         return list(self.rows.values())
 
     async def delete(self, name: str) -> bool:

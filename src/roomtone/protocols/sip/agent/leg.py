@@ -261,6 +261,7 @@ class Leg:
     def _send_bye(self, now: int, block: bytes) -> None:
         bye = Outgoing(self.agent, self.dialog, "BYE", block, b"")
         bye.is_quiet = True
+        bye.owner = self.owner  # who has credentials looks at whose it is
         self.drop()
         bye.send(now)
 

@@ -1,0 +1,57 @@
+"""Bodies about trunks."""
+
+# ruff: noqa: TC001 - pydantic reads the annotations
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from roomtone.control.calls import TrunkState
+from roomtone.protocols.sdp.telephony import MediaSecurity
+from roomtone.servers.api.schemas import Body
+
+
+class _Trunk(Body):
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+    name: str
+    uri: str = Field(default="", examples=["sip:sip.example.net"])
+    """The SIP server that takes calls, a name (NAPTR, SRV, addresses) or an address; empty: calls only come."""
+    username: str = ""
+    """Of its digest authentication, and of our registration."""
+    registers: bool = False
+    """Register there, so that it knows where we are."""
+    probes: bool = True
+    """Ask it by OPTIONS every half minute whether it is there."""
+    addresses: list[str] = Field(default=[], examples=[["192.0.2.0/29"]])
+    """Addresses and networks whose calls are taken for this trunk's, without a challenge."""
+    domain: str = ""
+    """Domain of From, To and P-Asserted-Identity; empty: the host of the uri."""
+    caller_id: str = ""
+    """Number that calls show there; empty: the account that calls."""
+    media_security: MediaSecurity = MediaSecurity.OPTIONAL
+    """off: plain RTP; optional: what the peer offers, plain when we offer; sdes: SRTP, plain is refused with 488."""
+    large_by_tcp: bool = True
+    """Try TCP first for INVITEs that may be longer than 1,300 bytes, and UDP where nobody takes it."""
+
+
+class TrunkCreateBody(_Trunk):
+    """A new trunk."""
+
+    password: str = Field(default="", repr=False)
+    """Kept sealed and never shown."""
+
+
+class TrunkBody(_Trunk):
+    """A trunk, without its password, and how it is."""
+
+    created_at: float
+    state: TrunkState
+    """unregistered: it needs no registration, or none was tried yet; backing_off: the last one failed, another follows;
+    down: it failed three times in a row, or refused the login, and calls are refused at once until it answers."""
+    failures: int
+    """In a row."""
+    last_error: str
+    """Empty while it is well."""
+    next_try_at: float | None
+    """When it is registered with or asked next, in seconds since 1970; null: it is being asked now, or never is."""
