@@ -1,37 +1,60 @@
-"""What joins the media of two legs: each one's producers feed the other's consumers, packets as they are."""
+"""What joins the media of two legs: each one's producers feed the other's consumers, as they are or converted."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from roomtone.control.calls.conversion import convert, spoken
 from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.codecs import media_feedback
 from roomtone.protocols.sdp.telephony_codecs import is_speech, shared_codecs
 
 if TYPE_CHECKING:
+    from roomtone.control.calls.conversion import Conversion
     from roomtone.control.calls.streams import LegMedia, Stream
+    from roomtone.media import Producer, Router
     from roomtone.protocols.sdp import Codec
 
 
-async def join(one: LegMedia, other: LegMedia) -> None:
-    """Join two legs, or bring them in step again after either has changed; each stream flows as both sides allow."""
+async def join(router: Router, one: LegMedia, other: LegMedia, converting: Conversion | None) -> Conversion | None:
+    """Join two legs, or bring them in step again after either has changed; each stream flows as both sides allow.
+
+    Sound passes as it is where both have a codec, and is converted otherwise; gives the conversion, if there is one.
+    """
     for kind in MediaKind:
         first, second = one.streams.get(kind), other.streams.get(kind)
         if first is None or second is None:
             continue
         await produce(first)
         await produce(second)
-        await _consume(first, second)
-        await _consume(second, first)
+        if kind is MediaKind.AUDIO and not _passes(first, second):
+            converting = await convert(router, first, second, converting)
+            if converting is not None:
+                await _feed(first, second, converting.first.given, converting.first.mapped)
+                await _feed(second, first, converting.second.given, converting.second.mapped)
+            continue
+        await _feed(first, second, second.producer, maps(second, first))
+        await _feed(second, first, first.producer, maps(first, second))
+        if kind is MediaKind.AUDIO and converting is not None:
+            await converting.mixer.close()
+            converting = None
+    return converting
+
+
+def _passes(first: Stream, second: Stream) -> bool:
+    """Whether two streams have a codec of speech in common."""
+    return any(pair.is_speech for pair in shared_codecs(first.takes, second.takes))
 
 
 def codec_of(one: LegMedia, other: LegMedia) -> str:
-    """Name the codec that two legs speak, such as ``PCMU/8000``."""
+    """Name the codec that two legs speak, such as ``PCMU/8000``; both where they differ."""
     first, second = one.streams.get(MediaKind.AUDIO), other.streams.get(MediaKind.AUDIO)
     if first is None or second is None:
         return ""
     pairs = [pair.ours for pair in shared_codecs(first.takes, second.takes) if pair.is_speech]
-    return f"{pairs[0].name}/{pairs[0].clock_rate}" if pairs else ""
+    if pairs:
+        return f"{pairs[0].name}/{pairs[0].clock_rate}"
+    return " to ".join(f"{codec.name}/{codec.clock_rate}" for codec in (spoken(first), spoken(second)) if codec)
 
 
 def may_send(stream: Stream) -> list[Codec]:
@@ -70,20 +93,19 @@ async def produce(stream: Stream) -> None:
         await old.close()
 
 
-async def _consume(sink: Stream, source: Stream) -> None:
-    """Feed a sink from a source, paused unless the one sends and the other may be sent to."""
+async def _feed(sink: Stream, source: Stream, producer: Producer | None, mapped: tuple[tuple[int, int], ...]) -> None:
+    """Feed a sink with what comes of a source, paused unless the one sends and the other may be sent to."""
     flows = source.peer_sends and sink.peer_receives
-    mapped = maps(source, sink)
     if sink.consumer is None or sink.consumer.closed:
         sink.consumer = await sink.transport.consume(
             sink.kind,
-            source.producer,
+            producer,
             payload_types=mapped,
             feedback=media_feedback(sink.takes),
             paused=not flows,
         )
     else:
-        await sink.consumer.switch_source(source.producer, mapped)
+        await sink.consumer.switch_source(producer, mapped)
         if flows and not sink.flowing:
             await sink.consumer.resume()
         elif sink.flowing and not flows:

@@ -49,6 +49,7 @@ from roomtone.store import CallRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from roomtone.control.calls.conversion import Conversion
     from roomtone.control.calls.dispatch import Dispatch
     from roomtone.control.calls.ports import Signal, Signalling
     from roomtone.control.calls.values import Target
@@ -87,6 +88,7 @@ class Call:
         self.end: CallEnd | None = None
         self.codec = ""
         self.router: Router | None = None
+        self.conversion: Conversion | None = None
         self.caller: Leg | None = None
         self.callees: list[Leg] = []
         self.answered_by: Leg | None = None
@@ -318,7 +320,7 @@ class Call:
         sdp = await answer_like(caller.media, offer, leg.media)
         for stream in caller.media.streams.values():
             await caller.media.connect(stream)
-        await join(caller.media, leg.media)
+        await self._join(caller, leg)
         leg.heard, caller.heard = text, sdp
         return sdp
 
@@ -355,7 +357,7 @@ class Call:
             _log.info("an offer was refused", call=self.id, reason=error.end.value, detail=error.message)
             leg.signal.refuse_offer(event.offer, error.end)
             return
-        await join(leg.media, far.media)
+        await self._join(leg, far)
         leg.signal.answer_offer(event.offer, sdp)
 
     async def _on_acknowledged(self, leg: Leg, event: Acknowledged) -> None:
@@ -366,8 +368,13 @@ class Call:
         if event.sdp is None:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "our offer was acknowledged without an answer")
         await leg.media.take_answer(read_sdp(event.sdp))
-        await join(leg.media, far.media)
+        await self._join(leg, far)
         self.codec = codec_of(leg.media, far.media)
+
+    async def _join(self, one: Leg, other: Leg) -> None:
+        assert self.router is not None  # noqa: S101 - `_begin` opened it
+        first, second = (one, other) if one is self.caller else (other, one)
+        self.conversion = await join(self.router, first.media, second.media, self.conversion)
 
     def _far(self, leg: Leg) -> Leg | None:
         """Give the other end of an answered call."""

@@ -11,13 +11,14 @@ from roomtone.control.calls.errors import PhoneError, PhoneRefusal
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.room_call import RoomCall
 from roomtone.control.calls.values import MediaLost
-from roomtone.media import MailboxOverflow
-from roomtone.media.values import EngineCloseReason, ProducerSilent, RouterClosed
+from roomtone.media import EngineCommandError, MailboxOverflow
+from roomtone.media.values import DtmfReceived, EngineCloseReason, ProducerSilent, RouterClosed
 from roomtone.observe import get_logger
 from roomtone.store import StoreError
 
 if TYPE_CHECKING:
     from roomtone.control.calls.book import PhoneBook
+    from roomtone.control.calls.conversion import Conversion
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import CallId, Invitation
     from roomtone.media.values import AnyEvent, RouterId
@@ -131,8 +132,19 @@ class Calls:
             call = self._on_router(event.router)
             if call is not None:
                 call.post(None, MediaLost())
+        elif isinstance(event, DtmfReceived):
+            self._on_key(event)
         elif isinstance(event, ProducerSilent) and self._has_producer(event.producer):
             self.silences += 1
+
+    def _on_key(self, event: DtmfReceived) -> None:
+        """Have a key that was pressed on one side of a conversion sent on the other."""
+        for call in self._calls.values():
+            if call.conversion is not None and call.conversion.mixer.id == event.mixer:
+                task = asyncio.create_task(_press(call.conversion, event), name="call-key")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                return
 
     def _on_router(self, router: RouterId) -> Call | None:
         return next((one for one in self._calls.values() if one.router and one.router.id == router), None)
@@ -160,3 +172,10 @@ class Calls:
             await self.records.flush()
         except StoreError as error:
             _log.warning("phones were not written", reason=error.message)
+
+
+async def _press(conversion: Conversion, event: DtmfReceived) -> None:
+    try:
+        await conversion.press(event)
+    except EngineCommandError as error:
+        _log.info("a key was not sent on", code=error.code.value)

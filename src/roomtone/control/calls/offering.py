@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.bridge import may_send
+from roomtone.control.calls.conversion import convertible, with_convertible
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.streams import Wanted
@@ -36,11 +37,11 @@ async def take_first_offer(media: LegMedia, phone: PhoneDescription) -> None:
 
 
 def wanted_like(caller: LegMedia) -> list[Wanted]:
-    """Give what to offer a callee: what the caller has, and nothing else, so that it passes as it is."""
+    """Give what to offer a callee: what the caller has first, so that it passes as it is; then what it can become."""
     return [
         Wanted(
             kind,
-            stream.takes,
+            with_convertible(stream.takes) if kind is MediaKind.AUDIO else stream.takes,
             ptime_ms=None if stream.remote is None else stream.remote.ptime_ms,
             max_ptime_ms=None if stream.remote is None else stream.remote.max_ptime_ms,
             feedback=kind is MediaKind.VIDEO and stream.protocol.endswith("F"),
@@ -67,6 +68,8 @@ async def answer_like(caller: LegMedia, phone: PhoneDescription, callee: LegMedi
     for kind in tuple(caller.streams):
         far = callee.streams.get(kind)
         codecs = () if far is None else caller.agree(kind, far.takes)
+        if not codecs and far is not None and kind is MediaKind.AUDIO and convertible(far.takes):
+            codecs = first_choice(caller.agree(kind, default_audio()))
         if codecs and far is not None:
             stream = caller.streams[kind]
             stream.ours = codecs
@@ -81,14 +84,15 @@ async def answer_like(caller: LegMedia, phone: PhoneDescription, callee: LegMedi
 async def answer_again(near: LegMedia, text: str, far: LegMedia) -> str:
     """Take an offer in the middle of a call and write its answer; raise `CallError`, and then nothing has changed.
 
-    The far side goes on as it does: an offer without the codec it speaks is refused.
+    The far side goes on as it does: an offer without the codec it speaks is refused, unless it can be converted.
     """
     phone = read_sdp(text)
     audio = next((one for one in phone.media if one.kind is MediaKind.AUDIO and one.is_usable), None)
     other = far.streams[MediaKind.AUDIO]
     spoken = may_send(other)
     offered = () if audio is None else audio.codecs
-    if audio is not None and spoken and not shared_codecs(spoken[:1], offered):
+    may_convert = convertible(spoken) and convertible(offered)
+    if audio is not None and spoken and not may_convert and not shared_codecs(spoken[:1], offered):
         raise CallError(CallEnd.MEDIA_INCOMPATIBLE, f"the other side speaks {spoken[0].name}")
     await near.take_reoffer(phone)
     return await answer_like(near, phone, far)

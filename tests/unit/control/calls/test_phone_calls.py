@@ -25,8 +25,16 @@ from roomtone.control.calls import (
     RuleTarget,
     TargetKind,
 )
-from roomtone.media.fake_objects import FakeConsumer
-from roomtone.media.values import EngineCloseReason, ErrorCode, Failed, RouterClosed
+from roomtone.media.fake_objects import FakeConsumer, FakeMixer
+from roomtone.media.values import (
+    DtmfReceived,
+    EngineCloseReason,
+    ErrorCode,
+    Failed,
+    MixerId,
+    MixerInputId,
+    RouterClosed,
+)
 from roomtone.protocols.sdp import parse_session
 from roomtone.protocols.sdp.telephony import MediaSecurity
 
@@ -70,7 +78,8 @@ async def assert_nothing_is_left(world: World) -> None:
 async def test_a_call_rings_is_answered_and_hung_up(world: World) -> None:
     call, caller, callee = await answered(world)
     assert callee.told[0][:3] == ("invite", "ada", "bob")
-    assert formats(callee.told[0][3]) == ("0", "8", "101"), "the callee is offered what the caller has"
+    offered = formats(callee.told[0][3])
+    assert offered == ("0", "8", "101", "96", "9", "102"), "what the caller has, then what it can be converted to"
     assert caller.words == ["answer"]
     assert formats(caller.last[1]) == ("0", "101"), "the caller is told what the callee has"
     assert (call.state, call.codec) == (CallState.ANSWERED, "PCMU/8000")
@@ -85,6 +94,43 @@ async def test_a_call_rings_is_answered_and_hung_up(world: World) -> None:
     assert (record.caller_account, record.callee_account, record.called) == ("ada", "bob", "bob")
     assert (record.reason, record.status, record.codec) == ("completed", 200, "PCMU/8000")
     assert record.answered_at is not None
+
+
+async def test_legs_without_a_codec_in_common_are_converted(world: World) -> None:
+    await world.phone("bob", "h1")
+    call, caller = await world.call("bob", sdp())
+    callee = world.signalling.legs[0]
+    call.post(callee, PickedUp(sdp(5000, "9 101")))
+    await world.settle()
+    assert formats(caller.last[1]) == ("0", "101")
+    assert call.codec == "PCMU/8000 to G722/8000"
+    assert world.objects() == {"Router": 1, "Transport": 2, "Producer": 4, "Consumer": 2, "Mixer": 1}
+    assert consumers(world) == [True, True]
+    (mixer,) = world.link.find(FakeMixer)
+    assert [output.codec.name for output in mixer.outputs.values()] == ["PCMU", "G722"]
+    to_caller, to_callee = mixer.outputs
+    from_caller, from_callee = mixer.inputs
+    for input_, output in ((from_caller, to_callee), (from_callee, to_caller)):
+        key = DtmfReceived(
+            mixer=MixerId(mixer.id), input=MixerInputId(input_), digit="7", duration_ms=100, inband=False
+        )
+        world.link.emit(key)
+        await world.settle()
+        assert mixer.pressed.pop() == (output, "7"), "a key goes on on the other side"
+    # Held and resumed as any other call, by the same mixer.
+    call.post(caller, Offered("hold", sdp(4000, "0 101", "a=inactive")))
+    await world.settle()
+    assert consumers(world) == [False, False]
+    call.post(caller, Offered("on", sdp(4000, "0 101")))
+    await world.settle()
+    assert consumers(world) == [True, True]
+    assert world.link.find(FakeMixer) == [mixer]
+    # A codec that both have makes an end of it.
+    call.post(caller, Offered("other", sdp(4000, "9 101")))
+    await world.settle()
+    assert world.objects() == {"Router": 1, "Transport": 2, "Producer": 2, "Consumer": 2}
+    call.post(caller, Ended(CallEnd.COMPLETED))
+    await assert_nothing_is_left(world)
 
 
 async def test_the_callee_may_hang_up_too(world: World) -> None:
@@ -199,7 +245,7 @@ async def test_hold_stops_the_media_and_resume_starts_it(
 async def test_an_offer_that_cannot_be_is_refused_and_the_call_goes_on(world: World) -> None:
     call, caller, _ = await answered(world)
     for bad in (
-        sdp(4000, "9"),
+        sdp(4000, "18"),
         sdp(4000, "0", "a=ptime:x"),
         "nonsense",
         sdp(0, "0"),
@@ -282,7 +328,7 @@ async def test_calls_that_come_to_nothing_leave_nothing(world: World, called: st
 
 
 @pytest.mark.parametrize(
-    "answer", [None, "nonsense", sdp(0), sdp(5000, "9"), sdp(5000, "101"), sdp(5000, "0", profile="RTP/SAVP")]
+    "answer", [None, "nonsense", sdp(0), sdp(5000, "18"), sdp(5000, "101"), sdp(5000, "0", profile="RTP/SAVP")]
 )
 async def test_a_callee_that_cannot_be_bridged_is_hung_up_and_the_caller_told(world: World, answer: str | None) -> None:
     await world.phone("bob", "h1")

@@ -1,0 +1,105 @@
+"""Sound between two legs without a codec in common: a mixer that hears both and gives each the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from roomtone.media import Mixer
+from roomtone.protocols.sdp.telephony_codecs import EVENTS, default_audio, is_speech, shared_codecs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from roomtone.control.calls.streams import Stream
+    from roomtone.media import Producer, Router
+    from roomtone.media.values import DtmfReceived, MixerInputId
+    from roomtone.protocols.sdp import Codec
+
+_DYNAMIC = range(96, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a leg is given: the sound of the other, in its own codec."""
+
+    heard: MixerInputId
+    """What it says itself."""
+    given: Producer
+    mapped: tuple[tuple[int, int], ...]
+    takes_keys: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A mixer between two legs; made anew when either changes what it sends or takes."""
+
+    mixer: Mixer
+    made_for: tuple[object, ...]
+    first: Side
+    second: Side
+
+    async def press(self, event: DtmfReceived) -> None:
+        """Send a key that one side pressed to the other, if that takes events."""
+        other = self.second if event.input == self.first.heard else self.first
+        if other.takes_keys:
+            await self.mixer.send_dtmf(other.given.id, event.digit, min(max(event.duration_ms, 40), 10_000))
+
+
+def spoken(stream: Stream) -> Codec | None:
+    """Give the codec a leg speaks, as its peer describes it."""
+    pairs = shared_codecs(stream.ours, stream.takes)
+    return next((pair.theirs for pair in pairs if is_speech(pair.ours)), None)
+
+
+def convertible(codecs: Sequence[Codec]) -> bool:
+    """Whether any of these codecs can be converted."""
+    return bool(shared_codecs(codecs, default_audio()))
+
+
+def with_convertible(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    """Add to what passes as it is what it can be converted to, behind it, under numbers that are free."""
+    if not convertible(codecs):
+        return codecs
+    found = list(codecs)
+    for codec in default_audio():
+        if any((one.name, one.clock_rate) == (codec.name, codec.clock_rate) for one in found):
+            continue
+        taken = {one.payload_type for one in found}
+        number = codec.payload_type
+        if number in taken:
+            number = next((free for free in _DYNAMIC if free not in taken), -1)
+        if number >= 0:
+            found.append(replace(codec, payload_type=number))
+    return tuple(found)
+
+
+async def convert(router: Router, first: Stream, second: Stream, old: Conversion | None) -> Conversion | None:
+    """Give the conversion between two streams, the old one where it still fits; None where there is no sound yet."""
+    one, other = spoken(first), spoken(second)
+    if one is None or other is None or first.producer is None or second.producer is None:
+        return old
+    made_for = (first.producer.id, second.producer.id, one, other)
+    if old is not None:
+        if old.made_for == made_for:
+            return old
+        await old.mixer.close()
+    mixer = await Mixer.open(router)
+    heard = await mixer.add_input(first.producer), await mixer.add_input(second.producer)
+    return Conversion(
+        mixer,
+        made_for,
+        await _side(mixer, heard[0], first, one),
+        await _side(mixer, heard[1], second, other),
+    )
+
+
+async def _side(mixer: Mixer, heard: MixerInputId, stream: Stream, codec: Codec) -> Side:
+    pairs = shared_codecs(stream.ours, stream.takes)
+    keys = next(
+        (one.theirs for one in pairs if one.ours.name == EVENTS and one.ours.clock_rate == codec.clock_rate), None
+    )
+    number = None if keys is None else keys.payload_type
+    given = await mixer.add_output(codec.to_parameters(), events_payload_type=number, without=heard)
+    numbers = (codec.payload_type,) if number is None else (codec.payload_type, number)
+    return Side(heard, given, tuple((one, one) for one in numbers), keys is not None)
