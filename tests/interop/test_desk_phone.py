@@ -8,7 +8,7 @@ import subprocess
 import time
 import warnings
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,13 @@ pytestmark = pytest.mark.skipif(
 CONFIG = """poll_method epoll
 sip_listen 127.0.0.1:{port}
 audio_source aufile,{folder}/tone.wav
+audio_player aubridge,nil
+snd_path {folder}
 module_path {modules}
 module g711.so
 module aufile.so
+module aubridge.so
+module sndfile.so
 module_tmp account.so
 module_app menu.so
 """
@@ -55,15 +59,22 @@ def free_port() -> int:
             return port
 
 
+def write_noise(path: Path, _hertz: int) -> None:
+    """Write a minute of noise."""
+    with wave.open(str(path), "wb") as noise:
+        noise.setnchannels(1)
+        noise.setsampwidth(2)
+        noise.setframerate(8_000)
+        noise.writeframes(bytes(range(250)) * 64 * 60)
+
+
 @contextmanager
-def baresip(folder: Path, account: str, *arguments: str) -> Iterator[Path]:
-    """A phone that plays a minute of noise and picks up; the file of what it says."""
+def baresip(
+    folder: Path, account: str, *arguments: str, tone: Callable[[Path, int], None] = write_noise, hertz: int = 0
+) -> Iterator[Path]:
+    """A phone that plays a minute of something and picks up, and records what it hears; the file of what it says."""
     folder.mkdir()
-    with wave.open(str(folder / "tone.wav"), "wb") as tone:
-        tone.setnchannels(1)
-        tone.setsampwidth(2)
-        tone.setframerate(8_000)
-        tone.writeframes(bytes(range(250)) * 64 * 60)
+    tone(folder / "tone.wav", hertz)
     (folder / "config").write_text(CONFIG.format(port=free_port(), folder=folder, modules=MODULES))
     (folder / "accounts").write_text(f"{account};answermode=auto;regint=60;audio_codecs=PCMA\n")
     (folder / "contacts").write_text("")
