@@ -192,3 +192,16 @@ async def test_an_address_of_no_trunk_is_challenged(here: Exchange) -> None:
         response = (await there.wait_for(Refused)).response
         assert response is not None
         assert response.status == 401
+
+
+async def test_a_call_by_a_trunk_joins_a_room(here: Exchange) -> None:
+    await here.book.trunks.create(Trunk("carrier", addresses=("127.0.0.1",)))
+    await here.book.dispatch.create("in", ["4930*"], RuleTarget(TargetKind.ROOM, room="standup"))
+    async with phone(here, "carrier", "no account of ours") as there:
+        there.call("493012", block=b'P-Asserted-Identity: "Eve" <sip:+4940@carrier.test>\r\n')
+        leg = (await there.wait_for(Answered)).leg
+        room = here.rooms.find("standup")
+        (participant,) = room.participants.values()
+        assert (participant.identity, participant.name) == ("sip_+4940", "Eve")
+        there.hang_up(leg)
+        await until(lambda: not here.calls.all())

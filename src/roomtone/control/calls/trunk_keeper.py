@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls.trunk_life import TrunkDeed, TrunkReply
+from roomtone.control.calls.trunk_life import TrunkDeed, TrunkReply, TrunkState
 from roomtone.observe import get_logger
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class TrunkKeeper:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for trunk in list(self._registered.values()):
-            self._leave(trunk)
+            known = self._trunks.find(trunk.name)
+            if known is not trunk or self._trunks.life(trunk.name).state is TrunkState.REGISTERED:
+                self._leave(trunk)  # others did not grant anything, and would only be waited for
         if self._leaving:
             await asyncio.wait(self._leaving, timeout=GOODBYE_S)
         for task in self._leaving:

@@ -183,3 +183,14 @@ async def test_a_defect_is_a_failure_of_that_trunk_only() -> None:
     await settle()
     assert life.state is TrunkState.REGISTERED
     await keeper.close()
+
+
+async def test_a_trunk_that_granted_nothing_is_not_waited_for_at_the_end() -> None:
+    world, signalling = World(), FakeSignalling()
+    signalling.reply = TrunkReply(None)
+    keeper = TrunkKeeper(world.trunks, signalling)
+    await world.trunks.create(TRUNK)
+    keeper.start()
+    await settle()
+    await keeper.close()
+    assert signalling.asked == [("register", "carrier", 3_600)]
