@@ -60,9 +60,10 @@ class SystemDns:
     def __init__(
         self, *, has_ipv6: bool, timeout_s: float = 4.0, resolver: dns.asyncresolver.Resolver | None = None
     ) -> None:
-        self._resolver = resolver or dns.asyncresolver.Resolver()
-        self._resolver.cache = dns.resolver.LRUCache(REMEMBERED)
-        self._resolver.lifetime = timeout_s
+        self._resolver = resolver
+        if resolver is not None:
+            _prepare(resolver, timeout_s)
+        self._timeout_s = timeout_s
         self._has_ipv6 = has_ipv6
 
     async def naptr(self, name: str) -> list[Naptr]:
@@ -96,7 +97,9 @@ class SystemDns:
 
     async def _ask(self, name: str, kind: RdataType) -> list[object]:
         try:
-            answer = await self._resolver.resolve(name, kind, raise_on_no_answer=False)
+            # made when it is needed: a machine without resolvers still calls addresses
+            resolver = self._resolver = self._resolver or _prepare(dns.asyncresolver.Resolver(), self._timeout_s)
+            answer = await resolver.resolve(name, kind, raise_on_no_answer=False)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
         except dns.name.LabelTooLong:
@@ -104,6 +107,12 @@ class SystemDns:
         except dns.exception.DNSException as error:
             raise DnsError(f"{name} {kind.name}: {error}") from error
         return [] if answer.rrset is None else list(answer.rrset)
+
+
+def _prepare(resolver: dns.asyncresolver.Resolver, timeout_s: float) -> dns.asyncresolver.Resolver:
+    resolver.cache = dns.resolver.LRUCache(REMEMBERED)
+    resolver.lifetime = timeout_s
+    return resolver
 
 
 def _text(name: dns.name.Name) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 import dns.asyncresolver
 import dns.message
 import dns.rcode
+import dns.resolver
 import dns.rrset
 import pytest
 
@@ -253,3 +254,13 @@ async def test_dnspython_asks_a_real_server_and_remembers() -> None:
         assert found.value.reason is NotFoundReason.NO_ANSWER
     finally:
         transport.close()
+
+
+async def test_a_machine_without_resolvers_says_so_when_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_here() -> None:
+        raise dns.resolver.NoResolverConfiguration
+
+    monkeypatch.setattr(dns.asyncresolver, "Resolver", none_here)
+    system = SystemDns(has_ipv6=False)
+    with pytest.raises(DnsError):
+        await system.addresses("gate.test")
