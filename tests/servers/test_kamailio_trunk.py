@@ -1,4 +1,4 @@
-"""Kamailio as the carrier: it challenges our registration and our calls, and calls us back at what we registered."""
+"""Kamailio as the carrier: it challenges our registration, our calls and their BYE, and calls us back at what we registered."""
 
 from __future__ import annotations
 
@@ -47,6 +47,10 @@ loadmodule "auth.so"
 request_route {{
   if (is_method("OPTIONS") && $rU == $null) {{ sl_send_reply("200", "OK"); exit; }}
   if (has_totag()) {{
+    if (is_method("BYE") && $fU == "+4930") {{
+      if (!pv_proxy_authenticate("carrier", "geheim", "0")) {{ proxy_challenge("carrier", "1"); exit; }}
+      consume_credentials();
+    }}
     if (!loose_route()) {{ if (is_method("ACK") && !t_check_trans()) exit; }}
     t_relay(); exit;
   }}
