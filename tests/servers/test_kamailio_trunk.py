@@ -1,4 +1,4 @@
-"""Kamailio as the carrier: it challenges our registration, our calls and their BYE, and calls us back at what we registered."""
+"""Kamailio as the carrier: it challenges registration, calls and their BYE, and calls us at what we registered."""
 
 from __future__ import annotations
 
