@@ -145,6 +145,8 @@ impl GccEstimator {
             self.acknowledged.expect_change();
         }
         self.was_limited = is_limited;
+        // A source that has little to send fills no queue: where one has, what arrives is what the line carries.
+        let is_limited = is_limited && self.queue.delay_us() <= PROBE_QUEUE_US;
         let chance = self.loss.inherent().min(MAX_CHANCE);
         let mut shown = None;
         for index in 0..self.arrivals.len() {
