@@ -231,3 +231,11 @@ pub(crate) struct Allocation {
     /// When a step up is possible that has to wait now.
     pub(crate) wake_us: Option<u64>,
 }
+
+impl Allocation {
+    /// Whether somebody is paused.
+    pub(crate) fn starves(&self) -> bool {
+        let mut decisions = self.memories.iter().map(|memory| memory.decision);
+        decisions.any(|decision| decision == Decision::Starved)
+    }
+}

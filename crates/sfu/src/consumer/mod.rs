@@ -4,6 +4,7 @@ mod alignment;
 mod header;
 mod piping;
 mod reading;
+mod renewing;
 mod resend;
 mod rewriting;
 mod sending;
@@ -94,6 +95,14 @@ pub(crate) struct Consumer {
     /// The serial of a stream it has left because the line did not carry it: its packets are not
     /// sent again.
     pub(crate) abandoned: Option<u32>,
+    /// Where it looks next for the keyframe that it is to go on with.
+    longing: Option<u64>,
+    /// Until then it sends nothing.
+    hushed_until_us: u64,
+    /// Where it went on with one.
+    renewed: Option<renewing::Renewed>,
+    /// The newest entry point of its stream that it forwarded.
+    entered: u64,
     pub(crate) counters: OutboundStreamStats,
     pub(crate) remote: RemoteInboundStats,
     pub(crate) watch: Option<Box<ViewerWatch>>,
@@ -174,6 +183,10 @@ impl Consumer {
             preferred_temporal: None,
             resends: None,
             abandoned: None,
+            longing: None,
+            hushed_until_us: 0,
+            renewed: None,
+            entered: 0,
             counters: OutboundStreamStats::default(),
             remote: RemoteInboundStats::default(),
             watch: None,
@@ -207,6 +220,7 @@ impl Consumer {
         self.waiting = true;
         self.taps.clear();
         self.piped.clear();
+        self.longing = None;
         if let Some(resends) = &mut self.resends {
             resends.clear();
         }
@@ -215,6 +229,7 @@ impl Consumer {
     /// Begins anew at the live end of its streams.
     pub(crate) fn restart(&mut self, streams: &Slab<Stream>) {
         self.waiting = true;
+        self.longing = None;
         for tap in self
             .current
             .iter_mut()

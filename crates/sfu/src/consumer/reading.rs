@@ -3,8 +3,8 @@
 use roomtone_rtp::MediaKind;
 use slab::Slab;
 
-use super::Consumer;
 use super::rewriting::Numbers;
+use super::{Consumer, Resend};
 use crate::audio::{Shape, shape_of};
 use crate::history::Entry;
 use crate::producer::{Stream, base};
@@ -88,6 +88,15 @@ impl Consumer {
     /// The next packet to send; retransmissions first, where it is their turn.
     #[inline]
     pub(crate) fn next(&mut self, streams: &Slab<Stream>, repairs: bool) -> Option<Chosen> {
+        if self.longing.is_some() && !self.paused {
+            self.renew(streams);
+        }
+        if self.hushed_until_us > 0 {
+            if self.is_hushed(streams) {
+                return None;
+            }
+            self.hushed_until_us = 0;
+        }
         if repairs
             && self.resends.is_some()
             && let Some(chosen) = self.next_resend(streams)
@@ -168,13 +177,16 @@ impl Consumer {
                 let stream = streams.get(resend.stream as usize);
                 let entry = stream.and_then(|stream| stream.history.get(resend.position));
                 let keep = entry.is_some() && resend.asked_us >= since_us;
-                missed |= !keep && self.is_needed(resend.stream, entry, streams);
+                missed |= !keep && self.is_needed(resend, entry, streams);
                 keep
             });
             self.resends = Some(resends);
             if missed {
                 // What hangs on it cannot be shown, and the viewer would notice only by and by.
-                self.news.get_or_insert_default().wish = true;
+                self.long_for_keyframe();
+                if !self.renew(streams) {
+                    self.news.get_or_insert_default().wish = true;
+                }
             }
         }
         self.drop_frames_older_than(since_us, streams)
@@ -183,10 +195,13 @@ impl Consumer {
     /// Whether a packet that was sent must arrive for what comes later, in the temporal layers
     /// forwarded now. A spatial layer that was left counts too: receivers show a picture when its
     /// last layer has come (libwebrtc's `frame_buffer.cc`), so without that the lower ones are not
-    /// decoded either, and with them all that refers to them.
-    fn is_needed(&self, stream: u32, entry: Option<&Entry>, streams: &Slab<Stream>) -> bool {
-        let current = self.current.is_some_and(|tap| tap.stream == stream);
-        let frames = streams.get(stream as usize).map(|stream| &stream.frames);
+    /// decoded either, and with them all that refers to them. What a keyframe has followed is needed
+    /// by nobody.
+    fn is_needed(&self, resend: &Resend, entry: Option<&Entry>, streams: &Slab<Stream>) -> bool {
+        let current = self.current.is_some_and(|tap| tap.stream == resend.stream)
+            && resend.position >= self.entered;
+        let stream = streams.get(resend.stream as usize);
+        let frames = stream.map(|stream| &stream.frames);
         let Some((entry, frames)) = entry.zip(frames) else {
             return current;
         };
@@ -322,6 +337,9 @@ impl Consumer {
             if frame != self.selector.frame() {
                 if !self.selector.follow(&stream.frames, frame) {
                     self.decide(stream, entry);
+                }
+                if entry.facts.entry_point && self.selector.verdict().forward {
+                    self.entered = position;
                 }
                 if self.rewriting.slew != 0 && self.selector.verdict().forward {
                     self.correct(stream, entry);
@@ -487,6 +505,8 @@ impl Consumer {
                 self.target = None;
                 self.waiting = true;
                 self.abandoned = None;
+                self.longing = None;
+                self.entered = 0;
                 return true;
             }
             tap.cursor += 1;

@@ -161,6 +161,9 @@ impl Router {
                 Some(resend) if Some(resend.serial) == self.consumers[index as usize].abandoned => {
                     self.consumers[index as usize].counters.nack_suppressed += 1;
                 }
+                Some(resend) if self.consumers[index as usize].is_renewed_since(&resend) => {
+                    self.consumers[index as usize].counters.nack_suppressed += 1;
+                }
                 Some(resend) => resends.push(resend, now_ms),
                 None => self.consumers[index as usize].counters.nack_misses += 1,
             }

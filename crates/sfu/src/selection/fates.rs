@@ -61,6 +61,12 @@ impl Fates {
         self.0[word] |= fate << shift;
     }
 
+    /// A number is not forwarded to its end: nothing can refer to it.
+    pub(super) fn cut(&mut self, number: u32) {
+        let (word, shift) = place(number);
+        self.0[word] &= !((FORWARDED | MARKED) << shift);
+    }
+
     /// A new number is forwarded.
     #[inline]
     pub(super) fn follow(&mut self, number: u32) {

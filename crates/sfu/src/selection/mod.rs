@@ -198,6 +198,14 @@ impl Selector {
         true
     }
 
+    /// Leaves out the rest of the frame decided last.
+    pub(crate) fn cut_short(&mut self) {
+        if self.is_within(self.frame) {
+            self.fates.cut(self.frame);
+        }
+        self.verdict = Verdict::default();
+    }
+
     /// Decides in the plain case: the next frame of a stream without layers, which refers to the last
     /// one. Says whether it was that case.
     #[inline]

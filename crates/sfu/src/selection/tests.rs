@@ -95,6 +95,19 @@ fn a_frame_that_nobody_refers_to_is_left_out_without_consequence() {
 }
 
 #[test]
+fn after_a_frame_that_was_cut_short_only_a_keyframe_is_forwarded() {
+    let (mut stream, mut selector) = begun();
+    let cut = stream.picture(2, false, 0, false);
+    assert!(forwards(&mut selector, &stream, cut));
+    selector.cut_short();
+    assert_eq!(selector.fate(cut), Fate::LeftOut);
+    let after = stream.picture(3, false, 0, false);
+    assert!(!forwards(&mut selector, &stream, after), "it refers to 2");
+    let key = stream.picture(4, true, 0, false);
+    assert!(forwards(&mut selector, &stream, key));
+}
+
+#[test]
 fn a_higher_temporal_layer_begins_where_it_refers_to_forwarded_frames_only() {
     let (mut stream, mut selector) = begun();
     selector.want(None, Some(0));

@@ -18,6 +18,7 @@ use roomtone_sfu::{
 #[path = "../../../bandwidth/tests/closed_loop/mod.rs"]
 pub mod closed_loop;
 pub mod decoder;
+pub mod layered;
 pub mod peers;
 pub mod publisher;
 pub mod traced;
@@ -29,12 +30,14 @@ use closed_loop::figures::{self, Record, Sample};
 use closed_loop::line::{Change, Line, Script, rate_at};
 use closed_loop::table::{Outcome, Scenario};
 use closed_loop::tag::{Tag, earliest, micros};
+use layered::{DESCRIPTOR_ID, Screen};
 use publisher::{PAYLOAD_TYPE, Publisher};
 use traced::{Thoughts, Traced};
 use viewer::{Feedback, OUT_RTX, OUT_VP8, TRANSPORT_SEQUENCE, Viewer};
 
 /// What the model camera sends, in bits per second.
 pub const LAYERS: [u64; 3] = [150_000, 500_000, 1_700_000];
+const FIRST_SSRC: u32 = 1_000;
 const PUBLISHER: TransportId = TransportId(1);
 const VIDEO: ProducerId = ProducerId(10);
 const NTP: u64 = 3_900_000_000 << 32;
@@ -68,10 +71,28 @@ impl World {
     }
 
     pub fn with_layers(layers: &[u64], line: Line, script: Script, seed: u64) -> Self {
+        let round_trip = line.one_way() * 2;
+        let publisher = |base| Publisher::new(layers, FIRST_SSRC, round_trip, base, seed);
+        Self::of(publisher, line, script, seed)
+    }
+
+    /// A camera of one stream in spatial and temporal layers, each predicted from those below; right beside the router.
+    pub fn layered(line: Line, script: Script, seed: u64) -> Self {
+        let beside = Duration::from_millis(10);
+        let publisher = |base| Publisher::layered(FIRST_SSRC, beside, base, seed);
+        Self::of(publisher, line, script, seed)
+    }
+
+    fn of(
+        publisher: impl FnOnce(Instant) -> Publisher,
+        line: Line,
+        script: Script,
+        seed: u64,
+    ) -> Self {
         #[allow(clippy::disallowed_methods, reason = "any instant to count from")]
         let base = Instant::now();
         let clock = WallClock { at: base, ntp: NTP };
-        let publisher = Publisher::new(layers, 1_000, line.one_way() * 2, base, seed);
+        let publisher = publisher(base);
         let mut world = Self {
             router: Router::new(RouterConfig::default(), clock, seed),
             base,
@@ -92,10 +113,10 @@ impl World {
             written: 0,
         };
         world.open(PUBLISHER);
-        let ssrcs = world.publisher.ssrcs();
+        let params = producer(&world.publisher);
         world
             .router
-            .produce(PUBLISHER, VIDEO, producer(&ssrcs), base)
+            .produce(PUBLISHER, VIDEO, params, base)
             .unwrap();
         world
     }
@@ -115,12 +136,14 @@ impl World {
         let index = self.viewers.len() as u64;
         let (transport, consumer) = (TransportId(100 + index), ConsumerId(200 + index));
         self.open(transport);
+        let layered = self.publisher.is_layered();
+        let params = consumer_params(feedback, layered);
         let described = self
             .router
-            .consume(transport, consumer, consumer_params(feedback), self.now)
+            .consume(transport, consumer, params, self.now)
             .unwrap();
         let seed = self.seed ^ ((index + 1) << 40);
-        let viewer = Viewer::new(
+        let mut viewer = Viewer::new(
             (transport, consumer),
             &described,
             feedback,
@@ -128,6 +151,7 @@ impl World {
             self.base,
             seed,
         );
+        viewer.screen = layered.then(Screen::default);
         self.viewers.push(viewer);
         self.counted.push((0, 0));
     }
@@ -354,13 +378,20 @@ impl World {
     }
 }
 
-fn producer(ssrcs: &[u32]) -> ProducerParams {
+fn producer(publisher: &Publisher) -> ProducerParams {
+    let mut extensions = vec![(1, ExtensionKind::Mid)];
+    let codec = if publisher.is_layered() {
+        extensions.push((DESCRIPTOR_ID, ExtensionKind::DependencyDescriptor));
+        Codec::Av1
+    } else {
+        Codec::Vp8
+    };
     ProducerParams {
         kind: MediaKind::Video,
         mid: Some("0".into()),
         codecs: vec![CodecParams {
             payload_type: PAYLOAD_TYPE,
-            codec: Codec::Vp8,
+            codec,
             clock_rate: 90_000,
             channels: 0,
             rtx_payload_type: None,
@@ -372,25 +403,29 @@ fn producer(ssrcs: &[u32]) -> ProducerParams {
                 remb: true,
             },
         }],
-        encodings: ssrcs
-            .iter()
+        encodings: publisher
+            .ssrcs()
+            .into_iter()
             .map(|ssrc| EncodingParams {
-                ssrc: Some(*ssrc),
+                ssrc: Some(ssrc),
                 rid: None,
                 rtx_ssrc: None,
             })
             .collect(),
-        extensions: vec![(1, ExtensionKind::Mid)],
+        extensions,
         paused: false,
     }
 }
 
-fn consumer_params(feedback: Feedback) -> ConsumerParams {
+fn consumer_params(feedback: Feedback, layered: bool) -> ConsumerParams {
     let wide = feedback == Feedback::TransportWide;
     let speaks = feedback != Feedback::Nothing;
     let mut extensions = vec![(11, ExtensionKind::Mid)];
     if wide {
         extensions.push((TRANSPORT_SEQUENCE, ExtensionKind::TransportSequence));
+    }
+    if layered {
+        extensions.push((DESCRIPTOR_ID, ExtensionKind::DependencyDescriptor));
     }
     ConsumerParams {
         producer: Some(VIDEO),

@@ -1,4 +1,4 @@
-//! A camera that publishes VP8 simulcast: 30 pictures a second, each encoding in three temporal
+//! A camera that publishes VP8 simulcast, or the layers of one stream: 30 pictures a second, each encoding in three temporal
 //! layers, a keyframe when one was asked for, and only then.
 
 use std::time::{Duration, Instant};
@@ -7,6 +7,8 @@ use roomtone_netem::Random;
 use roomtone_rtp::NtpTime;
 use roomtone_rtp::descriptors::vp8::Descriptor;
 use roomtone_rtp::rtcp::{CompoundWriter, SenderReport};
+
+use super::layered::{DESCRIPTOR_ID, Layered, Packet};
 
 /// Payload bytes of a packet at most.
 const PAYLOAD: usize = 1_150;
@@ -96,6 +98,8 @@ pub struct Publisher {
     next_report: Instant,
     frames: u64,
     round_trip: Duration,
+    /// The only encoding is this one.
+    layered: Option<Layered>,
     pub keyframes: u32,
 }
 
@@ -134,8 +138,21 @@ impl Publisher {
             random,
             frames: 0,
             round_trip,
+            layered: None,
             keyframes: 0,
         }
+    }
+
+    /// A camera of one stream in layers.
+    pub fn layered(first_ssrc: u32, round_trip: Duration, base: Instant, seed: u64) -> Self {
+        Self {
+            layered: Some(Layered::new(seed)),
+            ..Self::new(&[0], first_ssrc, round_trip, base, seed)
+        }
+    }
+
+    pub fn is_layered(&self) -> bool {
+        self.layered.is_some()
     }
 
     pub fn ssrcs(&self) -> Vec<u32> {
@@ -168,7 +185,16 @@ impl Publisher {
                     encoding.key_due = None;
                     self.keyframes += 1;
                 }
-                encoding.picture(clock, key, &mut self.random, &mut out);
+                if let Some(layered) = &mut self.layered {
+                    let packets = layered.picture(key, &mut self.random);
+                    out.extend(
+                        packets
+                            .iter()
+                            .map(|packet| encoding.describe(packet, clock)),
+                    );
+                } else {
+                    encoding.picture(clock, key, &mut self.random, &mut out);
+                }
             }
             self.frames += 1;
             self.next_frame += FRAME;
@@ -270,6 +296,23 @@ impl Encoding {
             (_, 2) if self.turn == 3 => [self.last[1], 0],
             _ => [self.last[0], 0],
         }
+    }
+
+    fn describe(&mut self, packet: &Packet, clock: u32) -> Vec<u8> {
+        let mut out = vec![0x90, (u8::from(packet.marker) << 7) | PAYLOAD_TYPE];
+        out.extend(self.sequence.to_be_bytes());
+        out.extend(clock.wrapping_add(self.timestamp_offset).to_be_bytes());
+        out.extend(self.ssrc.to_be_bytes());
+        let mut block = vec![DESCRIPTOR_ID, packet.descriptor.len() as u8];
+        block.extend(&packet.descriptor);
+        block.resize(block.len().next_multiple_of(4), 0);
+        out.extend([0x10, 0, 0, (block.len() / 4) as u8]);
+        out.extend(block);
+        out.extend(&packet.payload);
+        self.sequence = self.sequence.wrapping_add(1);
+        self.packets += 1;
+        self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
+        out
     }
 
     fn packet(&mut self, truth: Truth, clock: u32, len: usize) -> Vec<u8> {

@@ -16,6 +16,7 @@ use super::closed_loop::figures::{Journey, Record, percentile};
 use super::closed_loop::line::Line;
 use super::closed_loop::tag::{Tag, WIRE_OVERHEAD, earliest, micros};
 use super::decoder::Decoder;
+use super::layered::Screen;
 use super::publisher::Truth;
 
 pub const OUT_VP8: u8 = 100;
@@ -85,6 +86,8 @@ pub struct Viewer {
     last_packet: Option<Instant>,
     first_packet: Option<Instant>,
     pub decoder: Decoder,
+    /// Shows layers of one stream, where the camera sends these.
+    pub screen: Option<Screen>,
     pub record: Record,
     pub sent_bytes: u64,
     pub received_bytes: u64,
@@ -138,6 +141,7 @@ impl Viewer {
             first_packet: None,
             random,
             decoder: Decoder::default(),
+            screen: None,
             record: Record::default(),
             sent_bytes: 0,
             received_bytes: 0,
@@ -240,7 +244,7 @@ impl Viewer {
                 return;
             }
             self.repairs += 1;
-            return self.on_media(number, packet.timestamp(), payload, now);
+            return self.on_media(number, packet, payload, now);
         }
         if packet.ssrc() != self.ssrc {
             return;
@@ -270,7 +274,7 @@ impl Viewer {
             self.proceed(number);
             return;
         }
-        self.on_media(number, packet.timestamp(), packet.payload(), now);
+        self.on_media(number, packet, packet.payload(), now);
     }
 
     fn proceed(&mut self, number: u64) {
@@ -280,10 +284,20 @@ impl Viewer {
         }
     }
 
-    fn on_media(&mut self, number: u64, timestamp: u32, payload: &[u8], now: Instant) {
+    fn on_media(&mut self, number: u64, packet: &RtpPacket<'_>, payload: &[u8], now: Instant) {
+        let timestamp = packet.timestamp();
         self.missing.remove(&number);
         if number > self.contiguous {
             self.proceed(number);
+        }
+        if let Some(screen) = &mut self.screen {
+            let (shown, key) = screen.packet(timestamp, packet.marker(), payload, now);
+            let at = now.saturating_duration_since(self.base);
+            self.record.shown.extend((0..shown).map(|_| at));
+            if key {
+                self.missing = self.missing.split_off(&number);
+            }
+            return;
         }
         let Some(truth) = Truth::read(payload) else {
             return;
@@ -473,13 +487,17 @@ impl Viewer {
         let past =
             |at: Option<Instant>, ms| at.is_none_or(|at| now >= at + Duration::from_millis(ms));
         let arrives = !past(self.last_packet, 500);
-        let limit = if self.decoder.pictures > 0 {
-            1_000
-        } else {
-            300
+        let (pictures, last_shown, waits) = match &self.screen {
+            Some(screen) => (screen.pictures, screen.last_shown, screen.is_waiting()),
+            None => (
+                self.decoder.pictures,
+                self.decoder.last_shown,
+                self.decoder.is_waiting(),
+            ),
         };
-        let since = self.decoder.last_shown.or(self.first_packet);
-        let stuck = past(since, limit) && arrives && self.decoder.is_waiting();
+        let limit = if pictures > 0 { 1_000 } else { 300 };
+        let since = last_shown.or(self.first_packet);
+        let stuck = past(since, limit) && arrives && waits;
         if (stuck || flooded) && past(self.last_pli, 500) {
             self.last_pli = Some(now);
             self.plis += 1;
