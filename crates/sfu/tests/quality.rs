@@ -94,7 +94,8 @@ fn without_nack_what_is_missing_is_lost_at_once() {
     publisher.run(FINE, 2_000);
     publisher.run_to_a_window(FINE);
     assert_eq!(publisher.asked, []);
-    publisher.run(losing(10, true), 700);
+    // As soon as the window is over that shows it: nothing waits for repairs that nobody asks for.
+    publisher.run_to_a_window(losing(10, true));
     assert!(
         matches!(publisher.asked[..], [Asked::Pli(_)]),
         "{:?}",
