@@ -52,7 +52,9 @@ web: tools ## build the pages into the Python package
 	@cd web && if [ ! -e ../src/roomtone/pages/index.html ] || [ -n "$$(find src account dashboard publish room watch index.html vite.config.ts package-lock.json -newer ../src/roomtone/pages/index.html)" ]; then npm run --silent build -- --logLevel warn; fi
 
 wheel: env web ## a release wheel in dist/
+	rm -f dist/*.whl
 	uv build --wheel
+	@python3 -m zipfile -l dist/*.whl | grep -q roomtone/pages/index.html || { echo "the wheel has no pages"; exit 1; }
 
 env: tools ## the Python environment with the engine built into it
 	@uv sync --locked --all-groups --all-extras --quiet
