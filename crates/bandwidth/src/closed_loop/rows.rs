@@ -252,5 +252,10 @@ fn every_row_holds_on_all_lines_for_ten_seeds() {
     outage(LONG, 0.3);
     outage(LONG, 3.0);
     all_noise(LONG);
+}
+
+#[test]
+#[ignore = "long: all lines, ten seeds"]
+fn two_flows_share_all_lines_for_ten_seeds() {
     fair(LONG, 2);
 }

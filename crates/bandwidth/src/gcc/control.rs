@@ -31,6 +31,14 @@ const MAX_CHANCE: f64 = 0.1;
 const STEP_UP: f64 = 2.0;
 const SENT_SPAN_US: i64 = 100_000;
 
+/// So much more than arrives does not pass.
+const OVERFLOW: f64 = 1.05;
+/// A queue longer than this is to be gone in so many seconds.
+const LONG_QUEUE_US: i64 = 300_000;
+const DRAIN_S: f64 = 2.0;
+/// What arrives has fallen when it is less than this share of what arrived before.
+const FALLEN: f64 = 0.7;
+
 impl GccEstimator {
     /// What delay says, but pictures of another size are no queue.
     pub(super) fn line(&self) -> LineState {
@@ -52,6 +60,21 @@ impl GccEstimator {
     /// What of a delay may be chance on this line.
     fn chance_us(&self) -> i64 {
         ((CHANCE_SCATTERS * self.delay.scatter_us()) as i64).min(MAX_CHANCE_US)
+    }
+
+    /// Whether a drain's rate does nothing for the queue, or too little for a long one: what arrived when it began was
+    /// from before a fall.
+    fn drains_too_little(&self) -> bool {
+        let delay_us = self.queue.delay_us();
+        let passing = if delay_us > LONG_QUEUE_US {
+            1.0 - (delay_us as f64 / 1e6 / DRAIN_S).min(0.25)
+        } else {
+            OVERFLOW
+        };
+        let acknowledged = self.acknowledged.bps();
+        acknowledged.is_some_and(|bps| {
+            self.rate.bps() > passing * bps && bps < FALLEN * self.drain_began_bps
+        })
     }
 
     pub(super) fn loss_limit(&self) -> Option<f64> {
@@ -196,6 +219,7 @@ impl GccEstimator {
             round_trip_us: self.round_trip_us.unwrap_or(0),
             chance_us: self.chance_us(),
             used_bps: is_telling.then_some(self.estimate_bps()),
+            overflows: self.drains_too_little(),
         };
         let standing = self.queue.step(sight, now_us);
         let acknowledged = self.acknowledged.bps();
@@ -209,15 +233,19 @@ impl GccEstimator {
                         acknowledged.unwrap_or(0.0).min(self.rate.bps())
                     };
                     self.acknowledged.expect_change();
+                    self.drain_began_bps = self.acknowledged.filled_bps().unwrap_or(0.0);
                 }
                 let acknowledged = if begins {
                     self.acknowledged.filled_bps()
                 } else {
                     acknowledged
                 };
-                let grows = begins || self.queue.needs_less(lost, sight.round_trip_us, now_us);
+                let round_trip_us = sight.round_trip_us;
+                let corrects = sight.overflows && self.queue.may_correct(round_trip_us, now_us);
+                let grows =
+                    begins || corrects || self.queue.needs_less(lost, round_trip_us, now_us);
                 if grows && self.rate.drain(acknowledged, now_us) {
-                    self.queue.restart_drain(now_us);
+                    self.queue.restart_drain(corrects, now_us);
                 }
             }
             _ if was == Standing::Draining && standing == Standing::Clear => {

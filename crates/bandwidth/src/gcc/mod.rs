@@ -129,6 +129,8 @@ pub struct GccEstimator {
     was_limited: bool,
     /// What arrived when the last drain began.
     before_drain_bps: f64,
+    /// What filled the line when the last drain began, whatever the rate was.
+    drain_began_bps: f64,
     now_us: i64,
 }
 
@@ -174,6 +176,7 @@ impl GccEstimator {
             probing_bps: 0.0,
             was_limited: false,
             before_drain_bps: 0.0,
+            drain_began_bps: 0.0,
             now_us: 0,
         }
     }

@@ -38,6 +38,8 @@ const MARK_US: i64 = 150_000;
 const YOUNG_US: i64 = 600_000;
 /// A delay that never fell below this share of the peak is a longer path.
 const STEADY_SHARE: f64 = 0.85;
+/// So often a drain's rate follows what arrives down.
+const CORRECTIONS: u8 = 3;
 /// No queue is longer.
 const MAX_DELAY_US: i64 = 60_000_000;
 /// What the peak loses a second.
@@ -86,6 +88,8 @@ pub(super) struct Queue {
     begun_us: i64,
     /// The smallest delay since then.
     low_us: i64,
+    /// Times its rate was lowered since more left than arrived.
+    corrections: u8,
     /// The drain looks whether the queue is still someone else's.
     is_retry: bool,
 }
@@ -99,6 +103,8 @@ pub(super) struct Sight {
     pub(super) chance_us: i64,
     /// The rate that is used, or none where it says nothing: probes, or a limited source.
     pub(super) used_bps: Option<f64>,
+    /// Clearly more is sent than arrives: a queue that stands is this sender's own.
+    pub(super) overflows: bool,
 }
 
 impl Queue {
@@ -138,7 +144,8 @@ impl Queue {
                     self.enter(Standing::Clear, now_us);
                 } else if now_us - self.since_us > time {
                     let has_failed = self.delay_us as f64 > FAILED_SHARE * self.start_us as f64;
-                    let next = if has_failed {
+                    // What was thought to arrive when the drain began was from before a fall: it was no drain.
+                    let next = if has_failed && !sight.overflows {
                         Standing::Foreign
                     } else {
                         Standing::Draining
@@ -222,6 +229,7 @@ impl Queue {
         self.start_us = self.delay_us;
         self.high_since_us = None;
         self.suspicions = 0;
+        self.corrections = 0;
         if state != Standing::Foreign {
             self.is_retry = false;
         }
@@ -248,8 +256,16 @@ impl Queue {
             && now_us - self.begun_us < YOUNG_US + 3 * round_trip_us / 2
     }
 
+    /// Whether a drain that sends more than arrives may be lowered: what arrived when it began was from before a fall.
+    /// Only so often, or a flow that takes all would be given all.
+    pub(super) fn may_correct(&self, round_trip_us: i64, now_us: i64) -> bool {
+        let is_young = now_us - self.begun_us < YOUNG_US + 3 * round_trip_us / 2;
+        !is_young && self.corrections < CORRECTIONS
+    }
+
     /// The rate was lowered once more: the drain has its time from now.
-    pub(super) fn restart_drain(&mut self, now_us: i64) {
+    pub(super) fn restart_drain(&mut self, corrected: bool, now_us: i64) {
+        self.corrections += u8::from(corrected);
         self.since_us = now_us;
         self.start_us = self.delay_us;
     }
