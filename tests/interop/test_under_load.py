@@ -142,7 +142,8 @@ def test_joining_and_leaving_leaves_nothing_behind(
 
 
 def media_ports(server: Server) -> set[int]:
-    """The IPv4 UDP ports of the server: one of each shard."""
+    """The IPv4 UDP ports of the server's media: one of each shard. That of SIP counts what it drops by itself."""
+    signalling = {int(address.rpartition(":")[2]) for address in server.ready.get("sip_udp", [])}
     table = Path(f"/proc/{server.process.pid}/net/udp").read_text()
     inodes = set()
     for entry in Path(f"/proc/{server.process.pid}/fd").iterdir():
@@ -154,7 +155,7 @@ def media_ports(server: Server) -> set[int]:
     for line in (line.split() for line in table.splitlines()[1:]):
         if f"socket:[{line[9]}]" in inodes:
             ports.add(int(line[1].rpartition(":")[2], 16))
-    return ports
+    return ports - signalling
 
 
 def garbage(rng: random.Random) -> bytes:
