@@ -12,7 +12,7 @@ from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.room_call import RoomCall
 from roomtone.control.calls.values import MediaLost
 from roomtone.media import EngineCommandError, MailboxOverflow
-from roomtone.media.values import DtmfReceived, EngineCloseReason, ProducerSilent, RouterClosed
+from roomtone.media.values import DtmfReceived, EngineCloseReason, MixerClosed, ProducerSilent, RouterClosed
 from roomtone.observe import get_logger
 from roomtone.store import StoreError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.conversion import Conversion
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import CallId, Invitation
-    from roomtone.media.values import AnyEvent, RouterId
+    from roomtone.media.values import AnyEvent, MixerId, RouterId
 
 WRITE_EVERY_S = 2.0
 """Bindings and records are written in batches, and accounts that others changed are read, at most this often."""
@@ -132,6 +132,10 @@ class Calls:
             call = self._on_router(event.router)
             if call is not None:
                 call.post(None, MediaLost())
+        elif isinstance(event, MixerClosed) and event.reason is not EngineCloseReason.REQUESTED:
+            call = self._on_mixer(event.mixer)
+            if call is not None:
+                call.post(None, MediaLost())
         elif isinstance(event, DtmfReceived):
             self._on_key(event)
         elif isinstance(event, ProducerSilent) and self._has_producer(event.producer):
@@ -139,12 +143,15 @@ class Calls:
 
     def _on_key(self, event: DtmfReceived) -> None:
         """Have a key that was pressed on one side of a conversion sent on the other."""
-        for call in self._calls.values():
-            if call.conversion is not None and call.conversion.mixer.id == event.mixer:
-                task = asyncio.create_task(_press(call.conversion, event), name="call-key")
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-                return
+        call = self._on_mixer(event.mixer)
+        if call is not None and call.conversion is not None:
+            task = asyncio.create_task(_press(call.conversion, event), name="call-key")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _on_mixer(self, mixer: MixerId) -> Call | None:
+        calls = self._calls.values()
+        return next((one for one in calls if one.conversion and one.conversion.mixer.id == mixer), None)
 
     def _on_router(self, router: RouterId) -> Call | None:
         return next((one for one in self._calls.values() if one.router and one.router.id == router), None)
@@ -176,6 +183,7 @@ class Calls:
 
 async def _press(conversion: Conversion, event: DtmfReceived) -> None:
     try:
-        await conversion.press(event)
+        if not await conversion.press(event):
+            _log.info("a key was not sent on: the other side takes no events", digit=event.digit)
     except EngineCommandError as error:
         _log.info("a key was not sent on", code=error.code.value)

@@ -39,11 +39,12 @@ class Conversion:
     first: Side
     second: Side
 
-    async def press(self, event: DtmfReceived) -> None:
-        """Send a key that one side pressed to the other, if that takes events."""
+    async def press(self, event: DtmfReceived) -> bool:
+        """Send a key that one side pressed to the other; False where that takes no events."""
         other = self.second if event.input == self.first.heard else self.first
         if other.takes_keys:
             await self.mixer.send_dtmf(other.given.id, event.digit, min(max(event.duration_ms, 40), 10_000))
+        return other.takes_keys
 
 
 def spoken(stream: Stream) -> Codec | None:

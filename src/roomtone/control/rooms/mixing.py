@@ -195,8 +195,13 @@ class RoomMixes(RoomForwardings):
                     self.spawn(self._mute_seat(seat))
 
     async def _mute_seat(self, seat: Seat) -> None:
-        with self.commands():
+        try:
             await (seat.heard.pause() if seat.track.muted else seat.heard.resume())
+        except EngineCommandError as error:
+            if seat.participant.closed is None:
+                # What is said to be muted must not be heard in any mix.
+                _log.warning("room %s: a phone's mute failed: %s", seat.participant.room.name, error)
+                await self.end(seat.participant, CloseReason.MEDIA_FAILED)
 
     def _refresh_mix(self, mix: RoomMix) -> None:
         mix.again = True

@@ -31,6 +31,7 @@ from roomtone.media.values import (
     EngineCloseReason,
     ErrorCode,
     Failed,
+    MixerClosed,
     MixerId,
     MixerInputId,
     RouterClosed,
@@ -131,6 +132,18 @@ async def test_legs_without_a_codec_in_common_are_converted(world: World) -> Non
     assert world.objects() == {"Router": 1, "Transport": 2, "Producer": 2, "Consumer": 2}
     call.post(caller, Ended(CallEnd.COMPLETED))
     await assert_nothing_is_left(world)
+
+
+async def test_a_conversion_that_breaks_ends_the_call_rather_than_go_on_in_silence(world: World) -> None:
+    await world.phone("bob", "h1")
+    call, caller = await world.call("bob", sdp())
+    callee = world.signalling.legs[0]
+    call.post(callee, PickedUp(sdp(5000, "9 101")))
+    await world.settle()
+    (mixer,) = world.link.find(FakeMixer)
+    world.link.emit(MixerClosed(mixer=MixerId(mixer.id), reason=EngineCloseReason.PEER_PANICKED))
+    await assert_nothing_is_left(world)
+    assert caller.last == callee.last == ("end", CallEnd.MEDIA_LOST)
 
 
 async def test_the_callee_may_hang_up_too(world: World) -> None:
