@@ -458,6 +458,24 @@ fn receive_into(ear: &UdpSocket, events: &mut Vec<Parts>) -> bool {
 }
 
 #[test]
+fn a_mixer_has_more_outputs_than_a_transport_may_have_producers() {
+    let mut stage = Stage::new();
+    let most = config(1).max_producers_per_transport;
+    for _ in 0..=most {
+        let command = Command::AddMixerOutput {
+            mixer: stage.mixer,
+            codec: named(PCMU),
+            ptime_ms: 20,
+            events_payload_type: None,
+            without: None,
+            only: None,
+        };
+        let added = stage.harness.call(command);
+        assert!(matches!(added, CommandResult::Produced { .. }), "{added:?}");
+    }
+}
+
+#[test]
 fn what_a_mixer_cannot_do_it_refuses_and_what_ends_ends_it() {
     let mut stage = Stage::new();
     let (g729, _) = stage.source(vec![codec(18, "G729", 8_000, 1)], 9);

@@ -7,6 +7,7 @@ use roomtone_sfu::{ConsumerLimits, Limits, Router, RouterConfig, TransportId, Tr
 
 use super::objects::{Carrier, Object, ProducerEntry, RouterEntry, TransportEntry};
 use super::{Panicked, Shard, guard, translate};
+use crate::audio::MAX_OUTPUTS;
 use crate::failure::Failure;
 use crate::ids;
 use crate::timers::Armed;
@@ -176,7 +177,8 @@ impl Shard {
             even_out: config.even_out_bytes,
             limits: Limits {
                 transports: config.max_transports,
-                producers_per_transport: config.max_producers_per_transport,
+                // Each kind of transport has its own limit, which is looked at before.
+                producers_per_transport: config.max_producers_per_transport.max(MAX_OUTPUTS),
                 consumers_per_transport: config.max_consumers_per_transport,
                 video_history: history,
                 audio_history: (history / 4).max(16),

@@ -19,9 +19,7 @@ use super::egress::{Packet, Writer};
 use super::inbox::Batch;
 use super::mail::Mail;
 use super::objects::{Carrier, Object};
-use crate::audio::{
-    self, Board, MAX_INPUTS, MAX_OUTPUTS, Message, Mix, NewInput, NewOutput, Payload,
-};
+use crate::audio::{self, Board, MAX_INPUTS, Message, Mix, NewInput, NewOutput, Payload};
 use crate::counters::Counters;
 use crate::failure::Failure;
 use crate::ids;
@@ -200,12 +198,6 @@ impl Shard {
         }
         if !PTIMES_MS.contains(&ptime_ms) {
             return Err(Failure::invalid("ptime_ms is none of 20, 40, 60"));
-        }
-        if self.transports[slot].producers.len() >= MAX_OUTPUTS {
-            return Err(Failure::new(
-                ErrorCode::Limit,
-                format!("{MAX_OUTPUTS} outputs are on this mixer"),
-            ));
         }
         let ssrc = self.draw_ssrc();
         let id = self.add_producer(slot, mixed(&codec, events, ssrc))?;

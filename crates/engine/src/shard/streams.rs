@@ -8,7 +8,7 @@ use roomtone_sfu::{
 
 use super::Shard;
 use super::commands::{Answered, DONE};
-use super::objects::{ConsumerEntry, Object, ProducerEntry};
+use super::objects::{Carrier, ConsumerEntry, Object, ProducerEntry};
 use crate::failure::Failure;
 use crate::ids;
 use crate::values::{self, Command, CommandResult, ErrorCode};
@@ -65,7 +65,10 @@ impl Shard {
         slot: usize,
         params: ProducerParams,
     ) -> Result<u64, Failure> {
-        let limit = self.shared.config.max_producers_per_transport;
+        let limit = match self.transports[slot].carrier {
+            Carrier::Mixer(_) => crate::audio::MAX_OUTPUTS,
+            _ => self.shared.config.max_producers_per_transport,
+        };
         if self.transports[slot].producers.len() >= limit {
             return Err(Failure::new(
                 ErrorCode::Limit,
