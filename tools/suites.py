@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PYTEST_PROCESSES = 2
+"""Tests with foreign peers wait for real time more than they work; each module stays in one process with its server."""
 
 
 @dataclass
@@ -71,6 +73,7 @@ def python(long: bool) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}"]
+        command += [f"--numprocesses={PYTEST_PROCESSES}", "--dist=loadfile", "--no-loadscope-reorder"]
         command += [] if long else ["-m", "not long"]
         done = subprocess.run(command, cwd=ROOT, check=False)
         outcome = Outcome()
