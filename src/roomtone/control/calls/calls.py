@@ -6,8 +6,8 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls.call import Call, CallParts
 from roomtone.control.calls.errors import PhoneError, PhoneRefusal
+from roomtone.control.calls.phone_call import PhoneCall
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.room_call import RoomCall
 from roomtone.control.calls.values import MediaLost
@@ -18,6 +18,7 @@ from roomtone.store import StoreError
 
 if TYPE_CHECKING:
     from roomtone.control.calls.book import PhoneBook
+    from roomtone.control.calls.call import Call, CallParts
     from roomtone.control.calls.conversion import Conversion
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import CallId, Invitation
@@ -91,7 +92,7 @@ class Calls:
         rooms, room = self.parts.rooms, self.parts.dispatch.room_of(invitation.called)
         if room is not None and rooms is not None:
             return RoomCall(self.parts, rooms, room, invitation, signal)
-        return Call(self.parts, invitation, signal)
+        return PhoneCall(self.parts, invitation, signal)
 
     def all(self) -> list[Call]:
         """Give the calls there are, the oldest first."""

@@ -1,0 +1,129 @@
+"""What peers ask: INVITE and changes of it, REGISTER, OPTIONS, INFO; each is answered, or is a step of a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from roomtone.control.calls import Caller, InfoSent, Invitation, Offered
+from roomtone.protocols.sip.agent import WrongStateError
+from roomtone.servers.sip.bodies import NoDescriptionError, description_of
+from roomtone.servers.sip.registering import register
+from roomtone.servers.sip.signals import PhoneSignal, SignalDriver
+from roomtone.servers.sip.trunk_calls import called_of, caller_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from roomtone.control.calls import Calls, Registrar, Trunk
+    from roomtone.protocols.sip.agent import Invited, Reoffered, Requested
+    from roomtone.protocols.sip.flow import Flow
+    from roomtone.protocols.sip.message import Request
+    from roomtone.protocols.sip.transaction import ServerTransaction
+    from roomtone.servers.sip.domains import Domains
+    from roomtone.servers.sip.guard import PhoneGuard
+
+_ACCEPT = b"Accept: application/sdp\r\n"
+_NOT_FOUND, _BAD_TYPE, _UNSUPPORTED, _FORBIDDEN, _NO_CALL = 404, 415, 501, 403, 481
+
+
+class PhoneDesk(SignalDriver, Protocol):
+    """What is needed of who drives the user agent; calls and registrations come once it is attached to them."""
+
+    guard: PhoneGuard
+    domains: Domains
+    calls: Calls | None
+    registrar: Registrar | None
+    wall_clock: Callable[[], float]
+
+
+class Asked:
+    """Takes requests of peers."""
+
+    def __init__(self, desk: PhoneDesk) -> None:
+        self._desk = desk
+
+    def on_invited(self, event: Invited, now: int) -> None:
+        """Begin a call, or refuse it. Raises `SipSyntaxError`."""
+        leg, request = event.leg, event.request
+        trunk = self._desk.guard.trunk_of(request, leg.dialog.flow)
+        caller, number = self._parties(trunk, request, leg.dialog.flow)
+        status, block = 0, b""
+        sdp: str | None = None
+        if caller is None or self._desk.calls is None:
+            status = _FORBIDDEN
+        elif event.replaces is not None:
+            status = _UNSUPPORTED
+        elif not number:
+            status = _NOT_FOUND
+        else:
+            try:
+                sdp = description_of(request)
+            except NoDescriptionError:
+                status, block = _BAD_TYPE, _ACCEPT
+        if status or caller is None or self._desk.calls is None:
+            self._desk.agent.refuse(leg, status, now, block=block)
+            return
+        signal = PhoneSignal(self._desk, leg.dialog.flow)
+        signal.leg, leg.owner, signal.trunk = leg, signal, trunk
+        signal.owner = self._desk.calls.invited(signal, Invitation(caller, number or "", sdp))
+
+    def _parties(self, trunk: Trunk | None, request: Request, flow: Flow) -> tuple[Caller | None, str | None]:
+        """Tell who calls, None for somebody unknown, and what was dialled."""
+        if trunk is not None:
+            return caller_of(trunk, request), called_of(trunk, request)
+        account = self._desk.guard.account_of(request)
+        caller = None if account is None else Caller(account.username, account.name, account.security)
+        return caller, self._desk.domains.number(request.uri, flow)
+
+    def on_reoffered(self, event: Reoffered, now: int) -> None:
+        """Hand a re-INVITE or UPDATE to its call. Raises `SipSyntaxError`."""
+        signal = event.leg.owner
+        if not isinstance(signal, PhoneSignal) or signal.owner is None:
+            self._desk.agent.respond(event.transaction, _NO_CALL, now)
+            return
+        try:
+            sdp = description_of(event.request)
+        except NoDescriptionError:
+            self._desk.agent.respond(event.transaction, _BAD_TYPE, now, block=_ACCEPT)
+            return
+        signal.owner.post(signal, Offered(event.transaction, sdp))
+
+    def on_requested(self, event: Requested, now: int) -> None:
+        """Answer any other request, or hand it to its call. Raises `SipSyntaxError`."""
+        request, transaction = event.request, event.transaction
+        match request.method:
+            case "OPTIONS":
+                self._desk.agent.answer(transaction, 200, now, _ACCEPT + self._desk.agent.allow_block)
+            case "REGISTER":
+                self._on_register(transaction, request, now)
+            case "INFO" if event.leg is not None:
+                self._on_info(event.leg.owner, transaction, request)
+            case _:
+                self._desk.agent.answer(transaction, _UNSUPPORTED, now)
+
+    def _on_register(self, transaction: ServerTransaction, request: Request, now: int) -> None:
+        account = self._desk.guard.account_of(request)
+        if account is None or self._desk.registrar is None:
+            self._desk.agent.answer(transaction, _FORBIDDEN, now)
+            return
+        if self._desk.domains.number(request.uri, transaction.flow) is None:
+            self._desk.agent.answer(transaction, _NOT_FOUND, now)
+            return
+        status, block = register(
+            self._desk.registrar, account.username, request, transaction.flow, self._desk.wall_clock()
+        )
+        self._desk.agent.answer(transaction, status, now, block)
+
+    def _on_info(self, signal: object, transaction: ServerTransaction, request: Request) -> None:
+        def reply(status: int) -> None:
+            try:
+                self._desk.agent.answer(transaction, status, self._desk.now())
+            except WrongStateError:
+                return
+            self._desk.drain()
+
+        if not isinstance(signal, PhoneSignal) or signal.owner is None:
+            reply(_NO_CALL)
+            return
+        content_type = request.headers.text("content-type") or "application/octet-stream"
+        signal.owner.post(signal, InfoSent(content_type, request.body, reply))

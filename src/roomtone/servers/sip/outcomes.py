@@ -1,0 +1,104 @@
+"""What comes of our own requests, and how legs end: each becomes a step of its call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roomtone.control.calls import Acknowledged, CallEnd, PickedUp, Rang, end_of_status
+from roomtone.control.calls import Ended as LegEnded
+from roomtone.protocols.sip.agent import (
+    Answered,
+    Confirmed,
+    Ended,
+    EndReason,
+    Pracked,
+    Progressed,
+    Refused,
+    Responded,
+    UserAgent,
+)
+from roomtone.protocols.sip.errors import SipSyntaxError
+from roomtone.servers.sip.bodies import NoDescriptionError, description_of
+from roomtone.servers.sip.signals import OutboundSignal, PhoneSignal
+from roomtone.servers.sip.trunking import TrunkRequest
+
+if TYPE_CHECKING:
+    from roomtone.control.calls import Trunks
+    from roomtone.servers.sip.ways import Ways
+
+_NOT_HERE, _TIMEOUT, _UNAVAILABLE = 488, 408, 503
+_ENDS = {
+    EndReason.REMOTE: CallEnd.COMPLETED,
+    EndReason.CANCELLED: CallEnd.CANCELLED,
+    EndReason.TRANSPORT_ERROR: CallEnd.UNREACHABLE,
+    EndReason.TIMEOUT: CallEnd.UNREACHABLE,
+    EndReason.EXPIRED: CallEnd.LEG_LOST,
+}
+
+
+class Outcomes:
+    """Takes responses and ends; ``ways`` and ``trunks`` are told who was reached."""
+
+    def __init__(self, agent: UserAgent) -> None:
+        self.ways: Ways | None = None
+        self.trunks: Trunks | None = None
+        self._agent = agent
+
+    def on_outgoing(self, event: Progressed | Answered | Refused) -> None:
+        """Take how an INVITE of ours fares."""
+        signal = event.call.owner
+        if not isinstance(signal, OutboundSignal):
+            return
+        match event:
+            case Progressed():
+                self._post(signal, Rang(event.response.status, _text(event.response)))
+            case Answered():
+                signal.leg, event.leg.owner = event.leg, signal
+                self._note(signal, reached=True)
+                self._post(signal, PickedUp(_text(event.response)))
+            case Refused():
+                self._on_refused(signal, event)
+
+    def _on_refused(self, signal: OutboundSignal, event: Refused) -> None:
+        if event.reason is EndReason.TRANSPORT_ERROR and signal.invite_by_datagram():
+            return
+        status = None if event.response is None else event.response.status
+        if event.reason is not EndReason.CANCELLED:
+            self._note(signal, reached=status not in {None, _UNAVAILABLE})
+        self._post(signal, LegEnded(CallEnd.UNREACHABLE if status is None else end_of_status(status)))
+
+    def _note(self, signal: OutboundSignal, *, reached: bool) -> None:
+        if self.ways is not None:
+            self.ways.note(signal.target, reached=reached)
+        if signal.trunk is not None and self.trunks is not None and (reached or signal.target.is_last):
+            self.trunks.note_call(signal.trunk.name, reached=reached)
+
+    def on_outcome(self, event: Confirmed | Pracked | Responded | Ended, now: int) -> None:
+        """Take what ends something that was asked or answered."""
+        match event:
+            case Confirmed():
+                self._post(event.leg.owner, Acknowledged(_text(event.ack)))
+            case Pracked():
+                if event.transaction is not None:
+                    self._agent.respond(event.transaction, _NOT_HERE, now)
+            case Responded():
+                if isinstance(event.outgoing.owner, TrunkRequest):
+                    event.outgoing.owner.done(event.response)
+                elif callable(event.outgoing.owner):
+                    event.outgoing.owner(_TIMEOUT if event.response is None else event.response.status)
+            case Ended():
+                if event.reason is not EndReason.LOCAL:
+                    self._post(event.leg.owner, LegEnded(_ENDS.get(event.reason, CallEnd.LEG_LOST)))
+
+    @staticmethod
+    def _post(signal: object, event: Rang | PickedUp | LegEnded | Acknowledged) -> None:
+        if isinstance(signal, PhoneSignal) and signal.owner is not None:
+            signal.owner.post(signal, event)
+
+
+def _text(message: object) -> str | None:
+    """Give the description in a response or an ACK; None where there is none."""
+    try:
+        return description_of(message)  # type: ignore[arg-type]
+    except (NoDescriptionError, SipSyntaxError):
+        return None
