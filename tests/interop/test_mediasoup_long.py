@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import PATIENCE_S, Server, start_server, stop_server, until
+from conftest import PATIENCE_S, Server, sign, start_server, stop_server, until
 from livekit_page import LiveKitPage
 from mediasoup_pages import MediasoupPage, OpenPage
 
@@ -118,6 +118,30 @@ def test_ice_restarts_and_media_goes_on(pair: tuple[MediasoupPage, MediasoupPage
     bob.wait_frames(consumer)
     alice.run("() => peer.restartIce()")
     bob.wait_frames(consumer, 30)
+
+
+def test_who_is_moved_joins_the_other_room_and_is_seen_there(
+    server: Server, open_page: OpenPage, pair: tuple[MediasoupPage, MediasoupPage]
+) -> None:
+    alice, bob = pair
+    other = f"{alice.room}-other"
+    carol = MediasoupPage(open_page("/"), server, other, "carol")
+    carol.join()
+    (video,) = alice.publish(audio=False)
+    bob.wait_frames(bob.consume(video))
+    headers = {
+        "Authorization": f"Bearer {sign('op', {'roomAdmin': True, 'room': alice.room, 'destinationRoom': other})}"
+    }
+    url = f"{server.http}/api/v1/rooms/{alice.room}/participants/alice/move"
+    moved = httpx.post(url, headers=headers, json={"room": other}, timeout=PATIENCE_S)
+    assert moved.status_code == httpx.codes.OK, moved.text
+    assert bob.wait_heard("participant-left")[0]["reason"] == "moved"
+    alice.wait_heard("moved")
+    assert alice.run("() => peer.follow()")["peers"] == ["carol"]
+    (video,) = alice.publish(audio=False)
+    assert carol.wait_heard("newProducer")[0]["producerId"] == video
+    carol.wait_frames(carol.consume(video), size=(320, 180))
+    assert server.identities(alice.room) == ["bob"]
 
 
 def test_who_speaks_is_told(pair: tuple[MediasoupPage, MediasoupPage]) -> None:

@@ -89,7 +89,7 @@ export class Peer {
 
   constructor(
     readonly signalling: Signalling,
-    readonly room: string,
+    public room: string,
   ) {}
 
   ask(event: string, content: Json = {}): Promise<Json> {
@@ -101,6 +101,18 @@ export class Peer {
     const router = (this.joined["mediasoup"] ?? this.joined) as { rtpCapabilities: types.RtpCapabilities };
     await this.device.load({ routerRtpCapabilities: router.rtpCapabilities });
     return this.joined;
+  }
+
+  /** Joins the room that the server's `moved` names; what was open in the other one has ended there. */
+  async follow(): Promise<Json> {
+    const heard = this.signalling instanceof SocketSignalling ? this.signalling.heard : [];
+    const told = heard.findLast(({ event }) => event === "moved")?.content;
+    if (told === undefined) throw new Error("nobody moved it");
+    this.sending?.close();
+    this.receiving?.close();
+    this.sending = this.receiving = undefined;
+    this.room = told["toRoomId"] as string;
+    return (this.joined = await this.ask("join-room", { peerId: told["peerId"], token: told["token"] }));
   }
 
   async sendTransport(): Promise<types.Transport> {

@@ -21,13 +21,26 @@ Json = dict[str, Any]
 
 
 class SfuRequestError(Exception):
-    """The server refused a request, or none answered; ``code`` is the server's, or "unreachable"."""
+    """The server refused a request, or none answered; ``code`` is the server's, or "unreachable".
 
-    def __init__(self, code: str, message: str, status: int | None = None) -> None:
+    With ``peer_moved`` an operator has sent the peer to ``to_room``, where it may be added with ``to_token``.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        status: int | None = None,
+        *,
+        to_room: str | None = None,
+        to_token: str | None = None,
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.to_room = to_room
+        self.to_token = to_token
 
     @property
     def retryable(self) -> bool:
@@ -254,7 +267,13 @@ class SfuClient:
             return content
         given = content.get("error") if isinstance(content, dict) else None
         if isinstance(given, dict):
-            raise SfuRequestError(str(given.get("code")), str(given.get("message")), answer.status_code)
+            raise SfuRequestError(
+                str(given.get("code")),
+                str(given.get("message")),
+                answer.status_code,
+                to_room=given.get("toRoomId"),
+                to_token=given.get("token"),
+            )
         raise SfuRequestError("bad_answer", f"{method} {path}: {answer.text[:200]}", answer.status_code)
 
 

@@ -4,7 +4,7 @@ from roomtone.control.policy.denials import AccessDenial, AccessError
 from roomtone.control.policy.grants import Grant, VideoGrants
 from roomtone.control.policy.ice import IceServerRule, ice_servers
 from roomtone.control.policy.pace import Allowance, Pace
-from roomtone.control.policy.permissions import kind_of, permissions_of
+from roomtone.control.policy.permissions import kind_of, permissions_of, renewed_token
 from roomtone.control.policy.rates import JoinLimiter, JoinTicket, RateError
 from roomtone.control.policy.roles import ROLES, Ability, Role, may, require_ability, room_grants
 from roomtone.control.policy.tokens import (
@@ -45,6 +45,7 @@ __all__ = [
     "kind_of",
     "may",
     "permissions_of",
+    "renewed_token",
     "require",
     "require_ability",
     "room_grants",

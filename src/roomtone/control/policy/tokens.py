@@ -165,13 +165,16 @@ class KeyTable:
     ) -> str:
         """Sign a room token anew; raise `KeyError` when its key is gone, or its account's tokens were withdrawn.
 
-        An account's stays as old as the first was, so that it can be withdrawn like that.
+        An account's stays as old as the first was, so that it can be withdrawn like that. What an account got when it
+        logged in makes a room token of its account.
         """
-        if token.key == ROOM_ISSUER and self.own is not None and token.account_id is not None:
+        key = token.key
+        if key in _OWN_ISSUERS and self.own is not None and token.account_id is not None:
             if self.own.gate.refuses(token.account_id, token.family, token.issued_at):
-                raise KeyError(token.key)
+                raise KeyError(key)
+            key = ROOM_ISSUER
             more |= {"account": token.account_id, "family": token.family, "iat": token.issued_at}
-        return self.sign(token.key, identity, grants, now, lifetime_s, **more)
+        return self.sign(key, identity, grants, now, lifetime_s, **more)
 
     def _of_account(self, read: AccessToken, claims: dict[str, Any]) -> AccessToken:
         account, family, issued = _text(claims, "account"), _text(claims, "family"), _time(claims, "iat")

@@ -32,6 +32,7 @@ MAX_LAYER = 7
 MAX_LABEL = 256
 MAX_DESTINATIONS = 256
 MAX_CHAT = 16_384
+MAX_TOKEN = 8192
 
 
 class Event(StrEnum):
@@ -110,10 +111,11 @@ class InRoom:
 
 @dataclass(frozen=True, slots=True)
 class Join(InRoom):
-    """``join-room``; without a peer id the token's ``sub`` is it."""
+    """``join-room``; without a peer id the token's ``sub`` is it, without a token that of the connection counts."""
 
     peer: str | None = None
     name: str | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,7 @@ def _join(payload: Payload) -> Join:
         _room(payload),
         payload.optional_text("peerId", MAX_PEER) or None,
         payload.optional_text("fullName", MAX_NAME),
+        payload.optional_text("token", MAX_TOKEN) or None,
     )
 
 

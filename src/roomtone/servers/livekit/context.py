@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from roomtone.control.policy import Pace
+from roomtone.control.policy import Pace, renewed_token
 from roomtone.protocols.sdp import Support
 from roomtone.servers.livekit.chat_origins import ChatOrigins
 from roomtone.servers.livekit.method_calls import MethodCalls
@@ -125,33 +125,13 @@ class LiveKitContext:
 
     def fresh_token(self, session: Session, room: str | None = None) -> str | None:
         """Sign a token anew for a session, with what its participant may do now; None when its key is gone."""
-        participant, token = session.participant, session.token
-        permissions = participant.permissions
-        grants = replace(
+        token = session.token
+        return renewed_token(
+            self.keys,
+            token,
+            session.participant,
             token.grants,
-            room=room or token.grants.room,
-            can_publish=permissions.can_publish,
-            can_subscribe=permissions.can_subscribe,
-            can_publish_data=permissions.can_publish_data,
-            can_publish_sources=tuple(sorted(source.value for source in permissions.publish_sources)),
-            can_update_own_metadata=permissions.can_update_own_metadata,
-            hidden=permissions.hidden,
-            room_admin=permissions.moderator,
+            room or token.grants.room,
+            lifetime_s=self.settings.token_lifetime_s,
+            now=self.wall_clock(),
         )
-        more = {
-            "name": participant.name,
-            "metadata": participant.metadata,
-            "attributes": dict(participant.attributes),
-            "kind": token.kind,
-        }
-        try:
-            return self.keys.renew(
-                token,
-                participant.identity,
-                grants,
-                self.wall_clock(),
-                self.settings.token_lifetime_s,
-                **{name: value for name, value in more.items() if value},
-            )
-        except KeyError:
-            return None

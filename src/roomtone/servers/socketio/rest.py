@@ -106,6 +106,7 @@ async def _act(
         given = {**body, "roomId": room, **named}
         peer_id = Payload(given).text("peerId", MAX_PEER)
         _check_may_act(caller, room, peer_id)
+        sfu.moves.check(room, peer_id)
         sfu.rooms.find(room)
         wanted = read_request(event, given)
         return made, await act(sfu, sfu.peer(room, peer_id), event, wanted)

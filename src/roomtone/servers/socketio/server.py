@@ -189,7 +189,7 @@ class SocketServer:
         except RoomError as error:
             if error.refusal is not Refusal.MUST_ASK:
                 raise
-        caller = await read_caller(self._context, client.token)
+        caller = await read_caller(self._context, request.token or client.token)
         answer = await client.waiting.ask(request, caller, lambda: self._enter(client, request))
         if client.sid not in self._clients:
             client.waiting.withdraw_all()
@@ -198,7 +198,7 @@ class SocketServer:
 
     async def _enter(self, client: Client, request: Join) -> dict[str, Any]:
         # Read anew: it may have expired or been withdrawn since the client connected.
-        caller = await read_caller(self._context, client.token)
+        caller = await read_caller(self._context, request.token or client.token)
         peer = await self._sfu.join(
             request.room,
             caller,

@@ -11,6 +11,7 @@ from roomtone.protocols.mediasoup import router_capabilities
 from roomtone.servers.socketio.data import PeerSink
 from roomtone.servers.socketio.describe import describe_peer, describe_room
 from roomtone.servers.socketio.foreign import ForeignData
+from roomtone.servers.socketio.moves import MovedPeers
 from roomtone.servers.socketio.news import RoomNews
 from roomtone.servers.socketio.peers import SfuPeer
 from roomtone.servers.socketio.problems import SfuError, no_such
@@ -34,6 +35,7 @@ class Sfu:
         self.rooms = context.rooms
         self.news = RoomNews(self)
         self.foreign = ForeignData(self)
+        self.moves = MovedPeers(context)
         self._peers: dict[str, dict[str, SfuPeer]] = {}
 
     def __len__(self) -> int:
@@ -83,6 +85,7 @@ class Sfu:
         peer = SfuPeer(participant, caller, tell)
         peers = self._peers.setdefault(room_name, {})
         peers[identity] = peer
+        self.moves.forget(room_name, identity)
         if tell is not None:
             participant.data_sink = PeerSink(self, peer)
         participant.when_closed(lambda reason: self._on_left(peer, reason))
@@ -110,6 +113,7 @@ class Sfu:
             permissions=permissions,
             protocol=Protocol.MEDIASOUP,
             account_id=caller.token.account_id,
+            movable=True,
         )
 
     async def leave(self, peer: SfuPeer, reason: CloseReason = CloseReason.LEFT) -> None:
@@ -171,6 +175,9 @@ class Sfu:
                 )
         for consumer in tuple(peer.data_consumers.values()):
             consumer.producer.consumers.pop(consumer.id, None)
+        to_room = peer.participant.moved_to
+        if to_room is not None:
+            peer.send("moved", {"roomId": room, "peerId": peer.id, **self.moves.add(peer, to_room).describe()})
         peer.send("left-room", {"roomId": room, "peerId": peer.id, "reason": reason.value})
         peer.tell = None
 

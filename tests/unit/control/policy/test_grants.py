@@ -268,3 +268,14 @@ def test_a_renewed_token_of_a_key_is_signed_with_that_key() -> None:
     first = KEYS.verify(KEYS.sign("key1", "ada", VideoGrants(room="demo", room_join=True), NOW), NOW)
     again = KEYS.verify(KEYS.renew(first, "ada", VideoGrants(room="other"), NOW, 60), NOW)
     assert (again.key, again.account_id, again.grants.room) == ("key1", None, "other")
+
+
+def test_what_an_account_got_when_it_logged_in_makes_a_room_token_of_its_own() -> None:
+    gate = Gate()
+    keys = KeyTable({"key1": SECRET}, own=OwnKeys("a" * 64, "r" * 64, gate))
+    log_in = keys.verify(
+        keys.sign(ACCOUNT_ISSUER, "ada", VideoGrants(), NOW, iat=NOW, account="a1", family="f1", role="admin"), NOW
+    )
+    read = keys.verify(keys.renew(log_in, "ada", room_grants(Role.MEMBER, "demo"), NOW, 60), NOW)
+    assert (read.key, read.account_id, read.family, read.role) == (ROOM_ISSUER, "a1", "f1", None)
+    assert (read.grants.room, read.grants.room_admin) == ("demo", False)
