@@ -11,9 +11,9 @@ import httpx
 import jwt
 import pytest
 from phone_peers import Exchange, exchange, phone, pick_up
+from sip_peers import until
 
 from roomtone.config import Settings
-from roomtone.control.rooms import Rooms
 from roomtone.protocols.sip.agent import Answered, Ended
 from roomtone.servers.api import ApiContext, create_app
 
@@ -29,7 +29,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Exchange]:
 @pytest.fixture
 async def client(here: Exchange) -> AsyncIterator[httpx.AsyncClient]:
     context = ApiContext(
-        settings=Settings.model_validate({"keys": {KEY: SECRET}}), rooms=Rooms(here.engine), engine=here.engine
+        settings=Settings.model_validate({"keys": {KEY: SECRET}}), rooms=here.rooms, engine=here.engine
     )
     context.phone_book, context.calls = here.book, here.calls
     transport = httpx.ASGITransport(create_app(context))
@@ -170,3 +170,49 @@ async def test_a_rule_that_leads_out_by_a_trunk_is_as_it_was_made(client: httpx.
     target = {"kind": "trunk", "trunk": "carrier", "strip": 1, "prefix": "+49"}
     made = await client.post("/dispatch-rules", json={"name": "out", "numbers": ["0*"], "target": target})
     assert made.json()["target"] == target
+
+
+async def test_a_room_calls_a_phone_and_says_who_it_will_be(here: Exchange, client: httpx.AsyncClient) -> None:
+    async with phone(here, "bob") as bob:
+        await bob.register()
+        bob.answers = pick_up
+        body = {"to": "bob", "identity": "door", "name": "Door", "attributes": {"k": "v"}, "wait_until_answered": True}
+        answer = await client.post("/rooms/standup/calls", json=body, headers=bearer(call=True))
+        assert answer.status_code == 201, answer.text
+        made = answer.json()
+        who = here.rooms.find("standup").participants["door"]
+        expected = {"room": "standup", "identity": "door", "participant": who.id, "called": "bob", "state": "answered"}
+        assert made == expected | {"id": made["id"]}
+        assert who.attributes["k"] == "v"
+        (call,) = (await client.get("/calls")).json()
+        assert (call["id"], call["caller"], call["called"]) == (made["id"], "standup", "bob")
+        assert (await client.delete(f"/calls/{made['id']}")).status_code == 202
+        await bob.wait_for(Ended)
+        await until(lambda: not len(here.calls))
+        await here.calls._write()
+        (record,) = (await client.get("/call-records", params={"account": "bob"})).json()
+        assert (record["caller"], record["caller_account"], record["callee_account"]) == ("standup", "", "bob")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"to": "bob"}, 409, "not_registered"),
+        ({"to": "nobody"}, 404, "not_found"),
+        ({"to": "1", "trunk": "none"}, 409, "unreachable"),
+        ({"to": "bob", "dtmf": "x"}, 422, "bad_request"),
+        ({"to": ""}, 422, "bad_request"),
+        ({"to": "bob", "ringing_timeout_s": 0}, 422, "invalid_request"),
+        ({"to": "bob", "from_number": "a b"}, 422, "invalid_request"),
+    ],
+)
+async def test_a_room_that_cannot_call_says_why(
+    client: httpx.AsyncClient, body: dict[str, Any], status: int, code: str
+) -> None:
+    answer = await client.post("/rooms/standup/calls", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+
+
+async def test_only_who_may_call_has_a_room_call(client: httpx.AsyncClient) -> None:
+    for headers, status in ((bearer(admin=False), 403), ({"Authorization": ""}, 401)):
+        assert (await client.post("/rooms/standup/calls", json={"to": "bob"}, headers=headers)).status_code == status

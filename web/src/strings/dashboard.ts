@@ -154,6 +154,9 @@ export const dashboard = {
     signal_timeout: "The signalling was lost and did not come back",
     slow_client: "Too slow to take what it was told",
     bad_signal: "Spoke no proper protocol",
+    callee_unavailable: "The phone did not answer",
+    callee_rejected: "The phone was busy or declined",
+    call_failed: "The phone call failed",
     unpublished: "The track is gone",
   },
 } as const;

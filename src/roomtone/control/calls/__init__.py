@@ -4,6 +4,8 @@ from roomtone.control.calls.accounts import PhoneAccount, PhoneAccounts
 from roomtone.control.calls.book import PhoneBook, PhoneTables, open_book
 from roomtone.control.calls.call import Call, CallParts
 from roomtone.control.calls.calls import Calls
+from roomtone.control.calls.dialed_call import DialedCall
+from roomtone.control.calls.dialing import DialRequest
 from roomtone.control.calls.dispatch import Dispatch, DispatchRule, RuleTarget, TargetKind
 from roomtone.control.calls.errors import BindingError, BindingRefusal, CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.ports import Signal, Signalling
@@ -40,6 +42,8 @@ __all__ = [
     "Caller",
     "Calls",
     "Contact",
+    "DialRequest",
+    "DialedCall",
     "Dispatch",
     "DispatchRule",
     "Ended",

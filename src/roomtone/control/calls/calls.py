@@ -6,10 +6,12 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls.errors import PhoneError, PhoneRefusal
+from roomtone.control.calls.dialed_call import DialedCall
+from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.phone_call import PhoneCall
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.room_call import RoomCall
+from roomtone.control.calls.room_party import RoomParty
 from roomtone.control.calls.values import MediaLost
 from roomtone.media import EngineCommandError, MailboxOverflow
 from roomtone.media.values import DtmfReceived, EngineCloseReason, MixerClosed, ProducerSilent, RouterClosed
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from roomtone.control.calls.book import PhoneBook
     from roomtone.control.calls.call import Call, CallParts
     from roomtone.control.calls.conversion import Conversion
+    from roomtone.control.calls.dialing import DialRequest
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import CallId, Invitation
+    from roomtone.control.rooms import Participant
     from roomtone.media.values import AnyEvent, MixerId, RouterId
 
 WRITE_EVERY_S = 2.0
@@ -80,12 +84,32 @@ class Calls:
             signal.end(end)
             return None
         call = self._call(invitation, signal)
+        self._bring_to_life(call)
+        return call
+
+    def dial(self, request: DialRequest) -> DialedCall:
+        """Begin a call of a room; raise `CallError` where it cannot be begun at all."""
+        if self.parts.rooms is None:
+            raise CallError(CallEnd.UNSUPPORTED, "there are no rooms")
+        if self._closing or len(self._calls) >= self._most:
+            end = CallEnd.SERVER_SHUTDOWN if self._closing else CallEnd.OVERLOADED
+            self.ended[end] += 1
+            raise CallError(end, "no further call can be begun")
+        call = DialedCall(self.parts, self.parts.rooms, request)
+        self._bring_to_life(call)
+        return call
+
+    def of_participant(self, participant: Participant) -> RoomParty | None:
+        """Give the call whose phone is a participant."""
+        calls = (call for call in self._calls.values() if isinstance(call, RoomParty))
+        return next((call for call in calls if call.participant is participant), None)
+
+    def _bring_to_life(self, call: Call) -> None:
         self.started += 1
         self._calls[call.id] = call
         task = asyncio.create_task(self._live(call), name="call")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return call
 
     def _call(self, invitation: Invitation, signal: Signal) -> Call:
         """Make the call that a number asks for: with a room, or with phones."""

@@ -130,22 +130,24 @@ class Dispatch:
             case TargetKind.URI:
                 return [Target(rule.target.uri)]
             case TargetKind.ROOM:
-                raise CallError(CallEnd.UNSUPPORTED, f"{number} leads to a room, and there are none here")
+                raise CallError(CallEnd.UNSUPPORTED, f"{number} leads to a room, which has no phone")
             case TargetKind.TRUNK if by_trunk:
                 raise CallError(CallEnd.FORBIDDEN, f"{number} leads from one trunk to another")
             case TargetKind.TRUNK:
-                return [self._by_trunk(number, rule.target)]
+                return [self.by_trunk(rule.target.prefix + number[rule.target.strip :], rule.target.trunk)]
         assert_never(rule.target.kind)
 
-    def _by_trunk(self, number: str, target: RuleTarget) -> Target:
-        trunk = None if self._trunks is None else self._trunks.find(target.trunk)
+    def by_trunk(self, wanted: str, name: str) -> Target:
+        """Give the way to a number by a trunk; raise `CallError` where there is none."""
+        trunk = None if self._trunks is None else self._trunks.find(name)
         if self._trunks is None or trunk is None:
-            raise CallError(CallEnd.UNREACHABLE, f"there is no trunk {target.trunk!r}")
+            raise CallError(CallEnd.UNREACHABLE, f"there is no trunk {name!r}")
+        if not trunk.uri:
+            raise CallError(CallEnd.UNREACHABLE, f"the trunk {name!r} has no uri: it takes no calls")
         if not self._trunks.life(trunk.name).is_usable:
             raise CallError(CallEnd.UNREACHABLE, f"the trunk {trunk.name!r} is down")
-        wanted = target.prefix + number[target.strip :]
         if not wanted:
-            raise CallError(CallEnd.NOT_FOUND, f"nothing is left of {number}")
+            raise CallError(CallEnd.NOT_FOUND, "nothing is left of the number")
         server = trunk.server
         uri = make_sip_uri(server.host, user=wanted, port=server.port, secure=server.secure, params=server.params)
         return Target(uri.serialize(), security=trunk.security, large_by_stream=trunk.large_by_tcp, trunk=trunk)

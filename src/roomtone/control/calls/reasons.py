@@ -38,6 +38,8 @@ class CallEnd(StrEnum):
     """What carried the media broke while the call went on."""
     LEG_LOST = "leg_lost"
     """A peer no longer knows the call, or did not refresh it in time."""
+    TOO_LONG = "too_long"
+    """It lasted as long as it was allowed to."""
     REMOVED = "removed"
     """An operator ended it."""
     SERVER_SHUTDOWN = "server_shutdown"
@@ -64,6 +66,7 @@ _STATUS = {
     CallEnd.ENGINE_FAILED: (500, "Media engine failed"),
     CallEnd.MEDIA_LOST: (500, "Media lost"),
     CallEnd.LEG_LOST: (481, "Call Does Not Exist"),
+    CallEnd.TOO_LONG: (480, "Time is up"),
     CallEnd.REMOVED: (480, "Ended by the operator"),
     CallEnd.SERVER_SHUTDOWN: (503, "Shutting down"),
     CallEnd.FAILED: (500, "Server Internal Error"),

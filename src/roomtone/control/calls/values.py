@@ -28,6 +28,8 @@ class Caller:
     security: MediaSecurity = MediaSecurity.OPTIONAL
     trunk: str = ""
     """The trunk it comes by; empty: it is an account of ours."""
+    shown: str = ""
+    """The number it is to show, whatever number a trunk shows otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

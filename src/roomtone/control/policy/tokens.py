@@ -69,6 +69,11 @@ class AccessToken:
         """Whether it has LiveKit's grant ``sip.admin``."""
         return self.sip is not None and self.sip.get("admin") is True
 
+    @property
+    def calls_by_sip(self) -> bool:
+        """Whether it has LiveKit's grant ``sip.call``."""
+        return self.sip is not None and self.sip.get("call") is True
+
 
 class AccountGate(Protocol):
     """Knows whose tokens were withdrawn before they expired."""

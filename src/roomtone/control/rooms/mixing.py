@@ -63,6 +63,8 @@ class Seat:
     """What the others hear of it."""
     heard: Producer
     """What it says; paused while its track is muted, so that no mix has it either."""
+    takes_keys: bool = False
+    """Whether keys can be sent to it by events beside its mix."""
 
 
 @dataclass(eq=False, slots=True)
@@ -86,10 +88,13 @@ class RoomMixes(RoomForwardings):
     mixes: dict[RoomId, RoomMix]
     mix_counts: Counter[MixCount]
 
-    async def seat(self, participant: Participant, heard: Producer, codec: Codec, *, name: str = "") -> Seat:
+    async def seat(
+        self, participant: Participant, heard: Producer, codec: Codec, *, name: str = "", keys: int | None = None
+    ) -> Seat:
         """Mix in what a participant says, publish it, and give it a mix of all others in its codec.
 
-        ``heard`` is a producer on the room's home router. The seat ends with the participant. Raise `RoomError`.
+        ``heard`` is a producer on the room's home router, ``keys`` the payload type by which it takes keys.
+        The seat ends with the participant. Raise `RoomError`.
         """
         room = participant.room
         self.require_clear(room, "a phone")
@@ -98,7 +103,7 @@ class RoomMixes(RoomForwardings):
         mix = await self._mix_of(room)
         mix.coming += 1
         try:
-            seat = await self._make_seat(mix, participant, heard, codec, offer)
+            seat = await self._make_seat(mix, participant, heard, codec, offer, keys=keys)
         finally:
             mix.coming -= 1
             self._end_empty(mix)
@@ -116,7 +121,14 @@ class RoomMixes(RoomForwardings):
         room.events.listen(partial(self._on_track, room))
 
     async def _make_seat(
-        self, mix: RoomMix, participant: Participant, heard: Producer, codec: Codec, offer: TrackOffer
+        self,
+        mix: RoomMix,
+        participant: Participant,
+        heard: Producer,
+        codec: Codec,
+        offer: TrackOffer,
+        *,
+        keys: int | None,
     ) -> Seat:
         async with AsyncExitStack() as undo:
             with self.commands():
@@ -124,13 +136,13 @@ class RoomMixes(RoomForwardings):
                 undo.push_async_callback(self._unmix, mix, input_)
                 track = await mix.mixer.add_output(OPUS.to_parameters(), only=[input_])
                 undo.push_async_callback(quietly, track.close)
-                heard_mix = await mix.mixer.add_output(codec.to_parameters(), without=input_)
+                heard_mix = await mix.mixer.add_output(codec.to_parameters(), events_payload_type=keys, without=input_)
                 undo.push_async_callback(quietly, heard_mix.close)
             self._check_open(participant)
             self._check_may_publish(participant, offer)
             undo.pop_all()
         publication = Publication(self.new_track_id(), participant, offer, track, mix.room.router)
-        seat = Seat(participant, mix.mixer, input_, heard_mix, publication, heard)
+        seat = Seat(participant, mix.mixer, input_, heard_mix, publication, heard, keys is not None)
         mix.seats.append(seat)
         self.mix_counts[MixCount.SEATED] += 1
         return seat

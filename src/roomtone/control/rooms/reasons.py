@@ -38,6 +38,12 @@ class CloseReason(StrEnum):
     """It did not take what it was told fast enough."""
     BAD_SIGNAL = "bad_signal"
     """What it said was no message of its protocol."""
+    CALLEE_UNAVAILABLE = "callee_unavailable"
+    """A phone that was called from the room did not answer."""
+    CALLEE_REJECTED = "callee_rejected"
+    """A phone that was called from the room was busy, or declined."""
+    CALL_FAILED = "call_failed"
+    """A phone call came to nothing, or broke."""
     UNPUBLISHED = "unpublished"
     """Of a subscription: its track is gone."""
 

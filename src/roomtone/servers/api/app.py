@@ -12,6 +12,7 @@ from roomtone.servers.api import (
     accounts_routes,
     chat_api,
     dev,
+    dial_api,
     event_streams,
     lobby_api,
     members_api,
@@ -61,6 +62,7 @@ def create_app(context: ApiContext) -> FastAPI:
         webhooks_api,
         phones_api,
         trunks_api,
+        dial_api,
     ):
         app.include_router(part.router)
     if context.settings.server.dev:

@@ -113,13 +113,13 @@ async def delete_dispatch_rule(request: Request, name: str) -> Response:
 @router.get("/calls", summary="List calls that go on", dependencies=allowed)
 async def list_calls(request: Request) -> list[CallBody]:
     """List calls of phones that ring or go on, the oldest first."""
-    return [_call(call) for call in _calls(request).all()]
+    return [_call(call) for call in calls_of(request).all()]
 
 
 @router.delete("/calls/{call}", status_code=202, summary="End a call", dependencies=allowed)
 async def end_call(request: Request, call: str) -> Response:
     """Hang up on all its parties."""
-    _calls(request).hang_up(call)
+    calls_of(request).hang_up(call)
     return Response(status_code=202)
 
 
@@ -158,7 +158,8 @@ def phone_book(request: Request) -> PhoneBook:
     return book
 
 
-def _calls(request: Request) -> Calls:
+def calls_of(request: Request) -> Calls:
+    """Give the calls of phones; raise `HttpProblem` where none are served."""
     calls = context_of(request).calls
     if calls is None:
         raise _no_phones()

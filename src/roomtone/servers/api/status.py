@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from roomtone.control.accounts import AccountError, AccountRefusal
-from roomtone.control.calls import PhoneError, PhoneRefusal
+from roomtone.control.calls import CallEnd, CallError, PhoneError, PhoneRefusal
 from roomtone.control.policy import AccessError, RateError
 from roomtone.control.policy.attempts import AttemptsError
 from roomtone.control.rooms import CloseReason, Refusal, RoomError
@@ -84,6 +84,9 @@ _OF_CLOSE = {
     CloseReason.SIGNAL_TIMEOUT: HTTPStatus.NOT_FOUND,
     CloseReason.SLOW_CLIENT: HTTPStatus.NOT_FOUND,
     CloseReason.BAD_SIGNAL: HTTPStatus.NOT_FOUND,
+    CloseReason.CALLEE_UNAVAILABLE: HTTPStatus.CONFLICT,
+    CloseReason.CALLEE_REJECTED: HTTPStatus.CONFLICT,
+    CloseReason.CALL_FAILED: HTTPStatus.CONFLICT,
     CloseReason.UNPUBLISHED: HTTPStatus.NOT_FOUND,
 }
 
@@ -133,6 +136,18 @@ _OF_PHONE = {
     PhoneRefusal.TRUNK_EXISTS: HTTPStatus.CONFLICT,
     PhoneRefusal.NO_SUCH_TRUNK: HTTPStatus.NOT_FOUND,
 }
+
+_OF_CALL_END = {
+    CallEnd.BAD_REQUEST: HTTPStatus.UNPROCESSABLE_ENTITY,
+    CallEnd.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    CallEnd.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    CallEnd.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
+    CallEnd.SERVER_SHUTDOWN: HTTPStatus.SERVICE_UNAVAILABLE,
+    CallEnd.ENGINE_FAILED: HTTPStatus.INTERNAL_SERVER_ERROR,
+    CallEnd.MEDIA_LOST: HTTPStatus.INTERNAL_SERVER_ERROR,
+    CallEnd.FAILED: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""What the end of a call is to who asked for it; any other is a conflict with how the world is."""
 
 
 class HttpProblem(Exception):  # noqa: N818 (a problem in the sense of RFC 9457)
@@ -208,6 +223,12 @@ def _of_phone(error: PhoneError) -> tuple[Problem, dict[str, str]]:
     return Problem(_OF_PHONE[error.refusal], error.refusal.value, error.message), {}
 
 
+def _of_call(error: CallError) -> tuple[Problem, dict[str, str]]:
+    status = _OF_CALL_END.get(error.end, HTTPStatus.CONFLICT)
+    headers = {"Retry-After": str(BUSY_RETRY_S)} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Problem(status, error.end.value, error.message or error.end.value.replace("_", " ")), headers
+
+
 def _of_store(error: StoreError) -> tuple[Problem, dict[str, str]]:
     # What the database said is for the log and the health page, not for strangers.
     del error
@@ -235,6 +256,7 @@ MAPPERS: dict[type[Exception], _Mapper] = {
     AccessError: _of_access,
     AccountError: _of_account,
     AttemptsError: _of_attempts,
+    CallError: _of_call,
     HTTPException: _of_http,
     HttpProblem: _of_problem,
     NegotiationError: _of_negotiation,

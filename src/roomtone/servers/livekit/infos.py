@@ -76,6 +76,9 @@ _REASONS = {
     CloseReason.SIGNAL_TIMEOUT: models.DisconnectReason.SIGNAL_CLOSE,
     CloseReason.SLOW_CLIENT: models.DisconnectReason.SIGNAL_CLOSE,
     CloseReason.BAD_SIGNAL: models.DisconnectReason.STATE_MISMATCH,
+    CloseReason.CALLEE_UNAVAILABLE: models.DisconnectReason.USER_UNAVAILABLE,
+    CloseReason.CALLEE_REJECTED: models.DisconnectReason.USER_REJECTED,
+    CloseReason.CALL_FAILED: models.DisconnectReason.SIP_TRUNK_FAILURE,
 }
 QUALITIES = {
     QualityLevel.LOST: models.ConnectionQuality.LOST,

@@ -39,7 +39,7 @@ def called_of(trunk: Trunk, request: Request) -> str:
 def identities(trunk: Trunk, target: Target, caller: Caller) -> tuple[Address, Address, bytes]:
     """Give From and To of a call by a trunk, and the line that asserts who calls. Raises `SipBuildError`."""
     domain = trunk.its_domain
-    number = trunk.caller_id or caller.account
+    number = caller.shown or trunk.caller_id or caller.account
     us = Address(make_sip_uri(domain, user=number).serialize(), display=caller.name)
     them = SipUri("sip", domain, target.uri.partition(":")[2].partition("@")[0])
     shown = header_line("P-Asserted-Identity", us.serialize()) + b"\r\n"
