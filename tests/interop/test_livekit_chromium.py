@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
-from conftest import PATIENCE_S, Server, sign, start_server, stop_server, until, wait_for_statistic
-from livekit_page import LiveKitPage
+from conftest import PATIENCE_S, Server, start_server, stop_server, until, wait_for_statistic
+from livekit_page import LiveKitPage, move_participant
 from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -87,15 +86,6 @@ def test_who_is_moved_stays_connected_and_both_rooms_see_it(
     carol.wait_colour(red, RED)
     alice.wait_colour(green, GREEN)
     assert sorted(server.identities(here)) == ["alice", "carol"]
-
-
-def move_participant(server: Server, room: str, identity: str, to: str) -> None:
-    """Move somebody as LiveKit's server API does."""
-    bearer = sign("test", {"roomAdmin": True, "room": room, "destinationRoom": to})
-    url = f"{server.http}/twirp/livekit.RoomService/MoveParticipant"
-    content = {"room": room, "identity": identity, "destination_room": to}
-    answer = httpx.post(url, json=content, headers={"Authorization": f"Bearer {bearer}"}, timeout=PATIENCE_S)
-    assert answer.is_success, answer.text
 
 
 def test_whip_publishers_and_whep_viewers_share_the_room(server: Server, open_page: OpenPage) -> None:

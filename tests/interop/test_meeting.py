@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from conftest import Server, until
+from livekit_page import move_participant
 from meeting_page import PATIENCE_MS, MeetingPage, OpenPage, identity_of, join
 from playwright.sync_api import Page, expect
 
@@ -87,6 +90,37 @@ def test_who_comes_later_reads_what_was_said_and_authors_and_moderators_change_i
     for person in (ada, bob):
         expect(person.page.locator("[data-message]")).to_have_count(3)
     assert [message["text"] for message in server.room("later", "/chat")] == ["", "and this", "mine"]
+
+
+@pytest.mark.long
+def test_who_is_moved_sees_the_other_room_its_people_and_its_chat(server: Server, open_page: OpenPage) -> None:
+    bob = join(open_page, "upstairs", "Bob")
+    bob.say("welcome upstairs")
+    bob.wait_heard("welcome upstairs")
+    ada, carol = join(open_page, "downstairs", "Ada", moderate=True), join(open_page, "downstairs", "Carol")
+    carol.say("hello downstairs")
+    ada.wait_heard("hello downstairs")
+    move_participant(server, "downstairs", identity_of(ada), "upstairs")
+    ada.wait_notice("You were moved to the room upstairs.")
+    expect(ada.page.get_by_role("heading", level=1)).to_have_text("upstairs")
+    expect(ada.page).to_have_title("Room upstairs · Roomtone")
+    expect(ada.page).to_have_url(re.compile(r"\?room=upstairs$"))
+    ada.wait_heard("welcome upstairs")
+    expect(ada.page.locator("[data-message]")).to_have_count(1)
+    ada.wait_picture("Picture of Bob")
+    bob.wait_picture("Picture of Ada")
+    ada.say("thank you")
+    bob.wait_heard("thank you")
+    bob.say("not at all")
+    ada.wait_heard("not at all")
+    carol.wait_people(1)
+    expect(carol.page.locator("[data-message]").filter(has_text="thank you")).to_have_count(0)
+    ada.do("people")  # what she moderates is the room she is in
+    ada.page.get_by_role("button", name="Mute Bob").click()
+    expect(bob.action("mic")).to_contain_text("Unmute")
+    ada.do("leave")
+    ada.page.get_by_role("button", name="Join again").click()
+    expect(ada.page.get_by_role("heading", level=1)).to_have_text("Room upstairs")
 
 
 @pytest.mark.long

@@ -1,7 +1,6 @@
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { ThemeSwitch } from "../parts/Page";
 import { text } from "../strings";
-import type { Entry } from "./access";
 import { Chat } from "./Chat";
 import { Controls } from "./Controls";
 import { type Action, keepSingleKeys, singleKeysWanted } from "./keys";
@@ -17,17 +16,22 @@ const WORDS = text.room;
 const canShare = () => "getDisplayMedia" in ((navigator.mediaDevices as MediaDevices | undefined) ?? {});
 
 /** The room, once joined. */
-export function MeetingView({ name, stay, entry }: { name: string; stay: Stay; entry: Entry }) {
+export function MeetingView({ stay }: { stay: Stay }) {
   const meeting = useSyncExternalStore(stay.subscribe, stay.current);
   const [layout, setLayout] = useState<Layout>("grid");
   const [panel, setPanel] = useState<"chat" | "people" | null>(null);
   const [pinned, setPinned] = useState<string | null>(null);
   const [help, setHelp] = useState(false);
   const [single, setSingle] = useState(singleKeysWanted);
-  const [seen, setSeen] = useState(0);
+  const [read, setRead] = useState({ room: "", messages: 0 });
   const talking = useRef(false);
   const lastButton = useRef<HTMLElement | null>(null);
-  const { people, messages, connected } = meeting;
+  const { name, entry, people, messages, connected } = meeting;
+  // A room that one is moved to has other messages.
+  const seen = read.room === name ? read.messages : 0;
+  const setSeen = (count: number) => {
+    setRead({ room: name, messages: count });
+  };
   const me = people.find(({ mine }) => mine);
   const moderation = useModeration(name, entry, connected === "connected", (words) => {
     stay.tell(words);

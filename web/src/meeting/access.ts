@@ -11,6 +11,12 @@ export interface Entry {
 
 const given = () => new URLSearchParams(location.hash.slice(1)).get("token");
 
+/** Has the address lead to another room, with a token for it where the token came in the address. */
+export function keepAddress(room: string, token: string): void {
+  const hash = given() === null ? "" : `#token=${token}`;
+  history.replaceState(null, "", `${location.pathname}?${new URLSearchParams({ room }).toString()}${hash}`);
+}
+
 /** Whether there is any way in: a token in the address, an account, or a development server. */
 export async function wayIn(guests: boolean): Promise<"given" | "account" | "guest" | null> {
   if (given() !== null) return "given";

@@ -1,6 +1,7 @@
 import { ConnectionState, DisconnectReason, Room, RoomEvent } from "livekit-client";
 import { sayError } from "../api";
 import { text } from "../strings";
+import { type Entry, entryOf } from "./access";
 import { type Choices, OFF } from "./choices";
 import { type ChatMessage, MAX_TEXT, shownTo, withHistory, withMessage } from "./messages";
 import { inOrder } from "./order";
@@ -15,6 +16,9 @@ export type Connected = "connecting" | "connected" | "reconnecting" | "ended";
 
 /** What the page shows; a new value at each change. */
 export interface Meeting {
+  /** The room it is in: a moderator may move somebody to another one. */
+  readonly name: string;
+  readonly entry: Entry;
   readonly connected: Connected;
   readonly people: readonly Person[];
   readonly lastSpeaker: string | null;
@@ -25,7 +29,7 @@ export interface Meeting {
   readonly ended: string;
 }
 
-const EMPTY: Meeting = {
+const EMPTY: Omit<Meeting, "name" | "entry"> = {
   connected: "connecting",
   people: [],
   lastSpeaker: null,
@@ -64,14 +68,21 @@ const ENDS: Partial<Record<DisconnectReason, string>> = {
 /** One stay in a room: LiveKit's client, and what the page needs of it as plain values. */
 export class Stay {
   readonly room: Room;
-  private meeting = EMPTY;
+  private meeting: Meeting;
   private listeners = new Set<() => void>();
   private refreshing = false;
+  /** The newest token that the server gave, and whether who is there is told at this moment, as after a move. */
+  private token: string;
+  private arriving = false;
 
   constructor(
     private readonly choices: Choices,
     private readonly chat: RoomChat,
+    name: string,
+    entry: Entry,
   ) {
+    this.meeting = { ...EMPTY, name, entry };
+    this.token = entry.token;
     const device = (id: string) => (id === "" || id === OFF ? {} : { deviceId: id });
     this.room = new Room({
       adaptiveStream: true,
@@ -91,8 +102,9 @@ export class Stay {
   readonly current = (): Meeting => this.meeting;
 
   /** Joins; then publishes what was chosen. What does not open is told, and the rest goes on. */
-  async join(token: string, onJoined: () => void): Promise<void> {
-    await this.room.connect(location.origin.replace(/^http/, "ws"), token);
+  async join(onJoined: () => void): Promise<void> {
+    await this.room.connect(location.origin.replace(/^http/, "ws"), this.token);
+    this.room.engine.on("tokenRefreshed", this.renew);
     this.put({ connected: "connected", canHear: this.room.canPlaybackAudio });
     this.refresh();
     onJoined();
@@ -133,6 +145,28 @@ export class Stay {
     this.put({ notice: { number: this.meeting.notice.number + 1, words } });
   }
 
+  /** The server gives newer tokens, before the last one ends and for the room that somebody is moved to. */
+  private readonly renew = (token: string): void => {
+    this.token = token;
+    this.chat.moveTo(this.meeting.name, token);
+    this.put({ entry: entryOf(token) });
+  };
+
+  /** Goes on in the room that the client is in now, if that is another one. */
+  private follow(name: string): void {
+    if (name === "" || name === this.meeting.name) return;
+    this.chat.moveTo(name, this.token);
+    this.put({ name, messages: [], lastSpeaker: null });
+    // Who is there already has not just come.
+    this.arriving = true;
+    queueMicrotask(() => {
+      this.arriving = false;
+    });
+    this.tell(text.room.moved(name));
+    this.refresh();
+    void this.readHistory();
+  }
+
   private async attempt(work: () => Promise<unknown>): Promise<boolean> {
     try {
       await work();
@@ -153,8 +187,15 @@ export class Stay {
         this.put({ connected: "reconnecting" });
       }
     });
+    room.on(RoomEvent.Moved, (name) => {
+      this.follow(name);
+    });
     room.on(RoomEvent.Reconnected, () => {
       this.put({ connected: "connected" });
+      if (room.name !== "" && room.name !== this.meeting.name) {
+        this.follow(room.name); // it was told to join there anew
+        return;
+      }
       this.tell(text.room.back);
       void this.readHistory();
     });
@@ -168,7 +209,7 @@ export class Stay {
       this.put({ canHear: room.canPlaybackAudio });
     });
     room.on(RoomEvent.ParticipantConnected, ({ name, identity }) => {
-      this.tell(text.room.joined(name ?? identity));
+      if (!this.arriving) this.tell(text.room.joined(name ?? identity));
     });
     room.on(RoomEvent.ParticipantDisconnected, ({ name, identity }) => {
       this.tell(text.room.left(name ?? identity));
@@ -203,8 +244,10 @@ export class Stay {
 
   /** What was said before, or while the connection was lost. */
   private async readHistory(): Promise<void> {
+    const { name } = this.meeting;
     try {
       const kept = await this.chat.history();
+      if (name !== this.meeting.name) return;
       const me = this.room.localParticipant.identity;
       this.put({ messages: withHistory(this.meeting.messages, kept.map((one) => shownTo(me, one))) });
     } catch (error) {

@@ -11,10 +11,16 @@ export class RoomChat {
   private token: string;
 
   constructor(
-    private readonly room: string,
+    private room: string,
     entry: Entry,
   ) {
     this.token = entry.token;
+  }
+
+  /** Goes on in another room, or with a newer token for the same one. */
+  moveTo(room: string, token: string): void {
+    this.room = room;
+    this.token = token;
   }
 
   history = () => this.request<KeptMessage[]>(`?limit=${String(HISTORY)}`);

@@ -2,7 +2,7 @@ import "../meeting/meeting.css";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { ApiProblem, askServer, sayError, type ServerOffer } from "../api";
 import { signInPage } from "../account/credentials";
-import { enter, type Entry, knock, wayIn } from "../meeting/access";
+import { enter, type Entry, keepAddress, knock, wayIn } from "../meeting/access";
 import type { Choices } from "../meeting/choices";
 import { Lobby } from "../meeting/Lobby";
 import { RoomChat } from "../meeting/roomChat";
@@ -18,17 +18,22 @@ const library = () => import("../meeting/meeting");
 type Phase =
   | { readonly at: "lobby"; readonly problem: string; readonly busy: boolean }
   | { readonly at: "waiting" }
-  | { readonly at: "meeting"; readonly stay: Stay; readonly entry: Entry }
+  | { readonly at: "meeting"; readonly stay: Stay }
   | { readonly at: "ended"; readonly why: string };
 
 const IN_LOBBY: Phase = { at: "lobby", problem: "", busy: false };
 
 function RoomPage() {
+  const [room, setRoom] = useState(roomName);
   const [offer, setOffer] = useState<ServerOffer | null>(null);
   const [way, setWay] = useState<"given" | "account" | "guest" | null | undefined>(undefined);
   const [problem, setProblem] = useState("");
   const [phase, setPhase] = useState<Phase>(IN_LOBBY);
   const asking = useRef<AbortController | null>(null);
+
+  useEffect(() => {
+    document.title = `${text.lobby.title(room)} · ${text.brand}`;
+  }, [room]);
 
   useEffect(() => {
     const begin = async () => {
@@ -44,9 +49,9 @@ function RoomPage() {
   const join = async (choices: Choices) => {
     setPhase({ at: "lobby", problem: "", busy: true });
     try {
-      const entry = await enter(roomName, choices.name, choices.moderate);
+      const entry = await enter(room, choices.name, choices.moderate);
       asking.current = new AbortController();
-      const answer = await askToEnter(entry, asking.current.signal, () => {
+      const answer = await askToEnter(room, entry, asking.current.signal, () => {
         setPhase({ at: "waiting" });
       });
       if (answer !== "") {
@@ -54,13 +59,20 @@ function RoomPage() {
         return;
       }
       const { Stay: Made } = await library();
-      const stay = new Made(choices, new RoomChat(roomName, entry));
+      const stay = new Made(choices, new RoomChat(room, entry), room, entry);
+      let shown = room;
       stay.subscribe(() => {
-        const { connected, ended } = stay.current();
+        const { name, entry: now, connected, ended } = stay.current();
+        if (name !== shown) {
+          // Moved: the address, and what comes after the meeting, are those of the other room.
+          shown = name;
+          setRoom(name);
+          keepAddress(name, now.token);
+        }
         if (connected === "ended") setPhase((now) => (now.at === "meeting" ? { at: "ended", why: ended } : now));
       });
-      await stay.join(entry.token, () => {
-        setPhase({ at: "meeting", stay, entry });
+      await stay.join(() => {
+        setPhase({ at: "meeting", stay });
       });
     } catch (error) {
       setPhase({ at: "lobby", problem: text.lobby.refused(sayError(error)), busy: false });
@@ -71,7 +83,7 @@ function RoomPage() {
     case "meeting":
       return (
         <Suspense fallback={<p role="status">{text.loading}</p>}>
-          <MeetingView name={roomName} stay={phase.stay} entry={phase.entry} />
+          <MeetingView stay={phase.stay} />
         </Suspense>
       );
     case "ended":
@@ -115,18 +127,18 @@ function RoomPage() {
     case "lobby":
       break;
   }
-  if (problem !== "") return <Stopped words={problem} />;
-  if (offer === null || way === undefined) return <Page title={text.lobby.title(roomName)}>{text.loading}</Page>;
-  if (way === null) return <NeedAccount />;
-  return <Lobby room={roomName} offer={offer} guest={way === "guest"} problem={phase.problem} busy={phase.busy} onJoin={(choices) => void join(choices)} />;
+  if (problem !== "") return <Stopped room={room} words={problem} />;
+  if (offer === null || way === undefined) return <Page title={text.lobby.title(room)}>{text.loading}</Page>;
+  if (way === null) return <NeedAccount room={room} />;
+  return <Lobby room={room} offer={offer} guest={way === "guest"} problem={phase.problem} busy={phase.busy} onJoin={(choices) => void join(choices)} />;
 }
 
 /** Asks to enter where that is wanted; gives why not, or nothing. Where nobody must ask it is answered at once. */
-async function askToEnter(entry: Entry, signal: AbortSignal, onWait: () => void): Promise<string> {
+async function askToEnter(room: string, entry: Entry, signal: AbortSignal, onWait: () => void): Promise<string> {
   // Only what takes longer than a moment is shown as waiting.
   const timer = setTimeout(onWait, 700);
   try {
-    const decision = await knock(roomName, entry.token, signal);
+    const decision = await knock(room, entry.token, signal);
     switch (decision) {
       case "admitted":
         return "";
@@ -147,9 +159,9 @@ async function askToEnter(entry: Entry, signal: AbortSignal, onWait: () => void)
   }
 }
 
-function Stopped({ words }: { words: string }) {
+function Stopped({ room, words }: { room: string; words: string }) {
   return (
-    <Page title={text.lobby.title(roomName)}>
+    <Page title={text.lobby.title(room)}>
       <p role="alert" className="status bad">
         {words}
       </p>
@@ -157,9 +169,9 @@ function Stopped({ words }: { words: string }) {
   );
 }
 
-function NeedAccount() {
+function NeedAccount({ room }: { room: string }) {
   return (
-    <Page title={text.lobby.title(roomName)}>
+    <Page title={text.lobby.title(room)}>
       <p className="lead">{text.lobby.needAccount}</p>
       <p className="row">
         <a className="button" href={signInPage()}>

@@ -138,6 +138,7 @@ export const text = {
     copied: "Copied.",
     reconnecting: "The connection was lost. Coming back…",
     back: "The connection is back.",
+    moved: (room: string) => `You were moved to the room ${room}.`,
     quality: { excellent: "good connection", good: "fair connection", poor: "poor connection", lost: "connection lost", unknown: "connection not known yet" },
     soundBlocked: "Your browser holds the sound back.",
     soundOn: "Turn the sound on",
