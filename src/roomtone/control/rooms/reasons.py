@@ -103,6 +103,8 @@ class Refusal(StrEnum):
     """Somebody of that identity is in the room, and is not to make way."""
     IS_FORWARDED = "is_forwarded"
     """The participant is in this room only as forwarded from its own: that is where it can be asked for."""
+    MUTED_BY_PUBLISHER = "muted_by_publisher"
+    """Only its publisher can unmute the track."""
     TOO_MANY_FORWARDINGS = "too_many_forwardings"
     TOO_LARGE = "too_large"
     TOO_FAST = "too_fast"

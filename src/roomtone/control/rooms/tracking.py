@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.connections import RoomConnections
-from roomtone.control.rooms.events import RoomEventKind
+from roomtone.control.rooms.events import EventsLostError, RoomEventKind
 from roomtone.control.rooms.model import Participant
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.tables import quietly
@@ -71,6 +73,27 @@ class RoomTracks(RoomConnections):
         if publication.muted != was_muted:
             kind = RoomEventKind.TRACK_MUTED if publication.muted else RoomEventKind.TRACK_UNMUTED
         self._tell_track(publication, kind)
+
+    async def unmute(self, publication: Publication, wait_s: float) -> None:
+        """Take the server's mute back; raise `RoomError` where the track stays muted, since its publisher mutes it too.
+
+        Clients that mute themselves when the server does get ``wait_s`` seconds to send again.
+        """
+        if publication.publisher_muted and not publication.server_muted:
+            raise self.refuse(Refusal.MUTED_BY_PUBLISHER, "its publisher has muted the track: only it unmutes it")
+        with publication.participant.room.events.open() as events:
+            await self.mute(publication, muted=False, by_server=True)
+            if not publication.muted:
+                return
+            with contextlib.suppress(TimeoutError, EventsLostError):
+                async with asyncio.timeout(wait_s):
+                    async for event in events:
+                        if event.kind is RoomEventKind.TRACK_UNMUTED and event.track == publication.id:
+                            break
+        if not publication.muted:
+            return
+        text = f"the server no longer mutes the track, but its publisher has not unmuted it within {wait_s} s"
+        raise self.refuse(Refusal.MUTED_BY_PUBLISHER, text)
 
     def tell_track(self, publication: Publication) -> None:
         """Have others told of a track anew: its server says more of it than rooms know, and that has changed."""

@@ -78,10 +78,16 @@ async def update_participant(
 async def mute_participant(
     request: Request, administered: AdministeredRoom, identity: str, body: MuteBody
 ) -> ParticipantBody:
-    """Stop or go on forwarding all tracks a participant has now; what it mutes itself stays muted."""
+    """Stop or go on forwarding all tracks a participant has now; what it mutes itself stays muted.
+
+    409 where that is all there is: only the participant can undo it.
+    """
     rooms = context_of(request).rooms
     participant = rooms.find_participant(administered, identity)
-    for track in tuple(participant.publications.values()):
+    tracks = tuple(participant.publications.values())
+    if not body.muted and tracks and all(track.publisher_muted and not track.server_muted for track in tracks):
+        raise rooms.refuse(Refusal.MUTED_BY_PUBLISHER, "it has muted its tracks itself: only it unmutes them")
+    for track in tracks:
         await rooms.mute(track, muted=body.muted, by_server=True)
     return participant_body(participant)
 
@@ -163,9 +169,13 @@ async def list_tracks(administered: AdministeredRoom) -> list[TrackBody]:
 
 @router.put("/rooms/{room}/tracks/{track_id}/muted", summary="Mute or unmute a track")
 async def mute(request: Request, administered: AdministeredRoom, track_id: str, body: MuteBody) -> TrackBody:
-    """Stop or go on forwarding a track."""
+    """Stop or go on forwarding a track; 409 where its publisher mutes it itself, which only it can undo."""
     track = administered.publication(track_id)
     if track is None:
         raise RoomError(Refusal.NO_SUCH_TRACK, "the room has no such track")
-    await context_of(request).rooms.mute(track, muted=body.muted, by_server=True)
+    context = context_of(request)
+    if body.muted:
+        await context.rooms.mute(track, muted=True, by_server=True)
+    else:
+        await context.rooms.unmute(track, context.settings.livekit.unmute_wait_s)
     return track_body(track)

@@ -5,7 +5,6 @@ What a request asks for and is not there is refused by name: nothing is left out
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from roomtone.control.rooms import (
     DataPacket,
     Permissions,
     Refusal,
-    RoomEventKind,
     TrackId,
 )
 from roomtone.protocols.livekit import TwirpCode, TwirpError
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from roomtone.control.rooms import EventMailbox, Participant, Publication, Room
+    from roomtone.control.rooms import Participant, Room
     from roomtone.servers.livekit.context import LiveKitContext
     from roomtone.servers.livekit.twirp_access import Caller
 
@@ -162,13 +160,10 @@ class RoomService:
         publication = participant.publications.get(TrackId(request.track_sid))
         if publication is None:
             raise self._rooms.refuse(Refusal.NO_SUCH_TRACK, "the participant publishes no such track")
-        if not request.muted and publication.publisher_muted and not publication.server_muted:
-            raise TwirpError(TwirpCode.FAILED_PRECONDITION, "its publisher has muted the track: only it unmutes it")
-        with participant.room.events.open() as events:
-            await self._rooms.mute(publication, muted=request.muted, by_server=True)
-            if publication.muted != request.muted:
-                # The client muted itself when the server did; it is told, and says when it sends again.
-                await self._wait_for_unmute(publication, events)
+        if request.muted:
+            await self._rooms.mute(publication, muted=True, by_server=True)
+        else:
+            await self._rooms.unmute(publication, self._context.settings.unmute_wait_s)
         return room.MuteRoomTrackResponse(track=track_info(self._context, publication))
 
     async def update_subscriptions(
@@ -225,18 +220,6 @@ class RoomService:
 
     def _participant(self, caller: Caller, name: str, identity: str) -> Participant:
         return self._rooms.find_participant(self._room(caller, name), identity)
-
-    async def _wait_for_unmute(self, publication: Publication, events: EventMailbox) -> None:
-        wait_s = self._context.settings.unmute_wait_s
-        try:
-            async with asyncio.timeout(wait_s):
-                async for event in events:
-                    if event.kind is RoomEventKind.TRACK_UNMUTED and event.track == publication.id:
-                        return
-        except TimeoutError:
-            pass
-        text = f"the server no longer mutes the track, but its publisher has not unmuted it within {wait_s} s"
-        raise TwirpError(TwirpCode.FAILED_PRECONDITION, text)
 
     def _seen(self, found: Room, nonce: bytes) -> bool:
         return bool(nonce) and (found.id, nonce) in self._context.nonces

@@ -185,6 +185,22 @@ async def test_either_side_mutes_and_only_undoes_its_own(world: World) -> None:
     ]
 
 
+async def test_unmuting_says_when_a_track_stays_muted(world: World) -> None:
+    camera = track(await publisher(world), TrackSource.CAMERA)
+    await world.rooms.mute(camera, muted=True, by_server=False)
+    assert (await refusal(world.rooms.unmute(camera, 0))).refusal is Refusal.MUTED_BY_PUBLISHER
+    await world.rooms.mute(camera, muted=True, by_server=True)
+    assert (await refusal(world.rooms.unmute(camera, 0))).refusal is Refusal.MUTED_BY_PUBLISHER
+    assert (camera.server_muted, camera.muted) == (False, True)
+    await world.rooms.mute(camera, muted=True, by_server=True)
+    waiting = asyncio.ensure_future(world.rooms.unmute(camera, 60))
+    await world.settle()
+    assert not waiting.done()
+    await world.rooms.mute(camera, muted=False, by_server=False)
+    await waiting
+    assert not camera.muted
+
+
 async def test_events_of_a_hidden_participant_say_so_and_viewers_do_not_follow_it(world: World) -> None:
     await publisher(world, "alice")
     room = world.rooms.find("demo")

@@ -101,6 +101,26 @@ async def test_a_track_is_muted(api: ApiWorld) -> None:
     assert (await api.http.put(url, json={"muted": "perhaps"}, headers=headers)).status_code == 422
 
 
+async def test_a_track_that_its_publisher_mutes_is_not_said_to_be_unmuted(api: ApiWorld) -> None:
+    await api.publish()
+    (participant,) = api.rooms.by_name["demo"].participants.values()
+    tracks = list(participant.publications.values())
+    await api.rooms.mute(tracks[0], muted=True, by_server=False)
+    url, headers = f"/api/v1/rooms/demo/tracks/{tracks[0].id}/muted", admin(api)
+    refused = await api.http.put(url, json={"muted": False}, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (409, "muted_by_publisher")
+    everything = f"/api/v1/rooms/demo/participants/{participant.identity}/muted"
+    some = await api.http.put(everything, json={"muted": False}, headers=headers)
+    assert sorted(track["muted"] for track in some.json()["tracks"]) == [False, True]
+    for track in tracks:
+        await api.rooms.mute(track, muted=True, by_server=False)
+    refused = await api.http.put(everything, json={"muted": False}, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (409, "muted_by_publisher")
+    for track in tracks:
+        await api.rooms.mute(track, muted=False, by_server=False)
+    assert (await api.http.put(url, json={"muted": False}, headers=headers)).json()["muted"] is False
+
+
 async def test_a_closed_room_takes_everybody_along(api: ApiWorld) -> None:
     await api.publish()
     await api.watch()
