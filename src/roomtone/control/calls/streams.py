@@ -170,9 +170,9 @@ class LegMedia:
         }
         return write_phone_answer(phone, self._next_origin(), self._told_ip, media).serialize()
 
-    def describe(self) -> str:
+    def describe(self, direction: Direction = Direction.SENDRECV) -> str:
         """Write what we offer."""
-        media = [self._local(stream, Direction.SENDRECV) for stream in self.streams.values()]
+        media = [self._local(stream, direction) for stream in self.streams.values()]
         return write_phone_offer(self._next_origin(), self._told_ip, media).serialize()
 
     async def connect(self, stream: Stream) -> None:

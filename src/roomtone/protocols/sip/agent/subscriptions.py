@@ -54,16 +54,19 @@ class Subscriptions:
         expires_s: int = 3_600,
         block: bytes = b"",
         routes: tuple[str, ...] = (),
+        owner: object = None,
     ) -> Subscription:
         """Subscribe: `Responded`, `Notified`, in the end `SubscriptionEnded`; refreshes go out by themselves.
 
-        Raises `TooManyError`, `TooManyTransactionsError`.
+        ``owner`` is that of the subscription and of its requests from the first one on. Raises `TooManyError`,
+        `TooManyTransactionsError`.
         """
         self._count_one()
         dialog = self._agent.new_dialog(uri, flow, from_=from_, to=to, routes=routes)
         subscription = Subscription(self._agent, dialog, package, "", _contact(flow, dialog), is_ours=True)
         subscription.expires_s = expires_s
         subscription.block = block
+        subscription.owner = owner
         self._await_dialog(subscription)
         subscription.subscribe(expires_s, now)
         return subscription
@@ -78,11 +81,19 @@ class Subscriptions:
         subscription.subscribe(0, now)
 
     def refer(
-        self, dialog: Dialog, refer_to: Address, now: int, *, block: bytes = b"", contact: bytes = b""
+        self,
+        dialog: Dialog,
+        refer_to: Address,
+        now: int,
+        *,
+        block: bytes = b"",
+        contact: bytes = b"",
+        owner: object = None,
     ) -> Subscription:
         """Ask the peer to call somebody (RFC 3515): in the dialog of a leg, or a first request (`new_dialog`).
 
-        `Responded` tells whether it will, `Notified` how it goes (``message/sipfrag``). Raises as `subscribe`.
+        `Responded` tells whether it will, `Notified` how it goes (``message/sipfrag``). ``owner`` and errors are as of
+        `subscribe`.
         """
         if dialog.state is DialogState.ENDED:
             raise WrongStateError("the dialog is over")
@@ -90,12 +101,14 @@ class Subscriptions:
         contact = contact or _contact(dialog.next_flow(), dialog)
         cseq = str(dialog.local_cseq + 1)
         subscription = Subscription(self._agent, dialog, REFER, cseq, contact, is_ours=True)
+        subscription.owner = owner
         if dialog.state is DialogState.INITIAL:
             self._await_dialog(subscription)
         else:
             self._put(subscription)
         line = f"Refer-To: {refer_to.serialize()}\r\n".encode("utf-8", "surrogateescape")
         outgoing = SubscribeRequest(subscription, "REFER", contact + line + block, b"")
+        outgoing.owner = owner
         outgoing.send(now)
         return subscription
 
