@@ -63,9 +63,20 @@ class JoinLimiter:
         self._max_addresses = max_addresses
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
 
+    def check(self, address: str, now: float) -> None:
+        """Raise `RateError` where a join would be over a limit now; nothing is counted."""
+        self._check(self._state(address, now), now)
+
     def take(self, address: str, now: float) -> JoinTicket:
         """Count a join that begins; raise `RateError` over a limit. `JoinTicket.release` gives the place back."""
         state = self._state(address, now)
+        self._check(state, now)
+        if self._rate:
+            state.tokens -= 1
+        state.held += 1
+        return JoinTicket(state)
+
+    def _check(self, state: _Address, now: float) -> None:
         if self._max_held and state.held >= self._max_held:
             raise self._refuse(RateReason.HELD, 5)
         if self._rate:
@@ -73,9 +84,6 @@ class JoinLimiter:
             state.filled_at = now
             if state.tokens < 1:
                 raise self._refuse(RateReason.JOINS, max(1, math.ceil((1 - state.tokens) / self._rate)))
-            state.tokens -= 1
-        state.held += 1
-        return JoinTicket(state)
 
     def held(self, address: str) -> int:
         """How much an address holds."""

@@ -74,20 +74,25 @@ class RoomDirectory(RoomEnds):
 
     async def open(self, name: str, options: RoomOptions | None = None, *, media_optional: bool = False) -> Room:
         """Give the room of this name, made if it is not there; without media if the engine may have no place for it."""
-        if self._closed:
-            raise self.refuse(Refusal.SHUTTING_DOWN, "the server is shutting down")
-        if not is_room_name(name):
-            raise self.refuse(Refusal.BAD_NAME, "a room's name is 1 to 64 letters, digits, '.', '_' or '-'")
+        self._check_room(name)
         if (room := self.by_name.get(name)) is not None:
             return room
         if (opening := self._opening.get(name)) is None:
-            if len(self.by_name) + len(self._opening) >= self.limits.max_rooms:
-                raise self.refuse(Refusal.TOO_MANY_ROOMS, f"there are {self.limits.max_rooms} rooms already")
             opening = self._opening[name] = asyncio.ensure_future(
                 self._open_room(name, options or self.limits.defaults(), media_optional=media_optional)
             )
         # Shielded: one caller that gives up must not take the room from the others who wait for it.
         return await asyncio.shield(opening)
+
+    def _check_room(self, name: str) -> None:
+        """Refuse a name that no room can have, and one more room than there may be."""
+        if self._closed:
+            raise self.refuse(Refusal.SHUTTING_DOWN, "the server is shutting down")
+        if not is_room_name(name):
+            raise self.refuse(Refusal.BAD_NAME, "a room's name is 1 to 64 letters, digits, '.', '_' or '-'")
+        there = name in self.by_name or name in self._opening
+        if not there and len(self.by_name) + len(self._opening) >= self.limits.max_rooms:
+            raise self.refuse(Refusal.TOO_MANY_ROOMS, f"there are {self.limits.max_rooms} rooms already")
 
     async def close_room(self, room: Room, reason: CloseReason = CloseReason.ROOM_CLOSED) -> None:
         """Send everybody out and close the room."""

@@ -48,6 +48,17 @@ class RoomJoins(RoomTracks):
         await self._close_all(replaced)
         return participant
 
+    def check_join(self, name: str, request: JoinRequest) -> None:
+        """Refuse what `join` would refuse now, but for what the engine has no place for; let nobody in."""
+        self._check_request(request)
+        if not self.limits.create_on_join:
+            self.find(name)
+        self._check_room(name)
+        room = self.by_name.get(name)
+        if room is not None:
+            self.check_entry(room, request.identity, request.permissions)
+            self._check_place(room, request)
+
     async def join_with_tracks(
         self, name: str, request: JoinRequest, peer: RemotePeer, tracks: Sequence[TrackOffer]
     ) -> tuple[Participant, Connection]:

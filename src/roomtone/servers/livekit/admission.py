@@ -81,17 +81,15 @@ def read_parameters(token: AccessToken, connection: HTTPConnection, *, single: b
     return join
 
 
-def check_room(context: LiveKitContext, token: AccessToken) -> None:
-    """Refuse a room that is not there where joining makes none, and one that the caller may not enter now."""
-    room = context.rooms.by_name.get(token.grants.room)
-    if room is None:
-        if not context.rooms.limits.create_on_join:
-            raise RefusedError(HTTPStatus.NOT_FOUND, "requested room does not exist")
-        return
+def check_room(context: LiveKitContext, token: AccessToken, join: Join, address: str) -> None:
+    """Refuse what joining would refuse now: a room that is full, locked or not there, an address over its limit."""
     try:
-        context.rooms.check_entry(room, token.identity, permissions_of(token))
+        context.rooms.check_join(token.grants.room, join_request(token, join))
+        context.limiter.check(address, context.clock())
     except RoomError as error:
-        raise refused_by_room(error, room.name) from error
+        raise refused_by_room(error, token.grants.room) from error
+    except RateError as error:
+        raise refused_by_rate(error) from error
 
 
 def join_request(token: AccessToken, join: Join) -> JoinRequest:

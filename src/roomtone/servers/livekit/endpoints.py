@@ -86,10 +86,11 @@ class Endpoints:
         headers = {"Access-Control-Allow-Origin": "*"}
         try:
             token = read_token(self._context, request)
-            read_parameters(token, request, single=single)
-            check_room(self._context, token)
+            join = read_parameters(token, request, single=single)
+            if not join.reconnect:
+                check_room(self._context, token, join, client_address(request))
         except RefusedError as refused:
-            return PlainTextResponse(refused.text, refused.status, headers)
+            return PlainTextResponse(refused.text, refused.status, headers | _retry_after(refused))
         return PlainTextResponse("success", headers=headers)
 
     async def _serve(self, socket: WebSocket, *, single: bool) -> None:
@@ -223,9 +224,12 @@ def _release_with(participant: Participant, ticket: JoinTicket) -> None:
     participant.when_closed(ended)
 
 
+def _retry_after(refused: RefusedError) -> dict[str, str]:
+    return {} if refused.retry_after_s is None else {"Retry-After": str(refused.retry_after_s)}
+
+
 async def _deny(socket: WebSocket, refused: RefusedError) -> None:
-    headers = {} if refused.retry_after_s is None else {"Retry-After": str(refused.retry_after_s)}
-    response = PlainTextResponse(refused.text, refused.status, headers)
+    response = PlainTextResponse(refused.text, refused.status, _retry_after(refused))
     await socket.send_denial_response(response)
 
 

@@ -10,7 +10,7 @@ import pytest
 from livekit.protocol import models, rtc
 from livekit_world import LiveKitWorld, client_offer, receiving, validate
 
-from roomtone.control.policy import KeyTable, VideoGrants
+from roomtone.control.policy import JoinLimiter, KeyTable, VideoGrants
 from roomtone.control.rooms import Permissions, RoomLimits, RoomOptions
 from roomtone.media.values import MediaKind
 from roomtone.protocols.livekit import PROTOCOL_VERSION
@@ -161,6 +161,25 @@ async def test_a_full_room_answers_that_it_is_full(make_livekit: MakeLiveKit) ->
     client = await livekit.connect("bob")
     assert client.status == 503
     assert b"participants already" in client.body
+    asked = await validate(livekit, "/rtc/validate", access_token=livekit.token("bob"))
+    assert (asked.status_code, asked.text, asked.headers["retry-after"]) == (503, client.body.decode(), "5")
+    assert (await validate(livekit, "/rtc/validate", access_token=livekit.token("alice"))).text == "success"
+    assert livekit.rooms.by_name["demo"].participants.keys() == {"alice"}
+
+
+async def test_validate_says_what_joining_would_say(make_livekit: MakeLiveKit) -> None:
+    livekit = await make_livekit(RoomLimits(max_rooms=1))
+    asked = await validate(livekit, "/rtc/validate", access_token=livekit.token())
+    assert (asked.text, livekit.rooms.by_name) == ("success", {})
+    await livekit.rooms.create("other")
+    asked = await validate(livekit, "/rtc/validate", access_token=livekit.token())
+    assert (asked.status_code, asked.text) == (503, "there are 1 rooms already")
+    asked = await validate(livekit, "/rtc/validate", access_token=livekit.token("a" * 300))
+    assert (asked.status_code, "identity" in asked.text) == (400, True)
+    livekit.context.limiter = JoinLimiter(1, 0)
+    livekit.context.limiter.take("127.0.0.1", livekit.context.clock())
+    asked = await validate(livekit, "/rtc/validate", access_token=livekit.token())
+    assert asked.status_code == 503
 
 
 async def test_the_older_of_one_identity_is_told_to_go(livekit: LiveKitWorld) -> None:
