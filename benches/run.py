@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boundary
+import calls
 import grid
 import instructions
 import signalling
@@ -55,6 +56,7 @@ def main() -> int:
         ("grid", lambda: grid.figures(tree, seconds=max(words.seconds, 6))),
         ("boundary", lambda: boundary.figures(tree, quick=words.quick)),
         ("signalling", lambda: signalling.figures(tree, quick=words.quick)),
+        ("calls", lambda: calls.figures(tree, quick=words.quick)),
         ("path_ns", instructions.nanoseconds),
         ("instructions", lambda: instructions.compare(instructions.count_all(quick=words.quick))),
     ):
@@ -65,6 +67,8 @@ def main() -> int:
             failures.append(f"{name}: {error}")
     result["failures"] = failures
     print(report(result))
+    if "calls" in result:
+        print(f"\nPhones:\n\n{calls.page(result['calls'])}")
     words.out.parent.mkdir(parents=True, exist_ok=True)
     words.out.write_text(json.dumps(result, indent=1))
     return 1 if failures or result.get("instructions", {}).get("worse") else 0

@@ -58,8 +58,10 @@ PARTS = 10
 class Bridge:
     """The least that joins two legs."""
 
-    def __init__(self) -> None:
+    def __init__(self, called: Flow = CALLED) -> None:
         self.agent = UserAgent(TransactionLayer(Tokens(b"s" * 32)))
+        self.called = called
+        self.called_uri = f"sip:service@{called.remote_host}:{called.remote_port}"
         self.callers: dict[OutgoingInvite, Leg] = {}
         self.others: dict[Leg, Leg] = {}
         self.calls = 0
@@ -70,11 +72,15 @@ class Bridge:
         out = []
         for data in messages:
             agent.handle_data(data, flow, now)
-            while (event := agent.poll_event()) is not None:
-                self._on_event(event, now)
+            self.take_events(now)
             while (transmit := agent.poll_transmit()) is not None:
                 out.append((transmit.flow, transmit.data))
         return out
+
+    def take_events(self, now: int) -> None:
+        """Do what there is to do."""
+        while (event := self.agent.poll_event()) is not None:
+            self._on_event(event, now)
 
     def expire(self, now: int) -> None:
         """Do what is due."""
@@ -86,8 +92,8 @@ class Bridge:
             case Invited(leg=leg, request=request):
                 from_, to = request.from_, request.to
                 call = agent.invite(
-                    "sip:service@192.0.2.20:5062",
-                    CALLED,
+                    self.called_uri,
+                    self.called,
                     now,
                     from_=Address(from_.uri_text, display=from_.display),
                     to=Address(to.uri_text, display=to.display),
