@@ -182,7 +182,7 @@ async def test_a_room_that_only_takes_encrypted_media_calls_nobody(here: Exchang
         call = here.calls.dial(DialRequest("standup", "bob"))
         with pytest.raises(CallError) as refused:
             await asyncio.wait_for(call.rings(), PATIENCE_S)
-        assert refused.value.end is CallEnd.MEDIA_INCOMPATIBLE
+        assert refused.value.end is CallEnd.ROOM_IS_ENCRYPTED
         assert not invited(bob)
         await left(here)
 

@@ -190,15 +190,15 @@ async def test_who_is_removed_from_the_room_is_hung_up(here: Exchange) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "formats", "status"),
+    ("options", "formats", "status", "warning"),
     [
-        (RoomOptions(e2ee=True), "0 101", 488),
-        (RoomOptions(locked=True), "0 101", 403),
-        (RoomOptions(), "18", 488),
+        (RoomOptions(e2ee=True), "0 101", 488, "room_is_encrypted"),
+        (RoomOptions(locked=True), "0 101", 403, "Forbidden"),
+        (RoomOptions(), "18", 488, "Not Acceptable Here"),
     ],
 )
 async def test_a_room_that_cannot_have_a_phone_refuses_it_and_nothing_is_left(
-    here: Exchange, options: RoomOptions, formats: str, status: int
+    here: Exchange, options: RoomOptions, formats: str, status: int, warning: str
 ) -> None:
     await here.rooms.create("standup", options)
     async with phone(here, "ada") as ada:
@@ -207,4 +207,5 @@ async def test_a_room_that_cannot_have_a_phone_refuses_it_and_nothing_is_left(
         refused = await ada.wait_for(Refused)
         assert refused.response is not None
         assert refused.response.status == status
+        assert refused.response.headers.text("warning") == f'399 roomtone "{warning}"'
         await left_the_room(here)

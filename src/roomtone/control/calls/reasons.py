@@ -27,6 +27,8 @@ class CallEnd(StrEnum):
     """A peer's description cannot be read."""
     MEDIA_INCOMPATIBLE = "media_incompatible"
     """No codec, address or security that both sides have."""
+    ROOM_IS_ENCRYPTED = "room_is_encrypted"
+    """A phone is heard in the clear, and the room's media is encrypted end to end; rooms refuse by the same code."""
     UNREACHABLE = "unreachable"
     """A peer does not answer at all, or cannot be sent to."""
     UNSUPPORTED = "unsupported"
@@ -59,6 +61,7 @@ _STATUS = {
     CallEnd.FORBIDDEN: (403, "Forbidden"),
     CallEnd.BAD_REQUEST: (400, "Bad Request"),
     CallEnd.MEDIA_INCOMPATIBLE: (488, "Not Acceptable Here"),
+    CallEnd.ROOM_IS_ENCRYPTED: (488, "room_is_encrypted"),
     CallEnd.UNREACHABLE: (480, "Unreachable"),
     CallEnd.UNSUPPORTED: (501, "Not Implemented"),
     CallEnd.REFUSED: (480, "Temporarily Unavailable"),
