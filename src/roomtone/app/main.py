@@ -136,7 +136,7 @@ def create_sip_account(  # noqa: PLR0917 - typer calls it by keyword
     ],
     name: Annotated[str, typer.Option("--name", help="Name that those see who are called.")] = "",
     security: Annotated[
-        MediaSecurity, typer.Option("--media-security", help="off, optional or sdes.")
+        MediaSecurity, typer.Option("--media-security", help="off, optional, sdes or dtls.")
     ] = MediaSecurity.OPTIONAL,
     algorithm: Annotated[
         str, typer.Option("--algorithm", help="The only digest algorithm: MD5 for phones that others confuse.")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 from roomtone.control.calls.bridge import produce
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.offering import read_sdp, take_first_offer
-from roomtone.control.calls.streams import LegMedia, Wanted
+from roomtone.control.calls.plain_media import PlainLegMedia
+from roomtone.control.calls.streams import Wanted
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow, Mixer
 from roomtone.media.values import DtmfReceived, MediaKind, MixerSourceEnded
 from roomtone.protocols.sdp.attributes import Direction
@@ -83,7 +84,9 @@ class CallMedia:
         codecs: tuple[Codec, ...],
         on_key: Callable[[str], None],
     ) -> None:
-        self.leg = LegMedia(router, ip=bound_ip, told_ip=flow.local_host, source_ip=flow.remote_host, security=security)
+        self.leg = PlainLegMedia(
+            router, ip=bound_ip, told_ip=flow.local_host, source_ip=flow.remote_host, security=security
+        )
         self.router = router
         self.is_bridged = False
         self._engine = engine
@@ -141,7 +144,7 @@ class CallMedia:
             raise SipError(SipCode.MEDIA_FAILED, "no codec in common")
         stream.ours = codecs
         text = self.leg.answer(self._offered)
-        await self.leg.connect(stream)
+        await self.leg.connect(MediaKind.AUDIO)
         await self._flow()
         return text
 
@@ -220,9 +223,7 @@ class CallMedia:
             return
         flows = stream.peer_receives
         if stream.consumer is None or stream.consumer.closed:
-            stream.consumer = await stream.transport.consume(
-                MediaKind.AUDIO, given, payload_types=self._numbers, paused=not flows
-            )
+            stream.consumer = await stream.consume(given, self._numbers, paused=not flows)
         else:
             await stream.consumer.switch_source(given, self._numbers)
             if flows is not stream.flowing:

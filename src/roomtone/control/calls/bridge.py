@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.calls.conversion import convert, spoken
 from roomtone.media.values import MediaKind
-from roomtone.protocols.sdp.codecs import media_feedback
 from roomtone.protocols.sdp.telephony_codecs import is_speech, shared_codecs
 
 if TYPE_CHECKING:
@@ -86,8 +85,7 @@ async def produce(stream: Stream) -> None:
     if stream.producer is not None and stream.heard == wanted:
         return
     old = stream.producer
-    codecs = [codec.to_parameters() for codec in wanted]
-    stream.producer = await stream.transport.produce(stream.kind, codecs)
+    stream.producer = await stream.produce(wanted)
     stream.heard = wanted
     if old is not None:
         await old.close()
@@ -97,13 +95,7 @@ async def _feed(sink: Stream, source: Stream, producer: Producer | None, mapped:
     """Feed a sink with what comes of a source, paused unless the one sends and the other may be sent to."""
     flows = source.peer_sends and sink.peer_receives
     if sink.consumer is None or sink.consumer.closed:
-        sink.consumer = await sink.transport.consume(
-            sink.kind,
-            producer,
-            payload_types=mapped,
-            feedback=media_feedback(sink.takes),
-            paused=not flows,
-        )
+        sink.consumer = await sink.consume(producer, mapped, paused=not flows)
     else:
         await sink.consumer.switch_source(producer, mapped)
         if flows and not sink.flowing:

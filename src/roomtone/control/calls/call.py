@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.leg_media import media_for
 from roomtone.control.calls.legs import Leg, LegState
 from roomtone.control.calls.reasons import CallEnd, sip_status
-from roomtone.control.calls.streams import LegMedia
 from roomtone.control.calls.values import (
     CallEvent,
     CallId,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.ports import Signal, Signalling
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine, Router
-    from roomtone.protocols.sdp.telephony import MediaSecurity
+    from roomtone.protocols.sdp.telephony import MediaSecurity, PhoneDescription
 
 MAX_WAITING = 64
 """Events of one call that may wait; more end it as overloaded."""
@@ -156,16 +156,10 @@ class Call(ABC):
     async def _on_leg(self, leg: Leg, event: LegEvent) -> None:
         """Take what happened on a leg that is not over; raise `CallError` where that ends the call."""
 
-    def _leg(self, signal: Signal, account: str, security: MediaSecurity) -> Leg:
+    def _leg(self, signal: Signal, account: str, security: MediaSecurity, offer: PhoneDescription | None) -> Leg:
+        """Make a leg; ``offer`` is its peer's, None where the first offer is ours."""
         assert self.router is not None  # noqa: S101 - `_begin` opened it
-        media = LegMedia(
-            self.router,
-            ip=signal.media_ip,
-            told_ip=signal.told_ip,
-            source_ip=signal.source_ip,
-            security=security,
-        )
-        return Leg(signal, account, media, security)
+        return Leg(signal, account, media_for(self.router, signal, security, offer), security)
 
     def _leg_of(self, signal: Signal | None) -> Leg | None:
         every = [*([self.caller] if self.caller is not None else []), *self.callees]

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.calls.dialed_call import DialedCall
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
+from roomtone.control.calls.legs import LegState
 from roomtone.control.calls.phone_call import PhoneCall
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.room_call import RoomCall
 from roomtone.control.calls.room_party import RoomParty
 from roomtone.control.calls.values import MediaLost
 from roomtone.media import EngineCommandError, MailboxOverflow
-from roomtone.media.values import DtmfReceived, EngineCloseReason, MixerClosed, ProducerSilent, RouterClosed
+from roomtone.media.values import (
+    DtmfReceived,
+    EngineCloseReason,
+    MixerClosed,
+    ProducerSilent,
+    RouterClosed,
+    TransportClosed,
+)
 from roomtone.observe import get_logger
 from roomtone.store import StoreError
 
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import CallId, Invitation
     from roomtone.control.rooms import Participant
-    from roomtone.media.values import AnyEvent, MixerId, RouterId
+    from roomtone.media.values import AnyEvent, MixerId, RouterId, TransportId
 
 WRITE_EVERY_S = 2.0
 """Bindings and records are written in batches, and accounts that others changed are read, at most this often."""
@@ -161,6 +169,10 @@ class Calls:
             call = self._on_mixer(event.mixer)
             if call is not None:
                 call.post(None, MediaLost())
+        elif isinstance(event, TransportClosed) and event.reason is not EngineCloseReason.REQUESTED:
+            call = self._on_transport(event.transport)
+            if call is not None:
+                call.post(None, MediaLost())
         elif isinstance(event, DtmfReceived):
             self._on_key(event)
         elif isinstance(event, ProducerSilent) and self._has_producer(event.producer):
@@ -180,6 +192,19 @@ class Calls:
 
     def _on_router(self, router: RouterId) -> Call | None:
         return next((one for one in self._calls.values() if one.router and one.router.id == router), None)
+
+    def _on_transport(self, transport: TransportId) -> Call | None:
+        """Find the call that cannot go on without a transport: one of those who ring is not missed."""
+        return next(
+            (
+                call
+                for call in self._calls.values()
+                for leg in call.legs
+                if leg is call.caller or leg.state is LegState.UP
+                if any(stream.transport.id == transport for stream in leg.media.streams.values())
+            ),
+            None,
+        )
 
     def _has_producer(self, producer: int) -> bool:
         return any(

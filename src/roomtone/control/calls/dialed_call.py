@@ -37,6 +37,7 @@ class _Nobody:
     """Stands for the leg of a caller, where a room is the caller."""
 
     media_ip = told_ip = source_ip = ""
+    is_browser = False
 
     def end(self, end: CallEnd) -> None:
         """There is nobody to tell."""

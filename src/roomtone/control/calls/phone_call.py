@@ -58,7 +58,8 @@ class PhoneCall(TalkingCall):
         offer = None if invitation.sdp is None else read_sdp(invitation.sdp)
         self._offer = offer
         self.router = await parts.engine.open_router()
-        caller = self.caller = self._leg(self._signal, invitation.caller.account, invitation.caller.security)
+        inviting = invitation.caller
+        caller = self.caller = self._leg(self._signal, inviting.account, inviting.security, offer)
         if offer is not None:
             await take_first_offer(caller.media, offer)
         self.state = CallState.RINGING
@@ -91,7 +92,7 @@ class PhoneCall(TalkingCall):
             signal = self._parts.signalling.leg_to(target, self)
         except CallError as error:
             return error.end
-        leg = self._leg(signal, target.account, target.security)
+        leg = self._leg(signal, target.account, target.security, None)
         leg.others = others
         try:
             wanted = wanted_by_nobody() if self._offer is None else wanted_like(caller.media)
@@ -169,8 +170,8 @@ class PhoneCall(TalkingCall):
             return caller.heard
         await leg.media.take_answer(read_sdp(text))
         sdp = await answer_like(caller.media, offer, leg.media)
-        for stream in caller.media.streams.values():
-            await caller.media.connect(stream)
+        for kind in caller.media.streams:
+            await caller.media.connect(kind)
         await self._join(caller, leg)
         leg.heard, caller.heard = text, sdp
         return sdp

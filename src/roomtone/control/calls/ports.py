@@ -71,7 +71,8 @@ class Signal(Protocol):
     """One leg in signalling. Nothing here waits; what comes of it are events of the leg.
 
     ``media_ip`` is the address of ours where its media is to be received, ``told_ip`` what we call that towards the
-    peer. ``source_ip`` is where its signalling comes from, empty where that is not known.
+    peer. ``source_ip`` is where its signalling comes from, empty where that is not known. ``is_browser``: it is reached
+    by WebSocket, so that it has ICE and DTLS, and nothing else.
     """
 
     @property
@@ -80,6 +81,8 @@ class Signal(Protocol):
     def told_ip(self) -> str: ...
     @property
     def source_ip(self) -> str: ...
+    @property
+    def is_browser(self) -> bool: ...
 
     def ring(self, status: int, sdp: str | None) -> None:
         """Tell the peer of an inbound leg that it rings elsewhere, with early media where there is a description."""

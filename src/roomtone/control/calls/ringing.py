@@ -59,7 +59,7 @@ class RingingCall(Call):
             signal = self._parts.signalling.leg_to(target, self)
         except CallError as error:
             return error.end
-        leg = self._leg(signal, target.account, target.security)
+        leg = self._leg(signal, target.account, target.security, None)
         leg.others = others
         try:
             sdp = await leg.media.offer(self._wanted())

@@ -29,7 +29,8 @@ class RoomCall(RoomParty):
         offer = None if invitation.sdp is None else read_sdp(invitation.sdp)
         participant = await self._join()
         self.router, self._shares_router = participant.room.router, True
-        leg = self.caller = self._leg(self._signal, invitation.caller.account, invitation.caller.security)
+        caller = invitation.caller
+        leg = self.caller = self._leg(self._signal, caller.account, caller.security, offer)
         if offer is None:
             sdp = await leg.media.offer(wanted_by_nobody())
             leg.offered = True

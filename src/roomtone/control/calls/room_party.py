@@ -122,7 +122,7 @@ class RoomParty(Call):
         stream, participant = leg.media.streams[MediaKind.AUDIO], self.participant
         if participant is None:
             raise CallError(CallEnd.FAILED, "nobody has joined")
-        await leg.media.connect(stream)
+        await leg.media.connect(MediaKind.AUDIO)
         await produce(stream)
         spoken = spoken_codec(stream.ours, stream.takes)
         if stream.producer is None or spoken is None:
@@ -138,9 +138,7 @@ class RoomParty(Call):
         mix = await self._from_room(seat.mix, participant)
         stream.flowing = stream.peer_receives
         if stream.consumer is None:
-            stream.consumer = await stream.transport.consume(
-                MediaKind.AUDIO, mix, payload_types=mapped, paused=not stream.flowing
-            )
+            stream.consumer = await stream.consume(mix, mapped, paused=not stream.flowing)
         else:
             await stream.consumer.switch_source(mix, mapped)
             await (stream.consumer.resume() if stream.flowing else stream.consumer.pause())

@@ -1,30 +1,27 @@
-"""The media of one leg: a plain transport for sound, another for pictures, and what both sides said of them."""
+"""The media of one leg, whatever carries it: its streams, and what both sides said of them.
+
+`roomtone.control.calls.plain_media` is that of phones, on ports of their own; `roomtone.control.calls.ice_media` that
+of browsers, over ICE and DTLS. `roomtone.control.calls.leg_media` chooses, once for each leg.
+"""
 
 from __future__ import annotations
 
-import secrets
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls.errors import CallError
-from roomtone.control.calls.reasons import CallEnd
-from roomtone.media import EngineCommandError
-from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.attributes import Direction
-from roomtone.protocols.sdp.crypto import SUITES, CryptoLine
-from roomtone.protocols.sdp.telephony import MediaSecurity, PhoneDescription, PhoneMedia, choose_audio
+from roomtone.protocols.sdp.codecs import media_feedback
 from roomtone.protocols.sdp.telephony_codecs import shared_codecs
-from roomtone.protocols.sdp.telephony_write import LocalMedia, Origin, reverse, write_phone_answer, write_phone_offer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from roomtone.media import Consumer, PlainTransport, Producer, Router
+    from roomtone.media import Consumer, Producer
+    from roomtone.media.objects import Transport
+    from roomtone.media.values import HeaderExtension, MediaKind
     from roomtone.protocols.sdp import Codec
-
-OFFERED_SUITE = "AES_CM_128_HMAC_SHA1_80"
-"""The one every phone with SRTP has. A transport's own keys are fixed when it is opened, so one suite is offered."""
+    from roomtone.protocols.sdp.telephony import Keying, PhoneDescription, PhoneMedia
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +36,19 @@ class Wanted:
     """Whether the profile with feedback is wanted (RFC 4585)."""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class Stream:
     """One media section of one leg."""
 
     kind: MediaKind
-    transport: PlainTransport
+    transport: Transport
     protocol: str
-    crypto: CryptoLine | None
-    """Our key; None: plain RTP."""
+    keying: Keying
     place: int
     """Of its section in the description that was offered."""
+    mid: str | None = None
+    """Of its section, where several share a transport."""
+    extensions: tuple[HeaderExtension, ...] = ()
     ours: tuple[Codec, ...] = ()
     """As our description has them: what the peer sends."""
     remote: PhoneMedia | None = None
@@ -80,79 +79,72 @@ class Stream:
         """Whether anything may be sent to the peer."""
         return self.connected and self.remote is not None and self.remote.direction.receives
 
+    async def produce(self, codecs: Sequence[Codec]) -> Producer:
+        """Have the engine take these codecs from the peer."""
+        return await self.transport.produce(
+            self.kind,
+            [codec.to_parameters() for codec in codecs],
+            mid=self.mid,
+            header_extensions=self.extensions,
+        )
 
-class LegMedia:
+    async def consume(self, producer: Producer | None, mapped: Sequence[tuple[int, int]], *, paused: bool) -> Consumer:
+        """Have the engine send to the peer what comes of a producer."""
+        return await self.transport.consume(
+            self.kind,
+            producer,
+            mid=self.mid,
+            payload_types=mapped,
+            header_extensions=self.extensions,
+            feedback=media_feedback(self.takes),
+            paused=paused,
+        )
+
+
+class LegMedia(ABC):
     """Opens, describes and connects the streams of one leg. What it opened is the router's: it ends with it."""
 
-    def __init__(self, router: Router, *, ip: str, told_ip: str, source_ip: str, security: MediaSecurity) -> None:
-        self.streams: dict[MediaKind, Stream] = {}
-        self._router = router
-        self._ip = ip
-        self._told_ip = told_ip
-        self._source_ip = source_ip
-        self._security = security
-        self._origin = Origin(secrets.randbits(31) + 1)
+    @property
+    @abstractmethod
+    def streams(self) -> Mapping[MediaKind, Stream]:
+        """What is open, by kind."""
 
+    @abstractmethod
     async def take_offer(self, phone: PhoneDescription) -> None:
         """Open what the first offer of a peer asks for and this leg may have; raise `NegotiationError`."""
-        video = phone.first(MediaKind.VIDEO, self._security)
-        for media in (choose_audio(phone, self._security), video):
-            if media is None or media.kind is None:
-                continue
-            crypto = _answer_key(media)
-            stream = await self._open(media.kind, media.protocol, crypto, media.index, mux=media.rtcp_mux)
-            stream.remote = media
 
+    @abstractmethod
     async def offer(self, wanted: Sequence[Wanted]) -> str:
         """Open what is to be offered, and write the offer."""
-        secure = self._security is MediaSecurity.SDES
-        for place, one in enumerate(wanted):
-            profile = ("RTP/SAVP" if secure else "RTP/AVP") + ("F" if one.feedback else "")
-            key = CryptoLine(1, OFFERED_SUITE, secrets.token_bytes(SUITES[OFFERED_SUITE])) if secure else None
-            stream = await self._open(one.kind, profile, key, place, mux=False)
-            stream.ours, stream.ptime_ms, stream.max_ptime_ms = one.codecs, one.ptime_ms, one.max_ptime_ms
-        return self.describe()
 
+    @abstractmethod
     async def take_answer(self, phone: PhoneDescription) -> None:
         """Take the answer to our offer and connect; may be called again with a later one. Raise `CallError`."""
-        for stream in tuple(self.streams.values()):
-            media = phone.media[stream.place] if stream.place < len(phone.media) else None
-            if media is None or not self._accepts(stream, media):
-                if stream.kind is MediaKind.AUDIO:
-                    why = "no audio section" if media is None else media.unusable or "other codecs or security"
-                    raise CallError(CallEnd.MEDIA_INCOMPATIBLE, why)
-                await self.drop(stream.kind)
-                continue
-            stream.remote = media
-            await self.connect(stream)
 
+    @abstractmethod
     async def take_reoffer(self, phone: PhoneDescription) -> None:
         """Take an offer in the middle of a call and connect; raise `CallError`, and then nothing has changed."""
-        if len(phone.media) < len(self.streams):
-            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "a media section was left out (RFC 3264 section 8)")
-        audio = phone.first(MediaKind.AUDIO, self._security)
-        stream = self.streams[MediaKind.AUDIO]
-        if audio is None or audio.is_secure is not (stream.crypto is not None):
-            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no audio section of the security there was")
-        if stream.crypto is not None and _same_suite(stream.crypto, audio) is None:
-            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "another SRTP suite")
-        before = stream.remote, stream.place, stream.protocol
-        stream.remote, stream.place, stream.protocol = audio, audio.index, audio.protocol
-        try:
-            await self.connect(stream)
-        except (EngineCommandError, CallError) as error:
-            stream.remote, stream.place, stream.protocol = before
-            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, str(error)) from error
-        video = self.streams.get(MediaKind.VIDEO)
-        if video is None:
-            return
-        again = phone.media[video.place] if video.place < len(phone.media) else None
-        same = again is not None and again.kind is MediaKind.VIDEO and again.is_usable
-        if again is None or not same or again.is_secure is not (video.crypto is not None):
-            await self.drop(MediaKind.VIDEO)
-        else:
-            video.remote = again
-            await self.connect(video)
+
+    @abstractmethod
+    def answer(self, phone: PhoneDescription) -> str:
+        """Write the answer to an offer: what has codecs of ours is accepted, in the reverse direction."""
+
+    @abstractmethod
+    def describe(self, direction: Direction = Direction.SENDRECV) -> str:
+        """Write what we offer."""
+
+    @abstractmethod
+    async def connect(self, kind: MediaKind) -> None:
+        """Tell the engine where the peer of a stream is."""
+
+    @abstractmethod
+    async def drop(self, kind: MediaKind) -> None:
+        """Close one stream, with its producer and consumer."""
+
+    async def close(self) -> None:
+        """Close all streams."""
+        for kind in tuple(self.streams):
+            await self.drop(kind)
 
     def agree(self, kind: MediaKind, far: Sequence[Codec]) -> tuple[Codec, ...]:
         """Give our codecs for an answer: what the peer offered and the far leg takes, as the far leg describes it."""
@@ -160,109 +152,3 @@ class LegMedia:
         return tuple(
             replace(pair.theirs, payload_type=pair.ours.payload_type) for pair in shared_codecs(stream.takes, far)
         )
-
-    def answer(self, phone: PhoneDescription) -> str:
-        """Write the answer to an offer: what has codecs of ours is accepted, in the reverse direction."""
-        media = {
-            stream.place: self._local(stream, reverse(stream.remote.direction), answers=stream.remote)
-            for stream in self.streams.values()
-            if stream.remote is not None and stream.ours
-        }
-        return write_phone_answer(phone, self._next_origin(), self._told_ip, media).serialize()
-
-    def describe(self, direction: Direction = Direction.SENDRECV) -> str:
-        """Write what we offer."""
-        media = [self._local(stream, direction) for stream in self.streams.values()]
-        return write_phone_offer(self._next_origin(), self._told_ip, media).serialize()
-
-    async def connect(self, stream: Stream) -> None:
-        """Tell the engine where the peer of a stream is; where that is in doubt it learns it from the first packet."""
-        remote = stream.remote
-        if remote is None:
-            return
-        keys = None
-        if stream.crypto is not None:
-            found = _same_suite(stream.crypto, remote)
-            if found is None:
-                raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no SRTP key of the suite")
-            keys = found.keys
-        if ip_address(remote.address).is_unspecified:
-            return  # on hold in the old form: there is nowhere to send
-        if ip_address(remote.address).version != ip_address(self._ip).version:
-            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, f"media at {remote.address} cannot be reached from {self._ip}")
-        if _is_elsewhere(remote.address, self._source_ip):
-            if keys is not None:
-                await stream.transport.connect(self._ip, 0, srtp=keys)
-        else:
-            rtcp = None if remote.rtcp_mux else remote.rtcp_port
-            await stream.transport.connect(remote.address, remote.port, rtcp_port=rtcp, srtp=keys)
-        stream.connected = True
-
-    async def drop(self, kind: MediaKind) -> None:
-        """Close one stream; its producer and consumer go with it."""
-        stream = self.streams.pop(kind, None)
-        if stream is not None:
-            await stream.transport.close()
-
-    async def close(self) -> None:
-        """Close all streams."""
-        for kind in tuple(self.streams):
-            await self.drop(kind)
-
-    async def _open(
-        self, kind: MediaKind, protocol: str, crypto: CryptoLine | None, place: int, *, mux: bool
-    ) -> Stream:
-        transport = await self._router.open_plain_transport(
-            listen_ip=self._ip, rtcp_mux=mux, learn_remote=True, srtp=None if crypto is None else crypto.keys
-        )
-        stream = self.streams[kind] = Stream(kind, transport, protocol, crypto, place)
-        return stream
-
-    def _accepts(self, stream: Stream, media: PhoneMedia) -> bool:
-        if media.kind is not stream.kind or not media.is_usable or media.is_secure is not (stream.crypto is not None):
-            return False
-        if stream.crypto is not None and _same_suite(stream.crypto, media) is None:
-            return False
-        return bool(shared_codecs(stream.ours, media.codecs))
-
-    def _local(self, stream: Stream, direction: Direction, answers: PhoneMedia | None = None) -> LocalMedia:
-        crypto = stream.crypto
-        if crypto is not None and answers is not None:
-            chosen = _same_suite(crypto, answers)
-            # The tag says which of the offered keys is answered (RFC 4568 section 5.1.3).
-            crypto = crypto if chosen is None else replace(crypto, tag=chosen.tag, suite=chosen.suite)
-        return LocalMedia(
-            kind=stream.kind,
-            port=stream.transport.port,
-            rtcp_port=stream.transport.rtcp_port,
-            codecs=stream.ours,
-            protocol=stream.protocol,
-            direction=direction,
-            crypto=crypto,
-            ptime_ms=stream.ptime_ms,
-            max_ptime_ms=stream.max_ptime_ms,
-        )
-
-    def _next_origin(self) -> Origin:
-        origin, self._origin = self._origin, self._origin.next()
-        return origin
-
-
-def _answer_key(media: PhoneMedia) -> CryptoLine | None:
-    """Make our key for the first suite the peer offers, which is the one it prefers (RFC 4568 section 6.1)."""
-    if not media.is_secure:
-        return None
-    first = media.cryptos[0]
-    return CryptoLine(first.tag, first.suite, secrets.token_bytes(len(first.key)))
-
-
-def _same_suite(ours: CryptoLine, media: PhoneMedia) -> CryptoLine | None:
-    return next((line for line in media.cryptos if line.known_suite == ours.known_suite), None)
-
-
-def _is_elsewhere(address: str, source_ip: str) -> bool:
-    """Whether media may come from another address than was described: one that is not where the signalling is from.
-
-    Phones behind a NAT describe the address of their own network, others that of the wrong interface.
-    """
-    return bool(source_ip) and address != source_ip

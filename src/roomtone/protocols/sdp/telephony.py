@@ -1,4 +1,4 @@
-"""Descriptions of phone legs (RFC 3264): RTP without ICE, keys by SDES or none, hold in both of its forms.
+"""Descriptions of phone legs (RFC 3264): plain RTP, SRTP by SDES, or ICE with DTLS-SRTP; hold in both of its forms.
 
 `read_phone` reads an offer or an answer into `PhoneMedia`, one for each media section, used or not.
 `roomtone.protocols.sdp.telephony_write` writes them, `roomtone.protocols.sdp.telephony_codecs` compares their codecs.
@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -25,7 +25,9 @@ _MAX_PTIME_MS = 1_000
 _KINDS = {"audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}
 _PLAIN = frozenset({"RTP/AVP", "RTP/AVPF"})
 _SECURE = frozenset({"RTP/SAVP", "RTP/SAVPF"})
+_DTLS = frozenset({"UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 _CONNECTION_WORDS = 3
+_NOWHERE = "0.0.0.0"  # noqa: S104 - what a description says that names no address
 
 
 class MediaSecurity(StrEnum):
@@ -36,7 +38,27 @@ class MediaSecurity(StrEnum):
     OPTIONAL = "optional"
     """What the peer offers; plain when we offer."""
     SDES = "sdes"
-    """SRTP with keys in the description (RFC 4568); plain is refused."""
+    """SRTP with keys in the description (RFC 4568); all else is refused."""
+    DTLS = "dtls"
+    """SRTP with keys from a DTLS handshake (RFC 5764); all else is refused."""
+
+
+class Keying(StrEnum):
+    """Where the keys of a media section come from."""
+
+    NONE = "none"
+    """It is plain RTP."""
+    SDES = "sdes"
+    DTLS = "dtls"
+
+
+_WANTED = {
+    MediaSecurity.OFF: "SRTP is not allowed",
+    MediaSecurity.OPTIONAL: "it cannot be served",
+    MediaSecurity.SDES: "SRTP is required, with its keys in the description",
+    MediaSecurity.DTLS: "DTLS-SRTP is required",
+}
+"""What is said to who offers something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +82,9 @@ class PhoneMedia:
     codecs: tuple[Codec, ...] = ()
     ptime_ms: int | None = None
     max_ptime_ms: int | None = None
+    keying: Keying = Keying.NONE
     cryptos: tuple[CryptoLine, ...] = ()
     unusable: str = ""
-
-    @property
-    def is_secure(self) -> bool:
-        """Whether it is SRTP with keys in the description."""
-        return self.protocol in _SECURE
 
     @property
     def is_usable(self) -> bool:
@@ -77,9 +95,11 @@ class PhoneMedia:
         """Whether a leg of this security may have it."""
         match security:
             case MediaSecurity.OFF:
-                return not self.is_secure
+                return self.keying is Keying.NONE
             case MediaSecurity.SDES:
-                return self.is_secure
+                return self.keying is Keying.SDES
+            case MediaSecurity.DTLS:
+                return self.keying is Keying.DTLS
             case MediaSecurity.OPTIONAL:
                 return True
 
@@ -115,47 +135,73 @@ def choose_audio(phone: PhoneDescription, security: MediaSecurity) -> PhoneMedia
         raise NegotiationError(NegotiationCode.NO_MEDIA, "no audio section")
     if all(one.unusable for one in audio):
         raise NegotiationError(NegotiationCode.PROTOCOL_UNSUPPORTED, f"audio: {audio[0].unusable}")
-    wanted = "SRTP is required" if security is MediaSecurity.SDES else "SRTP is not allowed"
+    wanted = _WANTED[security]
     raise NegotiationError(NegotiationCode.SECURITY_REFUSED, f"audio by {audio[0].protocol}, but {wanted}")
 
 
 def _read(session: SessionDescription, index: int, section: MediaDescription) -> PhoneMedia:
     kind = _KINDS.get(section.kind)
-    bare = PhoneMedia(index, kind, section.protocol.upper())
-    if kind is None or section.port == 0 or bare.protocol not in _PLAIN | _SECURE:
-        if section.port == 0:
-            return _refused(bare, "port zero")
-        return _refused(bare, f"{section.kind if kind is None else section.protocol} is not served")
     cryptos = read_crypto(line.attribute_value for line in section.lines if line.attribute == "crypto")
-    if bare.is_secure and not cryptos:
-        return _refused(bare, "no SRTP key of a known suite")
-    address = _address(session, section)
+    bare = PhoneMedia(index, kind, section.protocol.upper())
+    bare = replace(bare, keying=_keying(session, section, bare.protocol, cryptos), cryptos=cryptos)
+    why = _why_unusable(session, section, bare)
+    if why:
+        return replace(bare, cryptos=(), unusable=why)
+    is_dtls = bare.keying is Keying.DTLS
+    address = _address(session, section) or (_NOWHERE if is_dtls else None)
     if address is None:
-        return _refused(bare, "no usable address")
-    codecs = tuple(codec for codec in read_codecs(section, kind) if codec.payload_type >= 0)
+        return replace(bare, cryptos=(), unusable="no usable address")
+    codecs = tuple(codec for codec in read_codecs(section, bare.kind or MediaKind.AUDIO) if codec.payload_type >= 0)
     if not codecs:
-        return _refused(bare, "no codec with a name")
+        return replace(bare, cryptos=(), unusable="no codec with a name")
     rtcp_mux = section.has("rtcp-mux")
     rtcp_address, rtcp_port = (address, section.port) if rtcp_mux else _rtcp(section, address)
-    return PhoneMedia(
-        index=index,
-        kind=kind,
-        protocol=bare.protocol,
+    return replace(
+        bare,
         port=section.port,
         address=address,
         rtcp_address=rtcp_address,
         rtcp_port=rtcp_port,
         rtcp_mux=rtcp_mux,
-        direction=_direction(session, section, address),
+        # With ICE the candidates say where to send, and the address is often zeros.
+        direction=_said(session, section) if is_dtls else _direction(session, section, address),
         codecs=codecs,
         ptime_ms=_milliseconds(section, "ptime"),
         max_ptime_ms=_milliseconds(section, "maxptime"),
-        cryptos=cryptos,
     )
 
 
-def _refused(bare: PhoneMedia, why: str) -> PhoneMedia:
-    return PhoneMedia(bare.index, bare.kind, bare.protocol, unusable=why)
+def _keying(
+    session: SessionDescription, section: MediaDescription, protocol: str, cryptos: tuple[CryptoLine, ...]
+) -> Keying:
+    if protocol in _PLAIN:
+        return Keying.NONE
+    # Before RFC 5764 had profiles of its own, browsers said RTP/SAVPF with a fingerprint.
+    has_fingerprint = bool(section.fingerprints or session.fingerprints)
+    return Keying.DTLS if protocol in _DTLS or (has_fingerprint and not cryptos) else Keying.SDES
+
+
+def _why_unusable(session: SessionDescription, section: MediaDescription, bare: PhoneMedia) -> str:
+    """Tell what a section has that nothing here can serve; empty: nothing."""
+    if section.rejected or (section.port == 0 and bare.keying is not Keying.DTLS):
+        return "port zero"
+    if bare.kind is None or bare.protocol not in _PLAIN | _SECURE | _DTLS:
+        return f"{section.kind if bare.kind is None else section.protocol} is not served"
+    match bare.keying:
+        case Keying.NONE:
+            return ""
+        case Keying.SDES:
+            return "" if bare.cryptos else "no SRTP key of a known suite"
+        case Keying.DTLS:
+            return _why_no_dtls(session, section)
+
+
+def _why_no_dtls(session: SessionDescription, section: MediaDescription) -> str:
+    if not (section.fingerprints or session.fingerprints):
+        return "DTLS without a fingerprint"
+    if (section.ice_ufrag or session.ice_ufrag) is None or (section.ice_pwd or session.ice_pwd) is None:
+        return "DTLS without ICE is not served"
+    return "" if section.has("rtcp-mux") else "DTLS without rtcp-mux is not served"
 
 
 def _address(session: SessionDescription, section: MediaDescription) -> str | None:
@@ -186,8 +232,12 @@ def _rtcp(section: MediaDescription, address: str) -> tuple[str, int]:
     return address, min(section.port + 1, _MAX_PORT)
 
 
+def _said(session: SessionDescription, section: MediaDescription) -> Direction:
+    return section.direction or session.direction or Direction.SENDRECV
+
+
 def _direction(session: SessionDescription, section: MediaDescription, address: str) -> Direction:
-    said = section.direction or session.direction or Direction.SENDRECV
+    said = _said(session, section)
     if not ip_address(address).is_unspecified:
         return said
     # RFC 3264 section 8.4: an address of zeros is the older way to say that nothing shall be sent there.

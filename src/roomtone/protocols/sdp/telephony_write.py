@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from roomtone.media.values import MediaKind
-from roomtone.protocols.sdp.answer import codec_lines, payload_types
+from roomtone.protocols.sdp.answer import codec_lines as browser_codec_lines
+from roomtone.protocols.sdp.answer import payload_types
 from roomtone.protocols.sdp.attributes import Direction, RtpMap
 from roomtone.protocols.sdp.model import Line, MediaDescription, SessionDescription, attribute, media_section
 
@@ -111,7 +112,7 @@ def _section(media: LocalMedia) -> MediaDescription:
     lines: list[Line] = []
     if media.crypto is not None:
         lines.append(attribute("crypto", media.crypto.serialize()))
-    lines += [line for codec in media.codecs for line in _codec_lines(codec)]
+    lines += [line for codec in media.codecs for line in codec_lines(codec)]
     if media.kind is MediaKind.AUDIO and media.ptime_ms is not None:
         lines.append(attribute("ptime", media.ptime_ms))
     if media.kind is MediaKind.AUDIO and media.max_ptime_ms is not None:
@@ -125,10 +126,11 @@ def _section(media: LocalMedia) -> MediaDescription:
     return media_section(media.kind.value, media.port, media.protocol, formats, lines)
 
 
-def _codec_lines(codec: Codec) -> list[Line]:
+def codec_lines(codec: Codec) -> list[Line]:
+    """Describe a codec, its name as phones spell it."""
     name = codec.name.lower() if codec.name in _LOWER else _SPELLED.get(codec.name, codec.name)
     rtp_map = RtpMap(codec.payload_type, name, codec.clock_rate, codec.channels)
-    return [attribute("rtpmap", rtp_map.serialize()), *codec_lines(codec)[1:]]
+    return [attribute("rtpmap", rtp_map.serialize()), *browser_codec_lines(codec)[1:]]
 
 
 def _rejected(section: MediaDescription) -> MediaDescription:

@@ -9,6 +9,7 @@ from roomtone.control.calls import CallEnd, CallError, sip_status
 from roomtone.protocols.sip.agent import TooManyError, WrongStateError
 from roomtone.protocols.sip.dialog import DialogState
 from roomtone.protocols.sip.errors import SipBuildError
+from roomtone.protocols.sip.flow import Transport
 from roomtone.protocols.sip.headers import Address
 from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.transaction import TooManyTransactionsError
@@ -74,6 +75,11 @@ class PhoneSignal:
     def source_ip(self) -> str:
         """Where the peer's signalling comes from."""
         return self.flow.remote_host
+
+    @property
+    def is_browser(self) -> bool:
+        """Whether the peer is reached by WebSocket (RFC 7118), which browsers have and phones have not."""
+        return self.flow.transport in {Transport.WS, Transport.WSS}
 
     def ring(self, status: int, sdp: str | None) -> None:
         """Send a provisional response; too late for it is no harm."""

@@ -50,6 +50,7 @@ class FakeSignal:
     media_ip: str = "127.0.0.1"
     told_ip: str = "127.0.0.1"
     source_ip: str = "127.0.0.1"
+    is_browser: bool = False
     told: list[tuple[Any, ...]] = field(default_factory=list)
     fails: bool = False
 
@@ -91,6 +92,8 @@ class FakeSignalling:
     """Makes legs; those to unreachable hosts cannot be made."""
 
     legs: list[FakeSignal] = field(default_factory=list)
+    browsers: bool = False
+    """Whether those who are called are browsers."""
 
     async def ways_to(self, target: Target) -> list[Target]:
         return [replace(target, uri=uri) for uri in target.uri.split(" or ")]
@@ -99,7 +102,7 @@ class FakeSignalling:
         del call
         if "nowhere" in target.uri:
             raise CallError(CallEnd.UNREACHABLE, target.uri)
-        signal = FakeSignal(target.uri, fails="broken" in target.uri)
+        signal = FakeSignal(target.uri, fails="broken" in target.uri, is_browser=self.browsers)
         self.legs.append(signal)
         return signal
 

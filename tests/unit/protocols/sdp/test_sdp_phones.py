@@ -97,7 +97,7 @@ def test_where_rtcp_goes(line: str, mux: bool, port: int) -> None:
     [
         ("m=audio 0 RTP/AVP 0", "IN IP4 192.0.2.7", "port zero"),
         ("m=image 4000 udptl t38", "IN IP4 192.0.2.7", "image is not served"),
-        ("m=audio 4000 UDP/TLS/RTP/SAVPF 0", "IN IP4 192.0.2.7", "UDP/TLS/RTP/SAVPF is not served"),
+        ("m=audio 4000 UDP/TLS/RTP/SAVPF 0", "IN IP4 192.0.2.7", "DTLS without a fingerprint"),
         ("m=audio 4000 RTP/AVP 0", "IN IP4 phone.example.org", "no usable address"),
         ("m=audio 4000 RTP/AVP 0", "IN IP4 224.2.1.1/127", "no usable address"),
         ("m=audio 4000 RTP/AVP 0", "IN IP4 2001:db8::1", "no usable address"),

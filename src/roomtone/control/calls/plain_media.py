@@ -1,0 +1,229 @@
+"""The media of a phone: a plain transport for sound, another for pictures; plain RTP, or SRTP by SDES."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.reasons import CallEnd
+from roomtone.control.calls.streams import LegMedia, Stream
+from roomtone.media import EngineCommandError
+from roomtone.media.values import MediaKind
+from roomtone.protocols.sdp.attributes import Direction
+from roomtone.protocols.sdp.codecs import NO_FEEDBACK
+from roomtone.protocols.sdp.crypto import SUITES, CryptoLine
+from roomtone.protocols.sdp.telephony import Keying, MediaSecurity, choose_audio
+from roomtone.protocols.sdp.telephony_codecs import shared_codecs
+from roomtone.protocols.sdp.telephony_write import LocalMedia, Origin, reverse, write_phone_answer, write_phone_offer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from roomtone.control.calls.streams import Wanted
+    from roomtone.media import PlainTransport, Router
+    from roomtone.protocols.sdp import Codec
+    from roomtone.protocols.sdp.telephony import PhoneDescription, PhoneMedia
+
+OFFERED_SUITE = "AES_CM_128_HMAC_SHA1_80"
+"""The one every phone with SRTP has. A transport's own keys are fixed when it is opened, so one suite is offered."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class PlainStream(Stream):
+    """One media section on ports of its own."""
+
+    transport: PlainTransport
+    crypto: CryptoLine | None = None
+    """Our key; None: plain RTP."""
+
+
+class PlainLegMedia(LegMedia):
+    """The media of a leg without ICE: each stream has ports of its own."""
+
+    def __init__(self, router: Router, *, ip: str, told_ip: str, source_ip: str, security: MediaSecurity) -> None:
+        self._streams: dict[MediaKind, PlainStream] = {}
+        self._router = router
+        self._ip = ip
+        self._told_ip = told_ip
+        self._source_ip = source_ip
+        self._security = security
+        self._origin = Origin(secrets.randbits(31) + 1)
+
+    @property
+    def streams(self) -> Mapping[MediaKind, PlainStream]:
+        """What is open, by kind."""
+        return self._streams
+
+    async def take_offer(self, phone: PhoneDescription) -> None:
+        """Open what the first offer of a peer asks for and this leg may have; raise `NegotiationError`."""
+        video = phone.first(MediaKind.VIDEO, self._security)
+        for media in (choose_audio(phone, self._security), video):
+            if media is None or media.kind is None or media.keying is Keying.DTLS:
+                continue
+            crypto = _answer_key(media)
+            stream = await self._open(media.kind, media.protocol, crypto, media.index, mux=media.rtcp_mux)
+            stream.remote = media
+
+    async def offer(self, wanted: Sequence[Wanted]) -> str:
+        """Open what is to be offered, and write the offer."""
+        secure = self._security is MediaSecurity.SDES
+        for place, one in enumerate(wanted):
+            profile = ("RTP/SAVP" if secure else "RTP/AVP") + ("F" if one.feedback else "")
+            key = CryptoLine(1, OFFERED_SUITE, secrets.token_bytes(SUITES[OFFERED_SUITE])) if secure else None
+            stream = await self._open(one.kind, profile, key, place, mux=False)
+            stream.ours, stream.ptime_ms, stream.max_ptime_ms = one.codecs, one.ptime_ms, one.max_ptime_ms
+        return self.describe()
+
+    async def take_answer(self, phone: PhoneDescription) -> None:
+        """Take the answer to our offer and connect; may be called again with a later one. Raise `CallError`."""
+        for stream in tuple(self._streams.values()):
+            media = phone.media[stream.place] if stream.place < len(phone.media) else None
+            if media is None or not self._accepts(stream, media):
+                if stream.kind is MediaKind.AUDIO:
+                    why = "no audio section" if media is None else media.unusable or "other codecs or security"
+                    raise CallError(CallEnd.MEDIA_INCOMPATIBLE, why)
+                await self.drop(stream.kind)
+                continue
+            stream.remote = media
+            await self.connect(stream.kind)
+
+    async def take_reoffer(self, phone: PhoneDescription) -> None:
+        """Take an offer in the middle of a call and connect; raise `CallError`, and then nothing has changed."""
+        if len(phone.media) < len(self._streams):
+            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "a media section was left out (RFC 3264 section 8)")
+        audio = phone.first(MediaKind.AUDIO, self._security)
+        stream = self._streams[MediaKind.AUDIO]
+        if audio is None or audio.keying is not stream.keying:
+            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no audio section of the security there was")
+        if stream.crypto is not None and _same_suite(stream.crypto, audio) is None:
+            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "another SRTP suite")
+        before = stream.remote, stream.place, stream.protocol
+        stream.remote, stream.place, stream.protocol = audio, audio.index, audio.protocol
+        try:
+            await self.connect(stream.kind)
+        except (EngineCommandError, CallError) as error:
+            stream.remote, stream.place, stream.protocol = before
+            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, str(error)) from error
+        video = self._streams.get(MediaKind.VIDEO)
+        if video is None:
+            return
+        again = phone.media[video.place] if video.place < len(phone.media) else None
+        same = again is not None and again.kind is MediaKind.VIDEO and again.is_usable
+        if again is None or not same or again.keying is not video.keying:
+            await self.drop(MediaKind.VIDEO)
+        else:
+            video.remote = again
+            await self.connect(video.kind)
+
+    def answer(self, phone: PhoneDescription) -> str:
+        """Write the answer to an offer: what has codecs of ours is accepted, in the reverse direction."""
+        media = {
+            stream.place: self._local(stream, reverse(stream.remote.direction), answers=stream.remote)
+            for stream in self._streams.values()
+            if stream.remote is not None and stream.ours
+        }
+        return write_phone_answer(phone, self._next_origin(), self._told_ip, media).serialize()
+
+    def describe(self, direction: Direction = Direction.SENDRECV) -> str:
+        """Write what we offer."""
+        media = [self._local(stream, direction) for stream in self._streams.values()]
+        return write_phone_offer(self._next_origin(), self._told_ip, media).serialize()
+
+    async def connect(self, kind: MediaKind) -> None:
+        """Tell the engine where the peer of a stream is; where that is in doubt it learns it from the first packet."""
+        stream = self._streams[kind]
+        remote = stream.remote
+        if remote is None:
+            return
+        keys = None
+        if stream.crypto is not None:
+            found = _same_suite(stream.crypto, remote)
+            if found is None:
+                raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no SRTP key of the suite")
+            keys = found.keys
+        if ip_address(remote.address).is_unspecified:
+            return  # on hold in the old form: there is nowhere to send
+        if ip_address(remote.address).version != ip_address(self._ip).version:
+            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, f"media at {remote.address} cannot be reached from {self._ip}")
+        if _is_elsewhere(remote.address, self._source_ip):
+            if keys is not None:
+                await stream.transport.connect(self._ip, 0, srtp=keys)
+        else:
+            rtcp = None if remote.rtcp_mux else remote.rtcp_port
+            await stream.transport.connect(remote.address, remote.port, rtcp_port=rtcp, srtp=keys)
+        stream.connected = True
+
+    async def drop(self, kind: MediaKind) -> None:
+        """Close one stream; its producer and consumer go with it."""
+        stream = self._streams.pop(kind, None)
+        if stream is not None:
+            await stream.transport.close()
+
+    async def _open(
+        self, kind: MediaKind, protocol: str, crypto: CryptoLine | None, place: int, *, mux: bool
+    ) -> PlainStream:
+        transport = await self._router.open_plain_transport(
+            listen_ip=self._ip, rtcp_mux=mux, learn_remote=True, srtp=None if crypto is None else crypto.keys
+        )
+        keying = Keying.NONE if crypto is None else Keying.SDES
+        stream = self._streams[kind] = PlainStream(
+            kind=kind, transport=transport, protocol=protocol, keying=keying, place=place, crypto=crypto
+        )
+        return stream
+
+    def _accepts(self, stream: PlainStream, media: PhoneMedia) -> bool:
+        if media.kind is not stream.kind or not media.is_usable or media.keying is not stream.keying:
+            return False
+        if stream.crypto is not None and _same_suite(stream.crypto, media) is None:
+            return False
+        return bool(shared_codecs(stream.ours, media.codecs))
+
+    def _local(self, stream: PlainStream, direction: Direction, answers: PhoneMedia | None = None) -> LocalMedia:
+        crypto = stream.crypto
+        if crypto is not None and answers is not None:
+            chosen = _same_suite(crypto, answers)
+            # The tag says which of the offered keys is answered (RFC 4568 section 5.1.3).
+            crypto = crypto if chosen is None else replace(crypto, tag=chosen.tag, suite=chosen.suite)
+        return LocalMedia(
+            kind=stream.kind,
+            port=stream.transport.port,
+            rtcp_port=stream.transport.rtcp_port,
+            codecs=stream.ours if stream.protocol.endswith("F") else _without_feedback(stream.ours),
+            protocol=stream.protocol,
+            direction=direction,
+            crypto=crypto,
+            ptime_ms=stream.ptime_ms,
+            max_ptime_ms=stream.max_ptime_ms,
+        )
+
+    def _next_origin(self) -> Origin:
+        origin, self._origin = self._origin, self._origin.next()
+        return origin
+
+
+def _without_feedback(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
+    """Leave out what a profile without feedback cannot say (RFC 4585 section 4)."""
+    return tuple(replace(codec, feedback=NO_FEEDBACK) for codec in codecs)
+
+
+def _answer_key(media: PhoneMedia) -> CryptoLine | None:
+    """Make our key for the first suite the peer offers, which is the one it prefers (RFC 4568 section 6.1)."""
+    if media.keying is not Keying.SDES:
+        return None
+    first = media.cryptos[0]
+    return CryptoLine(first.tag, first.suite, secrets.token_bytes(len(first.key)))
+
+
+def _same_suite(ours: CryptoLine, media: PhoneMedia) -> CryptoLine | None:
+    return next((line for line in media.cryptos if line.known_suite == ours.known_suite), None)
+
+
+def _is_elsewhere(address: str, source_ip: str) -> bool:
+    """Whether media may come from another address than was described: one that is not where the signalling is from.
+
+    Phones behind a NAT describe the address of their own network, others that of the wrong interface.
+    """
+    return bool(source_ip) and address != source_ip
