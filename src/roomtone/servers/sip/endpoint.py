@@ -86,22 +86,34 @@ class Endpoint:
         self._timer = self._check = None
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        """Take the bytes of one message. A defect of ours costs that message, not the socket it came by."""
+        """Take the bytes of one message, and send what comes of it."""
         now = self.now()
+        self.take(data, flow, now)
+        self.settle(now)
+
+    def take(self, data: bytes, flow: Flow, now: int) -> None:
+        """Take the bytes of one message; `settle` follows. A defect of ours costs that message, not the socket."""
+        self.counters.received[flow.transport] += 1
+        self._draining = True  # what is to be sent waits for `settle`
         try:
-            self._receive(data, flow, now)
+            message = self.edge.handle(data, flow, now)
+            if message is not None:
+                self.core.handle_message(message, flow, now)
+            if self._after_input is not None:
+                self._after_input(now)
+        except SipSyntaxError as error:
+            self.edge.counters.faults[error.fault] += 1
         except Exception:  # noqa: BLE001 - counted and logged with its trace
             self._note_defect(now)
+        finally:
+            self._draining = False
 
-    def _receive(self, data: bytes, flow: Flow, now: int) -> None:
-        self.counters.received[flow.transport] += 1
-        message = self.edge.handle(data, flow, now)
-        if message is not None:
-            try:
-                self.core.handle_message(message, flow, now)
-            except SipSyntaxError as error:
-                self.edge.counters.faults[error.fault] += 1
-        self.drain(now)
+    def settle(self, now: int) -> None:
+        """Send what came of messages that were taken."""
+        try:
+            self.drain(now)
+        except Exception:  # noqa: BLE001 - counted and logged with its trace
+            self._note_defect(now)
 
     def drain(self, now: int | None = None) -> None:
         """Send what the core has for its peers, and arm the timer anew."""
@@ -184,10 +196,9 @@ class Endpoint:
         if len(data) > LARGEST_DATAGRAM:
             return SendFailure.TOO_LONG
         try:
-            listener.send(data, flow.remote_host, flow.remote_port)
+            self.counters.sent[Transport.UDP] += listener.send(data, flow.remote_host, flow.remote_port)
         except OSError:
             return SendFailure.SOCKET
-        self.counters.sent[Transport.UDP] += 1
         return None
 
     def _connect(self, transmit: Transmit) -> SendFailure | None:

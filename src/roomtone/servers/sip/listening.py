@@ -58,15 +58,14 @@ class Listeners:
             self.refused.append(f"{transport} {listen.host} port {listen.port}")
             return
         if transport is Transport.UDP:
-            await self._open_udp(sock)
+            self._open_udp(sock)
         else:
             await self._open_stream(transport, sock)
 
-    async def _open_udp(self, sock: socket.socket) -> None:
+    def _open_udp(self, sock: socket.socket) -> None:
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        _, listener = await self._endpoint.loop.create_datagram_endpoint(lambda: UdpListener(self._endpoint), sock=sock)
-        self._udp[sock.family].append(listener)
+        self._udp[sock.family].append(UdpListener(self._endpoint, sock))
 
     async def _open_stream(self, transport: Transport, sock: socket.socket) -> None:
         endpoint = self._endpoint
@@ -83,6 +82,8 @@ class Listeners:
     def udp_for(self, flow: Flow) -> UdpListener | None:
         """Return the socket a datagram leaves by: that of our side of the flow, else the first of its family."""
         there = self._udp[socket.AF_INET6 if ":" in flow.remote_host else socket.AF_INET]
+        if len(there) == 1:
+            return there[0]
         for listener in there:
             if listener.port == flow.local_port and listener.host in {flow.local_host, "0.0.0.0", "::"}:  # noqa: S104
                 return listener
