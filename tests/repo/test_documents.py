@@ -17,6 +17,12 @@ DOCUMENTS = sorted(
     if "node_modules" not in path.parts
 )
 
+TESTS = {
+    name
+    for path in (ROOT / "tests").rglob("test_*.py")
+    for name in re.findall(r"^ *(?:async )?def (test_\w+)\(", path.read_text(), flags=re.MULTILINE)
+}
+
 
 def anchors(document: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", document.read_text(), flags=re.MULTILINE)
@@ -41,6 +47,20 @@ def test_each_make_target_named_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     named = set(re.findall(r"(?:^|`|    )make ([a-z-]+)", document.read_text(), flags=re.MULTILINE))
     assert named <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_test_named_exists(document: Path) -> None:
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", document.read_text()))
+    assert named <= TESTS
+
+
+def test_each_rfc_of_sip_has_a_test() -> None:
+    rows = [
+        line for line in (ROOT / "docs/reference/sip-rfcs.md").read_text().splitlines() if re.match(r"\| \d{4}", line)
+    ]
+    assert rows
+    assert [row for row in rows if "`test_" not in row] == []
 
 
 def test_each_roomtone_command_named_exists() -> None:

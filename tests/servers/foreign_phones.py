@@ -72,7 +72,7 @@ audio_source aufile,{folder}/tone.wav
 audio_channels 1
 module_path {modules}
 module g711.so
-module aufile.so
+{modules_too}module aufile.so
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
@@ -89,6 +89,7 @@ class Baresip:
     writer: asyncio.StreamWriter
     lines: list[str]
     changed: asyncio.Event
+    port: int
 
     def do(self, command: str, params: str = "") -> None:
         """Give a command, as its menu knows it."""
@@ -107,14 +108,25 @@ class Baresip:
 
 
 @asynccontextmanager
-async def baresip(folder: Path, name: str, password: str, server_port: int, hertz: float) -> AsyncIterator[Baresip]:
-    """A baresip that registers, plays a tone and picks up."""
+async def baresip(
+    folder: Path,
+    name: str,
+    password: str,
+    server_port: int,
+    hertz: float,
+    *,
+    modules: Sequence[str] = (),
+    account: str = "regint=60;audio_codecs=PCMU",
+) -> AsyncIterator[Baresip]:
+    """A baresip that registers, plays a tone and picks up; without a server it waits at its own port."""
     folder.mkdir()  # noqa: ASYNC240 - a folder of a test
     port, control = free_ports(2)
     write_tone(folder / "tone.wav", hertz)
-    (folder / "config").write_text(CONFIG.format(port=port, folder=folder, modules=MODULES, control=control))
-    account = f"<sip:{name}@127.0.0.1:{server_port}>;auth_pass={password};answermode=auto;regint=60;audio_codecs=PCMU"
-    (folder / "accounts").write_text(f"{account}\n")
+    more = "".join(f"module {module}.so\n" for module in modules)
+    text = CONFIG.format(port=port, folder=folder, modules=MODULES, control=control, modules_too=more)
+    (folder / "config").write_text(text)
+    who = f"<sip:{name}@127.0.0.1:{server_port or port}>;auth_pass={password};answermode=auto;{account}"
+    (folder / "accounts").write_text(f"{who}\n")
     (folder / "contacts").write_text("")
     process = await asyncio.create_subprocess_exec(
         *("baresip", "-4", "-f", str(folder)),
@@ -139,8 +151,9 @@ async def baresip(folder: Path, name: str, password: str, server_port: int, hert
                 with contextlib.suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", control)
                 await asyncio.sleep(0.05)
-        running = Baresip(name, writer, lines, changed)
-        await running.says("200 OK", "binding")
+        running = Baresip(name, writer, lines, changed, port)
+        if server_port:
+            await running.says("200 OK", "binding")
         yield running
     except TimeoutError:
         raise AssertionError("\n".join(lines)) from None

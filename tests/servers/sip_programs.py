@@ -82,8 +82,11 @@ class Peer(Server):
 
     def press(self, key: int) -> None:
         """Press a key for 100 ms: its end three times (RFC 4733 section 2.5.1.4)."""
-        for _ in range(3):
-            self.rtp.send(bytes([key, 0x8A, 3, 32]), 101)
+        first = self.rtp.packet(bytes([key, 0x8A, 3, 32]), 101)
+        for number in range(3):  # of one time: three times the same key, and not three keys
+            self.rtp.sequence += number > 0
+            packet = first[:2] + self.rtp.sequence.to_bytes(2, "big") + first[4:]
+            self.rtp.socket.sendto(packet, ("127.0.0.1", self.rtp.remote))
 
     async def hears_key(self) -> int:
         """Wait for the next telephone event."""

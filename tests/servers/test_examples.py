@@ -13,7 +13,9 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"
 )
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
-PROGRAMS = sorted(path.name for path in FOLDER.glob("*.py") if path.name != "wire.py")
+PHONES = {"softphone.py", "auto_attendant.py", "trunk_gateway.py"}
+"""Those that need somebody to call: they have tests of their own."""
+PROGRAMS = sorted(path.name for path in FOLDER.glob("*.py") if path.name != "wire.py" and path.name not in PHONES)
 SAYS = {
     "header_extensions.py": "heard [20, 21, 22",
     "bundle.py": "{'hear': 20, 'see': 20}",
@@ -36,5 +38,5 @@ def test_an_example_runs_and_says_what_it_saw(program: str) -> None:
 
 def test_every_example_is_in_the_table() -> None:
     table = (FOLDER / "README.md").read_text()
-    assert all(f"[{program}]({program})" in table for program in PROGRAMS)
+    assert all(f"[{program}]({program})" in table for program in (*PROGRAMS, *PHONES))
     assert set(PROGRAMS) == set(SAYS)

@@ -65,6 +65,7 @@ class Call:
         """Held while an offer is under way."""
         self.when_over: Callable[[Call], object] | None = None
         """Told once of its end."""
+        self._followers: list[Call] = []
         self._keys: Stock[str] = Stock(wiring.limits.waiting, wiring.counters)
         self._changed = asyncio.Event()
         self._waits: set[Waiting] = set()
@@ -306,6 +307,13 @@ class Call:
         self.wiring.drain()
         await self.wait_ended()
 
+    def end_with(self, other: Call) -> None:
+        """End when another call ends: one that is made on its behalf. Of one that has ended, at once."""
+        if other.is_over:
+            self.wiring.start(self.hang_up(), "sip-hang-up")
+        else:
+            other._followers.append(self)
+
     def _confirmed(self) -> Leg:
         if self.leg is None or self.state is not CallState.ANSWERED:
             raise UseError(SipCode.WRONG_STATE, f"the call is {self.state}")
@@ -336,8 +344,9 @@ class Call:
         if joined is not None:
             others = [call for call in joined.calls if call is not self and joined.together]
             await joined.close()
-            for other in others:
-                await other.hang_up()
+            self._followers += others
+        for follower in self._followers:
+            await follower.hang_up()
         if self.media is not None:
             await self.media.close()
         if self.when_over is not None:

@@ -13,6 +13,7 @@ from roomtone.protocols.sip.flow import Transport
 from roomtone.protocols.sip.headers import Address
 from roomtone.protocols.sip.uri import make_sip_uri
 from roomtone.servers.sip import Listen, TlsError, TransportOptions
+from roomtone.sip.codecs import audio_codecs
 from roomtone.sip.errors import SipCode, SipError, UseError, peer_error
 from roomtone.sip.events import Events
 from roomtone.sip.living import OutboundCall
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from roomtone.media import Engine
-    from roomtone.protocols.sdp import Codec
     from roomtone.protocols.sip.agent import Guard, Invited, Requested
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Response
@@ -47,7 +47,7 @@ class Endpoint:
     An async context manager: its sockets are open inside. ``host`` and ``port`` are listened on by UDP and TCP (0: any
     port; TLS peers are called too, and ``options`` says all the rest: certificates, limits). With an ``engine``
     (`roomtone.media.Engine`, started) calls have sound; without one they are given descriptions. ``codecs`` are
-    offered, the preferred first; none: Opus, G.722, PCMU, PCMA and telephone events.
+    offered by name, the preferred first; none: Opus, G.722, PCMU, PCMA, with telephone events.
 
     Entering raises `OSError` for a port that is taken, `TlsError` for a bad certificate. Requests raise `SipError`.
     """
@@ -59,7 +59,7 @@ class Endpoint:
         port: int = 0,
         options: TransportOptions | None = None,
         engine: Engine | None = None,
-        codecs: Sequence[Codec] = (),
+        codecs: Sequence[str] = (),
         security: MediaSecurity = MediaSecurity.OPTIONAL,
         product: str = "",
         limits: EndpointLimits | None = None,
@@ -67,7 +67,7 @@ class Endpoint:
     ) -> None:
         here = (Listen(host, port),)
         self._options = options or TransportOptions(udp=here, tcp=here)
-        self._plan = None if engine is None else MediaPlan(engine, tuple(codecs), security)
+        self._plan = None if engine is None else MediaPlan(engine, audio_codecs(codecs), security)
         self._product = product
         self._limits = limits or EndpointLimits()
         self._edge_limits = edge_limits or EdgeLimits()
@@ -191,6 +191,8 @@ class Endpoint:
         *,
         account: Account | None = None,
         sdp: str | None = None,
+        codecs: Sequence[str] | None = None,
+        security: MediaSecurity | None = None,
         headers: Iterable[tuple[str, str]] = (),
         from_: Address | None = None,
         max_forwards: int = 70,
@@ -198,8 +200,9 @@ class Endpoint:
     ) -> OutboundCall:
         """Call somebody: the INVITE is out when this returns; `Call.wait_answered` tells how it went.
 
-        ``sdp`` is the program's own description, for media of its own. Who passes a call on gives ``max_forwards`` one
-        less than it came with, so that circles end. Raises `SipError` for what cannot be sent.
+        ``sdp`` is the program's own description, for media of its own; else ``codecs`` and ``security`` may differ from
+        those of the endpoint. Who passes a call on gives ``max_forwards`` one less than it came with, so that circles
+        end. Raises `SipError` for what cannot be sent.
         """
         wiring = self._open()
         routes = () if account is None else account.routes
@@ -207,7 +210,7 @@ class Endpoint:
         flow = await wiring.reach.flow_to(uri, routes)
         call = OutboundCall(wiring, account)
         if sdp is None:
-            call.media = self.media_for(flow, call)
+            call.media = self.media_for(flow, call, codecs=codecs, security=security)
             if call.media is None:
                 raise UseError(SipCode.NO_MEDIA, "there is no engine: give a description")
             sdp = await call.media.offer()
@@ -237,7 +240,14 @@ class Endpoint:
         wiring.drain()
         return call
 
-    def media_for(self, flow: Flow, call: Call) -> CallMedia | None:
+    def media_for(
+        self,
+        flow: Flow,
+        call: Call,
+        *,
+        codecs: Sequence[str] | None = None,
+        security: MediaSecurity | None = None,
+    ) -> CallMedia | None:
         """Make the sound of a call by this flow; None without an engine."""
         wiring, plan = self._open(), self._plan
         if plan is None or plan.router is None:
@@ -249,8 +259,8 @@ class Endpoint:
             plan.router,
             flow,
             bound_ip=wiring.bound_ip(flow),
-            security=plan.security,
-            codecs=plan.codecs,
+            security=security or plan.security,
+            codecs=plan.codecs if codecs is None else audio_codecs(codecs),
             on_key=call.take_key,
         )
 

@@ -19,7 +19,7 @@ from roomtone.control.calls.streams import Wanted
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow, Mixer
 from roomtone.media.values import DtmfReceived, MediaKind, MixerSourceEnded
 from roomtone.protocols.sdp.attributes import Direction
-from roomtone.protocols.sdp.telephony_codecs import EVENTS, default_audio, first_choice, is_speech, shared_codecs
+from roomtone.protocols.sdp.telephony_codecs import EVENTS, first_choice, is_speech, shared_codecs
 from roomtone.sip.errors import SipCode, SipError, UseError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class CallMedia:
 
     async def offer(self) -> str:
         """Open our side and write the first offer."""
-        return await media_step(self.leg.offer([Wanted(MediaKind.AUDIO, self._codecs or default_audio())]))
+        return await media_step(self.leg.offer([Wanted(MediaKind.AUDIO, self._codecs)]))
 
     def offer_again(self, *, hold: bool) -> str:
         """Write an offer for the middle of a call; on hold nothing of the peer is wanted (section 8.4)."""
@@ -139,7 +139,7 @@ class CallMedia:
         if self._offered is None:
             raise UseError(SipCode.WRONG_STATE, "no offer of the peer waits")
         stream = self._stream
-        codecs = first_choice(self.leg.agree(MediaKind.AUDIO, self._codecs or default_audio()))
+        codecs = first_choice(self.leg.agree(MediaKind.AUDIO, self._codecs))
         if not codecs:
             raise SipError(SipCode.MEDIA_FAILED, "no codec in common")
         stream.ours = codecs
@@ -152,7 +152,7 @@ class CallMedia:
         phone = read_sdp(text)
         await self.leg.take_reoffer(phone)
         stream = self._stream
-        codecs = first_choice(self.leg.agree(MediaKind.AUDIO, self._codecs or default_audio()))
+        codecs = first_choice(self.leg.agree(MediaKind.AUDIO, self._codecs))
         if not codecs:
             raise SipError(SipCode.MEDIA_FAILED, "no codec in common")
         stream.ours = codecs
@@ -234,7 +234,12 @@ class CallMedia:
         """Play something to the peer, beside whatever is played already."""
         if self._mixer is None:
             raise UseError(SipCode.WRONG_STATE, "there is no sound yet: the call has no answer")
-        playing = Playing(source, self._mixer, await media_step(self._mixer.add_source(source)))
+        mixer = self._mixer
+        playing = Playing(source, mixer, await media_step(mixer.add_source(source)))
+        if self._mixer is not mixer:  # the call has ended, or speaks another codec, since it was asked for
+            if self._mixer is None:
+                raise UseError(SipCode.WRONG_STATE, "the call is over")
+            await media_step(playing.move(self._mixer))
         self._playing = {one.input: one for one in (*self._playing.values(), playing) if not one.is_over}
         return playing
 
