@@ -213,6 +213,23 @@ async def test_a_room_that_cannot_call_says_why(
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
 
 
+async def test_a_rule_shows_that_it_has_a_pin_and_not_which(here: Exchange, client: httpx.AsyncClient) -> None:
+    rule = {
+        "name": "board",
+        "numbers": ["7001"],
+        "target": {"kind": "room_of_caller", "prefix": "call", "random": True},
+        "trunks": ["*"],
+        "hide_number": True,
+    }
+    made = await client.post("/dispatch-rules", json=rule | {"pin": "4711"})
+    assert made.status_code == 201, made.text
+    assert made.json() == rule | {"has_pin": True, "created_at": made.json()["created_at"]}
+    assert "4711" not in made.text + (await client.get("/dispatch-rules")).text
+    assert here.book.dispatch.find("board").pin == "4711"
+    bad = {"name": "b", "numbers": ["1"], "target": {"kind": "uri", "uri": "sip:a@192.0.2.1"}, "pin": "1"}
+    assert (await client.post("/dispatch-rules", json=bad)).json()["code"] == "bad_rule"
+
+
 async def test_only_who_may_call_has_a_room_call(client: httpx.AsyncClient) -> None:
     for headers, status in ((bearer(admin=False), 403), ({"Authorization": ""}, 401)):
         assert (await client.post("/rooms/standup/calls", json={"to": "bob"}, headers=headers)).status_code == status

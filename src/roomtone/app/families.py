@@ -121,6 +121,7 @@ SIP_FAMILIES = (
     Family("calls_started", "Calls of phones begun.", counter=True),
     Family("calls_ended", "Calls of phones that ended, by reason.", counter=True, label="reason"),
     Family("calls_silences", "Times a peer of a call fell silent without having said so.", counter=True),
+    Family("calls_pins", "PINs asked for by calls to rooms, by what became of them.", counter=True, label="outcome"),
     Family("call_records", "Records of calls, by what became of them.", counter=True, label="outcome"),
 )
 LOOP_FAMILIES = (Family("loop_tasks", "Tasks of the event loop that have not ended."),)
@@ -275,6 +276,7 @@ def _call_values(book: PhoneBook, calls: Calls) -> dict[str, float | Mapping[str
         "calls_started": calls.started,
         "calls_ended": _by_name(calls.ended),
         "calls_silences": calls.silences,
+        "calls_pins": _by_name(calls.parts.pins.counts),
         "call_records": {
             "kept": book.records.kept,
             "dropped": book.records.dropped,

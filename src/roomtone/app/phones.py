@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
 from roomtone.app.listeners import on_loopback
 from roomtone.app.sip_names import system_names
-from roomtone.control.calls import CallParts, Calls, TrunkKeeper
+from roomtone.control.calls import CallParts, Calls, PinGuard, PinRules, TrunkKeeper
 from roomtone.protocols.sip.digest import Algorithm, DigestPolicy, DigestServer
 from roomtone.protocols.sip.edge import Edge, EdgeLimits
 from roomtone.protocols.sip.message import Limits
@@ -61,7 +62,16 @@ class Phones:
         options = transport_options(settings, has_ipv6=has_ipv6)
         self.endpoint = Endpoint(self.core.agent, self.edge, options, self.core.after_input)
         self.book = book
-        parts = CallParts(engine, book.dispatch, self.core, book.clock, sip.ring_timeout_s, rooms)
+        pins = PinRules(failures=sip.limits.wrong_pins, window_s=sip.limits.wrong_pins_window_s)
+        parts = CallParts(
+            engine,
+            book.dispatch,
+            self.core,
+            book.clock,
+            sip.ring_timeout_s,
+            rooms,
+            pins=PinGuard(pins, time.monotonic),
+        )
         self.calls = Calls(parts, book, most=sip.max_calls)
         names = system_names(has_ipv6=has_ipv6)
         self.core.attach(self.endpoint, self.calls, book.registrar, book.clock, names=names, trunks=book.trunks)

@@ -43,6 +43,10 @@ class SipLimits(Section):
     """Failed authentications of one address within a minute; then it is not listened to for `ban_s`."""
     ban_s: NotNegative = 300
     """How long; 0 switches this off."""
+    wrong_pins: Positive = 10
+    """Wrong PINs of one caller (number and trunk) within `wrong_pins_window_s`; then it is asked for none any more."""
+    wrong_pins_window_s: Positive = 600
+    """How long a wrong PIN counts."""
     max_loop_lag_ms: Positive = 500
     """When the event loop is later than this, new requests get 503 with Retry-After until it has caught up."""
     connect_timeout_s: Annotated[float, Field(gt=0, le=120)] = 5.0

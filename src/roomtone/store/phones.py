@@ -87,6 +87,12 @@ class SqlDispatchRules:
         async with self._database.transaction() as sql:
             await sql.execute(insert(sip_dispatch_rules).values(columns_of(rule)))
 
+    async def replace(self, rule: DispatchRuleRecord) -> None:
+        """Put a rule in the place of that of its name; there is nothing to do where that has gone."""
+        values = {name: value for name, value in columns_of(rule).items() if name != "name"}
+        async with self._database.transaction() as sql:
+            await sql.execute(update(sip_dispatch_rules).where(sip_dispatch_rules.c.name == rule.name).values(values))
+
     async def list(self) -> list[DispatchRuleRecord]:
         """Give all rules, the oldest first."""
         order = (sip_dispatch_rules.c.created_at, sip_dispatch_rules.c.name)
@@ -111,6 +117,12 @@ class SqlSipTrunks:
         """Add a trunk; raise `StoreError` ``taken`` for a name in use."""
         async with self._database.transaction() as sql:
             await sql.execute(insert(sip_trunks).values(columns_of(trunk)))
+
+    async def replace(self, trunk: SipTrunkRecord) -> None:
+        """Put a trunk in the place of that of its name; there is nothing to do where that has gone."""
+        values = {name: value for name, value in columns_of(trunk).items() if name != "name"}
+        async with self._database.transaction() as sql:
+            await sql.execute(update(sip_trunks).where(sip_trunks.c.name == trunk.name).values(values))
 
     async def list(self) -> list[SipTrunkRecord]:
         """Give all trunks by name."""

@@ -6,12 +6,14 @@ from roomtone.control.calls.call import Call, CallParts
 from roomtone.control.calls.calls import Calls
 from roomtone.control.calls.dialed_call import DialedCall
 from roomtone.control.calls.dialing import DialRequest
-from roomtone.control.calls.dispatch import Dispatch, DispatchRule, RuleTarget, TargetKind
+from roomtone.control.calls.dispatch import Dispatch
 from roomtone.control.calls.errors import BindingError, BindingRefusal, CallError, PhoneError, PhoneRefusal
+from roomtone.control.calls.pins import PinGuard, PinRules
 from roomtone.control.calls.ports import Signal, Signalling
 from roomtone.control.calls.reasons import CallEnd, end_of_status, sip_status
 from roomtone.control.calls.records import CallRecords
 from roomtone.control.calls.registrar import Binding, Contact, Registrar, RegistrarRules, Registration
+from roomtone.control.calls.rules import ANY_TRUNK, ROOM_KINDS, DispatchRule, RuleTarget, TargetKind
 from roomtone.control.calls.trunk_keeper import TrunkKeeper
 from roomtone.control.calls.trunk_life import TrunkDeed, TrunkLife, TrunkReply, TrunkState
 from roomtone.control.calls.trunks import Trunk, Trunks
@@ -29,6 +31,8 @@ from roomtone.control.calls.values import (
 )
 
 __all__ = [
+    "ANY_TRUNK",
+    "ROOM_KINDS",
     "Acknowledged",
     "Binding",
     "BindingError",
@@ -57,6 +61,8 @@ __all__ = [
     "PhoneRefusal",
     "PhoneTables",
     "PickedUp",
+    "PinGuard",
+    "PinRules",
     "Rang",
     "Registrar",
     "RegistrarRules",

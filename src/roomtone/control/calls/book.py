@@ -70,5 +70,5 @@ def open_book(
     accounts = PhoneAccounts(tables.accounts, secrets, clock)
     registrar = Registrar(tables.bindings, rules)
     trunks = Trunks(tables.trunks, secrets, clock)
-    dispatch = Dispatch(tables.rules, accounts, registrar, clock, trunks)
+    dispatch = Dispatch(tables.rules, accounts, registrar, clock, trunks, sealing=secrets)
     return PhoneBook(accounts, registrar, dispatch, CallRecords(tables.records), trunks, clock)

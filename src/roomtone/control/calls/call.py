@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.leg_media import media_for
 from roomtone.control.calls.legs import Leg, LegState
+from roomtone.control.calls.pins import PinGuard, PinRules
 from roomtone.control.calls.reasons import CallEnd, sip_status
 from roomtone.control.calls.values import (
     CallEvent,
@@ -22,9 +24,11 @@ from roomtone.control.calls.values import (
     CallState,
     InfoSent,
     Invitation,
+    KeyPressed,
     LegEvent,
     MediaLost,
     RangTooLong,
+    Waited,
 )
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.ports import Signal, Signalling
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine, Router
+    from roomtone.media.values import MixerId
     from roomtone.protocols.sdp.telephony import MediaSecurity, PhoneDescription
 
 MAX_WAITING = 64
@@ -58,6 +63,7 @@ class CallParts:
     ring_timeout_s: float = 60.0
     rooms: Rooms | None = None
     """Where calls to rooms lead; None: there are none."""
+    pins: PinGuard = field(default_factory=lambda: PinGuard(PinRules(), time.monotonic))
 
 
 class Call(ABC):
@@ -156,6 +162,14 @@ class Call(ABC):
     async def _on_leg(self, leg: Leg, event: LegEvent) -> None:
         """Take what happened on a leg that is not over; raise `CallError` where that ends the call."""
 
+    async def _on_event(self, event: CallEvent) -> None:
+        """Take what happened to the call as a whole; nothing of it is this call's business."""
+        del event
+
+    def owns_mixer(self, mixer: MixerId) -> bool:
+        """Whether a mixer is this call's."""
+        return self.conversion is not None and self.conversion.mixer.id == mixer
+
     def _leg(self, signal: Signal, account: str, security: MediaSecurity, offer: PhoneDescription | None) -> Leg:
         """Make a leg; ``offer`` is its peer's, None where the first offer is ours."""
         assert self.router is not None  # noqa: S101 - `_begin` opened it
@@ -173,6 +187,8 @@ class Call(ABC):
                 self.end = CallEnd.NO_ANSWER
         elif isinstance(event, MediaLost):
             self.end = CallEnd.MEDIA_LOST
+        elif isinstance(event, KeyPressed | Waited):
+            await self._on_event(event)
         elif leg is None or leg.is_over:
             _turn_away(event)
         else:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.calls.dialed_call import DialedCall
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
+from roomtone.control.calls.keypad import KeyKind
 from roomtone.control.calls.legs import LegState
 from roomtone.control.calls.phone_call import PhoneCall
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.room_call import RoomCall
 from roomtone.control.calls.room_party import RoomParty
-from roomtone.control.calls.values import MediaLost
+from roomtone.control.calls.values import KeyPressed, MediaLost
 from roomtone.media import EngineCommandError, MailboxOverflow
 from roomtone.media.values import (
     DtmfReceived,
@@ -121,9 +122,9 @@ class Calls:
 
     def _call(self, invitation: Invitation, signal: Signal) -> Call:
         """Make the call that a number asks for: with a room, or with phones."""
-        rooms, room = self.parts.rooms, self.parts.dispatch.room_of(invitation.called)
-        if room is not None and rooms is not None:
-            return RoomCall(self.parts, rooms, room, invitation, signal)
+        rooms, entries = self.parts.rooms, self.parts.dispatch.entries(invitation.caller, invitation.called)
+        if entries and rooms is not None:
+            return RoomCall(self.parts, rooms, entries, invitation, signal)
         return PhoneCall(self.parts, invitation, signal)
 
     def all(self) -> list[Call]:
@@ -181,14 +182,15 @@ class Calls:
     def _on_key(self, event: DtmfReceived) -> None:
         """Have a key that was pressed on one side of a conversion sent on the other."""
         call = self._on_mixer(event.mixer)
-        if call is not None and call.conversion is not None:
+        if isinstance(call, RoomCall):
+            call.post(None, KeyPressed(event.digit, KeyKind.SOUND if event.inband else KeyKind.EVENT))
+        elif call is not None and call.conversion is not None:
             task = asyncio.create_task(_press(call.conversion, event), name="call-key")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     def _on_mixer(self, mixer: MixerId) -> Call | None:
-        calls = self._calls.values()
-        return next((one for one in calls if one.conversion and one.conversion.mixer.id == mixer), None)
+        return next((one for one in self._calls.values() if one.owns_mixer(mixer)), None)
 
     def _on_router(self, router: RouterId) -> Call | None:
         return next((one for one in self._calls.values() if one.router and one.router.id == router), None)

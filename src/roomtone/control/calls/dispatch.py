@@ -2,68 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.reasons import CallEnd
+from roomtone.control.calls.rules import (
+    MAX_GROUP,
+    MAX_NUMBER,
+    MAX_RULES,
+    NUMBER,
+    ROOM_KINDS,
+    DispatchRule,
+    Entry,
+    RuleTarget,
+    TargetKind,
+    check_shape,
+    how_well,
+    read_rule,
+    room_name,
+    rule_record,
+)
 from roomtone.control.calls.values import Target
 from roomtone.protocols.sip.uri import SipUri, make_sip_uri, parse_uri
-from roomtone.store import DispatchRuleRecord, StoreError, StoreFailure
+from roomtone.store import StoreError, StoreFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from roomtone.control.calls.accounts import PhoneAccounts
-    from roomtone.control.calls.ports import RuleTable
+    from roomtone.control.calls.ports import RuleTable, Secrets
     from roomtone.control.calls.registrar import Registrar
     from roomtone.control.calls.trunks import Trunks
-
-MAX_NUMBERS = 1_000
-MAX_GROUP = 50
-MAX_RULES = 10_000
-MAX_NUMBER = 64
-_NUMBER = re.compile(r"[A-Za-z0-9+._#*~-]{1,64}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
-
-
-class TargetKind(StrEnum):
-    """What a rule leads to."""
-
-    ACCOUNT = "account"
-    GROUP = "group"
-    URI = "uri"
-    ROOM = "room"
-    TRUNK = "trunk"
-
-
-@dataclass(frozen=True, slots=True)
-class RuleTarget:
-    """What a rule leads to: accounts by name, a URI, a room, or numbers behind a trunk."""
-
-    kind: TargetKind
-    accounts: tuple[str, ...] = ()
-    uri: str = ""
-    room: str = ""
-    trunk: str = ""
-    strip: int = 0
-    """How many characters are taken off the beginning of the number."""
-    prefix: str = ""
-    """What is then put before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchRule:
-    """Calls to these numbers go there. A number that ends in ``*`` stands for all that begin so."""
-
-    name: str
-    numbers: tuple[str, ...]
-    target: RuleTarget
-    created_at: float = 0.0
+    from roomtone.control.calls.values import Caller
 
 
 class Dispatch:
@@ -76,7 +47,10 @@ class Dispatch:
         registrar: Registrar,
         clock: Callable[[], float] = time.time,
         trunks: Trunks | None = None,
+        *,
+        sealing: Secrets | None = None,
     ) -> None:
+        self._sealing = sealing
         self._table = table
         self._accounts = accounts
         self._registrar = registrar
@@ -86,23 +60,38 @@ class Dispatch:
 
     async def load(self) -> None:
         """Read what the table has; raise `StoreError`."""
-        self._rules = {record.name: _read(record) for record in await self._table.list()}
+        self._rules = {record.name: read_rule(record, self._unseal) for record in await self._table.list()}
 
     def rules(self) -> list[DispatchRule]:
         """Give all rules, the oldest first."""
         return list(self._rules.values())
 
-    async def create(self, name: str, numbers: Sequence[str], target: RuleTarget) -> DispatchRule:
-        """Make a rule; raise `PhoneError`."""
-        self._check(name, numbers, target)
-        rule = DispatchRule(name, tuple(dict.fromkeys(numbers)), target, self._clock())
+    async def create(self, name: str, numbers: Sequence[str], target: RuleTarget, **more: Any) -> DispatchRule:
+        """Make a rule, ``more`` being further fields of it; raise `PhoneError`."""
+        rule = DispatchRule(name, tuple(dict.fromkeys(numbers)), target, self._clock(), **more)
+        self._check(rule)
         try:
-            await self._table.add(_record(rule))
+            await self._table.add(rule_record(rule, self._seal))
         except StoreError as error:
             if error.failure is not StoreFailure.TAKEN:
                 raise
             raise PhoneError(PhoneRefusal.RULE_EXISTS, f"there is a rule {name!r} already") from error
         self._rules[name] = rule
+        return rule
+
+    async def change(self, rule: DispatchRule) -> DispatchRule:
+        """Put a rule in the place of that of the same name; raise `PhoneError`."""
+        before = self.find(rule.name)
+        self._check(rule, is_new=False)
+        await self._table.replace(rule_record(rule, self._seal))
+        self._rules[before.name] = rule
+        return rule
+
+    def find(self, name: str) -> DispatchRule:
+        """Give the rule of a name; raise `PhoneError`."""
+        rule = self._rules.get(name)
+        if rule is None:
+            raise PhoneError(PhoneRefusal.NO_SUCH_RULE, f"there is no rule {name!r}")
         return rule
 
     async def delete(self, name: str) -> None:
@@ -111,17 +100,24 @@ class Dispatch:
             raise PhoneError(PhoneRefusal.NO_SUCH_RULE, f"there is no rule {name!r}")
         self._rules.pop(name, None)
 
-    def room_of(self, number: str) -> str | None:
-        """Give the room that a number leads to; None where it leads elsewhere."""
-        rule = self._rule_for(number)
-        return rule.target.room if rule is not None and rule.target.kind is TargetKind.ROOM else None
+    def entries(self, caller: Caller, number: str) -> list[Entry]:
+        """Give the rooms that a call may lead to; none where it leads elsewhere.
 
-    def targets(self, number: str, *, by_trunk: bool = False) -> list[Target]:
+        More than one only where PINs tell them apart: rules of the same numbers that each have one.
+        """
+        rules = self._rules_for(number, caller.trunk)
+        if not rules or rules[0].target.kind not in ROOM_KINDS:
+            return []
+        asking = [rule for rule in rules if rule.pin and rule.target.kind in ROOM_KINDS]
+        chosen = asking if rules[0].pin else rules[:1]
+        return [Entry(room_name(rule.target, caller, number), rule) for rule in chosen]
+
+    def targets(self, number: str, *, by_trunk: str = "") -> list[Target]:
         """Give all ways to whom a number leads, to be called at once; raise `CallError` where there is none.
 
         What came ``by_trunk`` goes out by none: strangers would call the world at our cost.
         """
-        rule = self._rule_for(number)
+        rule = next(iter(self._rules_for(number, by_trunk)), None)
         if rule is None:
             return self._of_accounts((number,))
         match rule.target.kind:
@@ -129,7 +125,7 @@ class Dispatch:
                 return self._of_accounts(rule.target.accounts)
             case TargetKind.URI:
                 return [Target(rule.target.uri)]
-            case TargetKind.ROOM:
+            case TargetKind.ROOM | TargetKind.ROOM_OF_CALLER | TargetKind.ROOM_OF_NUMBER:
                 raise CallError(CallEnd.UNSUPPORTED, f"{number} leads to a room, which has no phone")
             case TargetKind.TRUNK if by_trunk:
                 raise CallError(CallEnd.FORBIDDEN, f"{number} leads from one trunk to another")
@@ -166,26 +162,24 @@ class Dispatch:
             raise CallError(CallEnd.NOT_REGISTERED, f"no phone of {' or '.join(names)} is registered")
         return found
 
-    def _rule_for(self, number: str) -> DispatchRule | None:
-        best: tuple[int, DispatchRule] | None = None
+    def _rules_for(self, number: str, trunk: str) -> list[DispatchRule]:
+        """Give the rules that fit a number best, the oldest first; those of a trunk come before those for all calls."""
+        best, found = (-1, False), list[DispatchRule]()
         for rule in self._rules.values():
-            for wanted in rule.numbers:
-                if wanted == number:
-                    return rule
-                fits = wanted.endswith("*") and number.startswith(wanted[:-1])
-                if fits and (best is None or len(wanted) > best[0]):
-                    best = (len(wanted), rule)
-        return None if best is None else best[1]
+            if not rule.is_for(trunk):
+                continue
+            fit = (max((how_well(wanted, number) for wanted in rule.numbers), default=-1), bool(rule.trunks))
+            if fit[0] >= 0 and fit > best:
+                best, found = fit, [rule]
+            elif fit[0] >= 0 and fit == best:
+                found.append(rule)
+        return found
 
-    def _check(self, name: str, numbers: Sequence[str], target: RuleTarget) -> None:
-        if len(self._rules) >= MAX_RULES:
+    def _check(self, rule: DispatchRule, *, is_new: bool = True) -> None:
+        if is_new and len(self._rules) >= MAX_RULES:
             raise PhoneError(PhoneRefusal.BAD_RULE, f"there are {MAX_RULES} rules already")
-        if _NAME.fullmatch(name) is None:
-            raise PhoneError(PhoneRefusal.BAD_RULE, "a rule's name is 1 to 64 letters, digits, spaces, '.', '_' or '-'")
-        if not 0 < len(numbers) <= MAX_NUMBERS or not all(_NUMBER.fullmatch(number) for number in numbers):
-            detail = f"numbers are 1 to {MAX_NUMBERS} texts of 1 to 64 digits, letters or + . _ # * ~ -"
-            raise PhoneError(PhoneRefusal.BAD_RULE, detail)
-        self._check_target(target)
+        check_shape(rule)
+        self._check_target(rule.target)
 
     def _check_target(self, target: RuleTarget) -> None:
         match target.kind:
@@ -199,9 +193,8 @@ class Dispatch:
             case TargetKind.URI:
                 if not _is_sip(target.uri):
                     raise PhoneError(PhoneRefusal.BAD_RULE, "the target's uri is a SIP URI")
-            case TargetKind.ROOM:
-                if not target.room:
-                    raise PhoneError(PhoneRefusal.BAD_RULE, "the target names no room")
+            case TargetKind.ROOM | TargetKind.ROOM_OF_CALLER | TargetKind.ROOM_OF_NUMBER:
+                pass  # rooms are made when they are called
             case TargetKind.TRUNK:
                 self._check_trunk(target)
 
@@ -211,9 +204,17 @@ class Dispatch:
             raise PhoneError(PhoneRefusal.NO_SUCH_TRUNK, f"there is no trunk {target.trunk!r}")
         if not trunk.uri:
             raise PhoneError(PhoneRefusal.BAD_RULE, f"the trunk {trunk.name!r} has no uri: it takes no calls")
-        if not 0 <= target.strip <= MAX_NUMBER or (target.prefix and _NUMBER.fullmatch(target.prefix) is None):
+        if not 0 <= target.strip <= MAX_NUMBER or (target.prefix and NUMBER.fullmatch(target.prefix) is None):
             detail = f"strip is 0 to {MAX_NUMBER}, prefix at most {MAX_NUMBER} digits, letters or + . _ # * ~ -"
             raise PhoneError(PhoneRefusal.BAD_RULE, detail)
+
+    def _seal(self, pin: str) -> str:
+        if self._sealing is None:
+            raise PhoneError(PhoneRefusal.BAD_RULE, "PINs cannot be sealed here")
+        return self._sealing.seal(pin)
+
+    def _unseal(self, sealed: str) -> str:
+        return "" if self._sealing is None else self._sealing.unseal(sealed)
 
 
 def _is_sip(uri_text: str) -> bool:
@@ -221,25 +222,3 @@ def _is_sip(uri_text: str) -> bool:
         return isinstance(parse_uri(uri_text), SipUri)
     except ValueError:
         return False
-
-
-def _record(rule: DispatchRule) -> DispatchRuleRecord:
-    target: dict[str, Any] = {"kind": rule.target.kind.value}
-    for name in ("accounts", "uri", "room", "trunk", "strip", "prefix"):
-        if value := getattr(rule.target, name):
-            target[name] = value
-    return DispatchRuleRecord(rule.name, json.dumps(rule.numbers), json.dumps(target), rule.created_at)
-
-
-def _read(record: DispatchRuleRecord) -> DispatchRule:
-    target = json.loads(record.target)
-    made = RuleTarget(
-        kind=TargetKind(target["kind"]),
-        accounts=tuple(target.get("accounts", ())),
-        uri=target.get("uri", ""),
-        room=target.get("room", ""),
-        trunk=target.get("trunk", ""),
-        strip=target.get("strip", 0),
-        prefix=target.get("prefix", ""),
-    )
-    return DispatchRule(record.name, tuple(json.loads(record.numbers)), made, record.created_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from roomtone.media import EngineCommandError
@@ -22,6 +23,32 @@ _SIGNAL = re.compile(rb"^\s*Signal\s*=\s*([0-9A-Da-d*#])\s*$", re.IGNORECASE | r
 _DURATION = re.compile(rb"^\s*Duration\s*=\s*(\d{1,5})\s*$", re.IGNORECASE | re.MULTILINE)
 _OK = 200
 _log = get_logger(__name__)
+
+
+class KeyKind(StrEnum):
+    """How a key is told."""
+
+    EVENT = "event"
+    """By telephone events (RFC 4733)."""
+    INFO = "info"
+    SOUND = "sound"
+    """By its two tones (ITU-T Q.23)."""
+
+
+class KeyFilter:
+    """Takes each press once, of a peer that tells it in more than one way."""
+
+    def __init__(self, same_s: float = 0.5) -> None:
+        self._same_s = same_s
+        self._last: tuple[str, KeyKind, float] | None = None
+
+    def accept(self, key: str, kind: KeyKind, now: float) -> bool:
+        """Whether a key is a new press, and not the last one told again in another way."""
+        last = self._last
+        if last is not None and last[0] == key and last[1] is not kind and now - last[2] < self._same_s:
+            return False
+        self._last = key, kind, now
+        return True
 
 
 def read_info(content_type: str, body: bytes) -> tuple[str, int] | None:

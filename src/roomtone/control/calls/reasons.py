@@ -40,6 +40,10 @@ class CallEnd(StrEnum):
     """What carried the media broke while the call went on."""
     LEG_LOST = "leg_lost"
     """A peer no longer knows the call, or did not refresh it in time."""
+    WRONG_PIN = "wrong_pin"
+    """No right PIN was entered in the tries and the time there are."""
+    PIN_REFUSED = "pin_refused"
+    """Its caller entered too many wrong PINs before."""
     TOO_LONG = "too_long"
     """It lasted as long as it was allowed to."""
     REMOVED = "removed"
@@ -69,6 +73,8 @@ _STATUS = {
     CallEnd.ENGINE_FAILED: (500, "Media engine failed"),
     CallEnd.MEDIA_LOST: (500, "Media lost"),
     CallEnd.LEG_LOST: (481, "Call Does Not Exist"),
+    CallEnd.WRONG_PIN: (403, "Wrong PIN"),
+    CallEnd.PIN_REFUSED: (403, "Too many wrong PINs"),
     CallEnd.TOO_LONG: (480, "Time is up"),
     CallEnd.REMOVED: (480, "Ended by the operator"),
     CallEnd.SERVER_SHUTDOWN: (503, "Shutting down"),

@@ -89,10 +89,6 @@ class RingingCall(Call):
         elif self.answered_by is None and all(one.is_over for one in self.callees):
             self.end = most_telling([one.end for one in self.callees if one.end is not None])
 
-    def _on_rang_too_long(self) -> None:
-        if self.answered_by is None:
-            self.end = CallEnd.NO_ANSWER
-
     def _stop_ringing(self) -> None:
         if self._ring_timer is not None:
             self._ring_timer.cancel()

@@ -1,34 +1,78 @@
-"""A call that leads to a room.
+"""A call that leads to a room, at once or by a PIN.
 
-The leg's ports are on the room's home router, so its sound crosses to the mixer and the others by no further hop.
+The leg's ports are on the room's home router, so its sound crosses to the mixer and the others by no further hop. Who
+has to enter a PIN first is on a router of its own until then, and stays there.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, assert_never
 
+from roomtone.control.calls.attendant import ASK, RIGHT, WRONG, Attendant
+from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.keypad import KeyFilter, KeyKind, read_info
 from roomtone.control.calls.legs import LegInput
 from roomtone.control.calls.offering import read_sdp, take_first_offer, wanted_by_nobody
+from roomtone.control.calls.pins import PinCount, PinEntry
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.room_party import KIND, PROTOCOL, RoomParty
-from roomtone.control.calls.values import Acknowledged, CallState, Ended, InfoSent, Offered, PickedUp, Rang
+from roomtone.control.calls.values import (
+    Acknowledged,
+    CallState,
+    Ended,
+    InfoSent,
+    KeyPressed,
+    Offered,
+    PickedUp,
+    Rang,
+    Waited,
+)
 from roomtone.control.rooms import JoinRequest
 
 if TYPE_CHECKING:
-    from roomtone.control.calls.legs import Leg
-    from roomtone.control.calls.values import LegEvent
+    from collections.abc import Sequence
 
-_NOT_ACCEPTABLE = 488
+    from roomtone.control.calls.call import CallParts
+    from roomtone.control.calls.legs import Leg
+    from roomtone.control.calls.ports import Signal
+    from roomtone.control.calls.rules import Entry
+    from roomtone.control.calls.values import CallEvent, Invitation, LegEvent
+    from roomtone.control.rooms import Rooms
+    from roomtone.media.values import MixerId
+
+_OK, _NOT_ACCEPTABLE = 200, 488
+FAREWELL_S = 0.8
+"""How long the last tone takes."""
 
 
 class RoomCall(RoomParty):
     """A call with one leg, whose other side is a room."""
 
+    def __init__(
+        self, parts: CallParts, rooms: Rooms, entries: Sequence[Entry], invitation: Invitation, signal: Signal
+    ) -> None:
+        super().__init__(parts, rooms, entries[0].room, invitation, signal)
+        self._entry = entries[0]
+        self._pin = PinEntry(entries) if entries[0].rule.pin else None
+        """What is entered of a PIN, until that is right."""
+        self._attendant: Attendant | None = None
+        self._tries = 0
+        self._has_failed = False
+        """Whether it is told that it was wrong for the last time."""
+        self._keys = KeyFilter()
+        self._timer: asyncio.TimerHandle | None = None
+
     async def _begin(self) -> None:
         invitation = self.invitation
         offer = None if invitation.sdp is None else read_sdp(invitation.sdp)
-        participant = await self._join()
-        self.router, self._shares_router = participant.room.router, True
+        if self._pin is None:
+            participant = await self._join()
+            self.router, self._shares_router = participant.room.router, True
+        else:
+            if not self._parts.pins.may_try(invitation.caller):
+                raise CallError(CallEnd.PIN_REFUSED, "too many wrong PINs before")
+            self.router = await self._parts.engine.open_router()
         caller = invitation.caller
         leg = self.caller = self._leg(self._signal, caller.account, caller.security, offer)
         if offer is None:
@@ -37,25 +81,35 @@ class RoomCall(RoomParty):
         else:
             await take_first_offer(leg.media, offer)
             sdp = self._answer(leg, offer)
-            await self._sit_down(leg)
+            await self._on_first_answer(leg)
         leg.signal.answer(sdp)
         leg.step(LegInput.ANSWERED)
         self.state = CallState.ANSWERED
         self.answered_at = self._parts.clock()
 
+    async def _on_first_answer(self, leg: Leg) -> None:
+        if self._pin is None:
+            await self._sit_down(leg)
+            return
+        assert self.router is not None  # noqa: S101 - `_begin` opened it
+        self._attendant = await Attendant.open(self.router, leg)
+        await self._ask()
+
     def _request(self, status: str) -> JoinRequest:
-        caller = self.invitation.caller
+        caller, rule = self.invitation.caller, self._entry.rule
+        told = {"sip.callID": self.id, "sip.callStatus": status, "sip.trunkPhoneNumber": self.invitation.called}
+        if caller.trunk:
+            told |= {"sip.trunkID": caller.trunk, "sip.ruleID": rule.name}
+        if not rule.hides_number:
+            told["sip.phoneNumber"] = caller.account
+        shown = self.id[:8] if rule.hides_number else caller.account
         return JoinRequest(
-            f"sip_{caller.account}",
-            name=caller.name or caller.account,
+            f"sip_{shown}",
+            name=shown if rule.hides_number else caller.name or caller.account,
+            metadata=rule.metadata,
             kind=KIND,
             protocol=PROTOCOL,
-            attributes=(
-                ("sip.callID", self.id),
-                ("sip.callStatus", status),
-                ("sip.phoneNumber", caller.account),
-                ("sip.trunkPhoneNumber", self.invitation.called),
-            ),
+            attributes=tuple((told | dict(rule.attributes)).items()),
         )
 
     async def _on_leg(self, leg: Leg, event: LegEvent) -> None:
@@ -69,8 +123,94 @@ class RoomCall(RoomParty):
             case Acknowledged():
                 await self._on_acknowledged(leg, event)
             case InfoSent():
-                event.reply(_NOT_ACCEPTABLE)  # a room has no use for keys, and must not say that it had
+                await self._on_info(event)
             case Rang() | PickedUp():
                 pass  # nobody was called
             case _:
                 assert_never(event)
+
+    # --- the PIN ---
+
+    def owns_mixer(self, mixer: MixerId) -> bool:
+        """Whether keys heard by a mixer are this call's."""
+        return self._attendant is not None and self._attendant.mixer == mixer
+
+    async def _on_info(self, event: InfoSent) -> None:
+        read = read_info(event.content_type, event.body)
+        if read is None or self._pin is None:
+            event.reply(_NOT_ACCEPTABLE)  # a room has no use for keys, and must not say that it had
+            return
+        event.reply(_OK)
+        await self._on_pressed(KeyPressed(read[0], KeyKind.INFO))
+
+    async def _on_event(self, event: CallEvent) -> None:
+        if isinstance(event, KeyPressed):
+            await self._on_pressed(event)
+        elif isinstance(event, Waited):
+            await self._on_waited()
+
+    async def _on_pressed(self, event: KeyPressed) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._pin is None or self._has_failed or not self._keys.accept(event.key, event.kind, now):
+            return
+        self._wait(self._parts.pins.rules.timeout_s)
+        if self._pin.press(event.key):
+            await self._judge(self._pin)
+
+    async def _on_waited(self) -> None:
+        if self._pin is None:
+            return
+        if self._has_failed:
+            self.end = CallEnd.WRONG_PIN
+        elif self._pin.is_empty:
+            await self._fail(PinCount.NOT_ENTERED)
+        else:
+            await self._judge(self._pin)
+
+    async def _judge(self, pin: PinEntry) -> None:
+        entry = pin.take()
+        if entry is None:
+            await self._fail(PinCount.WRONG)
+            return
+        self._parts.pins.note_right()
+        self._stop_waiting()
+        leg, attendant = self.caller, self._attendant
+        assert leg is not None  # noqa: S101 - who enters something has been answered
+        assert attendant is not None  # noqa: S101
+        self._pin, self._entry, self.room = None, entry, entry.room
+        await attendant.say(RIGHT)
+        await self._join()
+        await self._sit_down(leg)
+        self._attendant = None
+        await attendant.close()
+
+    async def _fail(self, what: PinCount) -> None:
+        guard = self._parts.pins
+        guard.note_failure(self.invitation.caller, what)
+        self._tries += 1
+        if self._tries >= guard.rules.tries or (not guard.may_go_on(self.invitation.caller)):
+            self._has_failed = True
+        if self._attendant is not None:
+            await self._attendant.say(WRONG)
+        if self._has_failed:
+            self._wait(FAREWELL_S)
+        else:
+            await self._ask()
+
+    async def _ask(self) -> None:
+        if self._attendant is not None:
+            await self._attendant.say(ASK)
+        self._wait(self._parts.pins.rules.timeout_s)
+
+    def _wait(self, seconds: float) -> None:
+        self._stop_waiting()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.post, None, Waited())
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _finish(self, end: CallEnd) -> None:
+        self._stop_waiting()
+        await super()._finish(end)

@@ -11,6 +11,7 @@ from roomtone.protocols.sdp.telephony import MediaSecurity
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from roomtone.control.calls.keypad import KeyKind
     from roomtone.control.calls.reasons import CallEnd
     from roomtone.control.calls.trunks import Trunk
     from roomtone.protocols.sip.flow import Flow
@@ -130,9 +131,22 @@ class RangTooLong:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """A key was heard on a leg."""
+
+    key: str
+    kind: KeyKind
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """What was waited for has not come in time."""
+
+
+@dataclass(frozen=True, slots=True)
 class MediaLost:
     """The engine lost what carries the call's media."""
 
 
 LegEvent = Rang | PickedUp | Ended | Offered | Acknowledged | InfoSent
-CallEvent = LegEvent | RangTooLong | MediaLost
+CallEvent = LegEvent | RangTooLong | KeyPressed | Waited | MediaLost

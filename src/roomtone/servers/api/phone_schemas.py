@@ -81,10 +81,19 @@ class UriTargetBody(_Phones):
 
 
 class RoomTargetBody(_Phones):
-    """To a room. Such calls are refused with 501 until rooms can be heard on phones."""
+    """To a room."""
 
     kind: Literal["room"]
     room: str
+
+
+class RoomOfTargetBody(_Phones):
+    """To a room for who calls, or for the number that is dialled: its name is the prefix and that, with `_` between."""
+
+    kind: Literal["room_of_caller", "room_of_number"]
+    prefix: str = Field(default="", examples=["call"])
+    random: bool = False
+    """Whether something that nobody guesses stands behind it."""
 
 
 class TrunkTargetBody(_Phones):
@@ -100,23 +109,33 @@ class TrunkTargetBody(_Phones):
 
 
 TargetBody = Annotated[
-    AccountTargetBody | GroupTargetBody | UriTargetBody | RoomTargetBody | TrunkTargetBody,
+    AccountTargetBody | GroupTargetBody | UriTargetBody | RoomTargetBody | RoomOfTargetBody | TrunkTargetBody,
     Field(discriminator="kind"),
 ]
 
 
-class DispatchRuleCreateBody(_Phones):
-    """Where calls to some numbers go."""
-
+class _DispatchRule(_Phones):
     name: str
     numbers: list[str] = Field(examples=[["2000", "21*"]])
     """Numbers or names as dialled; one that ends in * stands for all that begin so."""
     target: TargetBody
+    trunks: list[str] = Field(default_factory=list)
+    """Only calls by these trunks; `*` stands for all trunks. Empty: all calls."""
+    hide_number: bool = False
+    """Whether the room is not told the number that calls."""
 
 
-class DispatchRuleBody(DispatchRuleCreateBody):
+class DispatchRuleCreateBody(_DispatchRule):
+    """Where calls to some numbers go."""
+
+    pin: str = Field(default="", repr=False, examples=["4711"])
+    """Digits to be entered before who calls is in the room; kept sealed and never shown."""
+
+
+class DispatchRuleBody(_DispatchRule):
     """A dispatch rule."""
 
+    has_pin: bool
     created_at: float
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, assert_never
+from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.security import HTTPBearer
@@ -24,6 +24,7 @@ from roomtone.servers.api.phone_schemas import (
     GroupTargetBody,
     LegBody,
     RegistrationBody,
+    RoomOfTargetBody,
     RoomTargetBody,
     SipAccountBody,
     SipAccountCreateBody,
@@ -94,7 +95,15 @@ async def list_registrations(request: Request) -> list[RegistrationBody]:
 @router.post("/dispatch-rules", status_code=201, summary="Say where numbers lead", dependencies=allowed)
 async def create_dispatch_rule(request: Request, body: DispatchRuleCreateBody) -> DispatchRuleBody:
     """Make a rule. The most exact number wins; rules come before accounts of the same name."""
-    return _rule(await phone_book(request).dispatch.create(body.name, body.numbers, _target(body.target)))
+    made = await phone_book(request).dispatch.create(
+        body.name,
+        body.numbers,
+        _target(body.target),
+        pin=body.pin,
+        trunks=tuple(body.trunks),
+        hides_number=body.hide_number,
+    )
+    return _rule(made)
 
 
 @router.get("/dispatch-rules", summary="List dispatch rules", dependencies=allowed)
@@ -193,6 +202,8 @@ def _target(body: TargetBody) -> RuleTarget:
             return RuleTarget(TargetKind.URI, uri=body.uri)
         case RoomTargetBody():
             return RuleTarget(TargetKind.ROOM, room=body.room)
+        case RoomOfTargetBody():
+            return RuleTarget(TargetKind(body.kind), room=body.prefix, is_random=body.random)
         case TrunkTargetBody():
             return RuleTarget(TargetKind.TRUNK, trunk=body.trunk, strip=body.strip, prefix=body.prefix)
         case _:
@@ -201,7 +212,13 @@ def _target(body: TargetBody) -> RuleTarget:
 
 def _rule(rule: DispatchRule) -> DispatchRuleBody:
     return DispatchRuleBody(
-        name=rule.name, numbers=list(rule.numbers), target=_target_body(rule.target), created_at=rule.created_at
+        name=rule.name,
+        numbers=list(rule.numbers),
+        target=_target_body(rule.target),
+        trunks=list(rule.trunks),
+        hide_number=rule.hides_number,
+        has_pin=bool(rule.pin),
+        created_at=rule.created_at,
     )
 
 
@@ -215,6 +232,10 @@ def _target_body(target: RuleTarget) -> TargetBody:
             return UriTargetBody(kind="uri", uri=target.uri)
         case TargetKind.ROOM:
             return RoomTargetBody(kind="room", room=target.room)
+        case TargetKind.ROOM_OF_CALLER | TargetKind.ROOM_OF_NUMBER:
+            kind: Literal["room_of_caller", "room_of_number"]
+            kind = "room_of_caller" if target.kind is TargetKind.ROOM_OF_CALLER else "room_of_number"
+            return RoomOfTargetBody(kind=kind, prefix=target.room, random=target.is_random)
         case TargetKind.TRUNK:
             return TrunkTargetBody(kind="trunk", trunk=target.trunk, strip=target.strip, prefix=target.prefix)
     assert_never(target.kind)

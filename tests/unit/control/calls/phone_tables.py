@@ -69,6 +69,10 @@ class MemoryRules:
             raise StoreError(StoreFailure.TAKEN, "taken")
         self.rows[rule.name] = rule
 
+    async def replace(self, rule: DispatchRuleRecord) -> None:
+        if rule.name in self.rows:
+            self.rows[rule.name] = rule
+
     async def list(self) -> list[DispatchRuleRecord]:
         return list(self.rows.values())
 
@@ -84,6 +88,10 @@ class MemoryTrunks:
         if trunk.name in self.rows:
             raise StoreError(StoreFailure.TAKEN, "taken")
         self.rows[trunk.name] = trunk
+
+    async def replace(self, trunk: SipTrunkRecord) -> None:
+        if trunk.name in self.rows:
+            self.rows[trunk.name] = trunk
 
     async def list(self) -> list[SipTrunkRecord]:
         return list(self.rows.values())

@@ -6,7 +6,9 @@ import pytest
 from phone_tables import MemoryAccounts, MemoryBindings, MemoryRecords, MemoryRules, PlainSecrets
 
 from roomtone.control.calls import (
+    ANY_TRUNK,
     CallEnd,
+    Caller,
     CallError,
     CallRecords,
     Contact,
@@ -35,7 +37,7 @@ class World:
         self.accounts = PhoneAccounts(MemoryAccounts(), PlainSecrets(), lambda: NOW)
         self.registrar = Registrar(MemoryBindings())
         self.rules = MemoryRules()
-        self.dispatch = Dispatch(self.rules, self.accounts, self.registrar, lambda: NOW)
+        self.dispatch = Dispatch(self.rules, self.accounts, self.registrar, lambda: NOW, sealing=PlainSecrets())
 
     async def phone(self, username: str, *hosts: str) -> None:
         await self.accounts.create(username, "geheim", security=MediaSecurity.SDES)
@@ -85,11 +87,49 @@ async def test_the_most_exact_rule_wins_over_accounts() -> None:
 async def test_a_room_is_no_phone() -> None:
     world = World()
     await world.dispatch.create("standup", ["7000"], RuleTarget(TargetKind.ROOM, room="standup"))
-    assert world.dispatch.room_of("7000") == "standup"
-    assert world.dispatch.room_of("7001") is None
+    assert [entry.room for entry in world.dispatch.entries(Caller("ada"), "7000")] == ["standup"]
+    assert not world.dispatch.entries(Caller("ada"), "7001")
     with pytest.raises(CallError) as caught:
         world.dispatch.targets("7000")
     assert caught.value.end is CallEnd.UNSUPPORTED
+
+
+async def test_rules_of_a_trunk_are_for_its_calls_only_and_come_first() -> None:
+    world = World()
+    for name, trunks in (("all", ()), ("one", ("carrier",)), ("any", (ANY_TRUNK,))):
+        await world.dispatch.create(name, ["70*"], RuleTarget(TargetKind.ROOM, room=name), trunks=trunks)
+
+    def rooms(caller: Caller) -> list[str]:
+        return [entry.room for entry in world.dispatch.entries(caller, "7000")]
+
+    assert rooms(Caller("ada")) == ["all"]
+    assert rooms(Caller("+49", trunk="carrier")) == ["one"]
+    assert rooms(Caller("+49", trunk="other")) == ["any"]
+
+
+async def test_a_room_may_be_the_callers_or_the_numbers_own() -> None:
+    world = World()
+    for name, kind, is_random in (("1", TargetKind.ROOM_OF_CALLER, False), ("2", TargetKind.ROOM_OF_NUMBER, True)):
+        await world.dispatch.create(name, [name], RuleTarget(kind, room="call", is_random=is_random))
+    (own,) = world.dispatch.entries(Caller("+49 30/1"), "1")
+    assert own.room == "call_-49-30-1"
+    first, second = (world.dispatch.entries(Caller("ada"), "2")[0].room for _ in range(2))
+    assert first.startswith("call_2_")
+    assert first != second
+
+
+async def test_rules_with_pins_for_one_number_are_told_apart_by_them() -> None:
+    world = World()
+    for name, pin in (("a", "1111"), ("b", "2222")):
+        await world.dispatch.create(name, ["7000"], RuleTarget(TargetKind.ROOM, room=name), pin=pin)
+    assert [entry.room for entry in world.dispatch.entries(Caller("ada"), "7000")] == ["a", "b"]
+
+
+@pytest.mark.parametrize("pin", ["12a4", "1" * 33, "#"])
+async def test_a_pin_is_digits(pin: str) -> None:
+    with pytest.raises(PhoneError) as caught:
+        await World().dispatch.create("r", ["1"], RuleTarget(TargetKind.ROOM, room="r"), pin=pin)
+    assert caught.value.refusal is PhoneRefusal.BAD_RULE
 
 
 async def test_rules_survive_a_restart_and_can_be_deleted() -> None:
@@ -97,9 +137,13 @@ async def test_rules_survive_a_restart_and_can_be_deleted() -> None:
     await world.phone("ada", "h1")
     made = await world.dispatch.create("desk", ["1", "1", "2*"], RuleTarget(TargetKind.ACCOUNT, ("ada",)))
     assert made.numbers == ("1", "2*")
-    again = Dispatch(world.rules, world.accounts, world.registrar, lambda: NOW)
+    target = RuleTarget(TargetKind.ROOM_OF_CALLER, room="call", is_random=True)
+    more = {"pin": "4711", "trunks": ("carrier",), "hides_number": True, "metadata": "m", "attributes": (("k", "v"),)}
+    other = await world.dispatch.create("in", ["*"], target, note="n", **more)
+    assert "4711" not in world.rules.rows["in"].target.replace(PlainSecrets().seal("4711"), "")
+    again = Dispatch(world.rules, world.accounts, world.registrar, lambda: NOW, sealing=PlainSecrets())
     await again.load()
-    assert again.rules() == [made]
+    assert again.rules() == [made, other]
     await again.delete("desk")
     with pytest.raises(PhoneError, match="no rule"):
         await again.delete("desk")
