@@ -75,7 +75,7 @@ async def test_an_account_is_made_listed_without_its_password_and_deleted(client
     [
         ({"username": "a b"}, "bad_username"),
         ({"password": "1"}, "bad_password"),
-        ({"media_security": "dtls"}, "invalid_request"),
+        ({"media_security": "zrtp"}, "invalid_request"),
         ({"pin": "1"}, "invalid_request"),
     ],
 )
