@@ -1,0 +1,246 @@
+//! NAL units of H.264: taken apart, told apart, and the parameter sets among them kept (ITU-T H.264 section 7).
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use h264_reader::nal::sps::{ChromaFormat, SeqParameterSet};
+use h264_reader::rbsp::{BitReader, ByteReader};
+
+use crate::H264Format;
+
+/// Parameter sets of one stream that are kept at most; a further id replaces nothing and is counted as refused.
+pub const MAX_PARAMETER_SETS: usize = 32;
+
+/// What a NAL unit is to a packager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NalKind {
+    /// Part of a picture at which decoding may begin.
+    Idr,
+    /// Part of another picture.
+    Slice,
+    /// Sequence parameter set.
+    Sps,
+    /// Picture parameter set.
+    Pps,
+    /// Supplemental information; belongs to the picture that follows.
+    Sei,
+    /// Delimiter, end of sequence, filler: nothing a container needs.
+    Delimiter,
+    /// Extensions, and what is reserved; kept.
+    Other,
+}
+
+impl NalKind {
+    /// Tell by the first byte (table 7-1).
+    pub fn of(nal: &[u8]) -> Option<Self> {
+        Some(match nal.first()? & 0x1f {
+            5 => Self::Idr,
+            1..=4 => Self::Slice,
+            6 => Self::Sei,
+            7 => Self::Sps,
+            8 => Self::Pps,
+            9..=12 => Self::Delimiter,
+            _ => Self::Other,
+        })
+    }
+}
+
+/// Walk over the NAL units of a byte stream (annex B); bytes before the first start code are left out.
+pub fn split_annex_b(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = find_start_code(stream).map(|(_, after)| &stream[after..]);
+    std::iter::from_fn(move || {
+        let here = rest?;
+        let (nal, next) = match find_start_code(here) {
+            Some((at, after)) => (&here[..at], Some(&here[after..])),
+            None => (here, None),
+        };
+        rest = next;
+        Some(trim_zeros(nal))
+    })
+    .filter(|nal| !nal.is_empty())
+}
+
+/// Where the next start code begins and where it ends.
+fn find_start_code(bytes: &[u8]) -> Option<(usize, usize)> {
+    let at = bytes.windows(3).position(|three| three == [0, 0, 1])?;
+    Some((at, at + 3))
+}
+
+/// Zeros behind a NAL unit belong to the next start code (annex B.1).
+fn trim_zeros(nal: &[u8]) -> &[u8] {
+    let end = nal
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(0, |last| last + 1);
+    &nal[..end]
+}
+
+/// Write NAL units behind their lengths, as a container wants them.
+pub fn with_lengths<'a>(nals: impl IntoIterator<Item = &'a [u8]>) -> Bytes {
+    let mut out = BytesMut::new();
+    for nal in nals {
+        out.put_u32(nal.len() as u32);
+        out.put_slice(nal);
+    }
+    out.freeze()
+}
+
+/// Walk over NAL units behind four-byte lengths; ends at the first that is cut short.
+pub fn split_lengths(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = data.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let nal = rest.get(..length)?;
+        data = &rest[length..];
+        Some(nal)
+    })
+}
+
+/// The parameter sets in force.
+#[derive(Debug, Clone, Default)]
+pub struct ParameterSets {
+    sps: BTreeMap<u8, Bytes>,
+    pps: BTreeMap<u16, Bytes>,
+    /// Sets that could not be read, or were one too many.
+    pub refused: u64,
+}
+
+impl ParameterSets {
+    /// Take a set; true when it changes what a decoder must know.
+    pub fn take(&mut self, nal: &[u8]) -> bool {
+        let changed = match NalKind::of(nal) {
+            Some(NalKind::Sps) => read_sps(nal).map(|sps| put(&mut self.sps, sps.id().id(), nal)),
+            Some(NalKind::Pps) => read_pps_id(nal).map(|id| put(&mut self.pps, id, nal)),
+            _ => return false,
+        };
+        changed.flatten().unwrap_or_else(|| {
+            self.refused += 1;
+            false
+        })
+    }
+
+    /// What a decoder must be told; none before both kinds have come. Of several sequence parameter sets the lowest id
+    /// counts.
+    pub fn format(&self) -> Option<H264Format> {
+        let sps = self.sps.values().next()?;
+        if self.pps.is_empty() {
+            return None;
+        }
+        let read = read_sps(sps)?;
+        let (width, height) = read.pixel_dimensions().ok()?;
+        Some(H264Format {
+            sps: sps.clone(),
+            pps: self.pps.values().cloned().collect(),
+            width,
+            height,
+            chroma_format: chroma_format(&read),
+            luma_bits: 8 + read.chroma_info.bit_depth_luma_minus8,
+            chroma_bits: 8 + read.chroma_info.bit_depth_chroma_minus8,
+        })
+    }
+}
+
+/// Keep a set by its id: whether it is new, or none where there is no room.
+fn put<K: Ord>(sets: &mut BTreeMap<K, Bytes>, id: K, nal: &[u8]) -> Option<bool> {
+    if sets.get(&id).is_some_and(|old| old == nal) {
+        return Some(false);
+    }
+    if sets.len() >= MAX_PARAMETER_SETS && !sets.contains_key(&id) {
+        return None;
+    }
+    sets.insert(id, Bytes::copy_from_slice(nal));
+    Some(true)
+}
+
+fn read_sps(nal: &[u8]) -> Option<SeqParameterSet> {
+    SeqParameterSet::from_bits(BitReader::new(ByteReader::skipping_bytes(
+        nal,
+        std::num::NonZeroUsize::MIN,
+    )))
+    .ok()
+}
+
+fn chroma_format(sps: &SeqParameterSet) -> u8 {
+    match sps.chroma_info.chroma_format {
+        ChromaFormat::Monochrome => 0,
+        ChromaFormat::YUV420 | ChromaFormat::Invalid(_) => 1,
+        ChromaFormat::YUV422 => 2,
+        ChromaFormat::YUV444 => 3,
+    }
+}
+
+/// The id is the first Exp-Golomb number of the set (section 7.3.2.2); the rest may need a set that has not come.
+fn read_pps_id(nal: &[u8]) -> Option<u16> {
+    let first = u32::from_be_bytes([
+        *nal.get(1)?,
+        nal.get(2).copied().unwrap_or(0),
+        nal.get(3).copied().unwrap_or(0),
+        nal.get(4).copied().unwrap_or(0),
+    ]);
+    let zeros = first.leading_zeros();
+    // An id is at most 255: eight zeros and nine bits.
+    (zeros <= 8).then(|| ((first >> (31 - 2 * zeros)) - 1) as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// x264, 1280x720, main profile.
+    const SPS: [u8; 24] = hex!("674d401fd9005005ba10000003001000000303c8f1832480");
+    const PPS: [u8; 5] = hex!("68ebc3cb20");
+
+    #[test]
+    fn a_byte_stream_is_taken_apart_whatever_its_start_codes() {
+        let stream = [
+            &[0, 0, 0, 1][..],
+            &SPS,
+            &[0, 0, 1],
+            &PPS,
+            &[0, 0, 0, 1, 0x65, 0x88, 0, 0],
+        ]
+        .concat();
+        let nals: Vec<&[u8]> = split_annex_b(&stream).collect();
+        assert_eq!(nals, [&SPS[..], &PPS[..], &[0x65, 0x88][..]]);
+    }
+
+    #[test]
+    fn lengths_and_back_give_the_same_units() {
+        let nals = [&SPS[..], &PPS[..], &[0x65][..]];
+        let data = with_lengths(nals);
+        assert_eq!(split_lengths(&data).collect::<Vec<_>>(), nals);
+    }
+
+    #[test]
+    fn the_size_of_the_picture_is_known_once_both_sets_have_come() {
+        let mut sets = ParameterSets::default();
+        assert!(sets.take(&SPS));
+        assert_eq!(sets.format(), None);
+        assert!(sets.take(&PPS));
+        let format = sets.format().unwrap();
+        assert_eq!((format.width, format.height), (1280, 720));
+        assert!(!sets.take(&SPS), "the same again changes nothing");
+    }
+
+    #[test]
+    fn a_set_that_cannot_be_read_is_counted_and_changes_nothing() {
+        let mut sets = ParameterSets::default();
+        assert!(!sets.take(&[0x67]));
+        assert!(!sets.take(&[0x68]));
+        assert_eq!(sets.refused, 2);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_upset_it(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut sets = ParameterSets::default();
+            for nal in split_annex_b(&bytes).chain(split_lengths(&bytes)) {
+                sets.take(nal);
+            }
+            let _ = sets.format();
+        }
+    }
+}

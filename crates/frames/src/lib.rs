@@ -1,0 +1,16 @@
+//! Coded pictures and sound between the wire and whoever takes them whole.
+//!
+//! A packet becomes part of an [`AccessUnit`], a unit belongs to a track with a [`Format`]. Units are what packagers,
+//! recorders and transcoders read. Nothing here opens a socket or reads a clock.
+
+#![forbid(unsafe_code)]
+
+pub mod depacketize;
+mod format;
+pub mod h264;
+mod ring;
+mod unit;
+
+pub use format::{AacFormat, Format, H264Format, OpusFormat};
+pub use ring::{FrameRing, Lost, Pressure, Reader, RingLimits};
+pub use unit::AccessUnit;

@@ -1,0 +1,218 @@
+//! What is answered to whoever asks for a playlist or for media.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::directives::{DirectiveError, Directives, Wanted};
+use crate::packager::{Cached, Packager};
+use crate::playlist::{Playlist, Report, Shared, media_playlist};
+use crate::rendition::Rendition;
+
+/// What to answer for a playlist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlaylistAnswer {
+    /// This.
+    Ready(Arc<Playlist>),
+    /// Nothing yet: ask again when [`Packager::version`] has risen.
+    Wait,
+    /// That there is no such playlist: 404.
+    Unknown,
+    /// That the request makes no sense: 400.
+    Refused(DirectiveError),
+}
+
+/// What to answer for a segment, a part or a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MediaAnswer {
+    /// These bytes, one after the other.
+    Ready(Vec<Bytes>),
+    /// Nothing yet: it is the part that was hinted at.
+    Wait,
+    /// That there is no such thing: 404.
+    Unknown,
+}
+
+impl Packager {
+    /// The playlist of a rendition, by its name.
+    pub fn playlist(&mut self, name: &str, directives: Directives) -> PlaylistAnswer {
+        if let Some(gathering) = &self.gathering {
+            return if gathering.knows(name) {
+                PlaylistAnswer::Wait
+            } else {
+                PlaylistAnswer::Unknown
+            };
+        }
+        let Some(at) = self.renditions.iter().position(|one| one.name == name) else {
+            return PlaylistAnswer::Unknown;
+        };
+        let rendition = &self.renditions[at];
+        if !rendition.ended {
+            // A list without anything in it is no legal playlist.
+            if rendition.segments.is_empty() && rendition.open.parts.is_empty() {
+                return PlaylistAnswer::Wait;
+            }
+            if let Some(wanted) = directives.wanted {
+                if is_too_far(rendition, wanted) {
+                    return PlaylistAnswer::Refused(DirectiveError::TooFar);
+                }
+                if !is_there(rendition, wanted) {
+                    return PlaylistAnswer::Wait;
+                }
+            }
+        }
+        PlaylistAnswer::Ready(self.render(at, directives.skip))
+    }
+
+    /// A segment, part or header of a rendition, by its file name.
+    pub fn media(&self, name: &str, file: &str) -> MediaAnswer {
+        let found = self.renditions.iter().find(|one| one.name == name);
+        let (Some(rendition), Some(file)) = (found, MediaName::parse(&self.config.run, file))
+        else {
+            return MediaAnswer::Unknown;
+        };
+        match file {
+            MediaName::Map(number) => match rendition.map(number) {
+                Some(map) => MediaAnswer::Ready(vec![map.clone()]),
+                None => MediaAnswer::Unknown,
+            },
+            MediaName::Segment(number) => rendition
+                .fetchable()
+                .filter(|segment| segment.number < rendition.open.number)
+                .find(|segment| segment.number == number && !segment.is_gap())
+                .map_or(MediaAnswer::Unknown, |segment| {
+                    MediaAnswer::Ready(segment.bodies().cloned().collect())
+                }),
+            MediaName::Part(number) if number == rendition.next_part() && !rendition.ended => {
+                MediaAnswer::Wait
+            }
+            MediaName::Part(number) => rendition
+                .fetchable()
+                .rev()
+                .find_map(|segment| segment.part(number))
+                .and_then(|part| part.body.clone())
+                .map_or(MediaAnswer::Unknown, |body| MediaAnswer::Ready(vec![body])),
+        }
+    }
+
+    fn render(&mut self, at: usize, skip: bool) -> Arc<Playlist> {
+        let cached = &mut self.cache[at];
+        if cached.version != self.version {
+            *cached = Cached {
+                version: self.version,
+                ..Cached::default()
+            };
+        }
+        let slot = if skip {
+            &mut cached.delta
+        } else {
+            &mut cached.whole
+        };
+        if let Some(playlist) = slot {
+            return Arc::clone(playlist);
+        }
+        let hold_back = self
+            .renditions
+            .iter()
+            .map(|one| one.cadence.part_hold_back_us())
+            .max()
+            .unwrap_or(0);
+        let shared = Shared {
+            run: &self.config.run,
+            zero_us: self.config.zero_us,
+            part_hold_back_us: hold_back,
+        };
+        let others = self
+            .renditions
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != at);
+        let reports: Vec<Report> = others.filter_map(|(_, one)| report(one)).collect();
+        let text = media_playlist(&self.renditions[at], &shared, &reports, skip);
+        let playlist = Arc::new(Playlist::new(text));
+        *slot = Some(Arc::clone(&playlist));
+        playlist
+    }
+}
+
+fn report(rendition: &Rendition) -> Option<Report> {
+    let last = Some(&rendition.open)
+        .filter(|open| !open.parts.is_empty())
+        .or_else(|| rendition.segments.back())?;
+    let uri = format!("../{}/index.m3u8", rendition.name);
+    Some(Report {
+        uri,
+        segment: last.number,
+        part: last.parts.len() as u64 - 1,
+    })
+}
+
+/// Rules of section 6.2.5.2: two segments ahead of the newest, or further in the open one than three seconds of parts.
+fn is_too_far(rendition: &Rendition, wanted: Wanted) -> bool {
+    let open = &rendition.open;
+    let newest = if open.parts.is_empty() {
+        open.number.saturating_sub(1)
+    } else {
+        open.number
+    };
+    let part_us = rendition.cadence.part_target_us;
+    let advance = if part_us < 1_000_000 {
+        3_000_000u64.div_ceil(part_us)
+    } else {
+        3
+    };
+    let parts_there = match wanted.segment.cmp(&open.number) {
+        std::cmp::Ordering::Less => return false,
+        std::cmp::Ordering::Equal => open.parts.len() as u64,
+        std::cmp::Ordering::Greater => 0,
+    };
+    wanted.segment > newest + 2
+        || wanted
+            .part
+            .is_some_and(|part| part >= parts_there + advance)
+}
+
+/// Whether the playlist has what is wanted; a part behind the last of a segment is the first of the next.
+fn is_there(rendition: &Rendition, wanted: Wanted) -> bool {
+    let open = &rendition.open;
+    let Wanted { segment, part } = wanted;
+    let Some(part) = part else {
+        return segment < open.number;
+    };
+    if segment + 1 == open.number {
+        let last = rendition
+            .segments
+            .back()
+            .map_or(0, |last| last.parts.len() as u64);
+        return part < last || !open.parts.is_empty();
+    }
+    segment < open.number || segment == open.number && part < open.parts.len() as u64
+}
+
+/// A file name, taken apart.
+enum MediaName {
+    Map(usize),
+    Segment(u64),
+    Part(u64),
+}
+
+impl MediaName {
+    fn parse(run: &str, file: &str) -> Option<Self> {
+        let rest = file.strip_prefix(run)?.strip_prefix('-')?;
+        let (stem, extension) = rest.split_once('.')?;
+        let number = |prefix: char| {
+            let digits = stem.strip_prefix(prefix)?;
+            digits
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| digits.parse::<u64>().ok())?
+        };
+        match extension {
+            "mp4" => number('i').map(|number| Self::Map(number as usize)),
+            "m4s" => number('s')
+                .map(Self::Segment)
+                .or_else(|| number('p').map(Self::Part)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Low-latency HLS (RFC 8216bis, draft-pantos-hls-rfc8216bis) without I/O.
+//!
+//! A [`Packager`] takes access units of the tracks of one program and answers for playlists, segments and parts. It
+//! opens nothing and reads no clock; whoever serves it keeps the requests that have to wait, and asks again after each
+//! change.
+
+#![forbid(unsafe_code)]
+
+mod answers;
+mod boxes;
+mod cadence;
+mod cutting;
+mod directives;
+mod gathering;
+mod master;
+mod packager;
+mod playlist;
+mod rendition;
+mod segment;
+
+pub use answers::{MediaAnswer, PlaylistAnswer};
+pub use boxes::BoxError;
+pub use cadence::{Cadence, Observed};
+pub use directives::{DirectiveError, Directives, Wanted};
+pub use packager::{Packager, PackagerConfig, Track};
+pub use playlist::Playlist;

@@ -1,0 +1,65 @@
+//! The multivariant playlist (section 4.4.6).
+
+use std::fmt::Write as _;
+
+use roomtone_frames::Format;
+
+use crate::rendition::Rendition;
+
+/// Write it: every video rendition is a variant, with all sound as its alternatives; without video every sound is one.
+pub(crate) fn master_playlist(renditions: &[Rendition]) -> String {
+    let mut out = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned();
+    let (videos, sounds): (Vec<&Rendition>, Vec<&Rendition>) =
+        renditions.iter().partition(|one| one.format.is_video());
+    if videos.is_empty() {
+        for sound in sounds {
+            variant(&mut out, sound, None);
+        }
+        return out;
+    }
+    for (number, sound) in sounds.iter().enumerate() {
+        let default = if number == 0 { "YES" } else { "NO" };
+        let channels = match &sound.format {
+            Format::Aac(aac) => aac.channels,
+            Format::Opus(opus) => opus.channels,
+            Format::H264(_) => continue,
+        };
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            out,
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"{name}\",DEFAULT={default},AUTOSELECT=YES,\
+             CHANNELS=\"{channels}\",URI=\"{name}/index.m3u8\"",
+            name = sound.name
+        );
+    }
+    // A variant may be heard with the dearest of its sounds.
+    let dearest = sounds.iter().max_by_key(|sound| sound.bandwidth()).copied();
+    for video in videos {
+        variant(&mut out, video, dearest);
+    }
+    out
+}
+
+fn variant(out: &mut String, rendition: &Rendition, sound: Option<&Rendition>) {
+    let peak = rendition.bandwidth() + sound.map_or(0, Rendition::bandwidth);
+    let mean = rendition.mean_bps() + sound.map_or(0, Rendition::mean_bps);
+    let _ = write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={peak}");
+    if mean > 0 {
+        let _ = write!(out, ",AVERAGE-BANDWIDTH={}", mean.min(peak));
+    }
+    let codecs = rendition.format.codec_string();
+    let _ = match sound {
+        Some(sound) => write!(out, ",CODECS=\"{codecs},{}\"", sound.format.codec_string()),
+        None => write!(out, ",CODECS=\"{codecs}\""),
+    };
+    if let Format::H264(h264) = &rendition.format {
+        let _ = write!(out, ",RESOLUTION={}x{}", h264.width, h264.height);
+        if let Some(rate) = rendition.frame_rate() {
+            let _ = write!(out, ",FRAME-RATE={rate:.3}");
+        }
+    }
+    if sound.is_some() {
+        out.push_str(",AUDIO=\"audio\"");
+    }
+    let _ = writeln!(out, "\n{}/index.m3u8", rendition.name);
+}

@@ -1,0 +1,261 @@
+//! Units of several tracks in, playlists and media out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use roomtone_frames::{AccessUnit, Format};
+
+use crate::boxes::BoxError;
+use crate::cadence::Cadence;
+use crate::gathering::Gathering;
+use crate::master::master_playlist;
+use crate::playlist::Playlist;
+use crate::rendition::Rendition;
+
+/// How a program is packaged; fixed for its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackagerConfig {
+    /// Goes before the names of all media, so that caches never mix two lives of a stream; `[A-Za-z0-9]+`.
+    pub run: String,
+    /// How long parts are wished to be; none: 333 ms.
+    pub part_us: Option<u64>,
+    /// How much is listed.
+    pub window_us: u64,
+    /// Wall clock at the zero of the program's time, in microseconds since 1970.
+    pub zero_us: i64,
+}
+
+/// One track of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track {
+    /// Its folder: `[a-z0-9]+`.
+    pub name: String,
+    /// How it is coded.
+    pub format: Format,
+}
+
+/// Packages one program.
+///
+/// Inputs: [`handle_unit`](Self::handle_unit), [`handle_format`](Self::handle_format), [`handle_timeout`](Self::handle_timeout), [`end`](Self::end).
+/// Outputs: [`master`](Self::master), [`playlist`](Self::playlist), [`media`](Self::media); what waits is asked for again when [`version`](Self::version) has
+/// risen. Order: units of a track by decode time; tracks among each other in any order, as near as they arrive. Limits:
+/// the window, and what is kept behind it for those who saw it listed; units that come too late are counted.
+pub struct Packager {
+    pub(crate) config: PackagerConfig,
+    pub(crate) gathering: Option<Gathering>,
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) renditions: Vec<Rendition>,
+    pub(crate) lead: usize,
+    /// The last whole group of pictures.
+    pub(crate) group_us: Option<u64>,
+    pub(crate) last_keyframe: Option<i64>,
+    pub(crate) version: u64,
+    pub(crate) cache: Vec<Cached>,
+    master: Option<(u64, Arc<Playlist>)>,
+    /// Segments that had to begin without a keyframe.
+    pub forced_cuts: u64,
+}
+
+/// What the packager remembers of a track beside its rendition.
+pub(crate) struct Lane {
+    /// Where the leading rendition was cut and this one not yet, in microseconds of the program.
+    pub boundaries: std::collections::VecDeque<i64>,
+    /// Cuts made before the leading rendition made them.
+    pub ahead: u32,
+    pub waits_for_keyframe: bool,
+    /// When something was listed last.
+    pub listed_at: Instant,
+}
+
+/// The whole playlist and the delta of one version.
+#[derive(Default, Clone)]
+pub(crate) struct Cached {
+    pub version: u64,
+    pub whole: Option<Arc<Playlist>>,
+    pub delta: Option<Arc<Playlist>>,
+}
+
+impl Packager {
+    /// A packager of these tracks; the first of video leads, or the first at all.
+    pub fn new(config: PackagerConfig, tracks: Vec<Track>) -> Self {
+        let lead = tracks
+            .iter()
+            .position(|track| track.format.is_video())
+            .unwrap_or(0);
+        Self {
+            config,
+            gathering: Some(Gathering::new(tracks, lead)),
+            lanes: Vec::new(),
+            renditions: Vec::new(),
+            lead,
+            group_us: None,
+            last_keyframe: None,
+            version: 1,
+            cache: Vec::new(),
+            master: None,
+            forced_cuts: 0,
+        }
+    }
+
+    /// Rises with every change that a waiting request may wait for.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Units that came too late to have a place.
+    pub fn late(&self) -> u64 {
+        self.renditions.iter().map(|one| one.late).sum()
+    }
+
+    /// The two durations that never change; none before they are decided.
+    pub fn cadence(&self) -> Option<Cadence> {
+        self.renditions.first().map(|one| one.cadence)
+    }
+
+    /// Take a unit of a track, by its place in the list given at the beginning.
+    pub fn handle_unit(
+        &mut self,
+        track: usize,
+        unit: AccessUnit,
+        now: Instant,
+    ) -> Result<(), BoxError> {
+        let Some(gathering) = &mut self.gathering else {
+            return self.take(track, unit, now);
+        };
+        if !gathering.take(track, unit) {
+            return Ok(());
+        }
+        match self.gathering.take() {
+            Some(gathered) => self.begin(gathered, now),
+            None => Ok(()),
+        }
+    }
+
+    /// From its next unit on a track is coded otherwise.
+    pub fn handle_format(&mut self, track: usize, format: Format) -> Result<(), BoxError> {
+        match (&mut self.gathering, self.renditions.get_mut(track)) {
+            (Some(gathering), _) => gathering.change_format(track, format),
+            (None, Some(rendition)) if rendition.format != format => {
+                rendition.change_format(format)?;
+                self.version += 1;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// List what is lost where nothing has come in time.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), BoxError> {
+        for track in 0..self.renditions.len() {
+            while !self.renditions[track].ended && self.deadline(track) <= now {
+                self.lose_a_part(track)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn next_timeout(&self) -> Option<Instant> {
+        (0..self.renditions.len())
+            .filter(|&track| !self.renditions[track].ended)
+            .map(|track| self.deadline(track))
+            .min()
+    }
+
+    /// The program is over; nobody waits any more.
+    pub fn end(&mut self, now: Instant) -> Result<(), BoxError> {
+        if let Some(gathered) = self.gathering.take() {
+            self.begin(gathered, now)?;
+        }
+        for rendition in &mut self.renditions {
+            rendition.finish()?;
+        }
+        self.version += 1;
+        Ok(())
+    }
+
+    /// The multivariant playlist; none before there is anything to play.
+    pub fn master(&mut self) -> Option<Arc<Playlist>> {
+        if self.renditions.is_empty() {
+            return None;
+        }
+        if self
+            .master
+            .as_ref()
+            .is_none_or(|(version, _)| *version != self.version)
+        {
+            self.master = Some((
+                self.version,
+                Arc::new(Playlist::new(master_playlist(&self.renditions))),
+            ));
+        }
+        self.master
+            .as_ref()
+            .map(|(_, playlist)| Arc::clone(playlist))
+    }
+
+    fn begin(&mut self, gathered: Gathering, now: Instant) -> Result<(), BoxError> {
+        let begun = gathered.finish(self.config.part_us);
+        self.group_us = begun.group_us;
+        for (at, track) in begun.tracks.into_iter().enumerate() {
+            // Each begins with its own first unit, to the tick; one that has not come, where the leading one does.
+            let first = begun
+                .units
+                .iter()
+                .find(|(of, _)| *of == at)
+                .map(|(_, unit)| unit.dts);
+            let start =
+                first.unwrap_or(begun.start_us * i64::from(track.format.clock_rate()) / 1_000_000);
+            let window = self.config.window_us;
+            self.renditions.push(Rendition::new(
+                track.name,
+                track.format,
+                begun.cadence,
+                window,
+                start,
+            )?);
+            self.lanes.push(Lane {
+                boundaries: std::collections::VecDeque::new(),
+                ahead: 0,
+                waits_for_keyframe: false,
+                listed_at: now,
+            });
+            self.cache.push(Cached::default());
+        }
+        for (track, unit) in begun.units {
+            self.take(track, unit, now)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, track: usize, unit: AccessUnit, now: Instant) -> Result<(), BoxError> {
+        let (Some(lane), Some(rendition)) =
+            (self.lanes.get_mut(track), self.renditions.get_mut(track))
+        else {
+            return Ok(());
+        };
+        if lane.waits_for_keyframe && !unit.keyframe {
+            rendition.late += 1;
+            return Ok(());
+        }
+        lane.waits_for_keyframe = false;
+        let parts = rendition.next_part();
+        if track == self.lead {
+            self.take_leading(unit)?;
+        } else {
+            let cut = self.follows_a_cut(track, &unit);
+            self.renditions[track].push(unit, cut)?;
+        }
+        if self.renditions[track].next_part() != parts {
+            self.lanes[track].listed_at = now;
+            self.version += 1;
+        }
+        Ok(())
+    }
+
+    /// Nothing is late before two parts might have come: networks waver.
+    fn deadline(&self, track: usize) -> Instant {
+        let part = self.renditions[track].cadence.part_target_us;
+        self.lanes[track].listed_at + Duration::from_micros(2 * part)
+    }
+}

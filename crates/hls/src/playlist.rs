@@ -1,0 +1,267 @@
+//! Playlists as text: the whole, and the delta that leaves out what a client has (section 6.2.5.1).
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+
+use crate::rendition::Rendition;
+use crate::segment::Segment;
+
+/// One state of a playlist; the same bytes serve all who ask for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Playlist {
+    /// As it is.
+    pub text: Bytes,
+    /// Compressed by gzip.
+    pub gzip: Bytes,
+}
+
+impl Playlist {
+    pub(crate) fn new(text: String) -> Self {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(4));
+        // Writing to memory does not fail.
+        let gzip = encoder
+            .write_all(text.as_bytes())
+            .and_then(|()| encoder.finish())
+            .unwrap_or_default();
+        Self {
+            text: text.into(),
+            gzip: gzip.into(),
+        }
+    }
+}
+
+/// What a media playlist says of another (section 4.4.5.4).
+pub(crate) struct Report {
+    pub uri: String,
+    pub segment: u64,
+    pub part: u64,
+}
+
+/// What all media playlists of a presentation share.
+pub(crate) struct Shared<'a> {
+    /// Goes before every name, so that a cache never mixes two lives of a stream.
+    pub run: &'a str,
+    /// Wall clock at the zero of the program, in microseconds since 1970.
+    pub zero_us: i64,
+    /// The hold-back of all renditions (section 4.4.3.8).
+    pub part_hold_back_us: u64,
+}
+
+/// Write a media playlist; with `skip` older segments are left out where any may be.
+pub(crate) fn media_playlist(
+    rendition: &Rendition,
+    shared: &Shared<'_>,
+    reports: &[Report],
+    skip: bool,
+) -> String {
+    let mut writer = Writer {
+        out: String::with_capacity(4096),
+        rendition,
+        shared,
+        map: None,
+    };
+    let skipped = if skip { skippable(rendition) } else { 0 };
+    writer.head(skipped);
+    let tail = 3 * rendition.ticks(rendition.cadence.target_us());
+    let end = rendition.open.start + rendition.open.duration() as i64;
+    for segment in rendition.segments.iter().skip(skipped) {
+        writer.segment_head(segment);
+        let segment_end = segment.start + segment.duration() as i64;
+        if (end - segment_end) as u64 <= tail {
+            writer.parts(segment);
+        }
+        writer.segment_tail(segment);
+    }
+    if rendition.ended {
+        writer.line(format_args!("#EXT-X-ENDLIST"));
+    } else {
+        if !rendition.open.parts.is_empty() {
+            writer.segment_head(&rendition.open);
+            writer.parts(&rendition.open);
+        }
+        let hint = part_name(shared.run, rendition.next_part());
+        writer.line(format_args!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{hint}\""));
+    }
+    for report in reports {
+        let Report { uri, segment, part } = report;
+        writer.line(format_args!(
+            "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={segment},LAST-PART={part}"
+        ));
+    }
+    writer.out
+}
+
+/// How many segments end further from the end of the playlist than the skip boundary.
+fn skippable(rendition: &Rendition) -> usize {
+    if rendition.ended || !offers_skip(rendition) {
+        return 0;
+    }
+    let boundary = rendition.ticks(rendition.cadence.skip_until_us()) as i64;
+    let end = rendition.open.start + rendition.open.duration() as i64;
+    rendition
+        .segments
+        .iter()
+        .take_while(|segment| end - (segment.start + segment.duration() as i64) > boundary)
+        .count()
+}
+
+/// A window that never outgrows the boundary has nothing to skip.
+fn offers_skip(rendition: &Rendition) -> bool {
+    rendition.window_us() > rendition.cadence.skip_until_us()
+}
+
+pub(crate) fn segment_name(run: &str, number: u64) -> String {
+    format!("{run}-s{number}.m4s")
+}
+
+pub(crate) fn part_name(run: &str, number: u64) -> String {
+    format!("{run}-p{number}.m4s")
+}
+
+pub(crate) fn map_name(run: &str, number: u32) -> String {
+    format!("{run}-i{number}.mp4")
+}
+
+struct Writer<'a> {
+    out: String,
+    rendition: &'a Rendition,
+    shared: &'a Shared<'a>,
+    /// The map in force.
+    map: Option<u32>,
+}
+
+impl Writer<'_> {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.out, "{line}");
+    }
+
+    fn head(&mut self, skipped: usize) {
+        let rendition = self.rendition;
+        let cadence = rendition.cadence;
+        self.line(format_args!("#EXTM3U\n#EXT-X-VERSION:9"));
+        self.line(format_args!(
+            "#EXT-X-TARGETDURATION:{}",
+            cadence.target_duration_s
+        ));
+        let skip = if offers_skip(rendition) {
+            format!(",CAN-SKIP-UNTIL={:.1}", micros(cadence.skip_until_us()))
+        } else {
+            String::new()
+        };
+        let hold_back = micros(self.shared.part_hold_back_us);
+        self.line(format_args!(
+            "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={hold_back:.3}{skip}"
+        ));
+        self.line(format_args!(
+            "#EXT-X-PART-INF:PART-TARGET={:.3}",
+            micros(cadence.part_target_us)
+        ));
+        let first = rendition.segments.front().unwrap_or(&rendition.open);
+        self.line(format_args!("#EXT-X-MEDIA-SEQUENCE:{}", first.number));
+        if rendition.discontinuity_sequence > 0 {
+            self.line(format_args!(
+                "#EXT-X-DISCONTINUITY-SEQUENCE:{}",
+                rendition.discontinuity_sequence
+            ));
+        }
+        if skipped > 0 {
+            self.line(format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
+        }
+    }
+
+    fn segment_head(&mut self, segment: &Segment) {
+        if segment.discontinuity {
+            self.line(format_args!("#EXT-X-DISCONTINUITY"));
+        }
+        if self.map != Some(segment.map) {
+            self.map = Some(segment.map);
+            self.line(format_args!(
+                "#EXT-X-MAP:URI=\"{}\"",
+                map_name(self.shared.run, segment.map)
+            ));
+        }
+        let at = self.shared.zero_us + self.rendition.us(segment.start);
+        self.line(format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", date_time(at)));
+    }
+
+    fn parts(&mut self, segment: &Segment) {
+        for part in &segment.parts {
+            let duration = self.seconds(part.duration);
+            let name = part_name(self.shared.run, part.number);
+            let independent = if part.independent {
+                ",INDEPENDENT=YES"
+            } else {
+                ""
+            };
+            let gap = if part.body.is_none() { ",GAP=YES" } else { "" };
+            self.line(format_args!(
+                "#EXT-X-PART:DURATION={duration:.5},URI=\"{name}\"{independent}{gap}"
+            ));
+        }
+    }
+
+    fn segment_tail(&mut self, segment: &Segment) {
+        if segment.is_gap() {
+            self.line(format_args!("#EXT-X-GAP"));
+        }
+        let duration = self.seconds(segment.duration());
+        let name = segment_name(self.shared.run, segment.number);
+        self.line(format_args!("#EXTINF:{duration:.5},\n{name}"));
+    }
+
+    fn seconds(&self, ticks: u64) -> f64 {
+        ticks as f64 / f64::from(self.rendition.format.clock_rate())
+    }
+}
+
+fn micros(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+/// ISO 8601 in UTC, to the millisecond, of microseconds since 1970.
+fn date_time(us: i64) -> String {
+    let ms = us.div_euclid(1000);
+    let (days, in_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+    let (year, month, day) = civil(days);
+    let (hour, minute, second, milli) = (
+        in_day / 3_600_000,
+        in_day / 60_000 % 60,
+        in_day / 1000 % 60,
+        in_day % 1000,
+    );
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
+/// Days since 1970 as a date: years begin in March, so that the leap day is their last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    const ERA: i64 = 146_097; // days in 400 years
+    let days = days + 719_468; // since 1 March of the year 0
+    let (era, in_era) = (days.div_euclid(ERA), days.rem_euclid(ERA));
+    let year = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * in_year + 2) / 153;
+    let day = in_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    (era * 400 + year + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(date_time(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(date_time(951_782_400_000_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(date_time(1_764_374_399_999_000), "2025-11-28T23:59:59.999Z");
+        assert_eq!(date_time(4_107_542_400_000_000), "2100-03-01T00:00:00.000Z");
+    }
+}

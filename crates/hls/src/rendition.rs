@@ -1,0 +1,324 @@
+//! One media playlist's worth of media: samples gathered into parts, parts into segments, in a window.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use roomtone_frames::{AccessUnit, Format};
+
+use crate::boxes::{BoxError, Sample, chunk, init_segment};
+use crate::cadence::Cadence;
+use crate::segment::{Part, Segment};
+
+/// What a rendition is made of.
+pub(crate) struct Rendition {
+    /// Its folder below the presentation.
+    pub name: String,
+    pub format: Format,
+    pub cadence: Cadence,
+    /// Complete segments that are listed, the oldest first.
+    pub segments: VecDeque<Segment>,
+    /// The one being made.
+    pub open: Segment,
+    /// Segments no longer listed that can still be fetched.
+    pub removed: VecDeque<Segment>,
+    /// Discontinuities that have left the window.
+    pub discontinuity_sequence: u64,
+    pub ended: bool,
+    /// Units that came too late to have a place.
+    pub late: u64,
+    /// The most bits a second of any complete segment.
+    pub peak_bps: u64,
+    maps: Vec<Bytes>,
+    window: u64,
+    samples: Vec<Sample>,
+    /// Where the samples begin, and how long they are; in ticks.
+    part_start: i64,
+    part_duration: u64,
+    /// The unit whose duration is not known before the next.
+    pending: Option<AccessUnit>,
+    /// The last duration seen.
+    nominal: u64,
+    next_part: u64,
+    chunks: u32,
+    total: (u64, u64),
+}
+
+impl Rendition {
+    /// An empty one, whose first sample is at `start` ticks; `window_us` is how much is listed.
+    pub(crate) fn new(
+        name: String,
+        format: Format,
+        cadence: Cadence,
+        window_us: u64,
+        start: i64,
+    ) -> Result<Self, BoxError> {
+        let maps = vec![init_segment(&format)?];
+        let window = window_us * u64::from(format.clock_rate()) / 1_000_000;
+        Ok(Self {
+            name,
+            format,
+            cadence,
+            maps,
+            window,
+            segments: VecDeque::new(),
+            open: Segment::new(0, start, 0, false),
+            removed: VecDeque::new(),
+            discontinuity_sequence: 0,
+            ended: false,
+            late: 0,
+            peak_bps: 0,
+            samples: Vec::new(),
+            part_start: start,
+            part_duration: 0,
+            pending: None,
+            nominal: 0,
+            next_part: 0,
+            chunks: 0,
+            total: (0, 0),
+        })
+    }
+
+    /// Where the media ends so far, the unit whose duration is not known included as if it had none.
+    pub(crate) fn end(&self) -> i64 {
+        self.pending
+            .as_ref()
+            .map_or(self.part_start + self.part_duration as i64, |unit| unit.dts)
+    }
+
+    /// How long the open segment would be if it ended at `at`.
+    pub(crate) fn open_until(&self, at: i64) -> u64 {
+        (at - self.open.start).max(0) as u64
+    }
+
+    /// Ticks from microseconds.
+    pub(crate) fn ticks(&self, us: u64) -> u64 {
+        us * u64::from(self.format.clock_rate()) / 1_000_000
+    }
+
+    /// Microseconds from ticks.
+    pub(crate) fn us(&self, ticks: i64) -> i64 {
+        ticks * 1_000_000 / i64::from(self.format.clock_rate())
+    }
+
+    /// Take a unit; with `cut` a new segment begins with it. True when a part was finished.
+    pub(crate) fn push(&mut self, unit: AccessUnit, cut: bool) -> Result<bool, BoxError> {
+        let before = self.next_part;
+        if unit.dts < self.end()
+            || self
+                .pending
+                .as_ref()
+                .is_some_and(|pending| unit.dts == pending.dts)
+        {
+            self.late += 1;
+            return Ok(false);
+        }
+        self.settle(unit.dts)?;
+        if cut {
+            self.cut()?;
+        }
+        self.pending = Some(unit);
+        Ok(self.next_part != before)
+    }
+
+    /// The pending unit lasts until `until`, as long as that can be; a longer hole is a gap.
+    fn settle(&mut self, until: i64) -> Result<(), BoxError> {
+        let limit = self.ticks(self.cadence.part_target_us);
+        if let Some(pending) = self.pending.take() {
+            let lasts = (until - pending.dts) as u64;
+            let duration = if lasts <= limit {
+                lasts
+            } else {
+                self.nominal.clamp(1, limit)
+            };
+            self.add(pending, duration)?;
+        }
+        let hole = until - self.end();
+        if hole > 0 {
+            self.gap(hole as u64)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, unit: AccessUnit, duration: u64) -> Result<(), BoxError> {
+        let target = self.ticks(self.cadence.part_target_us);
+        if self.part_duration + duration > target {
+            self.close_part()?;
+        }
+        self.nominal = duration;
+        self.part_duration += duration;
+        self.samples.push(Sample {
+            duration: duration as u32,
+            composition_offset: unit.pts - unit.dts,
+            keyframe: unit.keyframe,
+            data: unit.data,
+        });
+        if self.part_duration + duration > target {
+            self.close_part()?;
+        }
+        Ok(())
+    }
+
+    fn close_part(&mut self) -> Result<(), BoxError> {
+        if self.samples.is_empty() {
+            return Ok(());
+        }
+        let body = chunk(self.chunks, self.part_start.max(0) as u64, &self.samples)?;
+        self.chunks = self.chunks.wrapping_add(1);
+        let independent = self.samples[0].keyframe;
+        self.samples.clear();
+        self.list(independent, Some(body));
+        Ok(())
+    }
+
+    fn list(&mut self, independent: bool, body: Option<Bytes>) {
+        let duration = std::mem::take(&mut self.part_duration);
+        self.open.parts.push(Part {
+            number: self.next_part,
+            duration,
+            independent,
+            body,
+        });
+        self.next_part += 1;
+        self.part_start += duration as i64;
+    }
+
+    /// List what is lost as parts that cannot be had.
+    pub(crate) fn gap(&mut self, ticks: u64) -> Result<(), BoxError> {
+        self.close_part()?;
+        let target = self.ticks(self.cadence.part_target_us);
+        let mut left = ticks;
+        while left > 0 {
+            self.part_duration = left.min(target);
+            left -= self.part_duration;
+            self.list(false, None);
+        }
+        Ok(())
+    }
+
+    /// Give the pending unit the usual duration, so that all there is can be listed.
+    pub(crate) fn flush(&mut self) -> Result<(), BoxError> {
+        if let Some(pending) = self.pending.take() {
+            let limit = self.ticks(self.cadence.part_target_us);
+            self.add(pending, self.nominal.clamp(1, limit))?;
+        }
+        self.close_part()
+    }
+
+    /// Close the open segment and begin the next; does nothing where it is empty.
+    pub(crate) fn cut(&mut self) -> Result<(), BoxError> {
+        self.close_part()?;
+        if self.open.parts.is_empty() {
+            return Ok(());
+        }
+        let next = Segment::new(self.open.number + 1, self.part_start, self.open.map, false);
+        let done = std::mem::replace(&mut self.open, next);
+        self.measure(&done);
+        self.segments.push_back(done);
+        self.slide();
+        Ok(())
+    }
+
+    /// From the next sample on the format is another.
+    pub(crate) fn change_format(&mut self, format: Format) -> Result<(), BoxError> {
+        self.flush()?;
+        self.cut()?;
+        self.maps.push(init_segment(&format)?);
+        self.open.map = self.maps.len() as u32 - 1;
+        self.open.discontinuity = true;
+        self.format = format;
+        Ok(())
+    }
+
+    /// No more comes.
+    pub(crate) fn finish(&mut self) -> Result<(), BoxError> {
+        self.flush()?;
+        self.cut()?;
+        self.ended = true;
+        Ok(())
+    }
+
+    /// A header by its number.
+    pub(crate) fn map(&self, number: usize) -> Option<&Bytes> {
+        self.maps.get(number)
+    }
+
+    /// All segments that can be fetched, the open one last.
+    pub(crate) fn fetchable(&self) -> impl DoubleEndedIterator<Item = &Segment> {
+        self.removed
+            .iter()
+            .chain(&self.segments)
+            .chain(std::iter::once(&self.open))
+    }
+
+    /// The number that the next part will have.
+    pub(crate) fn next_part(&self) -> u64 {
+        self.next_part
+    }
+
+    /// Mean bits a second of all complete segments.
+    pub(crate) fn mean_bps(&self) -> u64 {
+        let (bytes, ticks) = self.total;
+        bytes * 8 * u64::from(self.format.clock_rate()) / ticks.max(1)
+    }
+
+    /// What a player needs to keep up: the dearest segment and a tenth more, or what there is of the first.
+    pub(crate) fn bandwidth(&self) -> u64 {
+        let open = bits_a_second(&self.open, self.format.clock_rate());
+        (if self.peak_bps == 0 {
+            open
+        } else {
+            self.peak_bps
+        })
+        .max(1)
+            * 11
+            / 10
+    }
+
+    /// Pictures a second, by the last of them.
+    pub(crate) fn frame_rate(&self) -> Option<f64> {
+        (self.nominal > 0).then(|| f64::from(self.format.clock_rate()) / self.nominal as f64)
+    }
+
+    /// How much is listed, in microseconds.
+    pub(crate) fn window_us(&self) -> u64 {
+        self.us(self.window as i64) as u64
+    }
+
+    fn measure(&mut self, done: &Segment) {
+        let (bytes, ticks) = (done.bytes() as u64, done.duration());
+        self.total = (self.total.0 + bytes, self.total.1 + ticks);
+        self.peak_bps = self
+            .peak_bps
+            .max(bits_a_second(done, self.format.clock_rate()));
+    }
+
+    /// Segments leave the list by time, but three target durations stay (section 6.2.2); they can be fetched for as long
+    /// as the longest list that named them (the same section).
+    fn slide(&mut self) {
+        let least = self.window.max(3 * self.ticks(self.cadence.target_us()));
+        let mut listed: u64 = self.segments.iter().map(Segment::duration).sum();
+        while let Some(first) = self
+            .segments
+            .front()
+            .filter(|first| listed - first.duration() >= least)
+        {
+            listed -= first.duration();
+            self.discontinuity_sequence += u64::from(first.discontinuity);
+            self.removed.extend(self.segments.pop_front());
+        }
+        let keep = least + 2 * self.ticks(self.cadence.target_us());
+        let mut kept: u64 = self.removed.iter().map(Segment::duration).sum();
+        while let Some(first) = self
+            .removed
+            .front()
+            .filter(|first| kept - first.duration() >= keep)
+        {
+            kept -= first.duration();
+            self.removed.pop_front();
+        }
+    }
+}
+
+fn bits_a_second(segment: &Segment, clock_rate: u32) -> u64 {
+    segment.bytes() as u64 * 8 * u64::from(clock_rate) / segment.duration().max(1)
+}
