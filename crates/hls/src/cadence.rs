@@ -61,7 +61,7 @@ impl Cadence {
     }
 }
 
-/// A whole number of pictures where they come evenly. Times that waver a little get half a picture of room, so that as
+/// A whole number of pictures where they come evenly. Times that waver a little get half a picture more, so that as
 /// many pictures always fit; those that waver much, as many that one more or less does not matter.
 fn part_target(intervals: &[u64], wished: u64) -> u64 {
     let (Some(&shortest), Some(&longest)) = (intervals.iter().min(), intervals.iter().max()) else {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_waver_leave_room_for_the_same_number_of_pictures() {
+    fn times_that_waver_always_fit_the_same_number_of_pictures() {
         let (_, part) = decide(&[32_000, 33_000, 34_000, 34_000], Some(2_000_000));
         assert_eq!(part, 350_000);
     }
