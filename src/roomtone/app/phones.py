@@ -14,7 +14,7 @@ from roomtone.protocols.sip.digest import Algorithm, DigestPolicy, DigestServer
 from roomtone.protocols.sip.edge import Edge, EdgeLimits
 from roomtone.protocols.sip.message import Limits
 from roomtone.protocols.sip.tokens import Tokens
-from roomtone.protocols.sip.transaction import TransactionLayer
+from roomtone.protocols.sip.transaction import Timings, TransactionLayer
 from roomtone.servers.sip import (
     Certificate,
     Endpoint,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
 
+TRYING_AFTER_MS = 200
+"""As RFC 3261 section 17.2.1 has it: most INVITEs are answered with a challenge, or by a phone that rings, before."""
 _SECRET_BYTES = 32
 _SELF_SIGNED = ("self-signed.crt", "self-signed.key")
 
@@ -51,7 +53,7 @@ class Phones:
     ) -> None:
         sip = settings.sip
         tokens = Tokens(os.urandom(_SECRET_BYTES))
-        self.layer = TransactionLayer(tokens)
+        self.layer = TransactionLayer(tokens, Timings(trying_after_ms=TRYING_AFTER_MS))
         self._most_lag_s = settings.sip.limits.max_loop_lag_ms / 1000
         self.edge = Edge(tokens, edge_limits(settings))
         domains = Domains(sip.domains, sip.announced_ip)

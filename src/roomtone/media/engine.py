@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from roomtone.media.shared_port import SharedTcpPort
 
 R = TypeVar("R", bound=Result)
+T = TypeVar("T")
 
 Report = dict[str, int | float | str | bool | None]
 QuestionHandler = Callable[[Question], Awaitable[Answer | bool]]
@@ -58,6 +59,35 @@ class EngineCounters:
     questions: int = 0
     questions_refused_unasked: int = 0
     undecodable: int = 0
+
+
+class Asked(Generic[T]):
+    """A command that was given, and its result once awaited: several can be on their way at once without a task."""
+
+    __slots__ = ("_counters", "_expected", "_make", "_result")
+
+    def __init__(
+        self,
+        counters: EngineCounters,
+        result: asyncio.Future[Result],
+        expected: type[Result],
+        make: Callable[[Any], T] | None = None,
+    ) -> None:
+        self._counters = counters
+        self._result = result
+        self._expected = expected
+        self._make = make
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Wait for the result; raise `EngineCommandError` when the command failed."""
+        result = yield from self._result
+        if isinstance(result, self._expected):
+            return cast("T", result) if self._make is None else self._make(result)
+        if isinstance(result, Failed):
+            self._counters.failures += 1
+            raise EngineCommandError(result.code, result.message)
+        message = f"{self._expected.__name__} was expected, and {type(result).__name__} came"
+        raise EngineCommandError(ErrorCode.INTERNAL, message)
 
 
 class Engine:
@@ -131,16 +161,13 @@ class Engine:
         """Counters of all shards."""
         return (await self.ask(GetEngineStats(), Stats)).reports
 
-    async def ask(self, command: AnyCommand, expected: type[R]) -> R:
-        """Give a command and await its result; raise `EngineCommandError` when it failed."""
-        result = await self._submit(command)
-        if isinstance(result, Failed):
-            self.counters.failures += 1
-            raise EngineCommandError(result.code, result.message)
-        if not isinstance(result, expected):
-            message = f"{type(command).__name__} was answered by {type(result).__name__}"
-            raise EngineCommandError(ErrorCode.INTERNAL, message)
-        return result
+    def ask(self, command: AnyCommand, expected: type[R]) -> Asked[R]:
+        """Give a command, at once; its result is to be awaited, which raises `EngineCommandError` when it failed."""
+        return Asked(self.counters, self._submit(command), expected)
+
+    def ask_for(self, command: AnyCommand, expected: type[R], make: Callable[[R], T]) -> Asked[T]:
+        """Give a command as `ask` does, and make something of its result."""
+        return Asked(self.counters, self._submit(command), expected, make)
 
     def _submit(self, command: AnyCommand) -> asyncio.Future[Result]:
         if self._closed or self._loop is None:

@@ -76,7 +76,7 @@ from roomtone.media.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from roomtone.media.engine import Engine, Report
 
@@ -229,7 +229,7 @@ class Transport(EngineObject):
     def _close_command(self) -> AnyCommand:
         return CloseTransport(transport=self.id)
 
-    async def produce(
+    def produce(
         self,
         kind: MediaKind,
         codecs: Sequence[CodecParameters],
@@ -238,8 +238,8 @@ class Transport(EngineObject):
         mid: str | None = None,
         header_extensions: Sequence[HeaderExtension] = (),
         paused: bool = False,
-    ) -> Producer:
-        """Take media in; several encodings are one simulcast source."""
+    ) -> Awaitable[Producer]:
+        """Take media in; several encodings are one simulcast source. The command is given at once."""
         command = Produce(
             transport=self.id,
             kind=kind,
@@ -249,9 +249,9 @@ class Transport(EngineObject):
             header_extensions=list(header_extensions),
             paused=paused,
         )
-        return Producer(self._engine, (await self._engine.ask(command, Produced)).producer, kind)
+        return self._engine.ask_for(command, Produced, lambda made: Producer(self._engine, made.producer, kind))
 
-    async def consume(
+    def consume(
         self,
         kind: MediaKind,
         producer: Producer | None = None,
@@ -265,8 +265,8 @@ class Transport(EngineObject):
         ssrc: int | None = None,
         rtx_ssrc: int | None = None,
         paused: bool = False,
-    ) -> Consumer:
-        """Send media out; without a producer the consumer waits for `Consumer.switch_source`."""
+    ) -> Awaitable[Consumer]:
+        """Send media out; without a producer it waits for `Consumer.switch_source`. The command is given at once."""
         command = Consume(
             transport=self.id,
             kind=kind,
@@ -281,7 +281,7 @@ class Transport(EngineObject):
             rtx_ssrc=rtx_ssrc,
             paused=paused,
         )
-        return Consumer(self._engine, kind, await self._engine.ask(command, Consumed))
+        return self._engine.ask_for(command, Consumed, lambda made: Consumer(self._engine, kind, made))
 
 
 class WebRtcTransport(Transport):

@@ -24,16 +24,14 @@ async def join(router: Router, one: LegMedia, other: LegMedia, converting: Conve
         first, second = one.streams.get(kind), other.streams.get(kind)
         if first is None or second is None:
             continue
-        await produce(first)
-        await produce(second)
+        await _produce_both(first, second)
         if kind is MediaKind.AUDIO and not _passes(first, second):
             converting = await convert(router, first, second, converting)
             if converting is not None:
                 await _feed(first, second, converting.first.given, converting.first.mapped)
                 await _feed(second, first, converting.second.given, converting.second.mapped)
             continue
-        await _feed(first, second, second.producer, maps(second, first))
-        await _feed(second, first, first.producer, maps(first, second))
+        await _feed_both(first, second)
         if kind is MediaKind.AUDIO and converting is not None:
             await converting.mixer.close()
             converting = None
@@ -89,6 +87,33 @@ async def produce(stream: Stream) -> None:
     stream.heard = wanted
     if old is not None:
         await old.close()
+
+
+async def _produce_both(first: Stream, second: Stream) -> None:
+    """Do what `produce` does for two streams; where nothing is there yet, in one turn."""
+    if first.producer is not None or second.producer is not None:
+        await produce(first)
+        await produce(second)
+        return
+    first.heard, second.heard = hears(first), hears(second)
+    asked = first.produce(first.heard), second.produce(second.heard)
+    first.producer, second.producer = await asked[0], await asked[1]
+
+
+async def _feed_both(first: Stream, second: Stream) -> None:
+    """Feed two streams with each other; where nothing is there yet, in one turn."""
+    mapped = maps(second, first), maps(first, second)
+    if first.consumer is not None or second.consumer is not None:
+        await _feed(first, second, second.producer, mapped[0])
+        await _feed(second, first, first.producer, mapped[1])
+        return
+    flows = second.peer_sends and first.peer_receives, first.peer_sends and second.peer_receives
+    asked = (
+        first.consume(second.producer, mapped[0], paused=not flows[0]),
+        second.consume(first.producer, mapped[1], paused=not flows[1]),
+    )
+    first.consumer, second.consumer = await asked[0], await asked[1]
+    (first.mapped, second.mapped), (first.flowing, second.flowing) = mapped, flows
 
 
 async def _feed(sink: Stream, source: Stream, producer: Producer | None, mapped: tuple[tuple[int, int], ...]) -> None:

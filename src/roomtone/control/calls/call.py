@@ -208,7 +208,8 @@ class Call(ABC):
             with contextlib.suppress(EngineCommandError):
                 # Who still rings is cancelled, whatever else happened.
                 rings = before and leg is not self.caller and leg.state is not LegState.UP
-                await leg.finish(CallEnd.CANCELLED if rings else end, tell=True)
+                told = CallEnd.CANCELLED if rings else end
+                await leg.finish(told, tell=True, with_call=self.router is not None)
         if self.router is not None:
             with contextlib.suppress(EngineCommandError):
                 await self.router.close()

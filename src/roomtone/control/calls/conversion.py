@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from roomtone.media import Mixer
@@ -58,6 +59,7 @@ def convertible(codecs: Sequence[Codec]) -> bool:
     return bool(shared_codecs(codecs, default_audio()))
 
 
+@lru_cache(256)  # phones of one make offer the same in each call
 def with_convertible(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
     """Add to what passes as it is what it can be converted to, behind it, under numbers that are free."""
     if not convertible(codecs):

@@ -75,11 +75,12 @@ class Leg:
         """Whether nothing more comes of it."""
         return self.state is LegState.ENDED
 
-    async def finish(self, end: CallEnd, *, tell: bool) -> None:
-        """End it once: its peer is told, unless it told us; its ports are free."""
+    async def finish(self, end: CallEnd, *, tell: bool, with_call: bool = False) -> None:
+        """End it once: its peer is told, unless it told us; its ports are free, ``with_call`` when the call's are."""
         if not self.step(LegInput.ENDED):
             return
         self.end = end
         if tell:
             self.signal.end(end)
-        await self.media.close()
+        if not with_call:
+            await self.media.close()

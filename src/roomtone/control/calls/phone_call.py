@@ -178,10 +178,10 @@ class PhoneCall(TalkingCall):
 
     async def _on_ended(self, leg: Leg, end: CallEnd) -> None:
         if leg is self.caller:
-            await leg.finish(end, tell=False)
+            await leg.finish(end, tell=False, with_call=True)
             self.end = end if end in {CallEnd.LEG_LOST, CallEnd.UNREACHABLE} else self._usual_end()
         elif leg is self.answered_by:
-            await leg.finish(end, tell=False)
+            await leg.finish(end, tell=False, with_call=True)
             self.end = end if end in {CallEnd.LEG_LOST, CallEnd.UNREACHABLE} else CallEnd.COMPLETED
         else:
             unheard = leg.state is LegState.INVITING and end is CallEnd.UNREACHABLE

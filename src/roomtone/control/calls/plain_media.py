@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 OFFERED_SUITE = "AES_CM_128_HMAC_SHA1_80"
 """The one every phone with SRTP has. A transport's own keys are fixed when it is opened, so one suite is offered."""
+_UNSPECIFIED = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -144,9 +144,9 @@ class PlainLegMedia(LegMedia):
             if found is None:
                 raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no SRTP key of the suite")
             keys = found.keys
-        if ip_address(remote.address).is_unspecified:
+        if remote.address in _UNSPECIFIED:
             return  # on hold in the old form: there is nowhere to send
-        if ip_address(remote.address).version != ip_address(self._ip).version:
+        if (":" in remote.address) is not (":" in self._ip):
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, f"media at {remote.address} cannot be reached from {self._ip}")
         if _is_elsewhere(remote.address, self._source_ip):
             if keys is not None:
@@ -206,7 +206,7 @@ class PlainLegMedia(LegMedia):
 
 def _without_feedback(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
     """Leave out what a profile without feedback cannot say (RFC 4585 section 4)."""
-    return tuple(replace(codec, feedback=NO_FEEDBACK) for codec in codecs)
+    return tuple(codec if codec.feedback == NO_FEEDBACK else replace(codec, feedback=NO_FEEDBACK) for codec in codecs)
 
 
 def _answer_key(media: PhoneMedia) -> CryptoLine | None:

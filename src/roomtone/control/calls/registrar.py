@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import BindingError, BindingRefusal
@@ -172,7 +172,7 @@ class Registrar:
         held[binding.key] = binding
         self.registered += 1
         # Neither Call-ID nor CSeq is worth a write: a REGISTER that comes twice over a restart changes nothing.
-        only_refreshed = before is not None and _at_once(before) == _at_once(binding)
+        only_refreshed = before is not None and _told(before) == _told(binding)
         written = self._written.get(binding.key, 0.0)
         half = binding.registered_at + (binding.expires_at - binding.registered_at) / 2
         if not only_refreshed or written < half:
@@ -222,10 +222,9 @@ def _bind(registration: Registration, key: str, contact: Contact, now: float, se
     )
 
 
-def _at_once(binding: Binding) -> Binding:
-    """Give a binding without what a refresh changes; connections are not kept over a restart."""
-    flow = binding.flow._replace(connection=0)
-    return replace(binding, flow=flow, call_id="", cseq=0, registered_at=0.0, expires_at=0.0)
+def _told(binding: Binding) -> tuple[object, ...]:
+    """Give what of a binding has to be written at once; connections are not kept over a restart."""
+    return (binding.contact, binding.path, binding.flow[:5], binding.user_agent, binding.q)
 
 
 def _record(binding: Binding) -> SipBindingRecord:

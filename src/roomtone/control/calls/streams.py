@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from roomtone.protocols.sdp.attributes import Direction
@@ -15,7 +16,7 @@ from roomtone.protocols.sdp.codecs import media_feedback
 from roomtone.protocols.sdp.telephony_codecs import shared_codecs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from roomtone.media import Consumer, Producer
     from roomtone.media.objects import Transport
@@ -79,18 +80,20 @@ class Stream:
         """Whether anything may be sent to the peer."""
         return self.connected and self.remote is not None and self.remote.direction.receives
 
-    async def produce(self, codecs: Sequence[Codec]) -> Producer:
-        """Have the engine take these codecs from the peer."""
-        return await self.transport.produce(
+    def produce(self, codecs: Sequence[Codec]) -> Awaitable[Producer]:
+        """Have the engine take these codecs from the peer; the command is given at once."""
+        return self.transport.produce(
             self.kind,
             [codec.to_parameters() for codec in codecs],
             mid=self.mid,
             header_extensions=self.extensions,
         )
 
-    async def consume(self, producer: Producer | None, mapped: Sequence[tuple[int, int]], *, paused: bool) -> Consumer:
-        """Have the engine send to the peer what comes of a producer."""
-        return await self.transport.consume(
+    def consume(
+        self, producer: Producer | None, mapped: Sequence[tuple[int, int]], *, paused: bool
+    ) -> Awaitable[Consumer]:
+        """Have the engine send to the peer what comes of a producer; the command is given at once."""
+        return self.transport.consume(
             self.kind,
             producer,
             mid=self.mid,
@@ -148,7 +151,9 @@ class LegMedia(ABC):
 
     def agree(self, kind: MediaKind, far: Sequence[Codec]) -> tuple[Codec, ...]:
         """Give our codecs for an answer: what the peer offered and the far leg takes, as the far leg describes it."""
-        stream = self.streams[kind]
-        return tuple(
-            replace(pair.theirs, payload_type=pair.ours.payload_type) for pair in shared_codecs(stream.takes, far)
-        )
+        return _agreed(self.streams[kind].takes, tuple(far))
+
+
+@lru_cache(256)  # the same few lists meet in each call
+def _agreed(offered: tuple[Codec, ...], far: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    return tuple(replace(pair.theirs, payload_type=pair.ours.payload_type) for pair in shared_codecs(offered, far))

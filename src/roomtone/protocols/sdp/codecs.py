@@ -8,15 +8,16 @@ transmission mode (RFC 7798 section 7.2.2), VP9 by profile (RFC 9628 section 7),
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from roomtone.media.values import AudioRedundancy, CodecFeedback, CodecParameters, MediaKind
-from roomtone.protocols.sdp.attributes import RtpMap
+from roomtone.protocols.sdp.attributes import Fmtp, RtcpFeedback, RtpMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from roomtone.protocols.sdp.model import MediaDescription
+    from roomtone.protocols.sdp.model import Line, MediaDescription
 
 # RFC 3551 table 4: static payload types a description may use without rtpmap.
 _STATIC = {
@@ -65,6 +66,10 @@ class Codec:
     parameters: tuple[tuple[str, str | None], ...] = ()
     feedback: CodecFeedback = NO_FEEDBACK
     rtx_payload_type: int | None = None
+
+    def __hash__(self) -> int:
+        """Hash what two codecs of one description rarely share."""
+        return hash((self.payload_type, self.name))
 
     def parameter(self, name: str, default: str = "") -> str:
         """Value of a format parameter."""
@@ -201,11 +206,22 @@ def rtx_payload_types(codecs: Iterable[Codec]) -> list[tuple[int, int]]:
 
 def read_codecs(section: MediaDescription, kind: MediaKind) -> list[Codec]:
     """All codecs of a media section in its order, RTX attached to what it repairs."""
-    maps = {rtp_map.payload_type: rtp_map for rtp_map in reversed(section.rtp_maps)}
-    parameters = {fmtp.payload_type: fmtp.parameters for fmtp in section.format_parameters}
+    about = tuple(line for line in section.lines if line.attribute in _ABOUT_CODECS)
+    return list(_read_codecs(section.formats, about, kind))
+
+
+_ABOUT_CODECS = frozenset({"rtpmap", "fmtp", "rtcp-fb"})
+
+
+@lru_cache(256)  # phones of one make describe the same codecs in each call
+def _read_codecs(formats: tuple[str, ...], lines: tuple[Line, ...], kind: MediaKind) -> tuple[Codec, ...]:
+    typed = [line.typed for line in lines]
+    maps = {one.payload_type: one for one in reversed(typed) if isinstance(one, RtpMap)}
+    parameters = {one.payload_type: one.parameters for one in typed if isinstance(one, Fmtp)}
+    feedback = [one for one in typed if isinstance(one, RtcpFeedback)]
     codecs: list[Codec] = []
     rtx: dict[int, int] = {}
-    for text in section.formats:
+    for text in formats:
         number = _payload_type(text)
         rtp_map = maps.get(number) or _STATIC.get(number)
         if rtp_map is None:
@@ -217,9 +233,9 @@ def read_codecs(section: MediaDescription, kind: MediaKind) -> list[Codec]:
             rtx.setdefault(_payload_type(apt), number)
             continue
         codecs.append(
-            Codec(kind, number, name, rtp_map.clock_rate, rtp_map.channels, given, _feedback(section, number))
+            Codec(kind, number, name, rtp_map.clock_rate, rtp_map.channels, given, _feedback(feedback, number))
         )
-    return [replace(codec, rtx_payload_type=rtx.get(codec.payload_type)) for codec in codecs]
+    return tuple(replace(codec, rtx_payload_type=rtx.get(codec.payload_type)) for codec in codecs)
 
 
 def _payload_type(text: str) -> int:
@@ -227,8 +243,8 @@ def _payload_type(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else -1  # noqa: PLR2004
 
 
-def _feedback(section: MediaDescription, payload_type: int) -> CodecFeedback:
-    named = {line.feedback for line in section.feedback if line.payload_type in {None, payload_type}}
+def _feedback(lines: Sequence[RtcpFeedback], payload_type: int) -> CodecFeedback:
+    named = {line.feedback for line in lines if line.payload_type in {None, payload_type}}
     return CodecFeedback(
         nack="nack" in named,
         pli="nack pli" in named,

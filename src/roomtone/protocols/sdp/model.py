@@ -6,7 +6,8 @@ Limits: ``MAX_LINES``, ``MAX_LINE_LENGTH``, ``MAX_MEDIA``; beyond them the text 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
@@ -46,8 +47,17 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "ssrc-group": a.SsrcGroup.parse,
 }
 
+_DIRECTIONS: dict[str | None, a.Direction] = {direction.value: direction for direction in a.Direction}
 # fmtp of formats that are no payload types (application sections of old data channels) stay text.
 _RTP_ONLY = frozenset({"fmtp", "rtpmap", "rtcp-fb"})
+
+
+# Attributes that many descriptions have alike: their lines are read and written once.
+_REPEATED = frozenset(
+    {"fmtp", "inactive", "maxptime", "ptime", "recvonly", "rtcp-fb", "rtcp-mux", "rtpmap", "sendonly", "sendrecv"}
+)
+_REMEMBERED = 1_024
+_LONGEST_REMEMBERED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +67,23 @@ class Line:
     kind: str
     value: str
     typed: object = None
+    attribute: str | None = field(init=False, repr=False, compare=False)
+    """Name of the attribute; None for other lines."""
+    attribute_value: str | None = field(init=False, repr=False, compare=False)
+    """Text behind the attribute's colon; None for flags and other lines."""
 
-    @property
-    def attribute(self) -> str | None:
-        """Name of the attribute; None for other lines."""
-        return self.value.partition(":")[0] if self.kind == "a" else None
+    def __post_init__(self) -> None:
+        """Take an attribute apart, once."""
+        name = value = None
+        if self.kind == "a":
+            name, colon, rest = self.value.partition(":")
+            value = rest if colon else None
+        object.__setattr__(self, "attribute", name)
+        object.__setattr__(self, "attribute_value", value)
 
-    @property
-    def attribute_value(self) -> str | None:
-        """Text behind the attribute's colon; None for flags and other lines."""
-        _, colon, value = self.value.partition(":")
-        return value if self.kind == "a" and colon else None
+    def __hash__(self) -> int:
+        """Hash the text, which the typed value follows from."""
+        return hash(self.value)
 
     def serialize(self) -> str:
         """Write the line without its end."""
@@ -76,8 +92,21 @@ class Line:
 
 def attribute(name: str, value: str | int | None = None) -> Line:
     """Make an attribute line."""
-    text = name if value is None else f"{name}:{value}"
-    return Line("a", text, _typed_value(name, None if value is None else str(value), rtp=True))
+    return _attribute_line(name if value is None else f"{name}:{value}", rtp=True)
+
+
+def _attribute_line(value: str, *, rtp: bool) -> Line:
+    """Read an attribute; raise `ValueError`. Those that come again and again are read once."""
+    name, colon, rest = value.partition(":")
+    if name in _REPEATED and len(value) <= _LONGEST_REMEMBERED:
+        return _known_line(value, rtp=rtp)
+    return Line("a", value, _typed_value(name, rest if colon else None, rtp=rtp))
+
+
+@lru_cache(_REMEMBERED)
+def _known_line(value: str, *, rtp: bool) -> Line:
+    name, colon, rest = value.partition(":")
+    return Line("a", value, _typed_value(name, rest if colon else None, rtp=rtp))
 
 
 class _Section:
@@ -103,8 +132,8 @@ class _Section:
         """The last direction attribute; None when there is none."""
         found = None
         for line in self.lines:
-            if line.attribute in set(a.Direction) and line.attribute_value is None:
-                found = a.Direction(line.attribute)
+            if line.attribute in _DIRECTIONS and line.attribute_value is None:
+                found = _DIRECTIONS[line.attribute]
         return found
 
     @property
@@ -300,14 +329,12 @@ def _parse_line(number: int, row: str, section: str) -> Line:
     kind, value = row[0], row[2:]
     if kind != "a":
         return Line(kind, value)
-    name, colon, rest = value.partition(":")
-    if not name:
+    if not value or value[0] == ":":
         raise SdpError(number, "names no attribute")
     try:
-        typed = _typed_value(name, rest if colon else None, rtp=not section.startswith("application"))
+        return _attribute_line(value, rtp=not section.startswith("application"))
     except ValueError as error:
         raise SdpError(number, str(error)) from error
-    return Line(kind, value, typed)
 
 
 def _typed_value(name: str, value: str | None, *, rtp: bool) -> object:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ _PLAIN = frozenset({"RTP/AVP", "RTP/AVPF"})
 _SECURE = frozenset({"RTP/SAVP", "RTP/SAVPF"})
 _DTLS = frozenset({"UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 _CONNECTION_WORDS = 3
+_UNSPECIFIED = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 _NOWHERE = "0.0.0.0"  # noqa: S104 - what a description says that names no address
 
 
@@ -210,6 +212,7 @@ def _address(session: SessionDescription, section: MediaDescription) -> str | No
     return None if text is None else _unicast(text)
 
 
+@lru_cache(1_024)
 def _unicast(text: str) -> str | None:
     words = text.split()
     if len(words) != _CONNECTION_WORDS or words[0] != "IN" or words[1] not in {"IP4", "IP6"}:
@@ -238,7 +241,7 @@ def _said(session: SessionDescription, section: MediaDescription) -> Direction:
 
 def _direction(session: SessionDescription, section: MediaDescription, address: str) -> Direction:
     said = _said(session, section)
-    if not ip_address(address).is_unspecified:
+    if address not in _UNSPECIFIED:
         return said
     # RFC 3264 section 8.4: an address of zeros is the older way to say that nothing shall be sent there.
     return Direction.SENDONLY if said.sends else Direction.INACTIVE

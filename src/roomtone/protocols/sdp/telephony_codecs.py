@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from roomtone.media.values import MediaKind
@@ -42,6 +43,11 @@ def is_speech(codec: Codec) -> bool:
 
 def shared_codecs(ours: Sequence[Codec], theirs: Sequence[Codec]) -> tuple[SharedCodec, ...]:
     """Pair what both have, in our order; empty when there is nothing but events and noise."""
+    return _shared(tuple(ours), tuple(theirs))
+
+
+@lru_cache(1_024)  # the same few lists meet in every call, several times
+def _shared(ours: tuple[Codec, ...], theirs: tuple[Codec, ...]) -> tuple[SharedCodec, ...]:
     pairs: list[SharedCodec] = []
     taken: set[int] = set()
     for codec in ours:
@@ -71,6 +77,7 @@ def first_choice(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
     )
 
 
+@cache
 def default_audio() -> tuple[Codec, ...]:
     """Codecs offered where no other leg says which: those nearly every phone has."""
 

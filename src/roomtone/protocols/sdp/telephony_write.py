@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from roomtone.media.values import MediaKind
@@ -126,11 +127,12 @@ def _section(media: LocalMedia) -> MediaDescription:
     return media_section(media.kind.value, media.port, media.protocol, formats, lines)
 
 
-def codec_lines(codec: Codec) -> list[Line]:
+@lru_cache(256)  # the same few in each call
+def codec_lines(codec: Codec) -> tuple[Line, ...]:
     """Describe a codec, its name as phones spell it."""
     name = codec.name.lower() if codec.name in _LOWER else _SPELLED.get(codec.name, codec.name)
     rtp_map = RtpMap(codec.payload_type, name, codec.clock_rate, codec.channels)
-    return [attribute("rtpmap", rtp_map.serialize()), *browser_codec_lines(codec)[1:]]
+    return (attribute("rtpmap", rtp_map.serialize()), *browser_codec_lines(codec)[1:])
 
 
 def _rejected(section: MediaDescription) -> MediaDescription:

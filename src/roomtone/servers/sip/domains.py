@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ class Domains:
         return f"[{host}]" if ":" in host else host
 
 
+@lru_cache(1_024)
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

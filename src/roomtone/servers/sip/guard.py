@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from roomtone.protocols.sip.digest import Algorithm, Credentials, DigestServer, Secret, Verdict
+from roomtone.protocols.sip.digest import Algorithm, Challenge, Credentials, DigestServer, Secret, Verdict
 from roomtone.protocols.sip.errors import SipSyntaxError
 from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.uri import SipUri
@@ -47,6 +49,8 @@ class PhoneGuard:
         self._edge = edge
         self._clock = clock
         self._trunks = trunks
+        self._passed: tuple[Request, PhoneAccount] | None = None
+        """The last request that was let pass by its credentials, and whose it is: that is asked for next."""
 
     def check(self, request: Request, flow: Flow) -> tuple[int, bytes] | None:
         """Let a request outside of dialogs pass with None, or refuse it with a status and header lines."""
@@ -67,10 +71,15 @@ class PhoneGuard:
         self.verdicts[verdict] += 1
         if request.method == "REGISTER" and _user(request.to.uri_text, request) != found.username:
             return _FORBIDDEN, b""  # nobody registers for another
+        self._passed = None if account is None else (request, account)
         return None
 
     def account_of(self, request: Request) -> PhoneAccount | None:
         """Give the account of a request that was let pass."""
+        passed = self._passed
+        if passed is not None and passed[0] is request:
+            self._passed = None
+            return passed[1]
         found = self._digest.credentials(request)
         return self._accounts.find(found.username) if isinstance(found, Credentials) else None
 
@@ -85,13 +94,25 @@ class PhoneGuard:
         if verdict.is_failure:
             self._edge.note_failure(flow.remote_host, now)
         challenges = self._digest.challenges(now, stale=verdict.asks_again, algorithms=self._limited(request))
-        lines = [header_line("WWW-Authenticate", challenge.serialize()) for challenge in challenges]
-        return _CHALLENGE, b"".join(line + b"\r\n" for line in lines)
+        return _CHALLENGE, b"".join(map(_challenge_line, challenges))
 
     def _limited(self, request: Request) -> tuple[Algorithm, ...] | None:
         """Give the one algorithm of an account that is confused by others."""
         account = self._accounts.find(_user(request.from_.uri_text, request))
         return (Algorithm(account.algorithm),) if account is not None and account.algorithm else None
+
+
+def _challenge_line(challenge: Challenge) -> bytes:
+    """Write one challenge; all but the nonce, of which every character may stand in quotes, is written once."""
+    before, after = _around_nonce(replace(challenge, nonce=""))
+    return b"%b%b%b" % (before, challenge.nonce.encode(), after)
+
+
+@lru_cache(64)
+def _around_nonce(challenge: Challenge) -> tuple[bytes, bytes]:
+    line = header_line("WWW-Authenticate", challenge.serialize()) + b"\r\n"
+    before, mark, after = line.partition(b'nonce="')
+    return before + mark, after
 
 
 def _secret(account: PhoneAccount | None) -> Secret | None:

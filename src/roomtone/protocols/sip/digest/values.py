@@ -6,12 +6,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from roomtone.protocols.sip.errors import Fault, SipSyntaxError
 from roomtone.protocols.sip.grammar import QUOTED, TOKEN, decode, encode, quote, unquote
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from roomtone.protocols.sip.message.headers import Headers
 
 _SCHEME = re.compile(rf"[\s,]*({TOKEN})[ \t]+(?=\S)").match
@@ -31,7 +34,14 @@ class Algorithm(StrEnum):
 
 STRONGEST_FIRST = (Algorithm.SHA_512_256, Algorithm.SHA_256, Algorithm.MD5)
 _ALGORITHMS = {algorithm.value.lower(): algorithm for algorithm in Algorithm}
-_HASHES = {Algorithm.MD5: "md5", Algorithm.SHA_256: "sha256", Algorithm.SHA_512_256: "sha512_256"}
+_HASHES: dict[Algorithm, Callable[..., Any]] = {  # by their own functions: `new` looks its name up each time
+    Algorithm.MD5: hashlib.md5,
+    Algorithm.SHA_256: hashlib.sha256,
+    Algorithm.SHA_512_256: partial(hashlib.new, "sha512_256"),
+}
+# Credentials as nearly all are written: one scheme, values quoted without backslashes or tokens.
+_PLAIN = re.compile(rf"Digest +(?:{TOKEN}=(?:\"[^\"\\]*\"|[^\s\",;]+)(?:, *|$))+", re.ASCII).fullmatch
+_PLAIN_PAIRS = re.compile(rf"({TOKEN})=(?:\"([^\"\\]*)\"|([^\s\",;]+))").findall
 
 
 class Qop(StrEnum):
@@ -44,7 +54,8 @@ class Qop(StrEnum):
 def digest(algorithm: Algorithm, data: str | bytes) -> str:
     """Hash text (UTF-8) or bytes: lower case hexadecimal."""
     raw = encode(data) if isinstance(data, str) else data
-    return hashlib.new(_HASHES[algorithm], raw, usedforsecurity=False).hexdigest()
+    hashed: str = _HASHES[algorithm](raw, usedforsecurity=False).hexdigest()
+    return hashed
 
 
 def secret_hash(algorithm: Algorithm, username: str, realm: str, password: str) -> str:
@@ -143,6 +154,15 @@ def _schemes(text: str) -> list[tuple[str, dict[str, str]]]:
     return found
 
 
+def _plain_params(text: str) -> dict[str, str] | None:
+    """Read the parameters of one scheme in one go; None for what needs a closer look, or names one twice."""
+    if _PLAIN(text) is None:
+        return None
+    pairs = _PLAIN_PAIRS(text, text.index(" "))
+    params = {name.lower(): quoted or bare for name, quoted, bare in pairs}
+    return params if len(params) == len(pairs) else None
+
+
 def _algorithm(params: dict[str, str]) -> tuple[Algorithm, bool] | None:
     name = params.get("algorithm", "MD5").lower()
     session = name.endswith("-sess")
@@ -183,7 +203,7 @@ def parse_credentials(headers: Headers, header: str, realm: str) -> Credentials 
         text = decode(value)
         if text[:7].lower() != "digest ":
             continue
-        _, params = _schemes(text)[0]
+        params = _plain_params(text) or _schemes(text)[0][1]
         if params.get("realm") == realm:
             return _credentials(params, header)
     return None

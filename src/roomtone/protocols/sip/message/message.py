@@ -8,6 +8,7 @@ before the typed property of that header was read, or by the methods here.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from roomtone.protocols.sip.errors import Fault, SipSyntaxError
@@ -37,6 +38,11 @@ PLAIN_VIA = re.compile(
 
 
 _UNREAD = " "  # no tag
+
+
+@lru_cache(4_096)  # a phone says the same in all its messages, and addresses are not changed
+def _contact(text: str) -> Address:
+    return parse_address(text, "Contact")
 
 
 def _decoded(tag: bytes | None) -> str | None:
@@ -135,7 +141,7 @@ class Message:
             if len(items) > 1:
                 raise SipSyntaxError(Fault.HEADER_VALUE, 0, "* is not alone", header="Contact")
             return WILDCARD
-        return [parse_address(item, "Contact") for item in items]
+        return [_contact(item) for item in items]
 
     @property
     def contact(self) -> Address | None:
