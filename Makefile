@@ -12,7 +12,7 @@ export UV_LINK_MODE := copy
 export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 UV_RUN := uv run --no-sync
 
-.PHONY: help run test test-all check fix bench fuzz soak coverage web wheel clean env tools tools-test
+.PHONY: help run test test-all check fix bench fuzz soak coverage web wheel clean env tools tools-test tools-long
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s'|'
@@ -23,7 +23,7 @@ run: env web ## start the server with a demo room and print the page that shows 
 test: tools-test env web ## every suite in its short form; what CI runs
 	$(UV_RUN) python tools/suites.py
 
-test-all: tools-test env web ## every suite, long forms too
+test-all: tools-long env web ## every suite, long forms too
 	$(UV_RUN) python tools/suites.py --long
 
 check: tools-test env web ## format, lint, types, stubs, import contracts, forbidden words, docs
@@ -64,6 +64,9 @@ tools:
 
 tools-test:
 	@tools/prerequisites test
+
+tools-long:
+	@tools/prerequisites long
 
 clean: ## remove what was built here (the shared cargo cache stays)
 	rm -rf .venv dist build web/node_modules src/roomtone/pages src/roomtone/_core*.so artefacts .pytest_cache .mypy_cache .ruff_cache
