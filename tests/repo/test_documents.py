@@ -76,6 +76,10 @@ def test_each_roomtone_command_named_exists() -> None:
 
 def test_each_make_target_has_a_line_of_help() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    public = set(re.findall(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE)[0].split()) - {"tools", "tools-test", "tools-long"}
+    public = set(re.findall(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE)[0].split()) - {
+        "tools",
+        "tools-test",
+        "tools-long",
+    }
     helped = set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE))
     assert public <= helped
