@@ -53,6 +53,7 @@ def look(page: Page, name: str) -> None:
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             page.screenshot(path=SHOTS / f"{name}-{size}-{scheme}.png", full_page=True)
-            assert findings(page) == [], (name, size, scheme)
+            found = findings(page)
+            assert found == [], (name, size, scheme, found)
             assert fits(page), (name, size)
     page.set_viewport_size({"width": 1280, "height": 800})

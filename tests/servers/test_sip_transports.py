@@ -41,6 +41,7 @@ from roomtone.servers.sip import (
     TransportOptions,
     WebSocketEntrance,
 )
+from roomtone.servers.sip.websocket import WebSocketConnection
 
 UDP, TCP, TLS = Transport.UDP, Transport.TCP, Transport.TLS
 VECTORS = sorted((Path(__file__).parents[1] / "vectors" / "sip" / "rfc4475").glob("*.dat"))
@@ -556,6 +557,26 @@ async def test_a_defect_costs_one_message_and_timers_go_on(
             await until(lambda: core.messages and fired)
         assert endpoint.counters.defects == 2
         assert caplog.text.count("ZeroDivisionError") >= 2
+
+
+@pytest.mark.parametrize(
+    ("named", "scheme", "host", "port"),
+    [
+        (b"Phones.example.org:8443", "wss", "phones.example.org", 8443),
+        (b"phones.example.org", "wss", "phones.example.org", 443),
+        (b"127.0.0.1:8080", "ws", "127.0.0.1", 8080),
+        (b"[2001:db8::1]", "ws", "2001:db8::1", 80),
+        (b"no host>", "ws", "192.0.2.7", 80),
+    ],
+)
+async def test_a_websocket_client_says_what_we_are_called(named: bytes, scheme: str, host: str, port: int) -> None:
+    async def send(_: object) -> None:
+        pass
+
+    async with recording(TransportOptions()) as (endpoint, _):
+        scope = {"type": "websocket", "scheme": scheme, "client": ("192.0.2.7", 9), "headers": [(b"host", named)]}
+        flow = WebSocketConnection(endpoint, scope, send).flow
+        assert (flow.transport, flow.local_host, flow.local_port) == (Transport(scheme), host, port)
 
 
 async def test_a_websocket_client_that_takes_nothing_or_says_nothing_loses_its_connection() -> None:

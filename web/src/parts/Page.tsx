@@ -22,6 +22,7 @@ export function Page({ title, wide = false, children }: { title: string; wide?: 
           <a href="/">{text.nav.start}</a>
           <a href={`/publish/?room=${room}`}>{text.nav.publish}</a>
           <a href={`/watch/?room=${room}`}>{text.nav.watch}</a>
+          <a href="/phone/">{text.nav.phone}</a>
           <Who />
         </nav>
         <ThemeSwitch />

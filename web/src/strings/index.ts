@@ -1,5 +1,6 @@
 import { account } from "./account";
 import { dashboard } from "./dashboard";
+import { phone } from "./phone";
 
 /** What the server says begins small and has no full stop. */
 const asSentence = (words: string) => `${words.charAt(0).toUpperCase()}${words.slice(1)}${words.endsWith(".") ? "" : "."}`;
@@ -9,7 +10,7 @@ export const text = {
   brand: "Roomtone",
   skip: "Skip to the content",
   pages: "Pages",
-  nav: { start: "Rooms", publish: "Publish", watch: "Watch", dashboard: "Dashboard", signIn: "Sign in", account: "Your account" },
+  nav: { start: "Rooms", publish: "Publish", watch: "Watch", phone: "Phone", dashboard: "Dashboard", signIn: "Sign in", account: "Your account" },
   theme: { label: "Colours", auto: "As the system", light: "Light", dark: "Dark" },
   loading: "Loading…",
   roomRule: "letters, digits, dot, underscore and hyphen, at most 64",
@@ -72,6 +73,7 @@ export const text = {
     want: "viewers want",
   },
   account,
+  phone,
   lobby: {
     title: (room: string) => `Room ${room}`,
     lead: "How do you look and sound? Nobody sees you yet.",

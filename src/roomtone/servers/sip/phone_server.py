@@ -27,6 +27,7 @@ from roomtone.protocols.sip.agent import (
     UserAgent,
 )
 from roomtone.protocols.sip.errors import SipSyntaxError
+from roomtone.protocols.sip.flow import Transport
 from roomtone.servers.sip.asked import Asked
 from roomtone.servers.sip.local import LocalAddresses
 from roomtone.servers.sip.outcomes import Outcomes
@@ -103,7 +104,8 @@ class PhoneServer:
     def bound_ip(self, flow: Flow) -> str:
         """Give the address of ours by which a peer is reached; what is announced need not be one of this machine."""
         endpoint = self._endpoint
-        if endpoint is None or flow.local_host != endpoint.options.announced_ip:
+        is_named = flow.transport in {Transport.WS, Transport.WSS}
+        if endpoint is None or (flow.local_host != endpoint.options.announced_ip and not is_named):
             return flow.local_host
         return self._addresses.toward("", flow.remote_host)
 

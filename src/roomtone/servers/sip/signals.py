@@ -68,8 +68,8 @@ class PhoneSignal:
 
     @property
     def told_ip(self) -> str:
-        """Our address as the peer knows it."""
-        return self.flow.local_host
+        """Our address as the peer knows it; by WebSocket it knows a name, and descriptions have addresses."""
+        return self.media_ip if self.is_browser else self.flow.local_host
 
     @property
     def source_ip(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 from roomtone.protocols.sip.flow import Flow, Transport
@@ -22,6 +23,9 @@ _NOT_FOUND = b"SIP over WebSocket: connect with the subprotocol 'sip'.\n"
 _CODE = {ConnectionEnd.SHUTDOWN: 1001, ConnectionEnd.SLOW_PEER: 1013, ConnectionEnd.TOO_MANY: 1013}
 
 
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z.-]{1,253})(?::(?P<port>[0-9]{1,5}))?")
+
+
 class WebSocketConnection:
     """One client."""
 
@@ -33,12 +37,11 @@ class WebSocketConnection:
         self._heard = endpoint.loop.time()
         self.reason = ConnectionEnd.PEER_CLOSED
         host, port = scope.get("client") or ("", 0)
-        local_host, local_port = scope.get("server") or ("", 0)
         secure = scope.get("scheme") == "wss"
+        local_host, local_port = _named_by(scope, 443 if secure else 80)
         number = endpoint.pool.next_number()
         kind = Transport.WSS if secure else Transport.WS
-        # The server's side is the front door's private socket: what it calls itself is of no use to a browser.
-        self.flow = Flow(kind, host, port, str(local_host or host), local_port or 0, number)
+        self.flow = Flow(kind, host, port, local_host or host, local_port, number)
 
     def send(self, data: bytes) -> bool:
         """Queue one message; False when the connection is ending."""
@@ -131,6 +134,15 @@ class WebSocketEntrance:
         for task in done:
             if task.exception() is not None:
                 connection.reason = ConnectionEnd.CONNECTION_ERROR
+
+
+def _named_by(scope: Scope, usual_port: int) -> tuple[str, int]:
+    """Give what a client calls us: the server's side is the front door's private socket, which has no name."""
+    text = next((value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"), "")
+    found = _HOST.fullmatch(text)
+    if found is None:
+        return "", usual_port
+    return found["host"].strip("[]").lower(), int(found["port"] or usual_port)
 
 
 async def _read(connection: WebSocketConnection, receive: Receive) -> None:

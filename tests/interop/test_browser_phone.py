@@ -1,0 +1,210 @@
+"""The phone page and a desk phone call each other through a server; each hears the other's tone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from account_page import look
+from conftest import Server, until
+from meeting_page import OpenPage
+from phone_page import BROWSER_HZ, OPUS_ALONE, PhonePage, phone_page
+from test_desk_phone import MODULES, api, baresip
+from test_phone_in_a_room import PHONE_HZ, strongest, write_tone
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(shutil.which("baresip") is None or not MODULES.is_dir(), reason="baresip is not installed"),
+]
+
+
+@pytest.fixture
+def account(server: Server) -> Callable[..., str]:
+    """Make accounts: a function that gives one's line for baresip."""
+
+    def make(username: str, **more: str) -> str:
+        if username not in {one["username"] for one in api(server, "sip-accounts")}:
+            api(server, "sip-accounts", "POST", {"username": username, "password": f"secret of {username}", **more})
+        return f'<sip:{username}@{server.ready["sip_udp"][0]}>;auth_pass="secret of {username}"'
+
+    return make
+
+
+def hears_the_browser(folder: Path) -> bool:
+    """Whether a desk phone has recorded the browser's tone."""
+    return any(abs((strongest(path) or 0) - BROWSER_HZ) < 5 for path in folder.glob("dump-*-dec.wav"))
+
+
+def registered(server: Server, username: str) -> str:
+    """Wait for a registration; its transport."""
+    found = until(
+        lambda: [one for one in api(server, "registrations") if one["account"] == username], f"{username}'s phone"
+    )
+    transport: str = found[0]["transport"]
+    return transport
+
+
+def nothing_is_left(server: Server) -> None:
+    def left() -> bool:
+        metrics = server.metrics()
+        return not (metrics["roomtone_calls"] or metrics["roomtone_sip_legs"])
+
+    until(left, "the end of all calls")
+
+
+def test_a_browser_calls_a_phone(
+    server: Server, open_page: OpenPage, tmp_path: Path, account: Callable[..., str]
+) -> None:
+    account("ada")
+    with baresip(tmp_path / "bob", account("bob", algorithm="MD5"), tone=write_tone, hertz=PHONE_HZ) as log:
+        registered(server, "bob")
+        ada = phone_page(open_page, server, "ada")
+        assert registered(server, "ada") == "ws"
+        ada.dial("bob")
+        ada.wait_call("up")
+        ada.hears(PHONE_HZ)
+        until(lambda: hears_the_browser(tmp_path / "bob"), "the browser's tone at the phone")
+        (call,) = api(server, "calls")
+        assert (call["caller"], call["called"], call["codec"]) == ("ada", "bob", "PCMA/8000")
+        ada.press("Key 5")
+        until(lambda: was_sent(log, "5"), "the key at the phone")
+        ada.press("Hold")
+        ada.says("On hold")
+        held_still(ada)
+        ada.press("Resume")
+        ada.hears(PHONE_HZ)
+        ada.press("Hang up")
+        ada.wait_call("ended")
+        until(lambda: "session closed" in log.read_text("utf-8", "replace"), "the end at the phone")
+    nothing_is_left(server)
+
+
+def test_a_phone_calls_a_browser(
+    server: Server, open_page: OpenPage, tmp_path: Path, account: Callable[..., str]
+) -> None:
+    account("ada")
+    ada = phone_page(open_page, server, "ada", secure=True)
+    assert registered(server, "ada") == "wss"
+    dial = f"/dial sip:ada@{server.ready['sip_udp'][0]}"
+    line = account("bob", algorithm="MD5")
+    with baresip(tmp_path / "bob", line, "-e", dial, tone=write_tone, hertz=PHONE_HZ):
+        ada.wait_call("incoming")
+        ada.press("Answer")
+        ada.wait_call("up")
+        ada.hears(PHONE_HZ)
+        until(lambda: hears_the_browser(tmp_path / "bob"), "the browser's tone at the phone")
+        (call,) = api(server, "calls")
+        api(server, f"calls/{call['id']}", "DELETE")
+        ada.wait_call("ended")
+    nothing_is_left(server)
+
+
+def was_sent(log: Path, key: str) -> bool:
+    """Whether a desk phone says that it was sent a key, to its end."""
+    return f"received event: '{key}' (end=1)" in log.read_text("utf-8", "replace")
+
+
+def held_still(phone: PhonePage) -> None:
+    """See that nothing more comes once a hold has settled."""
+    seen = [-1, -2]
+
+    def still() -> bool:
+        phone.page.wait_for_timeout(300)
+        seen.append(phone.received())
+        return seen[-1] == seen[-2] == seen[-3]
+
+    until(still, "silence on hold")
+
+
+@pytest.mark.long
+def test_opus_of_a_browser_is_converted_and_keys_go_on(
+    server: Server, open_page: OpenPage, tmp_path: Path, account: Callable[..., str]
+) -> None:
+    account("ada")
+    with baresip(tmp_path / "bob", account("bob", algorithm="MD5"), tone=write_tone, hertz=PHONE_HZ) as log:
+        registered(server, "bob")
+        ada = phone_page(open_page, server, "ada", OPUS_ALONE)
+        ada.dial("bob")
+        ada.wait_call("up")
+        ada.hears(PHONE_HZ)
+        until(lambda: hears_the_browser(tmp_path / "bob"), "the browser's tone at the phone")
+        (call,) = api(server, "calls")
+        assert call["codec"] == "OPUS/48000 to PCMA/8000"
+        ada.press("Key 9")
+        until(lambda: was_sent(log, "9"), "the key at the phone")
+        ada.press("Mute")
+        ada.says("Your microphone is off")
+        ada.press("Unmute")
+        ada.press("Hang up")
+        ada.wait_call("ended")
+    nothing_is_left(server)
+
+
+@pytest.mark.long
+def test_a_browser_and_a_phone_meet_in_a_room(
+    server: Server, open_page: OpenPage, tmp_path: Path, account: Callable[..., str]
+) -> None:
+    account("ada")
+    rule = {"name": "standup", "numbers": ["7000"], "target": {"kind": "room", "room": "standup"}}
+    api(server, "dispatch-rules", "POST", rule)
+    ada = phone_page(open_page, server, "ada")
+    ada.dial("7000")
+    ada.wait_call("up")
+    until(lambda: server.identities("standup") == ["sip_ada"], "the browser in the room")
+    dial = f"/dial sip:7000@{server.ready['sip_udp'][0]}"
+    line = account("bob", algorithm="MD5")
+    with baresip(tmp_path / "bob", line, "-e", dial, tone=write_tone, hertz=PHONE_HZ):
+        ada.hears(PHONE_HZ)
+        until(lambda: hears_the_browser(tmp_path / "bob"), "the browser's tone at the phone")
+        ada.press("Hang up")
+        ada.wait_call("ended")
+        until(lambda: server.identities("standup") == ["sip_bob"], "the browser's leave")
+    nothing_is_left(server)
+
+
+@pytest.mark.long
+def test_two_browsers_call_each_other_and_a_third_finds_one_busy(
+    server: Server, open_page: OpenPage, account: Callable[..., str]
+) -> None:
+    for name in ("ada", "cyd", "dan"):
+        account(name, **({"media_security": "dtls"} if name == "dan" else {}))
+    ada, cyd, dan = (phone_page(open_page, server, name) for name in ("ada", "cyd", "dan"))
+    ada.dial("dan")
+    dan.wait_call("incoming")
+    dan.press("Answer")
+    for one in (ada, dan):
+        one.wait_call("up")
+        one.hears(BROWSER_HZ)
+    cyd.dial("dan")
+    cyd.wait_call("ended")
+    cyd.says("486 Busy Here")
+    dan.says("missed: another call was up")
+    assert api(server, "calls")[0]["codec"] == "OPUS/48000"
+    # A window that is closed takes its call with it.
+    ada.page.close()
+    dan.wait_call("ended")
+    nothing_is_left(server)
+
+
+@pytest.mark.long
+def test_what_the_phone_cannot_do_it_says(server: Server, open_page: OpenPage, account: Callable[..., str]) -> None:
+    account("ada")
+    ada = PhonePage(open_page("/phone/", server))
+    look(ada.page, "phone-off")
+    ada.switch_on("ada", "not her password")
+    ada.wait_line("refused")
+    ada.says("The account was refused: 40[13]")
+    ada.switch_on("ada", "secret of ada")
+    ada.wait_line("registered")
+    ada.dial("no number")
+    ada.says("That is no number and no name")
+    ada.dial("nobody")
+    ada.wait_call("ended")
+    ada.says("404 Not Found")
+    look(ada.page, "phone-ended")
+    ada.press("Switch off")
+    ada.wait_line("off")
+    until(lambda: not [one for one in api(server, "registrations") if one["account"] == "ada"], "the phone is off")
