@@ -116,18 +116,20 @@ async def baresip(
     hertz: float,
     *,
     modules: Sequence[str] = (),
+    apps: Sequence[str] = (),
+    contacts: str = "",
     account: str = "regint=60;audio_codecs=PCMU",
 ) -> AsyncIterator[Baresip]:
     """A baresip that registers, plays a tone and picks up; without a server it waits at its own port."""
     folder.mkdir()  # noqa: ASYNC240 - a folder of a test
     port, control = free_ports(2)
     write_tone(folder / "tone.wav", hertz)
-    more = "".join(f"module {module}.so\n" for module in modules)
+    more = "".join(f"module {one}.so\n" for one in modules) + "".join(f"module_app {one}.so\n" for one in apps)
     text = CONFIG.format(port=port, folder=folder, modules=MODULES, control=control, modules_too=more)
     (folder / "config").write_text(text)
     who = f"<sip:{name}@127.0.0.1:{server_port or port}>;auth_pass={password};answermode=auto;{account}"
     (folder / "accounts").write_text(f"{who}\n")
-    (folder / "contacts").write_text("")
+    (folder / "contacts").write_text(contacts)
     process = await asyncio.create_subprocess_exec(
         *("baresip", "-4", "-f", str(folder)),
         stdin=asyncio.subprocess.DEVNULL,
@@ -167,3 +169,31 @@ async def baresip(
             process.kill()
             await process.wait()
         await reading
+
+
+@asynccontextmanager
+async def linphone(folder: Path, server_port: int) -> AsyncIterator[asyncio.StreamWriter]:
+    """A linphonec that registers as ada; what is written is what would be typed."""
+    (sip,) = free_ports(1)
+    settings = [
+        *("[sip]", f"sip_port={sip}", "sip_tcp_port=0", "sip_tls_port=0", "default_proxy=0"),
+        *("[auth_info_0]", "username=ada", "passwd=adaada", "realm=roomtone"),
+        *("[proxy_0]", f"reg_proxy=sip:127.0.0.1:{server_port}", "reg_identity=sip:ada@127.0.0.1"),
+        *("reg_expires=600", "reg_sendregister=1"),
+    ]
+    (folder / "linphonerc").write_text("\n".join([*settings, ""]))
+    for name in (".local/share/linphone", ".config/linphone"):  # without them it does nothing at all
+        (folder / name).mkdir(parents=True)
+    process = await asyncio.create_subprocess_exec(
+        *("linphonec", "-c", str(folder / "linphonerc"), "-a"),
+        env={"HOME": str(folder), "PATH": "/usr/bin:/bin"},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    try:
+        yield process.stdin
+    finally:
+        process.kill()
+        await process.wait()

@@ -84,6 +84,12 @@ class Exchange:
         left = len(self.calls) + self.calls.legs() + len(agent.dialogs) + len(agent.calls)
         return not left and not any((await self.kinds()).values())
 
+    async def becomes_empty_of_calls(self) -> None:
+        """Wait until no call is left; dialogs of subscriptions may be."""
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.calls) or any((await self.kinds()).values()):  # noqa: ASYNC110 - counters tell nobody
+                await asyncio.sleep(0.01)
+
     async def becomes_empty(self) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not await self.is_empty():  # noqa: ASYNC110 - counters tell nobody

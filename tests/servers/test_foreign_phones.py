@@ -9,9 +9,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from foreign_phones import baresip, free_ports, has_baresip, linear, share_of
+from foreign_phones import baresip, free_ports, has_baresip, linear, linphone, share_of
 from phone_peers import Exchange, Phone, exchange, phone, pick_up
 from sip_peers import PATIENCE_S, until
+from test_watched_accounts import Mailbox, account, next_presence
+from test_watched_accounts import at as name_at
 
 from roomtone.control.calls.legs import Leg
 from roomtone.protocols.sip.agent import Answered, Ended
@@ -233,30 +235,44 @@ async def test_sipp_registers_with_digest_and_calls(tmp_path: Path) -> None:
         assert {str(end): count for end, count in here.calls.ended.items()} == {"completed": 5}
 
 
-@pytest.mark.skipif(shutil.which("linphonec") is None, reason="linphonec is not installed")
+needs_linphone = pytest.mark.skipif(shutil.which("linphonec") is None, reason="linphonec is not installed")
+
+
+@needs_linphone
 async def test_linphone_registers(tmp_path: Path) -> None:
-    async with exchange(tmp_path, "ada", order=MD5) as here:
-        (sip,) = free_ports(1)
-        settings = [
-            *("[sip]", f"sip_port={sip}", "sip_tcp_port=0", "sip_tls_port=0", "default_proxy=0"),
-            *("[auth_info_0]", "username=ada", "passwd=adaada", "realm=roomtone"),
-            *("[proxy_0]", f"reg_proxy=sip:127.0.0.1:{here.port}", "reg_identity=sip:ada@127.0.0.1"),
-            *("reg_expires=600", "reg_sendregister=1"),
-        ]
-        (tmp_path / "linphonerc").write_text("\n".join([*settings, ""]))
-        for folder in (".local/share/linphone", ".config/linphone"):  # without them it does nothing at all
-            (tmp_path / folder).mkdir(parents=True)
-        process = await asyncio.create_subprocess_exec(
-            *("linphonec", "-c", str(tmp_path / "linphonerc"), "-a"),
-            env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            await until(lambda: here.book.registrar.bindings("ada", here.book.clock()))
-            (binding,) = here.book.registrar.bindings("ada", here.book.clock())
-            assert "inphone" in binding.user_agent
-        finally:
-            process.kill()
-            await process.wait()
+    async with exchange(tmp_path, "ada", order=MD5) as here, linphone(tmp_path, here.port):
+        await until(lambda: here.book.registrar.bindings("ada", here.book.clock()))
+        (binding,) = here.book.registrar.bindings("ada", here.book.clock())
+        assert "inphone" in binding.user_agent
+
+
+@needs_linphone
+async def test_linphone_writes_and_is_written_to(tmp_path: Path) -> None:
+    async with (
+        exchange(tmp_path, "ada", "bob", order=MD5) as here,
+        Mailbox() as bob,
+        linphone(tmp_path, here.port) as linphonec,
+    ):
+        await bob.register(account(here, "bob"))
+        await until(lambda: here.book.registrar.bindings("ada", here.book.clock()))
+        linphonec.write(f"chat {name_at(here, 'bob')} from_linphone\n".encode())
+        await until(lambda: [one.text for one in bob.texts] == ["from_linphone"])
+        assert (await bob.message(name_at(here, "ada"), "to linphone", account=account(here, "bob"))).status == 200
+
+
+@needs_baresip
+async def test_a_foreign_phone_says_whether_it_is_there_and_sees_whether_another_is(tmp_path: Path) -> None:
+    async with exchange(tmp_path, "ada", "bob", order=MD5) as here, Mailbox() as ada:
+        watch = await ada.subscribe(name_at(here, "bob"), "presence", account=account(here, "ada"))
+        assert [one.is_open for one in (await next_presence(watch)).tuples] == [False]
+        async with baresip(
+            *(tmp_path / "bob", "bob", "bobbob", here.port, 440),
+            apps=["contact", "presence"],
+            contacts=f'"Ada" <{name_at(here, "ada")}>;presence=p2p\n',
+            account="regint=60;audio_codecs=PCMU;pubint=60",
+        ) as bob:
+            while not any(one.id.startswith("t") for one in (await next_presence(watch)).tuples):
+                pass  # until it says so itself, by its own tuple
+            await until(lambda: here.server.watching.watched("presence", "ada"))
+            await ada.register(account(here, "ada"))
+            await bob.says("sip:ada", "changed status", "Online")

@@ -10,9 +10,17 @@ from roomtone.control.calls.dispatch import Dispatch
 from roomtone.control.calls.errors import BindingError, BindingRefusal, CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.pins import PinGuard, PinRules
 from roomtone.control.calls.ports import Signal, Signalling
-from roomtone.control.calls.reasons import CallEnd, end_of_status, sip_status
+from roomtone.control.calls.reasons import CallEnd, end_of_status, most_telling, sip_status
 from roomtone.control.calls.records import CallRecords
-from roomtone.control.calls.registrar import Binding, Contact, Registrar, RegistrarRules, Registration
+from roomtone.control.calls.registrar import (
+    Binding,
+    BindingChange,
+    BindingEvent,
+    Contact,
+    Registrar,
+    RegistrarRules,
+    Registration,
+)
 from roomtone.control.calls.rules import ANY_TRUNK, ROOM_KINDS, DispatchRule, RuleTarget, TargetKind
 from roomtone.control.calls.trunk_keeper import TrunkKeeper
 from roomtone.control.calls.trunk_life import TrunkDeed, TrunkLife, TrunkReply, TrunkState
@@ -35,7 +43,9 @@ __all__ = [
     "ROOM_KINDS",
     "Acknowledged",
     "Binding",
+    "BindingChange",
     "BindingError",
+    "BindingEvent",
     "BindingRefusal",
     "Call",
     "CallEnd",
@@ -80,6 +90,7 @@ __all__ = [
     "TrunkState",
     "Trunks",
     "end_of_status",
+    "most_telling",
     "open_book",
     "sip_status",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from roomtone.control.calls.accounts import PhoneAccounts
 from roomtone.control.calls.dispatch import Dispatch
 from roomtone.control.calls.records import CallRecords
-from roomtone.control.calls.registrar import Registrar, RegistrarRules
+from roomtone.control.calls.registrar import BindingEvent, Registrar, RegistrarRules
 from roomtone.control.calls.trunks import Trunks
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class PhoneBook:
     async def delete_account(self, username: str) -> None:
         """Delete an account, and forget where it is; raise `PhoneError`."""
         await self.accounts.delete(username)
-        self.registrar.unregister_all(username)
+        self.registrar.unregister_all(username, BindingEvent.DEACTIVATED)
 
 
 def open_book(

@@ -226,6 +226,7 @@ class Calls:
                 _log.warning("phone accounts were not read", reason=error.message)
 
     async def _write(self) -> None:
+        self.registrar.sweep(self.parts.clock())
         try:
             await self.registrar.flush()
             await self.records.flush()

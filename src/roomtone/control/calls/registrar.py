@@ -7,8 +7,11 @@ expired is never used, whatever the table still has.
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
+import math
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import BindingError, BindingRefusal
@@ -16,7 +19,7 @@ from roomtone.protocols.sip.flow import Flow, Transport
 from roomtone.store import SipBindingRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from roomtone.control.calls.ports import BindingTable
 
@@ -75,11 +78,38 @@ class Binding:
     expires_at: float
 
 
+class BindingEvent(StrEnum):
+    """What happened to a binding, in the words of RFC 3680 section 5.2."""
+
+    CREATED = "created"
+    REFRESHED = "refreshed"
+    EXPIRED = "expired"
+    UNREGISTERED = "unregistered"
+    DEACTIVATED = "deactivated"
+    """Taken out here: it made way for another, or its account is no more."""
+    REJECTED = "rejected"
+    """The way it registered by is gone (RFC 5626 section 5.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BindingChange:
+    """A binding, and what has just happened to it."""
+
+    binding: Binding
+    event: BindingEvent
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the binding is no more."""
+        return self.event not in {BindingEvent.CREATED, BindingEvent.REFRESHED}
+
+
 class Registrar:
     """Bindings of all accounts.
 
-    Inputs: `register`, `unregister_all`, with the time. Outputs: `bindings`, `all`, `flush`. Limits: `RegistrarRules`;
-    ``evicted`` counts bindings that made way for others.
+    Inputs: `register`, `unregister_all`, `sweep`, with the time. Outputs: `bindings`, `all`, `flush`; ``on_change`` is
+    called with an account and what happened to its bindings. Limits: `RegistrarRules`; ``evicted`` counts bindings
+    that made way for others.
     """
 
     def __init__(self, table: BindingTable, rules: RegistrarRules | None = None) -> None:
@@ -92,6 +122,11 @@ class Registrar:
         self._written: dict[str, float] = {}
         """Expiry of each binding as the table has it."""
         self._changed: dict[str, Binding | None] = {}
+        self.on_change: Callable[[str, Sequence[BindingChange]], None] = lambda *_: None
+        self._due: list[tuple[float, str]] = []
+        """When bindings of an account may expire, as a heap: mostly one entry an account, which refreshes leave."""
+        self._looked_at: dict[str, float] = {}
+        """The earliest entry of each account."""
 
     def __len__(self) -> int:
         """Count bindings, those included that expired a moment ago."""
@@ -103,6 +138,7 @@ class Registrar:
             binding = _read(record)
             self._accounts.setdefault(binding.account, {})[binding.key] = binding
             self._written[binding.key] = binding.expires_at
+            self._look_at(binding.account, binding.expires_at)
 
     def bindings(self, account: str, now: float) -> list[Binding]:
         """Give where an account can be reached, the preferred first, the newest first among equals."""
@@ -124,21 +160,48 @@ class Registrar:
             before = held.get(key)
             if before is not None and before.call_id == registration.call_id and registration.cseq <= before.cseq:
                 raise BindingError(BindingRefusal.OUT_OF_ORDER)
+        changes = []
         for key, contact, seconds in wanted:
+            before = held.get(key)
             if not seconds:
                 self._drop(held, key)
+                changes += [] if before is None else [BindingChange(before, BindingEvent.UNREGISTERED)]
                 continue
-            self._keep(held, _bind(registration, key, contact, now, seconds))
-        self._make_room(held)
+            binding = _bind(registration, key, contact, now, seconds)
+            self._keep(held, binding)
+            changes.append(BindingChange(binding, BindingEvent.REFRESHED if before else BindingEvent.CREATED))
+        changes += self._make_room(held)
         if not held:
             del self._accounts[account]
+        self._tell(account, changes)
         return self.bindings(account, now)
 
-    def unregister_all(self, account: str) -> None:
+    def unregister_all(self, account: str, event: BindingEvent = BindingEvent.UNREGISTERED) -> None:
         """Forget all bindings of an account."""
         held = self._accounts.pop(account, {})
+        gone = [BindingChange(binding, event) for binding in held.values()]
         for key in tuple(held):
             self._drop(held, key)
+        self._tell(account, gone)
+
+    def sweep(self, now: float) -> None:
+        """Take out what has expired, so that who watches is told in time."""
+        while self._due and self._due[0][0] <= now:
+            _, account = heapq.heappop(self._due)
+            self._looked_at.pop(account, None)
+            self._expire(account, now)
+            held = self._accounts.get(account)
+            if held:
+                self._look_at(account, min(binding.expires_at for binding in held.values()))
+
+    def _look_at(self, account: str, when: float) -> None:
+        if when < self._looked_at.get(account, math.inf):
+            self._looked_at[account] = when
+            heapq.heappush(self._due, (when, account))
+
+    def _tell(self, account: str, changes: Sequence[BindingChange]) -> None:
+        if changes:
+            self.on_change(account, changes)
 
     async def flush(self) -> None:
         """Write what changed; raise `StoreError`, and then try the same again the next time."""
@@ -171,6 +234,7 @@ class Registrar:
         before = held.get(binding.key)
         held[binding.key] = binding
         self.registered += 1
+        self._look_at(binding.account, binding.expires_at)
         # Neither Call-ID nor CSeq is worth a write: a REGISTER that comes twice over a restart changes nothing.
         only_refreshed = before is not None and _told(before) == _told(binding)
         written = self._written.get(binding.key, 0.0)
@@ -183,20 +247,25 @@ class Registrar:
         if key in self._written or key in self._changed:
             self._changed[key] = None
 
-    def _make_room(self, held: dict[str, Binding]) -> None:
+    def _make_room(self, held: dict[str, Binding]) -> list[BindingChange]:
+        gone = []
         while len(held) > self.rules.max_bindings:
             oldest = min(held.values(), key=lambda binding: binding.registered_at)
             self._drop(held, oldest.key)
+            gone.append(BindingChange(oldest, BindingEvent.DEACTIVATED))
             self.evicted += 1
+        return gone
 
     def _expire(self, account: str, now: float) -> None:
         held = self._accounts.get(account)
         if held is None:
             return
-        for key in [key for key, binding in held.items() if binding.expires_at <= now]:
-            self._drop(held, key)
+        gone = [binding for binding in held.values() if binding.expires_at <= now]
+        for binding in gone:
+            self._drop(held, binding.key)
         if not held:
             del self._accounts[account]
+        self._tell(account, [BindingChange(binding, BindingEvent.EXPIRED) for binding in gone])
 
     @staticmethod
     def _key(account: str, contact: Contact) -> str:

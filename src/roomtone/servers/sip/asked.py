@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from roomtone.protocols.sip.transaction import ServerTransaction
     from roomtone.servers.sip.domains import Domains
     from roomtone.servers.sip.guard import PhoneGuard
+    from roomtone.servers.sip.messaging import Messages
+    from roomtone.servers.sip.watching import Watching
 
 _ACCEPT = b"Accept: application/sdp\r\n"
 _NOT_FOUND, _BAD_TYPE, _UNSUPPORTED, _FORBIDDEN, _NO_CALL = 404, 415, 501, 403, 481
@@ -34,6 +36,8 @@ class PhoneDesk(SignalDriver, Protocol):
     calls: Calls | None
     registrar: Registrar | None
     wall_clock: Callable[[], float]
+    messages: Messages
+    watching: Watching
 
 
 class Asked:
@@ -65,6 +69,8 @@ class Asked:
             return
         signal = PhoneSignal(self._desk, leg.dialog.flow)
         signal.leg, leg.owner, signal.trunk = leg, signal, trunk
+        if not caller.trunk:
+            self._desk.lamps.begin(signal, caller.account, "initiator", request.to.uri_text)
         signal.owner = self._desk.calls.invited(signal, Invitation(caller, number or "", sdp))
 
     def _parties(self, trunk: Trunk | None, request: Request, flow: Flow) -> tuple[Caller | None, str | None]:
@@ -98,6 +104,8 @@ class Asked:
                 self._on_register(transaction, request, now)
             case "INFO" if event.leg is not None:
                 self._on_info(event.leg.owner, transaction, request)
+            case "MESSAGE" | "SUBSCRIBE" if event.leg is None:
+                self._on_of_account(transaction, request, now)
             case _:
                 self._desk.agent.answer(transaction, _UNSUPPORTED, now)
 
@@ -113,6 +121,15 @@ class Asked:
             self._desk.registrar, account.username, request, transaction.flow, self._desk.wall_clock()
         )
         self._desk.agent.answer(transaction, status, now, block)
+
+    def _on_of_account(self, transaction: ServerTransaction, request: Request, now: int) -> None:
+        account = self._desk.guard.account_of(request)
+        if account is None:
+            self._desk.agent.answer(transaction, _FORBIDDEN, now)
+        elif request.method == "MESSAGE":
+            self._desk.messages.on_message(transaction, request, account, now)
+        else:
+            self._desk.watching.on_subscribe(transaction, request, account, now)
 
     def _on_info(self, signal: object, transaction: ServerTransaction, request: Request) -> None:
         def reply(status: int) -> None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from roomtone.protocols.sip.digest import Algorithm, Challenge, Credentials, DigestServer, Secret, Verdict
 from roomtone.protocols.sip.errors import SipSyntaxError
+from roomtone.protocols.sip.headers import Address, parse_event
 from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.uri import SipUri
+from roomtone.servers.sip.states import PUBLISHED, check_published
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +74,24 @@ class PhoneGuard:
         if request.method == "REGISTER" and _user(request.to.uri_text, request) != found.username:
             return _FORBIDDEN, b""  # nobody registers for another
         self._passed = None if account is None else (request, account)
-        return None
+        return self._refuse_state(request, found.username) if request.method == "PUBLISH" else None
+
+    def _refuse_state(self, request: Request, account: str) -> tuple[int, bytes] | None:
+        """Refuse what would be published of another, and what is no state of its package."""
+        if _user(request.uri_text, request) != account:
+            return _FORBIDDEN, b""
+        if not request.body or "event" not in request.headers:
+            return None
+        package = parse_event(request.headers.text("event") or "").package
+        status = check_published(package, request.content_type or "", request.body)
+        if not status:
+            return None
+        types = ", ".join(one.content_type for one in PUBLISHED if one == package)
+        return status, header_line("Accept", types) + b"\r\n"
+
+    def knows(self, account: str) -> bool:
+        """Whether there is an account."""
+        return self._accounts.find(account) is not None
 
     def account_of(self, request: Request) -> PhoneAccount | None:
         """Give the account of a request that was let pass."""
@@ -133,6 +152,5 @@ def _is_for_server(request: Request) -> bool:
 
 
 def _user(uri_text: str, request: Request) -> str:
-    address = request.to if uri_text == request.to.uri_text else request.from_
-    uri = address.uri
+    uri = request.uri if uri_text == request.uri_text else Address(uri_text).uri
     return uri.username if isinstance(uri, SipUri) else ""

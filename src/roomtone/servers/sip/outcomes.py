@@ -24,6 +24,7 @@ from roomtone.servers.sip.trunking import TrunkRequest
 
 if TYPE_CHECKING:
     from roomtone.control.calls import Trunks
+    from roomtone.servers.sip.lamps import Lamps
     from roomtone.servers.sip.ways import Ways
 
 _NOT_HERE, _TIMEOUT, _UNAVAILABLE = 488, 408, 503
@@ -39,10 +40,11 @@ _ENDS = {
 class Outcomes:
     """Takes responses and ends; ``ways`` and ``trunks`` are told who was reached."""
 
-    def __init__(self, agent: UserAgent) -> None:
+    def __init__(self, agent: UserAgent, lamps: Lamps) -> None:
         self.ways: Ways | None = None
         self.trunks: Trunks | None = None
         self._agent = agent
+        self._lamps = lamps
 
     def on_outgoing(self, event: Progressed | Answered | Refused) -> None:
         """Take how an INVITE of ours fares."""
@@ -51,9 +53,11 @@ class Outcomes:
             return
         match event:
             case Progressed():
+                self._lamps.note(signal, "early", None if event.leg is None else event.leg.dialog)
                 self._post(signal, Rang(event.response.status, _text(event.response)))
             case Answered():
                 signal.leg, event.leg.owner = event.leg, signal
+                self._lamps.note(signal, "confirmed")
                 self._note(signal, reached=True)
                 self._post(signal, PickedUp(_text(event.response)))
             case Refused():
@@ -62,6 +66,7 @@ class Outcomes:
     def _on_refused(self, signal: OutboundSignal, event: Refused) -> None:
         if event.reason is EndReason.TRANSPORT_ERROR and signal.invite_by_datagram():
             return
+        self._lamps.end(signal)
         status = None if event.response is None else event.response.status
         if event.reason is not EndReason.CANCELLED:
             self._note(signal, reached=status not in {None, _UNAVAILABLE})
@@ -87,6 +92,8 @@ class Outcomes:
                 elif callable(event.outgoing.owner):
                     event.outgoing.owner(_TIMEOUT if event.response is None else event.response.status)
             case Ended():
+                if isinstance(event.leg.owner, PhoneSignal):
+                    self._lamps.end(event.leg.owner)
                 if event.reason is not EndReason.LOCAL:
                     self._post(event.leg.owner, LegEnded(_ENDS.get(event.reason, CallEnd.LEG_LOST)))
 

@@ -29,10 +29,14 @@ from roomtone.protocols.sip.agent import (
 from roomtone.protocols.sip.errors import SipSyntaxError
 from roomtone.protocols.sip.flow import Transport
 from roomtone.servers.sip.asked import Asked
+from roomtone.servers.sip.lamps import Lamps
 from roomtone.servers.sip.local import LocalAddresses
+from roomtone.servers.sip.messaging import Messages
 from roomtone.servers.sip.outcomes import Outcomes
 from roomtone.servers.sip.signals import OutboundSignal
+from roomtone.servers.sip.states import PUBLISHED
 from roomtone.servers.sip.trunking import TrunkAuthenticator, TrunkDesk
+from roomtone.servers.sip.watching import Watching
 from roomtone.servers.sip.ways import AddressesOnly, Ways
 
 if TYPE_CHECKING:
@@ -46,7 +50,23 @@ if TYPE_CHECKING:
     from roomtone.servers.sip.guard import PhoneGuard
     from roomtone.servers.sip.ways import Names
 
-METHODS = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "PRACK", "REGISTER"})
+METHODS = frozenset(
+    {
+        "INVITE",
+        "ACK",
+        "CANCEL",
+        "BYE",
+        "OPTIONS",
+        "INFO",
+        "UPDATE",
+        "PRACK",
+        "REGISTER",
+        "MESSAGE",
+        "SUBSCRIBE",
+        "NOTIFY",
+        "PUBLISH",
+    }
+)
 EXTENSIONS = frozenset({"100rel", "timer"})
 _log = logging.getLogger(__name__)
 
@@ -61,12 +81,18 @@ class PhoneServer:
     def __init__(self, layer: TransactionLayer, guard: PhoneGuard, domains: Domains, product: str = "") -> None:
         self.guard = guard
         self.domains = domains
-        settings = AgentSettings(methods=METHODS, extensions=EXTENSIONS, product=product)
+        settings = AgentSettings(
+            methods=METHODS, extensions=EXTENSIONS, product=product, published_packages=frozenset(PUBLISHED)
+        )
         self._authenticator = TrunkAuthenticator()
         self.agent = UserAgent(layer, settings, authenticator=self._authenticator, guard=guard)
         self._authenticator.agent = self.agent
+        self.lamps = Lamps()
+        self.messages = Messages(self)
+        self.watching = Watching(self)
+        self.lamps.on_change = self.watching.on_dialogs
         self.asked = Asked(self)
-        self.outcomes = Outcomes(self.agent)
+        self.outcomes = Outcomes(self.agent, self.lamps)
         self.calls: Calls | None = None
         self.registrar: Registrar | None = None
         self.trunk_desk: TrunkDesk | None = None
@@ -91,6 +117,7 @@ class PhoneServer:
         self.trunk_desk = TrunkDesk(self, endpoint, self._ways, self._authenticator)
         self._endpoint, self.calls, self.registrar = endpoint, calls, registrar
         self.wall_clock = wall_clock
+        registrar.on_change = self.watching.on_bindings
 
     def now(self) -> int:
         """Give the user agent's time."""
@@ -151,7 +178,11 @@ class PhoneServer:
                 self.asked.on_requested(event, now)
             case Confirmed() | Pracked() | Responded() | Ended():
                 self.outcomes.on_outcome(event, now)
-            case Notified() | Resubscribed() | SubscriptionEnded() | StateChanged() | PublicationEnded():
-                pass  # nobody here subscribes or publishes, and SUBSCRIBE and PUBLISH are refused
+            case StateChanged():
+                self.watching.on_published(event.change, now)
+            case SubscriptionEnded():
+                self.watching.on_ended(event.subscription)
+            case Notified() | Resubscribed() | PublicationEnded():
+                pass  # refreshes are answered by the agent; nobody here subscribes or publishes
             case _:
                 assert_never(event)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from roomtone.protocols.sip.agent import Leg, OutgoingInvite, UserAgent
     from roomtone.protocols.sip.flow import Flow
     from roomtone.servers.sip.domains import Domains
+    from roomtone.servers.sip.lamps import Lamps
 
 STREAM_ABOVE_BYTES = 1_300
 """Requests longer than this may not fit a datagram (RFC 3261 section 18.1.1)."""
@@ -36,6 +37,7 @@ class SignalDriver(Protocol):
     """What a leg needs of who drives the user agent."""
 
     agent: UserAgent
+    lamps: Lamps
 
     def now(self) -> int:
         """Give the user agent's time."""
@@ -86,6 +88,7 @@ class PhoneSignal:
         if self.leg is not None:
             with suppress(WrongStateError):
                 self.agent.progress(self.leg, status, self._driver.now(), body=(sdp or "").encode())
+                self._driver.lamps.note(self, "early")
             self._driver.drain()
 
     def answer(self, sdp: str) -> None:
@@ -94,6 +97,7 @@ class PhoneSignal:
             raise CallError(CallEnd.FAILED, "no INVITE to answer")
         try:
             self.agent.answer_invite(self.leg, self._driver.now(), body=sdp.encode())
+            self._driver.lamps.note(self, "confirmed")
         except WrongStateError as error:
             raise CallError(CallEnd.CANCELLED, str(error)) from error
         finally:
@@ -107,6 +111,7 @@ class PhoneSignal:
                 self._end_leg(self.leg, end, now)
             elif self.invite_sent is not None and not self.invite_sent.is_over:
                 self.invite_sent.cancel(now, _reason(end))
+        self._driver.lamps.end(self)
         self._driver.drain()
 
     def _end_leg(self, leg: Leg, end: CallEnd, now: int) -> None:
@@ -198,6 +203,7 @@ class OutboundSignal(PhoneSignal):
             raise CallError(CallEnd.FAILED, str(error)) from error
         sent.owner = self
         self.invite_sent = sent
+        self._driver.lamps.begin(self, target.account, "recipient", from_.uri_text)
         self._driver.drain()
 
     def _identities(self, flow: Flow, caller: Caller, called: str) -> tuple[Address, Address, bytes]:

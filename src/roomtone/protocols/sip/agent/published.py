@@ -35,18 +35,20 @@ class StateChange(NamedTuple):
     etag: str
     """Of the publication; it changes with each request, and ``replaces`` is the one before."""
     replaces: str | None
+    publication: str
+    """Its first tag: the same through all changes."""
     content_type: str
     body: bytes
 
 
 class _State:
-    __slots__ = ("body", "content_type", "etag", "package", "resource", "states", "timer")
+    __slots__ = ("body", "content_type", "etag", "first", "package", "resource", "states", "timer")
 
     def __init__(self, states: PublishedStates, resource: str, package: str) -> None:
         self.states = states
         self.resource = resource
         self.package = package
-        self.etag = ""
+        self.etag = self.first = ""
         self.content_type = ""
         self.body = b""
         self.timer: Timer | None = None
@@ -137,6 +139,7 @@ class PublishedStates:
     def _keep(self, state: _State, transaction: ServerTransaction, expires_s: int, now: int) -> None:
         layer = self._agent.layer
         state.etag = layer.tokens.next()
+        state.first = state.first or state.etag
         state.timer = layer.wheel.arm(now + 1_000 * expires_s, state)
         self._states[state.etag] = state
         self._agent.answer(transaction, 200, now, f"SIP-ETag: {state.etag}\r\nExpires: {expires_s}\r\n".encode())
@@ -147,5 +150,14 @@ class PublishedStates:
             self._tell(StateKind.EXPIRED, state, state.etag)
 
     def _tell(self, kind: StateKind, state: _State, replaces: str | None) -> None:
-        change = StateChange(kind, state.resource, state.package, state.etag, replaces, state.content_type, state.body)
+        change = StateChange(
+            kind,
+            state.resource,
+            state.package,
+            state.etag,
+            replaces=replaces,
+            publication=state.first,
+            content_type=state.content_type,
+            body=state.body,
+        )
         self._agent.tell(StateChanged(change))
