@@ -252,7 +252,6 @@ async def test_services_that_are_not_there_are_never_a_success(lk: api.LiveKitAP
     calls = [
         lk.egress.list_egress(api.ListEgressRequest()),
         lk.ingress.list_ingress(api.ListIngressRequest()),
-        lk.sip.list_dispatch_rule(api.ListSIPDispatchRuleRequest()),
         lk.agent_dispatch.list_dispatch("sdk"),
     ]
     for asked in calls:

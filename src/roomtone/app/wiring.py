@@ -71,6 +71,7 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
     context.phone_book = people.phones
     api = create_app(context)
     livekit = livekit_context(context)
+    livekit.phone_book = people.phones
     if settings.webhooks.urls:
         report_rooms(livekit, webhooks.delivery)
     api.router.routes.extend([*livekit_routes(livekit), *twirp_routes(livekit)])

@@ -54,6 +54,7 @@ class Calls:
         self.records = book.records
         self.registrar = book.registrar
         self._accounts = book.accounts
+        self._trunks = book.trunks
         self.started = 0
         self.ended: Counter[CallEnd] = Counter()
         self.silences = 0
@@ -91,6 +92,11 @@ class Calls:
             end = CallEnd.SERVER_SHUTDOWN if self._closing else CallEnd.OVERLOADED
             self.ended[end] += 1
             signal.end(end)
+            return None
+        trunk = self._trunks.find(invitation.caller.trunk) if invitation.caller.trunk else None
+        if trunk is not None and not trunk.takes(invitation.caller.account, invitation.called):
+            self.ended[CallEnd.FORBIDDEN] += 1
+            signal.end(CallEnd.FORBIDDEN)
             return None
         call = self._call(invitation, signal)
         self._bring_to_life(call)

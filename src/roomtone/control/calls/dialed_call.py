@@ -130,9 +130,12 @@ class DialedCall(RingingCall, RoomParty):
     def _targets(self) -> list[Target]:
         dispatch, request, number = self._parts.dispatch, self.request, self.invitation.called
         if request.trunk:
-            return [dispatch.by_trunk(number, request.trunk)]
-        target = uri_target(request.to)
-        return [target] if target is not None else dispatch.targets(number)
+            found = [dispatch.by_trunk(number, request.trunk)]
+        else:
+            target = uri_target(request.to)
+            found = [target] if target is not None else dispatch.targets(number)
+        security = request.security
+        return found if security is None else [replace(target, security=security) for target in found]
 
     def _wanted(self) -> list[Wanted]:
         return wanted_by_nobody()
@@ -142,7 +145,7 @@ class DialedCall(RingingCall, RoomParty):
         told = {
             "sip.callID": self.id,
             "sip.callStatus": status,
-            "sip.trunkID": request.trunk_id or request.trunk,
+            "sip.trunkID": request.trunk,
             "sip.trunkPhoneNumber": request.shown_number,
         }
         if not request.hides_number:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.reasons import CallEnd
@@ -11,11 +12,16 @@ from roomtone.control.calls.values import Caller, Target
 from roomtone.protocols.sip.errors import SipSyntaxError
 from roomtone.protocols.sip.uri import SipUri, TelUri, parse_uri
 
+if TYPE_CHECKING:
+    from roomtone.protocols.sdp.telephony import MediaSecurity
+
 MAX_KEYS = 256
 MAX_DIALLED = 512
+MAX_HEADERS, MAX_HEADER = 32, 512
 LONGEST_RINGING_S = 600
 _SEPARATORS = str.maketrans("", "", " -().\u00a0\u202f/")
 _LOOKS_DIALLED = re.compile(r"\+?[0-9][0-9 \u00a0\u202f().\/-]*")
+_HEADER = re.compile(r"[Xx]-[A-Za-z0-9_-]{1,62}")
 _KEYS = re.compile(r"[0-9*#A-Da-dwW]*")
 
 
@@ -45,8 +51,10 @@ class DialRequest:
     """Whether the participant appears at once, and not when it is answered."""
     hides_number: bool = False
     """Whether the participants are not told the number."""
-    trunk_id: str = ""
-    """What the participants are told of the trunk."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of the INVITE; their names begin with ``X-``."""
+    security: MediaSecurity | None = None
+    """How its media is secured; None: as the trunk or account says."""
 
 
 def checked(request: DialRequest) -> DialRequest:
@@ -57,6 +65,12 @@ def checked(request: DialRequest) -> DialRequest:
         raise CallError(CallEnd.BAD_REQUEST, f"keys are at most {MAX_KEYS} of 0-9, *, #, A-D, and w for half a second")
     if request.ringing_timeout_s is not None and not 1 <= request.ringing_timeout_s <= LONGEST_RINGING_S:
         raise CallError(CallEnd.BAD_REQUEST, f"it rings for 1 to {LONGEST_RINGING_S} s")
+    for name, value in request.headers:
+        if _HEADER.fullmatch(name) is None or not value.isprintable() or len(value) > MAX_HEADER:
+            detail = f"headers are called X-..., and their values are at most {MAX_HEADER} printable characters"
+            raise CallError(CallEnd.BAD_REQUEST, detail)
+    if len(request.headers) > MAX_HEADERS:
+        raise CallError(CallEnd.BAD_REQUEST, f"there are at most {MAX_HEADERS} headers")
     if request.most_s is not None and request.most_s <= 0:
         raise CallError(CallEnd.BAD_REQUEST, "a call lasts some time")
     return request
@@ -92,4 +106,6 @@ def uri_target(to: str) -> Target | None:
 
 def caller_of(request: DialRequest) -> Caller:
     """Say who calls: the room, by the number that is shown."""
-    return Caller(request.shown_number or request.room, request.shown_name, shown=request.shown_number)
+    return Caller(
+        request.shown_number or request.room, request.shown_name, shown=request.shown_number, headers=request.headers
+    )

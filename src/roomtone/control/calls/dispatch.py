@@ -23,7 +23,7 @@ from roomtone.control.calls.rules import (
     room_name,
     rule_record,
 )
-from roomtone.control.calls.values import Target
+from roomtone.control.calls.values import Caller, Target
 from roomtone.protocols.sip.uri import SipUri, make_sip_uri, parse_uri
 from roomtone.store import StoreError, StoreFailure
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from roomtone.control.calls.ports import RuleTable, Secrets
     from roomtone.control.calls.registrar import Registrar
     from roomtone.control.calls.trunks import Trunks
-    from roomtone.control.calls.values import Caller
 
 
 class Dispatch:
@@ -105,19 +104,20 @@ class Dispatch:
 
         More than one only where PINs tell them apart: rules of the same numbers that each have one.
         """
-        rules = self._rules_for(number, caller.trunk)
+        rules = self._rules_for(number, caller)
         if not rules or rules[0].target.kind not in ROOM_KINDS:
             return []
         asking = [rule for rule in rules if rule.pin and rule.target.kind in ROOM_KINDS]
         chosen = asking if rules[0].pin else rules[:1]
         return [Entry(room_name(rule.target, caller, number), rule) for rule in chosen]
 
-    def targets(self, number: str, *, by_trunk: str = "") -> list[Target]:
+    def targets(self, number: str, caller: Caller | None = None) -> list[Target]:
         """Give all ways to whom a number leads, to be called at once; raise `CallError` where there is none.
 
-        What came ``by_trunk`` goes out by none: strangers would call the world at our cost.
+        What came by a trunk goes out by none: strangers would call the world at our cost.
         """
-        rule = next(iter(self._rules_for(number, by_trunk)), None)
+        caller = caller or Caller("")
+        rule = next(iter(self._rules_for(number, caller)), None)
         if rule is None:
             return self._of_accounts((number,))
         match rule.target.kind:
@@ -127,7 +127,7 @@ class Dispatch:
                 return [Target(rule.target.uri)]
             case TargetKind.ROOM | TargetKind.ROOM_OF_CALLER | TargetKind.ROOM_OF_NUMBER:
                 raise CallError(CallEnd.UNSUPPORTED, f"{number} leads to a room, which has no phone")
-            case TargetKind.TRUNK if by_trunk:
+            case TargetKind.TRUNK if caller.trunk:
                 raise CallError(CallEnd.FORBIDDEN, f"{number} leads from one trunk to another")
             case TargetKind.TRUNK:
                 return [self.by_trunk(rule.target.prefix + number[rule.target.strip :], rule.target.trunk)]
@@ -162,11 +162,11 @@ class Dispatch:
             raise CallError(CallEnd.NOT_REGISTERED, f"no phone of {' or '.join(names)} is registered")
         return found
 
-    def _rules_for(self, number: str, trunk: str) -> list[DispatchRule]:
+    def _rules_for(self, number: str, caller: Caller) -> list[DispatchRule]:
         """Give the rules that fit a number best, the oldest first; those of a trunk come before those for all calls."""
         best, found = (-1, False), list[DispatchRule]()
         for rule in self._rules.values():
-            if not rule.is_for(trunk):
+            if not rule.is_for(caller):
                 continue
             fit = (max((how_well(wanted, number) for wanted in rule.numbers), default=-1), bool(rule.trunks))
             if fit[0] >= 0 and fit > best:

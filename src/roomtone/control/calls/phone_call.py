@@ -54,7 +54,7 @@ class PhoneCall(TalkingCall):
 
     async def _begin(self) -> None:
         invitation, parts = self.invitation, self._parts
-        targets = parts.dispatch.targets(invitation.called, by_trunk=invitation.caller.trunk)
+        targets = parts.dispatch.targets(invitation.called, invitation.caller)
         offer = None if invitation.sdp is None else read_sdp(invitation.sdp)
         self._offer = offer
         self.router = await parts.engine.open_router()

@@ -29,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 _PIN = re.compile(r"[0-9]{1,32}")
 PREFIX = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
-_MORE = ("trunks", "hides_number", "metadata", "attributes", "note")
+_MORE = ("trunks", "callers", "hides_number", "metadata", "attributes", "note")
 
 
 class TargetKind(StrEnum):
@@ -79,6 +79,8 @@ class DispatchRule:
     """Digits that who calls has to enter before they are in the room."""
     trunks: tuple[str, ...] = ()
     """Only calls by these; `ANY_TRUNK` stands for all. Empty: all calls."""
+    callers: tuple[str, ...] = ()
+    """Only calls of these numbers; empty: all calls."""
     hides_number: bool = False
     """Whether the room is not told the number that calls."""
     metadata: str = ""
@@ -88,8 +90,11 @@ class DispatchRule:
     note: str = ""
     """What another protocol keeps with the rule."""
 
-    def is_for(self, trunk: str) -> bool:
-        """Whether it is for calls by a trunk; empty: for those of accounts."""
+    def is_for(self, caller: Caller) -> bool:
+        """Whether it is for calls of somebody."""
+        if self.callers and caller.account not in self.callers:
+            return False
+        trunk = caller.trunk
         return not self.trunks or bool(trunk and (trunk in self.trunks or ANY_TRUNK in self.trunks))
 
 
@@ -156,6 +161,7 @@ def read_rule(record: DispatchRuleRecord, unseal: Callable[[str], str]) -> Dispa
         record.created_at,
         pin=unseal(more["pin_sealed"]) if "pin_sealed" in more else "",
         trunks=tuple(more.get("trunks", ())),
+        callers=tuple(more.get("callers", ())),
         hides_number=more.get("hides_number", False),
         metadata=more.get("metadata", ""),
         attributes=tuple((key, value) for key, value in more.get("attributes", ())),

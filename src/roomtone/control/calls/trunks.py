@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_TRUNKS = 1_000
 MAX_ADDRESSES = 100
 MAX_SECRET = 128
+MAX_TRUNK_NUMBERS = 1_000
+MAX_NOTE = 65_536
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 _USER = re.compile(r"[A-Za-z0-9+._*#~-]{0,64}")
 _HOST = re.compile(r"[A-Za-z0-9.-]{0,253}")
@@ -53,7 +55,17 @@ class Trunk:
     security: MediaSecurity = MediaSecurity.OPTIONAL
     large_by_tcp: bool = True
     """Whether INVITEs that may not fit a datagram are tried by TCP first."""
+    numbers: tuple[str, ...] = ()
+    """Numbers that calls by it may be for; empty: all."""
+    callers: tuple[str, ...] = ()
+    """Numbers that calls by it may come from; empty: all."""
+    note: str = ""
+    """What another protocol keeps with the trunk."""
     created_at: float = 0.0
+
+    def takes(self, caller: str, called: str) -> bool:
+        """Whether a call that comes by it is taken."""
+        return (not self.numbers or called in self.numbers) and (not self.callers or caller in self.callers)
 
     @property
     def server(self) -> SipUri:
@@ -144,6 +156,14 @@ class Trunks:
             raise PhoneError(PhoneRefusal.TRUNK_EXISTS, f"there is a trunk {trunk.name!r} already") from error
         return self._add(_read(record, trunk.password))
 
+    async def change(self, trunk: Trunk) -> Trunk:
+        """Put a trunk in the place of that of the same name; raise `PhoneError`."""
+        self.life(trunk.name)
+        _check(trunk)
+        record = _record(trunk, self._secrets.seal(trunk.password) if trunk.password else "", trunk.created_at)
+        await self._table.replace(record)
+        return self._add(_read(record, trunk.password))
+
     async def delete(self, name: str) -> None:
         """Delete a trunk; raise `PhoneError`."""
         if not await self._table.delete(name):
@@ -174,6 +194,8 @@ def _check(trunk: Trunk) -> None:
         raise _bad("the uri is that of a SIP server, without a user: sip:sip.example.net")
     if not trunk.uri and not trunk.addresses:
         raise _bad("a trunk has a uri for calls to it, addresses for calls from it, or both")
+    if max(len(trunk.numbers), len(trunk.callers)) > MAX_TRUNK_NUMBERS or len(trunk.note) > MAX_NOTE:
+        raise _bad(f"a trunk has at most {MAX_TRUNK_NUMBERS} numbers, and {MAX_NOTE} characters beside them")
     _check_login(trunk)
     _check_addresses(trunk.addresses)
 
@@ -211,12 +233,16 @@ def _is_server(text: str) -> bool:
     return isinstance(uri, SipUri) and not uri.user and not uri.headers
 
 
+_LISTS = ("numbers", "callers")
 _KEPT = ("uri", "username", "registers", "probes", "domain", "caller_id", "large_by_tcp")
 
 
 def _record(trunk: Trunk, sealed: str, now: float) -> SipTrunkRecord:
     kept = {name: getattr(trunk, name) for name in _KEPT}
     profile = {**kept, "addresses": list(trunk.addresses), "media_security": trunk.security.value}
+    profile |= {name: list(value) for name in _LISTS if (value := getattr(trunk, name))}
+    if trunk.note:
+        profile["note"] = trunk.note
     return SipTrunkRecord(trunk.name, json.dumps(profile), sealed, now)
 
 
@@ -228,5 +254,8 @@ def _read(record: SipTrunkRecord, password: str) -> Trunk:
         addresses=tuple(profile["addresses"]),
         security=MediaSecurity(profile["media_security"]),
         created_at=record.created_at,
+        note=profile.get("note", ""),
+        numbers=tuple(profile.get("numbers", ())),
+        callers=tuple(profile.get("callers", ())),
         **{name: profile[name] for name in _KEPT},
     )

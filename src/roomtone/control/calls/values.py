@@ -31,6 +31,8 @@ class Caller:
     """The trunk it comes by; empty: it is an account of ours."""
     shown: str = ""
     """The number it is to show, whatever number a trunk shows otherwise."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers of its INVITE, as they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from livekit.protocol import models
 
     from roomtone.config.models import LiveKitSettings
+    from roomtone.control.calls import Calls, PhoneBook
     from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
     from roomtone.control.rooms import CloseReason, Participant, Rooms
     from roomtone.servers.livekit.session import Session
@@ -118,6 +119,10 @@ class LiveKitContext:
     """Calls of the server API, by how they ended: `ok` or Twirp's code."""
     nonces: OrderedDict[tuple[str, bytes], None] = field(default_factory=OrderedDict)
     """Of data sent by the server API lately, by room id: what comes again is not sent again."""
+
+    phone_book: PhoneBook | None = None
+    calls: Calls | None = None
+    """Of phones, once SIP is open."""
 
     def now_ms(self) -> int:
         """Tell the time as clients are told it."""

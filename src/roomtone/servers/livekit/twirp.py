@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from roomtone.control.calls import PhoneError
 from roomtone.control.policy import AccessError, AccessToken
 from roomtone.control.rooms import Refusal, RoomError
 from roomtone.protocols.livekit import TwirpCode, TwirpError, find_method, read_call, speaks_json, write_answer
@@ -17,6 +18,9 @@ from roomtone.protocols.livekit.twirp import JSON, PROTOBUF
 from roomtone.servers.livekit.admission import DENIALS
 from roomtone.servers.livekit.twirp_access import Caller
 from roomtone.servers.livekit.twirp_rooms import ROOM_SERVICE, RoomService
+from roomtone.servers.livekit.twirp_sip import CODES as PHONE_CODES
+from roomtone.servers.livekit.twirp_sip import SIP_SERVICE, SipService
+from roomtone.store import StoreError
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -31,7 +35,6 @@ _MISSING = {
     "AgentDispatchService": "agents cannot be dispatched: there is no agent service",
     "Egress": "there is no egress service: rooms cannot be recorded or streamed out through this API",
     "Ingress": "there is no ingress service: publish by WHIP instead",
-    "SIP": "there is no SIP service",
     "Connector": "there are no connectors",
 }
 """Services whose calls are known and answered `unimplemented`."""
@@ -89,6 +92,7 @@ class Twirp:
     def __init__(self, context: LiveKitContext) -> None:
         self._context = context
         self._rooms = RoomService(context)
+        self._sip = SipService(context)
 
     async def serve(self, request: Request) -> Response:
         """Answer one call."""
@@ -112,13 +116,18 @@ class Twirp:
         message = read_call(method, body, as_json=as_json)
         if (missing := _MISSING.get(method.service)) is not None:
             raise TwirpError(TwirpCode.UNIMPLEMENTED, f"{method.service}.{method.name}: {missing}")
-        handler = ROOM_SERVICE.get(method.name)
-        if handler is None:
-            raise TwirpError(TwirpCode.UNIMPLEMENTED, f"{method.service}.{method.name} is not there yet")
         try:
-            return await handler(self._rooms, caller, message)
+            if method.service == "SIP" and (call := SIP_SERVICE.get(method.name)) is not None:
+                return await call(self._sip, caller, message)
+            if method.service != "SIP" and (handler := ROOM_SERVICE.get(method.name)) is not None:
+                return await handler(self._rooms, caller, message)
         except RoomError as error:
             raise TwirpError(CODES[error.refusal], error.message) from error
+        except PhoneError as error:
+            raise TwirpError(PHONE_CODES.get(error.refusal, TwirpCode.INVALID_ARGUMENT), error.message) from error
+        except StoreError as error:
+            raise TwirpError(TwirpCode.UNAVAILABLE, "the database does not answer") from error
+        raise TwirpError(TwirpCode.UNIMPLEMENTED, f"{method.service}.{method.name}: there is no such method here")
 
     def _token(self, request: Request) -> AccessToken:
         header = request.headers.get("authorization", "")

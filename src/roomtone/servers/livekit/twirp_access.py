@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomtone.control.policy import AccessError, Grant, require
+from roomtone.control.policy import AccessError, Grant, Role, require
 from roomtone.protocols.livekit import TwirpCode, TwirpError
 
 if TYPE_CHECKING:
@@ -38,6 +38,14 @@ class Caller:
         """Check ``roomAdmin`` for a room and ``destinationRoom`` for another."""
         self.must_administer(room)
         self._check(self._token.role is not None or self._token.grants.destination_room == destination)
+
+    def must_administer_sip(self) -> None:
+        """Check ``sip.admin``: trunks and dispatch rules are made, listed and deleted."""
+        self._check(self._token.administers_sip or self._token.role is Role.ADMIN)
+
+    def must_call_by_sip(self) -> None:
+        """Check ``sip.call``: rooms call phones, and phones in them are transferred."""
+        self._check(self._token.calls_by_sip or self._token.role is Role.ADMIN)
 
     def _check(self, granted: bool) -> None:
         if not granted:

@@ -186,6 +186,7 @@ class OutboundSignal(PhoneSignal):
         target = self.target
         try:
             from_, to, block = self._identities(flow, caller, called)
+            block += b"".join(_line(name, value) for name, value in caller.headers)
             sent = self.agent.invite(
                 target.uri,
                 flow,

@@ -11,6 +11,7 @@ from phone_tables import MemoryAccounts, MemoryBindings, MemoryRules, MemoryTrun
 
 from roomtone.control.calls import (
     CallEnd,
+    Caller,
     CallError,
     Dispatch,
     PhoneAccounts,
@@ -132,9 +133,9 @@ async def test_what_cannot_go_out_says_why() -> None:
     assert refused.value.refusal is PhoneRefusal.NO_SUCH_TRUNK
     await world.trunks.create(TRUNK)
     await world.out(strip=1)
-    for number, by_trunk, end in (("030", True, CallEnd.FORBIDDEN), ("0", False, CallEnd.NOT_FOUND)):
+    for number, trunk, end in (("030", "carrier", CallEnd.FORBIDDEN), ("0", "", CallEnd.NOT_FOUND)):
         with pytest.raises(CallError) as caught:
-            world.dispatch.targets(number, by_trunk=by_trunk)
+            world.dispatch.targets(number, Caller("+49", trunk=trunk))
         assert caught.value.end is end
     for _ in range(3):
         world.trunks.note_call("carrier", reached=False)

@@ -17,6 +17,7 @@ from roomtone.control.rooms import JoinRequest, ParticipantKind, Permissions, Re
 from roomtone.protocols.livekit import METHODS, TwirpCode
 from roomtone.servers.livekit.twirp import CODES
 from roomtone.servers.livekit.twirp_rooms import ROOM_SERVICE
+from roomtone.servers.livekit.twirp_sip import SIP_SERVICE
 
 ADMIN = VideoGrants(room="demo", room_admin=True)
 ALL = VideoGrants(room="demo", room_admin=True, room_create=True, room_list=True, destination_room="other")
@@ -30,16 +31,21 @@ async def post(
         return await http.request(method, f"/twirp/{path}", content=content, headers=headers)
 
 
-def sign(grants: VideoGrants, age: float = 0) -> str:
-    return Keys.sign("devkey", "", grants, NOW - age, 3600)
+def sign(grants: VideoGrants, age: float = 0, **more: Any) -> str:
+    return Keys.sign("devkey", "", grants, NOW - age, 3600, **more)
 
 
 async def ask(
-    world: LiveKitWorld, name: str, request: Message, grants: VideoGrants = ALL, service: str = "RoomService"
+    world: LiveKitWorld,
+    name: str,
+    request: Message,
+    grants: VideoGrants = ALL,
+    service: str = "RoomService",
+    **more: Any,
 ) -> Any:
     """Call in protobuf; gives the answer, or the error's code and text."""
     path = f"livekit.{service}/{name}"
-    answer = await post(world, path, request.SerializeToString(), "application/protobuf", sign(grants))
+    answer = await post(world, path, request.SerializeToString(), "application/protobuf", sign(grants, **more))
     if answer.status_code == 200:
         assert answer.headers["content-type"] == "application/protobuf"
         made = METHODS[path].answer()
@@ -157,7 +163,30 @@ async def test_json_is_answered_in_json_with_every_field_by_its_name_in_the_prot
     assert (answer.status_code, told["empty_timeout"], told["num_participants"]) == (200, 7, 0)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if "RoomService" not in name])
+def test_each_method_of_sip_is_there_but_the_one_of_old_trunks() -> None:
+    named = {name.partition("/")[2] for name in METHODS if name.startswith("livekit.SIP/")}
+    assert named - set(SIP_SERVICE) == {"ListSIPTrunk"}
+    assert set(SIP_SERVICE) <= named
+
+
+@pytest.mark.parametrize("name", sorted(SIP_SERVICE))
+async def test_a_server_without_phones_says_so_to_who_may_ask(livekit: LiveKitWorld, name: str) -> None:
+    request = METHODS[f"livekit.SIP/{name}"].request()
+    if name == "TransferSIPParticipant":
+        request.room_name = "demo"
+    for claims in ({}, {"admin": False, "call": False}):
+        code, _ = await ask(livekit, name, request, ALL, "SIP", sip=claims)
+        assert code == "unauthenticated"
+    wanted = {"call": True} if name in {"CreateSIPParticipant", "TransferSIPParticipant"} else {"admin": True}
+    other = {"admin": True} if "call" in wanted else {"call": True}
+    assert (await ask(livekit, name, request, ALL, "SIP", sip=other))[0] == "unauthenticated"
+    code, text = await ask(livekit, name, request, ALL, "SIP", sip=wanted)
+    assert code in {"unavailable", "not_found", "invalid_argument"}, text
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in METHODS if "RoomService" not in name and name.partition("/")[2] not in SIP_SERVICE]
+)
 async def test_services_that_are_not_there_say_so(livekit: LiveKitWorld, name: str) -> None:
     service, _, method = name.removeprefix("livekit.").partition("/")
     code, text = await ask(livekit, method, METHODS[name].request(), ALL, service)
