@@ -74,14 +74,14 @@ DRIVER = """
     const track = draw(width, height, colour);
     return (await room.localParticipant.publishTrack(track, { source: "camera", ...options })).trackSid;
   };
-  window.sound = async hertz => {
+  window.sound = async (hertz, source) => {
     const audio = new AudioContext();
     const tone = new OscillatorNode(audio, { frequency: hertz });
     const out = audio.createMediaStreamDestination();
     tone.connect(out);
     tone.start();
     const [track] = out.stream.getAudioTracks();
-    return (await room.localParticipant.publishTrack(track, { source: "microphone" })).trackSid;
+    return (await room.localParticipant.publishTrack(track, { source })).trackSid;
   };
   const find = sid => [...room.remoteParticipants.values()]
     .map(one => one.getTrackPublications().find(track => track.trackSid === sid)).find(track => track);
@@ -137,9 +137,9 @@ class LiveKitPage:
         script = "([width, height, colour, options]) => show(width, height, colour, options)"
         return self.run(script, [width, height, colour, options])
 
-    def sound(self, hertz: int = 440) -> str:
+    def sound(self, hertz: int = 440, source: str = "microphone") -> str:
         """Publish a tone; gives the track's id."""
-        return self.run("hertz => sound(hertz)", hertz)
+        return self.run("([hertz, source]) => sound(hertz, source)", [hertz, source])
 
     def received(self, sid: str) -> dict[str, Any]:
         return self.run("sid => received(sid)", sid)

@@ -40,6 +40,9 @@ def test_two_pages_share_pictures_sound_screen_and_data_until_one_is_sent_out(
     screen = alice.show(400, 224, css(GREEN), source="screen_share", **ONE)
     bob.wait_frames(screen, width=400)
     assert bob.run("sid => publicationOf(sid).source", screen) == "screen_share"
+    beside = alice.sound(880, "screen_share_audio")
+    bob.wait_sound(beside)
+    assert bob.run("sid => publicationOf(sid).source", beside) == "screen_share_audio"
 
     alice.say("hello", topic="news")
     assert bob.wait_heard("data", text="hello", topic="news")["from"] == "alice"

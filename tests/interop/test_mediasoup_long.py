@@ -195,6 +195,32 @@ def test_signalled_over_http_two_clients_see_and_hear_each_other(
     assert gone == {video, audio}
 
 
+def test_signalled_over_http_simulcast_and_h264_arrive_and_producers_pause_and_close(
+    with_port: Server, open_page: OpenPage
+) -> None:
+    url = f"{with_port.http}/sfu"
+    alice, bob = [
+        MediasoupPage(open_page("/", with_port), with_port, "http-media", identity, http=url)
+        for identity in ("alice", "bob")
+    ]
+    alice.join()
+    bob.join()
+    (simulcast,) = alice.publish(width=960, height=540, encodings=SIMULCAST, audio=False)
+    (track,) = with_port.room("http-media", "/tracks")
+    assert track["rids"] == ["r0", "r1", "r2"]
+    seen = bob.consume(simulcast, paused=False)
+    bob.wait_frames(seen)
+    assert consumed(bob, seen)["encodings"][0]["scalabilityMode"].startswith("L3T")
+    assert alice.ask("pause-producer", producerId=simulcast) == {"producerId": simulcast, "paused": True}
+    still(bob, seen)
+    alice.ask("resume-producer", producerId=simulcast)
+    bob.wait_frames(seen)
+    (h264,) = alice.publish(codec="H264", audio=False)
+    assert bob.wait_frames(bob.consume(h264, paused=False), size=(320, 180))["mimeType"] == "video/H264"
+    alice.ask("close-producer", producerId=simulcast)
+    until(lambda: [one["id"] for one in with_port.room("http-media", "/tracks")] == [h264], "the one track left")
+
+
 def test_livekit_clients_and_mediasoup_clients_see_and_hear_each_other(server: Server, open_page: OpenPage) -> None:
     livekit = LiveKitPage(open_page("/"), server, "both", "lk")
     theirs = livekit.show(640, 360, "red")

@@ -51,12 +51,15 @@ class HttpSignalling implements Signalling {
   ) {}
 
   async ask(event: string, content: Json): Promise<Json> {
-    const { roomId, transportId } = content as { roomId: string; transportId: string };
+    const { roomId, transportId, producerId } = content as { roomId: string; transportId: string; producerId: string };
     const paths: Record<string, string> = {
       "join-room": "peers",
       "create-transport": "transports",
       "connect-transport": `transports/${transportId}/connect`,
       produce: "producers",
+      "pause-producer": `producers/${producerId}/pause`,
+      "resume-producer": `producers/${producerId}/resume`,
+      "close-producer": `producers/${producerId}/close`,
       consume: "consumers",
     };
     const answer = await fetch(`${this.url}/rooms/${roomId}/${paths[event] ?? event}`, {
