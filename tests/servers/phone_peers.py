@@ -18,7 +18,7 @@ from sip_peers import HERE, PATIENCE_S, until
 from roomtone.control.calls import CallParts, Calls, PhoneBook, PhoneTables, TrunkKeeper, open_book
 from roomtone.control.rooms import Rooms
 from roomtone.media import CoreLink, Engine
-from roomtone.media.values import EngineConfig
+from roomtone.media.values import EngineConfig, MixerSource
 from roomtone.protocols.sdp import parse_session
 from roomtone.protocols.sip.agent import (
     AgentEvent,
@@ -103,6 +103,7 @@ async def exchange(
     order: tuple[Algorithm, ...] | None = None,
     ring_timeout_s: float = 60.0,
     names: Names | None = None,
+    music: MixerSource | None = None,
     **account: Any,
 ) -> AsyncIterator[Exchange]:
     """An exchange with these accounts; the password of each is its name twice."""
@@ -132,7 +133,7 @@ async def exchange(
     endpoint = Endpoint(server.agent, edge, TransportOptions(udp=HERE, tcp=HERE), server.after_input)
     rooms = Rooms(engine)
     rooms.start()
-    calls = Calls(CallParts(engine, book.dispatch, server, time.time, ring_timeout_s, rooms), book)
+    calls = Calls(CallParts(engine, book.dispatch, server, time.time, ring_timeout_s, rooms, music=music), book)
     server.attach(endpoint, calls, book.registrar, time.time, names=names, trunks=book.trunks)
     assert server.trunk_desk is not None
     keeper = TrunkKeeper(book.trunks, server.trunk_desk)
@@ -213,6 +214,8 @@ class Phone:
     events: list[AgentEvent] = field(default_factory=list)
     answers: Callable[[Phone, Invited], None] | None = None
     """What it does with calls; None: it lets them ring."""
+    refuses: frozenset[str] = frozenset()
+    """Methods it refuses."""
 
     def now(self) -> int:
         assert self.endpoint is not None
@@ -241,7 +244,8 @@ class Phone:
                 case Reoffered():
                     self.agent.respond(event.transaction, 200, now, body=self.sdp())
                 case Requested():
-                    self.agent.answer(event.transaction, 200, now)
+                    refused = event.request.method in self.refuses
+                    self.agent.answer(event.transaction, 415 if refused else 200, now)
                 case _:
                     pass
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
+from roomtone.app.hold_music import hold_music
 from roomtone.app.listeners import on_loopback
 from roomtone.app.sip_names import system_names
 from roomtone.control.calls import CallParts, Calls, PinGuard, PinRules, TrunkKeeper
@@ -73,6 +74,7 @@ class Phones:
             sip.ring_timeout_s,
             rooms,
             pins=PinGuard(pins, time.monotonic),
+            music=hold_music(sip.hold_music),
         )
         self.calls = Calls(parts, book, most=sip.max_calls)
         names = system_names(has_ipv6=has_ipv6)

@@ -124,6 +124,9 @@ class SipSettings(Section):
     """Domains that calls and registrations are taken for, beside the addresses peers reach this server at."""
     ring_timeout_s: Positive = 60
     """How long a call rings before its caller is told that nobody answers."""
+    hold_music: str = "melody"
+    """What is heard on hold: "melody", a tune that is built in; "off", nothing; or a file: WAV, or with PyAV (the extra
+    `testcard`) Opus, MP3 and others, of which five minutes are played over and over."""
     max_calls: Positive = 10_000
     """Calls at once; one more is refused with 503."""
     exempt_addresses: Strings = ()

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.bridge import codec_of, join
+from roomtone.control.calls.pipes import Pipes
 from roomtone.media import EngineCommandError
 from roomtone.sip.errors import SipError
 from roomtone.sip.media import media_step
@@ -26,6 +27,7 @@ class Bridge:
         """Whether the end of one call ends the other."""
         self._media = media
         self._conversion: Conversion | None = None
+        self._pipes = Pipes()
         self._over = asyncio.Event()
         self._turn = asyncio.Lock()
 
@@ -50,7 +52,7 @@ class Bridge:
                 return
             first, second = self._media
             try:
-                self._conversion = await media_step(join(first.router, first.leg, second.leg, self._conversion))
+                self._conversion = await media_step(join(first.leg, second.leg, self._conversion, self._pipes))
             except SipError:
                 await self._part()
                 raise

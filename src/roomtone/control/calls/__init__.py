@@ -4,10 +4,13 @@ from roomtone.control.calls.accounts import PhoneAccount, PhoneAccounts
 from roomtone.control.calls.book import PhoneBook, PhoneTables, open_book
 from roomtone.control.calls.call import Call, CallParts
 from roomtone.control.calls.calls import Calls
+from roomtone.control.calls.commands import Command, Hold, Merge, Mute, PressKeys, Redirect, Transfer
 from roomtone.control.calls.dialed_call import DialedCall
 from roomtone.control.calls.dialing import DialRequest
 from roomtone.control.calls.dispatch import Dispatch
 from roomtone.control.calls.errors import BindingError, BindingRefusal, CallError, PhoneError, PhoneRefusal
+from roomtone.control.calls.legs import Leg
+from roomtone.control.calls.melody import melody
 from roomtone.control.calls.pins import PinGuard, PinRules
 from roomtone.control.calls.ports import Signal, Signalling
 from roomtone.control.calls.reasons import CallEnd, end_of_status, most_telling, sip_status
@@ -29,12 +32,16 @@ from roomtone.control.calls.values import (
     Acknowledged,
     Caller,
     CallState,
+    Dialog,
     Ended,
     InfoSent,
     Invitation,
     Offered,
     PickedUp,
     Rang,
+    Redirected,
+    Referred,
+    TakenOver,
     Target,
 )
 
@@ -55,14 +62,20 @@ __all__ = [
     "CallState",
     "Caller",
     "Calls",
+    "Command",
     "Contact",
     "DialRequest",
     "DialedCall",
+    "Dialog",
     "Dispatch",
     "DispatchRule",
     "Ended",
+    "Hold",
     "InfoSent",
     "Invitation",
+    "Leg",
+    "Merge",
+    "Mute",
     "Offered",
     "PhoneAccount",
     "PhoneAccounts",
@@ -73,15 +86,21 @@ __all__ = [
     "PickedUp",
     "PinGuard",
     "PinRules",
+    "PressKeys",
     "Rang",
+    "Redirect",
+    "Redirected",
+    "Referred",
     "Registrar",
     "RegistrarRules",
     "Registration",
     "RuleTarget",
     "Signal",
     "Signalling",
+    "TakenOver",
     "Target",
     "TargetKind",
+    "Transfer",
     "Trunk",
     "TrunkDeed",
     "TrunkKeeper",
@@ -90,6 +109,7 @@ __all__ = [
     "TrunkState",
     "Trunks",
     "end_of_status",
+    "melody",
     "most_telling",
     "open_book",
     "sip_status",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.conversion import convert, spoken
@@ -10,12 +11,27 @@ from roomtone.protocols.sdp.telephony_codecs import is_speech, shared_codecs
 
 if TYPE_CHECKING:
     from roomtone.control.calls.conversion import Conversion
+    from roomtone.control.calls.pipes import Pipes
     from roomtone.control.calls.streams import LegMedia, Stream
-    from roomtone.media import Producer, Router
+    from roomtone.media import Producer
     from roomtone.protocols.sdp import Codec
 
 
-async def join(router: Router, one: LegMedia, other: LegMedia, converting: Conversion | None) -> Conversion | None:
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """Which ways media may go between two legs, beside what their descriptions say."""
+
+    there: bool = True
+    """From the first to the second."""
+    back: bool = True
+
+
+BOTH_WAYS = Flows()
+
+
+async def join(
+    one: LegMedia, other: LegMedia, converting: Conversion | None, pipes: Pipes, flows: Flows = BOTH_WAYS
+) -> Conversion | None:
     """Join two legs, or bring them in step again after either has changed; each stream flows as both sides allow.
 
     Sound passes as it is where both have a codec, and is converted otherwise; gives the conversion, if there is one.
@@ -25,22 +41,36 @@ async def join(router: Router, one: LegMedia, other: LegMedia, converting: Conve
         if first is None or second is None:
             continue
         await _produce_both(first, second)
-        if kind is MediaKind.AUDIO and not _passes(first, second):
-            converting = await convert(router, first, second, converting)
+        there = flows.there and first.peer_sends and second.peer_receives
+        back = flows.back and second.peer_sends and first.peer_receives
+        if kind is MediaKind.AUDIO and not passes(first, second):
+            converting = await convert(one, other, converting, pipes)
             if converting is not None:
-                await _feed(first, second, converting.first.given, converting.first.mapped)
-                await _feed(second, first, converting.second.given, converting.second.mapped)
+                await feed(first, converting.first.given, converting.first.mapped, flows=back)
+                await feed(second, converting.second.given, converting.second.mapped, flows=there)
             continue
-        await _feed_both(first, second)
+        from_first, from_second = first.producer, second.producer
+        if from_first is not None and from_second is not None:
+            from_first = await pipes.at(other.router, from_first, one.router)
+            from_second = await pipes.at(one.router, from_second, other.router)
+        await _feed_both((first, from_second, back), (second, from_first, there))
         if kind is MediaKind.AUDIO and converting is not None:
             await converting.mixer.close()
             converting = None
     return converting
 
 
-def _passes(first: Stream, second: Stream) -> bool:
-    """Whether two streams have a codec of speech in common."""
-    return any(pair.is_speech for pair in shared_codecs(first.takes, second.takes))
+def passes(first: Stream, second: Stream) -> bool:
+    """Whether what each side speaks is what the other takes."""
+    one, other = spoken_by(first), spoken_by(second)
+    if one is None or other is None:
+        return any(pair.is_speech for pair in shared_codecs(first.takes, second.takes))
+    return bool(shared_codecs((one,), second.takes)) and bool(shared_codecs((other,), first.takes))
+
+
+def spoken_by(stream: Stream) -> Codec | None:
+    """Give the codec that the peer of a stream speaks, as far as that is known; None where nothing was agreed on."""
+    return next(iter(may_send(stream)), None)
 
 
 def codec_of(one: LegMedia, other: LegMedia) -> str:
@@ -49,7 +79,7 @@ def codec_of(one: LegMedia, other: LegMedia) -> str:
     if first is None or second is None:
         return ""
     pairs = [pair.ours for pair in shared_codecs(first.takes, second.takes) if pair.is_speech]
-    if pairs:
+    if pairs and passes(first, second):
         return f"{pairs[0].name}/{pairs[0].clock_rate}"
     return " to ".join(f"{codec.name}/{codec.clock_rate}" for codec in (spoken(first), spoken(second)) if codec)
 
@@ -100,31 +130,35 @@ async def _produce_both(first: Stream, second: Stream) -> None:
     first.producer, second.producer = await asked[0], await asked[1]
 
 
-async def _feed_both(first: Stream, second: Stream) -> None:
+_Fed = tuple["Stream", "Producer | None", bool]
+"""A sink, what it is fed with, and whether that flows."""
+
+
+async def _feed_both(one: _Fed, other: _Fed) -> None:
     """Feed two streams with each other; where nothing is there yet, in one turn."""
+    (first, to_first, back), (second, to_second, there) = one, other
     mapped = maps(second, first), maps(first, second)
     if first.consumer is not None or second.consumer is not None:
-        await _feed(first, second, second.producer, mapped[0])
-        await _feed(second, first, first.producer, mapped[1])
+        await feed(first, to_first, mapped[0], flows=back)
+        await feed(second, to_second, mapped[1], flows=there)
         return
-    flows = second.peer_sends and first.peer_receives, first.peer_sends and second.peer_receives
     asked = (
-        first.consume(second.producer, mapped[0], paused=not flows[0]),
-        second.consume(first.producer, mapped[1], paused=not flows[1]),
+        first.consume(to_first, mapped[0], paused=not back),
+        second.consume(to_second, mapped[1], paused=not there),
     )
     first.consumer, second.consumer = await asked[0], await asked[1]
-    (first.mapped, second.mapped), (first.flowing, second.flowing) = mapped, flows
+    (first.mapped, second.mapped), (first.flowing, second.flowing) = mapped, (back, there)
 
 
-async def _feed(sink: Stream, source: Stream, producer: Producer | None, mapped: tuple[tuple[int, int], ...]) -> None:
-    """Feed a sink with what comes of a source, paused unless the one sends and the other may be sent to."""
-    flows = source.peer_sends and sink.peer_receives
-    if sink.consumer is None or sink.consumer.closed:
+async def feed(sink: Stream, producer: Producer | None, mapped: tuple[tuple[int, int], ...], *, flows: bool) -> None:
+    """Feed a sink with what comes of a producer of its router; paused unless it flows."""
+    consumer = sink.consumer
+    if consumer is None or consumer.closed:
         sink.consumer = await sink.consume(producer, mapped, paused=not flows)
     else:
-        await sink.consumer.switch_source(producer, mapped)
+        if sink.flowing and not flows:  # before anything of the new source gets through
+            await consumer.pause()
+        await consumer.switch_source(producer, mapped)
         if flows and not sink.flowing:
-            await sink.consumer.resume()
-        elif sink.flowing and not flows:
-            await sink.consumer.pause()
+            await consumer.resume()
     sink.mapped, sink.flowing = mapped, flows

@@ -13,21 +13,30 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
+from roomtone.control.calls.floor import Floor
 from roomtone.control.calls.leg_media import media_for
 from roomtone.control.calls.legs import Leg, LegState
 from roomtone.control.calls.pins import PinGuard, PinRules
 from roomtone.control.calls.reasons import CallEnd, sip_status
+from roomtone.control.calls.unwanted import end_given, turn_away
 from roomtone.control.calls.values import (
+    Caller,
     CallEvent,
     CallId,
     CallState,
-    InfoSent,
+    Commanded,
+    Given,
+    GiveUp,
     Invitation,
+    KeyAnswered,
     KeyPressed,
+    KeysSent,
     LegEvent,
     MediaLost,
+    NotGiven,
     RangTooLong,
+    TakenOver,
     Waited,
 )
 from roomtone.media import EngineCommandError
@@ -38,17 +47,17 @@ from roomtone.store import CallRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from roomtone.control.calls.commands import Command
     from roomtone.control.calls.conversion import Conversion
     from roomtone.control.calls.dispatch import Dispatch
     from roomtone.control.calls.ports import Signal, Signalling
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine, Router
-    from roomtone.media.values import MixerId
+    from roomtone.media.values import MixerId, MixerSource
     from roomtone.protocols.sdp.telephony import MediaSecurity, PhoneDescription
 
 MAX_WAITING = 64
 """Events of one call that may wait; more end it as overloaded."""
-NO_CALL = 481
 _log = get_logger(__name__)
 
 
@@ -64,6 +73,8 @@ class CallParts:
     rooms: Rooms | None = None
     """Where calls to rooms lead; None: there are none."""
     pins: PinGuard = field(default_factory=lambda: PinGuard(PinRules(), time.monotonic))
+    music: MixerSource | None = None
+    """What is heard on hold; None: nothing."""
 
 
 class Call(ABC):
@@ -78,10 +89,16 @@ class Call(ABC):
         self.end: CallEnd | None = None
         self.codec = ""
         self.router: Router | None = None
-        self.conversion: Conversion | None = None
+        self.routers: list[Router] = []
+        """Routers that legs of other calls brought along."""
+        self.floor = Floor(parts.music)
         self.caller: Leg | None = None
         self.callees: list[Leg] = []
+        """Who was called."""
+        self.parties: list[Leg] = []
+        """Legs that talk to each other."""
         self.answered_by: Leg | None = None
+        self._legs: list[Leg] = []
         self._parts = parts
         self._signal = signal
         self._wish: CallEnd | None = None
@@ -89,12 +106,17 @@ class Call(ABC):
 
     # --- the way in ---
 
-    def post(self, signal: Signal | None, event: CallEvent) -> None:
-        """Hand in what happened on a leg, or to the whole call; never waits."""
-        try:
-            self._inbox.put_nowait((signal, event))
-        except asyncio.QueueFull:
-            self._wish = self._wish or CallEnd.OVERLOADED
+    def post(self, signal: Signal | None, event: CallEvent) -> bool:
+        """Hand in what happened on a leg, or to the whole call; never waits. False where it comes too late."""
+        if self.state is not CallState.ENDED:
+            try:
+                self._inbox.put_nowait((signal, event))
+            except asyncio.QueueFull:
+                self._wish = self._wish or CallEnd.OVERLOADED
+            else:
+                return True
+        turn_away(signal, event)
+        return False
 
     def ask_to_end(self, end: CallEnd) -> None:
         """End it as soon as the step it is at is done."""
@@ -105,8 +127,17 @@ class Call(ABC):
     @property
     def legs(self) -> list[Leg]:
         """All legs that are not over."""
-        every = [*([self.caller] if self.caller is not None else []), *self.callees]
-        return [leg for leg in every if not leg.is_over]
+        return [leg for leg in self._legs if not leg.is_over]
+
+    @property
+    def all_routers(self) -> list[Router]:
+        """Routers that its legs are on."""
+        return self.routers if self.router is None else [self.router, *self.routers]
+
+    @property
+    def conversion(self) -> Conversion | None:
+        """What turns the sound of two legs without a codec in common into each other's."""
+        return self.floor.conversion
 
     def record(self) -> CallRecord:
         """Describe the call once it has ended."""
@@ -137,7 +168,7 @@ class Call(ABC):
                 if self._wish is not None:
                     self.end = self._wish
                 else:
-                    await self._handle(self._leg_of(signal), event)
+                    await self._handle(signal, event)
         except CallError as error:
             _log.info("a call came to nothing", call=self.id, reason=error.end.value, detail=error.message)
             self.end = error.end
@@ -163,36 +194,73 @@ class Call(ABC):
         """Take what happened on a leg that is not over; raise `CallError` where that ends the call."""
 
     async def _on_event(self, event: CallEvent) -> None:
-        """Take what happened to the call as a whole; nothing of it is this call's business."""
+        """Take keys, and what was waited for; nothing of it is this call's business."""
         del event
 
     def owns_mixer(self, mixer: MixerId) -> bool:
         """Whether a mixer is this call's."""
-        return self.conversion is not None and self.conversion.mixer.id == mixer
+        return mixer in self.floor.mixers
 
-    def _leg(self, signal: Signal, account: str, security: MediaSecurity, offer: PhoneDescription | None) -> Leg:
+    def _leg(
+        self,
+        signal: Signal,
+        account: str,
+        security: MediaSecurity,
+        offer: PhoneDescription | None,
+        party: Caller | None = None,
+    ) -> Leg:
         """Make a leg; ``offer`` is its peer's, None where the first offer is ours."""
         assert self.router is not None  # noqa: S101 - `_begin` opened it
-        return Leg(signal, account, media_for(self.router, signal, security, offer), security)
+        leg = Leg(signal, account, media_for(self.router, signal, security, offer), security, party)
+        self._legs = [*self.legs, leg]
+        return leg
 
     def _leg_of(self, signal: Signal | None) -> Leg | None:
-        every = [*([self.caller] if self.caller is not None else []), *self.callees]
-        return next((leg for leg in every if leg.signal is signal), None)
+        return next((leg for leg in self._legs if leg.signal is signal), None)
 
     # --- what happens ---
 
-    async def _handle(self, leg: Leg | None, event: CallEvent) -> None:
+    async def _handle(self, signal: Signal | None, event: CallEvent) -> None:
+        leg = self._leg_of(signal)
+        match event:
+            case MediaLost():
+                self.end = CallEnd.MEDIA_LOST
+            case RangTooLong() | TakenOver() | GiveUp() | Given() | NotGiven() | KeysSent() | KeyAnswered():
+                await self._on_call(signal, event)
+            case Commanded():
+                await self._command(event)
+            case KeyPressed() | Waited():
+                await self._on_event(event)
+            case _ if leg is None or leg.is_over:
+                turn_away(signal, event)
+            case _:
+                await self._on_leg(leg, event)
+
+    async def _on_call(self, signal: Signal | None, event: CallEvent) -> None:
+        """Take what happened to the call as a whole; what it has no use for is turned away."""
         if isinstance(event, RangTooLong):
             if self.answered_by is None:
                 self.end = CallEnd.NO_ANSWER
-        elif isinstance(event, MediaLost):
-            self.end = CallEnd.MEDIA_LOST
-        elif isinstance(event, KeyPressed | Waited):
-            await self._on_event(event)
-        elif leg is None or leg.is_over:
-            _turn_away(event)
-        else:
-            await self._on_leg(leg, event)
+            return
+        turn_away(signal, event)
+        if isinstance(event, Given):
+            await end_given(event)
+
+    async def _command(self, event: Commanded) -> None:
+        reply = event.reply
+        try:
+            await self._do(event.command, reply)
+        except PhoneError as error:
+            if not reply.done():
+                reply.set_exception(error)
+        except BaseException:
+            turn_away(None, event)  # the call ends
+            raise
+
+    async def _do(self, command: Command, reply: asyncio.Future[None]) -> None:
+        """Do what is wanted and set ``reply``, now or later; raise `PhoneError`."""
+        del reply
+        raise PhoneError(PhoneRefusal.NOT_POSSIBLE, f"this call knows no {type(command).__name__.lower()}")
 
     # --- its end ---
 
@@ -200,22 +268,18 @@ class Call(ABC):
         """Tell everybody that is left, and give back every port. May not fail half way."""
         self.end, self.state = end, CallState.ENDED
         while not self._inbox.empty():
-            _turn_away(self._inbox.get_nowait()[1])
+            signal, event = self._inbox.get_nowait()
+            turn_away(signal, event)
+            if isinstance(event, Given):
+                await end_given(event)
         if self.caller is None:
             self._signal.end(end)
-        before = self.answered_at is None
         for leg in self.legs:
             with contextlib.suppress(EngineCommandError):
                 # Who still rings is cancelled, whatever else happened.
-                rings = before and leg is not self.caller and leg.state is not LegState.UP
+                rings = leg is not self.caller and leg.state is not LegState.UP
                 told = CallEnd.CANCELLED if rings else end
-                await leg.finish(told, tell=True, with_call=self.router is not None)
-        if self.router is not None:
+                await leg.finish(told, tell=True, with_call=bool(self.all_routers))
+        for router in self.all_routers:
             with contextlib.suppress(EngineCommandError):
-                await self.router.close()
-
-
-def _turn_away(event: CallEvent) -> None:
-    """Answer what comes for a leg that is over and waits for an answer."""
-    if isinstance(event, InfoSent):
-        event.reply(NO_CALL)
+                await router.close()

@@ -14,7 +14,7 @@ from roomtone.control.calls.phone_call import PhoneCall
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.room_call import RoomCall
 from roomtone.control.calls.room_party import RoomParty
-from roomtone.control.calls.values import KeyPressed, MediaLost
+from roomtone.control.calls.values import CallId, Commanded, KeyPressed, MediaLost
 from roomtone.media import EngineCommandError, MailboxOverflow
 from roomtone.media.values import (
     DtmfReceived,
@@ -30,10 +30,11 @@ from roomtone.store import StoreError
 if TYPE_CHECKING:
     from roomtone.control.calls.book import PhoneBook
     from roomtone.control.calls.call import Call, CallParts
+    from roomtone.control.calls.commands import Command
     from roomtone.control.calls.conversion import Conversion
     from roomtone.control.calls.dialing import DialRequest
     from roomtone.control.calls.ports import Signal
-    from roomtone.control.calls.values import CallId, Invitation
+    from roomtone.control.calls.values import Invitation
     from roomtone.control.rooms import Participant
     from roomtone.media.values import AnyEvent, MixerId, RouterId, TransportId
 
@@ -141,12 +142,22 @@ class Calls:
         """Count the legs of all calls."""
         return sum(len(call.legs) for call in self._calls.values())
 
-    def hang_up(self, id_: str) -> None:
-        """End a call; raise `PhoneError` where there is none."""
-        call = next((one for one in self._calls.values() if one.id == id_), None)
+    def find(self, id_: str) -> Call:
+        """Find a call that goes on; raise `PhoneError` where there is none."""
+        call = self._calls.get(CallId(id_))
         if call is None:
             raise PhoneError(PhoneRefusal.NO_SUCH_CALL, f"there is no call {id_!r}")
-        call.ask_to_end(CallEnd.REMOVED)
+        return call
+
+    def hang_up(self, id_: str) -> None:
+        """End a call; raise `PhoneError` where there is none."""
+        self.find(id_).ask_to_end(CallEnd.REMOVED)
+
+    async def command(self, id_: str, command: Command) -> None:
+        """Have a call do something, and wait until it is done or begun; raise `PhoneError`."""
+        reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.find(id_).post(None, Commanded(command, reply))
+        await reply
 
     async def _live(self, call: Call) -> None:
         try:
@@ -199,7 +210,10 @@ class Calls:
         return next((one for one in self._calls.values() if one.owns_mixer(mixer)), None)
 
     def _on_router(self, router: RouterId) -> Call | None:
-        return next((one for one in self._calls.values() if one.router and one.router.id == router), None)
+        calls = self._calls.values()
+        return next(
+            (one for one in calls if any(held.id == router for held in (one.router, *one.routers) if held)), None
+        )
 
     def _on_transport(self, transport: TransportId) -> Call | None:
         """Find the call that cannot go on without a transport: one of those who ring is not missed."""

@@ -7,12 +7,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from roomtone.media import Mixer
+from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.telephony_codecs import EVENTS, default_audio, is_speech, shared_codecs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from roomtone.control.calls.streams import Stream
+    from roomtone.control.calls.pipes import Pipes
+    from roomtone.control.calls.streams import LegMedia, Stream
     from roomtone.media import Producer, Router
     from roomtone.media.values import DtmfReceived, MixerInputId
     from roomtone.protocols.sdp import Codec
@@ -26,7 +28,10 @@ class Side:
 
     heard: MixerInputId
     """What it says itself."""
+    output: Producer
+    """The mixer's."""
     given: Producer
+    """The same, on the leg's own router."""
     mapped: tuple[tuple[int, int], ...]
     takes_keys: bool
 
@@ -44,7 +49,7 @@ class Conversion:
         """Send a key that one side pressed to the other; False where that takes no events."""
         other = self.second if event.input == self.first.heard else self.first
         if other.takes_keys:
-            await self.mixer.send_dtmf(other.given.id, event.digit, min(max(event.duration_ms, 40), 10_000))
+            await self.mixer.send_dtmf(other.output.id, event.digit, min(max(event.duration_ms, 40), 10_000))
         return other.takes_keys
 
 
@@ -77,32 +82,52 @@ def with_convertible(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
     return tuple(found)
 
 
-async def convert(router: Router, first: Stream, second: Stream, old: Conversion | None) -> Conversion | None:
-    """Give the conversion between two streams, the old one where it still fits; None where there is no sound yet."""
-    one, other = spoken(first), spoken(second)
-    if one is None or other is None or first.producer is None or second.producer is None:
+async def convert(one: LegMedia, other: LegMedia, old: Conversion | None, pipes: Pipes) -> Conversion | None:
+    """Give the conversion between two legs, the old one where it still fits; None where there is no sound yet."""
+    first, second = one.streams[MediaKind.AUDIO], other.streams[MediaKind.AUDIO]
+    codec, far = spoken(first), spoken(second)
+    if codec is None or far is None or first.producer is None or second.producer is None:
         return old
-    made_for = (first.producer.id, second.producer.id, one, other)
+    made_for = (first.producer.id, second.producer.id, codec, far)
     if old is not None:
         if old.made_for == made_for:
             return old
         await old.mixer.close()
-    mixer = await Mixer.open(router)
-    heard = await mixer.add_input(first.producer), await mixer.add_input(second.producer)
+    mixer = await Mixer.open(one.router)
+    heard = (
+        await mixer.add_input(first.producer),
+        await mixer.add_input(await pipes.at(one.router, second.producer, other.router)),
+    )
     return Conversion(
         mixer,
         made_for,
-        await _side(mixer, heard[0], first, one),
-        await _side(mixer, heard[1], second, other),
+        await side_of(mixer, heard[0], first, codec),
+        await carried(await side_of(mixer, heard[1], second, far), one.router, other.router, pipes),
     )
 
 
-async def _side(mixer: Mixer, heard: MixerInputId, stream: Stream, codec: Codec) -> Side:
-    pairs = shared_codecs(stream.ours, stream.takes)
-    keys = next(
-        (one.theirs for one in pairs if one.ours.name == EVENTS and one.ours.clock_rate == codec.clock_rate), None
-    )
+async def carried(side: Side, home: Router, other: Router, pipes: Pipes) -> Side:
+    """Give a leg its sound of a mixer at home on the leg's own router."""
+    return replace(side, given=await pipes.at(other, side.output, home))
+
+
+async def side_of(mixer: Mixer, heard: MixerInputId, stream: Stream, codec: Codec) -> Side:
+    """Give a leg all that a mixer hears but itself, in its own codec."""
+    keys = keys_of(stream, codec)
     number = None if keys is None else keys.payload_type
     given = await mixer.add_output(codec.to_parameters(), events_payload_type=number, without=heard)
-    numbers = (codec.payload_type,) if number is None else (codec.payload_type, number)
-    return Side(heard, given, tuple((one, one) for one in numbers), keys is not None)
+    return Side(heard, given, given, numbers_of(codec, number), keys is not None)
+
+
+def keys_of(stream: Stream, codec: Codec) -> Codec | None:
+    """Give the events (RFC 4733) that a peer takes beside a codec; None where it takes none."""
+    pairs = shared_codecs(stream.ours, stream.takes)
+    return next(
+        (one.theirs for one in pairs if one.ours.name == EVENTS and one.ours.clock_rate == codec.clock_rate), None
+    )
+
+
+def numbers_of(codec: Codec, keys: int | None) -> tuple[tuple[int, int], ...]:
+    """Map the payload types of a mixer's output: they are the peer's already."""
+    numbers = (codec.payload_type,) if keys is None else (codec.payload_type, keys)
+    return tuple((one, one) for one in numbers)

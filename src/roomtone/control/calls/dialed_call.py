@@ -17,7 +17,18 @@ from roomtone.control.calls.offering import read_sdp, wanted_by_nobody
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.ringing import RingingCall
 from roomtone.control.calls.room_party import KIND, PROTOCOL, RoomParty, call_refusal
-from roomtone.control.calls.values import Acknowledged, CallState, Ended, InfoSent, Invitation, Offered, PickedUp, Rang
+from roomtone.control.calls.values import (
+    Acknowledged,
+    CallState,
+    Ended,
+    InfoSent,
+    Invitation,
+    Offered,
+    PickedUp,
+    Rang,
+    Redirected,
+    Referred,
+)
 from roomtone.control.rooms import JoinRequest, RoomError
 from roomtone.media.values import MediaKind
 
@@ -30,7 +41,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms import Participant, Rooms
     from roomtone.store import CallRecord
 
-_NOT_ACCEPTABLE = 488
+_NOT_ACCEPTABLE, _UNSUPPORTED = 488, 501
 
 
 class _Nobody:
@@ -56,6 +67,20 @@ class _Nobody:
 
     def send_info(self, content_type: str, body: bytes, reply: object) -> None:
         """There is nobody to tell."""
+
+    def accept_referral(self, referral: object) -> bool:
+        """Nobody refers."""
+        del referral
+        return False
+
+    def refuse_referral(self, referral: object, status: int) -> None:
+        """Nobody refers."""
+
+    def tell_referral(self, referral: object, status: int) -> None:
+        """Nobody refers."""
+
+    def move_to(self, call: object) -> None:
+        """There is nobody to move."""
 
 
 class DialedCall(RingingCall, RoomParty):
@@ -174,6 +199,10 @@ class DialedCall(RingingCall, RoomParty):
                 await self._on_acknowledged(leg, event)
             case InfoSent():
                 event.reply(_NOT_ACCEPTABLE)  # a room has no use for keys, and must not say that it had
+            case Referred():
+                leg.signal.refuse_referral(event.referral, _UNSUPPORTED)
+            case Redirected():
+                await self._on_ended(leg, CallEnd.REFUSED)
             case _:
                 assert_never(event)
 

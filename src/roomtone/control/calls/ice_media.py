@@ -56,7 +56,7 @@ class IceLegMedia(LegMedia):
     """The media of a leg over ICE and DTLS, all streams in one bundle."""
 
     def __init__(self, router: Router, *, security: MediaSecurity) -> None:
-        self._router = router
+        self.router = router
         self._security = security
         self._origin = Origin(secrets.randbits(31) + 1)
         self._streams: dict[MediaKind, Stream] = {}
@@ -79,7 +79,7 @@ class IceLegMedia(LegMedia):
         self._peer = read_ice_peer(phone, audio)
         # Of two lite agents none would ever check.
         self._mode = IceMode.FULL if self._peer.ice_lite else IceMode.LITE
-        self._transport = await self._router.open_webrtc_transport(ice_mode=self._mode)
+        self._transport = await self.router.open_webrtc_transport(ice_mode=self._mode)
         self._note_places(phone)
         for media in (audio, video):
             if media is None or media.kind is None:
@@ -91,7 +91,7 @@ class IceLegMedia(LegMedia):
 
     async def offer(self, wanted: Sequence[Wanted]) -> str:
         """Open what is to be offered, and write the offer."""
-        self._transport = await self._router.open_webrtc_transport()
+        self._transport = await self.router.open_webrtc_transport()
         for place, one in enumerate(wanted):
             stream = self._add(one.kind, place, PROTOCOL, str(place))
             stream.extensions = own_extensions(one.kind)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.reasons import CallEnd
     from roomtone.control.calls.streams import LegMedia
-    from roomtone.control.calls.values import Target
+    from roomtone.control.calls.values import Caller, Target
 
 
 class LegState(StrEnum):
@@ -53,6 +54,9 @@ class Leg:
     account: str
     media: LegMedia
     security: MediaSecurity = MediaSecurity.OPTIONAL
+    party: Caller | None = None
+    """As whom others are called in its name."""
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
     state: LegState = LegState.INVITING
     end: CallEnd | None = None
     offered: bool = False
@@ -61,6 +65,14 @@ class Leg:
     """The last description of the peer."""
     others: tuple[Target, ...] = ()
     """Further ways to its peer, for when this one does not lead there (RFC 3263 section 4.3)."""
+    trunk: str = ""
+    """The trunk it goes by; empty: none."""
+    holds: bool = False
+    """Whether its peer has put the other side on hold, by an offer in the middle of the call."""
+    held: bool = False
+    """Whether it was put on hold from outside: it hears music, and nobody hears it."""
+    muted: bool = False
+    """Whether nobody is to hear it."""
 
     def step(self, what: LegInput) -> bool:
         """Change the state; False when this changes nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls.bridge import may_send
+from roomtone.control.calls.bridge import may_send, passes
 from roomtone.control.calls.conversion import convertible, with_convertible
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.reasons import CallEnd
@@ -81,18 +81,48 @@ async def answer_like(caller: LegMedia, phone: PhoneDescription, callee: LegMedi
     return caller.answer(phone)
 
 
-async def answer_again(near: LegMedia, text: str, far: LegMedia) -> str:
+async def answer_again(near: LegMedia, text: str, far: LegMedia | None) -> str:
     """Take an offer in the middle of a call and write its answer; raise `CallError`, and then nothing has changed.
 
-    The far side goes on as it does: an offer without the codec it speaks is refused, unless it can be converted.
+    The far side goes on as it does: an offer without the codec it speaks is refused, unless it can be converted. So it
+    is without a far side, or with several.
     """
     phone = read_sdp(text)
     audio = next((one for one in phone.media if one.kind is MediaKind.AUDIO and one.is_usable), None)
-    other = far.streams[MediaKind.AUDIO]
-    spoken = may_send(other)
+    spoken = may_send(near.streams[MediaKind.AUDIO] if far is None else far.streams[MediaKind.AUDIO])
     offered = () if audio is None else audio.codecs
     may_convert = convertible(spoken) and convertible(offered)
     if audio is not None and spoken and not may_convert and not shared_codecs(spoken[:1], offered):
         raise CallError(CallEnd.MEDIA_INCOMPATIBLE, f"the other side speaks {spoken[0].name}")
     await near.take_reoffer(phone)
-    return await answer_like(near, phone, far)
+    return await answer_like(near, phone, far) if far is not None else await answer_alone(near, phone)
+
+
+async def answer_alone(near: LegMedia, phone: PhoneDescription) -> str:
+    """Write the answer for a leg whose other side is a mix, or is not there yet; raise `CallError`."""
+    stream = near.streams[MediaKind.AUDIO]
+    codecs = first_choice(near.agree(MediaKind.AUDIO, default_audio())) or first_choice(
+        near.agree(MediaKind.AUDIO, stream.ours)
+    )
+    if not codecs:
+        raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no codec in common")
+    stream.ours = codecs
+    await near.drop(MediaKind.VIDEO)
+    return near.answer(phone)
+
+
+def read_answer(text: str) -> PhoneDescription:
+    """Read the answer to an offer of ours, or none; raise `CallError`."""
+    if not text:
+        raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "answered without a description")
+    return read_sdp(text)
+
+
+def check_talk(one: LegMedia, other: LegMedia) -> None:
+    """Raise `CallError` unless the sound of two legs can pass between them, as it is or converted."""
+    first, second = one.streams.get(MediaKind.AUDIO), other.streams.get(MediaKind.AUDIO)
+    if first is not None and second is not None:
+        may_convert = convertible(may_send(first)) and convertible(may_send(second))
+        if may_convert or passes(first, second):
+            return
+    raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no codec that both sides have or that can be converted")

@@ -45,7 +45,7 @@ class PlainLegMedia(LegMedia):
 
     def __init__(self, router: Router, *, ip: str, told_ip: str, source_ip: str, security: MediaSecurity) -> None:
         self._streams: dict[MediaKind, PlainStream] = {}
-        self._router = router
+        self.router = router
         self._ip = ip
         self._told_ip = told_ip
         self._source_ip = source_ip
@@ -165,7 +165,7 @@ class PlainLegMedia(LegMedia):
     async def _open(
         self, kind: MediaKind, protocol: str, crypto: CryptoLine | None, place: int, *, mux: bool
     ) -> PlainStream:
-        transport = await self._router.open_plain_transport(
+        transport = await self.router.open_plain_transport(
             listen_ip=self._ip, rtcp_mux=mux, learn_remote=True, srtp=None if crypto is None else crypto.keys
         )
         keying = Keying.NONE if crypto is None else Keying.SDES

@@ -104,11 +104,23 @@ class Signal(Protocol):
     def send_info(self, content_type: str, body: bytes, reply: Callable[[int], None]) -> None:
         """Send INFO; ``reply`` is called with the status of the peer's answer."""
 
+    def accept_referral(self, referral: Any) -> bool:
+        """Accept a REFER, whose progress is then told; False where it had to be refused."""
+
+    def refuse_referral(self, referral: Any, status: int) -> None:
+        """Refuse a REFER."""
+
+    def tell_referral(self, referral: Any, status: int) -> None:
+        """Tell the sender of a REFER how its call goes; a final status is the end."""
+
+    def move_to(self, call: Call) -> None:
+        """Hand what happens from now on to another call."""
+
 
 class OutboundSignal(Signal, Protocol):
     """A leg to somebody we call."""
 
-    def invite(self, caller: Caller, called: str, sdp: str) -> None:
+    def invite(self, caller: Caller, called: str, sdp: str, referred_by: str = "") -> None:
         """Call the peer; raise `CallError`."""
 
 

@@ -14,6 +14,8 @@ class CallEnd(StrEnum):
     """The caller gave up before it was answered."""
     ANSWERED_ELSEWHERE = "answered_elsewhere"
     """Of a leg: another one answered."""
+    TRANSFERRED = "transferred"
+    """Its other side talks to somebody else now, in this call or another."""
     BUSY = "busy"
     DECLINED = "declined"
     NO_ANSWER = "no_answer"
@@ -57,6 +59,7 @@ _STATUS = {
     CallEnd.COMPLETED: (200, "OK"),
     CallEnd.CANCELLED: (487, "Request Terminated"),
     CallEnd.ANSWERED_ELSEWHERE: (487, "Call completed elsewhere"),
+    CallEnd.TRANSFERRED: (200, "Transferred"),
     CallEnd.BUSY: (486, "Busy Here"),
     CallEnd.DECLINED: (603, "Decline"),
     CallEnd.NO_ANSWER: (480, "No answer"),

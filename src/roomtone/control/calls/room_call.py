@@ -26,6 +26,8 @@ from roomtone.control.calls.values import (
     Offered,
     PickedUp,
     Rang,
+    Redirected,
+    Referred,
     Waited,
 )
 from roomtone.control.rooms import JoinRequest
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms import Rooms
     from roomtone.media.values import MixerId
 
-_OK, _NOT_ACCEPTABLE = 200, 488
+_OK, _NOT_ACCEPTABLE, _UNSUPPORTED = 200, 488, 501
 FAREWELL_S = 0.8
 """How long the last tone takes."""
 
@@ -124,7 +126,9 @@ class RoomCall(RoomParty):
                 await self._on_acknowledged(leg, event)
             case InfoSent():
                 await self._on_info(event)
-            case Rang() | PickedUp():
+            case Referred():
+                leg.signal.refuse_referral(event.referral, _UNSUPPORTED)
+            case Rang() | PickedUp() | Redirected():
                 pass  # nobody was called
             case _:
                 assert_never(event)

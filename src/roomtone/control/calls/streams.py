@@ -18,7 +18,7 @@ from roomtone.protocols.sdp.telephony_codecs import shared_codecs
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
-    from roomtone.media import Consumer, Producer
+    from roomtone.media import Consumer, Producer, Router
     from roomtone.media.objects import Transport
     from roomtone.media.values import HeaderExtension, MediaKind
     from roomtone.protocols.sdp import Codec
@@ -106,6 +106,9 @@ class Stream:
 
 class LegMedia(ABC):
     """Opens, describes and connects the streams of one leg. What it opened is the router's: it ends with it."""
+
+    router: Router
+    """Where its streams are."""
 
     @property
     @abstractmethod

@@ -1,65 +1,84 @@
-"""A call while it is up: what either side offers in the middle of it, and what passes between them."""
+"""A call while it is up: what either side offers in the middle of it, hold, mute, and keys."""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls.bridge import codec_of, join
-from roomtone.control.calls.call import NO_CALL, Call
-from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.bridge import codec_of
+from roomtone.control.calls.call import Call
+from roomtone.control.calls.commands import Hold, Mute, PressKeys, checked_keys, settle
+from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
+from roomtone.control.calls.keypad import KEY_MS, write_info
+from roomtone.control.calls.keys import BETWEEN_KEYS_MS, sound_of
 from roomtone.control.calls.offering import answer_again, read_sdp
 from roomtone.control.calls.reasons import CallEnd
+from roomtone.control.calls.unwanted import NO_CALL
+from roomtone.control.calls.values import CallState, KeyAnswered, KeysSent
+from roomtone.media.values import MediaKind
 from roomtone.observe import get_logger
 
 if TYPE_CHECKING:
+    from roomtone.control.calls.commands import Command
     from roomtone.control.calls.legs import Leg
-    from roomtone.control.calls.values import Acknowledged, InfoSent, Offered
+    from roomtone.control.calls.ports import Signal
+    from roomtone.control.calls.values import Acknowledged, CallEvent, InfoSent, Offered
 
+_MARGIN_MS = 120
+"""What an event's last packets take, beside the key itself."""
+_PAIR = 2
+_FINE = range(200, 300)
 _log = get_logger(__name__)
 
 
+@dataclass(slots=True)
+class _Pressing:
+    """Keys on their way to a leg."""
+
+    leg: Leg
+    left: str
+    """Those that are still to be sent as INFO, the one that waits for its answer first."""
+    reply: asyncio.Future[None]
+
+
 class TalkingCall(Call):
-    """A call whose two sides have each other's media."""
+    """A call whose parties have each other's media."""
+
+    _pressing: _Pressing | None = None
+
+    # --- offers ---
 
     async def _on_offered(self, leg: Leg, event: Offered) -> None:
-        far = self._far(leg)
-        if far is None:
+        if leg not in self.parties or self.state is not CallState.ANSWERED:
             leg.signal.refuse_offer(event.offer, CallEnd.MEDIA_INCOMPATIBLE)
             return
         if event.sdp is None:
             leg.offered = True
             leg.signal.answer_offer(event.offer, leg.media.describe())
             return
+        received = _receives(leg)
+        far = self._far(leg)
         try:
-            sdp = await answer_again(leg.media, event.sdp, far.media)
+            sdp = await answer_again(leg.media, event.sdp, None if far is None else far.media)
         except CallError as error:
             _log.info("an offer was refused", call=self.id, reason=error.end.value, detail=error.message)
             leg.signal.refuse_offer(event.offer, error.end)
             return
-        await self._join(leg, far)
+        leg.holds = not _receives(leg) and (received or leg.holds)
+        await self._arrange()
         leg.signal.answer_offer(event.offer, sdp)
 
     async def _on_acknowledged(self, leg: Leg, event: Acknowledged) -> None:
-        far = self._far(leg)
-        if not leg.offered or far is None:
+        if not leg.offered or leg not in self.parties:
             return
         leg.offered = False
         if event.sdp is None:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "our offer was acknowledged without an answer")
+        received = _receives(leg)
         await leg.media.take_answer(read_sdp(event.sdp))
-        await self._join(leg, far)
-        self.codec = codec_of(leg.media, far.media)
-
-    async def _join(self, one: Leg, other: Leg) -> None:
-        assert self.router is not None  # noqa: S101 - `_begin` opened it
-        first, second = (one, other) if one is self.caller else (other, one)
-        self.conversion = await join(self.router, first.media, second.media, self.conversion)
-
-    def _far(self, leg: Leg) -> Leg | None:
-        """Give the other end of an answered call."""
-        if self.answered_by is None or self.answered_at is None:
-            return None
-        return self.answered_by if leg is self.caller else self.caller if leg is self.answered_by else None
+        leg.holds = not _receives(leg) and (received or leg.holds)
+        await self._arrange()
 
     def _on_info(self, leg: Leg, event: InfoSent) -> None:
         far = self._far(leg)
@@ -67,3 +86,123 @@ class TalkingCall(Call):
             event.reply(NO_CALL)
         else:
             far.signal.send_info(event.content_type, event.body, event.reply)
+
+    # --- who hears whom ---
+
+    def _far(self, leg: Leg) -> Leg | None:
+        """Give the other end of an answered call of two."""
+        if len(self.parties) != _PAIR or self.answered_at is None or leg not in self.parties:
+            return None
+        return next(one for one in self.parties if one is not leg)
+
+    async def _arrange(self) -> None:
+        """Bring the media in step with the parties."""
+        await self.floor.arrange(self.parties)
+        if len(self.parties) == _PAIR:
+            self.codec = codec_of(*(leg.media for leg in self.parties))
+
+    def _party(self, leg_id: str) -> Leg:
+        """Find a leg that talks; raise `PhoneError`."""
+        leg = next((one for one in self.legs if one.id == leg_id), None)
+        if leg is None:
+            raise PhoneError(PhoneRefusal.NO_SUCH_LEG, f"the call has no leg {leg_id!r}")
+        if leg not in self.parties or self.answered_at is None:
+            raise PhoneError(PhoneRefusal.WRONG_STATE, "this leg has not been answered yet")
+        return leg
+
+    # --- commands ---
+
+    async def _do(self, command: Command, reply: asyncio.Future[None]) -> None:
+        match command:
+            case Hold():
+                self._party(command.leg).held = command.on
+                await self._arrange()
+            case Mute():
+                self._party(command.leg).muted = command.on
+                await self._arrange()
+            case PressKeys():
+                await self._press(self._party(command.leg), checked_keys(command.keys), reply)
+                return  # the answer follows when they are out
+            case _:
+                await super()._do(command, reply)
+        settle(reply)
+
+    async def _on_call(self, signal: Signal | None, event: CallEvent) -> None:
+        pressing = self._pressing
+        match event:
+            case KeysSent() if pressing is not None and pressing.leg is event.leg:
+                await self._on_keys_sent(pressing)
+            case KeyAnswered() if pressing is not None and pressing.leg is event.leg:
+                await self._on_key_answered(pressing, event.status)
+            case _:
+                await super()._on_call(signal, event)
+
+    # --- keys: as events where those are agreed on, else by INFO, else as tones ---
+
+    async def _press(self, leg: Leg, keys: str, reply: asyncio.Future[None]) -> None:
+        if self._pressing is not None:
+            raise PhoneError(PhoneRefusal.WRONG_STATE, "keys are being sent in this call already")
+        if self.floor.takes_keys(leg):
+            played = await self.floor.play(leg, None)
+            if played is None:
+                raise PhoneError(PhoneRefusal.NOT_POSSIBLE, "nothing can be sent to this leg now")
+            for key in keys:
+                await played.mixer.send_dtmf(played.output.id, key, KEY_MS)
+            self._pressing = _Pressing(leg, "", reply)
+            self._wait_for(leg, keys)
+        else:
+            self._pressing = _Pressing(leg, keys, reply)
+            self._ask_by_info(self._pressing)
+
+    def _wait_for(self, leg: Leg, keys: str) -> None:
+        total_ms = len(keys) * (KEY_MS + BETWEEN_KEYS_MS) + _MARGIN_MS
+        asyncio.get_running_loop().call_later(total_ms / 1000, self.post, None, KeysSent(leg))
+
+    def _ask_by_info(self, pressing: _Pressing) -> None:
+        leg = pressing.leg
+
+        def on_status(status: int) -> None:
+            self.post(None, KeyAnswered(leg, status))
+
+        leg.signal.send_info(*write_info(pressing.left[0]), on_status)
+
+    async def _on_key_answered(self, pressing: _Pressing, status: int) -> None:
+        if status in _FINE:
+            pressing.left = pressing.left[1:]
+            if pressing.left:
+                self._ask_by_info(pressing)
+            else:
+                self._pressed(pressing)
+            return
+        played = await self.floor.play(pressing.leg, sound_of(pressing.left))
+        if played is None:
+            self._pressed(pressing, PhoneError(PhoneRefusal.NOT_POSSIBLE, f"the peer answered {status} to a key"))
+        else:
+            self._wait_for(pressing.leg, pressing.left)
+
+    async def _on_keys_sent(self, pressing: _Pressing) -> None:
+        if self.floor.is_playing(pressing.leg):
+            await self.floor.end_play(pressing.leg, self.parties)
+        self._pressed(pressing)
+
+    def _pressed(self, pressing: _Pressing, error: PhoneError | None = None) -> None:
+        self._pressing = None
+        settle(pressing.reply, error)
+
+    async def _finish(self, end: CallEnd) -> None:
+        if self._pressing is not None:
+            self._pressed(self._pressing, PhoneError(PhoneRefusal.NO_SUCH_CALL, "the call has ended"))
+        await super()._finish(end)
+
+    async def _leave(self, leg: Leg) -> None:
+        """Have a leg talk no more; the others are to be arranged anew."""
+        if self._pressing is not None and self._pressing.leg is leg:
+            self._pressed(self._pressing, PhoneError(PhoneRefusal.NO_SUCH_LEG, "the leg has left"))
+        if leg in self.parties:
+            self.parties.remove(leg)
+        await self.floor.forget(leg)
+
+
+def _receives(leg: Leg) -> bool:
+    stream = leg.media.streams.get(MediaKind.AUDIO)
+    return stream is not None and stream.remote is not None and stream.remote.direction.receives

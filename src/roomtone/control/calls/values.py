@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Any, NewType
 from roomtone.protocols.sdp.telephony import MediaSecurity
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
+    from roomtone.control.calls.call import Call
+    from roomtone.control.calls.commands import Command
     from roomtone.control.calls.keypad import KeyKind
+    from roomtone.control.calls.legs import Leg
+    from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.reasons import CallEnd
     from roomtone.control.calls.trunks import Trunk
+    from roomtone.media import Router
     from roomtone.protocols.sip.flow import Flow
 
 CallId = NewType("CallId", str)
@@ -128,8 +134,41 @@ class InfoSent:
 
 
 @dataclass(frozen=True, slots=True)
+class Referred:
+    """A peer asks for the other side to be connected with somebody else (RFC 3515).
+
+    ``referral`` is signalling's, for `Signal.accept_referral`, `Signal.refuse_referral` and `Signal.tell_referral`.
+    """
+
+    referral: Any = field(repr=False)
+    to: str | None
+    """The number or name asked for; None: somebody that is not ours to call."""
+    replaces: Dialog | None = None
+    """The leg whose place the other side takes: an attended transfer (RFC 3891); ``to`` has no meaning then."""
+    referred_by: str = ""
+    """Who refers, to be passed on as it is (RFC 3892)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialog:
+    """A leg of a call of ours that a peer has named; ``signal`` is None where it named none that there is."""
+
+    call: Call | None
+    signal: Signal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """A callee says where else to call (RFC 3261 section 21.3): numbers and names of ours, the best first."""
+
+    to: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RangTooLong:
-    """Nobody answered in time."""
+    """Nobody answered in time. ``hunt`` says whom of those that were called one after the other."""
+
+    hunt: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,5 +189,74 @@ class MediaLost:
     """The engine lost what carries the call's media."""
 
 
-LegEvent = Rang | PickedUp | Ended | Offered | Acknowledged | InfoSent
-CallEvent = LegEvent | RangTooLong | KeyPressed | Waited | MediaLost
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """An INVITE that takes the place of a leg (RFC 3891); the event's signal is its own."""
+
+    invitation: Invitation
+    replaced: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """An operator or program wants something; ``reply`` is None once it is done, or has a `PhoneError`."""
+
+    command: Command
+    reply: asyncio.Future[None] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Another call asks for legs of this one: the far side of ``replaced``, or all where that is None."""
+
+    to: Call
+    replaced: Signal | None
+    meets: Leg | None = None
+    """Whom the far side is to talk to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Legs of another call that has ended for it, with the routers they are on: they are this call's now."""
+
+    legs: tuple[Leg, ...]
+    routers: tuple[Router, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotGiven:
+    """Another call gives no leg away."""
+
+    end: CallEnd
+
+
+@dataclass(frozen=True, slots=True)
+class KeysSent:
+    """All keys that a leg was to get are out."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAnswered:
+    """A peer has answered a key that was sent as INFO."""
+
+    leg: Leg
+    status: int
+
+
+LegEvent = Rang | PickedUp | Ended | Offered | Acknowledged | InfoSent | Referred | Redirected
+CallEvent = (
+    LegEvent
+    | RangTooLong
+    | KeyPressed
+    | Waited
+    | MediaLost
+    | TakenOver
+    | Commanded
+    | GiveUp
+    | Given
+    | NotGiven
+    | KeysSent
+    | KeyAnswered
+)

@@ -10,6 +10,7 @@ from roomtone.servers.api import (
     about_api,
     accounts_auth,
     accounts_routes,
+    call_control_api,
     chat_api,
     dev,
     dial_api,
@@ -63,6 +64,7 @@ def create_app(context: ApiContext) -> FastAPI:
         phones_api,
         trunks_api,
         dial_api,
+        call_control_api,
     ):
         app.include_router(part.router)
     if context.settings.server.dev:

@@ -142,9 +142,17 @@ class DispatchRuleBody(_DispatchRule):
 class LegBody(_Phones):
     """One party of a call that goes on."""
 
+    id: str
     account: str
     """Empty for a URI."""
     state: str
+    is_party: bool
+    """Whether it talks, and does not only ring."""
+    holds: bool
+    """Whether its phone has put the other side on hold."""
+    held: bool
+    """Whether it was put on hold by this API."""
+    muted: bool
 
 
 class CallBody(_Phones):
@@ -158,6 +166,42 @@ class CallBody(_Phones):
     answered_at: float | None
     codec: str
     legs: list[LegBody]
+
+
+class NamedLegBody(_Phones):
+    """One leg of a call."""
+
+    leg: str
+    """Its id in the list of calls."""
+
+
+class KeysBody(_Phones):
+    """Keys for a leg."""
+
+    keys: str = Field(examples=["1234#"])
+    """1 to 32 of 0-9, A-D, * and #."""
+
+
+class TransferBody(_Phones):
+    """Who is to talk to whom."""
+
+    leg: str
+    """Who stays, and is connected with somebody else; its other side leaves."""
+    to: str
+    """The number or name of an account, as if it was dialled; a room cannot be the target."""
+
+
+class RedirectBody(_Phones):
+    """Where to ring instead."""
+
+    to: str
+    """The number or name of an account, as if it was dialled; a room cannot be the target."""
+
+
+class MergeBody(_Phones):
+    """The other call."""
+
+    call: str
 
 
 class CallRecordBody(_Phones):

@@ -36,7 +36,7 @@ from roomtone.servers.api.requests import context_of
 from roomtone.servers.api.status import HttpProblem
 
 if TYPE_CHECKING:
-    from roomtone.control.calls import Call, Calls, PhoneAccount, PhoneBook
+    from roomtone.control.calls import Call, Calls, Leg, PhoneAccount, PhoneBook
 
 MAX_PAGE = 500
 _bearer = HTTPBearer(auto_error=False, description="A token of an administrator's account, or one with sip.admin")
@@ -250,5 +250,17 @@ def _call(call: Call) -> CallBody:
         begun_at=call.begun_at,
         answered_at=call.answered_at,
         codec=call.codec,
-        legs=[LegBody(account=leg.account, state=leg.state.value) for leg in call.legs],
+        legs=[_leg(call, leg) for leg in call.legs],
+    )
+
+
+def _leg(call: Call, leg: Leg) -> LegBody:
+    return LegBody(
+        id=leg.id,
+        account=leg.account,
+        state=leg.state.value,
+        is_party=leg in call.parties,
+        holds=leg.holds,
+        held=leg.held,
+        muted=leg.muted,
     )

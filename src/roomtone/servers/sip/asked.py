@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from roomtone.control.calls import Caller, InfoSent, Invitation, Offered
-from roomtone.protocols.sip.agent import WrongStateError
+from roomtone.control.calls import CallEnd, Caller, Dialog, InfoSent, Invitation, Offered, Referred, TakenOver
+from roomtone.protocols.sip.agent import RefersToNobodyError, WrongStateError, read_referral
 from roomtone.servers.sip.bodies import NoDescriptionError, description_of
 from roomtone.servers.sip.registering import register
-from roomtone.servers.sip.signals import PhoneSignal, SignalDriver
+from roomtone.servers.sip.signals import PhoneSignal, Referral, SignalDriver
 from roomtone.servers.sip.trunk_calls import called_of, caller_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomtone.control.calls import Calls, Registrar, Trunk
-    from roomtone.protocols.sip.agent import Invited, Reoffered, Requested
+    from roomtone.protocols.sip.agent import Invited, Leg, Reoffered, Requested
     from roomtone.protocols.sip.flow import Flow
+    from roomtone.protocols.sip.headers import Replaces
     from roomtone.protocols.sip.message import Request
     from roomtone.protocols.sip.transaction import ServerTransaction
     from roomtone.servers.sip.domains import Domains
@@ -55,9 +56,7 @@ class Asked:
         sdp: str | None = None
         if caller is None or self._desk.calls is None:
             status = _FORBIDDEN
-        elif event.replaces is not None:
-            status = _UNSUPPORTED
-        elif not number:
+        elif not number and event.replaces is None:
             status = _NOT_FOUND
         else:
             try:
@@ -71,7 +70,11 @@ class Asked:
         signal.leg, leg.owner, signal.trunk = leg, signal, trunk
         if not caller.trunk:
             self._desk.lamps.begin(signal, caller.account, "initiator", request.to.uri_text)
-        signal.owner = self._desk.calls.invited(signal, Invitation(caller, number or "", sdp))
+        invitation = Invitation(caller, number or "", sdp)
+        if event.replaces is None:
+            signal.owner = self._desk.calls.invited(signal, invitation)
+        else:
+            _take_over(signal, invitation, event.replaces)
 
     def _parties(self, trunk: Trunk | None, request: Request, flow: Flow) -> tuple[Caller | None, str | None]:
         """Tell who calls, None for somebody unknown, and what was dialled."""
@@ -106,6 +109,8 @@ class Asked:
                 self._on_info(event.leg.owner, transaction, request)
             case "MESSAGE" | "SUBSCRIBE" if event.leg is None:
                 self._on_of_account(transaction, request, now)
+            case "REFER" if event.leg is not None:
+                self._on_refer(event.leg, transaction, request)
             case _:
                 self._desk.agent.answer(transaction, _UNSUPPORTED, now)
 
@@ -131,6 +136,29 @@ class Asked:
         else:
             self._desk.watching.on_subscribe(transaction, request, account, now)
 
+    def _on_refer(self, leg: Leg, transaction: ServerTransaction, request: Request) -> None:
+        signal = leg.owner
+        agent, now = self._desk.agent, self._desk.now()
+        if not isinstance(signal, PhoneSignal) or signal.owner is None:
+            agent.answer(transaction, _NO_CALL, now)
+            return
+        try:
+            asked = read_referral(request)
+        except RefersToNobodyError as error:
+            agent.answer(transaction, error.status, now)
+            return
+        number = self._desk.domains.number(asked.target.uri, leg.dialog.flow)
+        replaces = None if asked.replaces is None else self._dialog(asked.replaces)
+        referred_by = b"" if asked.referred_by is None else asked.referred_by
+        referral = Referral(transaction)
+        signal.owner.post(signal, Referred(referral, number, replaces, referred_by.decode("utf-8", "replace")))
+
+    def _dialog(self, replaces: Replaces) -> Dialog:
+        """Find a leg of ours as its peer names it (RFC 3891 section 3)."""
+        found = self._desk.agent.dialogs.get((replaces.call_id, replaces.to_tag, replaces.from_tag))
+        signal = None if found is None or found.leg is None else signal_of(found.leg)
+        return Dialog(None, None) if signal is None else Dialog(signal.owner, signal)
+
     def _on_info(self, signal: object, transaction: ServerTransaction, request: Request) -> None:
         def reply(status: int) -> None:
             try:
@@ -144,3 +172,21 @@ class Asked:
             return
         content_type = request.headers.text("content-type") or "application/octet-stream"
         signal.owner.post(signal, InfoSent(content_type, request.body, reply))
+
+
+def signal_of(leg: Leg) -> PhoneSignal | None:
+    """Give the signal of a leg, also of one that only rings."""
+    owner = leg.owner
+    if owner is None and leg.call is not None:
+        owner = leg.call.owner
+    return owner if isinstance(owner, PhoneSignal) else None
+
+
+def _take_over(signal: PhoneSignal, invitation: Invitation, replaced: Leg) -> None:
+    """Have an INVITE take the place of a leg (RFC 3891)."""
+    old = signal_of(replaced)
+    if old is None or old.owner is None:
+        signal.end(CallEnd.LEG_LOST)
+    else:
+        signal.owner = old.owner
+        old.owner.post(signal, TakenOver(invitation, old))

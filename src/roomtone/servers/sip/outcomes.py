@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls import Acknowledged, CallEnd, PickedUp, Rang, end_of_status
+from roomtone.control.calls import Acknowledged, CallEnd, PickedUp, Rang, Redirected, end_of_status
 from roomtone.control.calls import Ended as LegEnded
 from roomtone.protocols.sip.agent import (
     Answered,
@@ -18,16 +18,22 @@ from roomtone.protocols.sip.agent import (
     UserAgent,
 )
 from roomtone.protocols.sip.errors import SipSyntaxError
+from roomtone.protocols.sip.headers import Wildcard, contact_quality
 from roomtone.servers.sip.bodies import NoDescriptionError, description_of
 from roomtone.servers.sip.signals import OutboundSignal, PhoneSignal
 from roomtone.servers.sip.trunking import TrunkRequest
 
 if TYPE_CHECKING:
     from roomtone.control.calls import Trunks
+    from roomtone.servers.sip.domains import Domains
     from roomtone.servers.sip.lamps import Lamps
     from roomtone.servers.sip.ways import Ways
 
 _NOT_HERE, _TIMEOUT, _UNAVAILABLE = 488, 408, 503
+_REDIRECTS = frozenset({300, 301, 302})
+"""305 and 380 ask for something else than another number."""
+MAX_CONTACTS = 10
+"""Of one redirection; further ones are not looked at."""
 _ENDS = {
     EndReason.REMOTE: CallEnd.COMPLETED,
     EndReason.CANCELLED: CallEnd.CANCELLED,
@@ -40,11 +46,12 @@ _ENDS = {
 class Outcomes:
     """Takes responses and ends; ``ways`` and ``trunks`` are told who was reached."""
 
-    def __init__(self, agent: UserAgent, lamps: Lamps) -> None:
+    def __init__(self, agent: UserAgent, lamps: Lamps, domains: Domains) -> None:
         self.ways: Ways | None = None
         self.trunks: Trunks | None = None
         self._agent = agent
         self._lamps = lamps
+        self._domains = domains
 
     def on_outgoing(self, event: Progressed | Answered | Refused) -> None:
         """Take how an INVITE of ours fares."""
@@ -70,7 +77,27 @@ class Outcomes:
         status = None if event.response is None else event.response.status
         if event.reason is not EndReason.CANCELLED:
             self._note(signal, reached=status not in {None, _UNAVAILABLE})
-        self._post(signal, LegEnded(CallEnd.UNREACHABLE if status is None else end_of_status(status)))
+        numbers = () if status not in _REDIRECTS else self._redirected_to(event)
+        if numbers:
+            self._post(signal, Redirected(numbers))
+        else:
+            self._post(signal, LegEnded(CallEnd.UNREACHABLE if status is None else end_of_status(status)))
+
+    def _redirected_to(self, event: Refused) -> tuple[str, ...]:
+        """Give the numbers of ours that a phone says to call instead; others are not called for it."""
+        response = event.response
+        if response is None:
+            return ()
+        try:
+            contacts = response.contacts
+            if isinstance(contacts, Wildcard):
+                return ()
+            ranked = sorted(contacts[:MAX_CONTACTS], key=lambda one: -contact_quality(one))
+            flow = event.call.dialog.flow
+            found = [self._domains.number(one.uri, flow) for one in ranked]
+        except SipSyntaxError:
+            return ()
+        return tuple(dict.fromkeys(number for number in found if number))
 
     def _note(self, signal: OutboundSignal, *, reached: bool) -> None:
         if self.ways is not None:
@@ -98,7 +125,7 @@ class Outcomes:
                     self._post(event.leg.owner, LegEnded(_ENDS.get(event.reason, CallEnd.LEG_LOST)))
 
     @staticmethod
-    def _post(signal: object, event: Rang | PickedUp | LegEnded | Acknowledged) -> None:
+    def _post(signal: object, event: Rang | PickedUp | LegEnded | Acknowledged | Redirected) -> None:
         if isinstance(signal, PhoneSignal) and signal.owner is not None:
             signal.owner.post(signal, event)
 

@@ -65,9 +65,10 @@ METHODS = frozenset(
         "SUBSCRIBE",
         "NOTIFY",
         "PUBLISH",
+        "REFER",
     }
 )
-EXTENSIONS = frozenset({"100rel", "timer"})
+EXTENSIONS = frozenset({"100rel", "replaces", "timer"})
 _log = logging.getLogger(__name__)
 
 
@@ -92,7 +93,7 @@ class PhoneServer:
         self.watching = Watching(self)
         self.lamps.on_change = self.watching.on_dialogs
         self.asked = Asked(self)
-        self.outcomes = Outcomes(self.agent, self.lamps)
+        self.outcomes = Outcomes(self.agent, self.lamps, domains)
         self.calls: Calls | None = None
         self.registrar: Registrar | None = None
         self.trunk_desk: TrunkDesk | None = None

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from roomtone.control.calls import Call, Caller, Target, Trunk
-    from roomtone.protocols.sip.agent import Leg, OutgoingInvite, UserAgent
+    from roomtone.protocols.sip.agent import Leg, OutgoingInvite, Subscription, UserAgent
     from roomtone.protocols.sip.flow import Flow
+    from roomtone.protocols.sip.transaction import ServerTransaction
     from roomtone.servers.sip.domains import Domains
     from roomtone.servers.sip.lamps import Lamps
 
@@ -150,6 +151,48 @@ class PhoneSignal:
         request.owner = reply
         self._driver.drain()
 
+    # --- referrals ---
+
+    def accept_referral(self, referral: Referral) -> bool:
+        """Accept a REFER with 202, and tell 100; False where there was no room for it (503)."""
+        request = referral.transaction.request
+        wanted = None if request is None else request.headers.text("refer-sub")
+        is_quiet = wanted is not None and wanted.strip().lower().startswith("false")
+        try:
+            referral.told = self.agent.subscriptions.accept_refer(referral.transaction, self._driver.now())
+        except WrongStateError:
+            return False
+        finally:
+            self._driver.drain()
+        return is_quiet or referral.told is not None
+
+    def refuse_referral(self, referral: Referral, status: int) -> None:
+        """Refuse a REFER."""
+        with suppress(WrongStateError):
+            self.agent.respond(referral.transaction, status, self._driver.now())
+        self._driver.drain()
+
+    def tell_referral(self, referral: Referral, status: int) -> None:
+        """Send NOTIFY with a status (RFC 3515 section 2.4.4), if it is wanted and not too late."""
+        if referral.told is not None:
+            with suppress(WrongStateError):
+                self.agent.subscriptions.tell_refer(referral.told, status, self._driver.now())
+            self._driver.drain()
+
+    def move_to(self, call: Call) -> None:
+        """Hand what happens from now on to another call."""
+        self.owner = call
+
+
+class Referral:
+    """A REFER of a peer, and what tells it how that goes."""
+
+    __slots__ = ("told", "transaction")
+
+    def __init__(self, transaction: ServerTransaction) -> None:
+        self.transaction = transaction
+        self.told: Subscription | None = None
+
 
 class OutboundSignal(PhoneSignal):
     """A leg to a phone."""
@@ -159,17 +202,17 @@ class OutboundSignal(PhoneSignal):
         self.target = target
         self.trunk = target.trunk
         self._domains = domains
-        self._asked: tuple[Caller, str, str] | None = None
+        self._asked: tuple[Caller, str, str, str] | None = None
         """What was asked for by TCP, to be said once more by UDP where nobody takes TCP."""
 
-    def invite(self, caller: Caller, called: str, sdp: str) -> None:
+    def invite(self, caller: Caller, called: str, sdp: str, referred_by: str = "") -> None:
         """Send the INVITE; raise `CallError`."""
         stream = self.target.stream
         if stream is not None and len(sdp) + HEADERS_BYTES > STREAM_ABOVE_BYTES:
-            self._asked = caller, called, sdp
-            self._invite(stream, caller, called, sdp)
+            self._asked = caller, called, sdp, referred_by
+            self._invite(stream, caller, called, sdp, referred_by)
         else:
-            self._invite(self.flow, caller, called, sdp)
+            self._invite(self.flow, caller, called, sdp, referred_by)
 
     def invite_by_datagram(self) -> bool:
         """Send the INVITE by UDP that nobody took by TCP (RFC 3261 section 18.1.1); False when it was sent so."""
@@ -182,11 +225,13 @@ class OutboundSignal(PhoneSignal):
             return False
         return True
 
-    def _invite(self, flow: Flow, caller: Caller, called: str, sdp: str) -> None:
+    def _invite(self, flow: Flow, caller: Caller, called: str, sdp: str, referred_by: str) -> None:
         target = self.target
         try:
             from_, to, block = self._identities(flow, caller, called)
             block += b"".join(_line(name, value) for name, value in caller.headers)
+            if referred_by:
+                block += _line("Referred-By", referred_by)
             sent = self.agent.invite(
                 target.uri,
                 flow,

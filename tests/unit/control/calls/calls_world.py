@@ -21,7 +21,10 @@ from roomtone.control.calls import (
     Invitation,
     PhoneTables,
     Registration,
+    RuleTarget,
     Target,
+    TargetKind,
+    Trunk,
     open_book,
 )
 from roomtone.media import Engine
@@ -53,10 +56,15 @@ class FakeSignal:
     is_browser: bool = False
     told: list[tuple[Any, ...]] = field(default_factory=list)
     fails: bool = False
+    owner: Call | None = None
+    referred_by: str = ""
+    info_status: int = 200
+    has_room: bool = True
 
-    def invite(self, caller: Caller, called: str, sdp: str) -> None:
+    def invite(self, caller: Caller, called: str, sdp: str, referred_by: str = "") -> None:
         if self.fails:
             raise CallError(CallEnd.UNREACHABLE, "no way there")
+        self.referred_by = referred_by
         self.told.append(("invite", caller.account, called, sdp))
 
     def ring(self, status: int, sdp: str | None) -> None:
@@ -76,7 +84,20 @@ class FakeSignal:
 
     def send_info(self, content_type: str, body: bytes, reply: Callable[[int], None]) -> None:
         self.told.append(("info", content_type, body))
-        reply(200)
+        reply(self.info_status)
+
+    def accept_referral(self, referral: Any) -> bool:
+        self.told.append(("accepted" if self.has_room else "no room", referral))
+        return self.has_room
+
+    def refuse_referral(self, referral: Any, status: int) -> None:
+        self.told.append(("refused", referral, status))
+
+    def tell_referral(self, referral: Any, status: int) -> None:
+        self.told.append(("progress", referral, status))
+
+    def move_to(self, call: Call) -> None:
+        self.owner = call
 
     @property
     def last(self) -> tuple[Any, ...]:
@@ -99,10 +120,9 @@ class FakeSignalling:
         return [replace(target, uri=uri) for uri in target.uri.split(" or ")]
 
     def leg_to(self, target: Target, call: Call) -> FakeSignal:
-        del call
         if "nowhere" in target.uri:
             raise CallError(CallEnd.UNREACHABLE, target.uri)
-        signal = FakeSignal(target.uri, fails="broken" in target.uri, is_browser=self.browsers)
+        signal = FakeSignal(target.uri, fails="broken" in target.uri, is_browser=self.browsers, owner=call)
         self.legs.append(signal)
         return signal
 
@@ -121,6 +141,7 @@ class World:
         most = more.pop("most", 10)
         parts = CallParts(self.engine, self.dispatch, self.signalling, lambda: NOW, **more)
         self.calls = Calls(parts, book, most=most)
+        self.trunks = book.trunks
 
     async def open(self) -> None:
         await self.engine.start()
@@ -136,15 +157,20 @@ class World:
             registration = Registration(username, FLOW, host, 1)
             self.registrar.register(registration, [Contact(f"sip:{username}@{host}", 600)], NOW)
 
+    async def trunk(self, name: str) -> None:
+        """A trunk that numbers with two zeros go by."""
+        await self.trunks.create(Trunk(name, uri="sip:192.0.2.1", addresses=("192.0.2.1",)))
+        await self.dispatch.create(name, ["00*"], RuleTarget(TargetKind.TRUNK, trunk=name))
+
     async def settle(self) -> None:
         for _ in range(300):
             await asyncio.sleep(0)
 
     async def call(
-        self, called: str, offer: str | None, security: MediaSecurity = MediaSecurity.OPTIONAL
+        self, called: str, offer: str | None, security: MediaSecurity = MediaSecurity.OPTIONAL, account: str = "ada"
     ) -> tuple[Call, FakeSignal]:
         signal = FakeSignal()
-        call = self.calls.invited(signal, Invitation(Caller("ada", "Ada", security), called, offer))
+        call = signal.owner = self.calls.invited(signal, Invitation(Caller(account, "Ada", security), called, offer))
         assert call is not None
         await self.settle()
         return call, signal

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import random
+from collections import Counter
 
 import pytest
 from calls_world import FakeSignal, World, sdp
+from test_call_control import MUSIC
 
 from roomtone.control.calls import (
     Acknowledged,
     Call,
     CallEnd,
     Caller,
+    Command,
+    Dialog,
     Ended,
+    Hold,
     InfoSent,
     Invitation,
+    Merge,
+    Mute,
     Offered,
+    PhoneError,
     PickedUp,
+    PressKeys,
     Rang,
+    Redirect,
+    Redirected,
+    Referred,
+    TakenOver,
+    Transfer,
 )
 
 ENDS = [CallEnd.COMPLETED, CallEnd.CANCELLED, CallEnd.BUSY, CallEnd.DECLINED, CallEnd.UNREACHABLE, CallEnd.LEG_LOST]
 OFFERS = [sdp(), sdp(4000, "0"), sdp(4000, "9"), sdp(4000, "8 0 101"), sdp(0), "nonsense", None]
+GOOD_OFFERS = [sdp(), sdp(4000, "0"), sdp(4000, "9 101"), sdp(4000, "8 0 101"), sdp(4000, "18")]
 ANSWERS = [sdp(5000), sdp(5000, "0"), sdp(5000, "8"), sdp(0), "nonsense", None]
+GOOD_ANSWERS = [sdp(5000), sdp(5000, "0"), sdp(5000, "0 101"), sdp(5000, "8"), sdp(5000, "9 101")]
 REOFFERS = [
     sdp(4000, "0", "a=inactive"),
     sdp(4000, "0 101", "a=sendonly"),
@@ -31,6 +49,8 @@ REOFFERS = [
     sdp(0),
     None,
 ]
+NUMBERS = ["bob", "cleo", "dora", "nobody"]
+_references = itertools.count()
 
 
 def something(source: random.Random, call: Call, signal: FakeSignal) -> None:
@@ -48,6 +68,110 @@ def something(source: random.Random, call: Call, signal: FakeSignal) -> None:
             call.post(signal, Acknowledged(source.choice(ANSWERS)))
         case _:
             call.post(signal, InfoSent("text/plain", b"5", lambda _: None))
+
+
+def ask(source: random.Random, world: World, call: Call, other: Call) -> asyncio.Task[None]:
+    """Want anything of a call, possible or not."""
+    leg = source.choice([leg.id for leg in call.legs] or ["gone"])
+    on = source.random() < 0.5
+    wanted: Command = source.choice(
+        [
+            Hold(leg, on),
+            Mute(leg, on),
+            PressKeys(leg, "12"),
+            Transfer(leg, source.choice(NUMBERS)),
+            Redirect(source.choice(NUMBERS)),
+            Merge(other),
+        ]
+    )
+    return asyncio.create_task(world.calls.command(call.id, wanted))
+
+
+def move(source: random.Random, call: Call, signal: FakeSignal, other: Call, others: list[FakeSignal]) -> None:
+    """Let a phone move its other side, take a place, or send a caller elsewhere."""
+    named = source.choice(others)
+    match source.randrange(4):
+        case 0:
+            call.post(signal, Referred(f"r{next(_references)}", source.choice([*NUMBERS, None])))
+        case 1:
+            call.post(signal, Referred(f"r{next(_references)}", "bob", Dialog(other, named)))
+        case 2:
+            taker = FakeSignal(owner=other)
+            others.append(taker)
+            other.post(taker, TakenOver(Invitation(Caller("dora"), "ada", source.choice(OFFERS)), named))
+        case _:
+            call.post(signal, Redirected((source.choice(NUMBERS), source.choice(NUMBERS))))
+
+
+def step(
+    source: random.Random,
+    world: World,
+    signals: dict[Call, list[FakeSignal]],
+    callers: list[FakeSignal],
+    asked: list[asyncio.Task[None]],
+) -> None:
+    """Let something happen in one of the calls; who joins is added to the callers, what is asked to the tasks."""
+    busy, other = source.choice(list(signals)), source.choice(list(signals))
+    leg: FakeSignal = source.choice([leg.signal for leg in busy.legs] or signals[busy])  # type: ignore[arg-type]
+    match source.randrange(5):
+        case 0:
+            something(source, busy, leg)
+        case 1 | 2:
+            asked.append(ask(source, world, busy, other))
+        case 3:
+            others: list[FakeSignal] = [one.signal for one in other.legs] or [*signals[other]]  # type: ignore[misc]
+            before = len(others)
+            move(source, busy, leg, other, others)
+            callers += others[before:]
+        case _:
+            busy.post(leg, PickedUp(source.choice(GOOD_ANSWERS)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_calls_that_are_moved_about_leave_nothing_either(seed: int) -> None:
+    """Calls that are mostly answered: held, transferred, taken over, merged, in any order and at any time."""
+    source = random.Random(seed)  # noqa: S311 - a seeded source is the point
+    world = World(most=1_000, music=MUSIC)
+    await world.open()
+    for name in ("bob", "cleo", "dora"):
+        await world.phone(name, "h1")
+    signals: dict[Call, list[FakeSignal]] = {}
+    callers: list[FakeSignal] = []
+    asked: list[asyncio.Task[None]] = []
+    for _ in range(80):
+        signal = FakeSignal()
+        call = world.calls.invited(
+            signal,
+            Invitation(Caller(source.choice(["ada", "bob"])), source.choice(NUMBERS[:3]), source.choice(GOOD_OFFERS)),
+        )
+        assert call is not None
+        signals[call] = [signal]
+        callers.append(signal)
+        signal.owner = call
+        await world.settle()
+        if source.random() < 0.9:
+            call.post(call.callees[-1].signal, PickedUp(source.choice(GOOD_ANSWERS)))
+        for _ in range(source.randrange(8)):
+            step(source, world, signals, callers, asked)
+            if source.random() < 0.5:
+                await world.settle()
+    await world.settle()
+    for call in signals:
+        call.ask_to_end(CallEnd.REMOVED)
+    await world.settle()
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(one) for one in results} <= {type(None), PhoneError}
+    assert len(world.calls) == 0
+    assert world.objects() == {}
+    assert sum(world.calls.ended.values()) == 80
+    assert world.calls.ended[CallEnd.TRANSFERRED], "calls were merged into others"
+    assert CallEnd.FAILED not in world.calls.ended, "no defect of ours was met"
+    for signal in [*callers, *world.signalling.legs]:
+        assert signal.words.count("end") <= 1
+        accepted = Counter(one[1] for one in signal.told if one[0] == "accepted")
+        final = Counter(one[1] for one in signal.told if one[0] == "progress" and one[2] >= 200)
+        assert accepted == final, "who refers is told of the outcome once"
+    await world.close()
 
 
 @pytest.mark.parametrize("seed", range(4))

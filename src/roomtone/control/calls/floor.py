@@ -1,0 +1,261 @@
+"""Who hears what in a call: two legs joined, one that waits, or more in one mix; music for who is on hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from roomtone.control.calls.bridge import Flows, feed, join, produce
+from roomtone.control.calls.conversion import carried, keys_of, numbers_of, side_of, spoken
+from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.pipes import Pipes
+from roomtone.control.calls.reasons import CallEnd
+from roomtone.media import EngineCommandError, Mixer
+from roomtone.media.values import ErrorCode, MediaKind
+from roomtone.observe import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+    from typing import Any
+
+    from roomtone.control.calls.conversion import Conversion, Side
+    from roomtone.control.calls.legs import Leg
+    from roomtone.control.calls.streams import Stream
+    from roomtone.media import Producer, Router
+    from roomtone.media.values import MixerId, MixerSource
+    from roomtone.protocols.sdp import Codec
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """Sound of ours for one leg: music, or keys."""
+
+    mixer: Mixer
+    output: Producer
+    codec: Codec
+    mapped: tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True)
+class Seat:
+    """A leg's place in a mix."""
+
+    side: Side
+    producer: Producer
+    codec: Codec
+    quiet: bool = False
+    """Whether its producer is paused."""
+
+
+class Floor:
+    """Arranges the media of a call's legs. ``music`` is what who is on hold hears; None: nothing.
+
+    All that it opens is on routers of the call, and ends with them.
+    """
+
+    def __init__(self, music: MixerSource | None) -> None:
+        self.conversion: Conversion | None = None
+        self.mix: Mixer | None = None
+        """Of a conference."""
+        self._music = music
+        self._played: dict[str, Played] = {}
+        """Music, by the id of the leg that hears it."""
+        self._aside: dict[str, Played] = {}
+        """Keys, by the id of the leg that gets them."""
+        self._seats: dict[str, Seat] = {}
+        self._home: Router | None = None
+        """The mix's router."""
+        self._pipes = Pipes()
+
+    @property
+    def mixers(self) -> list[MixerId]:
+        """Mixers without which there is no conversation."""
+        found = [] if self.conversion is None else [self.conversion.mixer.id]
+        return found if self.mix is None else [*found, self.mix.id]
+
+    async def arrange(self, legs: Sequence[Leg]) -> None:
+        """Bring the media in step with the legs that talk, and with who holds, is held or muted."""
+        if self.mix is not None or len(legs) > 2:  # noqa: PLR2004 - a pair needs no mix
+            await self._confer(legs)
+        elif len(legs) == 2:  # noqa: PLR2004
+            await self._pair(*legs)
+        elif legs:
+            await self._wait(legs[0])
+        for leg in legs:
+            aside = self._aside.get(leg.id)
+            if aside is not None:
+                stream = leg.media.streams[MediaKind.AUDIO]
+                await feed(stream, aside.output, aside.mapped, flows=stream.peer_receives)
+
+    async def forget(self, leg: Leg) -> None:
+        """End what was made for a leg that leaves."""
+        await self._stop_music(leg)
+        aside = self._aside.pop(leg.id, None)
+        if aside is not None:
+            await _gone_already(aside.mixer.close())
+        seat = self._seats.pop(leg.id, None)
+        if seat is not None and self.mix is not None:
+            await _gone_already(self.mix.remove_input(seat.side.heard))
+            await _gone_already(seat.side.output.close())
+
+    async def clear(self) -> None:
+        """End all that was made: the legs go on in another call."""
+        for played in (*self._played.values(), *self._aside.values()):
+            await _gone_already(played.mixer.close())
+        self._played.clear()
+        self._aside.clear()
+        if self.conversion is not None:
+            await _gone_already(self.conversion.mixer.close())
+            self.conversion = None
+
+    # --- two, and one ---
+
+    async def _pair(self, one: Leg, other: Leg) -> None:
+        closed = one.held or other.held
+        plays = self._music is not None
+        there = not (closed or one.muted or (plays and one.holds))
+        back = not (closed or other.muted or (plays and other.holds))
+        flows = Flows(there=there, back=back)
+        self.conversion = await join(one.media, other.media, self.conversion, self._pipes, flows)
+        for leg, far in ((one, other), (other, one)):
+            if leg.held or far.holds:
+                await self._play_music(leg)
+            else:
+                await self._stop_music(leg)
+
+    async def _wait(self, leg: Leg) -> None:
+        for stream in leg.media.streams.values():
+            if stream.consumer is not None:
+                await feed(stream, None, (), flows=False)
+        await self._play_music(leg)
+
+    async def _play_music(self, leg: Leg) -> None:
+        stream = leg.media.streams.get(MediaKind.AUDIO)
+        codec = None if stream is None else spoken(stream)
+        if self._music is None or stream is None or codec is None or not stream.peer_receives:
+            await self._stop_music(leg)
+            return
+        played = self._played.get(leg.id)
+        if played is not None and played.codec != codec:
+            await self._stop_music(leg)
+            played = None
+        if played is None:
+            played = await self._open(leg, stream, codec, self._music)
+            if played is None:
+                return
+            self._played[leg.id] = played
+        await feed(stream, played.output, played.mapped, flows=True)
+
+    async def _open(self, leg: Leg, stream: Stream, codec: Codec, source: MixerSource | None) -> Played | None:
+        """Play something to one leg; None where the engine cannot, and then it is in silence."""
+        mixer: Mixer | None = None
+        keys = keys_of(stream, codec)
+        number = None if keys is None else keys.payload_type
+        try:
+            mixer = await Mixer.open(leg.media.router)
+            if source is not None:
+                await mixer.add_source(source)
+            output = await mixer.add_output(codec.to_parameters(), events_payload_type=number)
+        except EngineCommandError as error:
+            _log.info("nothing is played to a leg", code=error.code.value, detail=str(error))
+            if mixer is not None:
+                await _gone_already(mixer.close())
+            return None
+        return Played(mixer, output, codec, numbers_of(codec, number))
+
+    async def _stop_music(self, leg: Leg) -> None:
+        played = self._played.pop(leg.id, None)
+        if played is not None:
+            await _gone_already(played.mixer.close())
+
+    # --- keys and short sounds to one leg ---
+
+    async def play(self, leg: Leg, source: MixerSource | None) -> Played | None:
+        """Have a leg hear something of ours alone, or silence that keys can be put into, until `end_play`.
+
+        None where that cannot be.
+        """
+        stream = leg.media.streams.get(MediaKind.AUDIO)
+        codec = None if stream is None else spoken(stream)
+        if stream is None or codec is None or not stream.peer_receives:
+            return None
+        played = await self._open(leg, stream, codec, source)
+        if played is not None:
+            self._aside[leg.id] = played
+            await feed(stream, played.output, played.mapped, flows=True)
+        return played
+
+    def is_playing(self, leg: Leg) -> bool:
+        """Whether a leg hears what `play` gave it."""
+        return leg.id in self._aside
+
+    async def end_play(self, leg: Leg, legs: Sequence[Leg]) -> None:
+        """Let a leg hear again what is its due among the legs that talk."""
+        aside = self._aside.pop(leg.id)
+        await self.arrange(legs)
+        await _gone_already(aside.mixer.close())
+
+    @staticmethod
+    def takes_keys(leg: Leg) -> bool:
+        """Whether a leg's peer takes keys as events (RFC 4733)."""
+        stream = leg.media.streams.get(MediaKind.AUDIO)
+        codec = None if stream is None else spoken(stream)
+        return stream is not None and codec is not None and keys_of(stream, codec) is not None
+
+    # --- three and more ---
+
+    async def _confer(self, legs: Sequence[Leg]) -> None:
+        if self.conversion is not None:
+            await self.conversion.mixer.close()
+            self.conversion = None
+        if self.mix is None:
+            self._home = legs[0].media.router
+            self.mix = await Mixer.open(self._home)
+        for leg in legs:
+            await self._sit(leg, self.mix)
+
+    async def _sit(self, leg: Leg, mix: Mixer) -> None:
+        stream = leg.media.streams[MediaKind.AUDIO]
+        seat = await self._seat(leg, stream, mix)
+        quiet = leg.muted or leg.held or leg.holds
+        if quiet != seat.quiet:
+            await (seat.producer.pause() if quiet else seat.producer.resume())
+            seat.quiet = quiet
+        if leg.held:
+            await feed(stream, seat.side.given, seat.side.mapped, flows=False)
+            await self._play_music(leg)
+        else:
+            await feed(stream, seat.side.given, seat.side.mapped, flows=stream.peer_receives)
+            await self._stop_music(leg)
+        video = leg.media.streams.get(MediaKind.VIDEO)
+        if video is not None and video.consumer is not None:
+            await feed(video, None, (), flows=False)  # pictures are not mixed
+
+    async def _seat(self, leg: Leg, stream: Stream, mix: Mixer) -> Seat:
+        await produce(stream)
+        codec, producer = spoken(stream), stream.producer
+        if codec is None or producer is None:
+            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no codec that can be mixed")
+        seat = self._seats.get(leg.id)
+        if seat is not None and seat.producer.id == producer.id and seat.codec == codec:
+            return seat
+        if seat is not None:
+            await self.forget(leg)
+        here = leg.media.router
+        home = self._home or here
+        heard = await mix.add_input(await self._pipes.at(home, producer, here))
+        side = await side_of(mix, heard, stream, codec)
+        side = await carried(side, home, here, self._pipes)
+        seat = self._seats[leg.id] = Seat(side, producer, codec)
+        return seat
+
+
+async def _gone_already(closing: Coroutine[Any, Any, None]) -> None:
+    """Wait for an end that may have come already with what it belongs to."""
+    try:
+        await closing
+    except EngineCommandError as error:
+        if error.code not in {ErrorCode.NOT_FOUND, ErrorCode.ENGINE_CLOSED}:
+            raise
