@@ -136,8 +136,12 @@ class Registrar:
         """Read what the table has; raise `StoreError`."""
         for record in await self._table.load(now):
             binding = _read(record)
-            self._accounts.setdefault(binding.account, {})[binding.key] = binding
             self._written[binding.key] = binding.expires_at
+            if binding.flow.transport in {Transport.WS, Transport.WSS}:
+                # Its connection ended with the server that had it, and nobody can make another to a browser.
+                self._changed[binding.key] = None
+                continue
+            self._accounts.setdefault(binding.account, {})[binding.key] = binding
             self._look_at(binding.account, binding.expires_at)
 
     def bindings(self, account: str, now: float) -> list[Binding]:
@@ -203,6 +207,16 @@ class Registrar:
         if changes:
             self.on_change(account, changes)
 
+    def forget_flow(self, account: str, flow: Flow) -> None:
+        """Forget the bindings of an account that lived on a connection that is gone (RFC 5626 section 5.3)."""
+        held = self._accounts.get(account, {})
+        gone = [binding for binding in held.values() if binding.flow == flow]
+        for binding in gone:
+            self._drop(held, binding.key)
+        if not held:
+            self._accounts.pop(account, None)
+        self._tell(account, [BindingChange(binding, BindingEvent.REJECTED) for binding in gone])
+
     async def flush(self) -> None:
         """Write what changed; raise `StoreError`, and then try the same again the next time."""
         if not self._changed:
@@ -265,7 +279,7 @@ class Registrar:
             self._drop(held, binding.key)
         if not held:
             del self._accounts[account]
-        self._tell(account, [BindingChange(binding, BindingEvent.EXPIRED) for binding in gone])
+        self._tell(account, [BindingChange(binding, BindingEvent.REJECTED) for binding in gone])
 
     @staticmethod
     def _key(account: str, contact: Contact) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from roomtone.servers.sip.domains import Domains
     from roomtone.servers.sip.guard import PhoneGuard
     from roomtone.servers.sip.messaging import Messages
+    from roomtone.servers.sip.registering import BrowserBindings
     from roomtone.servers.sip.watching import Watching
 
 _ACCEPT = b"Accept: application/sdp\r\n"
@@ -36,6 +37,7 @@ class PhoneDesk(SignalDriver, Protocol):
     domains: Domains
     calls: Calls | None
     registrar: Registrar | None
+    browsers: BrowserBindings | None
     wall_clock: Callable[[], float]
     messages: Messages
     watching: Watching
@@ -125,6 +127,8 @@ class Asked:
         status, block = register(
             self._desk.registrar, account.username, request, transaction.flow, self._desk.wall_clock()
         )
+        if self._desk.browsers is not None:
+            self._desk.browsers.note(account.username, transaction.flow)
         self._desk.agent.answer(transaction, status, now, block)
 
     def _on_of_account(self, transaction: ServerTransaction, request: Request, now: int) -> None:

@@ -33,6 +33,7 @@ from roomtone.servers.sip.lamps import Lamps
 from roomtone.servers.sip.local import LocalAddresses
 from roomtone.servers.sip.messaging import Messages
 from roomtone.servers.sip.outcomes import Outcomes
+from roomtone.servers.sip.registering import BrowserBindings
 from roomtone.servers.sip.signals import OutboundSignal
 from roomtone.servers.sip.states import PUBLISHED
 from roomtone.servers.sip.trunking import TrunkAuthenticator, TrunkDesk
@@ -96,6 +97,7 @@ class PhoneServer:
         self.outcomes = Outcomes(self.agent, self.lamps, domains)
         self.calls: Calls | None = None
         self.registrar: Registrar | None = None
+        self.browsers: BrowserBindings | None = None
         self.trunk_desk: TrunkDesk | None = None
         self.wall_clock: Callable[[], float] = lambda: 0.0
         self._endpoint: Endpoint | None = None
@@ -119,6 +121,8 @@ class PhoneServer:
         self._endpoint, self.calls, self.registrar = endpoint, calls, registrar
         self.wall_clock = wall_clock
         registrar.on_change = self.watching.on_bindings
+        self.browsers = BrowserBindings(registrar)
+        endpoint.pool.watchers.append(self.browsers)
 
     def now(self) -> int:
         """Give the user agent's time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls import BindingError, BindingRefusal, Contact, Registration
+from roomtone.protocols.sip.flow import Transport
 from roomtone.protocols.sip.headers import (
     Wildcard,
     contact_expires,
@@ -25,6 +26,31 @@ if TYPE_CHECKING:
 
 _OK, _BAD, _TOO_BRIEF, _OUT_OF_ORDER = 200, 400, 423, 500
 _BY_REFUSAL = {BindingRefusal.OUT_OF_ORDER: _OUT_OF_ORDER, BindingRefusal.BAD_CONTACT: _BAD}
+
+
+class BrowserBindings:
+    """Ends the bindings of browsers with the connection they live on: there is no other way to a browser.
+
+    Limits: an account is kept once for each connection there is.
+    """
+
+    def __init__(self, registrar: Registrar) -> None:
+        self._registrar = registrar
+        self._accounts: dict[int, set[str]] = {}
+
+    def note(self, account: str, flow: Flow) -> None:
+        """Note that an account has registered over this flow."""
+        if flow.transport in {Transport.WS, Transport.WSS}:
+            self._accounts.setdefault(flow.connection, set()).add(account)
+
+    def connection_opened(self, flow: Flow) -> None:
+        """Nobody has registered over it yet."""
+
+    def connection_closed(self, flow: Flow, reason: str) -> None:
+        """Forget who registered over it."""
+        del reason
+        for account in self._accounts.pop(flow.connection, ()):
+            self._registrar.forget_flow(account, flow)
 
 
 def register(registrar: Registrar, account: str, request: Request, flow: Flow, now: float) -> tuple[int, bytes]:

@@ -7,6 +7,7 @@ from phone_tables import MemoryBindings
 
 from roomtone.control.calls import BindingError, BindingRefusal, Contact, Registrar, RegistrarRules, Registration
 from roomtone.protocols.sip.flow import Flow, Transport
+from roomtone.servers.sip.registering import BrowserBindings
 from roomtone.store import StoreError
 
 NOW = 1_800_000_000.0
@@ -117,3 +118,28 @@ async def test_a_database_that_is_away_loses_nothing() -> None:
     await bindings.flush()
     assert table.rows == {}
     assert bindings.write_failures == 1
+
+
+async def test_a_browser_is_forgotten_with_its_connection_and_other_ways_to_its_account_stay() -> None:
+    bindings, _ = registrar()
+    first, second = (FLOW._replace(transport=Transport.WSS, connection=number) for number in (7, 8))
+    watcher = BrowserBindings(bindings)
+    for flow, contact in ((FLOW, DESK), (first, Contact("sip:a@x.invalid", 600)), (second, Contact("sip:b@x.invalid"))):
+        bindings.register(registration(call_id=contact.uri, flow=flow), [contact], NOW)
+        watcher.note("ada", flow)
+    watcher.connection_closed(first, "peer_closed")
+    watcher.connection_closed(first._replace(connection=9), "peer_closed")
+    assert {one.flow for one in bindings.bindings("ada", NOW)} == {FLOW, second}
+    watcher.connection_closed(FLOW, "peer_closed")
+    assert len(bindings) == 2, "a desk phone is found by its address again"
+
+
+async def test_browsers_are_not_looked_for_after_a_restart() -> None:
+    bindings, table = registrar()
+    bindings.register(registration(flow=FLOW._replace(transport=Transport.WS, connection=7)), [DESK], NOW)
+    await bindings.flush()
+    again = Registrar(table)
+    await again.load(NOW)
+    assert again.all(NOW) == []
+    await again.flush()
+    assert await table.load(NOW) == []
