@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from account_page import look
+from account_page import look, sign_in
 from conftest import Server, until
+from dashboard_page import go
 from meeting_page import OpenPage
 from phone_page import BROWSER_HZ, OPUS_ALONE, PhonePage, phone_page
 from test_desk_phone import MODULES, api, baresip
@@ -187,6 +188,38 @@ def test_two_browsers_call_each_other_and_a_third_finds_one_busy(
     ada.page.close()
     dan.wait_call("ended")
     nothing_is_left(server)
+
+
+@pytest.mark.long
+def test_the_dashboard_shows_phones_and_ends_their_calls(
+    server: Server, open_page: OpenPage, account: Callable[..., str]
+) -> None:
+    for name in ("ada", "cyd"):
+        account(name)
+    trunk = {"name": "provider", "uri": "sip:127.0.0.1:9", "probes": False}
+    api(server, "trunks", "POST", trunk)
+    admin = sign_in(open_page, "/dashboard/")
+    go(admin, "Phones")
+    admin.locator("[data-trunk=unregistered]").filter(has_text="provider").wait_for()
+    admin.get_by_text("Nobody is in a call").wait_for()
+    ada, cyd = (phone_page(open_page, server, name) for name in ("ada", "cyd"))
+    for name in ("ada", "cyd"):
+        admin.locator(f"[data-registration={name}]").filter(has_text="WS").wait_for()
+    ada.dial("cyd")
+    cyd.wait_call("incoming")
+    admin.locator("[data-phone-call=ringing]").wait_for()
+    look(cyd.page, "phone-incoming")
+    cyd.press("Answer")
+    cyd.wait_call("up")
+    cyd.hears(BROWSER_HZ)
+    look(cyd.page, "phone-up")
+    admin.locator("[data-phone-call=answered]").filter(has_text="OPUS/48000").wait_for()
+    look(admin, "dashboard-phones")
+    admin.on("dialog", lambda dialog: dialog.accept())
+    admin.get_by_role("button", name="Hang up on ada and cyd").click()
+    for one in (ada, cyd):
+        one.wait_call("ended")
+    admin.get_by_text("Nobody is in a call").wait_for()
 
 
 @pytest.mark.long

@@ -71,6 +71,34 @@ export interface DeadLetter {
   readonly given_up_at: number;
 }
 
+export interface PhoneCall {
+  readonly id: string;
+  readonly caller: string;
+  readonly called: string;
+  readonly state: "routing" | "ringing" | "answered" | "ended";
+  readonly begun_at: number;
+  readonly answered_at: number | null;
+  readonly codec: string;
+}
+
+export interface PhoneRegistration {
+  readonly account: string;
+  readonly contact: string;
+  readonly transport: string;
+  readonly address: string;
+  readonly user_agent: string;
+  readonly registered_at: number;
+  readonly expires_at: number;
+}
+
+export interface TrunkInfo {
+  readonly name: string;
+  readonly uri: string;
+  readonly state: "unregistered" | "registering" | "registered" | "backing_off" | "down";
+  readonly last_error: string;
+  readonly next_try_at: number | null;
+}
+
 /** Everything of a room at once. */
 export async function readRoom(room: string): Promise<RoomView> {
   const of = <T,>(rest: string) => asMe<T>(roomPath(room, rest));

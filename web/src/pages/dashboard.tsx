@@ -10,6 +10,7 @@ import { DeadLetters } from "../dashboard/DeadLetters";
 import { Keys } from "../dashboard/Keys";
 import type { RoomInfo } from "../dashboard/model";
 import { EndedLog } from "../dashboard/EndedLog";
+import { Phones } from "../dashboard/Phones";
 import { RoomDetail } from "../dashboard/RoomDetail";
 import { RoomList } from "../dashboard/RoomList";
 import { hashOf, type Section, sectionsOf, useSection } from "../dashboard/sections";
@@ -52,6 +53,7 @@ function Dashboard({ me, offered }: { me: string; offered: readonly Section[] })
         ))}
       </nav>
       {shown === "rooms" && <Rooms />}
+      {shown === "phones" && <Phones />}
       {shown === "log" && <EndedLog />}
       {shown === "webhooks" && <DeadLetters />}
       {shown === "accounts" && <Accounts me={me} />}
