@@ -81,6 +81,16 @@ ctrl_tcp_listen 127.0.0.1:{control}
 """
 
 
+def heard_by(folder: Path, hertz: float) -> bool:
+    """Whether a baresip that records has heard one tone, and nothing else, for the last half second."""
+    for path in folder.glob("dump-*-dec.wav"):
+        data = path.read_bytes()[44:]
+        samples = struct.unpack(f"<{len(data) // 2}h", data[: len(data) // 2 * 2])[-RATE // 2 :]
+        if len(samples) == RATE // 2 and share_of(samples, hertz) > 0.9:
+            return True
+    return False
+
+
 @dataclass
 class Baresip:
     """A running baresip."""
@@ -119,13 +129,21 @@ async def baresip(
     apps: Sequence[str] = (),
     contacts: str = "",
     account: str = "regint=60;audio_codecs=PCMU",
+    records: bool = False,
 ) -> AsyncIterator[Baresip]:
-    """A baresip that registers, plays a tone and picks up; without a server it waits at its own port."""
+    """A baresip that registers, plays a tone and picks up; without a server it waits at its own port.
+
+    One that ``records`` writes what it hears, for `heard_by`.
+    """
     folder.mkdir()  # noqa: ASYNC240 - a folder of a test
     port, control = free_ports(2)
     write_tone(folder / "tone.wav", hertz)
+    if records:
+        modules = (*modules, "sndfile", "aubridge")
     more = "".join(f"module {one}.so\n" for one in modules) + "".join(f"module_app {one}.so\n" for one in apps)
     text = CONFIG.format(port=port, folder=folder, modules=MODULES, control=control, modules_too=more)
+    if records:
+        text += f"snd_path {folder}\naudio_player aubridge,nil\n"
     (folder / "config").write_text(text)
     who = f"<sip:{name}@127.0.0.1:{server_port or port}>;auth_pass={password};answermode=auto;{account}"
     (folder / "accounts").write_text(f"{who}\n")

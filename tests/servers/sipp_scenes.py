@@ -1,0 +1,103 @@
+"""Scenarios of SIPp, written out of steps: an account that authenticates, calls, refers, and is called."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from foreign_phones import free_ports
+
+_SDP = """v=0
+o=- 1 1 IN IP4 [local_ip]
+s=-
+c=IN IP4 [media_ip]
+t=0 0
+m=audio [media_port] RTP/AVP 0
+"""
+
+
+def scenario(name: str, *steps: str) -> str:
+    """Put steps into a file's text."""
+    head = f'<?xml version="1.0"?><!DOCTYPE scenario SYSTEM "sipp.dtd"><scenario name="{name}">'
+    return head + "\n".join(steps) + "</scenario>\n"
+
+
+def request(method: str, uri: str, cseq: int, *lines: str, body: str = "", to: str = "[last_To:]") -> str:
+    """Send a request of the dialog that the account ``bob`` began."""
+    head = [
+        f"{method} {uri} SIP/2.0",
+        "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]",
+        "From: <sip:bob@[remote_ip]>;tag=s[call_number]",
+        to,
+        "Call-ID: [call_id]",
+        f"CSeq: {cseq} {method}",
+        "Contact: <sip:bob@[local_ip]:[local_port]>",
+        "Max-Forwards: 70",
+        *lines,
+        *(["Content-Type: application/sdp"] if body else []),
+        "Content-Length: [len]",
+        "",
+        body,
+    ]
+    retrans = "" if method == "ACK" else ' retrans="500"'
+    return f"<send{retrans}><![CDATA[\n" + "\n".join(head) + "\n]]></send>"
+
+
+def answer(status: str, *lines: str) -> str:
+    """Answer the last request."""
+    head = [f"SIP/2.0 {status}", "[last_Via:]", "[last_From:]", "[last_To:];tag=u[call_number]", "[last_Call-ID:]"]
+    return (
+        "<send><![CDATA[\n" + "\n".join([*head, "[last_CSeq:]", *lines, "Content-Length: 0", "", ""]) + "\n]]></send>"
+    )
+
+
+def answer_in_dialog() -> str:
+    """Answer the last request with 200, as it is."""
+    head = ["SIP/2.0 200 OK", "[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]"]
+    return "<send><![CDATA[\n" + "\n".join([*head, "Content-Length: 0", "", ""]) + "\n]]></send>"
+
+
+def expect(status: int, *, more: str = "") -> str:
+    """Wait for a response."""
+    return f'<recv response="{status}" {more}/>'
+
+
+def expect_request(method: str, *, pattern: str = "") -> str:
+    """Wait for a request; with a pattern for its body or headers that it has to fit."""
+    if not pattern:
+        return f'<recv request="{method}"/>'
+    check = f'<action><ereg regexp="{pattern}" search_in="msg" check_it="true" assign_to="1"/></action>'
+    return f'<recv request="{method}">{check}</recv>'
+
+
+def call(number: str, *lines: str) -> list[str]:
+    """Call as the account ``bob``, authenticated with its password, until it is up."""
+    uri, to = f"sip:{number}@[remote_ip]:[remote_port]", f"To: <sip:{number}@[remote_ip]>"
+    optional = 'optional="true"'
+    return [
+        request("INVITE", uri, 1, *lines, body=_SDP, to=to),
+        expect(100, more=optional),
+        expect(401, more='auth="true"'),
+        request("ACK", uri, 1),
+        request("INVITE", uri, 2, "[authentication username=bob password=bobbob]", *lines, body=_SDP, to=to),
+        expect(100, more=optional),
+        expect(180, more=optional),
+        expect(200, more='rrs="true"'),
+        request("ACK", "[next_url]", 2),
+    ]
+
+
+async def run_sipp(folder: Path, text: str, server_port: int, *words: str) -> tuple[int | None, str]:
+    """Run a scenario once; its exit status and what it said."""
+    (folder / "scenario.xml").write_text(text)
+    sip, media = free_ports(2)
+    process = await asyncio.create_subprocess_exec(
+        *("sipp", f"127.0.0.1:{server_port}", "-sf", str(folder / "scenario.xml"), "-i", "127.0.0.1"),
+        *("-p", str(sip), "-mp", str(media), "-m", "1", "-nostdin", "-timeout", "40s", *words),
+        cwd=folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, output.decode("utf-8", "replace")[-3_000:]
