@@ -176,6 +176,10 @@ class SipBindingRecord:
     q: float
     registered_at: float
     expires_at: float
+    instance: str = ""
+    """Which device (``+sip.instance``, RFC 5626); empty: it does not say."""
+    reg_id: int = 0
+    """Which of the device's flows; 0: it has one contact only."""
 
 
 @dataclass(frozen=True, slots=True)

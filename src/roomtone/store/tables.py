@@ -195,6 +195,8 @@ sip_bindings = Table(
     Column("q", Double, nullable=False),
     Column("registered_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False, index=True),
+    Column("instance", String(256), nullable=False, server_default=""),
+    Column("reg_id", Integer, nullable=False, server_default="0"),
     **_MYSQL,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
@@ -30,9 +31,9 @@ from roomtone.store import StoreError, StoreFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from roomtone.control.calls.accounts import PhoneAccounts
+    from roomtone.control.calls.accounts import PhoneAccount, PhoneAccounts
     from roomtone.control.calls.ports import RuleTable, Secrets
-    from roomtone.control.calls.registrar import Registrar
+    from roomtone.control.calls.registrar import Binding, Registrar
     from roomtone.control.calls.trunks import Trunks
 
 
@@ -154,12 +155,22 @@ class Dispatch:
             raise CallError(CallEnd.NOT_FOUND, f"no account {' or '.join(names)}")
         now = self._clock()
         found = [
-            Target(binding.contact, binding.path, binding.flow, account.username, account.security)
+            target
             for account in known
-            for binding in self._registrar.bindings(account.username, now)
+            for target in targets_of(account, self._registrar.bindings(account.username, now))
         ]
         if not found:
             raise CallError(CallEnd.NOT_REGISTERED, f"no phone of {' or '.join(names)} is registered")
+        return found
+
+    def device(self, name: str, instance: str) -> list[Target]:
+        """Give the way to one device of an account; raise `CallError` where there is none."""
+        account = self._accounts.find(name)
+        if account is None:
+            raise CallError(CallEnd.NOT_FOUND, f"no account {name}")
+        found = targets_of(account, self._registrar.of_instance(name, instance, self._clock()))
+        if not found:
+            raise CallError(CallEnd.NOT_REGISTERED, f"this device of {name} is not registered")
         return found
 
     def _rules_for(self, number: str, caller: Caller) -> list[DispatchRule]:
@@ -215,6 +226,17 @@ class Dispatch:
 
     def _unseal(self, sealed: str) -> str:
         return "" if self._sealing is None else self._sealing.unseal(sealed)
+
+
+def targets_of(account: PhoneAccount, bindings: Sequence[Binding]) -> list[Target]:
+    """Give the ways to an account's phones: one for each device, which may have several flows (RFC 5626)."""
+    devices: dict[str, list[Target]] = {}
+    for binding in bindings:
+        target = Target(
+            binding.contact, binding.path, binding.flow, account.username, account.security, binding=binding
+        )
+        devices.setdefault(f"{binding.instance} by flows" if binding.is_flow else binding.key, []).append(target)
+    return [first if not more else replace(first, others=tuple(more)) for first, *more in devices.values()]
 
 
 def _is_sip(uri_text: str) -> bool:

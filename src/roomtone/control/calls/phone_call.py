@@ -45,7 +45,10 @@ class PhoneCall(MovingCall):
 
     async def _begin(self) -> None:
         invitation, parts = self.invitation, self._parts
-        targets = parts.dispatch.targets(invitation.called, invitation.caller)
+        if invitation.instance:
+            targets = parts.dispatch.device(invitation.called, invitation.instance)
+        else:
+            targets = parts.dispatch.targets(invitation.called, invitation.caller)
         offer = None if invitation.sdp is None else read_sdp(invitation.sdp)
         self._offer = offer
         self.router = await parts.engine.open_router()

@@ -89,6 +89,7 @@ _BY_STATUS = {
     403: CallEnd.FORBIDDEN,
     404: CallEnd.NOT_FOUND,
     408: CallEnd.UNREACHABLE,
+    430: CallEnd.UNREACHABLE,
     480: CallEnd.NO_ANSWER,
     481: CallEnd.LEG_LOST,
     486: CallEnd.BUSY,

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import BindingError, BindingRefusal
+from roomtone.control.calls.gruus import Gruus
 from roomtone.protocols.sip.flow import Flow, Transport
 from roomtone.store import SipBindingRecord
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _MAX_USER_AGENT = 256
 _MAX_HOST = 64
+_MAX_INSTANCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ class Contact:
     expires_s: int | None = None
     q: float = 1.0
     instance: str = ""
-    """``+sip.instance`` with the number of its flow (RFC 5626); a new contact of it replaces the old one."""
+    """``+sip.instance`` (RFC 5626): a new contact of a device replaces the old one."""
+    reg_id: int = 0
+    """Which of the device's flows it registers by, each a binding of its own; 0: it has one only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Registration:
     cseq: int
     path: tuple[str, ...] = ()
     user_agent: str = ""
+    wants_gruu: bool = False
+    """Whether the phone knows GRUUs (RFC 5627), and is given new temporary ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,13 @@ class Binding:
     q: float
     registered_at: float
     expires_at: float
+    instance: str = ""
+    reg_id: int = 0
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether it is reached by the flow it registered by and by no other way (RFC 5626 section 5.3)."""
+        return self.reg_id > 0
 
 
 class BindingEvent(StrEnum):
@@ -122,11 +135,14 @@ class Registrar:
         self._written: dict[str, float] = {}
         """Expiry of each binding as the table has it."""
         self._changed: dict[str, Binding | None] = {}
+        self._gruus = Gruus()
         self.on_change: Callable[[str, Sequence[BindingChange]], None] = lambda *_: None
         self._due: list[tuple[float, str]] = []
         """When bindings of an account may expire, as a heap: mostly one entry an account, which refreshes leave."""
         self._looked_at: dict[str, float] = {}
         """The earliest entry of each account."""
+        self._by_connection: dict[int, set[tuple[str, str]]] = {}
+        """Account and key of flows, by the number of their connection."""
 
     def __len__(self) -> int:
         """Count bindings, those included that expired a moment ago."""
@@ -173,12 +189,44 @@ class Registrar:
                 continue
             binding = _bind(registration, key, contact, now, seconds)
             self._keep(held, binding)
+            if registration.wants_gruu and binding.instance:
+                self._gruus.make(account, binding.instance)
             changes.append(BindingChange(binding, BindingEvent.REFRESHED if before else BindingEvent.CREATED))
         changes += self._make_room(held)
         if not held:
             del self._accounts[account]
         self._tell(account, changes)
         return self.bindings(account, now)
+
+    def temporary_gruu(self, binding: Binding) -> str:
+        """Give the newest temporary GRUU of a binding: the user part of its URI; empty where it has none."""
+        return self._gruus.newest(binding.account, binding.instance)
+
+    def of_temporary(self, user: str) -> tuple[str, str] | None:
+        """Give account and instance of a temporary GRUU."""
+        return self._gruus.find(user)
+
+    def of_instance(self, account: str, instance: str, now: float) -> list[Binding]:
+        """Give where one device of an account can be reached, the flow registered last first."""
+        return [binding for binding in self.bindings(account, now) if binding.instance == instance]
+
+    def flow_closed(self, flow: Flow, now: float) -> None:
+        """Take out what was registered by a connection that is gone (RFC 5626 section 5.3)."""
+        for account, key in tuple(self._by_connection.pop(flow.connection, ())):
+            binding = self._accounts.get(account, {}).get(key)
+            if binding is not None and binding.flow.connection == flow.connection:
+                self.flow_failed(binding, now)
+
+    def flow_failed(self, binding: Binding, now: float) -> None:
+        """Take out a flow that leads nowhere any more; one that was registered again meanwhile stays."""
+        self._expire(binding.account, now)
+        held = self._accounts.get(binding.account, {})
+        if held.get(binding.key) != binding:
+            return
+        self._drop(held, binding.key)
+        if not held:
+            del self._accounts[binding.account]
+        self._tell(binding.account, [BindingChange(binding, BindingEvent.REJECTED)])
 
     def unregister_all(self, account: str, event: BindingEvent = BindingEvent.UNREGISTERED) -> None:
         """Forget all bindings of an account."""
@@ -247,6 +295,8 @@ class Registrar:
     def _keep(self, held: dict[str, Binding], binding: Binding) -> None:
         before = held.get(binding.key)
         held[binding.key] = binding
+        if binding.is_flow and binding.flow.connection:
+            self._by_connection.setdefault(binding.flow.connection, set()).add((binding.account, binding.key))
         self.registered += 1
         self._look_at(binding.account, binding.expires_at)
         # Neither Call-ID nor CSeq is worth a write: a REGISTER that comes twice over a restart changes nothing.
@@ -257,7 +307,11 @@ class Registrar:
             self._changed[binding.key] = binding
 
     def _drop(self, held: dict[str, Binding], key: str) -> None:
-        held.pop(key, None)
+        binding = held.pop(key, None)
+        if binding is not None and binding.instance:
+            if all(one.instance != binding.instance for one in held.values()):
+                self._gruus.forget(binding.account, binding.instance)
+            self._by_connection.get(binding.flow.connection, set()).discard((binding.account, key))
         if key in self._written or key in self._changed:
             self._changed[key] = None
 
@@ -285,7 +339,7 @@ class Registrar:
     def _key(account: str, contact: Contact) -> str:
         if not contact.uri:
             raise BindingError(BindingRefusal.BAD_CONTACT)
-        named = f"instance {contact.instance}" if contact.instance else f"uri {contact.uri}"
+        named = f"instance {contact.instance};{contact.reg_id}" if contact.instance else f"uri {contact.uri}"
         return hashlib.sha256(f"{account}\0{named}".encode()).hexdigest()
 
 
@@ -302,6 +356,8 @@ def _bind(registration: Registration, key: str, contact: Contact, now: float, se
         q=contact.q,
         registered_at=now,
         expires_at=now + seconds,
+        instance=contact.instance[:_MAX_INSTANCE],
+        reg_id=contact.reg_id,
     )
 
 
@@ -328,6 +384,8 @@ def _record(binding: Binding) -> SipBindingRecord:
         q=binding.q,
         registered_at=binding.registered_at,
         expires_at=binding.expires_at,
+        instance=binding.instance,
+        reg_id=binding.reg_id,
     )
 
 
@@ -347,4 +405,6 @@ def _read(record: SipBindingRecord) -> Binding:
         q=record.q,
         registered_at=record.registered_at,
         expires_at=record.expires_at,
+        instance=record.instance,
+        reg_id=record.reg_id,
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.legs import Leg
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.reasons import CallEnd
+    from roomtone.control.calls.registrar import Binding
     from roomtone.control.calls.trunks import Trunk
     from roomtone.media import Router
     from roomtone.protocols.sip.flow import Flow
@@ -62,6 +63,10 @@ class Target:
     """Whether no other way is left."""
     trunk: Trunk | None = None
     """The trunk that carries it."""
+    binding: Binding | None = None
+    """The registration it is of."""
+    others: tuple[Target, ...] = ()
+    """Other flows to the same device, for when this one is dead (RFC 5626 section 5.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class Invitation:
     """The number or name dialled: the user part of the Request-URI."""
     sdp: str | None
     """None: the peer wants an offer (RFC 3261 section 13.2.1)."""
+    instance: str = ""
+    """One device of the account that is called (RFC 5627); empty: all of them."""
 
 
 class CallState(StrEnum):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from roomtone.control.calls import CallEnd, Caller, Dialog, InfoSent, Invitation, Offered, Referred, TakenOver
 from roomtone.protocols.sip.agent import RefersToNobodyError, WrongStateError, read_referral
 from roomtone.servers.sip.bodies import NoDescriptionError, description_of
+from roomtone.servers.sip.devices import device_of
 from roomtone.servers.sip.registering import register
 from roomtone.servers.sip.signals import PhoneSignal, Referral, SignalDriver
 from roomtone.servers.sip.trunk_calls import called_of, caller_of
@@ -54,6 +55,7 @@ class Asked:
         leg, request = event.leg, event.request
         trunk = self._desk.guard.trunk_of(request, leg.dialog.flow)
         caller, number = self._parties(trunk, request, leg.dialog.flow)
+        number, instance = device_of(self._desk.registrar, number, request.uri)
         status, block = 0, b""
         sdp: str | None = None
         if caller is None or self._desk.calls is None:
@@ -72,7 +74,7 @@ class Asked:
         signal.leg, leg.owner, signal.trunk = leg, signal, trunk
         if not caller.trunk:
             self._desk.lamps.begin(signal, caller.account, "initiator", request.to.uri_text)
-        invitation = Invitation(caller, number or "", sdp)
+        invitation = Invitation(caller, number or "", sdp, instance)
         if event.replaces is None:
             signal.owner = self._desk.calls.invited(signal, invitation)
         else:
@@ -125,7 +127,12 @@ class Asked:
             self._desk.agent.answer(transaction, _NOT_FOUND, now)
             return
         status, block = register(
-            self._desk.registrar, account.username, request, transaction.flow, self._desk.wall_clock()
+            self._desk.registrar,
+            account.username,
+            request,
+            transaction.flow,
+            now=self._desk.wall_clock(),
+            domain=self._desk.domains.named(transaction.flow),
         )
         if self._desk.browsers is not None:
             self._desk.browsers.note(account.username, transaction.flow)

@@ -12,10 +12,11 @@ from roomtone.protocols.sip.headers import Address
 from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.transaction import TooManyTransactionsError
 from roomtone.protocols.sip.uri import make_sip_uri
+from roomtone.servers.sip.devices import device_of
 from roomtone.servers.sip.signals import SignalDriver
 
 if TYPE_CHECKING:
-    from roomtone.control.calls import Calls, PhoneAccount, Target
+    from roomtone.control.calls import Calls, PhoneAccount, Registrar, Target
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request
     from roomtone.protocols.sip.transaction import ServerTransaction
@@ -33,6 +34,7 @@ class MessageDesk(SignalDriver, Protocol):
 
     domains: Domains
     calls: Calls | None
+    registrar: Registrar | None
 
 
 class _Delivery:
@@ -75,12 +77,14 @@ class Messages:
     def on_message(self, transaction: ServerTransaction, request: Request, sender: PhoneAccount, now: int) -> None:
         """Send a message on, or refuse it: 404 for who is not there, 480 for who has no phone that is."""
         desk, flow = self._desk, transaction.flow
-        number = desk.domains.number(request.uri, flow)
+        number, instance = device_of(desk.registrar, desk.domains.number(request.uri, flow), request.uri)
         if not number or desk.calls is None:
             desk.agent.answer(transaction, _NOT_FOUND, now)
             return
         try:
-            targets = [one for one in desk.calls.parts.dispatch.targets(number) if one.account and one.flow]
+            dispatch = desk.calls.parts.dispatch
+            found = dispatch.device(number, instance) if instance else dispatch.targets(number)
+            targets = [one for one in found if one.account and one.flow]
         except CallError as error:
             desk.agent.answer(transaction, sip_status(error.end)[0], now)
             return

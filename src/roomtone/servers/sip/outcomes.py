@@ -24,11 +24,15 @@ from roomtone.servers.sip.signals import OutboundSignal, PhoneSignal
 from roomtone.servers.sip.trunking import TrunkRequest
 
 if TYPE_CHECKING:
-    from roomtone.control.calls import Trunks
+    from collections.abc import Callable
+
+    from roomtone.control.calls import Binding, Trunks
     from roomtone.servers.sip.domains import Domains
     from roomtone.servers.sip.lamps import Lamps
     from roomtone.servers.sip.ways import Ways
 
+_FLOW_FAILED = 430
+"""An edge proxy says that the flow behind it is gone (RFC 5626 section 11.5)."""
 _NOT_HERE, _TIMEOUT, _UNAVAILABLE = 488, 408, 503
 _REDIRECTS = frozenset({300, 301, 302})
 """305 and 380 ask for something else than another number."""
@@ -49,6 +53,7 @@ class Outcomes:
     def __init__(self, agent: UserAgent, lamps: Lamps, domains: Domains) -> None:
         self.ways: Ways | None = None
         self.trunks: Trunks | None = None
+        self.flow_failed: Callable[[Binding], None] = lambda _: None
         self._agent = agent
         self._lamps = lamps
         self._domains = domains
@@ -74,6 +79,12 @@ class Outcomes:
         if event.reason is EndReason.TRANSPORT_ERROR and signal.invite_by_datagram():
             return
         self._lamps.end(signal)
+        binding = signal.target.binding
+        is_dead = event.reason is EndReason.TRANSPORT_ERROR or (
+            event.response is not None and event.response.status == _FLOW_FAILED
+        )
+        if binding is not None and binding.is_flow and is_dead:
+            self.flow_failed(binding)
         status = None if event.response is None else event.response.status
         if event.reason is not EndReason.CANCELLED:
             self._note(signal, reached=status not in {None, _UNAVAILABLE})

@@ -29,6 +29,7 @@ from roomtone.protocols.sip.agent import (
 from roomtone.protocols.sip.errors import SipSyntaxError
 from roomtone.protocols.sip.flow import Transport
 from roomtone.servers.sip.asked import Asked
+from roomtone.servers.sip.devices import FlowWatch
 from roomtone.servers.sip.lamps import Lamps
 from roomtone.servers.sip.local import LocalAddresses
 from roomtone.servers.sip.messaging import Messages
@@ -69,7 +70,7 @@ METHODS = frozenset(
         "REFER",
     }
 )
-EXTENSIONS = frozenset({"100rel", "replaces", "timer"})
+EXTENSIONS = frozenset({"100rel", "gruu", "outbound", "path", "replaces", "timer"})
 _log = logging.getLogger(__name__)
 
 
@@ -123,6 +124,8 @@ class PhoneServer:
         registrar.on_change = self.watching.on_bindings
         self.browsers = BrowserBindings(registrar)
         endpoint.pool.watchers.append(self.browsers)
+        self.outcomes.flow_failed = lambda binding: registrar.flow_failed(binding, wall_clock())
+        endpoint.pool.watchers.append(FlowWatch(registrar, wall_clock))
 
     def now(self) -> int:
         """Give the user agent's time."""

@@ -76,7 +76,7 @@ class Ways:
     async def to(self, target: Target) -> list[Target]:
         """Give the ways to a target, the best first; raise `CallError` where there is none."""
         if target.flow is not None:
-            return [target]
+            return [target, *target.others]
         try:
             uri = parse_uri(target.uri)
         except SipSyntaxError as error:

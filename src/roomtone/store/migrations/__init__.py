@@ -1,4 +1,4 @@
 """Migrations of the tables, run by Alembic."""
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision."""
