@@ -333,7 +333,7 @@ class Registrar:
             self._drop(held, binding.key)
         if not held:
             del self._accounts[account]
-        self._tell(account, [BindingChange(binding, BindingEvent.REJECTED) for binding in gone])
+        self._tell(account, [BindingChange(binding, BindingEvent.EXPIRED) for binding in gone])
 
     @staticmethod
     def _key(account: str, contact: Contact) -> str:
