@@ -429,12 +429,18 @@ async def test_dispatch_rules_and_call_records_are_kept(database: Database) -> N
     rule = DispatchRuleRecord("sales", '["20*"]', '{"kind": "group"}', NOW)
     await rules.add(rule)
     assert await rules.list() == [rule]
+    changed = replace(rule, numbers='["21*"]')
+    await rules.replace(changed)
+    assert await rules.list() == [changed]
     assert await rules.delete("sales")
+    await rules.replace(rule)
+    assert await rules.list() == []
     assert not await rules.delete("sales")
     made = [
         CallRecord(f"c{at}", "Ada", "bob", "ada", "bob" if at else "", NOW + at, None, NOW + 9, "busy", 486, "")
-        for at in range(3)
+        for at in range(2)
     ]
+    made.append(replace(made[1], id="c2", begun_at=NOW + 2, quality='[{"account": "ada"}]'))
     await calls.add(made)
     assert await calls.page(2) == [made[2], made[1]]
     assert await calls.page(5, before=NOW + 1) == [made[0]]
@@ -450,5 +456,8 @@ async def test_trunks_are_kept(database: Database) -> None:
         await trunks.add(trunk)
     assert caught.value.failure is StoreFailure.TAKEN
     assert await trunks.list() == [trunk]
+    changed = replace(trunk, profile="{}", password_sealed="")
+    await trunks.replace(changed)
+    assert await trunks.list() == [changed]
     assert await trunks.delete("carrier")
     assert not await trunks.delete("carrier")

@@ -222,3 +222,5 @@ class CallRecord:
     """The SIP status the caller was given; 200 once answered."""
     codec: str
     """Such as ``PCMU/8000``; empty where nobody answered."""
+    quality: str | None = None
+    """How good the sound of each leg was, each way, in JSON; None where that was not measured."""

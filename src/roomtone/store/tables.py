@@ -234,5 +234,6 @@ call_records = Table(
     Column("reason", String(32), nullable=False),
     Column("status", Integer, nullable=False),
     Column("codec", String(64), nullable=False),
+    Column("quality", Text, nullable=True),
     **_MYSQL,
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import secrets
 import time
 from abc import ABC, abstractmethod
@@ -18,6 +19,7 @@ from roomtone.control.calls.floor import Floor
 from roomtone.control.calls.leg_media import media_for
 from roomtone.control.calls.legs import Leg, LegState
 from roomtone.control.calls.pins import PinGuard, PinRules
+from roomtone.control.calls.quality import measure
 from roomtone.control.calls.reasons import CallEnd, sip_status
 from roomtone.control.calls.unwanted import end_given, turn_away
 from roomtone.control.calls.values import (
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.conversion import Conversion
     from roomtone.control.calls.dispatch import Dispatch
     from roomtone.control.calls.ports import Signal, Signalling
+    from roomtone.control.calls.quality import LegQuality
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine, Router
     from roomtone.media.values import MixerId, MixerSource
@@ -99,6 +102,8 @@ class Call(ABC):
         """Legs that talk to each other."""
         self.answered_by: Leg | None = None
         self._legs: list[Leg] = []
+        self.measured: list[LegQuality] = []
+        """How good the sound of each leg was that has ended."""
         self._parts = parts
         self._signal = signal
         self._wish: CallEnd | None = None
@@ -139,6 +144,11 @@ class Call(ABC):
         """What turns the sound of two legs without a codec in common into each other's."""
         return self.floor.conversion
 
+    async def judge(self) -> list[LegQuality]:
+        """Measure how good the sound of each leg is now."""
+        found = [await measure(leg.media, leg.account) for leg in self.legs if leg.up_at is not None]
+        return [one for one in found if one is not None]
+
     def record(self) -> CallRecord:
         """Describe the call once it has ended."""
         end = self.end or CallEnd.FAILED
@@ -155,6 +165,7 @@ class Call(ABC):
             reason=end.value,
             status=200 if self.answered_at is not None else sip_status(end)[0],
             codec=self.codec,
+            quality=json.dumps([one.as_dict() for one in self.measured]) if self.measured else None,
         )
 
     # --- its life ---
@@ -213,6 +224,7 @@ class Call(ABC):
         assert self.router is not None  # noqa: S101 - `_begin` opened it
         leg = Leg(signal, account, media_for(self.router, signal, security, offer), security, party)
         self._legs = [*self.legs, leg]
+        leg.measured = self.measured
         return leg
 
     def _leg_of(self, signal: Signal | None) -> Leg | None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from roomtone.control.calls.quality import measure
 from roomtone.protocols.sdp.telephony import MediaSecurity
 
 if TYPE_CHECKING:
     from roomtone.control.calls.ports import Signal
+    from roomtone.control.calls.quality import LegQuality
     from roomtone.control.calls.reasons import CallEnd
     from roomtone.control.calls.streams import LegMedia
     from roomtone.control.calls.values import Caller, Target
+
+MEASURED_FROM_S = 2.0
+"""Of a call that was shorter nothing can be said, and it is not worth the questions."""
 
 
 class LegState(StrEnum):
@@ -73,6 +79,10 @@ class Leg:
     """Whether it was put on hold from outside: it hears music, and nobody hears it."""
     muted: bool = False
     """Whether nobody is to hear it."""
+    up_at: float | None = None
+    """When it was answered, by the loop's clock."""
+    measured: list[LegQuality] = field(default_factory=list)
+    """Takes how good its sound was, once it has ended."""
 
     def step(self, what: LegInput) -> bool:
         """Change the state; False when this changes nothing."""
@@ -80,6 +90,8 @@ class Leg:
         if new is None:
             return False
         self.state = new
+        if what is LegInput.ANSWERED:
+            self.up_at = asyncio.get_running_loop().time()
         return True
 
     @property
@@ -94,5 +106,9 @@ class Leg:
         self.end = end
         if tell:
             self.signal.end(end)
+        if self.up_at is not None and asyncio.get_running_loop().time() - self.up_at >= MEASURED_FROM_S:
+            quality = await measure(self.media, self.account)
+            if quality is not None:
+                self.measured.append(quality)
         if not with_call:
             await self.media.close()

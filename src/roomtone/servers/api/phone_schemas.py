@@ -139,6 +139,29 @@ class DispatchRuleBody(_DispatchRule):
     created_at: float
 
 
+class DirectionQualityBody(_Phones):
+    """How good the sound of a leg is, one way; what is not known is null."""
+
+    packets: int
+    lost: int | None
+    loss: float | None
+    """Part of all packets, 0 to 1."""
+    jitter_ms: float | None
+    mos: float | None
+    """Mean opinion score by the E-model, 1 to 4.5."""
+
+
+class LegQualityBody(_Phones):
+    """How good the sound of a leg is."""
+
+    account: str
+    received: DirectionQualityBody
+    """What arrives from the peer."""
+    sent: DirectionQualityBody
+    """What arrives at the peer, by its RTCP reports."""
+    round_trip_ms: float | None
+
+
 class LegBody(_Phones):
     """One party of a call that goes on."""
 
@@ -166,6 +189,8 @@ class CallBody(_Phones):
     answered_at: float | None
     codec: str
     legs: list[LegBody]
+    quality: list[LegQualityBody] = Field(default_factory=list)
+    """Of each leg that has sound, where it was asked for."""
 
 
 class NamedLegBody(_Phones):
@@ -219,3 +244,5 @@ class CallRecordBody(_Phones):
     status: int
     """The SIP status that the caller was given; 200 once it was answered."""
     codec: str
+    quality: list[LegQualityBody]
+    """Of each leg, at its end; empty for calls under two seconds."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 
@@ -23,6 +24,7 @@ from roomtone.servers.api.phone_schemas import (
     DispatchRuleCreateBody,
     GroupTargetBody,
     LegBody,
+    LegQualityBody,
     RegistrationBody,
     RoomOfTargetBody,
     RoomTargetBody,
@@ -120,9 +122,18 @@ async def delete_dispatch_rule(request: Request, name: str) -> Response:
 
 
 @router.get("/calls", summary="List calls that go on", dependencies=allowed)
-async def list_calls(request: Request) -> list[CallBody]:
+async def list_calls(
+    request: Request, quality: Annotated[bool, Query(description="Whether the sound of each leg is judged")] = False
+) -> list[CallBody]:
     """List calls of phones that ring or go on, the oldest first."""
-    return [_call(call) for call in calls_of(request).all()]
+    calls = calls_of(request).all()
+    if not quality:
+        return [_call(call) for call in calls]
+    return [
+        _call(call).model_copy(update={"quality": [LegQualityBody.model_validate(one.as_dict()) for one in judged]})
+        for call in calls
+        for judged in [await call.judge()]
+    ]
 
 
 @router.delete("/calls/{call}", status_code=202, summary="End a call", dependencies=allowed)
@@ -154,6 +165,7 @@ async def list_call_records(
             reason=CallEnd(record.reason),
             status=record.status,
             codec=record.codec,
+            quality=[LegQualityBody.model_validate(one) for one in json.loads(record.quality or "[]")],
         )
         for record in records
     ]
