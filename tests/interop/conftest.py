@@ -130,6 +130,10 @@ def start_server(data_dir: Path, *arguments: str, **environment: str) -> Server:
             line = ""
         if not line:
             process.kill()
+            process.wait()
+            reader.join()
+            if process.stdout is not None:
+                process.stdout.close()
             pytest.fail("the server did not become ready:\n" + "".join(log))
         if not line.startswith("{"):
             continue
