@@ -55,6 +55,7 @@ class LiveKitPeer:
             "room_metadata_changed",
             "local_track_subscribed",
             "active_speakers_changed",
+            "transcription_received",
             "moved",
             "reconnecting",
             "reconnected",

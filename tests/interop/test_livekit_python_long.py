@@ -74,6 +74,38 @@ async def test_what_is_encrypted_from_end_to_end_is_decoded_by_who_has_the_key(s
         assert (await bob.next_data()).data == b"secret"
 
 
+async def test_layers_of_what_is_encrypted_from_end_to_end_are_chosen_unread(server: Server) -> None:
+    options = rtc.E2EEOptions(key_provider_options=rtc.KeyProviderOptions(shared_key=secrets.token_bytes(16)))
+    async with LiveKitPeer() as alice, LiveKitPeer() as bob:
+        await alice.connect(server.http, token("lk-e2ee-layers", "alice"), encryption=options)
+        await bob.connect(server.http, token("lk-e2ee-layers", "bob"), encryption=options)
+        await alice.publish_picture(RED, size=(1280, 720), simulcast=True)
+        seen = await bob.next_track(VIDEO)
+        (track,) = server.room("lk-e2ee-layers", "/tracks")
+        assert len(track["rids"]) > 1
+        for quality, fits in ((LOW, lambda width: width == 320), (HIGH, lambda width: width > 320)):
+            seen.publication.set_video_quality(quality)
+            async with pictures(seen.track) as shown:
+                async for picture in shown:
+                    if fits(picture.shape[1]):
+                        break
+
+
+async def test_transcriptions_of_an_agent_come_to_others(server: Server) -> None:
+    async with LiveKitPeer() as alice, LiveKitPeer() as bob, LiveKitPeer() as agent:
+        await alice.connect(server.http, token("lk-words", "alice"))
+        await bob.connect(server.http, token("lk-words", "bob"))
+        await agent.connect(server.http, token("lk-words", "agent", agent=True))
+        said = await alice.publish_tone()
+        await bob.next_track(AUDIO)
+        segment = rtc.TranscriptionSegment(id="s1", text="a tone", start_time=0, end_time=1, language="en", final=True)
+        words = rtc.Transcription(participant_identity="alice", track_sid=said.sid, segments=[segment])
+        await agent.room.local_participant.publish_transcription(words)
+        segments, participant, publication = await bob.next_event("transcription_received")
+        assert [one.text for one in segments] == ["a tone"]
+        assert (participant.identity, publication.sid) == ("alice", said.sid)
+
+
 async def test_text_and_byte_streams_arrive_whole(server: Server) -> None:
     async with LiveKitPeer() as alice, LiveKitPeer() as bob:
         await alice.connect(server.http, token("lk-streams", "alice"))
