@@ -103,6 +103,7 @@ async def exchange(
     order: tuple[Algorithm, ...] | None = None,
     ring_timeout_s: float = 60.0,
     names: Names | None = None,
+    options: TransportOptions | None = None,
     music: MixerSource | None = None,
     **account: Any,
 ) -> AsyncIterator[Exchange]:
@@ -130,7 +131,7 @@ async def exchange(
     digest = DigestServer(policy, b"k" * 32)
     guard = PhoneGuard(book.accounts, digest, domains, edge, lambda: int(loop.time() * 1000), trunks=book.trunks)
     server = PhoneServer(TransactionLayer(words), guard, domains, "Roomtone/test")
-    endpoint = Endpoint(server.agent, edge, TransportOptions(udp=HERE, tcp=HERE), server.after_input)
+    endpoint = Endpoint(server.agent, edge, options or TransportOptions(udp=HERE, tcp=HERE), server.after_input)
     rooms = Rooms(engine)
     rooms.start()
     calls = Calls(CallParts(engine, book.dispatch, server, time.time, ring_timeout_s, rooms, music=music), book)

@@ -18,7 +18,7 @@ from roomtone.protocols.sip.uri import SipUri, parse_uri
 from roomtone.store import SipTrunkRecord, StoreError, StoreFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from ipaddress import IPv4Network, IPv6Network
 
     from roomtone.control.calls.ports import Secrets, TrunkTable
@@ -48,6 +48,12 @@ class Trunk:
     """Whether it is asked by OPTIONS if it is there."""
     addresses: tuple[str, ...] = ()
     """Addresses and networks whose calls are taken for the trunk's."""
+    accepts_login: bool = False
+    """Whether calls that prove its username and password are taken for the trunk's."""
+    tls_names: tuple[str, ...] = ()
+    """Names in client certificates (RFC 5922) whose calls are taken for the trunk's."""
+    proxy: str = ""
+    """Server that all requests to it go by, as their first Route; empty: they go to the uri."""
     domain: str = ""
     """Domain of From, To and the asserted identity; empty: the URI's host."""
     caller_id: str = ""
@@ -101,6 +107,8 @@ class Trunks:
         self._trunks: dict[str, Trunk] = {}
         self._lives: dict[str, TrunkLife] = {}
         self._networks: list[tuple[IPv4Network | IPv6Network, Trunk]] = []
+        self._logins: dict[str, Trunk] = {}
+        self._certified: dict[str, Trunk] = {}
 
     def __len__(self) -> int:
         return len(self._trunks)
@@ -134,6 +142,14 @@ class Trunks:
         except ValueError:
             return None
         return next((trunk for network, trunk in self._networks if address in network), None)
+
+    def of_login(self, username: str) -> Trunk | None:
+        """Find the trunk that calls with a user name."""
+        return self._logins.get(username)
+
+    def of_certificate(self, names: Iterable[str]) -> Trunk | None:
+        """Find the trunk that calls with a certificate for one of these names; wildcards are none (RFC 5922, 7.2)."""
+        return next((trunk for name in names if (trunk := self._certified.get(name.lower())) is not None), None)
 
     def note_call(self, name: str, *, reached: bool) -> None:
         """Take whether a call was answered at all by a trunk."""
@@ -184,6 +200,8 @@ class Trunks:
     def _sort(self) -> None:
         found = [(ip_network(text), trunk) for trunk in self._trunks.values() for text in trunk.addresses]
         self._networks = sorted(found, key=lambda pair: -pair[0].prefixlen)
+        self._logins = {trunk.username: trunk for trunk in self._trunks.values() if trunk.accepts_login}
+        self._certified = {name.lower(): trunk for trunk in self._trunks.values() for name in trunk.tls_names}
         self.changed.set()
 
 
@@ -192,8 +210,10 @@ def _check(trunk: Trunk) -> None:
         raise _bad("a trunk's name is 1 to 64 letters, digits, spaces, '.', '_' or '-'")
     if trunk.uri and not _is_server(trunk.uri):
         raise _bad("the uri is that of a SIP server, without a user: sip:sip.example.net")
-    if not trunk.uri and not trunk.addresses:
-        raise _bad("a trunk has a uri for calls to it, addresses for calls from it, or both")
+    if not (trunk.uri or trunk.addresses or trunk.accepts_login or trunk.tls_names):
+        raise _bad("a trunk has a uri for calls to it, or addresses, a login or a certificate's name for calls from it")
+    if trunk.proxy and not _is_server(trunk.proxy):
+        raise _bad("the proxy is the uri of a SIP server, without a user: sip:proxy.example.net;transport=tcp")
     if max(len(trunk.numbers), len(trunk.callers)) > MAX_TRUNK_NUMBERS or len(trunk.note) > MAX_NOTE:
         raise _bad(f"a trunk has at most {MAX_TRUNK_NUMBERS} numbers, and {MAX_NOTE} characters beside them")
     _check_login(trunk)
@@ -203,6 +223,10 @@ def _check(trunk: Trunk) -> None:
 def _check_login(trunk: Trunk) -> None:
     if trunk.registers and not (trunk.uri and trunk.username):
         raise _bad("a trunk that is registered with needs a uri and a username")
+    if trunk.accepts_login and not (trunk.username and trunk.password):
+        raise _bad("a trunk that calls with a login has a username and a password")
+    if len(trunk.tls_names) > MAX_ADDRESSES or not all(name and _HOST.fullmatch(name) for name in trunk.tls_names):
+        raise _bad(f"tls_names are at most {MAX_ADDRESSES} names of hosts, without wildcards")
     if any(_USER.fullmatch(text) is None for text in (trunk.username, trunk.caller_id)):
         raise _bad("username and caller_id are at most 64 letters, digits or + . _ # * ~ -")
     if len(trunk.password) > MAX_SECRET or not trunk.password.isprintable():
@@ -233,7 +257,7 @@ def _is_server(text: str) -> bool:
     return isinstance(uri, SipUri) and not uri.user and not uri.headers
 
 
-_LISTS = ("numbers", "callers")
+_LISTS = ("numbers", "callers", "tls_names")
 _KEPT = ("uri", "username", "registers", "probes", "domain", "caller_id", "large_by_tcp")
 
 
@@ -241,8 +265,9 @@ def _record(trunk: Trunk, sealed: str, now: float) -> SipTrunkRecord:
     kept = {name: getattr(trunk, name) for name in _KEPT}
     profile = {**kept, "addresses": list(trunk.addresses), "media_security": trunk.security.value}
     profile |= {name: list(value) for name in _LISTS if (value := getattr(trunk, name))}
-    if trunk.note:
-        profile["note"] = trunk.note
+    for name in ("note", "proxy", "accepts_login"):
+        if value := getattr(trunk, name):
+            profile[name] = value
     return SipTrunkRecord(trunk.name, json.dumps(profile), sealed, now)
 
 
@@ -255,6 +280,9 @@ def _read(record: SipTrunkRecord, password: str) -> Trunk:
         security=MediaSecurity(profile["media_security"]),
         created_at=record.created_at,
         note=profile.get("note", ""),
+        proxy=profile.get("proxy", ""),
+        accepts_login=profile.get("accepts_login", False),
+        tls_names=tuple(profile.get("tls_names", ())),
         numbers=tuple(profile.get("numbers", ())),
         callers=tuple(profile.get("callers", ())),
         **{name: profile[name] for name in _KEPT},

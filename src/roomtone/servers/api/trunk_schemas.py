@@ -25,6 +25,12 @@ class _Trunk(Body):
     """Ask it by OPTIONS every half minute whether it is there."""
     addresses: list[str] = Field(default=[], examples=[["192.0.2.0/29"]])
     """Addresses and networks whose calls are taken for this trunk's, without a challenge."""
+    accepts_login: bool = False
+    """Take calls that prove username and password (digest) for this trunk's."""
+    tls_names: list[str] = Field(default=[], examples=[["sbc.example.net"]])
+    """Take calls by TLS with a certificate for one of these names for this trunk's; needs sip.client_certificates."""
+    proxy: str = Field(default="", examples=["sip:proxy.example.net;transport=tcp"])
+    """Outbound proxy: all requests go there, with it as their first Route; empty: to the uri."""
     domain: str = ""
     """Domain of From, To and P-Asserted-Identity; empty: the host of the uri."""
     caller_id: str = ""

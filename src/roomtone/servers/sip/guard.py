@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.protocols.sip.digest import Algorithm, Challenge, Credentials, DigestServer, Secret, Verdict
 from roomtone.protocols.sip.errors import SipSyntaxError
+from roomtone.protocols.sip.flow import Transport
 from roomtone.protocols.sip.headers import Address, parse_event
 from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.uri import SipUri
@@ -30,7 +31,8 @@ _OF_TRUNKS = frozenset({"INVITE", "OPTIONS"})
 class PhoneGuard:
     """Lets requests of known accounts pass; all others are challenged, and failures are counted against their source.
 
-    Calls and questions from a trunk's address pass without, unless they have credentials with them.
+    Calls and questions from a trunk's address, or with a certificate for its name, pass without, unless they have
+    credentials with them: those may be a trunk's as well.
     ``verdicts`` counts what credentials were worth.
     """
 
@@ -51,26 +53,33 @@ class PhoneGuard:
         self._edge = edge
         self._clock = clock
         self._trunks = trunks
+        self.certificate_names: Callable[[Flow], tuple[str, ...]] = lambda _: ()
+        """Gives the names in the verified certificate of a flow's peer."""
+        self._proved: tuple[Request, Trunk] | None = None
+        """The last request with the login of a trunk, and which: that is asked for next."""
         self._passed: tuple[Request, PhoneAccount] | None = None
         """The last request that was let pass by its credentials, and whose it is: that is asked for next."""
 
     def check(self, request: Request, flow: Flow) -> tuple[int, bytes] | None:
         """Let a request outside of dialogs pass with None, or refuse it with a status and header lines."""
-        if request.method == "OPTIONS" and _is_for_server(request):
-            return None
-        if self.trunk_of(request, flow) is not None:
+        is_open = request.method == "OPTIONS" and _is_for_server(request)
+        if is_open or self.trunk_of(request, flow) is not None:
             return None
         now = self._clock()
         found = self._digest.credentials(request)
         if not isinstance(found, Credentials):
             return self._refuse(found, request, flow, now)
         account = self._accounts.find(found.username)
+        trunk = None if account is not None or self._trunks is None else self._trunks.of_login(found.username)
         verdict = self._digest.verify(
-            found, request, _secret(account), now, lambda uri: self._domains.serves(uri.address, flow)
+            found, request, _secret(account, trunk), now, lambda uri: self._domains.serves(uri.address, flow)
         )
         if verdict is not Verdict.ACCEPTED:
             return self._refuse(verdict, request, flow, now)
         self.verdicts[verdict] += 1
+        if trunk is not None:
+            self._proved = request, trunk
+            return None if request.method in _OF_TRUNKS else (_FORBIDDEN, b"")
         if request.method == "REGISTER" and _user(request.to.uri_text, request) != found.username:
             return _FORBIDDEN, b""  # nobody registers for another
         self._passed = None if account is None else (request, account)
@@ -103,9 +112,18 @@ class PhoneGuard:
         return self._accounts.find(found.username) if isinstance(found, Credentials) else None
 
     def trunk_of(self, request: Request, flow: Flow) -> Trunk | None:
-        """Give the trunk whose address a call comes from; None for one that says whose it is by credentials."""
-        if self._trunks is None or request.method not in _OF_TRUNKS or "authorization" in request.headers:
+        """Give the trunk that a call comes by: by what it proved, its certificate's name, or its address.
+
+        None for one with credentials of somebody else.
+        """
+        if self._trunks is None or request.method not in _OF_TRUNKS:
             return None
+        if "authorization" in request.headers:
+            return self._proved[1] if self._proved is not None and self._proved[0] is request else None
+        if flow.transport is Transport.TLS:
+            trunk = self._trunks.of_certificate(self.certificate_names(flow))
+            if trunk is not None:
+                return trunk
         return self._trunks.of_address(flow.remote_host)
 
     def _refuse(self, verdict: Verdict, request: Request, flow: Flow, now: int) -> tuple[int, bytes]:
@@ -134,9 +152,9 @@ def _around_nonce(challenge: Challenge) -> tuple[bytes, bytes]:
     return before + mark, after
 
 
-def _secret(account: PhoneAccount | None) -> Secret | None:
+def _secret(account: PhoneAccount | None, trunk: Trunk | None) -> Secret | None:
     if account is None:
-        return None
+        return None if trunk is None else Secret(trunk.password)
     if account.algorithm:
         return Secret(account.password, algorithms=(Algorithm(account.algorithm),))
     return Secret(account.password)

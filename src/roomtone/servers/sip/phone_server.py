@@ -122,6 +122,7 @@ class PhoneServer:
         self._endpoint, self.calls, self.registrar = endpoint, calls, registrar
         self.wall_clock = wall_clock
         registrar.on_change = self.watching.on_bindings
+        self.guard.certificate_names = endpoint.certificate_names
         self.browsers = BrowserBindings(registrar)
         endpoint.pool.watchers.append(self.browsers)
         self.outcomes.flow_failed = lambda binding: registrar.flow_failed(binding, wall_clock())

@@ -125,7 +125,7 @@ class TrunkDesk:
             if way.flow is None:
                 continue
             try:
-                response = await self._ask(trunk, way.flow, expires_s)
+                response = await self._ask(trunk, way, way.flow, expires_s)
                 reply = _read(response, expires_s or 0, way.flow)
             except (TooManyError, TooManyTransactionsError, SipBuildError, SipSyntaxError) as error:
                 return TrunkReply(None, str(error))
@@ -135,15 +135,15 @@ class TrunkDesk:
                 break
         return reply
 
-    async def _ask(self, trunk: Trunk, flow: Flow, expires_s: int | None) -> Response | None:
+    async def _ask(self, trunk: Trunk, way: Target, flow: Flow, expires_s: int | None) -> Response | None:
         driver = self._driver
         request = TrunkRequest(trunk)
         if expires_s is None:
             us = Address(make_sip_uri(trunk.its_domain, user=trunk.username or None).serialize())
-            dialog = driver.agent.new_dialog(trunk.uri, flow, from_=us, to=Address(trunk.uri))
+            dialog = driver.agent.new_dialog(trunk.uri, flow, from_=us, to=Address(trunk.uri), routes=way.path)
             sent = driver.agent.request(dialog, "OPTIONS", driver.now(), block=_ACCEPT)
         else:
-            dialog = self._registration(trunk, flow)
+            dialog = self._registration(trunk, flow, way.path)
             contact = contact_block(flow.transport, flow.local_host, flow.local_port, trunk.username)
             block = b"Expires: %d\r\n" % expires_s
             sent = driver.agent.request(dialog, "REGISTER", driver.now(), contact=contact, block=block)
@@ -151,7 +151,7 @@ class TrunkDesk:
         driver.drain()
         return await request.future
 
-    def _registration(self, trunk: Trunk, flow: Flow) -> Dialog:
+    def _registration(self, trunk: Trunk, flow: Flow, routes: tuple[str, ...]) -> Dialog:
         """Write all registrations of a trunk with one Call-ID and rising numbers (RFC 3261 section 10.2.4)."""
         held = self._registrations.get(trunk.name)
         if held is not None and held.flow == flow and held.target == trunk.uri:
@@ -160,7 +160,7 @@ class TrunkDesk:
             self._endpoint.let_go(held.flow)
         us = Address(make_sip_uri(trunk.its_domain, user=trunk.username).serialize())
         call_id = None if held is None else held.call_id
-        made = self._driver.agent.new_dialog(trunk.uri, flow, from_=us, to=us, call_id=call_id)
+        made = self._driver.agent.new_dialog(trunk.uri, flow, from_=us, to=us, routes=routes, call_id=call_id)
         made.local_cseq = 0 if held is None else held.local_cseq
         self._registrations[trunk.name] = made
         self._endpoint.keep_alive(flow)

@@ -77,12 +77,17 @@ class Ways:
         """Give the ways to a target, the best first; raise `CallError` where there is none."""
         if target.flow is not None:
             return [target, *target.others]
+        if target.trunk is not None and target.trunk.proxy:
+            return await self._look_for(replace(target, path=(_route(target.trunk.proxy),)), target.trunk.proxy)
+        return await self._look_for(target, target.uri)
+
+    async def _look_for(self, target: Target, text: str) -> list[Target]:
         try:
-            uri = parse_uri(target.uri)
+            uri = parse_uri(text)
         except SipSyntaxError as error:
             raise CallError(CallEnd.UNREACHABLE, str(error)) from error
         if not isinstance(uri, SipUri):
-            raise CallError(CallEnd.UNREACHABLE, f"{target.uri} is no address of SIP")
+            raise CallError(CallEnd.UNREACHABLE, f"{text} is no address of SIP")
         found = []
         for place in await self._names.find(uri, self._endpoint.now()):
             flow = self._flow(place.transport, place.host, place.port)
@@ -94,7 +99,7 @@ class Ways:
             stream = self._flow(Transport.TCP, place.host, place.port) if is_open else None
             found.append(replace(target, flow=flow, stream=stream, found_by=place.name))
         if not found:
-            raise CallError(CallEnd.UNREACHABLE, f"no socket leads to {target.uri}")
+            raise CallError(CallEnd.UNREACHABLE, f"no socket leads to {text}")
         return [*(replace(way, is_last=False) for way in found[:-1]), found[-1]]
 
     def note(self, target: Target, *, reached: bool) -> None:
@@ -115,3 +120,8 @@ class Ways:
             return None
         bound, its_port = same[0]
         return Flow(transport, host, port, self._endpoint.local.toward(bound, host), its_port)
+
+
+def _route(proxy: str) -> str:
+    """Write a Route to a proxy that leaves the Request-URI as it is (RFC 3261 section 16.12)."""
+    return f"<{proxy}>" if ";lr" in proxy.lower() else f"<{proxy};lr>"
