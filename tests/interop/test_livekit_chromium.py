@@ -216,6 +216,21 @@ def test_media_goes_on_while_a_cut_socket_is_replaced(server: Server, open_page:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("scenario", ["leave-full-reconnect", "node-failure", "migration", "server-leave"])
+def test_a_client_that_the_server_tells_to_join_anew_does_so_with_its_tracks(
+    server: Server, open_page: OpenPage, scenario: str
+) -> None:
+    alice, bob = meet(open_page, server, f"lk-{scenario}")
+    bob.wait_frames(alice.show(320, 180, css(RED), **ONE))
+    alice.run("scenario => room.simulateScenario(scenario)", scenario)
+    alice.wait_heard("reconnected")
+    published = "() => [...room.localParticipant.trackPublications.values()].map(one => one.trackSid)"
+    (again,) = until(lambda: alice.run(published), "her track")
+    bob.wait_colour(again, RED)
+    assert sorted(server.identities(f"lk-{scenario}")) == ["alice", "bob"]
+
+
+@pytest.mark.long
 @TOPOLOGIES
 def test_all_come_back_when_the_server_has_restarted(
     tmp_path: Path, browser: object, open_page: OpenPage, *, single: bool
