@@ -85,6 +85,24 @@ async def test_a_room_is_changed_and_what_is_not_named_stays(api: ApiWorld) -> N
     assert (await api.http.patch(ROOM, json={}, headers=api.headers(None))).status_code == 403
 
 
+async def test_what_is_said_of_rooms_and_participants_has_its_limit(api: ApiWorld) -> None:
+    await api.publish()
+    grown = "x" * 70_000
+    for method, url, body in (
+        ("POST", ROOMS, {"name": "another", "metadata": grown}),
+        ("PATCH", ROOM, {"metadata": grown}),
+        ("PATCH", f"{ROOM}/participants/alice", {"metadata": grown}),
+        ("PATCH", f"{ROOM}/participants/alice", {"name": grown}),
+        ("PATCH", f"{ROOM}/participants/alice", {"attributes": {"a": grown}}),
+    ):
+        refused = await api.http.request(method, url, json=body, headers=admin(api))
+        assert refused.status_code == 422
+        assert refused.json()["code"] in {"too_large", "invalid_request"}
+    kept = (await api.http.get(f"{ROOM}/participants/alice", headers=admin(api))).json()
+    assert (kept["name"], kept["metadata"], kept["attributes"]) == ("", "", {})
+    assert api.rooms.by_name.keys() == {"demo"}
+
+
 async def test_a_participant_is_changed_and_media_follows(api: ApiWorld) -> None:
     await api.publish()
     url = f"{ROOM}/participants/alice"
