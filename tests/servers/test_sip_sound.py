@@ -156,6 +156,31 @@ async def test_secured_sound_is_refused_or_had_as_the_endpoint_says() -> None:
         assert await theirs.next_key(PATIENCE_S) == "9"
 
 
+async def test_sound_over_ice_and_dtls_is_heard_as_its_tone_and_bridged_to_a_plain_phone() -> None:
+    async with (
+        engine() as media,
+        engine() as theirs,
+        Greeter(media, security=MediaSecurity.DTLS) as careful,
+        Greeter(theirs) as easy,
+        Peer() as plain,
+    ):
+        call = await careful.call(at(easy), codecs=["pcmu"])
+        await call.wait_answered()
+        assert "UDP/TLS/RTP/SAVP" in call.local_sdp
+        inbound = await easy.taken.get()
+        outbound = await easy.call(at(plain))
+        await outbound.wait_answered()
+        await inbound.bridge(outbound)
+        await call.play_tone(440)
+        await hears(plain.rtp, 440)
+        refused = await plain.call(at(careful), sdp=plain.sdp)
+        with pytest.raises(PeerError) as error:
+            await refused.wait_answered()
+        assert error.value.status == 488
+        await call.hang_up()
+        await becomes_quiet(media)
+
+
 async def test_an_offer_of_another_codec_or_of_none_is_told_apart() -> None:
     async with engine() as media, Greeter(media) as greeter, Peer("18") as odd:
         call = await odd.call(at(greeter), sdp=odd.sdp)

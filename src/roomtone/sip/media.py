@@ -11,25 +11,27 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from roomtone.control.calls.bridge import produce
+from roomtone.control.calls.bridge import feed, produce
 from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.ice_media import IceLegMedia
 from roomtone.control.calls.offering import read_sdp, take_first_offer
 from roomtone.control.calls.plain_media import PlainLegMedia
 from roomtone.control.calls.streams import Wanted
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow, Mixer
 from roomtone.media.values import DtmfReceived, MediaKind, MixerSourceEnded
 from roomtone.protocols.sdp.attributes import Direction
+from roomtone.protocols.sdp.telephony import Keying, MediaSecurity
 from roomtone.protocols.sdp.telephony_codecs import EVENTS, first_choice, is_speech, shared_codecs
 from roomtone.sip.errors import SipCode, SipError, UseError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from roomtone.control.calls.streams import Stream
+    from roomtone.control.calls.streams import LegMedia, Stream
     from roomtone.media import Engine, Mailbox, Producer, Router
     from roomtone.media.values import MixerInputId, MixerSource
     from roomtone.protocols.sdp import Codec
-    from roomtone.protocols.sdp.telephony import MediaSecurity, PhoneDescription
+    from roomtone.protocols.sdp.telephony import PhoneDescription
     from roomtone.protocols.sip.flow import Flow
 
 KEY_MS, KEY_GAP_MS = 120, 80
@@ -84,10 +86,11 @@ class CallMedia:
         codecs: tuple[Codec, ...],
         on_key: Callable[[str], None],
     ) -> None:
-        self.leg = PlainLegMedia(
-            router, ip=bound_ip, told_ip=flow.local_host, source_ip=flow.remote_host, security=security
-        )
         self.router = router
+        self._flow_of_call = flow
+        self._bound_ip = bound_ip
+        self._security = security
+        self._leg: LegMedia | None = None
         self.is_bridged = False
         self._engine = engine
         self._codecs = codecs
@@ -101,11 +104,37 @@ class CallMedia:
         self._playing: dict[int, Playing] = {}
         self._listening: asyncio.Task[None] | None = None
 
+    @property
+    def leg(self) -> LegMedia:
+        """What carries it: ports of RTP, or ICE and DTLS (RFC 5764). Raises `UseError` before either is chosen."""
+        if self._leg is None:
+            raise UseError(SipCode.WRONG_STATE, "there is no sound yet")
+        return self._leg
+
+    def _choose(self, offered: PhoneDescription | None) -> LegMedia:
+        """Choose what carries it, once: what the peer offers, or what the endpoint says that it must be."""
+        if offered is None:
+            is_ice = self._security is MediaSecurity.DTLS
+        else:
+            audio = offered.first(MediaKind.AUDIO, self._security)
+            is_ice = audio is not None and audio.keying is Keying.DTLS
+        if is_ice:
+            return IceLegMedia(self.router, security=self._security)
+        flow = self._flow_of_call
+        return PlainLegMedia(
+            self.router,
+            ip=self._bound_ip,
+            told_ip=flow.local_host,
+            source_ip=flow.remote_host,
+            security=self._security,
+        )
+
     # offers and answers (RFC 3264)
 
     async def offer(self) -> str:
         """Open our side and write the first offer."""
-        return await media_step(self.leg.offer([Wanted(MediaKind.AUDIO, self._codecs)]))
+        self._leg = self._choose(None)
+        return await media_step(self._leg.offer([Wanted(MediaKind.AUDIO, self._codecs)]))
 
     def offer_again(self, *, hold: bool) -> str:
         """Write an offer for the middle of a call; on hold nothing of the peer is wanted (section 8.4)."""
@@ -133,7 +162,8 @@ class CallMedia:
 
     async def _take_offer(self, text: str) -> None:
         self._offered = read_sdp(text)
-        await take_first_offer(self.leg, self._offered)
+        self._leg = self._choose(self._offered)
+        await take_first_offer(self._leg, self._offered)
 
     async def _answer(self) -> str:
         if self._offered is None:
@@ -162,21 +192,25 @@ class CallMedia:
 
     @property
     def _stream(self) -> Stream:
-        stream = self.leg.streams.get(MediaKind.AUDIO)
+        stream = self._found
         if stream is None:
             raise UseError(SipCode.WRONG_STATE, "there is no sound yet")
         return stream
 
     @property
+    def _found(self) -> Stream | None:
+        return None if self._leg is None else self._leg.streams.get(MediaKind.AUDIO)
+
+    @property
     def is_held(self) -> bool:
         """Whether the peer wants to hear nothing."""
-        stream = self.leg.streams.get(MediaKind.AUDIO)
+        stream = self._found
         return stream is not None and stream.remote is not None and not stream.remote.direction.receives
 
     @property
     def codec(self) -> str:
         """The codec spoken, such as ``PCMU/8000``; empty before there is one."""
-        stream = self.leg.streams.get(MediaKind.AUDIO)
+        stream = self._found
         spoken = None if stream is None else _spoken(stream)
         return "" if spoken is None else f"{spoken.name}/{spoken.clock_rate}"
 
@@ -221,14 +255,7 @@ class CallMedia:
         stream, given = self._stream, self._given
         if given is None:
             return
-        flows = stream.peer_receives
-        if stream.consumer is None or stream.consumer.closed:
-            stream.consumer = await stream.consume(given, self._numbers, paused=not flows)
-        else:
-            await stream.consumer.switch_source(given, self._numbers)
-            if flows is not stream.flowing:
-                await (stream.consumer.resume() if flows else stream.consumer.pause())
-        stream.mapped, stream.flowing = self._numbers, flows
+        await feed(stream, given, self._numbers, flows=stream.peer_receives)
 
     async def play(self, source: MixerSource) -> Playing:
         """Play something to the peer, beside whatever is played already."""
@@ -273,8 +300,9 @@ class CallMedia:
         await self._close_mixer()
         for one in playing:
             one.note_end()
-        with suppress(EngineCommandError):
-            await self.leg.close()
+        if self._leg is not None:
+            with suppress(EngineCommandError):
+                await self._leg.close()
 
     async def _close_mixer(self) -> None:
         if self._listening is not None:
