@@ -24,7 +24,10 @@ class Account:
     login: str = ""
     """User name in credentials where it differs from that of the address."""
     proxy: str = ""
-    """URI that all its requests go by (``sip:192.0.2.1:5060;transport=tcp``): an outbound proxy, as a first Route."""
+    """URI that all its requests go by (``sip:192.0.2.1:5060;transport=tcp``): an outbound proxy, as a first Route.
+
+    Or the URL of a WebSocket (``wss://example.org/sip``, RFC 7118), which all its requests then go by.
+    """
     instance: str = ""
     """URN of the device (``urn:uuid:...``, RFC 5626 section 4.1): a GRUU and outbound flows are then asked for."""
 
@@ -51,9 +54,14 @@ class Account:
         return Address(self.uri.serialize(), display=self.display)
 
     @property
+    def websocket(self) -> str:
+        """URL of the WebSocket that its requests go by; empty: they go by sockets of SIP."""
+        return self.proxy if self.proxy.startswith(("ws:", "wss:")) else ""
+
+    @property
     def routes(self) -> tuple[str, ...]:
         """Route values that its requests begin with (RFC 3261 section 8.1.2)."""
-        if not self.proxy:
+        if not self.proxy or self.websocket:
             return ()
         loose = self.proxy if ";lr" in self.proxy.lower() else f"{self.proxy};lr"
         return (f"<{loose}>",)

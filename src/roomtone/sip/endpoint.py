@@ -17,7 +17,7 @@ from roomtone.sip.codecs import audio_codecs
 from roomtone.sip.errors import SipCode, SipError, UseError, peer_error
 from roomtone.sip.events import Events
 from roomtone.sip.living import OutboundCall
-from roomtone.sip.registration import Registration
+from roomtone.sip.registration import Registration, contact_of
 from roomtone.sip.requests import header_block
 from roomtone.sip.watching import Watch
 from roomtone.sip.wiring import EndpointCounters, EndpointLimits, MediaPlan, Waiting, Wiring, commanding
@@ -169,19 +169,11 @@ class Endpoint:
         wiring = self._open()
         with commanding():
             uri = registrar or make_sip_uri(account.host, port=account.port).serialize()
-        flow = await wiring.reach.flow_to(uri, account.routes)
-        made = Registration(
-            wiring, account, flow, contact=self._contact(flow, account), registrar=uri, wish_s=expires_s
-        )
+        flow = await wiring.flow_to(uri, account)
+        made = Registration(wiring, account, flow, contact=contact_of(flow, account), registrar=uri, wish_s=expires_s)
         await made.begin()
         self._registrations.add(made)
         return made
-
-    @staticmethod
-    def _contact(flow: Flow, account: Account) -> str:
-        with commanding():
-            uri = make_sip_uri(flow.local_host, user=account.username, port=flow.local_port).serialize()
-        return uri if flow.transport is Transport.UDP else f"{uri};transport={flow.transport}"
 
     # calls
 
@@ -207,7 +199,7 @@ class Endpoint:
         wiring = self._open()
         routes = () if account is None else account.routes
         lines = block + header_block(headers)
-        flow = await wiring.reach.flow_to(uri, routes)
+        flow = await wiring.flow_to(uri, account)
         call = OutboundCall(wiring, account)
         if sdp is None:
             call.media = self.media_for(flow, call, codecs=codecs, security=security)
@@ -258,6 +250,7 @@ class Endpoint:
             plan.engine,
             plan.router,
             flow,
+            told_ip=wiring.told_ip(flow),
             bound_ip=wiring.bound_ip(flow),
             security=security or plan.security,
             codecs=plan.codecs if codecs is None else audio_codecs(codecs),
@@ -311,7 +304,7 @@ class Endpoint:
         wiring = self._open()
         routes = () if account is None else account.routes
         block = header_block(headers, content_type if body else "")
-        flow = await wiring.reach.flow_to(uri, routes)
+        flow = await wiring.flow_to(uri, account)
         us = from_ or (ANONYMOUS if account is None else account.address)
         with commanding():
             dialog = wiring.agent.new_dialog(uri, flow, from_=us, to=Address(uri), routes=routes)
@@ -339,7 +332,7 @@ class Endpoint:
         wiring = self._open()
         routes = () if account is None else account.routes
         block = header_block([("Accept", ", ".join(accept))] if accept else [])
-        flow = await wiring.reach.flow_to(uri, routes)
+        flow = await wiring.flow_to(uri, account)
         accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         watch = Watch(wiring, account, accepted)
         with commanding():

@@ -81,6 +81,7 @@ class CallMedia:
         router: Router,
         flow: Flow,
         *,
+        told_ip: str,
         bound_ip: str,
         security: MediaSecurity,
         codecs: tuple[Codec, ...],
@@ -89,6 +90,7 @@ class CallMedia:
         self.router = router
         self._flow_of_call = flow
         self._bound_ip = bound_ip
+        self._told_ip = told_ip
         self._security = security
         self._leg: LegMedia | None = None
         self.is_bridged = False
@@ -124,7 +126,7 @@ class CallMedia:
         return PlainLegMedia(
             self.router,
             ip=self._bound_ip,
-            told_ip=flow.local_host,
+            told_ip=self._told_ip,
             source_ip=flow.remote_host,
             security=self._security,
         )

@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from roomtone.protocols.sip.errors import SipSyntaxError
+from roomtone.protocols.sip.flow import Transport
 from roomtone.protocols.sip.headers import Wildcard, contact_expires, instance_id, parse_seconds
-from roomtone.protocols.sip.uri import SipUri
+from roomtone.protocols.sip.uri import SipUri, make_sip_uri
 from roomtone.sip.errors import PeerError, SipCode, SipError, UseError, peer_error
 from roomtone.sip.requests import header_block
 from roomtone.sip.wiring import Waiting, commanding
@@ -61,6 +62,8 @@ class Registration:
         self._registrar = registrar
         self._wish_s = wish_s
         self._dialog: Dialog | None = None
+        self._lost = asyncio.Event()
+        """Set when the connection it was registered by is gone."""
         self._keeping: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -71,6 +74,7 @@ class Registration:
             self.state = RegistrationState.ENDED
             raise
         self._wiring.sockets.keep_alive(self._flow)
+        self._wiring.sockets.pool.watchers.append(self)
         self._keeping = self._wiring.start(self._keep(), "sip-registration")
 
     async def refresh(self) -> None:
@@ -86,6 +90,7 @@ class Registration:
         self.state = RegistrationState.ENDED
         if self._keeping is not None:
             self._keeping.cancel()
+            self._wiring.sockets.pool.watchers.remove(self)
         self._wiring.sockets.let_go(self._flow)
         with suppress(SipError):
             await self._ask(0)
@@ -94,14 +99,41 @@ class Registration:
         pause_s = FIRST_PAUSE_S
         wait_s = self._until_refresh()
         while True:
-            await asyncio.sleep(wait_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._lost.wait()
             try:
+                await self._find_way()
                 await self._register(self._wish_s)
                 pause_s, wait_s = FIRST_PAUSE_S, self._until_refresh()
             except SipError as error:
                 self.state, self.failure = RegistrationState.FAILED, error
                 wait_s = pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter keeps no secret
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _find_way(self) -> None:
+        """Look for the way anew when that there was is gone, or led to nothing."""
+        if not self._lost.is_set() and self.failure is None:
+            return
+        self._lost.clear()
+        flow = await self._wiring.flow_to(self._registrar, self.account)
+        if flow != self._flow:
+            sockets = self._wiring.sockets
+            sockets.let_go(self._flow)
+            sockets.keep_alive(flow)
+            self._flow = flow
+            self.contact = contact_of(flow, self.account)
+            if self._dialog is not None:
+                self._dialog.flow = flow
+
+    def connection_opened(self, flow: Flow) -> None:
+        """Nothing is registered by it yet."""
+
+    def connection_closed(self, flow: Flow, reason: str) -> None:  # noqa: ARG002 - as of a `ConnectionWatcher`
+        """Register anew when it was the way we were reached by (RFC 5626 section 4.5)."""
+        mine = self._flow
+        if flow.connection == mine.connection or (not mine.connection and flow[:3] == mine[:3]):
+            self._lost.set()
 
     def _until_refresh(self) -> float:
         return max(self.granted_s / 2, self.granted_s - 30.0)
@@ -161,3 +193,10 @@ class Registration:
         if response is None:
             raise peer_error(None, "register")
         return response
+
+
+def contact_of(flow: Flow, account: Account) -> str:
+    """Write the URI by which we are reached. Raises `UseError` for a name that cannot be written."""
+    with commanding():
+        uri = make_sip_uri(flow.local_host, user=account.username, port=flow.local_port).serialize()
+    return uri if flow.transport is Transport.UDP else f"{uri};transport={flow.transport}"

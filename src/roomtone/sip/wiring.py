@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -11,15 +12,16 @@ from roomtone.protocols.sip.digest import DigestClient, Login
 from roomtone.protocols.sip.digest.hooks import DigestAuthenticator
 from roomtone.protocols.sip.edge import Edge, EdgeLimits
 from roomtone.protocols.sip.errors import SipBuildError
+from roomtone.protocols.sip.flow import Transport
 from roomtone.protocols.sip.tokens import Tokens
 from roomtone.protocols.sip.transaction import TooManyTransactionsError, TransactionLayer
 from roomtone.servers.sip import Endpoint as Sockets
+from roomtone.servers.sip import TlsError
 from roomtone.servers.sip.local import LocalAddresses
 from roomtone.sip.errors import SipCode, SipError, UseError
 from roomtone.sip.reach import Reach
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Coroutine
     from typing import Any
 
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request, Response
     from roomtone.servers.sip import TransportOptions
+    from roomtone.servers.sip.websocket_client import WebSocketLink
     from roomtone.sip.account import Account
 
+_WEBSOCKETS = frozenset({Transport.WS, Transport.WSS})
 MAX_LOGINS = 1_024
 """Accounts whose nonces are remembered; the oldest is forgotten for another."""
 
@@ -132,6 +136,9 @@ class Wiring:
         self.counters = EndpointCounters()
         self.tasks: set[asyncio.Task[None]] = set()
         self._addresses = LocalAddresses()
+        self._links: dict[str, WebSocketLink] = {}
+        """WebSockets that accounts of ours go by, by their URLs."""
+        self._connecting = asyncio.Lock()
 
     def now(self) -> int:
         """Give the user agent's time in milliseconds."""
@@ -141,8 +148,35 @@ class Wiring:
         """Send what came of a command."""
         self.sockets.drain()
 
+    async def flow_to(self, uri: str, account: Account | None) -> Flow:
+        """Find the way to a URI for requests of an account. Raises `SipError`."""
+        if account is None or not account.websocket:
+            return await self.reach.flow_to(uri, () if account is None else account.routes)
+        async with self._connecting:
+            link = self._links.get(account.websocket)
+            if link is None or self.sockets.pool.find(link.flow) is not link:
+                link = await self._open_link(account.websocket)
+            return link.flow
+
+    async def _open_link(self, url: str) -> WebSocketLink:
+        from roomtone.servers.sip.websocket_client import open_websocket  # noqa: PLC0415 - few have one
+
+        try:
+            link = await open_websocket(self.sockets, url, f"{self.tokens.next()}.invalid")
+        except (OSError, TlsError) as error:
+            raise SipError(SipCode.UNREACHABLE, str(error), retryable=True) from error
+        self._links[url] = link
+        self.start(link.live(), "sip-websocket")
+        return link
+
+    def told_ip(self, flow: Flow) -> str:
+        """Give what we call our address in descriptions: a client of a WebSocket has no name but that of its media."""
+        return self.bound_ip(flow) if flow.transport in _WEBSOCKETS else flow.local_host
+
     def bound_ip(self, flow: Flow) -> str:
         """Give the address of ours towards a peer as this machine has it; what is announced need not be one."""
+        if flow.transport in _WEBSOCKETS:
+            return self._addresses.toward("", flow.remote_host)
         if flow.local_host != self.sockets.options.announced_ip:
             return flow.local_host
         return self._addresses.toward("", flow.remote_host)
