@@ -178,6 +178,7 @@ class Call(ABC):
                 signal, event = await self._inbox.get()
                 if self._wish is not None:
                     self.end = self._wish
+                    await self._turn_away(signal, event)
                 else:
                     await self._handle(signal, event)
         except CallError as error:
@@ -254,6 +255,10 @@ class Call(ABC):
             if self.answered_by is None:
                 self.end = CallEnd.NO_ANSWER
             return
+        await self._turn_away(signal, event)
+
+    @staticmethod
+    async def _turn_away(signal: Signal | None, event: CallEvent) -> None:
         turn_away(signal, event)
         if isinstance(event, Given):
             await end_given(event)
@@ -280,10 +285,7 @@ class Call(ABC):
         """Tell everybody that is left, and give back every port. May not fail half way."""
         self.end, self.state = end, CallState.ENDED
         while not self._inbox.empty():
-            signal, event = self._inbox.get_nowait()
-            turn_away(signal, event)
-            if isinstance(event, Given):
-                await end_given(event)
+            await self._turn_away(*self._inbox.get_nowait())
         if self.caller is None:
             self._signal.end(end)
         for leg in self.legs:

@@ -130,12 +130,12 @@ class MovingCall(SharingCall):
 
     async def _moved(self, moving: Moving, leg: Leg) -> None:
         """Let the two talk, and the referrer go."""
-        self._moving = None
         referrer = moving.referrer
         await self._leave(referrer)
         moving.stays.held = False
         self.parties = [moving.stays, leg]
         await self._arrange()
+        self._moving = None  # until here a failure, which ends the call, is what the referrer is told
         moving.tell(_OK)
         await referrer.finish(CallEnd.TRANSFERRED, tell=True)
 

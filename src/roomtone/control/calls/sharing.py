@@ -112,7 +112,6 @@ class SharingCall(HuntingCall):
 
     async def _merged(self, legs: list[Leg], reply: asyncio.Future[None]) -> None:
         """Have all hear each other; of two legs of one phone the one on hold ends."""
-        self._merging = None
         everybody = [*self.parties, *legs]
         twice = [one for one in everybody if any(_is_same_phone(one, other) for other in everybody if other is not one)]
         doomed = next((leg for leg in twice if leg.holds), twice[-1] if twice else None)
@@ -121,6 +120,7 @@ class SharingCall(HuntingCall):
             await self.floor.forget(doomed)
             await doomed.finish(CallEnd.TRANSFERRED, tell=True)
         await self._arrange()
+        self._merging = None  # until here a failure, which ends the call, is the answer
         settle(reply)
 
     def _ask_to_merge(self, command: Merge, reply: asyncio.Future[None]) -> None:
