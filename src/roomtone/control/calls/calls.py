@@ -15,7 +15,7 @@ from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.room_call import RoomCall
 from roomtone.control.calls.room_party import RoomParty
 from roomtone.control.calls.values import CallId, Commanded, KeyPressed, MediaLost
-from roomtone.media import EngineCommandError, MailboxOverflow
+from roomtone.media import MailboxOverflow
 from roomtone.media.values import (
     DtmfReceived,
     EngineCloseReason,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from roomtone.control.calls.book import PhoneBook
     from roomtone.control.calls.call import Call, CallParts
     from roomtone.control.calls.commands import Command
-    from roomtone.control.calls.conversion import Conversion
     from roomtone.control.calls.dialing import DialRequest
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import Invitation
@@ -197,14 +196,11 @@ class Calls:
             self.silences += 1
 
     def _on_key(self, event: DtmfReceived) -> None:
-        """Have a key that was pressed on one side of a conversion sent on the other."""
+        """Tell a call of a key that was pressed on one of its legs."""
         call = self._on_mixer(event.mixer)
-        if isinstance(call, RoomCall):
-            call.post(None, KeyPressed(event.digit, KeyKind.SOUND if event.inband else KeyKind.EVENT))
-        elif call is not None and call.conversion is not None:
-            task = asyncio.create_task(_press(call.conversion, event), name="call-key")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if call is not None:
+            kind = KeyKind.SOUND if event.inband else KeyKind.EVENT
+            call.post(None, KeyPressed(event.digit, kind, event.input, event.duration_ms))
 
     def _on_mixer(self, mixer: MixerId) -> Call | None:
         return next((one for one in self._calls.values() if one.owns_mixer(mixer)), None)
@@ -252,11 +248,3 @@ class Calls:
             await self.records.flush()
         except StoreError as error:
             _log.warning("phones were not written", reason=error.message)
-
-
-async def _press(conversion: Conversion, event: DtmfReceived) -> None:
-    try:
-        if not await conversion.press(event):
-            _log.info("a key was not sent on: the other side takes no events", digit=event.digit)
-    except EngineCommandError as error:
-        _log.info("a key was not sent on", code=error.code.value)

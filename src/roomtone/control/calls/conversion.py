@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.pipes import Pipes
     from roomtone.control.calls.streams import LegMedia, Stream
     from roomtone.media import Producer, Router
-    from roomtone.media.values import DtmfReceived, MixerInputId
+    from roomtone.media.values import MixerInputId
     from roomtone.protocols.sdp import Codec
 
 _DYNAMIC = range(96, 128)
@@ -44,13 +44,6 @@ class Conversion:
     made_for: tuple[object, ...]
     first: Side
     second: Side
-
-    async def press(self, event: DtmfReceived) -> bool:
-        """Send a key that one side pressed to the other; False where that takes no events."""
-        other = self.second if event.input == self.first.heard else self.first
-        if other.takes_keys:
-            await self.mixer.send_dtmf(other.output.id, event.digit, min(max(event.duration_ms, 40), 10_000))
-        return other.takes_keys
 
 
 def spoken(stream: Stream) -> Codec | None:
@@ -95,8 +88,10 @@ async def convert(one: LegMedia, other: LegMedia, old: Conversion | None, pipes:
         await old.mixer.close()
     mixer = await Mixer.open(one.router)
     heard = (
-        await mixer.add_input(first.producer),
-        await mixer.add_input(await pipes.at(one.router, second.producer, other.router)),
+        await mixer.add_input(first.producer, inband_dtmf=keys_of(first, codec) is None),
+        await mixer.add_input(
+            await pipes.at(one.router, second.producer, other.router), inband_dtmf=keys_of(second, far) is None
+        ),
     )
     return Conversion(
         mixer,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.calls.bridge import Flows, feed, join, produce
 from roomtone.control.calls.conversion import carried, keys_of, numbers_of, side_of, spoken
+from roomtone.control.calls.ears import Ears, listen
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.pipes import Pipes
 from roomtone.control.calls.reasons import CallEnd
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from roomtone.control.calls.conversion import Conversion, Side
     from roomtone.control.calls.legs import Leg
     from roomtone.control.calls.streams import Stream
+    from roomtone.control.calls.values import KeyPressed
     from roomtone.media import Producer, Router
-    from roomtone.media.values import MixerId, MixerSource
+    from roomtone.media.values import MixerId, MixerInputId, MixerSource
     from roomtone.protocols.sdp import Codec
 
 _log = get_logger(__name__)
@@ -68,12 +70,45 @@ class Floor:
         self._home: Router | None = None
         """The mix's router."""
         self._pipes = Pipes()
+        self._ears: Ears | None = None
+        """What hears the keys of two legs whose sound passes as it is, where they have to be translated."""
+        self._pair_ids = ("", "")
 
     @property
     def mixers(self) -> list[MixerId]:
         """Mixers without which there is no conversation."""
         found = [] if self.conversion is None else [self.conversion.mixer.id]
-        return found if self.mix is None else [*found, self.mix.id]
+        ears = None if self._ears is None else self._ears.mixer
+        return [*found, *(mixer.id for mixer in (self.mix, ears) if mixer is not None)]
+
+    def leg_of(self, heard: MixerInputId, legs: Sequence[Leg]) -> Leg | None:
+        """Give the leg of a pair whose key was heard; None for another."""
+        inputs: tuple[MixerInputId, ...] = () if self._ears is None else self._ears.heard
+        if self.conversion is not None:
+            inputs = self.conversion.first.heard, self.conversion.second.heard
+        id_ = next((id_ for id_, input_ in zip(self._pair_ids, inputs, strict=False) if input_ == heard), None)
+        return next((leg for leg in legs if leg.id == id_), None)
+
+    def converts_keys_for(self, leg: Leg) -> bool:
+        """Whether a leg hears a conversion beside which it takes events."""
+        side = self._side(leg)
+        return side is not None and side.takes_keys and leg.id not in self._aside
+
+    async def press(self, leg: Leg, key: KeyPressed) -> None:
+        """Send a key beside the conversion that a leg hears."""
+        side = self._side(leg)
+        if side is None or self.conversion is None:
+            return
+        try:
+            duration_ms = min(max(key.duration_ms, 40), 10_000)
+            await self.conversion.mixer.send_dtmf(side.output.id, key.key, duration_ms)
+        except EngineCommandError as error:
+            _log.info("a key was not sent on", key=key.key, code=error.code.value)
+
+    def _side(self, leg: Leg) -> Side | None:
+        if self.conversion is None or leg.id not in self._pair_ids:
+            return None
+        return self.conversion.first if leg.id == self._pair_ids[0] else self.conversion.second
 
     async def arrange(self, legs: Sequence[Leg]) -> None:
         """Bring the media in step with the legs that talk, and with who holds, is held or muted."""
@@ -109,6 +144,7 @@ class Floor:
         if self.conversion is not None:
             await _gone_already(self.conversion.mixer.close())
             self.conversion = None
+        await self._deafen()
 
     # --- two, and one ---
 
@@ -119,13 +155,21 @@ class Floor:
         back = not (closed or other.muted or (plays and other.holds))
         flows = Flows(there=there, back=back)
         self.conversion = await join(one.media, other.media, self.conversion, self._pipes, flows)
+        self._pair_ids = one.id, other.id
+        self._ears = await listen(one, other, self._ears, self._pipes, converted=self.conversion is not None)
         for leg, far in ((one, other), (other, one)):
             if leg.held or far.holds:
                 await self._play_music(leg)
             else:
                 await self._stop_music(leg)
 
+    async def _deafen(self) -> None:
+        ears, self._ears = self._ears, None
+        if ears is not None:
+            await ears.close()
+
     async def _wait(self, leg: Leg) -> None:
+        await self._deafen()
         for stream in leg.media.streams.values():
             if stream.consumer is not None:
                 await feed(stream, None, (), flows=False)
@@ -197,16 +241,10 @@ class Floor:
         await self.arrange(legs)
         await _gone_already(aside.mixer.close())
 
-    @staticmethod
-    def takes_keys(leg: Leg) -> bool:
-        """Whether a leg's peer takes keys as events (RFC 4733)."""
-        stream = leg.media.streams.get(MediaKind.AUDIO)
-        codec = None if stream is None else spoken(stream)
-        return stream is not None and codec is not None and keys_of(stream, codec) is not None
-
     # --- three and more ---
 
     async def _confer(self, legs: Sequence[Leg]) -> None:
+        await self._deafen()
         if self.conversion is not None:
             await self.conversion.mixer.close()
             self.conversion = None

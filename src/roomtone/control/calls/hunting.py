@@ -14,7 +14,7 @@ from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.legs import Leg, LegInput, LegState
 from roomtone.control.calls.offering import wanted_by_nobody, wanted_like
 from roomtone.control.calls.reasons import CallEnd, most_telling
-from roomtone.control.calls.talking import TalkingCall
+from roomtone.control.calls.translating import TranslatingCall
 from roomtone.control.calls.values import Caller, RangTooLong
 from roomtone.observe import get_logger
 
@@ -58,7 +58,7 @@ class Hunt:
         return most_telling([*(leg.end for leg in self.legs if leg.end is not None), *self.ends])
 
 
-class HuntingCall(TalkingCall):
+class HuntingCall(TranslatingCall):
     """A call that looks for somebody who answers."""
 
     _hunt: Hunt | None = None

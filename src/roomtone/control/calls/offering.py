@@ -12,10 +12,11 @@ from roomtone.control.calls.streams import Wanted
 from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp import NegotiationError, SdpError, parse_session
 from roomtone.protocols.sdp.telephony import PhoneDescription, read_phone
-from roomtone.protocols.sdp.telephony_codecs import default_audio, first_choice, shared_codecs
+from roomtone.protocols.sdp.telephony_codecs import EVENTS, default_audio, first_choice, is_speech, shared_codecs
 
 if TYPE_CHECKING:
     from roomtone.control.calls.streams import LegMedia
+    from roomtone.protocols.sdp import Codec
 
 
 def read_sdp(text: str) -> PhoneDescription:
@@ -72,13 +73,22 @@ async def answer_like(caller: LegMedia, phone: PhoneDescription, callee: LegMedi
             codecs = first_choice(caller.agree(kind, default_audio()))
         if codecs and far is not None:
             stream = caller.streams[kind]
-            stream.ours = codecs
+            stream.ours = _with_keys(codecs, caller) if kind is MediaKind.AUDIO else codecs
             stream.ptime_ms = None if far.remote is None else far.remote.ptime_ms
         elif kind is MediaKind.AUDIO:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no codec in common")
         else:
             await caller.drop(kind)
     return caller.answer(phone)
+
+
+def _with_keys(codecs: tuple[Codec, ...], caller: LegMedia) -> tuple[Codec, ...]:
+    """Add the events a caller offers where the callee takes none: its keys are translated."""
+    rates = {codec.clock_rate for codec in codecs if is_speech(codec)}
+    if not convertible(codecs) or any(codec.name == EVENTS for codec in codecs):
+        return codecs
+    offered = caller.agree(MediaKind.AUDIO, default_audio())
+    return (*codecs, *(codec for codec in offered if codec.name == EVENTS and codec.clock_rate in rates))
 
 
 async def answer_again(near: LegMedia, text: str, far: LegMedia | None) -> str:

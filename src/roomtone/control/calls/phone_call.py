@@ -81,7 +81,7 @@ class PhoneCall(MovingCall):
             case Acknowledged():
                 await self._on_acknowledged(leg, event)
             case InfoSent():
-                self._on_info(leg, event)
+                await self._on_info(leg, event)
             case Referred():
                 await self._on_referred(leg, event)
             case Redirected():

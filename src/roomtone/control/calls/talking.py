@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from roomtone.control.calls.bridge import codec_of
 from roomtone.control.calls.call import Call
 from roomtone.control.calls.commands import Hold, Mute, PressKeys, checked_keys, settle
+from roomtone.control.calls.ears import takes_keys
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.keypad import KEY_MS, write_info
 from roomtone.control.calls.keys import BETWEEN_KEYS_MS, sound_of
 from roomtone.control.calls.offering import answer_again, read_sdp
 from roomtone.control.calls.reasons import CallEnd
-from roomtone.control.calls.unwanted import NO_CALL
 from roomtone.control.calls.values import CallState, KeyAnswered, KeysSent
 from roomtone.media.values import MediaKind
 from roomtone.observe import get_logger
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.commands import Command
     from roomtone.control.calls.legs import Leg
     from roomtone.control.calls.ports import Signal
-    from roomtone.control.calls.values import Acknowledged, CallEvent, InfoSent, Offered
+    from roomtone.control.calls.values import Acknowledged, CallEvent, Offered
 
 _MARGIN_MS = 120
 """What an event's last packets take, beside the key itself."""
@@ -80,13 +80,6 @@ class TalkingCall(Call):
         leg.holds = not _receives(leg) and (received or leg.holds)
         await self._arrange()
 
-    def _on_info(self, leg: Leg, event: InfoSent) -> None:
-        far = self._far(leg)
-        if far is None:
-            event.reply(NO_CALL)
-        else:
-            far.signal.send_info(event.content_type, event.body, event.reply)
-
     # --- who hears whom ---
 
     def _far(self, leg: Leg) -> Leg | None:
@@ -142,7 +135,7 @@ class TalkingCall(Call):
     async def _press(self, leg: Leg, keys: str, reply: asyncio.Future[None]) -> None:
         if self._pressing is not None:
             raise PhoneError(PhoneRefusal.WRONG_STATE, "keys are being sent in this call already")
-        if self.floor.takes_keys(leg):
+        if takes_keys(leg):
             played = await self.floor.play(leg, None)
             if played is None:
                 raise PhoneError(PhoneRefusal.NOT_POSSIBLE, "nothing can be sent to this leg now")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.registrar import Binding
     from roomtone.control.calls.trunks import Trunk
     from roomtone.media import Router
+    from roomtone.media.values import MixerInputId
     from roomtone.protocols.sip.flow import Flow
 
 CallId = NewType("CallId", str)
@@ -184,6 +185,9 @@ class KeyPressed:
 
     key: str
     kind: KeyKind
+    heard: MixerInputId | None = None
+    """Where, if by a mixer."""
+    duration_ms: int = 160
 
 
 @dataclass(frozen=True, slots=True)
