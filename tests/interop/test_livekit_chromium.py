@@ -110,6 +110,21 @@ def test_whip_publishers_and_whep_viewers_share_the_room(server: Server, open_pa
 
 
 @pytest.mark.long
+def test_five_pages_see_and_hear_all_others(server: Server, open_page: OpenPage) -> None:
+    colours = {"a": RED, "b": BLUE, "c": GREEN, "d": (200, 200, 30), "e": (200, 30, 200)}
+    pages = {name: LiveKitPage(open_page("/"), server, "lk-five-pages", name) for name in colours}
+    shown = {name: page.show(160, 90, css(colours[name]), **ONE) for name, page in pages.items()}
+    heard = {name: page.sound(300) for name, page in pages.items()}
+    for name, page in pages.items():
+        for other in colours.keys() - {name}:
+            page.wait_colour(shown[other], colours[other])
+            page.wait_sound(heard[other])
+    pages["a"].page.close()
+    for name in ("b", "c", "d", "e"):
+        until(lambda name=name: pages[name].run("() => room.remoteParticipants.size") == 3, "three others")
+
+
+@pytest.mark.long
 def test_a_subscriber_chooses_layers_and_what_nobody_wants_is_not_sent(server: Server, open_page: OpenPage) -> None:
     alice = LiveKitPage(open_page("/"), server, "lk-layers", "alice", dynacast=True)
     bob = LiveKitPage(open_page("/"), server, "lk-layers", "bob")
