@@ -152,6 +152,9 @@ async def test_trunks_are_made_listed_changed_and_deleted(lk: api.LiveKitAPI) ->
     assert list((await lk.sip.list_inbound_trunk(wanted)).items) == [made]
     changed = await lk.sip.update_inbound_trunk_fields(made.sip_trunk_id, numbers=["2"], name="in 2")
     assert (changed.name, list(changed.numbers), list(changed.allowed_numbers)) == ("in 2", ["2"], ["1"])
+    login = sip.SIPInboundTrunkInfo(name="login", auth_username="u", auth_password="geheim")
+    other = await lk.sip.create_inbound_trunk(api.CreateSIPInboundTrunkRequest(trunk=login))
+    assert (other.auth_username, other.auth_password) == ("u", "geheim")
     outbound = sip.SIPOutboundTrunkInfo(
         name="out", address="sip.example.net", numbers=["+49"], auth_username="u", auth_password="geheim"
     )
@@ -162,7 +165,7 @@ async def test_trunks_are_made_listed_changed_and_deleted(lk: api.LiveKitAPI) ->
     assert (again.sip_trunk_id, again.address) == (out.sip_trunk_id, "sip2.example.net")
     listed = await lk.sip.list_outbound_trunk(api.ListSIPOutboundTrunkRequest())
     assert [one.sip_trunk_id for one in listed.items] == [out.sip_trunk_id]
-    for one in (made, out):
+    for one in (made, other, out):
         await lk.sip.delete_trunk(api.DeleteSIPTrunkRequest(sip_trunk_id=one.sip_trunk_id))
         with pytest.raises(api.TwirpError) as caught:
             await lk.sip.delete_trunk(api.DeleteSIPTrunkRequest(sip_trunk_id=one.sip_trunk_id))
@@ -217,6 +220,7 @@ async def test_what_cannot_be_done_is_never_a_success(lk: api.LiveKitAPI) -> Non
     for info, code in (
         (sip.SIPInboundTrunkInfo(numbers=["1"]), "invalid_argument"),
         (sip.SIPInboundTrunkInfo(allowed_addresses=["192.0.2.1"], auth_username="u"), "unimplemented"),
+        (sip.SIPInboundTrunkInfo(auth_username="u"), "invalid_argument"),
         (sip.SIPInboundTrunkInfo(allowed_addresses=["192.0.2.1"], krisp_enabled=True), "unimplemented"),
     ):
         with pytest.raises(api.TwirpError) as caught:

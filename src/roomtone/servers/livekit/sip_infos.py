@@ -33,7 +33,6 @@ _TRANSPORTS = {
     sip.SIPTransport.SIP_TRANSPORT_TLS: ";transport=tls",
 }
 _OF_HEADERS = "headers of phones and attributes of participants are not made of each other"
-_OF_ADDRESS = "calls that come by a trunk are known by their address: who authenticates has a phone account"
 _UNSUPPORTED = {
     "headers_to_attributes": _OF_HEADERS,
     "attributes_to_headers": _OF_HEADERS,
@@ -46,19 +45,16 @@ _UNSUPPORTED = {
     "max_call_duration": "calls that come in last as long as they like",
     "room_preset": "there are no room presets",
     "room_config": "a room's configuration is not a dispatch rule's",
-    "auth_username": _OF_ADDRESS,
-    "auth_password": _OF_ADDRESS,
-    "auth_realm": _OF_ADDRESS,
+    "auth_realm": "the realm is that of the server",
 }
-_IN_BOTH = frozenset({"auth_username", "auth_password"})
 
 
-def refuse_unsupported(message: Message, *, outbound: bool = False) -> None:
+def refuse_unsupported(message: Message) -> None:
     """Refuse what is said and cannot be done; raise `TwirpError`."""
     for field, value in message.ListFields():
         why = _UNSUPPORTED.get(field.name)
         empty = hasattr(value, "ByteSize") and not value.ByteSize()
-        if why is not None and not empty and not (outbound and field.name in _IN_BOTH):
+        if why is not None and not empty:
             raise TwirpError(TwirpCode.UNIMPLEMENTED, f"{field.name}: {why}")
 
 
@@ -75,11 +71,18 @@ def inbound_trunk(name: str, info: sip.SIPInboundTrunkInfo, created_at: float = 
     refuse_unsupported(info)
     if info.headers:
         raise TwirpError(TwirpCode.UNIMPLEMENTED, f"headers: {_OF_HEADERS}")
-    if not info.allowed_addresses:
-        raise bad("allowed_addresses: calls by a trunk are known by where they come from")
+    login = bool(info.auth_username or info.auth_password)
+    if login and info.allowed_addresses:
+        text = "auth_username: calls by a trunk are known by their address or by a login, and not by both"
+        raise TwirpError(TwirpCode.UNIMPLEMENTED, text)
+    if not login and not info.allowed_addresses:
+        raise bad("calls by a trunk are known by allowed_addresses, or by auth_username and auth_password")
     return Trunk(
         name,
         probes=False,
+        username=info.auth_username,
+        password=info.auth_password,
+        accepts_login=login,
         addresses=tuple(info.allowed_addresses),
         security=SECURITY[info.media_encryption],
         numbers=tuple(info.numbers),
@@ -91,7 +94,7 @@ def inbound_trunk(name: str, info: sip.SIPInboundTrunkInfo, created_at: float = 
 
 def outbound_trunk(name: str, info: sip.SIPOutboundTrunkInfo, created_at: float = 0.0) -> Trunk:
     """Make the trunk of what LiveKit says of one; raise `TwirpError`."""
-    refuse_unsupported(info, outbound=True)
+    refuse_unsupported(info)
     if not info.address or any(sign in info.address for sign in "@;") or info.address.startswith(("sip:", "sips:")):
         raise bad("address: the name or address of a host, and its port")
     if not info.numbers:
@@ -114,7 +117,7 @@ def inbound_info(trunk: Trunk) -> sip.SIPInboundTrunkInfo | None:
     """Describe a trunk by which calls come in; None for another."""
     if trunk.note.startswith(INBOUND):
         return _told(trunk, Parse(trunk.note.removeprefix(INBOUND), sip.SIPInboundTrunkInfo()))
-    if trunk.note or not trunk.addresses:
+    if trunk.note or not (trunk.addresses or trunk.accepts_login):
         return None
     info = sip.SIPInboundTrunkInfo(name=trunk.name, allowed_addresses=trunk.addresses, numbers=trunk.numbers)
     return _told(trunk, info)
@@ -134,7 +137,7 @@ def outbound_info(trunk: Trunk) -> sip.SIPOutboundTrunkInfo | None:
 
 def _told(trunk: Trunk, info: _Info) -> _Info:
     info.sip_trunk_id = trunk.name
-    if isinstance(info, sip.SIPOutboundTrunkInfo):
+    if isinstance(info, sip.SIPOutboundTrunkInfo) or trunk.accepts_login:
         info.auth_username, info.auth_password = trunk.username, trunk.password
     info.created_at.CopyFrom(_time(trunk.created_at))
     return info
