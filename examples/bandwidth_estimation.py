@@ -22,6 +22,7 @@ from roomtone.media.values import (
     EstimateChanged,
     HeaderExtension,
     IceMode,
+    Latching,
     MediaKind,
 )
 
@@ -65,7 +66,7 @@ async def main() -> int:
         near = await router.open_webrtc_transport(ice_mode=IceMode.FULL)
         far = await other.open_webrtc_transport(ice_mode=IceMode.FULL)
         estimates = media.subscribe(near.id)
-        way_in = await router.open_plain_transport(learn_remote=True)
+        way_in = await router.open_plain_transport(latching=Latching.ONCE)
         camera = await way_in.produce(MediaKind.VIDEO, [VP8], encodings=[EncodingParameters(ssrc=SSRC)])
         consumer = await near.consume(
             MediaKind.VIDEO,

@@ -12,7 +12,7 @@ from collections import Counter
 
 from wire import Rtp, engine, is_rtcp, port_of, receive, udp
 
-from roomtone.media.values import CodecParameters, HeaderExtension, MediaKind
+from roomtone.media.values import CodecParameters, HeaderExtension, Latching, MediaKind
 
 MID = HeaderExtension(id=1, uri="urn:ietf:params:rtp-hdrext:sdes:mid")
 OPUS = CodecParameters(payload_type=111, name="OPUS", clock_rate=48_000, channels=2)
@@ -27,7 +27,7 @@ async def main() -> int:
     source, sink = udp(), udp()
     async with engine() as media:
         router = await media.open_router()
-        way_in = await router.open_plain_transport(learn_remote=True)
+        way_in = await router.open_plain_transport(latching=Latching.ONCE)
         microphone = await way_in.produce(MediaKind.AUDIO, [OPUS], mid="mic", header_extensions=[MID])
         camera = await way_in.produce(MediaKind.VIDEO, [VP8], mid="cam", header_extensions=[MID])
         way_out = await router.open_plain_transport()

@@ -11,7 +11,7 @@ import sys
 
 from wire import Rtp, engine, is_rtcp, port_of, receive, udp
 
-from roomtone.media.values import CodecParameters, EncodingParameters, HeaderExtension, MediaKind
+from roomtone.media.values import CodecParameters, EncodingParameters, HeaderExtension, Latching, MediaKind
 
 LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
@@ -26,7 +26,7 @@ async def main() -> int:
     source, sink = udp(), udp()
     async with engine() as media:
         router = await media.open_router()
-        way_in = await router.open_plain_transport(learn_remote=True)
+        way_in = await router.open_plain_transport(latching=Latching.ONCE)
         producer = await way_in.produce(
             MediaKind.AUDIO,
             [OPUS],

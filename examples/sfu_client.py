@@ -28,6 +28,7 @@ from roomtone.media.values import (
     Fingerprint,
     HeaderExtension,
     IceMode,
+    Latching,
     MediaKind,
 )
 
@@ -132,7 +133,7 @@ async def main() -> int:
         sending = await sfu.create_transport(ROOM, "sender", "send")
         produced = await sfu.produce(ROOM, "sender", sending.id, "audio", sends(), app_data={"source": "microphone"})
         way_out = await connect(sfu, "sender", sender, sending)
-        entry = await sender.open_plain_transport(learn_remote=True)
+        entry = await sender.open_plain_transport(latching=Latching.ONCE)
         microphone = await entry.produce(MediaKind.AUDIO, [OPUS], encodings=[EncodingParameters(ssrc=1)])
         mid = HeaderExtension(id=1, uri=MID)
         await way_out.consume(

@@ -12,7 +12,14 @@ from itertools import count, pairwise
 
 from wire import Rtp, asks_for_keyframe, engine, is_rtcp, port_of, receive, udp, waiting
 
-from roomtone.media.values import CodecFeedback, CodecParameters, EncodingParameters, HeaderExtension, MediaKind
+from roomtone.media.values import (
+    CodecFeedback,
+    CodecParameters,
+    EncodingParameters,
+    HeaderExtension,
+    Latching,
+    MediaKind,
+)
 
 RID = HeaderExtension(id=10, uri="urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id")
 PLI = CodecFeedback(nack=True, pli=True)
@@ -39,7 +46,7 @@ async def main() -> int:
     seen: list[Rtp] = []
     async with engine() as media:
         router = await media.open_router()
-        way_in = await router.open_plain_transport(learn_remote=True)
+        way_in = await router.open_plain_transport(latching=Latching.ONCE)
         encodings = [EncodingParameters(rid=rid) for rid in SIZES]
         camera = await way_in.produce(MediaKind.VIDEO, [VP8], encodings=encodings, header_extensions=[RID])
         way_out = await router.open_plain_transport()

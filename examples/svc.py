@@ -12,7 +12,7 @@ from itertools import count, pairwise
 
 from wire import Rtp, asks_for_keyframe, engine, is_rtcp, port_of, receive, udp, waiting
 
-from roomtone.media.values import CodecFeedback, CodecParameters, EncodingParameters, MediaKind
+from roomtone.media.values import CodecFeedback, CodecParameters, EncodingParameters, Latching, MediaKind
 
 PLI = CodecFeedback(nack=True, pli=True)
 VP9 = CodecParameters(payload_type=98, name="VP9", clock_rate=90_000, feedback=PLI)
@@ -50,7 +50,7 @@ async def main() -> int:
     seen: list[Rtp] = []
     async with engine() as media:
         router = await media.open_router()
-        way_in = await router.open_plain_transport(learn_remote=True)
+        way_in = await router.open_plain_transport(latching=Latching.ONCE)
         camera = await way_in.produce(MediaKind.VIDEO, [VP9], encodings=[EncodingParameters(ssrc=SSRC)])
         way_out = await router.open_plain_transport()
         await way_out.connect("127.0.0.1", port_of(sink))

@@ -9,7 +9,7 @@ import pytest
 from plain_rtp import SSRC, Packet, Sink
 
 from roomtone.media import CoreLink, Engine
-from roomtone.media.values import CodecParameters, EncodingParameters, EngineConfig, MediaKind
+from roomtone.media.values import CodecParameters, EncodingParameters, EngineConfig, Latching, MediaKind
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"
@@ -41,7 +41,7 @@ async def test_what_went_in_comes_out(
     engine: Engine, kind: MediaKind, codec: CodecParameters, step: int, payload: bytes
 ) -> None:
     router = await engine.open_router()
-    entry = await router.open_plain_transport(learn_remote=True)
+    entry = await router.open_plain_transport(latching=Latching.ONCE)
     source = await entry.produce(kind, [codec], encodings=[EncodingParameters(ssrc=SSRC)])
     way_out = await router.open_plain_transport()
     sink, sender = Sink(), Sink()

@@ -20,6 +20,7 @@ from roomtone.media.values import (
     EngineConfig,
     IceMode,
     IceStateChanged,
+    Latching,
     MediaKind,
     TransportId,
 )
@@ -83,7 +84,7 @@ async def test_media_crosses_from_a_full_agent_to_either_role(engine: Engine, fa
     opposite = DtlsRole.PASSIVE if role is DtlsRole.ACTIVE else DtlsRole.ACTIVE
     await join(far_peer, near_peer, other_is_lite=False, role=opposite)
 
-    entry = await here.open_plain_transport(learn_remote=True)
+    entry = await here.open_plain_transport(latching=Latching.ONCE)
     source = await entry.produce(MediaKind.VIDEO, [VP8], encodings=[EncodingParameters(ssrc=SSRC)])
     sending = await near_peer.consume(MediaKind.VIDEO, source, payload_types=[(96, 96)])
     arriving = await far_peer.produce(MediaKind.VIDEO, [VP8], encodings=[EncodingParameters(ssrc=sending.ssrc)])

@@ -25,12 +25,14 @@ from roomtone.media.values import (
     ChannelId,
     CodecParameters,
     ConsumerClosed,
+    DtlsParameters,
     DtlsRole,
     EncodingParameters,
     EngineCloseReason,
     EngineConfig,
     ErrorCode,
     Fingerprint,
+    Latching,
     MediaKind,
     MixerClip,
     MixerClosed,
@@ -38,6 +40,7 @@ from roomtone.media.values import (
     MixerWav,
     ProducerClosed,
     RouterClosed,
+    SrtpKeys,
     ToneKind,
     TransportClosed,
 )
@@ -152,6 +155,64 @@ async def test_a_plain_transport_has_a_port_pair_without_rtcp_mux(engine: Engine
     assert muxed.ip == paired.ip == "127.0.0.1"
     assert muxed.rtcp_port == muxed.port
     assert len({muxed.port, paired.port, paired.rtcp_port}) == 3
+
+
+async def test_a_plain_transport_is_opened_only_with_what_it_can_do(engine: Engine) -> None:
+    router = await engine.open_router()
+    async with refused(ErrorCode.INVALID):
+        await router.open_plain_transport(dscp=64)
+    async with refused(ErrorCode.INVALID):
+        await router.open_plain_transport(latching=Latching.REBIND, rebind_silence_ms=99)
+    marked = await router.open_plain_transport(dscp=46, latching=Latching.REBIND, rebind_silence_ms=500)
+    await marked.connect("127.0.0.1", 0)
+
+
+async def test_only_a_transport_that_learns_is_connected_without_an_address(engine: Engine) -> None:
+    router = await engine.open_router()
+    fixed = await router.open_plain_transport()
+    async with refused(ErrorCode.INVALID):
+        await fixed.connect("127.0.0.1", 0)
+    for latching in (Latching.ONCE, Latching.REBIND):
+        learning = await router.open_plain_transport(latching=latching)
+        await learning.connect("127.0.0.1", 0)
+
+
+async def test_srtp_keys_of_both_sides_may_come_when_the_transport_is_connected(engine: Engine) -> None:
+    router = await engine.open_router()
+    ours, theirs = (SrtpKeys(suite="AES_256_CM_HMAC_SHA1_80", key=bytes([fill]) * 46) for fill in (1, 2))
+    plain = await router.open_plain_transport()
+    async with refused(ErrorCode.INVALID):
+        await plain.connect("127.0.0.1", 5004, local_srtp=ours, srtp=theirs)
+    secure = await router.open_plain_transport(secure=True)
+    for missing in ({}, {"srtp": theirs}, {"local_srtp": ours}):
+        async with refused(ErrorCode.INVALID):
+            await secure.connect("127.0.0.1", 5004, **missing)
+    await secure.connect("127.0.0.1", 5004, local_srtp=ours, srtp=theirs)
+    await secure.connect("127.0.0.1", 5006)
+    other = SrtpKeys(suite="AEAD_AES_128_GCM", key=bytes(28))
+    await secure.connect("127.0.0.1", 5006, local_srtp=other, srtp=other)
+
+
+async def test_dtls_without_ice_tells_our_fingerprint_and_wants_the_peers(engine: Engine) -> None:
+    router = await engine.open_router()
+    plain = await router.open_plain_transport()
+    assert plain.fingerprints == ()
+    named = DtlsParameters(role=DtlsRole.PASSIVE, fingerprints=[FINGERPRINT])
+    async with refused(ErrorCode.INVALID):
+        await plain.connect("127.0.0.1", 5004, dtls=named)
+    keys = SrtpKeys(suite="AEAD_AES_128_GCM", key=bytes(28))
+    async with refused(ErrorCode.INVALID):
+        await router.open_plain_transport(dtls=True, srtp=keys)
+    transport = await router.open_plain_transport(dtls=True, latching=Latching.ONCE)
+    assert [one.algorithm for one in transport.fingerprints] == ["sha-256"]
+    async with refused(ErrorCode.INVALID):
+        await transport.connect("127.0.0.1", 5004)
+    async with refused(ErrorCode.INVALID):
+        await transport.connect("127.0.0.1", 5004, dtls=named, srtp=keys)
+    async with refused(ErrorCode.INVALID):
+        await transport.connect("127.0.0.1", 0, dtls=DtlsParameters(role=DtlsRole.ACTIVE, fingerprints=[FINGERPRINT]))
+    await transport.connect("127.0.0.1", 0, dtls=named)
+    await transport.connect("127.0.0.1", 5004)
 
 
 async def test_a_consumer_of_a_producer_gets_its_own_ssrcs(engine: Engine) -> None:
@@ -414,6 +475,11 @@ async def test_a_mixer_refuses_what_it_cannot_do(engine: Engine) -> None:
         await mixer.add_output(g729)
     async with refused(ErrorCode.INVALID):
         await mixer.add_output(PCMU, ptime_ms=25)
+    async with refused(ErrorCode.INVALID):
+        await mixer.add_output(PCMU, ptime_ms=10)
+    async with refused(ErrorCode.INVALID):
+        await Mixer.open(router, tick_ms=15)
+    await (await Mixer.open(router, tick_ms=10)).add_output(PCMU, ptime_ms=10)
     async with refused(ErrorCode.INVALID):
         await mixer.add_source(MixerTone(country="XX", tone=ToneKind.BUSY))
     async with refused(ErrorCode.INVALID):

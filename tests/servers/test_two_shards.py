@@ -14,7 +14,7 @@ from plain_rtp import SSRC, Packet, Sink, frames
 
 from roomtone.control.rooms import JoinRequest, PlainAddress, RoomLimits, Rooms, SubscriptionOffer, TrackOffer
 from roomtone.media import CoreLink, Engine, Router
-from roomtone.media.values import CodecFeedback, CodecParameters, EncodingParameters, EngineConfig, MediaKind
+from roomtone.media.values import CodecFeedback, CodecParameters, EncodingParameters, EngineConfig, Latching, MediaKind
 from roomtone.protocols.sdp import Codec
 
 pytestmark = pytest.mark.skipif(
@@ -52,7 +52,7 @@ async def test_plain_rtp_into_one_shard_comes_out_of_another_as_it_was(engine: E
     here, there = await routers(engine)
     assert (here.shard, there.shard) == (0, 1)
     source, sink = sinks
-    entry = await here.open_plain_transport(learn_remote=True)
+    entry = await here.open_plain_transport(latching=Latching.ONCE)
     producer = await entry.produce(MediaKind.VIDEO, [VP8], encodings=[EncodingParameters(ssrc=SSRC)])
     piped = await here.pipe_to(producer, there)
     way_out = await there.open_plain_transport()
@@ -85,7 +85,7 @@ async def test_a_later_viewer_on_another_shard_asks_the_publisher_for_a_keyframe
 ) -> None:
     here, there = await routers(engine)
     source, sink = sinks
-    entry = await here.open_plain_transport(learn_remote=True)
+    entry = await here.open_plain_transport(latching=Latching.ONCE)
     producer = await entry.produce(MediaKind.VIDEO, [VP8], encodings=[EncodingParameters(ssrc=SSRC)])
     piped = await here.pipe_to(producer, there)
     feedback = CodecFeedback(nack=True, pli=True)

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use roomtone_engine::Engine;
 use roomtone_engine::values::{
     CodecFeedback, CodecParameters, Command, CommandResult, EncodingParameters, EngineConfig,
-    MediaKind, Outbound, Report, Request, SrtpKeys, StatValue,
+    Latching, MediaKind, Outbound, Report, Request, SrtpKeys, StatValue,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,7 +36,11 @@ fn open(engine: &Engine, router: u64, keys: Option<&SrtpKeys>, to: u16) -> (u64,
             router,
             listen_ip: "127.0.0.1".into(),
             rtcp_mux: true,
-            learn_remote: false,
+            latching: Latching::Fixed,
+            rebind_silence_ms: 1000,
+            secure: false,
+            dtls: false,
+            dscp: None,
             srtp: keys.cloned(),
             cname: String::new(),
         },
@@ -53,6 +57,8 @@ fn open(engine: &Engine, router: u64, keys: Option<&SrtpKeys>, to: u16) -> (u64,
         port: to,
         rtcp_port: None,
         srtp: keys.cloned(),
+        local_srtp: None,
+        dtls: None,
     };
     assert_eq!(call(engine, connect), CommandResult::Done {});
     (transport, port)

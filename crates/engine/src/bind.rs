@@ -187,6 +187,17 @@ fn bind_tcp(at: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, local))
 }
 
+/// Marks what a socket sends with a code point (RFC 2474): the six upper bits of what was the type of service.
+pub(crate) fn mark(socket: &UdpSocket, local: SocketAddr, dscp: u8) -> io::Result<()> {
+    let class = u32::from(dscp) << 2;
+    let options = SockRef::from(socket);
+    if local.is_ipv4() {
+        options.set_tos_v4(class)
+    } else {
+        options.set_tclass_v6(class)
+    }
+}
+
 /// A socket of a plain transport.
 pub(crate) type PlainSocket = (UdpSocket, SocketAddr);
 

@@ -100,6 +100,8 @@ counters! {
     dropped_rtcp,
     /// Packets on a plain transport from another address than the peer's.
     dropped_wrong_source,
+    /// Times a plain transport followed its peer to another address.
+    plain_rebinds,
     /// Packets on a plain transport that SRTP refused.
     dropped_srtp,
     /// What is neither RTP nor RTCP on a plain transport.

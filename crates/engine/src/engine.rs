@@ -382,7 +382,7 @@ fn subject(command: &Command) -> Subject {
         | Command::OpenPlainTransport { router: id, .. }
         | Command::ObserveAudioLevels { router: id, .. }
         | Command::SetAudioTopN { router: id, .. }
-        | Command::OpenMixer { router: id }
+        | Command::OpenMixer { router: id, .. }
         | Command::AddMixerInput { mixer: id, .. }
         | Command::AddMixerSource { mixer: id, .. }
         | Command::RemoveMixerInput { mixer: id, .. }

@@ -5,10 +5,11 @@ mod support;
 
 use std::net::SocketAddr;
 
-use roomtone_engine::values::{Command, ErrorCode, Event, SrtpKeys};
+use roomtone_engine::values::{Command, ErrorCode, Event, Latching, SrtpKeys, StatValue};
 use roomtone_srtp::{MasterKey, Opener, Profile, Sealer};
 use support::{
-    Harness, PlainOptions, config, consume_opus, is_rtcp, receive_rtp, rtp, socket, socket_on,
+    Harness, PlainOptions, config, consume_opus, is_rtcp, number, receive_rtp, rtp, socket,
+    socket_on,
 };
 
 #[test]
@@ -76,7 +77,7 @@ fn an_address_is_learnt_from_the_first_valid_packet_and_kept() {
     let mut harness = Harness::new(config(1));
     let router = harness.router(None);
     let options = PlainOptions {
-        learn_remote: true,
+        latching: Latching::Once,
         ..PlainOptions::on(router)
     };
     let (inbound, inbound_at, _) = harness.plain(options);
@@ -139,6 +140,8 @@ fn keys_given_by_hand_protect_both_ways() {
         port: peer_at.port(),
         rtcp_port: None,
         srtp: Some(keys(2)),
+        local_srtp: None,
+        dtls: None,
     });
     let producer = harness.produce_opus(transport, Some(3));
     let (sink, sink_at) = socket();
@@ -200,6 +203,8 @@ fn without_rtcp_mux_reports_travel_on_the_second_port() {
         port: source_at.port(),
         rtcp_port: Some(source_rtcp_at.port()),
         srtp: None,
+        local_srtp: None,
+        dtls: None,
     });
     harness.produce_opus(inbound, Some(6));
     for sequence in 0..5 {
@@ -245,7 +250,12 @@ fn wrong_parameters_are_refused_and_leave_nothing() {
         router,
         listen_ip: listen_ip.into(),
         rtcp_mux: true,
-        learn_remote: false,
+        latching: Latching::Fixed,
+        rebind_silence_ms: 1000,
+        secure: false,
+        dtls: false,
+        dscp: None,
+        extended_reports: false,
         srtp,
         cname: String::new(),
     };
@@ -279,6 +289,8 @@ fn wrong_parameters_are_refused_and_leave_nothing() {
         port,
         rtcp_port: None,
         srtp,
+        local_srtp: None,
+        dtls: None,
     };
     assert_eq!(
         harness.refused(connect("nowhere", 1, None)),
@@ -313,4 +325,128 @@ fn wrong_parameters_are_refused_and_leave_nothing() {
         harness.refused(Command::CloseRouter { router: u64::MAX }),
         ErrorCode::NotFound
     );
+}
+
+/// The blocks of an extended report (RFC 3611 section 3) in a compound: type and contents.
+fn extended_blocks(compound: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut blocks = vec![];
+    let mut rest = compound;
+    while rest.len() >= 4 {
+        let len = 4 * (usize::from(u16::from_be_bytes([rest[2], rest[3]])) + 1);
+        let (packet, behind) = rest.split_at(len);
+        if packet[1] == 207 {
+            let mut inner = &packet[8..];
+            while inner.len() >= 4 {
+                let len = 4 * (usize::from(u16::from_be_bytes([inner[2], inner[3]])) + 1);
+                blocks.push((inner[0], inner[4..len].to_vec()));
+                inner = &inner[len..];
+            }
+        }
+        rest = behind;
+    }
+    blocks
+}
+
+#[test]
+fn extended_reports_tell_quality_and_answer_reference_times_where_asked_for() {
+    let mut harness = Harness::new(config(1));
+    let router = harness.router(None);
+    let (peer, peer_at) = socket();
+    let options = PlainOptions {
+        extended_reports: true,
+        ..PlainOptions::on(router)
+    };
+    let (transport, at, _) = harness.plain(options);
+    harness.connect_plain(transport, peer_at);
+    let producer = harness.produce_opus(transport, Some(6));
+    let (consumer, ssrc) = harness.consume_opus(transport, Some(producer), None);
+    let mut sequence = 0;
+    let mut say = || {
+        // A fifth is missing, in the middle of others.
+        for _ in 0..50 {
+            sequence += 1;
+            if sequence % 5 != 0 {
+                let packet = rtp(111, sequence, 960 * u32::from(sequence), 6, b"x");
+                peer.send_to(&packet, at).unwrap();
+            }
+        }
+    };
+    let next_report = |say: &mut dyn FnMut()| loop {
+        let mut buffer = [0; 2048];
+        let (len, _) = peer.recv_from(&mut buffer).expect("a report in time");
+        if is_rtcp(&buffer[..len]) {
+            let blocks = extended_blocks(&buffer[..len]);
+            if !blocks.is_empty() {
+                say();
+                return (u32::from_be_bytes(buffer[4..8].try_into().unwrap()), blocks);
+            }
+        }
+    };
+    say();
+    // The second and third have bursts, which are followed from the first report on.
+    let _ = next_report(&mut say);
+    let _ = next_report(&mut say);
+    let (_, blocks) = next_report(&mut say);
+    assert_eq!(blocks[0].0, 4, "a reference time comes first");
+    let metrics = &blocks.iter().find(|block| block.0 == 7).unwrap().1;
+    assert_eq!(metrics[..4], 6_u32.to_be_bytes());
+    let (loss, discard, burst_density, gmin) = (metrics[4], metrics[5], metrics[6], metrics[19]);
+    assert!((40..=60).contains(&loss), "{loss}/256 of a fifth");
+    assert_eq!((discard, gmin), (0, 16));
+    assert!((40..=75).contains(&burst_density), "{burst_density}");
+    // What the far end says of us, its reference time, and an answer to ours.
+    let reference = &blocks[0].1;
+    let ours = {
+        let mut buffer = [0; 2048];
+        loop {
+            let (len, _) = peer.recv_from(&mut buffer).unwrap();
+            if let Some(at) = buffer[..len].windows(2).position(|w| w == [0x80, 207]) {
+                break buffer[at + 4..at + 8].to_vec();
+            }
+        }
+    };
+    let mut report = vec![0x80, 201, 0, 1, 0, 0, 0, 6];
+    report.extend([0x80, 207, 0, 17, 0, 0, 0, 6]);
+    report.extend([4, 0, 0, 2]);
+    report.extend([0xb7, 0x10, 0x80, 0x00, 0xb7, 0x05, 0x20, 0x00]);
+    report.extend([5, 0, 0, 3]);
+    report.extend(&ours);
+    report.extend(&reference[2..6]);
+    report.extend([0, 0, 0, 0]);
+    report.extend([7, 0, 0, 8]);
+    report.extend(ssrc.to_be_bytes());
+    let mut metrics = [0_u8; 28];
+    (metrics[0], metrics[16], metrics[18], metrics[19]) = (64, 80, 127, 38);
+    report.extend(metrics);
+    peer.send_to(&report, at).unwrap();
+    let deadline = std::time::Instant::now() + support::PATIENCE;
+    loop {
+        let reports = harness.stats(consumer);
+        let remote = &reports[1];
+        if remote.contains_key("voipLossRate") {
+            let close = |name: &str, wanted: f64| match remote[name] {
+                StatValue::Float(found) => assert!((found - wanted).abs() < 0.01, "{name} {found}"),
+                ref other => panic!("{name} is {other:?}"),
+            };
+            close("voipLossRate", 0.25);
+            close("voipMosConversational", 3.8);
+            assert_eq!(remote["voipRFactor"], StatValue::Unsigned(80));
+            assert_eq!(remote["voipMosListening"], StatValue::None);
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{remote:?}");
+    }
+    let own = &harness.stats(transport)[0];
+    assert!(number(own, "extendedReportsSent") > 0);
+    assert_eq!(number(own, "extendedReportsReceived"), 1);
+    assert!(matches!(own["extendedRoundTripTime"], StatValue::Float(trip) if trip >= 0.0));
+    // The next report answers the reference time: its middle, and how long ago it came.
+    let answer = loop {
+        let (_, blocks) = next_report(&mut say);
+        if let Some((_, answer)) = blocks.into_iter().find(|block| block.0 == 5) {
+            break answer;
+        }
+    };
+    assert_eq!(answer[..4], 6_u32.to_be_bytes());
+    assert_eq!(answer[4..8], [0x80, 0x00, 0xb7, 0x05]);
 }

@@ -70,6 +70,8 @@ impl Scene {
             port: to.port(),
             rtcp_port: None,
             srtp: Some(keys(2)),
+            local_srtp: None,
+            dtls: None,
         });
         Self {
             harness,

@@ -22,6 +22,8 @@ pub struct TransportParams {
     /// own. Else layers are chosen by the estimate as soon as the peer has confirmed one, and one that
     /// cannot is given the cheapest.
     pub unlimited: bool,
+    /// Extended reports (RFC 3611) go out with the reports, and the peer's are answered.
+    pub extended_reports: bool,
 }
 
 /// The RTCP feedback that was negotiated for a codec or a consumer.

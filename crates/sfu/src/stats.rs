@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use roomtone_rtp::MediaKind;
+use roomtone_rtp::rtcp::VoipMetrics;
 
 use crate::{CongestionState, ConsumerId, ProducerId, Quality, TransportId};
 
@@ -109,6 +110,8 @@ pub struct RemoteInboundStats {
     pub round_trip_time: Option<Duration>,
     /// Report blocks received.
     pub reports_received: u64,
+    /// The quality of what the subscriber hears, as it measured it (RFC 3611 section 4.7).
+    pub voip: Option<Box<VoipMetrics>>,
 }
 
 /// One sent RTP stream (W3C `outbound-rtp`).
@@ -207,6 +210,12 @@ pub enum PauseReason {
 /// One transport.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TransportStats {
+    /// Extended reports (RFC 3611) written.
+    pub extended_sent: u64,
+    /// Extended reports received that were of use.
+    pub extended_received: u64,
+    /// The round trip in microseconds by the peer's answers to our reference times.
+    pub extended_round_trip_us: Option<u64>,
     /// RTP packets received.
     pub rtp_packets_received: u64,
     /// Their bytes.

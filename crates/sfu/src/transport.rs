@@ -12,6 +12,7 @@ use crate::quality::line::LineWatch;
 use crate::quality::policy::LineView;
 use crate::random::Random;
 use crate::rhythm::Rhythm;
+use crate::router::extended::Extended;
 use crate::twcc::ArrivalLog;
 use crate::{BandwidthEstimator, TransportId, TransportParams, TransportStats};
 
@@ -188,6 +189,8 @@ pub(crate) struct Transport {
     pub(crate) last_estimate: u64,
     pub(crate) tally: Tally,
     pub(crate) line: Box<LineWatch>,
+    /// Where extended reports were agreed on.
+    pub(crate) extended: Option<Box<Extended>>,
     pub(crate) stats: TransportStats,
 }
 
@@ -236,6 +239,7 @@ impl Transport {
             tally: Tally::new(params.unlimited),
             estimator,
             line: Box::default(),
+            extended: params.extended_reports.then(Box::default),
             stats: TransportStats::default(),
         }
     }

@@ -5,7 +5,7 @@
 mod support;
 
 use roomtone_rtp::rtcp::{CompoundWriter, SenderReport};
-use roomtone_rtp::{ExtensionKind, MediaKind, NtpTime};
+use roomtone_rtp::{Codec, ExtensionKind, MediaKind, NtpTime};
 use roomtone_sfu::*;
 use support::*;
 
@@ -393,4 +393,33 @@ fn before_the_first_report_capture_times_put_encodings_on_one_timeline() {
     // A tick is lost in the division.
     assert!(off.iter().all(|off| off.abs() <= 1), "{off:?}");
     assert!(uneven.iter().all(|step| step.abs() <= 180), "{uneven:?}");
+}
+
+#[test]
+fn a_stream_that_ended_in_comfort_noise_has_said_that_it_is_silent() {
+    const NOISE: u8 = 13;
+    for (last, silent_after_ms) in [(OPUS, 2_000), (NOISE, 30_000)] {
+        let mut rig = Rig::new();
+        let mut params = audio_params();
+        let sound = params.codecs[0].clone();
+        params.codecs.push(CodecParams {
+            payload_type: NOISE,
+            codec: Codec::ComfortNoise,
+            ..sound
+        });
+        let now = rig.now;
+        rig.router.produce(PUBLISHER, AUDIO, params, now).unwrap();
+        rig.rtp(&opus(1, 960, 30).bytes()).unwrap();
+        let mut packet = opus(2, 1_920, 30);
+        packet.payload_type = last;
+        rig.rtp(&packet.bytes()).unwrap();
+        let silent = |rig: &mut Rig, ms| {
+            rig.pass_ms(ms);
+            let mut told = rig.events.drain(..);
+            told.any(|event| matches!(event, RouterEvent::ProducerSilent { .. }))
+        };
+        assert!(!silent(&mut rig, silent_after_ms - 100), "too early");
+        // The next window closes within two seconds.
+        assert!(silent(&mut rig, 2_100), "never told");
+    }
 }

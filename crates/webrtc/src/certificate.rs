@@ -43,6 +43,8 @@ pub enum CertificateError {
 pub struct Certificate {
     dtls: dimpl::DtlsCertificate,
     settings: Arc<dimpl::Config>,
+    /// For handshakes with addresses that nothing has proven.
+    wary_settings: Arc<dimpl::Config>,
     fingerprint: Fingerprint,
 }
 
@@ -72,20 +74,25 @@ impl Certificate {
             .key_provider
             .load_private_key(&dtls.private_key)
             .map_err(|_| CertificateError::PrivateKey)?;
-        let settings = dimpl::Config::builder()
-            .mtu(DTLS_MTU)
-            // ICE has proven the address, the cookie's round trip would prove it again.
-            .use_server_cookie(false)
-            .flight_start_rto(FIRST_FLIGHT_RTO)
-            .flight_retries(FLIGHT_RETRIES)
-            .handshake_timeout(HANDSHAKE_TIMEOUT)
-            .with_crypto_provider(provider)
-            .build()
-            .map_err(|error| CertificateError::Settings(error.to_string()))?;
+        let settings = |cookie| {
+            dimpl::Config::builder()
+                .mtu(DTLS_MTU)
+                .use_server_cookie(cookie)
+                .flight_start_rto(FIRST_FLIGHT_RTO)
+                .flight_retries(FLIGHT_RETRIES)
+                .handshake_timeout(HANDSHAKE_TIMEOUT)
+                .with_crypto_provider(verifier::crypto_provider())
+                .build()
+                .map(Arc::new)
+                .map_err(|error| CertificateError::Settings(error.to_string()))
+        };
         let fingerprint = Fingerprint::of(FingerprintHash::Sha256, &dtls.certificate);
         Ok(Self {
             dtls,
-            settings: Arc::new(settings),
+            // ICE has proven the address, the cookie's round trip would prove it again.
+            settings: settings(false)?,
+            // A cookie keeps us from repeating long flights to an address that never asked (RFC 6347 section 4.2.1).
+            wary_settings: settings(true)?,
             fingerprint,
         })
     }
@@ -109,9 +116,21 @@ impl Certificate {
         self.dtls.clone()
     }
 
-    pub(crate) fn settings(&self) -> Arc<dimpl::Config> {
-        Arc::clone(&self.settings)
+    pub(crate) fn settings(&self, proven: Proven) -> Arc<dimpl::Config> {
+        Arc::clone(match proven {
+            Proven::ByIce => &self.settings,
+            Proven::ByNothing => &self.wary_settings,
+        })
     }
+}
+
+/// What has shown that the peer is where its packets seem to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proven {
+    /// Connectivity checks.
+    ByIce,
+    /// Nothing yet.
+    ByNothing,
 }
 
 impl fmt::Debug for Certificate {

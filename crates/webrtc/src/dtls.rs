@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use dimpl::{
     CertificateError, CryptoError, Dtls, Error, KeyingMaterial, Output, SecurityError, SrtpProfile,
 };
-use roomtone_srtp::Profile;
+use roomtone_srtp::{Opener, Profile, Sealer, dtls_keys};
 
-use crate::certificate::{Certificate, Fingerprint};
+use crate::certificate::{Certificate, Fingerprint, Proven};
 use crate::event::CloseReason;
 use crate::x509;
 
@@ -65,12 +65,13 @@ pub(crate) struct DtlsSession {
 impl DtlsSession {
     pub(crate) fn new(
         certificate: &Certificate,
+        proven: Proven,
         active: bool,
         fingerprints: Vec<Fingerprint>,
         now: Instant,
     ) -> Self {
         let mut dtls = Box::new(Dtls::new_12(
-            certificate.settings(),
+            certificate.settings(proven),
             certificate.dtls(),
             now,
         ));
@@ -225,6 +226,24 @@ fn check_certificate(certificate: &[u8], fingerprints: &[Fingerprint]) -> Result
         });
     }
     Ok(())
+}
+
+/// What seals and what opens media under the keys of a handshake.
+pub(crate) fn srtp_contexts(
+    profile: Profile,
+    material: &[u8],
+    active: bool,
+) -> Result<(Sealer, Opener), String> {
+    let (client, server) = dtls_keys(profile, material).map_err(|error| error.to_string())?;
+    // The DTLS client seals with the client's write key (RFC 5764 section 4.2).
+    let (ours, theirs) = if active {
+        (client, server)
+    } else {
+        (server, client)
+    };
+    let sealer = Sealer::new(profile, &ours).map_err(|error| error.to_string())?;
+    let opener = Opener::new(profile, &theirs).map_err(|error| error.to_string())?;
+    Ok((sealer, opener))
 }
 
 fn srtp_profile(profile: SrtpProfile) -> Result<Profile, DtlsFailure> {

@@ -9,6 +9,7 @@ mod candidate;
 mod certificate;
 mod config;
 mod dtls;
+mod dtls_srtp;
 mod error;
 mod event;
 mod ice;
@@ -24,6 +25,7 @@ pub use address::{DatagramKind, FiveTuple, Protocol, classify, is_dtls, is_stun}
 pub use candidate::{Candidate, CandidateKind, IceCredentials, TcpType};
 pub use certificate::{Certificate, CertificateError, Fingerprint, FingerprintHash};
 pub use config::{DtlsRole, IceMode, RemoteParameters, TransportConfig, TransportLimits};
+pub use dtls_srtp::{DtlsSrtp, DtlsSrtpEvent};
 pub use error::{ChannelError, TransportError};
 pub use event::{CloseReason, DtlsState, IceState, TransportEvent};
 pub use random::{Random, SeededRandom, SystemRandom};

@@ -14,6 +14,7 @@ from roomtone.media.fake_objects import (
     FakeRouter,
     FakeTransport,
 )
+from roomtone.media.fake_plain import check_plain, connect_plain, note_plain
 from roomtone.media.fake_state import STATS_TYPE, FakeState, Refused
 from roomtone.media.values import (
     AddMixerInput,
@@ -83,6 +84,8 @@ from roomtone.media.values import (
     WebRtcTransportOpened,
 )
 
+FAKE_FINGERPRINT = Fingerprint(algorithm="sha-256", value=":".join(["AB"] * 32))
+
 
 class FakeCommands(FakeState):
     """The fake engine without its link: a command in, a result and the events it causes out."""
@@ -131,7 +134,7 @@ class FakeCommands(FakeState):
             ice_ufrag=restarted.ice_ufrag,
             ice_pwd=restarted.ice_pwd,
             candidates=restarted.candidates,
-            fingerprints=[Fingerprint(algorithm="sha-256", value=":".join(["AB"] * 32))],
+            fingerprints=[FAKE_FINGERPRINT],
         )
 
     @_execute.register
@@ -158,12 +161,18 @@ class FakeCommands(FakeState):
 
     @_execute.register
     def _open_plain(self, command: OpenPlainTransport) -> AnyResult:
+        check_plain(command)
         transport = self.add_transport(command.router, "plain", command.cname)
+        note_plain(transport, command)
         ports = [self.take_port(transport)]
         if not command.rtcp_mux:
             ports.append(self.take_port(transport))
         return PlainTransportOpened(
-            transport=TransportId(transport.id), ip=command.listen_ip, port=ports[0], rtcp_port=ports[-1]
+            transport=TransportId(transport.id),
+            ip=command.listen_ip,
+            port=ports[0],
+            rtcp_port=ports[-1],
+            fingerprints=[FAKE_FINGERPRINT] * command.dtls,
         )
 
     @_execute.register
@@ -171,7 +180,7 @@ class FakeCommands(FakeState):
         transport = self.get(FakeTransport, command.transport)
         if transport.kind != "plain":
             raise Refused(ErrorCode.INVALID, "not a plain transport")
-        transport.connected = transport.writable = True
+        connect_plain(transport, command)
         return Done()
 
     @_execute.register

@@ -38,7 +38,8 @@ MixerCommand = (
 )
 
 _CODECS = {"PCMU", "PCMA", "G722", "L16", "OPUS"}
-_PTIMES_MS = (20, 40, 60)
+_PTIMES_MS = (10, 20, 40, 60)
+_TICKS_MS = (10, 20)
 _RATES_HZ = (8_000, 16_000, 24_000, 48_000)
 _COUNTRY_LENGTH = 2
 
@@ -48,7 +49,7 @@ def execute(state: FakeState, command: MixerCommand) -> AnyResult:
     result: AnyResult
     match command:
         case OpenMixer():
-            result = _open(state, command.router)
+            result = _open(state, command)
         case CloseMixer():
             state.drop_mixer(state.get(FakeMixer, command.mixer), EngineCloseReason.REQUESTED)
             result = Done()
@@ -70,10 +71,12 @@ def execute(state: FakeState, command: MixerCommand) -> AnyResult:
     return result
 
 
-def _open(state: FakeState, router: int) -> AnyResult:
+def _open(state: FakeState, command: OpenMixer) -> AnyResult:
+    if command.tick_ms not in _TICKS_MS:
+        raise Refused(ErrorCode.INVALID, "tick_ms is none of 10, 20")
     if not state.config.audio_threads:
         raise Refused(ErrorCode.UNSUPPORTED, "no audio thread is configured")
-    mixer = FakeMixer(state.new_id(), state.get(FakeRouter, router).id)
+    mixer = FakeMixer(state.new_id(), state.get(FakeRouter, command.router).id, command.tick_ms)
     state.objects[mixer.id] = mixer
     return MixerOpened(mixer=MixerId(mixer.id))
 
@@ -110,7 +113,9 @@ def _add_output(state: FakeState, mixer: FakeMixer, command: AddMixerOutput) -> 
     if command.codec.name.upper() not in _CODECS:
         raise Refused(ErrorCode.UNSUPPORTED, f"a mixer does not encode {command.codec.name}")
     if command.ptime_ms not in _PTIMES_MS:
-        raise Refused(ErrorCode.INVALID, "ptime_ms is none of 20, 40, 60")
+        raise Refused(ErrorCode.INVALID, "ptime_ms is none of 10, 20, 40, 60")
+    if command.ptime_ms < mixer.tick_ms:
+        raise Refused(ErrorCode.INVALID, "ptime_ms is shorter than the mixer's tick_ms")
     producer = FakeProducer(
         state.new_id(), mixer.router, None, MediaKind.AUDIO, paused=False, codecs=[command.codec], encodings=[]
     )

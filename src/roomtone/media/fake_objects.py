@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from roomtone.media.values import Latching
+
 if TYPE_CHECKING:
     from roomtone.media.values import (
         AddMixerOutput,
         AudioRedundancy,
         Candidate,
         CodecParameters,
+        DtlsParameters,
         EncodingParameters,
         MediaKind,
         MixerSource,
         SetConsumerLimits,
+        SrtpKeys,
     )
 
 
@@ -41,6 +45,15 @@ class FakeTransport:
     ports: list[int] = field(default_factory=list)
     remote_candidates: list[Candidate] = field(default_factory=list)
     writable: bool = False
+    latching: Latching = Latching.FIXED
+    secure: bool = False
+    dtls: bool = False
+    dtls_parameters: DtlsParameters | None = None
+    dscp: int | None = None
+    local_srtp: SrtpKeys | None = None
+    remote_srtp: SrtpKeys | None = None
+    remote: tuple[str, int] | None = None
+    """Where it sends; None until it is told or learnt."""
 
 
 @dataclass(slots=True)
@@ -96,6 +109,7 @@ class FakeMixer:
 
     id: int
     router: int
+    tick_ms: int = 20
     inputs: dict[int, int] = field(default_factory=dict)
     """Producer by input."""
     sources: dict[int, MixerSource] = field(default_factory=dict)

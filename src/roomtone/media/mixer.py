@@ -39,16 +39,21 @@ class Mixer(EngineObject):
     between two different codecs is a mixer with an input and an output for each side.
     """
 
-    __slots__ = ()
+    __slots__ = ("tick_ms",)
 
     @classmethod
-    async def open(cls, router: Router) -> Mixer:
-        """Open a mixer on a router; refused as unsupported where no audio thread is configured."""
-        engine = router.engine
-        return cls(engine, (await engine.ask(OpenMixer(router=router.id), MixerOpened)).mixer)
+    async def open(cls, router: Router, *, tick_ms: int = 20) -> Mixer:
+        """Open a mixer on a router; refused as unsupported where no audio thread is configured.
 
-    def __init__(self, engine: Engine, id_: MixerId) -> None:
+        ``tick_ms`` is the time between two mixes, 10 or 20, and the shortest packet time of its outputs.
+        """
+        engine = router.engine
+        opened = await engine.ask(OpenMixer(router=router.id, tick_ms=tick_ms), MixerOpened)
+        return cls(engine, opened.mixer, tick_ms)
+
+    def __init__(self, engine: Engine, id_: MixerId, tick_ms: int = 20) -> None:
         super().__init__(engine, id_)
+        self.tick_ms = tick_ms
 
     @property
     def id(self) -> MixerId:

@@ -33,6 +33,7 @@ from roomtone.media.values import (
     Consumed,
     ConsumerId,
     Done,
+    DtlsParameters,
     DtlsRole,
     Dump,
     Dumped,
@@ -43,6 +44,7 @@ from roomtone.media.values import (
     HeaderExtension,
     IceMode,
     IceRestarted,
+    Latching,
     MediaKind,
     ObserveAudioLevels,
     ObserverId,
@@ -169,17 +171,31 @@ class Router(EngineObject):
         *,
         listen_ip: str = "127.0.0.1",
         rtcp_mux: bool = True,
-        learn_remote: bool = False,
+        latching: Latching = Latching.FIXED,
+        rebind_silence_ms: int = 1000,
         srtp: SrtpKeys | None = None,
+        secure: bool = False,
+        dtls: bool = False,
+        dscp: int | None = None,
+        extended_reports: bool = False,
         cname: str = "",
     ) -> PlainTransport:
-        """Open RTP and RTCP on ports of their own, without ICE and DTLS."""
+        """Open RTP and RTCP on ports of their own, without ICE; `PlainTransport.connect` follows.
+
+        With ``secure`` the SRTP keys of both sides may come then; until they have nothing passes. With ``dtls`` they
+        come of a handshake (RFC 5764): `PlainTransport.fingerprints` are ours.
+        """
         command = OpenPlainTransport(
             router=self.id,
             listen_ip=listen_ip,
             rtcp_mux=rtcp_mux,
-            learn_remote=learn_remote,
+            latching=latching,
+            rebind_silence_ms=rebind_silence_ms,
             srtp=srtp,
+            secure=secure,
+            dtls=dtls,
+            dscp=dscp,
+            extended_reports=extended_reports,
             cname=cname,
         )
         return PlainTransport(self._engine, await self._engine.ask(command, PlainTransportOpened))
@@ -366,17 +382,35 @@ class WebRtcTransport(Transport):
 class PlainTransport(Transport):
     """RTP and RTCP on ports of their own."""
 
-    __slots__ = ("ip", "port", "rtcp_port")
+    __slots__ = ("fingerprints", "ip", "port", "rtcp_port")
 
     def __init__(self, engine: Engine, opened: PlainTransportOpened) -> None:
         super().__init__(engine, opened.transport)
         self.ip = opened.ip
         self.port = opened.port
         self.rtcp_port = opened.rtcp_port
+        self.fingerprints: tuple[Fingerprint, ...] = tuple(opened.fingerprints)
 
-    async def connect(self, ip: str, port: int, *, rtcp_port: int | None = None, srtp: SrtpKeys | None = None) -> None:
-        """Say where to send, and the peer's SRTP keys."""
-        await self._do(ConnectPlainTransport(transport=self.id, ip=ip, port=port, rtcp_port=rtcp_port, srtp=srtp))
+    async def connect(
+        self,
+        ip: str,
+        port: int,
+        *,
+        rtcp_port: int | None = None,
+        srtp: SrtpKeys | None = None,
+        local_srtp: SrtpKeys | None = None,
+        dtls: DtlsParameters | None = None,
+    ) -> None:
+        """Say where to send, and SRTP keys: ``srtp`` the peer's, ``local_srtp`` ours in place of those we had.
+
+        May be called again. The same keys again change nothing; with ``port`` 0 the address is learnt. ``dtls``, of a
+        transport opened with it, starts the handshake: as the client towards the address, which must be known then;
+        as the server with that address, or with whoever has the certificate where it is learnt.
+        """
+        command = ConnectPlainTransport(
+            transport=self.id, ip=ip, port=port, rtcp_port=rtcp_port, srtp=srtp, local_srtp=local_srtp, dtls=dtls
+        )
+        await self._do(command)
 
 
 class Producer(EngineObject):

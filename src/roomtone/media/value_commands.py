@@ -11,11 +11,13 @@ from roomtone.media.value_parts import (
     CodecFeedback,
     CodecParameters,
     ConsumerId,
+    DtlsParameters,
     DtlsRole,
     EncodingParameters,
     Fingerprint,
     HeaderExtension,
     IceMode,
+    Latching,
     MediaKind,
     MixerId,
     MixerInputId,
@@ -88,24 +90,41 @@ class RestartIce(Command, tag="restart_ice", frozen=True, kw_only=True):
 
 
 class OpenPlainTransport(Command, tag="open_plain_transport", frozen=True, kw_only=True):
-    """Open RTP/RTCP on ports of its own; ``learn_remote`` takes the address from the first valid packet."""
+    """Open RTP/RTCP on ports of its own.
+
+    ``rebind_silence_ms`` (100 to 60000) is how long the old address must have been silent where a rebinding is
+    followed. With ``secure`` nothing passes before both sides' SRTP keys are known, with ``dtls`` before DTLS has made
+    them (RFC 5764). ``dscp`` (0 to 63) is what sent packets are marked with (RFC 2474); None leaves it to the system.
+    With ``extended_reports`` RTCP XR (RFC 3611) is sent, VoIP metrics among it, and the peer's is answered.
+    """
 
     router: RouterId
     listen_ip: str = "127.0.0.1"
     rtcp_mux: bool = True
-    learn_remote: bool = False
+    latching: Latching = Latching.FIXED
+    rebind_silence_ms: int = 1000
     srtp: SrtpKeys | None = None
+    secure: bool = False
+    dtls: bool = False
+    dscp: int | None = None
+    extended_reports: bool = False
     cname: str = ""
 
 
 class ConnectPlainTransport(Command, tag="connect_plain_transport", frozen=True, kw_only=True):
-    """Where to send, and the peer's SRTP keys. ``port`` 0 with ``learn_remote`` sets only keys."""
+    """Where to send, and SRTP keys: ``srtp`` the peer's, ``local_srtp`` ours in place of those we had.
+
+    ``port`` 0 sets only keys, where the address is learnt. ``dtls`` names the peer of the handshake, where the
+    transport was opened for one; None: as was said before.
+    """
 
     transport: TransportId
     ip: str
     port: int
     rtcp_port: int | None = None
     srtp: SrtpKeys | None = None
+    local_srtp: SrtpKeys | None = None
+    dtls: DtlsParameters | None = None
 
 
 class CloseTransport(Command, tag="close_transport", frozen=True, kw_only=True):
@@ -302,9 +321,13 @@ class CloseChannel(Command, tag="close_channel", frozen=True, kw_only=True):
 
 
 class OpenMixer(Command, tag="open_mixer", frozen=True, kw_only=True):
-    """Open a mixer: what it is given to hear it gives out again, decoded, mixed and encoded."""
+    """Open a mixer: what it is given to hear it gives out again, decoded, mixed and encoded.
+
+    ``tick_ms`` is the time between two mixes, 10 or 20; no output has shorter packets.
+    """
 
     router: RouterId
+    tick_ms: int = 20
 
 
 class AddMixerInput(Command, tag="add_mixer_input", frozen=True, kw_only=True):

@@ -38,6 +38,19 @@ class DtlsRole(StrEnum):
     PASSIVE = "passive"
 
 
+class Latching(StrEnum):
+    """From where a plain transport takes media.
+
+    ``fixed``: only from the address it was told. ``once``: unless it was told, from where the first valid packet of a
+    known stream came, and then only from there. ``rebind``: as ``once``, and a stream that goes on in sequence from
+    another address, where the old one is silent, is followed there.
+    """
+
+    FIXED = "fixed"
+    ONCE = "once"
+    REBIND = "rebind"
+
+
 class IceState(StrEnum):
     """RTCIceTransportState, as in W3C WebRTC."""
 
@@ -218,6 +231,13 @@ class Fingerprint(Value, frozen=True, kw_only=True):
 
     algorithm: str
     value: str
+
+
+class DtlsParameters(Value, frozen=True, kw_only=True):
+    """What a DTLS handshake needs to know: our role, and fingerprints of which the peer's certificate must have one."""
+
+    role: DtlsRole
+    fingerprints: list[Fingerprint]
 
 
 class SrtpKeys(Value, frozen=True, kw_only=True):

@@ -53,12 +53,13 @@ class IceRestarted(Result, tag="ice_restarted", frozen=True, kw_only=True):
 
 
 class PlainTransportOpened(Result, tag="plain_transport_opened", frozen=True, kw_only=True):
-    """Where we listen; ``rtcp_port`` equals ``port`` with rtcp-mux."""
+    """Where we listen; ``rtcp_port`` equals ``port`` with rtcp-mux. ``fingerprints``: of our certificate, with DTLS."""
 
     transport: TransportId
     ip: str
     port: int
     rtcp_port: int
+    fingerprints: list[Fingerprint]
 
 
 class Produced(Result, tag="produced", frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ use super::input::Input;
 use super::output::Group;
 use super::source::Source;
 use super::stream::Stream;
-use super::{Board, Mix, NewInput, NewOutput, TICK_MS};
+use super::{Board, Mix, NewInput, NewOutput};
 use crate::shard::Batch;
 use crate::values::{Event, Report};
 
@@ -58,6 +58,9 @@ struct Listener {
 /// A mixer, as its audio thread has it.
 pub(super) struct Mixer {
     id: u64,
+    tick_ms: u32,
+    /// When it is to mix next; the time of its first tick until then.
+    due: Option<Duration>,
     core: roomtone_audio::mixer::Mixer,
     voices: Vec<Voice>,
     by_ssrc: FxHashMap<u32, usize>,
@@ -73,11 +76,13 @@ pub(super) struct Mixer {
 }
 
 impl Mixer {
-    pub(super) fn new(id: u64, board: Arc<Board>) -> Result<Self, MixerError> {
+    pub(super) fn new(id: u64, tick_ms: u32, board: Arc<Board>) -> Result<Self, MixerError> {
         let (home, returned) = sync_channel(KEPT_BATCHES);
         Ok(Self {
             id,
-            core: roomtone_audio::mixer::Mixer::new(TICK_MS, &SETTINGS)?,
+            tick_ms,
+            due: None,
+            core: roomtone_audio::mixer::Mixer::new(tick_ms, &SETTINGS)?,
             voices: Vec::new(),
             by_ssrc: FxHashMap::default(),
             listeners: FxHashMap::default(),
@@ -168,7 +173,7 @@ impl Mixer {
         if let Some(group) = groups.find(|group| group.takes(only, output)) {
             return group.add(output);
         }
-        match Group::new(only, output, &SETTINGS) {
+        match Group::new(only, output, self.tick_ms, &SETTINGS) {
             Ok(mut group) => {
                 if let Some(complexity) = self.complexity {
                     group.set(EncoderSetting::Complexity(complexity));
@@ -235,6 +240,22 @@ impl Mixer {
         listeners.chain(groups).max().unwrap_or(LOWEST_HZ)
     }
 
+    pub(super) fn tick_ms(&self) -> u32 {
+        self.tick_ms
+    }
+
+    /// Whether a step of the thread at `now` is one for this mixer; a mixer that has fallen far behind begins anew.
+    pub(super) fn is_due(&mut self, now: Duration) -> bool {
+        let due = self.due.unwrap_or(now);
+        if now < due {
+            return false;
+        }
+        let tick = Duration::from_millis(self.tick_ms.into());
+        let next = due + tick;
+        self.due = Some(if next <= now { now + tick } else { next });
+        true
+    }
+
     pub(super) fn handle_tick(&mut self, now: Duration) {
         self.hear(now);
         let (listeners, batch) = (&mut self.listeners, &mut self.batch);
@@ -263,7 +284,7 @@ impl Mixer {
     fn hear(&mut self, now: Duration) {
         let mut ended = Vec::new();
         for at in 0..self.voices.len() {
-            let more = self.voices[at].fill(now);
+            let more = self.voices[at].fill(self.tick_ms, now);
             self.keep_place(at);
             let voice = &mut self.voices[at];
             if let Some(place) = voice.place
@@ -401,7 +422,7 @@ impl Mixer {
 
 impl Voice {
     /// Takes the frame of this tick; whether more will come.
-    fn fill(&mut self, now: Duration) -> bool {
+    fn fill(&mut self, tick_ms: u32, now: Duration) -> bool {
         let rate_hz = match &self.sound {
             Sound::Heard(input) => input.rate_hz(),
             Sound::Played(source) => Some(source.rate_hz()),
@@ -411,7 +432,7 @@ impl Voice {
         };
         self.rate_hz = rate_hz;
         self.frame.clear();
-        self.frame.resize((rate_hz / 1000 * TICK_MS) as usize, 0);
+        self.frame.resize((rate_hz / 1000 * tick_ms) as usize, 0);
         match &mut self.sound {
             Sound::Heard(input) => {
                 input.pull(&mut self.frame, now);

@@ -16,7 +16,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use roomtone_audio::codec::Codec;
 use roomtone_audio::dtmf::Digit;
@@ -28,9 +27,8 @@ use crate::values::Report;
 
 pub(crate) use source::Source;
 
-/// Time between two mixes.
-pub(crate) const TICK_MS: u32 = 20;
-const TICK: Duration = Duration::from_millis(TICK_MS as u64);
+/// Times that may be between two mixes, in milliseconds.
+pub(crate) const TICKS_MS: [u32; 2] = [10, 20];
 /// Batches that may wait for one thread; more are dropped and counted.
 const MAX_BATCHES: usize = 4096;
 
@@ -40,6 +38,8 @@ pub(crate) enum Message {
     /// Make a mixer.
     Open {
         mixer: u64,
+        /// One of [`TICKS_MS`].
+        tick_ms: u32,
         board: Arc<Board>,
     },
     /// Hear what comes with this SSRC.

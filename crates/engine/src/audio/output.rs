@@ -5,25 +5,26 @@
 use roomtone_audio::Resampler;
 use roomtone_audio::codec::{Codec, CodecError, Encode, EncoderSetting};
 
+use super::NewOutput;
 use super::stream::Stream;
-use super::{NewOutput, TICK_MS};
 use crate::shard::Batch;
 use crate::values::Report;
 
-/// Ticks of silence that are still sent: what an encoder has of a sound's end.
-const SILENT_TICKS: u32 = 10;
+/// Milliseconds of silence that are still sent: what an encoder has of a sound's end.
+const SILENT_MS: u32 = 200;
 
 /// Outputs that sound alike, and their encoder.
 pub(super) struct Group {
     only: Vec<u64>,
     codec: Codec,
     ptime_ms: u32,
+    tick_ms: u32,
     encoder: Box<dyn Encode>,
     /// By input: from its rate to the encoder's.
     resamplers: Vec<(u64, u32, Resampler)>,
     sum: Vec<i32>,
     resampled: Vec<i16>,
-    silent_ticks: u32,
+    silent_ms: u32,
     /// Samples that wait for a whole packet.
     pcm: Vec<i16>,
     payload: Vec<u8>,
@@ -35,6 +36,7 @@ impl Group {
     pub(super) fn new(
         only: &[u64],
         output: &NewOutput,
+        tick_ms: u32,
         settings: &[EncoderSetting],
     ) -> Result<Self, CodecError> {
         let codec = output.codec;
@@ -47,11 +49,12 @@ impl Group {
             only: only.to_vec(),
             codec,
             ptime_ms: output.ptime_ms,
+            tick_ms,
             encoder,
             resamplers: Vec::new(),
             sum: Vec::new(),
             resampled: Vec::new(),
-            silent_ticks: SILENT_TICKS,
+            silent_ms: SILENT_MS,
             pcm: Vec::new(),
             payload: Vec::new(),
             streams: Vec::new(),
@@ -103,7 +106,7 @@ impl Group {
     ) {
         let rate_hz = self.encoder.rate_hz();
         self.sum.clear();
-        self.sum.resize((rate_hz / 1000 * TICK_MS) as usize, 0);
+        self.sum.resize((rate_hz / 1000 * self.tick_ms) as usize, 0);
         let mut sounds = false;
         for (id, from_hz, frame) in frames {
             if self.only.binary_search(&id).is_ok() {
@@ -111,10 +114,10 @@ impl Group {
                 self.add_frame(id, from_hz, frame);
             }
         }
-        self.silent_ticks = if sounds {
+        self.silent_ms = if sounds {
             0
         } else {
-            self.silent_ticks.saturating_add(1)
+            self.silent_ms.saturating_add(self.tick_ms)
         };
         let mixed = self
             .sum
@@ -149,7 +152,7 @@ impl Group {
         let step = self.codec.clock_hz() / 1000 * self.ptime_ms;
         while self.pcm.len() >= samples {
             self.payload.clear();
-            let is_heard = self.silent_ticks < SILENT_TICKS;
+            let is_heard = self.silent_ms < SILENT_MS;
             if is_heard
                 && self
                     .encoder

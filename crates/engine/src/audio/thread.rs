@@ -9,7 +9,7 @@ use roomtone_audio::ComplexityControl;
 use rustc_hash::FxHashMap;
 
 use super::mixer::Mixer;
-use super::{Message, TICK, TICK_MS};
+use super::{Message, TICKS_MS};
 use crate::counters::AudioCounters;
 use crate::ids;
 use crate::shard::{Batch, Control, ShardHandle, Shared};
@@ -18,8 +18,8 @@ use crate::values::Event;
 /// Ticks that may be made up for at once; after a longer halt the clock starts anew.
 const MOST_LATE: Duration = Duration::from_millis(200);
 
-/// Between two reports of what mixers do: a second.
-const TICKS_A_REPORT: u64 = 1_000 / TICK_MS as u64;
+/// Between two reports of what mixers do.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// One audio thread's state.
 pub(super) struct AudioThread {
@@ -32,7 +32,8 @@ pub(super) struct AudioThread {
     /// Zero of the time that mixers are told.
     begun: Instant,
     effort: ComplexityControl,
-    ticks: u64,
+    /// When mixers are to report next.
+    report_at: Duration,
     running: bool,
 }
 
@@ -53,7 +54,7 @@ impl AudioThread {
             mixers: FxHashMap::default(),
             begun: Instant::now(),
             effort: ComplexityControl::new(),
-            ticks: 0,
+            report_at: Duration::ZERO,
             running: true,
         }
     }
@@ -67,7 +68,7 @@ impl AudioThread {
                     return;
                 };
                 self.on_message(message);
-                next = Instant::now() + TICK;
+                next = Instant::now() + self.step();
                 continue;
             }
             let wait = next.saturating_duration_since(Instant::now());
@@ -84,14 +85,26 @@ impl AudioThread {
                 self.counters.audio_halts.up();
                 next = now;
             }
-            self.tick(now, next);
-            next += TICK;
+            let step = self.step();
+            self.tick(now, next, step);
+            next += step;
         }
+    }
+
+    /// The shortest tick of its mixers: they all mix at multiples of it.
+    fn step(&self) -> Duration {
+        let [shortest, longest] = TICKS_MS;
+        let is_short = self.mixers.values().any(|one| one.tick_ms() == shortest);
+        Duration::from_millis(if is_short { shortest } else { longest }.into())
     }
 
     fn on_message(&mut self, message: Message) {
         match message {
-            Message::Open { mixer, board } => match Mixer::new(mixer, board) {
+            Message::Open {
+                mixer,
+                tick_ms,
+                board,
+            } => match Mixer::new(mixer, tick_ms, board) {
                 Ok(made) => drop(self.mixers.insert(mixer, made)),
                 Err(_) => self.broken(mixer),
             },
@@ -152,13 +165,17 @@ impl AudioThread {
         }
     }
 
-    /// One step of all mixers, which was due at `due`.
-    fn tick(&mut self, at: Instant, due: Instant) {
+    /// One step, which was due at `due`: all mixers whose tick it is mix.
+    fn tick(&mut self, at: Instant, due: Instant, step: Duration) {
         self.take_batches();
         let now = due.saturating_duration_since(self.begun);
         let ids: Vec<u64> = self.mixers.keys().copied().collect();
         for id in ids {
-            self.with(id, |mixer| mixer.handle_tick(now));
+            self.with(id, |mixer| {
+                if mixer.is_due(now) {
+                    mixer.handle_tick(now);
+                }
+            });
             let Some(mixer) = self.mixers.get_mut(&id) else {
                 continue;
             };
@@ -185,12 +202,14 @@ impl AudioThread {
         self.counters.audio_ticks.up();
         let spent = at.elapsed();
         self.counters.audio_busy_us.add(spent.as_micros() as u64);
-        if spent > TICK / 2 {
+        if spent > step / 2 {
             self.counters.audio_ticks_busy.up();
         }
-        let complexity = self.effort.handle_tick(spent, TICK, now);
-        let reports = self.ticks.is_multiple_of(TICKS_A_REPORT);
-        self.ticks += 1;
+        let complexity = self.effort.handle_tick(spent, step, now);
+        let reports = self.report_at <= now;
+        if reports {
+            self.report_at = now + REPORT_EVERY;
+        }
         for mixer in self.mixers.values_mut() {
             if let Some(complexity) = complexity {
                 mixer.set_complexity(complexity);

@@ -128,7 +128,7 @@ impl Shard {
             Command::PipeProducer { producer, router } => {
                 self.pipe_producer(request, producer, router)
             }
-            Command::OpenMixer { router } => self.open_mixer(router),
+            Command::OpenMixer { router, tick_ms } => self.open_mixer(router, tick_ms),
             Command::AddMixerInput {
                 mixer,
                 producer,

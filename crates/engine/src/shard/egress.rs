@@ -211,8 +211,10 @@ impl Shard {
         let Carrier::Plain(plain) = &mut entry.carrier else {
             return;
         };
-        let Some(remote) = plain.remote else { return };
-        let rtcp_remote = plain.rtcp_remote.unwrap_or(remote);
+        let Some(remote) = plain.latch.remote() else {
+            return;
+        };
+        let rtcp_remote = plain.latch.rtcp_remote().unwrap_or(remote);
         let rtp_socket = plain.rtp.as_raw_fd();
         let rtcp_socket = plain
             .rtcp
@@ -225,12 +227,7 @@ impl Shard {
             now: self.now,
             counters: &self.counters,
         };
-        let (secure, sealer) = (plain.secure, &mut plain.sealer);
-        let seal = |buffer: &mut [u8], len, rtcp| match sealer {
-            Some(sealer) if rtcp => sealer.seal_rtcp(buffer, len).ok(),
-            Some(sealer) => sealer.seal_rtp(buffer, len).ok(),
-            None => (!secure).then_some(len),
-        };
+        let seal = |buffer: &mut [u8], len, rtcp| plain.seal(buffer, len, rtcp);
         let mut rtp_run = Run::new(rtp_socket, remote);
         let mut rtcp_run = Run::new(rtcp_socket, rtcp_remote);
         let (mut post, buffer, free) = mail.open(&self.counters);
@@ -337,13 +334,10 @@ impl Shard {
 
 impl super::objects::Plain {
     fn send_goodbye(&mut self, buffer: &mut [u8], len: usize, counters: &Counters) {
-        let Some(remote) = self.rtcp_remote.or(self.remote) else {
+        let Some(remote) = self.latch.rtcp_remote() else {
             return;
         };
-        let len = match &mut self.sealer {
-            Some(sealer) => sealer.seal_rtcp(buffer, len).ok(),
-            None => (!self.secure).then_some(len),
-        };
+        let len = self.seal(buffer, len, true);
         let socket = self
             .rtcp
             .as_ref()

@@ -1,12 +1,14 @@
 //! Datagrams in: whose they are, what they are, and to the router with them.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use roomtone_rtp::{is_rtcp, is_rtp};
-use roomtone_sfu::TransportId;
-use roomtone_webrtc::{FiveTuple, Protocol, Received, is_stun, stun_username};
+use roomtone_sfu::{RtpDrop, TransportId};
+use roomtone_webrtc::{FiveTuple, Protocol, Received, is_dtls, is_stun, stun_username};
 
-use super::objects::{Carrier, Plain};
+use super::latch::{Place, Source};
+use super::objects::{Carrier, Object, Plain};
 use super::{Panicked, Shard, guard};
 use crate::counters::Counters;
 use crate::sys::Datagrams;
@@ -210,45 +212,58 @@ impl Shard {
     ) {
         self.counters.datagrams_received.up();
         self.counters.bytes_received.add(data.len() as u64);
+        if !self.may_be_taken(slot, remote, data) {
+            return;
+        }
         let Some(entry) = self.transports.get_mut(slot) else {
             return;
         };
         let (id, router) = (TransportId(entry.id), entry.router);
+        let listens = entry.producers.is_empty() && !entry.consumers.is_empty();
         let Carrier::Plain(plain) = &mut entry.carrier else {
             return;
         };
         let (now, counters, router_entry) = (self.now, &self.counters, &mut self.routers[router]);
         #[cfg(test)]
         let panics = std::mem::take(&mut entry.panics);
+        if plain.dtls.is_some() && is_dtls(data) {
+            match guard(|| plain.handle_dtls(remote, on_rtcp_port, data, now)) {
+                Ok(taken) => {
+                    if !taken {
+                        plain.latch.strays += 1;
+                        counters.dropped_wrong_source.up();
+                    }
+                    self.touch_transport(slot);
+                }
+                Err(Panicked) => self.transport_panicked(slot),
+            }
+            return;
+        }
         let fed = guard(|| {
             #[cfg(test)]
             assert!(!panics, "injected");
-            let (len, rtcp) = plain.open(remote, on_rtcp_port, data, counters)?;
-            let learnt = plain.learn_from(remote, rtcp, on_rtcp_port);
-            if rtcp {
+            let opened = plain.open(remote, on_rtcp_port, data, now, counters)?;
+            let packet = &data[..opened.len];
+            let router = &mut router_entry.router;
+            let Some(place) = opened.place else {
                 counters.rtcp_received.up();
-                if router_entry
-                    .router
-                    .handle_rtcp(id, &data[..len], now)
-                    .is_err()
-                {
+                if router.handle_rtcp(id, packet, now).is_err() {
                     counters.dropped_rtcp.up();
                 }
-            } else {
-                counters.rtp_received.up();
-                if router_entry
-                    .router
-                    .handle_rtp(id, &data[..len], now)
-                    .is_err()
-                {
-                    counters.dropped_rtp.up();
-                }
+                return Some(false);
+            };
+            counters.rtp_received.up();
+            let taken = router.handle_rtp(id, packet, now);
+            if taken.is_err() {
+                counters.dropped_rtp.up();
             }
-            Some(learnt)
+            // Who only listens has nothing that a packet could be known by.
+            let is_known = matches!(taken, Ok(()) | Err(RtpDrop::Paused)) || listens;
+            Some(is_known && plain.on_valid(remote, opened.is_candidate, place, now, counters))
         });
         match fed {
-            Ok(Some(learnt)) => {
-                if learnt {
+            Ok(Some(moved)) => {
+                if moved {
                     self.tell_learnt(slot, remote);
                 }
                 self.touch_router(router);
@@ -259,71 +274,124 @@ impl Shard {
     }
 }
 
+/// What `Plain::open` finds.
+struct Opened {
+    /// Of the packet in clear.
+    len: usize,
+    /// Of RTP; RTCP has none.
+    place: Option<Place>,
+    /// It comes from where the peer is not known to be.
+    is_candidate: bool,
+}
+
+impl Shard {
+    /// Before the peer is known, where all of its streams were named, others are strays.
+    fn may_be_taken(&mut self, slot: usize, remote: SocketAddr, data: &[u8]) -> bool {
+        let Some(entry) = self.transports.get(slot) else {
+            return false;
+        };
+        let Carrier::Plain(plain) = &entry.carrier else {
+            return false;
+        };
+        let Some(place) = Place::of(data).filter(|_| is_rtp(data)) else {
+            return true;
+        };
+        if plain.latch.judge(remote, place, self.now) != Source::Candidate {
+            return true;
+        }
+        let mut named = entry.producers.iter().flat_map(|producer| {
+            let Some(Object::Producer(producer)) = self.objects.get(producer) else {
+                return &[][..];
+            };
+            &producer.params.encodings[..]
+        });
+        let mut is_open = entry.producers.iter().filter_map(|id| self.objects.get(id));
+        let is_open = is_open.any(|object| match object {
+            Object::Producer(producer) => {
+                let encodings = &producer.params.encodings;
+                encodings.is_empty() || encodings.iter().any(|one| one.ssrc.is_none())
+            }
+            _ => false,
+        });
+        let ssrc = Some(place.ssrc());
+        if is_open
+            || entry.producers.is_empty()
+            || named.any(|one| one.ssrc == ssrc || one.rtx_ssrc == ssrc)
+        {
+            return true;
+        }
+        if let Some(Carrier::Plain(plain)) = self
+            .transports
+            .get_mut(slot)
+            .map(|entry| &mut entry.carrier)
+        {
+            plain.latch.strays += 1;
+        }
+        self.counters.dropped_wrong_source.up();
+        false
+    }
+}
+
 impl Plain {
-    /// Checks source and form, takes SRTP off; the length of the plain packet and whether it is RTCP.
+    /// Checks source and form, takes SRTP off.
     fn open(
         &mut self,
         remote: SocketAddr,
         on_rtcp_port: bool,
         data: &mut [u8],
+        now: Instant,
         counters: &Counters,
-    ) -> Option<(usize, bool)> {
+    ) -> Option<Opened> {
         let rtcp = is_rtcp(data);
         if !rtcp && (on_rtcp_port || !is_rtp(data)) {
             counters.dropped_not_media.up();
             return None;
         }
-        if !self.is_from_peer(remote, rtcp, on_rtcp_port) {
+        let place = Place::of(data).filter(|_| !rtcp);
+        let source = match place {
+            Some(place) => self.latch.judge(remote, place, now),
+            None => self.latch.judge_rtcp(remote, on_rtcp_port),
+        };
+        if source == Source::Stray {
+            self.latch.strays += 1;
             counters.dropped_wrong_source.up();
             return None;
         }
-        let opened = match &mut self.opener {
-            Some(opener) if rtcp => opener.open_rtcp(data).ok(),
-            Some(opener) => opener.open_rtp(data).ok(),
-            None => (!self.secure).then_some(data.len()),
-        };
-        if opened.is_none() {
+        let opened = self.unseal(data, rtcp, on_rtcp_port);
+        let Some(len) = opened else {
             counters.dropped_srtp.up();
-        }
-        Some((opened?, rtcp))
-    }
-
-    /// The address must be the peer's; the RTCP port of the peer may be another than derived until it is seen.
-    fn is_from_peer(&self, remote: SocketAddr, rtcp: bool, on_rtcp_port: bool) -> bool {
-        let Some(peer) = self.remote else {
-            return self.learn && !on_rtcp_port;
+            return None;
         };
-        if rtcp && (on_rtcp_port || Some(remote) == self.rtcp_remote) {
-            return match self.rtcp_remote {
-                Some(expected) if self.rtcp_certain => expected == remote,
-                _ => peer.ip() == remote.ip(),
-            };
+        if rtcp && on_rtcp_port {
+            self.latch.heard_rtcp(remote);
         }
-        peer == remote
+        Some(Opened {
+            len,
+            place,
+            is_candidate: source == Source::Candidate,
+        })
     }
 
-    /// Whether the address of the peer is news.
-    fn learn_from(&mut self, remote: SocketAddr, rtcp: bool, on_rtcp_port: bool) -> bool {
-        if rtcp && on_rtcp_port && !self.rtcp_certain {
-            (self.rtcp_remote, self.rtcp_certain) = (Some(remote), true);
-        }
-        // RTP decides: with rtcp-mux, RTCP comes from the same port, but a stray report shall not settle it.
-        if self.remote.is_some() || rtcp {
+    /// Whether the address of the peer is news, now that a packet has proven valid.
+    fn on_valid(
+        &mut self,
+        remote: SocketAddr,
+        is_candidate: bool,
+        place: Place,
+        now: Instant,
+        counters: &Counters,
+    ) -> bool {
+        if !is_candidate {
+            self.latch.heard(place, now);
             return false;
         }
-        self.set_remote(remote, None);
+        if self.latch.remote().is_some() {
+            counters.plain_rebinds.up();
+        }
+        self.latch.moved(remote, place, now);
+        if let Some(dtls) = &mut self.dtls {
+            dtls.follow(remote);
+        }
         true
-    }
-
-    /// Sets where the peer is; without a port for RTCP it is the next one, or the same with rtcp-mux.
-    pub(super) fn set_remote(&mut self, remote: SocketAddr, rtcp_port: Option<u16>) {
-        self.remote = Some(remote);
-        let derived = if self.rtcp.is_some() {
-            remote.port().saturating_add(1)
-        } else {
-            remote.port()
-        };
-        self.rtcp_certain = rtcp_port.is_some() || self.rtcp.is_none();
-        self.rtcp_remote = Some(SocketAddr::new(remote.ip(), rtcp_port.unwrap_or(derived)));
     }
 }

@@ -45,7 +45,12 @@ impl Shard {
                 }
                 self.forget_peer(slot, &peer);
             }
-            Carrier::Plain(_) => {}
+            Carrier::Plain(mut plain) => {
+                if farewell {
+                    let (now, counters) = (self.now, &self.counters);
+                    let _ = guard(|| plain.close_dtls(now, counters));
+                }
+            }
             Carrier::Pipe(end) => {
                 self.unlink_pipe(id, &end);
                 return;
@@ -233,17 +238,24 @@ impl Shard {
         };
         if entry.writable != writable {
             entry.writable = writable;
-            let profile = match &entry.carrier {
-                Carrier::WebRtc(peer) => peer.transport.srtp_profile(),
-                Carrier::Plain(plain) => plain.sealer.as_ref().map(Sealer::profile),
-                Carrier::Pipe(_) | Carrier::Mixer(_) => None,
-            };
             let (id, router) = (TransportId(entry.id), entry.router);
-            let repeats = profile.is_none_or(|profile| !profile.is_aead());
-            let _ = self.routers[router].router.set_repeats(id, repeats);
+            self.update_repeats(slot);
             let _ = self.routers[router].router.set_writable(id, writable, now);
             self.touch_router(router);
         }
+    }
+
+    /// Tells the router whether a packet may leave again as it was: the cipher in use says so.
+    pub(super) fn update_repeats(&mut self, slot: usize) {
+        let entry = &self.transports[slot];
+        let profile = match &entry.carrier {
+            Carrier::WebRtc(peer) => peer.transport.srtp_profile(),
+            Carrier::Plain(plain) => plain.sealer.as_ref().map(Sealer::profile),
+            Carrier::Pipe(_) | Carrier::Mixer(_) => None,
+        };
+        let (id, router) = (TransportId(entry.id), entry.router);
+        let repeats = profile.is_none_or(|profile| !profile.is_aead());
+        let _ = self.routers[router].router.set_repeats(id, repeats);
     }
 
     /// Enters an object into the table.

@@ -30,7 +30,7 @@ const KEPT_BATCHES: usize = 64;
 /// How long a key may be pressed, in milliseconds.
 const PRESS_MS: std::ops::RangeInclusive<u32> = 40..=10_000;
 /// Times in one packet that every codec here can do, in milliseconds.
-const PTIMES_MS: [u32; 3] = [20, 40, 60];
+const PTIMES_MS: [u32; 4] = [10, 20, 40, 60];
 
 /// The shard's end of a mixer.
 pub(crate) struct MixerEnd {
@@ -38,17 +38,19 @@ pub(crate) struct MixerEnd {
     pub(crate) thread: usize,
     /// Sources; they are no objects of the shard.
     pub(crate) sources: Vec<u64>,
+    tick_ms: u32,
     pub(super) board: Arc<Board>,
     returned: Receiver<Batch>,
     home: SyncSender<Batch>,
 }
 
 impl MixerEnd {
-    fn new(thread: usize) -> Self {
+    fn new(thread: usize, tick_ms: u32) -> Self {
         let (home, returned) = sync_channel(KEPT_BATCHES);
         Self {
             thread,
             sources: Vec::new(),
+            tick_ms,
             board: Arc::default(),
             returned,
             home,
@@ -64,7 +66,10 @@ impl MixerEnd {
 }
 
 impl Shard {
-    pub(super) fn open_mixer(&mut self, router: u64) -> Answered {
+    pub(super) fn open_mixer(&mut self, router: u64, tick_ms: u32) -> Answered {
+        if !audio::TICKS_MS.contains(&tick_ms) {
+            return Err(Failure::invalid("tick_ms is none of 10, 20"));
+        }
         let router = self.router(router)?;
         let threads = self.audio.iter().enumerate();
         let Some((thread, _)) = threads.min_by_key(|(_, handle)| handle.load()) else {
@@ -75,7 +80,7 @@ impl Shard {
         };
         self.admit_transport()?;
         let id = ids::allocate(self.index);
-        let end = MixerEnd::new(thread);
+        let end = MixerEnd::new(thread, tick_ms);
         let board = end.board.clone();
         let carrier = Carrier::Mixer(Box::new(end));
         let params = TransportParams {
@@ -84,7 +89,11 @@ impl Shard {
         };
         self.insert_transport(id, router, carrier, params)
             .inspect_err(|_| self.retract_transport())?;
-        self.audio[thread].tell(Message::Open { mixer: id, board });
+        self.audio[thread].tell(Message::Open {
+            mixer: id,
+            tick_ms,
+            board,
+        });
         Ok(Some(CommandResult::MixerOpened { mixer: id }))
     }
 
@@ -197,7 +206,14 @@ impl Shard {
             ));
         }
         if !PTIMES_MS.contains(&ptime_ms) {
-            return Err(Failure::invalid("ptime_ms is none of 20, 40, 60"));
+            return Err(Failure::invalid("ptime_ms is none of 10, 20, 40, 60"));
+        }
+        if let Carrier::Mixer(end) = &self.transports[slot].carrier
+            && ptime_ms < end.tick_ms
+        {
+            return Err(Failure::invalid(
+                "ptime_ms is shorter than the mixer's tick_ms",
+            ));
         }
         let ssrc = self.draw_ssrc();
         let id = self.add_producer(slot, mixed(&codec, events, ssrc))?;

@@ -10,6 +10,7 @@ mod dial;
 mod egress;
 mod inbox;
 mod ingress;
+mod latch;
 mod lifetime;
 mod line_events;
 mod mail;
@@ -18,6 +19,7 @@ mod objects;
 mod observers;
 mod pipe;
 mod plain;
+mod plain_dtls;
 mod stats;
 mod stream;
 mod streams;
@@ -309,8 +311,10 @@ impl Shard {
         };
         self.timers.fire(Some(&mut entry.armed));
         self.counters.timers.up();
-        let Carrier::WebRtc(peer) = &mut entry.carrier else {
-            return;
+        let peer = match &mut entry.carrier {
+            Carrier::WebRtc(peer) => peer,
+            Carrier::Plain(_) => return self.on_plain_timer(slot),
+            Carrier::Pipe(_) | Carrier::Mixer(_) => return,
         };
         if peer.give_up.is_some_and(|deadline| deadline <= now) {
             let detail = "no remote parameters were given in time".to_owned();

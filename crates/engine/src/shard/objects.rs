@@ -5,12 +5,14 @@ use std::sync::mpsc::Receiver;
 
 use roomtone_rtp::MediaKind;
 use roomtone_sfu::{AudioLevelConfig, ProducerParams, Router};
-use roomtone_srtp::{Opener, Sealer};
+use roomtone_srtp::{MasterKey, Opener, Profile, Sealer};
 use roomtone_webrtc::{ChannelId, FiveTuple, Protocol, Transport};
 use rustc_hash::FxHashMap;
 
 use super::inbox::Batch;
+use super::latch::Latch;
 use super::mixing::MixerEnd;
+use super::plain_dtls::PlainDtls;
 use crate::timers::Armed;
 
 /// A forwarding domain and what the driver keeps beside it.
@@ -77,21 +79,61 @@ pub(crate) struct Plain {
     pub(crate) rtp_local: SocketAddr,
     /// Absent with rtcp-mux.
     pub(crate) rtcp: Option<(UdpSocket, SocketAddr)>,
-    pub(crate) learn: bool,
-    pub(crate) remote: Option<SocketAddr>,
-    pub(crate) rtcp_remote: Option<SocketAddr>,
-    /// Whether the RTCP address was seen or said, rather than derived from the RTP address.
-    pub(crate) rtcp_certain: bool,
+    pub(crate) latch: Latch,
     /// SRTP is wanted: nothing passes without keys.
     pub(crate) secure: bool,
+    /// What was given by hand, to tell new keys from the same ones again.
+    pub(crate) given: GivenKeys,
     pub(crate) sealer: Option<Sealer>,
     pub(crate) opener: Option<Opener>,
+    pub(crate) dtls: Option<Box<PlainDtls>>,
+    /// Of RTCP, where DTLS has made it keys of its own.
+    pub(crate) rtcp_keys: Option<(Sealer, Opener)>,
+}
+
+/// SRTP keys that commands gave.
+#[derive(Default)]
+pub(crate) struct GivenKeys {
+    pub(crate) ours: Option<(Profile, MasterKey)>,
+    pub(crate) theirs: Option<(Profile, MasterKey)>,
 }
 
 impl Plain {
     /// Whether packets can go out.
     pub(crate) fn can_send(&self) -> bool {
-        self.remote.is_some() && (!self.secure || self.sealer.is_some())
+        self.latch.remote().is_some() && (!self.secure || self.sealer.is_some())
+    }
+
+    /// Protects a packet; `None` where it may not go out.
+    pub(crate) fn seal(&mut self, buffer: &mut [u8], len: usize, rtcp: bool) -> Option<usize> {
+        if rtcp && let Some((sealer, _)) = &mut self.rtcp_keys {
+            return sealer.seal_rtcp(buffer, len).ok();
+        }
+        match &mut self.sealer {
+            // With a port of its own RTCP waits for keys of its own.
+            Some(_) if rtcp && self.dtls.is_some() && self.rtcp.is_some() => None,
+            Some(sealer) if rtcp => sealer.seal_rtcp(buffer, len).ok(),
+            Some(sealer) => sealer.seal_rtp(buffer, len).ok(),
+            None => (!self.secure).then_some(len),
+        }
+    }
+
+    /// Takes the protection off a packet; `None` where it is not genuine.
+    pub(crate) fn unseal(
+        &mut self,
+        data: &mut [u8],
+        rtcp: bool,
+        on_rtcp_port: bool,
+    ) -> Option<usize> {
+        if on_rtcp_port && self.dtls.is_some() {
+            let (_, opener) = self.rtcp_keys.as_mut()?;
+            return opener.open_rtcp(data).ok();
+        }
+        match &mut self.opener {
+            Some(opener) if rtcp => opener.open_rtcp(data).ok(),
+            Some(opener) => opener.open_rtp(data).ok(),
+            None => (!self.secure).then_some(data.len()),
+        }
     }
 }
 

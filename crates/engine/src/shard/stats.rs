@@ -1,6 +1,7 @@
 //! Statistics and dumps of objects. Names are those of W3C webrtc-stats where it has them.
 
 use roomtone_rtp::MediaKind;
+use roomtone_rtp::rtcp::VoipMetrics;
 use roomtone_sfu::{
     ConsumerId, ConsumerStats, InboundStreamStats, Mos, OutboundStreamStats, PauseReason,
     ProducerId, Quality, RemoteInboundStats, TransportId,
@@ -100,6 +101,8 @@ impl Shard {
             "allocations": stats.allocations, "probes": stats.probes,
             "paddingPacketsSent": stats.padding_packets_sent, "paddingBytesSent": stats.padding_bytes_sent,
             "currentRoundTripTime": stats.current_round_trip_us.map(|us| us as f64 / 1e6),
+            "extendedReportsSent": stats.extended_sent, "extendedReportsReceived": stats.extended_received,
+            "extendedRoundTripTime": stats.extended_round_trip_us.map(|us| us as f64 / 1e6),
             "bursts": stats.bursts, "toldBitrate": stats.told_bitrate,
             "toldConfidence": f64::from(stats.told_confidence) / 100.0,
             "queueDelayUp": stats.queue_delay_up_us as f64 / 1e6,
@@ -161,6 +164,9 @@ impl Shard {
         remote.insert("id".into(), format!("{id}-remote").into());
         remote.insert("localId".into(), id.to_string().into());
         remote.insert("kind".into(), kind_name(stats.kind).into());
+        if let Some(metrics) = &stats.remote.voip {
+            remote.extend(voip_report(metrics));
+        }
         Ok(vec![own, remote])
     }
 
@@ -235,9 +241,9 @@ impl Shard {
             Carrier::Plain(plain) => json!({
                 "kind": "plain", "local": plain.rtp_local.to_string(),
                 "rtcp_local": plain.rtcp.as_ref().map(|(_, at)| at.to_string()),
-                "remote": plain.remote.map(|at| at.to_string()),
-                "rtcp_remote": plain.rtcp_remote.map(|at| at.to_string()),
-                "learn_remote": plain.learn, "secure": plain.secure,
+                "remote": plain.latch.remote().map(|at| at.to_string()),
+                "rtcp_remote": plain.latch.rtcp_remote().map(|at| at.to_string()),
+                "latching": plain.latch.policy(), "secure": plain.secure,
             }),
             Carrier::Pipe(end) => json!({
                 "kind": "pipe", "far_shard": end.far_shard, "far_transport": end.far_transport,
@@ -294,7 +300,10 @@ fn peer_report(peer: &Peer) -> Report {
 fn plain_report(plain: &Plain) -> Report {
     report! {
         "carrier": "plain", "selectedLocal": plain.rtp_local.to_string(),
-        "selectedRemote": plain.remote.map(|at| at.to_string()), "secure": plain.secure,
+        "selectedRemote": plain.latch.remote().map(|at| at.to_string()), "secure": plain.secure,
+        "srtpCipher": plain.sealer.as_ref().map(|sealer| sealer.profile().sdes_name().to_owned()),
+        "dtlsState": plain.dtls.as_ref().map(|dtls| format!("{:?}", dtls.state()).to_lowercase()),
+        "packetsFromStrays": plain.latch.strays, "rebinds": plain.latch.rebinds,
     }
 }
 
@@ -372,6 +381,25 @@ fn remote_report(remote: &RemoteInboundStats) -> Report {
         "type": "remote-inbound-rtp", "packetsLost": remote.packets_lost, "fractionLost": remote.fraction_lost,
         "jitter": remote.jitter, "roundTripTime": remote.round_trip_time.map(|d| d.as_secs_f64()),
         "reportsReceived": remote.reports_received,
+    }
+}
+
+/// What the far end measured of what it hears (RFC 3611 section 4.7); `None` where it cannot know.
+fn voip_report(metrics: &VoipMetrics) -> Report {
+    const UNAVAILABLE: u8 = 127;
+    let known = |value: u8| (value != UNAVAILABLE).then_some(value);
+    report! {
+        "voipLossRate": f64::from(metrics.loss_rate) / 256.0,
+        "voipDiscardRate": f64::from(metrics.discard_rate) / 256.0,
+        "voipBurstDensity": f64::from(metrics.burst_density) / 256.0,
+        "voipGapDensity": f64::from(metrics.gap_density) / 256.0,
+        "voipBurstDuration": f64::from(metrics.burst_duration_ms) / 1e3,
+        "voipGapDuration": f64::from(metrics.gap_duration_ms) / 1e3,
+        "voipRoundTripTime": f64::from(metrics.round_trip_delay_ms) / 1e3,
+        "voipRFactor": known(metrics.r_factor).map(u64::from),
+        "voipMosListening": known(metrics.mos_listening).map(|mos| f64::from(mos) / 10.0),
+        "voipMosConversational": known(metrics.mos_conversational).map(|mos| f64::from(mos) / 10.0),
+        "voipJitterBufferDelay": f64::from(metrics.jitter_buffer_nominal_ms) / 1e3,
     }
 }
 

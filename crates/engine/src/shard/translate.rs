@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use roomtone_sfu::{ArrivalModel, BandwidthConfig, GccConfig};
 use roomtone_webrtc::{
-    Candidate, CandidateKind, ChannelError, Fingerprint, IceCredentials, IceState, Protocol,
-    TcpType, TransportError,
+    Candidate, CandidateKind, Certificate, ChannelError, Fingerprint, IceCredentials, IceState,
+    Protocol, TcpType, TransportError,
 };
 
 use crate::failure::Failure;
@@ -87,6 +87,15 @@ pub(super) fn usable_fingerprints(
             Err(Failure::invalid(format!("no usable fingerprint: {error}")))
         }
         _ => Ok(usable),
+    }
+}
+
+/// The fingerprint of our certificate as signalling has it.
+pub(super) fn told_fingerprint(certificate: &Certificate) -> values::Fingerprint {
+    let fingerprint = certificate.fingerprint();
+    values::Fingerprint {
+        algorithm: fingerprint.hash().name().to_owned(),
+        value: fingerprint.hex(),
     }
 }
 

@@ -210,6 +210,9 @@ impl Shard {
     pub(super) fn settle_transport(&mut self, slot: usize) {
         let entry = &mut self.transports[slot];
         entry.dirty = false;
+        if let Carrier::Plain(_) = &entry.carrier {
+            return self.settle_plain(slot);
+        }
         loop {
             let Some(Carrier::WebRtc(peer)) = self
                 .transports

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters,
-    Fingerprint, HeaderExtension, IceMode, MediaKind, MixerSource, SrtpKeys,
+    AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
+    EncodingParameters, Fingerprint, HeaderExtension, IceMode, Latching, MediaKind, MixerSource,
+    SrtpKeys,
 };
 
 /// One command; each is answered by one reply.
@@ -93,12 +94,27 @@ pub enum Command {
         /// RTP and RTCP on one port (RFC 5761).
         #[serde(default = "yes")]
         rtcp_mux: bool,
-        /// Take the address from the first valid packet.
+        /// Whose packets are taken.
         #[serde(default)]
-        learn_remote: bool,
-        /// Our keys.
+        latching: Latching,
+        /// With `Latching::Rebind`: how long the old address must have been silent.
+        #[serde(default = "default_rebind_silence")]
+        rebind_silence_ms: u32,
+        /// Our keys; they may also come when it is connected.
         #[serde(default)]
         srtp: Option<SrtpKeys>,
+        /// SRTP is wanted: without keys nothing passes.
+        #[serde(default)]
+        secure: bool,
+        /// SRTP is wanted, with keys that DTLS makes (RFC 5764).
+        #[serde(default)]
+        dtls: bool,
+        /// What sent packets are marked with (RFC 2474), 0 to 63; absent: as the system does.
+        #[serde(default)]
+        dscp: Option<u8>,
+        /// Send extended reports (RFC 3611), and answer the peer's.
+        #[serde(default)]
+        extended_reports: bool,
         /// CNAME of what we send.
         #[serde(default)]
         cname: String,
@@ -109,7 +125,7 @@ pub enum Command {
         transport: u64,
         /// The peer's address.
         ip: String,
-        /// The peer's RTP port; 0 with a learnt address sets only keys.
+        /// The peer's RTP port; 0 sets only keys, where the address is learnt.
         port: u16,
         /// The peer's RTCP port; the one after `port` when absent.
         #[serde(default)]
@@ -117,6 +133,12 @@ pub enum Command {
         /// The peer's keys.
         #[serde(default)]
         srtp: Option<SrtpKeys>,
+        /// Our keys, in place of those we had; absent: those stay.
+        #[serde(default)]
+        local_srtp: Option<SrtpKeys>,
+        /// Who is to shake hands, where the transport was opened with DTLS; absent: as was said before.
+        #[serde(default)]
+        dtls: Option<DtlsParameters>,
     },
     /// Close a transport with its producers and consumers.
     CloseTransport {
@@ -353,6 +375,9 @@ pub enum Command {
     OpenMixer {
         /// In which router.
         router: u64,
+        /// Time between two mixes, 10 or 20: no output has shorter packets.
+        #[serde(default = "default_tick")]
+        tick_ms: u32,
     },
     /// Have a mixer hear a producer of its router.
     AddMixerInput {
@@ -426,8 +451,16 @@ pub enum Command {
     GetEngineStats {},
 }
 
+fn default_rebind_silence() -> u32 {
+    1000
+}
+
 fn default_press() -> u32 {
     100
+}
+
+fn default_tick() -> u32 {
+    20
 }
 
 fn default_ptime() -> u32 {

@@ -14,8 +14,9 @@ pub use command::Command;
 pub use config::{ArrivalModel, BandwidthConfig, EngineConfig};
 pub use event::{CloseReason, DtlsState, Event, IceState, SpeakerLevel};
 pub use parts::{
-    AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsRole, EncodingParameters,
-    Fingerprint, HeaderExtension, IceMode, MediaKind, MixerSource, SrtpKeys, ToneKind,
+    AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
+    EncodingParameters, Fingerprint, HeaderExtension, IceMode, Latching, MediaKind, MixerSource,
+    SrtpKeys, ToneKind,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,

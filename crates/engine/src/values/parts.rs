@@ -64,6 +64,28 @@ pub struct Fingerprint {
     pub value: String,
 }
 
+/// From where a plain transport takes media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Latching {
+    /// Only from the address it was told.
+    #[default]
+    Fixed,
+    /// Unless it was told, from where the first valid packet of a known stream came.
+    Once,
+    /// As `Once`; and a stream that goes on from another address, where the old one is silent, is followed there.
+    Rebind,
+}
+
+/// What a handshake needs to know (RFC 5763, RFC 8122).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DtlsParameters {
+    /// Ours.
+    pub role: DtlsRole,
+    /// Of the peer's certificate.
+    pub fingerprints: Vec<Fingerprint>,
+}
+
 /// SRTP keys given by hand (SDES, RFC 4568).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SrtpKeys {

@@ -151,6 +151,9 @@ pub enum CommandResult {
         port: u16,
         /// RTCP port; equal to `port` with rtcp-mux.
         rtcp_port: u16,
+        /// Of our certificate; none without DTLS.
+        #[serde(default)]
+        fingerprints: Vec<Fingerprint>,
     },
     /// The new producer.
     Produced {

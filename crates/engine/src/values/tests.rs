@@ -79,6 +79,8 @@ fn bytes_travel_as_bytes() {
         port: 5000,
         rtcp_port: None,
         srtp: Some(keys),
+        local_srtp: None,
+        dtls: None,
     };
     let bytes = encode(&command);
     assert!(

@@ -1,7 +1,12 @@
 //! An engine on loopback and what a test says to it. Every wait is for an event, with a bound that only catches hangs.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    clippy::wildcard_imports,
+    reason = "each test file uses its own part"
+)]
 
 pub(crate) mod peer;
+pub(crate) mod stage;
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
@@ -10,7 +15,7 @@ use std::time::{Duration, Instant};
 use roomtone_engine::Engine;
 use roomtone_engine::values::{
     CodecParameters, Command, CommandResult, EncodingParameters, EngineConfig, ErrorCode, Event,
-    MediaKind, Outbound, Report, Request, StatValue,
+    Latching, MediaKind, Outbound, Report, Request, StatValue,
 };
 
 /// Far longer than anything here takes.
@@ -123,8 +128,13 @@ impl Harness {
             router: options.router,
             listen_ip: options.ip.clone(),
             rtcp_mux: options.rtcp_mux,
-            learn_remote: options.learn_remote,
+            latching: options.latching,
+            rebind_silence_ms: 1000,
             srtp: options.srtp,
+            secure: options.secure,
+            dtls: options.dtls,
+            dscp: options.dscp,
+            extended_reports: options.extended_reports,
             cname: "test".into(),
         };
         match self.call(command) {
@@ -133,6 +143,7 @@ impl Harness {
                 ip,
                 port,
                 rtcp_port,
+                ..
             } => {
                 let at = |port| SocketAddr::new(ip.parse().unwrap(), port);
                 (transport, at(port), at(rtcp_port))
@@ -148,6 +159,8 @@ impl Harness {
             port: to.port(),
             rtcp_port: None,
             srtp: None,
+            local_srtp: None,
+            dtls: None,
         });
     }
 
@@ -208,8 +221,12 @@ pub(crate) struct PlainOptions {
     pub(crate) router: u64,
     pub(crate) ip: String,
     pub(crate) rtcp_mux: bool,
-    pub(crate) learn_remote: bool,
+    pub(crate) latching: Latching,
     pub(crate) srtp: Option<roomtone_engine::values::SrtpKeys>,
+    pub(crate) secure: bool,
+    pub(crate) dtls: bool,
+    pub(crate) dscp: Option<u8>,
+    pub(crate) extended_reports: bool,
 }
 
 impl PlainOptions {
@@ -218,8 +235,12 @@ impl PlainOptions {
             router,
             ip: "127.0.0.1".into(),
             rtcp_mux: true,
-            learn_remote: false,
+            latching: Latching::Fixed,
             srtp: None,
+            secure: false,
+            dtls: false,
+            dscp: None,
+            extended_reports: false,
         }
     }
 }

@@ -40,6 +40,10 @@ impl Stream {
         self.counters.payload_type
     }
 
+    pub(crate) fn reception(&self) -> &Reception {
+        &self.reception
+    }
+
     pub(crate) fn reception_mut(&mut self) -> &mut Reception {
         &mut self.reception
     }

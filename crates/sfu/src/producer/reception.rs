@@ -1,5 +1,7 @@
 //! Receive statistics of one source (RFC 3550 sections 6.4.1, A.3 and A.8).
 
+use crate::quality::bursts::Bursts;
+
 /// What a report block says about one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReportFigures {
@@ -29,6 +31,8 @@ pub(crate) struct Reception {
     pub(crate) bitrate: u64,
     window_expected: u64,
     window_received: u64,
+    /// Bursts of loss, once somebody asks for them.
+    pub(crate) bursts: Option<Box<Bursts>>,
 }
 
 impl Reception {
@@ -41,6 +45,10 @@ impl Reception {
             self.highest = raw;
         }
         if newest {
+            if let Some(bursts) = &mut self.bursts {
+                bursts.lose(raw.saturating_sub(self.highest + 1));
+                bursts.receive();
+            }
             self.highest = raw;
         } else if raw < self.base {
             self.base = raw;

@@ -353,6 +353,11 @@ impl Stream {
                 self.reception
                     .on_arrival(timestamp, arrival.now_us, arrival.clock_rate);
             }
+            if let (Some(bursts), Some((before, _))) =
+                (&mut self.reception.bursts, self.last_timestamp)
+            {
+                bursts.note_step(timestamp.wrapping_sub(before));
+            }
             self.last_timestamp = Some((timestamp, arrival.now_us));
         }
         timestamp

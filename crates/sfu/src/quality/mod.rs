@@ -5,8 +5,9 @@
 //! and [`video`] turn measurements into scores, [`gauge`] smooths them and says when a change is
 //! worth telling, [`congestion`] names the state of a line.
 
+pub(crate) mod bursts;
 mod congestion;
-mod emodel;
+pub(crate) mod emodel;
 mod floor;
 pub(crate) mod gauge;
 pub(crate) mod line;

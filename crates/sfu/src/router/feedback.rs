@@ -118,7 +118,9 @@ impl Router {
         let Some(index) = own.get(&metrics.ssrc).copied() else {
             return false;
         };
-        let watch = &mut self.consumers[index as usize].watch;
+        let consumer = &mut self.consumers[index as usize];
+        consumer.remote.voip = Some(Box::new(*metrics));
+        let watch = &mut consumer.watch;
         watch.get_or_insert_default().on_voip_metrics(metrics);
         true
     }
@@ -295,7 +297,7 @@ fn missing_runs(entries: &[FeedbackEntry]) -> (u64, u64) {
 }
 
 /// RFC 3550 section 6.4.1: now less the time of our report less the peer's delay.
-fn round_trip(now: NtpTime, last_report: u32, delay: u32) -> Option<Duration> {
+pub(super) fn round_trip(now: NtpTime, last_report: u32, delay: u32) -> Option<Duration> {
     /// A round trip beyond this is a lie or a report from another life.
     const MAX: u32 = 60 << 16;
     if last_report == 0 {

@@ -4,6 +4,7 @@ mod acting;
 mod allocating;
 mod bursts;
 mod consumers;
+pub(crate) mod extended;
 mod feedback;
 mod ingest;
 mod layers;

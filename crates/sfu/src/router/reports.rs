@@ -32,6 +32,7 @@ impl Router {
     /// Figures of a transport.
     pub fn transport_stats(&self, id: TransportId) -> Result<TransportStats, SfuError> {
         let transport = &self.transports[self.transport_of(id)? as usize];
+        let extended = transport.extended.as_deref();
         Ok(TransportStats {
             available_outgoing_bitrate: transport.estimator.estimate().bps,
             allocated_bitrate: transport.tally.used_bps,
@@ -42,6 +43,11 @@ impl Router {
             congestion_up: transport.line.up.state(),
             congestion_down: transport.line.down.state(),
             queue_delay_up_us: transport.line.queue_up_us.unwrap_or(0),
+            extended_sent: extended.map_or(0, |extended| extended.sent),
+            extended_received: extended.map_or(0, |extended| extended.received),
+            extended_round_trip_us: extended
+                .and_then(|extended| extended.round_trip)
+                .map(|trip| trip.as_micros() as u64),
             told_bitrate: transport.line.told.map(|(bps, _)| bps),
             told_confidence: transport.line.told.map_or(0, |(_, confidence)| confidence),
             ..transport.stats.clone()

@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use roomtone_rtp::rtcp::{
-    Entries, ExtendedReport, PacketStatus, ReportBlock, RtcpPacket, TransportFeedback, XrBlock,
-    parse_compound,
+    Entries, PacketStatus, ReportBlock, RtcpPacket, TransportFeedback, parse_compound,
 };
 
 use super::Router;
@@ -50,7 +49,11 @@ impl Router {
             }
             RtcpPacket::Remb(remb) => self.on_remb(at, remb.bitrate_bps, now),
             RtcpPacket::TransportFeedback(feedback) => self.read_feedback(at, feedback, now),
-            RtcpPacket::ExtendedReport(report) => self.read_extended(at, report),
+            RtcpPacket::ExtendedReport(report) => {
+                if !self.on_extended(at, report, now) {
+                    self.ignore_rtcp(at);
+                }
+            }
             // Names are the signalling's; the others are asked for by nobody here.
             RtcpPacket::SourceDescription(_) => {}
             _ => self.ignore_rtcp(at),
@@ -60,18 +63,6 @@ impl Router {
     fn read_blocks(&mut self, at: u32, blocks: Entries<'_, ReportBlock>, now: Instant) {
         for block in blocks {
             self.on_report_block(at, &block, now);
-        }
-    }
-
-    fn read_extended(&mut self, at: u32, report: &ExtendedReport<'_>) {
-        let mut used = false;
-        for block in report.blocks.iter() {
-            if let XrBlock::VoipMetrics(metrics) = block {
-                used |= self.on_voip_metrics(at, &metrics);
-            }
-        }
-        if !used {
-            self.ignore_rtcp(at);
         }
     }
 

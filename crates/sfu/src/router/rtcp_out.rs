@@ -144,6 +144,9 @@ impl Router {
         while named > 0 && write_names(writer, &ssrcs[..named], &transport.cname).is_err() {
             named /= 2;
         }
+        if due {
+            self.write_extended(at, &streams, now, writer);
+        }
         Ok(())
     }
 

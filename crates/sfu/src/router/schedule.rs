@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use roomtone_rtp::Codec;
+
 use super::Router;
 use crate::timers::{Timer, disarm};
 use crate::transport::Message;
@@ -11,6 +13,10 @@ use crate::{RouterEvent, StreamScore};
 const NACK_CHUNK: usize = 200;
 /// What a publisher may take to answer a request, on top of the round trip.
 const ANSWER_MARGIN: Duration = Duration::from_millis(10);
+
+/// How much longer than others a stream may be silent whose last packet was comfort noise (RFC 3389 section 5: the next
+/// comes when the noise changes).
+const COMFORTED: u64 = 15;
 
 impl Router {
     pub(super) fn run_timers(&mut self, now: Instant, now_us: u64) {
@@ -86,6 +92,13 @@ impl Router {
         let (mut scored, mut silent) = (false, false);
         for index in self.producers[at as usize].streams.clone() {
             let stream = &mut self.streams[index as usize];
+            let newest = self.producers[at as usize].codec(stream.payload_type());
+            let has_said_so = newest.is_some_and(|codec| codec.codec == Codec::ComfortNoise);
+            let timeout = if has_said_so {
+                COMFORTED * timeout
+            } else {
+                timeout
+            };
             if stream.active && now_us.saturating_sub(stream.last_arrival_us) >= timeout {
                 stream.active = false;
                 silent = true;

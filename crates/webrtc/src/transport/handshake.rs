@@ -1,12 +1,10 @@
 //! The DTLS part of a transport: when it starts, where it goes, what its keys become.
 
-use roomtone_srtp::{Opener, Sealer, dtls_keys};
-
 use super::Transport;
 use crate::address::FiveTuple;
-use crate::certificate::Fingerprint;
+use crate::certificate::{Fingerprint, Proven};
 use crate::config::DtlsRole;
-use crate::dtls::{DtlsFailure, DtlsOutput, DtlsSession};
+use crate::dtls::{DtlsFailure, DtlsOutput, DtlsSession, srtp_contexts};
 use crate::error::TransportError;
 use crate::event::{CloseReason, DtlsState, TransportEvent};
 use crate::sctp::Association;
@@ -19,6 +17,7 @@ impl Transport {
         let active = role == DtlsRole::Active;
         self.dtls = Some(DtlsSession::new(
             &self.config.certificate,
+            Proven::ByIce,
             active,
             fingerprints,
             self.now,
@@ -165,15 +164,8 @@ impl Transport {
         material: &[u8],
         active: bool,
     ) -> Result<(), String> {
-        let (client, server) = dtls_keys(profile, material).map_err(|error| error.to_string())?;
-        // The DTLS client seals with the client's write key (RFC 5764 section 4.2).
-        let (ours, theirs) = if active {
-            (client, server)
-        } else {
-            (server, client)
-        };
-        self.sealer = Some(Sealer::new(profile, &ours).map_err(|error| error.to_string())?);
-        self.opener = Some(Opener::new(profile, &theirs).map_err(|error| error.to_string())?);
+        let (sealer, opener) = srtp_contexts(profile, material, active)?;
+        (self.sealer, self.opener) = (Some(sealer), Some(opener));
         self.events.push_back(TransportEvent::SrtpReady(profile));
         Ok(())
     }

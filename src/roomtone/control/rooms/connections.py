@@ -10,7 +10,7 @@ from roomtone.control.rooms.model import Connection, PlainConnection, Viewer
 from roomtone.control.rooms.reasons import Refusal
 from roomtone.control.rooms.tables import quietly
 from roomtone.media import EngineCommandError
-from roomtone.media.values import ErrorCode
+from roomtone.media.values import ErrorCode, Latching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -57,7 +57,7 @@ class RoomConnections(RoomDirectory):
                 transport = await router.open_plain_transport(
                     listen_ip=self.limits.plain_listen_ip,
                     rtcp_mux=address.rtcp_mux,
-                    learn_remote=learns,
+                    latching=Latching.ONCE if learns else Latching.FIXED,
                     srtp=address.local_srtp,
                 )
                 await self._close_if_late(member, transport)
