@@ -13,6 +13,7 @@ from phone_peers import Exchange, Phone, Rtp, exchange, phone
 from pylibsrtp import Policy, Session
 
 from roomtone.protocols.sdp import parse_session
+from roomtone.protocols.sdp.crypto import SUITES as OFFERED
 from roomtone.protocols.sdp.crypto import CryptoLine, read_crypto
 from roomtone.protocols.sdp.telephony import MediaSecurity
 from roomtone.protocols.sip.agent import Answered, Invited, Refused
@@ -47,11 +48,17 @@ class Secure:
         return session.protect(rtp.packet(payload))
 
 
-def opened(body: bytes) -> tuple[CryptoLine, Session]:
-    """The key somebody describes, and what opens packets sealed with it."""
+def described(body: bytes) -> dict[str, CryptoLine]:
+    """The keys somebody describes, by suite."""
     section = parse_session(body).media[0]
     assert section.protocol == "RTP/SAVP"
-    (line,) = read_crypto([section.first("crypto")])
+    lines = read_crypto(line.attribute_value for line in section.lines if line.attribute == "crypto")
+    return {line.suite: line for line in lines}
+
+
+def opened(body: bytes, suite: str) -> tuple[CryptoLine, Session]:
+    """The key somebody describes for a suite, and what opens packets sealed with it."""
+    line = described(body)[suite]
     policy = Policy(key=line.key, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=SUITES[line.suite][0])
     return line, Session(policy)
 
@@ -94,7 +101,8 @@ async def test_a_caller_with_srtp_talks_to_a_phone_without(tmp_path: Path, suite
         mine = Secure(suite, os.urandom(SUITES[suite][1]))
         answer, offer = await call(here, ada, bob, ada.sdp("0", *mine.lines, profile="RTP/SAVP"), bob.sdp("0"))
         assert parse_session(offer).media[0].protocol == "RTP/AVP"
-        line, session = opened(answer)
+        assert list(described(answer)) == [suite]
+        line, session = opened(answer, suite)
         assert (line.tag, line.suite) == (5, suite)
         assert line.key != mine.key
         await received(bob.rtp, None, mine.seal(ada.rtp, b"from the secure side"), b"from the secure side")
@@ -106,13 +114,27 @@ async def test_a_caller_with_srtp_talks_to_a_phone_without(tmp_path: Path, suite
         await received(bob.rtp, None, mine.seal(ada.rtp, b"genuine"), b"genuine")
 
 
+@pytest.mark.parametrize("suite", SUITES)
+async def test_a_phone_that_is_called_chooses_any_of_the_suites(tmp_path: Path, suite: str) -> None:
+    async with exchange(tmp_path, "ada") as here, phone(here, "ada") as ada, phone(here, "bob") as bob:
+        await here.book.accounts.create("bob", "bobbob", security=MediaSecurity.SDES)
+        tag = list(OFFERED).index(suite) + 1
+        mine = Secure(suite, os.urandom(SUITES[suite][1]), tag)
+        _, offer = await call(here, ada, bob, ada.sdp("0"), bob.sdp("0", *mine.lines, profile="RTP/SAVP"))
+        assert list(described(offer)) == list(OFFERED)
+        line, session = opened(offer, suite)
+        assert line.tag == tag
+        await received(ada.rtp, None, mine.seal(bob.rtp, b"from the secure side"), b"from the secure side")
+        await received(bob.rtp, session, ada.rtp.packet(b"from the plain side"), b"from the plain side")
+
+
 async def test_an_account_that_wants_srtp_is_offered_it_and_gets_nothing_else(tmp_path: Path) -> None:
     async with exchange(tmp_path, "ada") as here, phone(here, "ada") as ada, phone(here, "bob") as bob:
         await here.book.accounts.create("bob", "bobbob", security=MediaSecurity.SDES)
-        mine = Secure(DEFAULT, os.urandom(30), tag=1)
+        mine = Secure(DEFAULT, os.urandom(30), tag=4)
         answer, offer = await call(here, ada, bob, ada.sdp("0"), bob.sdp("0", *mine.lines, profile="RTP/SAVP"))
         assert parse_session(answer).media[0].protocol == "RTP/AVP"
-        _, session = opened(offer)
+        _, session = opened(offer, DEFAULT)
         await received(ada.rtp, None, mine.seal(bob.rtp, b"from the secure side"), b"from the secure side")
         await received(bob.rtp, session, ada.rtp.packet(b"from the plain side"), b"from the plain side")
         ada.hang_up((await ada.wait_for(Answered)).leg)

@@ -10,7 +10,7 @@ from roomtone.app.errors import StartError
 from roomtone.app.hold_music import hold_music
 from roomtone.app.listeners import on_loopback
 from roomtone.app.sip_names import system_names
-from roomtone.control.calls import CallParts, Calls, PinGuard, PinRules, TrunkKeeper
+from roomtone.control.calls import CallParts, Calls, Marking, PinGuard, PinRules, TrunkKeeper
 from roomtone.protocols.sip.digest import Algorithm, DigestPolicy, DigestServer
 from roomtone.protocols.sip.edge import Edge, EdgeLimits
 from roomtone.protocols.sip.message import Limits
@@ -75,6 +75,7 @@ class Phones:
             rooms,
             pins=PinGuard(pins, time.monotonic),
             music=hold_music(sip.hold_music),
+            marking=Marking(settings.plain.dscp.audio, settings.plain.dscp.video),
         )
         self.calls = Calls(parts, book, most=sip.max_calls)
         names = system_names(has_ipv6=has_ipv6)

@@ -169,6 +169,15 @@ class IceSettings(Section):
     """One [[ice.servers]] table each, with `urls` and `username` and `credential`, or `secret`."""
 
 
+class DscpSettings(Section):
+    """What packets to phones are marked with (RFC 2474), 0 to 63."""
+
+    audio: Annotated[int, Field(ge=0, le=63)] = 46
+    """Sound: expedited forwarding."""
+    video: Annotated[int, Field(ge=0, le=63)] = 34
+    """Pictures: assured forwarding AF41."""
+
+
 class PlainSettings(Section):
     """RTP without WebRTC."""
 
@@ -176,6 +185,7 @@ class PlainSettings(Section):
     """Ports of plain transports; each takes one, or a pair without rtcp-mux."""
     listen_ip: str = "127.0.0.1"
     """Address plain transports listen on."""
+    dscp: DscpSettings = DscpSettings()
 
 
 class LimitSettings(Section):

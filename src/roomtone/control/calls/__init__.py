@@ -12,6 +12,7 @@ from roomtone.control.calls.errors import BindingError, BindingRefusal, CallErro
 from roomtone.control.calls.legs import Leg
 from roomtone.control.calls.melody import melody
 from roomtone.control.calls.pins import PinGuard, PinRules
+from roomtone.control.calls.plain_media import Marking
 from roomtone.control.calls.ports import Signal, Signalling
 from roomtone.control.calls.reasons import CallEnd, end_of_status, most_telling, sip_status
 from roomtone.control.calls.records import CallRecords
@@ -74,6 +75,7 @@ __all__ = [
     "InfoSent",
     "Invitation",
     "Leg",
+    "Marking",
     "Merge",
     "Mute",
     "Offered",

@@ -19,6 +19,7 @@ from roomtone.control.calls.floor import Floor
 from roomtone.control.calls.leg_media import media_for
 from roomtone.control.calls.legs import Leg, LegState
 from roomtone.control.calls.pins import PinGuard, PinRules
+from roomtone.control.calls.plain_media import Marking
 from roomtone.control.calls.quality import measure
 from roomtone.control.calls.reasons import CallEnd, sip_status
 from roomtone.control.calls.unwanted import end_given, turn_away
@@ -78,6 +79,8 @@ class CallParts:
     pins: PinGuard = field(default_factory=lambda: PinGuard(PinRules(), time.monotonic))
     music: MixerSource | None = None
     """What is heard on hold; None: nothing."""
+    marking: Marking = field(default_factory=Marking)
+    """Of what is sent to phones."""
 
 
 class Call(ABC):
@@ -223,7 +226,8 @@ class Call(ABC):
     ) -> Leg:
         """Make a leg; ``offer`` is its peer's, None where the first offer is ours."""
         assert self.router is not None  # noqa: S101 - `_begin` opened it
-        leg = Leg(signal, account, media_for(self.router, signal, security, offer), security, party)
+        media = media_for(self.router, signal, security, offer, self._parts.marking)
+        leg = Leg(signal, account, media, security, party)
         self._legs = [*self.legs, leg]
         leg.measured = self.measured
         return leg

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from roomtone.protocols.sdp import Codec
 
 _DYNAMIC = range(96, 128)
+_TICK_MS = 20
+_PTIMES_MS = (10, 20, 40, 60)
+"""Times in one packet that a mixer can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,12 @@ async def convert(one: LegMedia, other: LegMedia, old: Conversion | None, pipes:
     codec, far = spoken(first), spoken(second)
     if codec is None or far is None or first.producer is None or second.producer is None:
         return old
-    made_for = (first.producer.id, second.producer.id, codec, far)
+    made_for = (first.producer.id, second.producer.id, codec, far, ptime_of(first), ptime_of(second))
     if old is not None:
         if old.made_for == made_for:
             return old
         await old.mixer.close()
-    mixer = await Mixer.open(one.router)
+    mixer = await Mixer.open(one.router, tick_ms=min(ptime_of(first), ptime_of(second), _TICK_MS))
     heard = (
         await mixer.add_input(first.producer, inband_dtmf=keys_of(first, codec) is None),
         await mixer.add_input(
@@ -110,7 +113,8 @@ async def side_of(mixer: Mixer, heard: MixerInputId, stream: Stream, codec: Code
     """Give a leg all that a mixer hears but itself, in its own codec."""
     keys = keys_of(stream, codec)
     number = None if keys is None else keys.payload_type
-    given = await mixer.add_output(codec.to_parameters(), events_payload_type=number, without=heard)
+    ptime_ms = max(ptime_of(stream), mixer.tick_ms)
+    given = await mixer.add_output(codec.to_parameters(), ptime_ms=ptime_ms, events_payload_type=number, without=heard)
     return Side(heard, given, given, numbers_of(codec, number), keys is not None)
 
 
@@ -126,3 +130,12 @@ def numbers_of(codec: Codec, keys: int | None) -> tuple[tuple[int, int], ...]:
     """Map the payload types of a mixer's output: they are the peer's already."""
     numbers = (codec.payload_type,) if keys is None else (codec.payload_type, keys)
     return tuple((one, one) for one in numbers)
+
+
+def ptime_of(stream: Stream) -> int:
+    """Give the time in one packet that a peer asks for (RFC 4566 section 6), or the nearest shorter one there is."""
+    remote = stream.remote
+    if remote is None:
+        return _TICK_MS
+    wanted = min(remote.ptime_ms or _TICK_MS, remote.max_ptime_ms or _PTIMES_MS[-1])
+    return max((one for one in _PTIMES_MS if one <= wanted), default=_PTIMES_MS[0])

@@ -10,18 +10,26 @@ from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.telephony import Keying, MediaSecurity
 
 if TYPE_CHECKING:
+    from roomtone.control.calls.plain_media import Marking
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.streams import LegMedia
     from roomtone.media import Router
     from roomtone.protocols.sdp.telephony import PhoneDescription
 
 
-def media_for(router: Router, signal: Signal, security: MediaSecurity, offered: PhoneDescription | None) -> LegMedia:
+def media_for(
+    router: Router, signal: Signal, security: MediaSecurity, offered: PhoneDescription | None, marking: Marking
+) -> LegMedia:
     """Make the media of a leg: of the kind its peer offers, or, where the offer is ours, of the kind it must have."""
     if _over_ice(signal, security, offered):
         return IceLegMedia(router, security=security)
     return PlainLegMedia(
-        router, ip=signal.media_ip, told_ip=signal.told_ip, source_ip=signal.source_ip, security=security
+        router,
+        ip=signal.media_ip,
+        told_ip=signal.told_ip,
+        source_ip=signal.source_ip,
+        security=security,
+        marking=marking,
     )
 
 

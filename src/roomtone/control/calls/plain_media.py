@@ -10,7 +10,7 @@ from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.streams import LegMedia, Stream
 from roomtone.media import EngineCommandError
-from roomtone.media.values import MediaKind
+from roomtone.media.values import Latching, MediaKind
 from roomtone.protocols.sdp.attributes import Direction
 from roomtone.protocols.sdp.codecs import NO_FEEDBACK
 from roomtone.protocols.sdp.crypto import SUITES, CryptoLine
@@ -26,9 +26,21 @@ if TYPE_CHECKING:
     from roomtone.protocols.sdp import Codec
     from roomtone.protocols.sdp.telephony import PhoneDescription, PhoneMedia
 
-OFFERED_SUITE = "AES_CM_128_HMAC_SHA1_80"
-"""The one every phone with SRTP has. A transport's own keys are fixed when it is opened, so one suite is offered."""
 _UNSPECIFIED = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """What packets are marked with (RFC 2474), 0 to 63: as RFC 8837 has it for sound, and for pictures of a call."""
+
+    audio: int = 46
+    """Expedited forwarding."""
+    video: int = 34
+    """Assured forwarding, AF41."""
+
+    def of(self, kind: MediaKind) -> int:
+        """Give the code point of a kind."""
+        return self.audio if kind is MediaKind.AUDIO else self.video
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -36,20 +48,32 @@ class PlainStream(Stream):
     """One media section on ports of its own."""
 
     transport: PlainTransport
+    offered: tuple[CryptoLine, ...] = ()
+    """Our keys, one for each suite we offered; none of them when the offer was the peer's."""
     crypto: CryptoLine | None = None
-    """Our key; None: plain RTP."""
+    """Our key of the suite that was agreed on; None: plain RTP, or nothing was agreed on yet."""
 
 
 class PlainLegMedia(LegMedia):
     """The media of a leg without ICE: each stream has ports of its own."""
 
-    def __init__(self, router: Router, *, ip: str, told_ip: str, source_ip: str, security: MediaSecurity) -> None:
+    def __init__(
+        self,
+        router: Router,
+        *,
+        ip: str,
+        told_ip: str,
+        source_ip: str,
+        security: MediaSecurity,
+        marking: Marking | None = None,
+    ) -> None:
         self._streams: dict[MediaKind, PlainStream] = {}
         self.router = router
         self._ip = ip
         self._told_ip = told_ip
         self._source_ip = source_ip
         self._security = security
+        self._marking = Marking() if marking is None else marking
         self._origin = Origin(secrets.randbits(31) + 1)
 
     @property
@@ -63,17 +87,19 @@ class PlainLegMedia(LegMedia):
         for media in (choose_audio(phone, self._security), video):
             if media is None or media.kind is None or media.keying is Keying.DTLS:
                 continue
-            crypto = _answer_key(media)
-            stream = await self._open(media.kind, media.protocol, crypto, media.index, mux=media.rtcp_mux)
+            stream = await self._open(media.kind, media.protocol, media.keying, media.index, mux=media.rtcp_mux)
             stream.remote = media
+            if media.keying is Keying.SDES:
+                stream.crypto = _answer_key(media)
 
     async def offer(self, wanted: Sequence[Wanted]) -> str:
         """Open what is to be offered, and write the offer."""
         secure = self._security is MediaSecurity.SDES
         for place, one in enumerate(wanted):
             profile = ("RTP/SAVP" if secure else "RTP/AVP") + ("F" if one.feedback else "")
-            key = CryptoLine(1, OFFERED_SUITE, secrets.token_bytes(SUITES[OFFERED_SUITE])) if secure else None
-            stream = await self._open(one.kind, profile, key, place, mux=False)
+            keying = Keying.SDES if secure else Keying.NONE
+            stream = await self._open(one.kind, profile, keying, place, mux=False)
+            stream.offered = offered_keys() if secure else ()
             stream.ours, stream.ptime_ms, stream.max_ptime_ms = one.codecs, one.ptime_ms, one.max_ptime_ms
         return self.describe()
 
@@ -88,6 +114,8 @@ class PlainLegMedia(LegMedia):
                 await self.drop(stream.kind)
                 continue
             stream.remote = media
+            if stream.keying is Keying.SDES:
+                stream.crypto = _answered(stream, media)
             await self.connect(stream.kind)
 
     async def take_reoffer(self, phone: PhoneDescription) -> None:
@@ -98,14 +126,13 @@ class PlainLegMedia(LegMedia):
         stream = self._streams[MediaKind.AUDIO]
         if audio is None or audio.keying is not stream.keying:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no audio section of the security there was")
-        if stream.crypto is not None and _same_suite(stream.crypto, audio) is None:
-            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "another SRTP suite")
-        before = stream.remote, stream.place, stream.protocol
+        before = stream.remote, stream.place, stream.protocol, stream.crypto
         stream.remote, stream.place, stream.protocol = audio, audio.index, audio.protocol
+        stream.crypto = _reanswer_key(stream.crypto, audio)
         try:
             await self.connect(stream.kind)
         except (EngineCommandError, CallError) as error:
-            stream.remote, stream.place, stream.protocol = before
+            stream.remote, stream.place, stream.protocol, stream.crypto = before
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, str(error)) from error
         video = self._streams.get(MediaKind.VIDEO)
         if video is None:
@@ -116,6 +143,7 @@ class PlainLegMedia(LegMedia):
             await self.drop(MediaKind.VIDEO)
         else:
             video.remote = again
+            video.crypto = _reanswer_key(video.crypto, again)
             await self.connect(video.kind)
 
     def answer(self, phone: PhoneDescription) -> str:
@@ -138,22 +166,22 @@ class PlainLegMedia(LegMedia):
         remote = stream.remote
         if remote is None:
             return
-        keys = None
-        if stream.crypto is not None:
-            found = _same_suite(stream.crypto, remote)
-            if found is None:
+        keys = ours = None
+        if stream.keying is Keying.SDES:
+            found = None if stream.crypto is None else _same_suite(stream.crypto, remote)
+            if stream.crypto is None or found is None:
                 raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no SRTP key of the suite")
-            keys = found.keys
+            keys, ours = found.keys, stream.crypto.keys
         if remote.address in _UNSPECIFIED:
             return  # on hold in the old form: there is nowhere to send
         if (":" in remote.address) is not (":" in self._ip):
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, f"media at {remote.address} cannot be reached from {self._ip}")
         if _is_elsewhere(remote.address, self._source_ip):
             if keys is not None:
-                await stream.transport.connect(self._ip, 0, srtp=keys)
+                await stream.transport.connect(self._ip, 0, srtp=keys, local_srtp=ours)
         else:
             rtcp = None if remote.rtcp_mux else remote.rtcp_port
-            await stream.transport.connect(remote.address, remote.port, rtcp_port=rtcp, srtp=keys)
+            await stream.transport.connect(remote.address, remote.port, rtcp_port=rtcp, srtp=keys, local_srtp=ours)
         stream.connected = True
 
     async def drop(self, kind: MediaKind) -> None:
@@ -162,31 +190,32 @@ class PlainLegMedia(LegMedia):
         if stream is not None:
             await stream.transport.close()
 
-    async def _open(
-        self, kind: MediaKind, protocol: str, crypto: CryptoLine | None, place: int, *, mux: bool
-    ) -> PlainStream:
+    async def _open(self, kind: MediaKind, protocol: str, keying: Keying, place: int, *, mux: bool) -> PlainStream:
         transport = await self.router.open_plain_transport(
-            listen_ip=self._ip, rtcp_mux=mux, learn_remote=True, srtp=None if crypto is None else crypto.keys
+            listen_ip=self._ip,
+            rtcp_mux=mux,
+            latching=Latching.REBIND,
+            secure=keying is Keying.SDES,
+            dscp=self._marking.of(kind),
         )
-        keying = Keying.NONE if crypto is None else Keying.SDES
         stream = self._streams[kind] = PlainStream(
-            kind=kind, transport=transport, protocol=protocol, keying=keying, place=place, crypto=crypto
+            kind=kind, transport=transport, protocol=protocol, keying=keying, place=place
         )
         return stream
 
     def _accepts(self, stream: PlainStream, media: PhoneMedia) -> bool:
         if media.kind is not stream.kind or not media.is_usable or media.keying is not stream.keying:
             return False
-        if stream.crypto is not None and _same_suite(stream.crypto, media) is None:
+        if stream.keying is Keying.SDES and _answered(stream, media) is None:
             return False
         return bool(shared_codecs(stream.ours, media.codecs))
 
     def _local(self, stream: PlainStream, direction: Direction, answers: PhoneMedia | None = None) -> LocalMedia:
-        crypto = stream.crypto
-        if crypto is not None and answers is not None:
-            chosen = _same_suite(crypto, answers)
+        cryptos = stream.offered if stream.crypto is None else (stream.crypto,)
+        if stream.crypto is not None and answers is not None:
+            chosen = _same_suite(stream.crypto, answers)
             # The tag says which of the offered keys is answered (RFC 4568 section 5.1.3).
-            crypto = crypto if chosen is None else replace(crypto, tag=chosen.tag, suite=chosen.suite)
+            cryptos = cryptos if chosen is None else (replace(stream.crypto, tag=chosen.tag, suite=chosen.suite),)
         return LocalMedia(
             kind=stream.kind,
             port=stream.transport.port,
@@ -194,7 +223,7 @@ class PlainLegMedia(LegMedia):
             codecs=stream.ours if stream.protocol.endswith("F") else _without_feedback(stream.ours),
             protocol=stream.protocol,
             direction=direction,
-            crypto=crypto,
+            cryptos=cryptos,
             ptime_ms=stream.ptime_ms,
             max_ptime_ms=stream.max_ptime_ms,
         )
@@ -209,12 +238,31 @@ def _without_feedback(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
     return tuple(codec if codec.feedback == NO_FEEDBACK else replace(codec, feedback=NO_FEEDBACK) for codec in codecs)
 
 
-def _answer_key(media: PhoneMedia) -> CryptoLine | None:
+def offered_keys() -> tuple[CryptoLine, ...]:
+    """Make a key for every suite there is, the preferred first (RFC 4568 section 6.1)."""
+    suites = enumerate(SUITES.items(), start=1)
+    return tuple(CryptoLine(tag, suite, secrets.token_bytes(length)) for tag, (suite, length) in suites)
+
+
+def _answer_key(media: PhoneMedia) -> CryptoLine:
     """Make our key for the first suite the peer offers, which is the one it prefers (RFC 4568 section 6.1)."""
-    if media.keying is not Keying.SDES:
-        return None
     first = media.cryptos[0]
     return CryptoLine(first.tag, first.suite, secrets.token_bytes(len(first.key)))
+
+
+def _reanswer_key(ours: CryptoLine | None, media: PhoneMedia) -> CryptoLine | None:
+    """Keep our key where its suite is offered again; make one for the suite the peer prefers where it is not."""
+    if ours is None or _same_suite(ours, media) is not None:
+        return ours
+    return _answer_key(media)
+
+
+def _answered(stream: PlainStream, media: PhoneMedia) -> CryptoLine | None:
+    """Find our key that an answer takes: by tag and suite, or by suite alone, as some get the tag wrong."""
+    ours = stream.offered if stream.crypto is None else (stream.crypto, *stream.offered)
+    pairs = [(one, line) for line in media.cryptos for one in ours if one.known_suite == line.known_suite]
+    exact = next((one for one, line in pairs if one.tag == line.tag), None)
+    return exact or next((one for one, _ in pairs), None)
 
 
 def _same_suite(ours: CryptoLine, media: PhoneMedia) -> CryptoLine | None:

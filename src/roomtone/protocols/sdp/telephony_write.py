@@ -48,7 +48,8 @@ class LocalMedia:
     codecs: tuple[Codec, ...]
     protocol: str = "RTP/AVP"
     direction: Direction = Direction.SENDRECV
-    crypto: CryptoLine | None = None
+    cryptos: tuple[CryptoLine, ...] = ()
+    """Our keys: one for each suite that is offered, or that of the answer."""
     ptime_ms: int | None = None
     max_ptime_ms: int | None = None
 
@@ -111,8 +112,7 @@ def _session_lines(origin: Origin, ip: str) -> tuple[Line, ...]:
 
 def _section(media: LocalMedia) -> MediaDescription:
     lines: list[Line] = []
-    if media.crypto is not None:
-        lines.append(attribute("crypto", media.crypto.serialize()))
+    lines += [attribute("crypto", one.serialize()) for one in media.cryptos]
     lines += [line for codec in media.codecs for line in codec_lines(codec)]
     if media.kind is MediaKind.AUDIO and media.ptime_ms is not None:
         lines.append(attribute("ptime", media.ptime_ms))

@@ -458,8 +458,8 @@ async def test_security_differs_freely_between_the_legs(world: World) -> None:
     offer = callee.told[0][3]
     assert "m=audio" in offer
     assert "RTP/SAVP " in offer
-    assert "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" in offer
-    secure = sdp(5000, "0 101", f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 {KEY}", profile="RTP/SAVP")
+    assert "a=crypto:4 AES_CM_128_HMAC_SHA1_80 inline:" in offer
+    secure = sdp(5000, "0 101", f"a=crypto:4 AES_CM_128_HMAC_SHA1_80 {KEY}", profile="RTP/SAVP")
     call.post(callee, PickedUp(secure))
     await world.settle()
     assert "RTP/AVP " in caller.last[1]

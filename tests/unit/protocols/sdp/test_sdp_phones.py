@@ -219,7 +219,9 @@ def local(port: int, *numbers: int, **more: object) -> LocalMedia:
 
 def test_an_offer_is_read_back_as_it_was_meant() -> None:
     crypto = CryptoLine(1, "AES_CM_128_HMAC_SHA1_80", bytes(30))
-    ours = local(41000, 96, 0, 101, 102, protocol="RTP/SAVP", crypto=crypto, ptime_ms=20, direction=Direction.SENDONLY)
+    ours = local(
+        41000, 96, 0, 101, 102, protocol="RTP/SAVP", cryptos=(crypto,), ptime_ms=20, direction=Direction.SENDONLY
+    )
     text = write_phone_offer(Origin(7), "192.0.2.1", [ours]).serialize()
     assert "a=rtpmap:101 telephone-event/8000" in text
     assert "a=rtpmap:96 opus/48000/2" in text
