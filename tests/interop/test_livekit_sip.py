@@ -71,6 +71,7 @@ async def test_a_room_calls_a_phone_that_hears_and_is_heard_and_webhooks_say_so(
                     participant_attributes={"k": "v"},
                     headers={"X-Ticket": "4711"},
                     wait_until_answered=True,
+                    play_dialtone=True,
                 )
             )
             assert (made.participant_identity, made.room_name) == ("bob", "standup")
@@ -205,7 +206,6 @@ async def test_what_cannot_be_done_is_never_a_success(lk: api.LiveKitAPI) -> Non
         return api.CreateSIPParticipantRequest(**said)  # type: ignore[arg-type]
 
     for request, code in (
-        (call(play_dialtone=True), "unimplemented"),
         (call(krisp_enabled=True), "unimplemented"),
         (call(sip_trunk_id="ST_none"), "not_found"),
         (call(sip_trunk_id=""), "invalid_argument"),

@@ -251,3 +251,36 @@ async def test_a_call_ends_when_its_time_is_up(here: Exchange) -> None:
         await bob.wait_for(Ended)
         await left(here)
         assert call.end is CallEnd.TOO_LONG
+
+
+async def test_a_room_hears_that_it_rings_and_then_the_phone(here: Exchange) -> None:
+    async with caller(here, "ada") as ada, phone(here, "bob") as bob:
+        await registered(bob)
+        call = here.calls.dial(DialRequest("standup", "bob", joins_early=True, rings_in="DE"))
+        who = await call.joined()
+        voices = [Voice(ada.rtp, 880), Voice(bob.rtp, 1_320)]
+
+        def say() -> None:
+            for voice in voices:
+                voice.say()
+
+        await hears(ada.rtp, {425: 0.9}, (880, 1_320), voices[0].say)  # ITU-T E.180: Germany rings at 425 Hz
+        (track,) = who.publications.values()
+        pick_up(bob, await bob.wait_for(Invited))
+        bob.drain()
+        await asyncio.wait_for(call.answered(), PATIENCE_S)
+        await hears(ada.rtp, {1_320: 0.9}, (425, 880), say)
+        await hears(bob.rtp, {880: 0.9}, (425, 1_320), say)
+        assert list(who.publications.values()) == [track]
+        bob.hang_up((await bob.wait_for(Invited)).leg)
+        ada.hang_up((await ada.wait_for(Answered)).leg)
+        await left(here)
+
+
+async def test_a_country_whose_tones_are_not_known_is_refused(here: Exchange) -> None:
+    async with phone(here, "bob") as bob:
+        await registered(bob)
+        call = here.calls.dial(DialRequest("standup", "bob", joins_early=True, rings_in="XX"))
+        with pytest.raises(CallError):
+            await asyncio.wait_for(call.answered(), PATIENCE_S)
+        await left(here)

@@ -202,6 +202,7 @@ async def test_a_room_calls_a_phone_and_says_who_it_will_be(here: Exchange, clie
         ({"to": "1", "trunk": "none"}, 409, "unreachable"),
         ({"to": "bob", "dtmf": "x"}, 422, "bad_request"),
         ({"to": ""}, 422, "bad_request"),
+        ({"to": "bob", "ring_tone": "DE"}, 422, "bad_request"),
         ({"to": "bob", "ringing_timeout_s": 0}, 422, "invalid_request"),
         ({"to": "bob", "from_number": "a b"}, 422, "invalid_request"),
     ],

@@ -149,6 +149,8 @@ class DialedCall(RingingCall, RoomParty):
             await self._join("dialing")
             self._has_joined.set()
         self.router = await self._parts.engine.open_router()
+        if self.request.rings_in and self.participant is not None:
+            await self._ring_in_room(self.request.rings_in)
         await self._ring_all(targets, self.request.ringing_timeout_s or self._parts.ring_timeout_s)
         self._has_begun.set()
 

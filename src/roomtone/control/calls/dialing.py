@@ -49,6 +49,8 @@ class DialRequest:
     """Pressed once it is answered; each ``w`` waits half a second."""
     joins_early: bool = False
     """Whether the participant appears at once, and not when it is answered."""
+    rings_in: str = ""
+    """The country in whose way the room hears that it rings, such as ``US``; empty: it does not. Joins early."""
     hides_number: bool = False
     """Whether the participants are not told the number."""
     headers: tuple[tuple[str, str], ...] = ()
@@ -71,6 +73,8 @@ def checked(request: DialRequest) -> DialRequest:
             raise CallError(CallEnd.BAD_REQUEST, detail)
     if len(request.headers) > MAX_HEADERS:
         raise CallError(CallEnd.BAD_REQUEST, f"there are at most {MAX_HEADERS} headers")
+    if request.rings_in and not request.joins_early:
+        raise CallError(CallEnd.BAD_REQUEST, "a room hears it ring only where the participant joins early")
     if request.most_s is not None and request.most_s <= 0:
         raise CallError(CallEnd.BAD_REQUEST, "a call lasts some time")
     return request

@@ -16,6 +16,7 @@ from roomtone.control.calls.call import Call
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.offering import read_sdp
 from roomtone.control.calls.reasons import CallEnd
+from roomtone.control.calls.ringback import RINGS, Ringback
 from roomtone.control.rooms import CloseReason, ParticipantKind, Protocol, Refusal, RoomError
 from roomtone.media import EngineCommandError
 from roomtone.media.values import MediaKind
@@ -84,6 +85,7 @@ class RoomParty(Call):
         self._shares_router = False
         """Whether its ports are on the room's own router."""
         self._piped: list[Producer] = []
+        self._ringback: Ringback | None = None
 
     @abstractmethod
     def _request(self, status: str) -> JoinRequest:
@@ -128,11 +130,7 @@ class RoomParty(Call):
         if stream.producer is None or spoken is None:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no codec that can be mixed")
         keys = keys_number(stream.ours, stream.takes, spoken)
-        heard = await self._to_room(stream.producer, participant)
-        try:
-            seat = self.seat = await self._rooms.seat(participant, heard, spoken, name=participant.name, keys=keys)
-        except RoomError as error:
-            raise call_refusal(error) from error
+        seat = await self._seat_for(participant, stream.producer, spoken, keys)
         numbers = [spoken.payload_type] if keys is None else [spoken.payload_type, keys]
         mapped = [(number, number) for number in numbers]
         mix = await self._from_room(seat.mix, participant)
@@ -143,6 +141,31 @@ class RoomParty(Call):
             await stream.consumer.switch_source(mix, mapped)
             await (stream.consumer.resume() if stream.flowing else stream.consumer.pause())
         self.codec = f"{spoken.name}/{spoken.clock_rate}"
+
+    async def _seat_for(self, participant: Participant, producer: Producer, spoken: Codec, keys: int | None) -> Seat:
+        """Give the phone a seat, or that in which it was heard to ring."""
+        try:
+            if self._ringback is not None and self.seat is not None:
+                await self._ringback.give_way(producer)
+                await self._rooms.change_mix(self.seat, spoken, keys=keys)
+                return self.seat
+            heard = await self._to_room(producer, participant)
+            self.seat = await self._rooms.seat(participant, heard, spoken, name=participant.name, keys=keys)
+        except RoomError as error:
+            raise call_refusal(error) from error
+        return self.seat
+
+    async def _ring_in_room(self, country: str) -> None:
+        """Have the room hear that the phone rings."""
+        participant = self.participant
+        assert participant is not None  # noqa: S101 - it joined early
+        assert self.router is not None  # noqa: S101
+        self._ringback = await Ringback.open(self.router, country)
+        heard = await self._to_room(self._ringback.output, participant)
+        try:
+            self.seat = await self._rooms.seat(participant, heard, RINGS, name=participant.name)
+        except RoomError as error:
+            raise call_refusal(error) from error
 
     async def _to_room(self, producer: Producer, participant: Participant) -> Producer:
         if self._shares_router or self.router is None:

@@ -116,6 +116,14 @@ class RoomMixes(RoomForwardings):
         self.switching.refresh(room)
         return seat
 
+    async def change_mix(self, seat: Seat, codec: Codec, *, keys: int | None = None) -> None:
+        """Give a seat its mix in another codec; what carried the old one is to be switched over. Raise `RoomError`."""
+        self._check_open(seat.participant)
+        with self.commands():
+            mix = await seat.mixer.add_output(codec.to_parameters(), events_payload_type=keys, without=seat.input)
+        old, seat.mix, seat.takes_keys = seat.mix, mix, keys is not None
+        await quietly(old.close)
+
     def follow_mixed(self, room: Room) -> None:
         """Keep a room's mixer in step with its tracks; called with each new room."""
         room.events.listen(partial(self._on_track, room))

@@ -56,6 +56,7 @@ async def dial(request: Request, room: str, body: DialBody) -> DialledBody:
             most_s=body.max_duration_s,
             keys=body.dtmf,
             joins_early=body.join_early,
+            rings_in=body.ring_tone,
         )
     )
     await call.rings()

@@ -40,7 +40,9 @@ class DialBody(_Dialling):
     dtmf: str = Field(default="", examples=["ww1234#"])
     """Keys pressed once it is answered: 0-9, *, #, A-D; each w waits half a second."""
     join_early: bool = False
-    """Whether the participant is there while it rings, with `sip.callStatus` `dialing`, and what rings is heard."""
+    """Whether the participant is there while it rings, with `sip.callStatus` `dialing`; early media is heard."""
+    ring_tone: str = Field(default="", pattern="^([A-Z]{2})?$", examples=["DE"])
+    """With `join_early`: the country whose ringing tone the room hears until somebody answers; empty: none."""
 
 
 class DialledBody(_Dialling):

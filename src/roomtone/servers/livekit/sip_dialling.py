@@ -23,10 +23,10 @@ _UNSUPPORTED = {
     "include_headers": "headers of phones are not made attributes of participants",
     "krisp_enabled": "there is no such noise cancellation",
     "media": "codecs and time-outs of a call's media cannot be chosen",
-    "play_dialtone": "the room does not hear that a phone rings, but what the phone's side plays",
-    "play_ringtone": "the room does not hear that a phone rings, but what the phone's side plays",
     "destination": "calls leave from here, wherever they are for",
 }
+_COUNTRY = "US"
+"""Whose tone a room hears: LiveKit has no other."""
 CODES = {
     CallEnd.BAD_REQUEST: TwirpCode.INVALID_ARGUMENT,
     CallEnd.NOT_FOUND: TwirpCode.NOT_FOUND,
@@ -134,6 +134,7 @@ def _dial(trunk: Trunk, request: sip.CreateSIPParticipantRequest) -> DialRequest
         most_s=most_s or None,
         keys=request.dtmf,
         joins_early=True,
+        rings_in=_COUNTRY if request.play_dialtone or request.play_ringtone else "",
         hides_number=request.hide_phone_number,
         headers=tuple(headers.items()),
         security=SECURITY[request.media_encryption] if request.media_encryption else None,
