@@ -39,4 +39,4 @@ def _over_ice(signal: Signal, security: MediaSecurity, offered: PhoneDescription
         is_free = security is MediaSecurity.OPTIONAL
         return security is MediaSecurity.DTLS or (is_free and signal.is_browser)
     audio = offered.first(MediaKind.AUDIO, security)
-    return audio is not None and audio.keying is Keying.DTLS
+    return audio is not None and audio.keying is Keying.DTLS and audio.over_ice

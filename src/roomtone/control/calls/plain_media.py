@@ -1,4 +1,7 @@
-"""The media of a phone: a plain transport for sound, another for pictures; plain RTP, or SRTP by SDES."""
+"""The media of a phone: a plain transport for sound, another for pictures; plain RTP, or SRTP by SDES or DTLS.
+
+DTLS is served where a peer offers it without ICE (RFC 5763); what we offer by DTLS is over ICE, and is not made here.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.streams import LegMedia, Stream
 from roomtone.media import EngineCommandError
-from roomtone.media.values import Latching, MediaKind
-from roomtone.protocols.sdp.attributes import Direction
+from roomtone.media.values import DtlsParameters, DtlsRole, Latching, MediaKind
+from roomtone.protocols.sdp.attributes import Direction, Setup
 from roomtone.protocols.sdp.codecs import NO_FEEDBACK
 from roomtone.protocols.sdp.crypto import SUITES, CryptoLine
 from roomtone.protocols.sdp.telephony import Keying, MediaSecurity, choose_audio
@@ -51,7 +54,9 @@ class PlainStream(Stream):
     offered: tuple[CryptoLine, ...] = ()
     """Our keys, one for each suite we offered; none of them when the offer was the peer's."""
     crypto: CryptoLine | None = None
-    """Our key of the suite that was agreed on; None: plain RTP, or nothing was agreed on yet."""
+    """Our key of the suite that was agreed on; None: no SDES, or nothing was agreed on yet."""
+    dtls: DtlsParameters | None = None
+    """Our role, and the peer's certificate."""
 
 
 class PlainLegMedia(LegMedia):
@@ -85,12 +90,13 @@ class PlainLegMedia(LegMedia):
         """Open what the first offer of a peer asks for and this leg may have; raise `NegotiationError`."""
         video = phone.first(MediaKind.VIDEO, self._security)
         for media in (choose_audio(phone, self._security), video):
-            if media is None or media.kind is None or media.keying is Keying.DTLS:
+            if media is None or media.kind is None or media.over_ice:
                 continue
             stream = await self._open(media.kind, media.protocol, media.keying, media.index, mux=media.rtcp_mux)
             stream.remote = media
             if media.keying is Keying.SDES:
                 stream.crypto = _answer_key(media)
+            stream.dtls = _shake_hands(None, media)
 
     async def offer(self, wanted: Sequence[Wanted]) -> str:
         """Open what is to be offered, and write the offer."""
@@ -126,13 +132,14 @@ class PlainLegMedia(LegMedia):
         stream = self._streams[MediaKind.AUDIO]
         if audio is None or audio.keying is not stream.keying:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no audio section of the security there was")
-        before = stream.remote, stream.place, stream.protocol, stream.crypto
+        before = stream.remote, stream.place, stream.protocol, stream.crypto, stream.dtls
         stream.remote, stream.place, stream.protocol = audio, audio.index, audio.protocol
         stream.crypto = _reanswer_key(stream.crypto, audio)
+        stream.dtls = _shake_hands(stream.dtls, audio)
         try:
             await self.connect(stream.kind)
         except (EngineCommandError, CallError) as error:
-            stream.remote, stream.place, stream.protocol, stream.crypto = before
+            stream.remote, stream.place, stream.protocol, stream.crypto, stream.dtls = before
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, str(error)) from error
         video = self._streams.get(MediaKind.VIDEO)
         if video is None:
@@ -144,6 +151,7 @@ class PlainLegMedia(LegMedia):
         else:
             video.remote = again
             video.crypto = _reanswer_key(video.crypto, again)
+            video.dtls = _shake_hands(video.dtls, again)
             await self.connect(video.kind)
 
     def answer(self, phone: PhoneDescription) -> str:
@@ -176,12 +184,20 @@ class PlainLegMedia(LegMedia):
             return  # on hold in the old form: there is nowhere to send
         if (":" in remote.address) is not (":" in self._ip):
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, f"media at {remote.address} cannot be reached from {self._ip}")
-        if _is_elsewhere(remote.address, self._source_ip):
-            if keys is not None:
-                await stream.transport.connect(self._ip, 0, srtp=keys, local_srtp=ours)
+        is_client = stream.dtls is not None and stream.dtls.role is DtlsRole.ACTIVE
+        # A DTLS client has to begin somewhere: where it was told.
+        if _is_elsewhere(remote.address, self._source_ip) and not is_client:
+            if keys is not None or stream.dtls is not None:
+                await stream.transport.connect(self._ip, 0, srtp=keys, local_srtp=ours, dtls=stream.dtls)
         else:
-            rtcp = None if remote.rtcp_mux else remote.rtcp_port
-            await stream.transport.connect(remote.address, remote.port, rtcp_port=rtcp, srtp=keys, local_srtp=ours)
+            await stream.transport.connect(
+                remote.address,
+                remote.port,
+                rtcp_port=None if remote.rtcp_mux else remote.rtcp_port,
+                srtp=keys,
+                local_srtp=ours,
+                dtls=stream.dtls,
+            )
         stream.connected = True
 
     async def drop(self, kind: MediaKind) -> None:
@@ -196,6 +212,7 @@ class PlainLegMedia(LegMedia):
             rtcp_mux=mux,
             latching=Latching.REBIND,
             secure=keying is Keying.SDES,
+            dtls=keying is Keying.DTLS,
             dscp=self._marking.of(kind),
         )
         stream = self._streams[kind] = PlainStream(
@@ -224,6 +241,8 @@ class PlainLegMedia(LegMedia):
             protocol=stream.protocol,
             direction=direction,
             cryptos=cryptos,
+            fingerprints=stream.transport.fingerprints,
+            dtls_role=None if stream.dtls is None else stream.dtls.role,
             ptime_ms=stream.ptime_ms,
             max_ptime_ms=stream.max_ptime_ms,
         )
@@ -236,6 +255,18 @@ class PlainLegMedia(LegMedia):
 def _without_feedback(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
     """Leave out what a profile without feedback cannot say (RFC 4585 section 4)."""
     return tuple(codec if codec.feedback == NO_FEEDBACK else replace(codec, feedback=NO_FEEDBACK) for codec in codecs)
+
+
+def _shake_hands(before: DtlsParameters | None, media: PhoneMedia) -> DtlsParameters | None:
+    """Give who shakes hands how; with the certificate there was our role stays (RFC 8842 section 5.5)."""
+    if media.keying is not Keying.DTLS:
+        return None
+    prints = list(media.fingerprints)
+    if before is not None and before.fingerprints == prints:
+        return before
+    # Who may be either is waited for: its packets show where it is.
+    role = DtlsRole.ACTIVE if media.setup is Setup.PASSIVE else DtlsRole.PASSIVE
+    return DtlsParameters(role=role, fingerprints=prints)
 
 
 def offered_keys() -> tuple[CryptoLine, ...]:

@@ -13,12 +13,13 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from roomtone.media.values import MediaKind
-from roomtone.protocols.sdp.attributes import Direction, parse_number
+from roomtone.protocols.sdp.attributes import Direction, Setup, parse_number
 from roomtone.protocols.sdp.codecs import Codec, read_codecs
 from roomtone.protocols.sdp.crypto import CryptoLine, read_crypto
 from roomtone.protocols.sdp.errors import NegotiationCode, NegotiationError, SdpError
 
 if TYPE_CHECKING:
+    from roomtone.media.values import Fingerprint
     from roomtone.protocols.sdp.model import MediaDescription, SessionDescription
 
 _MAX_PORT = 65_535
@@ -30,6 +31,7 @@ _DTLS = frozenset({"UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 _CONNECTION_WORDS = 3
 _UNSPECIFIED = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 _NOWHERE = "0.0.0.0"  # noqa: S104 - what a description says that names no address
+_DISCARD_PORT = 9
 
 
 class MediaSecurity(StrEnum):
@@ -86,6 +88,12 @@ class PhoneMedia:
     max_ptime_ms: int | None = None
     keying: Keying = Keying.NONE
     cryptos: tuple[CryptoLine, ...] = ()
+    over_ice: bool = False
+    """With `Keying.DTLS`: whether its writer is reached by ICE, or where the description says."""
+    fingerprints: tuple[Fingerprint, ...] = ()
+    """With `Keying.DTLS`: of its writer's certificate."""
+    setup: Setup | None = None
+    """With `Keying.DTLS`: its writer's role."""
     unusable: str = ""
 
     @property
@@ -150,8 +158,9 @@ def _read(session: SessionDescription, index: int, section: MediaDescription) ->
     if why:
         return replace(bare, cryptos=(), unusable=why)
     is_dtls = bare.keying is Keying.DTLS
-    address = _address(session, section) or (_NOWHERE if is_dtls else None)
-    if address is None:
+    over_ice = is_dtls and _has_ice(session, section)
+    address = _address(session, section) or (_NOWHERE if over_ice else None)
+    if address is None or (is_dtls and not over_ice and section.port == _DISCARD_PORT):
         return replace(bare, cryptos=(), unusable="no usable address")
     codecs = tuple(codec for codec in read_codecs(section, bare.kind or MediaKind.AUDIO) if codec.payload_type >= 0)
     if not codecs:
@@ -166,8 +175,11 @@ def _read(session: SessionDescription, index: int, section: MediaDescription) ->
         rtcp_port=rtcp_port,
         rtcp_mux=rtcp_mux,
         # With ICE the candidates say where to send, and the address is often zeros.
-        direction=_said(session, section) if is_dtls else _direction(session, section, address),
+        direction=_said(session, section) if over_ice else _direction(session, section, address),
         codecs=codecs,
+        over_ice=over_ice,
+        fingerprints=(section.fingerprints or session.fingerprints) if is_dtls else (),
+        setup=(section.setup or session.setup or Setup.ACTPASS) if is_dtls else None,
         ptime_ms=_milliseconds(section, "ptime"),
         max_ptime_ms=_milliseconds(section, "maxptime"),
     )
@@ -201,9 +213,17 @@ def _why_unusable(session: SessionDescription, section: MediaDescription, bare: 
 def _why_no_dtls(session: SessionDescription, section: MediaDescription) -> str:
     if not (section.fingerprints or session.fingerprints):
         return "DTLS without a fingerprint"
-    if (section.ice_ufrag or session.ice_ufrag) is None or (section.ice_pwd or session.ice_pwd) is None:
-        return "DTLS without ICE is not served"
-    return "" if section.has("rtcp-mux") else "DTLS without rtcp-mux is not served"
+    if (section.setup or session.setup) is Setup.HOLDCONN:
+        return "DTLS on hold (setup:holdconn) is not served"
+    if not _has_ice(session, section):
+        return "port zero" if section.port == 0 else ""
+    return "" if section.has("rtcp-mux") else "ICE without rtcp-mux is not served"
+
+
+def _has_ice(session: SessionDescription, section: MediaDescription) -> bool:
+    """Whether a section has what connectivity checks need."""
+    ufrag, pwd = section.ice_ufrag or session.ice_ufrag, section.ice_pwd or session.ice_pwd
+    return ufrag is not None and pwd is not None
 
 
 def _address(session: SessionDescription, section: MediaDescription) -> str | None:

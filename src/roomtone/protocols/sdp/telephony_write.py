@@ -15,6 +15,7 @@ from roomtone.protocols.sdp.model import Line, MediaDescription, SessionDescript
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from roomtone.media.values import DtlsRole, Fingerprint
     from roomtone.protocols.sdp.codecs import Codec
     from roomtone.protocols.sdp.crypto import CryptoLine
     from roomtone.protocols.sdp.telephony import PhoneDescription, PhoneMedia
@@ -50,6 +51,9 @@ class LocalMedia:
     direction: Direction = Direction.SENDRECV
     cryptos: tuple[CryptoLine, ...] = ()
     """Our keys: one for each suite that is offered, or that of the answer."""
+    fingerprints: tuple[Fingerprint, ...] = ()
+    """Of our certificate, with DTLS."""
+    dtls_role: DtlsRole | None = None
     ptime_ms: int | None = None
     max_ptime_ms: int | None = None
 
@@ -113,6 +117,9 @@ def _session_lines(origin: Origin, ip: str) -> tuple[Line, ...]:
 def _section(media: LocalMedia) -> MediaDescription:
     lines: list[Line] = []
     lines += [attribute("crypto", one.serialize()) for one in media.cryptos]
+    lines += [attribute("fingerprint", f"{one.algorithm} {one.value}") for one in media.fingerprints]
+    if media.dtls_role is not None:
+        lines.append(attribute("setup", media.dtls_role.value))
     lines += [line for codec in media.codecs for line in codec_lines(codec)]
     if media.kind is MediaKind.AUDIO and media.ptime_ms is not None:
         lines.append(attribute("ptime", media.ptime_ms))
