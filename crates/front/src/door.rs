@@ -1,7 +1,7 @@
 //! One request, from any HTTP version, to one response.
 //!
 //! HTTP/3 will call [`Door::handle`] as HTTP/1.1 and 2 do: a request with a boxed body in, a response with a boxed
-//! body out. Media paths will be answered where static files are.
+//! body out. Live streams and static files are answered here, all else by the application.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, Uri, Version};
+use roomtone_hls::Shelf;
 
 use crate::body::{LimitedBody, RequestBody, ResponseBody};
 use crate::config::{self, FrontConfig, Limits};
@@ -18,6 +19,7 @@ use crate::error::FrontError;
 use crate::forwarded::{self, Client, Scheme};
 use crate::front::Alive;
 use crate::headers::{self, RequestIds};
+use crate::live::{self, Live};
 use crate::network::Network;
 use crate::paths;
 use crate::rate::{ConnectionPlace, RateLimiter};
@@ -34,6 +36,7 @@ pub(crate) struct Door {
     trusted: Vec<Network>,
     /// Prefixes that some bind serves alone.
     exclusive: Vec<String>,
+    live: Option<Live>,
     static_files: StaticFiles,
     application: Arc<Application>,
     rates: RateLimiter,
@@ -87,7 +90,7 @@ pub(crate) struct Entrance {
 }
 
 impl Door {
-    pub(crate) fn new(config: &FrontConfig) -> Result<Self, FrontError> {
+    pub(crate) fn new(config: &FrontConfig, live: Option<Arc<Shelf>>) -> Result<Self, FrontError> {
         let stats = Arc::new(Stats::default());
         let limits = config.limits.clone();
         let application = Application::new(config.application.clone(), &limits, Arc::clone(&stats));
@@ -104,6 +107,7 @@ impl Door {
                 .iter()
                 .flat_map(|bind| bind.only.clone())
                 .collect(),
+            live: live.map(Live::new),
             static_files: StaticFiles::new(&config.static_dirs)?,
             application,
             rates,
@@ -169,6 +173,18 @@ impl Door {
             ))?;
         self.check_entrance(&peer.entrance, &path)?;
         if kind == Kind::Plain {
+            let asked = live::Asked {
+                method: request.method(),
+                path: &path,
+                query: request.uri().query(),
+                headers: request.headers(),
+            };
+            if let Some(live) = &self.live
+                && let Some(response) = live.serve(asked, id, &self.stats).await
+            {
+                self.stats.live_responses.increment();
+                return Ok(response);
+            }
             let served = self
                 .static_files
                 .serve(request.method(), raw_path, &path, request.headers())

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
+use roomtone_hls::Shelf;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -36,15 +37,17 @@ pub struct Front {
 impl Front {
     /// Binds, loads the certificate and starts serving.
     pub fn start(config: &FrontConfig) -> Result<Self, FrontError> {
-        Self::start_with(config, None)
+        Self::start_with(config, None, None)
     }
 
-    /// As [`Front::start`]; connections on TLS binds that are not TLS go to `media`.
+    /// As [`Front::start`]; connections on TLS binds that are not TLS go to `media`, requests below `/live/` to the
+    /// streams of `live`.
     pub fn start_with(
         config: &FrontConfig,
         media: Option<Arc<dyn MediaTcpSink>>,
+        live: Option<Arc<Shelf>>,
     ) -> Result<Self, FrontError> {
-        let door = Arc::new(Door::new(config)?);
+        let door = Arc::new(Door::new(config, live)?);
         let has_tls = config.binds.iter().any(|bind| bind.tls);
         let certificate = has_tls
             .then(|| Certificate::load(&config.tls))

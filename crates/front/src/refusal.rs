@@ -28,6 +28,8 @@ pub(crate) enum Refusal {
     ApplicationBusy,
     ApplicationFailed,
     ApplicationTimeout,
+    /// What was waited for of a live stream did not come, or too many wait.
+    LiveWait,
 }
 
 impl Refusal {
@@ -94,6 +96,11 @@ impl Refusal {
                 "application_timeout",
                 "the application did not answer in time",
             ),
+            Self::LiveWait => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "live_wait",
+                "the stream has not come as far as was asked for",
+            ),
         }
     }
 
@@ -109,6 +116,7 @@ impl Refusal {
             Self::ApplicationBusy => stats.application_busy.increment(),
             Self::ApplicationFailed => stats.application_failures.increment(),
             Self::ApplicationTimeout => stats.application_timeouts.increment(),
+            Self::LiveWait => stats.live_waits_refused.increment(),
             Self::BadRequest(_)
             | Self::NotFound
             | Self::MethodNotAllowed
@@ -120,7 +128,7 @@ impl Refusal {
     fn retry_after_s(self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_s } => Some(retry_after_s),
-            Self::ApplicationAbsent | Self::ApplicationBusy => Some(1),
+            Self::ApplicationAbsent | Self::ApplicationBusy | Self::LiveWait => Some(1),
             _ => None,
         }
     }

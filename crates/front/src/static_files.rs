@@ -1,6 +1,5 @@
 //! Files from disk: the web pages.
 
-mod conditions;
 mod file_body;
 mod lookup;
 
@@ -14,10 +13,10 @@ use hyper::header::{
 };
 use hyper::{Method, Response, StatusCode};
 
-use self::conditions::Part;
 use self::file_body::FileBody;
 use self::lookup::{Found, OpenFile};
 use crate::body::{self, ResponseBody};
+use crate::conditions::{self, Part};
 use crate::config::StaticDir;
 use crate::error::FrontError;
 use crate::paths;
@@ -94,11 +93,11 @@ fn respond(method: &Method, headers: &HeaderMap, file: OpenFile) -> Response<Res
         return response;
     }
     describe(response.headers_mut(), &file);
-    if conditions::is_not_modified(headers, &file) {
+    if conditions::is_not_modified(headers, &file.etag, Some(file.modified)) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    let (offset, len) = match conditions::part(headers, &file) {
+    let (offset, len) = match conditions::part(headers, &file.etag, file.len) {
         Part::Whole => (0, file.len),
         Part::Range { first, last } => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;

@@ -100,6 +100,12 @@ counters! {
     paths_withheld,
     /// Responses from disk.
     static_responses,
+    /// Responses of live streams.
+    live_responses,
+    /// Requests for live streams that waited for media.
+    live_waits,
+    /// Requests for live streams that waited longer than three target durations, or for a place to wait.
+    live_waits_refused,
     /// Requests refused because the application was not there.
     application_absent,
     /// Requests refused because too many were under way towards the application.

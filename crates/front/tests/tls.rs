@@ -197,7 +197,7 @@ async fn what_is_not_tls_goes_to_the_media_sink_unread() {
     let setup = Setup::with(https);
     let (sender, taken) = mpsc::channel();
     let sink = move |stream: std::net::TcpStream, remote| sender.send((stream, remote)).is_ok();
-    let front = Front::start_with(&setup.config, Some(Arc::new(sink))).unwrap();
+    let front = Front::start_with(&setup.config, Some(Arc::new(sink)), None).unwrap();
     let mut client = TcpStream::connect(address(&front, "https")).await.unwrap();
     // RFC 4571: a length, then a STUN binding request.
     let frame = b"\x00\x14\x00\x01\x00\x00\x21\x12\xa4\x42";
@@ -220,7 +220,7 @@ async fn what_is_not_tls_is_closed_where_nobody_wants_it() {
     let unwilling = |_stream: std::net::TcpStream, _remote| false;
     for front in [
         setup.start(),
-        Front::start_with(&setup.config, Some(Arc::new(unwilling))).unwrap(),
+        Front::start_with(&setup.config, Some(Arc::new(unwilling)), None).unwrap(),
     ] {
         let mut client = TcpStream::connect(address(&front, "https")).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();

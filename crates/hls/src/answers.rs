@@ -129,7 +129,9 @@ impl Packager {
             .filter(|(other, _)| *other != at);
         let reports: Vec<Report> = others.filter_map(|(_, one)| report(one)).collect();
         let text = media_playlist(&self.renditions[at], &shared, &reports, skip);
-        let playlist = Arc::new(Playlist::new(text));
+        let kind = if skip { "d" } else { "w" };
+        let tag = format!("{}-{at}{kind}{}", self.config.run, self.version);
+        let playlist = Arc::new(Playlist::new(text, tag));
         *slot = Some(Arc::clone(&playlist));
         playlist
     }

@@ -9,6 +9,7 @@
 mod answers;
 mod boxes;
 mod cadence;
+mod channel;
 mod cutting;
 mod directives;
 mod gathering;
@@ -21,6 +22,7 @@ mod segment;
 pub use answers::{MediaAnswer, PlaylistAnswer};
 pub use boxes::BoxError;
 pub use cadence::{Cadence, Observed};
+pub use channel::{Changed, Channel, MAX_WAITING, Shelf, TooManyWait};
 pub use directives::{DirectiveError, Directives, Wanted};
 pub use packager::{Packager, PackagerConfig, Track};
 pub use playlist::Playlist;

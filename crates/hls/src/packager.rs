@@ -184,10 +184,9 @@ impl Packager {
             .as_ref()
             .is_none_or(|(version, _)| *version != self.version)
         {
-            self.master = Some((
-                self.version,
-                Arc::new(Playlist::new(master_playlist(&self.renditions))),
-            ));
+            let tag = format!("{}-m{}", self.config.run, self.version);
+            let playlist = Playlist::new(master_playlist(&self.renditions), tag);
+            self.master = Some((self.version, Arc::new(playlist)));
         }
         self.master
             .as_ref()

@@ -16,10 +16,12 @@ pub struct Playlist {
     pub text: Bytes,
     /// Compressed by gzip.
     pub gzip: Bytes,
+    /// Names this state among all of this stream.
+    pub tag: String,
 }
 
 impl Playlist {
-    pub(crate) fn new(text: String) -> Self {
+    pub(crate) fn new(text: String, tag: String) -> Self {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(4));
         // Writing to memory does not fail.
         let gzip = encoder
@@ -29,6 +31,7 @@ impl Playlist {
         Self {
             text: text.into(),
             gzip: gzip.into(),
+            tag,
         }
     }
 }

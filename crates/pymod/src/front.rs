@@ -88,7 +88,7 @@ impl Front {
                 let message = "the front door is started already";
                 return Err(FrontError::new_err(("wrong_state", message)));
             }
-            let front = roomtone_front::Front::start_with(&config, media);
+            let front = roomtone_front::Front::start_with(&config, media, None);
             *running = Some(front.map_err(|error| failed(&error))?);
             Ok(())
         })

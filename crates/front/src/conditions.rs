@@ -5,9 +5,7 @@ use std::time::{Duration, SystemTime};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 
-use super::lookup::OpenFile;
-
-/// Which part of the file is wanted.
+/// Which part of a representation is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Whole,
@@ -19,18 +17,23 @@ pub(crate) enum Part {
     Unsatisfiable,
 }
 
-/// Whether the client's copy is current.
-pub(crate) fn is_not_modified(headers: &HeaderMap, file: &OpenFile) -> bool {
+/// Whether the client's copy is current; not everything has a date.
+pub(crate) fn is_not_modified(
+    headers: &HeaderMap,
+    etag: &str,
+    modified: Option<SystemTime>,
+) -> bool {
     if headers.contains_key(IF_NONE_MATCH) {
         return headers
             .get_all(IF_NONE_MATCH)
             .iter()
             .filter_map(|value| value.to_str().ok())
-            .any(|tags| matches_tag(tags, &file.etag));
+            .any(|tags| matches_tag(tags, etag));
     }
     text(headers, &IF_MODIFIED_SINCE)
         .and_then(|text| httpdate::parse_http_date(text).ok())
-        .is_some_and(|since| is_not_after(file.modified, since))
+        .zip(modified)
+        .is_some_and(|(since, modified)| is_not_after(modified, since))
 }
 
 /// HTTP dates have whole seconds.
@@ -44,13 +47,13 @@ fn matches_tag(tags: &str, own: &str) -> bool {
         .any(|tag| tag == "*" || tag.trim_start_matches("W/") == own)
 }
 
-/// The single range asked for. Several ranges, or a form we do not know, mean the whole file.
-pub(crate) fn part(headers: &HeaderMap, file: &OpenFile) -> Part {
-    let is_stale = text(headers, &IF_RANGE).is_some_and(|condition| condition != file.etag);
+/// The single range asked for. Several ranges, or a form we do not know, mean the whole.
+pub(crate) fn part(headers: &HeaderMap, etag: &str, len: u64) -> Part {
+    let is_stale = text(headers, &IF_RANGE).is_some_and(|condition| condition != etag);
     let Some(range) = text(headers, &RANGE).filter(|_| !is_stale) else {
         return Part::Whole;
     };
-    parse_range(range, file.len).unwrap_or(Part::Whole)
+    parse_range(range, len).unwrap_or(Part::Whole)
 }
 
 fn parse_range(text: &str, len: u64) -> Option<Part> {
