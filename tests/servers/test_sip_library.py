@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from phone_peers import exchange
+from sip_peers import until
 
 from roomtone.sip import (
     Account,
     CallState,
     Endpoint,
+    EndpointLimits,
     EndReason,
     InboundCall,
     InboundRequest,
@@ -313,3 +315,79 @@ async def test_the_end_of_an_endpoint_ends_what_it_began(tmp_path: Path) -> None
             await call.wait_answered()
         assert here.book.registrar.bindings("ada", time.time()) == []
         assert (await desk.seen[0].wait_ended()).reason is EndReason.REMOTE
+
+
+class Slow(Server):
+    """Takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__(host="127.0.0.1", limits=EndpointLimits(handlers=1, waiting=2))
+        self.goes_on = asyncio.Event()
+
+    async def on_message(self, message: InboundRequest) -> None:
+        await self.goes_on.wait()
+        message.respond(202, headers=[("X-Taken", "yes")])
+        with pytest.raises(UseError):
+            message.respond(200)
+
+
+async def test_more_handlers_than_may_run_are_refused_for_now() -> None:
+    async with Slow() as slow, Endpoint(**HERE) as phone:
+        first = asyncio.create_task(phone.message(uri(slow, "x"), "one"))
+        await until(lambda: slow._handlers == 1)
+        with pytest.raises(PeerError) as busy:
+            await phone.message(uri(slow, "x"), "two")
+        assert (busy.value.status, busy.value.retryable) == (503, True)
+        assert slow.counters.handlers_refused == 1
+        slow.goes_on.set()
+        response = await first
+        assert (response.status, response.headers.text("X-Taken")) == (202, "yes")
+
+
+async def test_keys_nobody_takes_make_way_for_newer_ones() -> None:
+    limits = EndpointLimits(waiting=2)
+    async with Desk(limits=limits) as desk, Endpoint(**HERE) as phone:
+        call = await phone.call(uri(desk, "desk"), sdp=SDP)
+        await call.wait_answered()
+        await call.send_dtmf("123", by_info=True)
+        assert await desk.seen[0].gather_keys(5, pause_s=0.01) == "23"
+        assert desk.counters.events_lost == 1
+        await call.hang_up()
+        assert [key async for key in desk.seen[0].keys()] == []  # noqa: SIM118 - of a call, and no mapping
+        with pytest.raises(UseError):
+            await desk.seen[0].next_key()
+
+
+class Registrar(Server):
+    """Refuses as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(host="127.0.0.1")
+        self.refuses = 0
+        self.taken: list[str] = []
+
+    async def on_register(self, request: InboundRequest) -> None:
+        self.taken.append(request.header("Expires") or "")
+        if self.refuses:
+            raise Refusal(self.refuses)
+        request.respond(200, headers=[("Contact", f"{request.header('Contact')};expires=60")])
+
+
+async def test_a_registration_that_fails_is_tried_again_and_says_how_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roomtone.sip.registration.FIRST_PAUSE_S", 0.01)
+    async with Registrar() as registrar, Endpoint(**HERE) as phone:
+        account = Account("ada", domain=f"127.0.0.1:{registrar.port()}")
+        made = await phone.register(account)
+        assert made.granted_s == 60
+        registrar.refuses = 503
+        with pytest.raises(PeerError):
+            await made.refresh()
+        made._lost.set()
+        await until(lambda: made.state is RegistrationState.FAILED and len(registrar.taken) > 3)
+        registrar.refuses = 0
+        await until(lambda: made.state is RegistrationState.REGISTERED)
+        assert made.failure is None
+        await made.close()
+        assert registrar.taken[-1] == "0"
+        with pytest.raises(UseError):
+            await made.refresh()

@@ -153,6 +153,8 @@ class Watching:
 
     def on_bindings(self, account: str, changes: Sequence[BindingChange]) -> None:
         """Take what has changed about where an account is registered."""
+        if not self._watchers:  # as with most registrations: nothing is to be told
+            return
         now = self._desk.now()
         self._tell_all(EventPackage.REG, account, now, changes=changes)
         if any(change.event != "refreshed" for change in changes):
