@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from roomtone.sip.ends import CallEnd, CallState
 from roomtone.sip.errors import PeerError, SipCode, SipError, UseError, peer_error
 from roomtone.sip.requests import header_block
 from roomtone.sip.stock import Stock, StockOver
+from roomtone.sip.tones import RATE_HZ, tone
 from roomtone.sip.transfer import Transfer
 from roomtone.sip.wiring import Waiting, commanding
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from roomtone.sip.wiring import Wiring
 
 KEYS = frozenset("0123456789*#ABCD")
-_TONE_HZ = 8_000
 _REDIRECT = 300
 
 
@@ -170,7 +168,7 @@ class Call:
         self._keys.put(key)
 
     async def send_dtmf(self, keys: str, *, by_info: bool = False) -> None:
-        """Send keys (0-9, *, #, A-D): as telephone events (RFC 4733), or by INFO, whose answers are waited for."""
+        """Send keys (0-9, *, #, A-D): as telephone events (RFC 4733) or tones, or by INFO, answers awaited."""
         if not keys or not set(keys) <= KEYS:
             raise UseError(SipCode.BAD_INPUT, f"{keys!r} are no keys")
         if not by_info:
@@ -195,12 +193,11 @@ class Call:
         """Play a tone; without an end it goes on until it is stopped."""
         from roomtone.media.values import MixerClip  # noqa: PLC0415 - only with an engine
 
-        if not 20 <= hertz < _TONE_HZ / 2 or not 0 < amplitude <= 1:  # noqa: PLR2004 - what can be heard by phone
+        if not 20 <= hertz < RATE_HZ / 2 or not 0 < amplitude <= 1:  # noqa: PLR2004 - what can be heard by phone
             raise UseError(SipCode.BAD_INPUT, f"no tone: {hertz:g} Hz at {amplitude:g}")
-        count = round(_TONE_HZ * (1.0 if seconds is None else seconds))
-        turn = 2 * math.pi * (round(hertz) if seconds is None else hertz) / _TONE_HZ
-        samples = struct.pack(f"<{count}h", *(round(32_767 * amplitude * math.sin(turn * at)) for at in range(count)))
-        return await self.play_source(MixerClip(rate_hz=_TONE_HZ, samples=samples, repeat=seconds is None))
+        # what repeats is a second of whole periods, so that nothing clicks
+        samples = tone((round(hertz) if seconds is None else hertz,), round(RATE_HZ * (seconds or 1.0)), amplitude)
+        return await self.play_source(MixerClip(rate_hz=RATE_HZ, samples=samples, repeat=seconds is None))
 
     async def play_source(self, source: MixerSource) -> Playing:
         """Play anything a mixer plays (`roomtone.media.values`): samples, a WAV file, a national tone."""

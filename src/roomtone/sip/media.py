@@ -18,11 +18,12 @@ from roomtone.control.calls.offering import read_sdp, take_first_offer
 from roomtone.control.calls.plain_media import PlainLegMedia
 from roomtone.control.calls.streams import Wanted
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow, Mixer
-from roomtone.media.values import DtmfReceived, MediaKind, MixerSourceEnded
+from roomtone.media.values import DtmfReceived, MediaKind, MixerClip, MixerSourceEnded
 from roomtone.protocols.sdp.attributes import Direction
 from roomtone.protocols.sdp.telephony import Keying, MediaSecurity
 from roomtone.protocols.sdp.telephony_codecs import EVENTS, first_choice, is_speech, shared_codecs
 from roomtone.sip.errors import SipCode, SipError, UseError
+from roomtone.sip.tones import RATE_HZ, key_tone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -238,13 +239,13 @@ class CallMedia:
         await self._close_mixer()
         mixer = self._mixer = await Mixer.open(self.router)
         self._listening = asyncio.ensure_future(self._listen(self._engine.subscribe(mixer.id)))
-        heard = await mixer.add_input(producer)
         pairs = shared_codecs(stream.ours, stream.takes)
         keys = next(
             (one.theirs for one in pairs if one.ours.name == EVENTS and one.ours.clock_rate == spoken.clock_rate), None
         )
         number = None if keys is None else keys.payload_type
         self._takes_keys = keys is not None
+        heard = await mixer.add_input(producer, inband_dtmf=keys is None)  # keys that have no other way are tones
         self._given = await mixer.add_output(spoken.to_parameters(), events_payload_type=number, without=heard)
         numbers = (spoken.payload_type,) if number is None else (spoken.payload_type, number)
         self._numbers = tuple((one, one) for one in numbers)
@@ -273,15 +274,16 @@ class CallMedia:
         return playing
 
     async def send_keys(self, keys: str) -> None:
-        """Send keys as telephone events (RFC 4733); until the last has been sent."""
+        """Send keys as telephone events (RFC 4733), as tones where the peer has none; until the last has been sent."""
         if self._mixer is None or self._given is None:
             raise UseError(SipCode.WRONG_STATE, "there is no sound yet: the call has no answer")
         if self.is_bridged:
             raise UseError(SipCode.WRONG_STATE, "a bridge passes its peers' keys and has none of its own")
-        if not self._takes_keys:
-            raise UseError(SipCode.MEDIA_FAILED, "the peer takes no telephone events; keys can go by INFO")
         for key in keys:
-            await media_step(self._mixer.send_dtmf(self._given.id, key, KEY_MS))
+            if self._takes_keys:
+                await media_step(self._mixer.send_dtmf(self._given.id, key, KEY_MS))
+            else:
+                await self.play(MixerClip(rate_hz=RATE_HZ, samples=key_tone(key, KEY_MS)))
             await asyncio.sleep((KEY_MS + KEY_GAP_MS) / 1_000)
 
     async def _listen(self, mailbox: Mailbox) -> None:
