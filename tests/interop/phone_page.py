@@ -77,6 +77,10 @@ class PhonePage:
         self.page.get_by_label("Number or name").fill(number)
         self.press("Call")
 
+    def transfer(self, number: str) -> None:
+        self.page.get_by_label("Transfer the call to").fill(number)
+        self.press("Transfer")
+
     def wait_call(self, stage: str) -> None:
         self.page.locator(f"[data-call={stage}]").wait_for()
 

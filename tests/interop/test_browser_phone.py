@@ -191,6 +191,32 @@ def test_two_browsers_call_each_other_and_a_third_finds_one_busy(
 
 
 @pytest.mark.long
+def test_a_browser_transfers_its_call_and_the_other_two_hear_each_other(
+    server: Server, open_page: OpenPage, tmp_path: Path, account: Callable[..., str]
+) -> None:
+    for name in ("ada", "cyd"):
+        account(name)
+    with baresip(tmp_path / "bob", account("bob", algorithm="MD5"), tone=write_tone, hertz=PHONE_HZ):
+        registered(server, "bob")
+        ada, cyd = (phone_page(open_page, server, name) for name in ("ada", "cyd"))
+        ada.dial("bob")
+        ada.wait_call("up")
+        ada.transfer("nobody")
+        ada.says("The call was not transferred: 404 Not Found. You are still in it.")
+        ada.hears(PHONE_HZ)
+        ada.transfer("cyd")
+        cyd.wait_call("incoming")
+        cyd.press("Answer")
+        cyd.wait_call("up")
+        ada.wait_call("ended")
+        ada.says("The call was transferred to cyd.")
+        cyd.hears(PHONE_HZ)
+        until(lambda: hears_the_browser(tmp_path / "bob"), "the browser's tone at the phone")
+        cyd.press("Hang up")
+    nothing_is_left(server)
+
+
+@pytest.mark.long
 def test_the_dashboard_shows_phones_and_ends_their_calls(
     server: Server, open_page: OpenPage, account: Callable[..., str]
 ) -> None:
