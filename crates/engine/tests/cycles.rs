@@ -57,6 +57,7 @@ fn cycle(harness: &mut Harness) {
         max_message_size: 65_536,
         cname: String::new(),
         mixed_extensions: false,
+        answer_timeout_ms: None,
     };
     let CommandResult::WebRtcTransportOpened { transport, .. } = harness.call(webrtc) else {
         panic!("no transport")

@@ -10,7 +10,7 @@ use roomtone_engine::values::{
     CloseReason, Command, CommandResult, EngineConfig, ErrorCode, Event, IceMode, IceState,
 };
 use roomtone_webrtc::{ChannelParameters, Protocol, TransportEvent};
-use support::peer::{Peer, open};
+use support::peer::{Peer, open, open_for};
 use support::{Harness, PlainOptions, config, receive_rtp, rtp, socket};
 
 fn closed_reason(harness: &mut Harness, id: u64) -> (CloseReason, String) {
@@ -212,12 +212,19 @@ fn a_transport_nobody_connects_to_is_closed_in_time() {
     let (reason, detail) = closed_reason(&mut harness, silent.id);
     assert_eq!(reason, CloseReason::IceTimeout);
     assert!(!detail.is_empty());
+    // One whose answer takes its time, such as that of a phone that rings, outlives the others.
+    let _patient = open_for(&mut harness, router, false, Some(60_000));
+    let hasty = open_for(&mut harness, router, false, Some(10));
+    assert_eq!(
+        closed_reason(&mut harness, hasty.id).0,
+        CloseReason::IceTimeout
+    );
     let absent = open(&mut harness, router, false);
     let _never_run = Peer::connect(&mut harness, &absent, Protocol::Udp, true, false);
     let (reason, detail) = closed_reason(&mut harness, absent.id);
     assert_eq!(reason, CloseReason::IceTimeout);
     assert!(!detail.is_empty());
-    assert_eq!(harness.counter("transports"), 0);
+    assert_eq!(harness.counter("transports"), 1);
 }
 
 #[test]
@@ -413,6 +420,7 @@ fn limits_hold_and_give_way_again() {
         max_message_size: 1,
         cname: String::new(),
         mixed_extensions: false,
+        answer_timeout_ms: None,
     };
     assert_eq!(harness.refused(third.clone()), ErrorCode::Limit);
     let producer = harness.produce_opus(first.id, None);

@@ -154,6 +154,7 @@ class Router(EngineObject):
         cname: str = "",
         max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
         mixed_extensions: bool = False,
+        answer_timeout_ms: int | None = None,
     ) -> WebRtcTransport:
         """Open a transport for one WebRTC peer; `WebRtcTransport.connect` follows."""
         command = OpenWebRtcTransport(
@@ -163,6 +164,7 @@ class Router(EngineObject):
             cname=cname,
             max_message_size=max_message_size,
             mixed_extensions=mixed_extensions,
+            answer_timeout_ms=answer_timeout_ms,
         )
         return WebRtcTransport(self._engine, await self._engine.ask(command, WebRtcTransportOpened))
 

@@ -51,7 +51,8 @@ class OpenWebRtcTransport(Command, tag="open_webrtc_transport", frozen=True, kw_
     """Open a transport for one WebRTC peer.
 
     With ``mixed_extensions`` the peer takes one- and two-byte header extensions in one stream (RFC 8285 section 6);
-    an extension that needs the longer form is left out otherwise.
+    an extension that needs the longer form is left out otherwise. ``answer_timeout_ms`` is how long the peer may take
+    to be named; None: as long as to connect.
     """
 
     router: RouterId
@@ -60,6 +61,7 @@ class OpenWebRtcTransport(Command, tag="open_webrtc_transport", frozen=True, kw_
     max_message_size: int = 262_144
     cname: str = ""
     mixed_extensions: bool = False
+    answer_timeout_ms: int | None = None
 
 
 class ConnectWebRtcTransport(Command, tag="connect_webrtc_transport", frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ impl Shard {
             max_message_size,
             cname,
             mixed_extensions,
+            answer_timeout_ms,
         } = command
         else {
             return Err(Failure::invalid("not an open WebRTC transport command"));
@@ -68,7 +69,7 @@ impl Shard {
             )
         };
         let transport = Transport::new(config, self.now, Box::new(SystemRandom));
-        let deadline = self.now + give_up;
+        let deadline = self.now + answer_timeout_ms.map_or(give_up, Duration::from_millis);
         let carrier = Carrier::WebRtc(Box::new(Peer {
             transport,
             sctp,

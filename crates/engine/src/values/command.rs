@@ -43,6 +43,9 @@ pub enum Command {
         /// The peer takes one- and two-byte header extensions mixed (RFC 8285).
         #[serde(default)]
         mixed_extensions: bool,
+        /// How long the peer may take to be named, in milliseconds; none: as long as to connect.
+        #[serde(default)]
+        answer_timeout_ms: Option<u64>,
     },
     /// Tell the transport its peer.
     #[serde(rename = "connect_webrtc_transport")]

@@ -38,6 +38,7 @@ fn missing_keys_take_their_defaults_and_unknown_ones_are_ignored() {
         max_message_size: 262_144,
         cname: String::new(),
         mixed_extensions: false,
+        answer_timeout_ms: None,
     };
     assert_eq!(decode::<Command>(&packed(&sent)).unwrap(), expected);
 }

@@ -39,6 +39,16 @@ pub(crate) struct Offered {
 }
 
 pub(crate) fn open(harness: &mut Harness, router: u64, sctp: bool) -> Offered {
+    open_for(harness, router, sctp, None)
+}
+
+/// Opens a transport whose peer may take so long to be named.
+pub(crate) fn open_for(
+    harness: &mut Harness,
+    router: u64,
+    sctp: bool,
+    answer_timeout_ms: Option<u64>,
+) -> Offered {
     let opened = harness.call(Command::OpenWebRtcTransport {
         router,
         ice_mode: values::IceMode::Lite,
@@ -46,6 +56,7 @@ pub(crate) fn open(harness: &mut Harness, router: u64, sctp: bool) -> Offered {
         max_message_size: 65_536,
         cname: "server".into(),
         mixed_extensions: false,
+        answer_timeout_ms,
     });
     let CommandResult::WebRtcTransportOpened {
         transport,

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from roomtone.protocols.sdp import Codec, RemotePeer
     from roomtone.protocols.sdp.telephony import MediaSecurity, PhoneDescription, PhoneMedia
 
+ANSWER_TIMEOUT_MS = 600_000
+"""How long the engine waits for a peer to be named: longer than anything rings, since a call ends its own ringing."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -79,7 +82,9 @@ class IceLegMedia(LegMedia):
         self._peer = read_ice_peer(phone, audio)
         # Of two lite agents none would ever check.
         self._mode = IceMode.FULL if self._peer.ice_lite else IceMode.LITE
-        self._transport = await self.router.open_webrtc_transport(ice_mode=self._mode)
+        self._transport = await self.router.open_webrtc_transport(
+            ice_mode=self._mode, answer_timeout_ms=ANSWER_TIMEOUT_MS
+        )
         self._note_places(phone)
         for media in (audio, video):
             if media is None or media.kind is None:
@@ -91,7 +96,7 @@ class IceLegMedia(LegMedia):
 
     async def offer(self, wanted: Sequence[Wanted]) -> str:
         """Open what is to be offered, and write the offer."""
-        self._transport = await self.router.open_webrtc_transport()
+        self._transport = await self.router.open_webrtc_transport(answer_timeout_ms=ANSWER_TIMEOUT_MS)
         for place, one in enumerate(wanted):
             stream = self._add(one.kind, place, PROTOCOL, str(place))
             stream.extensions = own_extensions(one.kind)
