@@ -1,6 +1,6 @@
 /** What the phone knows, and how it changes: one call at a time, and a list of those that were. */
 
-export type Line = "off" | "connecting" | "registered" | "refused" | "lost";
+export type Line = "off" | "connecting" | "registered" | "refused" | "busy" | "lost";
 export type Stage = "calling" | "ringing" | "incoming" | "up" | "ended";
 export type Direction = "in" | "out";
 

@@ -12,6 +12,7 @@ const RFC2833 = "RFC2833" as never;
 const REGISTER_FOR_S = 300;
 const SOUND = { mediaConstraints: { audio: true, video: false }, rtcOfferConstraints: { offerToReceiveAudio: true } };
 const TONE_MS = 120;
+const AGAIN_MS = 4_000;
 
 /** A response, or what holds one: JsSIP has both, and declares neither for all of its events. */
 interface Said {
@@ -72,6 +73,13 @@ export class Phone {
     });
     agent.on("registrationFailed", (event: Said) => {
       if (!event.response || this.agent !== agent) return; // the line was lost: that is said by itself
+      if (isPassing(event.response)) {
+        ifCurrent({ kind: "line", line: "busy" });
+        window.setTimeout(() => {
+          if (this.agent === agent) agent.register();
+        }, AGAIN_MS);
+        return;
+      }
       ifCurrent({ kind: "line", line: "refused", problem: wordsOf(event) });
       // A refused account is not tried again and again: somebody has to type it anew.
       this.agent = null;
@@ -227,6 +235,9 @@ export class Phone {
     for (const listener of this.listeners) listener();
   }
 }
+
+/** Whether a refusal is about this moment, and not about the account: the server is busy, or restarting. */
+const isPassing = ({ status_code: status = 0 }: Said) => status === 408 || status === 480 || (status >= 500 && status < 600);
 
 const isOutgoing = (event: RTCSessionEvent): event is OutgoingRTCSessionEvent => (event.originator as string) === "local";
 

@@ -12,6 +12,7 @@ export const phone = {
     connecting: "Connecting…",
     registered: (who: string) => `Ready as ${who}.`,
     refused: (why: string) => `The account was refused: ${why}.`,
+    busy: "The server is busy. Trying again…",
     lost: "The connection to the server is lost. Connecting again…",
   },
   number: "Number or name",
