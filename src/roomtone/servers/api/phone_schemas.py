@@ -28,7 +28,7 @@ class SipAccountCreateBody(_Phones):
     """Name that those see who are called."""
     media_security: MediaSecurity = MediaSecurity.OPTIONAL
     """off: plain RTP; optional: what the peer offers, plain when we offer, but DTLS to a browser; sdes: SRTP with keys
-    in the description; dtls: SRTP by DTLS, with ICE; the last two refuse all else with 488."""
+    in the description; dtls: SRTP by DTLS, over ICE where we offer; the last two refuse all else with 488."""
     algorithm: Literal["", "MD5", "SHA-256", "SHA-512-256"] = ""
     """The only digest algorithm it may use, for a phone that others confuse; empty: all."""
 

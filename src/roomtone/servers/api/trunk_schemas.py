@@ -37,7 +37,7 @@ class _Trunk(Body):
     """Number that calls show there; empty: the account that calls."""
     media_security: MediaSecurity = MediaSecurity.OPTIONAL
     """off: plain RTP; optional: what the peer offers, plain when we offer, but DTLS to a browser; sdes: SRTP with keys
-    in the description; dtls: SRTP by DTLS, with ICE; the last two refuse all else with 488."""
+    in the description; dtls: SRTP by DTLS, over ICE where we offer; the last two refuse all else with 488."""
     large_by_tcp: bool = True
     """Try TCP first for INVITEs that may be longer than 1,300 bytes, and UDP where nobody takes it."""
 
