@@ -391,3 +391,31 @@ async def test_a_registration_that_fails_is_tried_again_and_says_how_it_is(monke
         assert registrar.taken[-1] == "0"
         with pytest.raises(UseError):
             await made.refresh()
+
+
+class Idle(Server):
+    """Looks at what comes, and does nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(host="127.0.0.1")
+
+    async def on_register(self, request: InboundRequest) -> None:
+        assert request.message.contacts
+
+    async def on_subscribe(self, request: SubscribeRequest) -> None:
+        assert request.package == "presence"
+
+    async def on_message(self, message: InboundRequest) -> None:
+        assert message.text == "hello"
+
+
+async def test_what_a_handler_has_not_done_is_not_called_done() -> None:
+    async with Idle() as idle, Endpoint(**HERE) as phone:
+        assert (await phone.message(uri(idle, "x"), "hello")).status == 200
+        with pytest.raises(PeerError) as unregistered:
+            await phone.register(Account("ada", domain=f"127.0.0.1:{idle.port()}"))
+        assert unregistered.value.status == 500
+        with pytest.raises(PeerError) as unsubscribed:
+            await phone.subscribe(uri(idle, "x"), "presence")
+        assert unsubscribed.value.status == 500
+        assert idle.counters.handlers_failed == 0

@@ -120,7 +120,7 @@ class CallMedia:
             is_ice = self._security is MediaSecurity.DTLS
         else:
             audio = offered.first(MediaKind.AUDIO, self._security)
-            is_ice = audio is not None and audio.keying is Keying.DTLS
+            is_ice = audio is not None and audio.keying is Keying.DTLS and audio.over_ice
         if is_ice:
             return IceLegMedia(self.router, security=self._security)
         flow = self._flow_of_call

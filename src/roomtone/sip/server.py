@@ -46,8 +46,9 @@ class Server(Endpoint):
     """An `Endpoint` whose subclass handles what peers begin, each in a task of its own.
 
     Methods without a handler are refused (405, named in Allow); INVITE without one with 480. A handler raises `Refusal`
-    to refuse; anything else it raises is logged, and answered 500; a request it leaves without an answer is answered
-    200, a call without a decision 480.
+    to refuse; anything else it raises is logged, and answered 500; a call it leaves without a decision is
+    refused with 480, a MESSAGE without an answer is answered 200, and anything else, which is done only by an answer of
+    its own, 500.
 
     With ``accounts`` (passwords by user name) every request outside of calls must have credentials (RFC 7616, RFC
     8760), but those from addresses in ``trusted``; sources that fail too often are not listened to for a while.
@@ -206,7 +207,9 @@ class Server(Endpoint):
         wiring.start(self._run(self.on_transfer(transfer), transaction), "sip-on-transfer")
 
     async def _run(self, handling: Coroutine[Any, Any, None], transaction: ServerTransaction) -> None:
-        status, headers = await self._outcome(handling, 200)
+        request = transaction.request
+        is_message = request is not None and request.method == "MESSAGE"
+        status, headers = await self._outcome(handling, 200 if is_message else 500)
         if transaction.request is not None:
             wiring = self._open()
             wiring.agent.answer(transaction, status, wiring.now(), header_block(headers))
