@@ -127,7 +127,7 @@ class FakeCommands(FakeState):
     @_execute.register
     def _open_webrtc(self, command: OpenWebRtcTransport) -> AnyResult:
         transport = self.add_transport(command.router, "webrtc", command.cname)
-        transport.sctp = command.sctp
+        transport.sctp, transport.answer_timeout_ms = command.sctp, command.answer_timeout_ms
         restarted = self.credentials(transport)
         return WebRtcTransportOpened(
             transport=TransportId(transport.id),

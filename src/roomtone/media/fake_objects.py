@@ -40,6 +40,7 @@ class FakeTransport:
     kind: str
     cname: str
     sctp: bool = False
+    answer_timeout_ms: int | None = None
     connected: bool = False
     ice_generation: int = 0
     ports: list[int] = field(default_factory=list)

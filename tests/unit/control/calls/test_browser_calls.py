@@ -77,6 +77,7 @@ async def test_a_browser_calls_a_phone_and_the_codec_of_both_passes(world: World
     assert answer.candidates
     assert call.codec == "PCMU/8000"
     assert transports(world) == ["webrtc", "plain"]
+    assert (of_browser(world).answer_timeout_ms or 0) > 60_000, "a caller's outlives the ringing too"
     assert of_browser(world).connected
     assert world.objects() == {"Router": 1, "Transport": 2, "Producer": 2, "Consumer": 2}
     call.post(browser, Ended(CallEnd.COMPLETED))
@@ -101,7 +102,9 @@ async def test_a_browser_is_called_with_an_offer_of_ours(world: World, *, by_tra
     assert (offer.protocol, offer.setup, offer.mid, session.bundle) == ("UDP/TLS/RTP/SAVPF", "actpass", "0", ("0",))
     assert names(browser.told[0][3])[:2] == ["PCMU", "TELEPHONE-EVENT"]
     assert "OPUS" in names(browser.told[0][3])
-    assert not of_browser(world).connected
+    waits = of_browser(world)
+    assert not waits.connected
+    assert (waits.answer_timeout_ms or 0) > 60_000, "it outlives its ringing"
     call.post(browser, PickedUp(browser_sdp("0 101", "a=rtpmap:101 telephone-event/8000", setup="active")))
     await world.settle()
     assert phone.words == ["answer"]
