@@ -1,6 +1,7 @@
 """Phones: accounts, where they can be reached, where numbers lead, and calls between them."""
 
 from roomtone.control.calls.accounts import PhoneAccount, PhoneAccounts
+from roomtone.control.calls.bindings import Binding, BindingChange, BindingEvent, Contact, RegistrarRules, Registration
 from roomtone.control.calls.book import PhoneBook, PhoneTables, open_book
 from roomtone.control.calls.call import Call, CallParts
 from roomtone.control.calls.calls import Calls
@@ -16,15 +17,7 @@ from roomtone.control.calls.plain_media import Marking
 from roomtone.control.calls.ports import Signal, Signalling
 from roomtone.control.calls.reasons import CallEnd, end_of_status, most_telling, sip_status
 from roomtone.control.calls.records import CallRecords
-from roomtone.control.calls.registrar import (
-    Binding,
-    BindingChange,
-    BindingEvent,
-    Contact,
-    Registrar,
-    RegistrarRules,
-    Registration,
-)
+from roomtone.control.calls.registrar import Registrar
 from roomtone.control.calls.rules import ANY_TRUNK, ROOM_KINDS, DispatchRule, RuleTarget, TargetKind
 from roomtone.control.calls.trunk_keeper import TrunkKeeper
 from roomtone.control.calls.trunk_life import TrunkDeed, TrunkLife, TrunkReply, TrunkState

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.accounts import PhoneAccounts
+from roomtone.control.calls.bindings import BindingEvent, RegistrarRules
 from roomtone.control.calls.dispatch import Dispatch
 from roomtone.control.calls.records import CallRecords
-from roomtone.control.calls.registrar import BindingEvent, Registrar, RegistrarRules
+from roomtone.control.calls.registrar import Registrar
 from roomtone.control.calls.trunks import Trunks
 
 if TYPE_CHECKING:

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from roomtone.control.calls.accounts import PhoneAccount, PhoneAccounts
+    from roomtone.control.calls.bindings import Binding
     from roomtone.control.calls.ports import RuleTable, Secrets
-    from roomtone.control.calls.registrar import Binding, Registrar
+    from roomtone.control.calls.registrar import Registrar
     from roomtone.control.calls.trunks import Trunks
 
 
