@@ -13,7 +13,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +67,9 @@ def ours(tree: Path, mix: int) -> Iterator[tuple[int, int]]:
     """Run our engine; its control port and its process."""
     port = free_port()
     words = [sys.executable, str(ROOT / "benches" / "media_front.py"), str(port), "--mix", str(mix)]
-    process = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(tree)})
+    process = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(tree)}, stdout=subprocess.PIPE)
     try:
-        time.sleep(1.5)
-        if process.poll() is not None:
+        if process.stdout is None or process.stdout.readline() != b"ready\n":
             raise BenchError("the front of our engine ended at start")
         yield port, process.pid
     finally:

@@ -97,10 +97,9 @@ def stack(tree: Path) -> Iterator[Server]:
     """Run the stack alone."""
     sip, called_port = free_port(), free_port()
     words = [sys.executable, str(ROOT / "benches" / "phone_bridge.py"), str(sip), str(called_port)]
-    process = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(tree)})
+    process = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": str(tree)}, stdout=subprocess.PIPE)
     try:
-        time.sleep(1.5)
-        if process.poll() is not None:
+        if process.stdout is None or process.stdout.readline() != b"ready\n":
             raise BenchError("the stack's bridge ended at start")
         yield Server("stack", f"127.0.0.1:{sip}", process.pid, called_port, challenges=False)
     finally:

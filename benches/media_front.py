@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,8 @@ class Front:
         match asked["command"]:
             case "ping":
                 return {"result": "pong"}
+            case "statistics":
+                return {"result": "ok", "engine": json.dumps(await self._engine.stats())}
             case "offer":
                 return {"result": "ok", "sdp": await self._offer(asked)}
             case "answer":
@@ -171,6 +174,7 @@ async def serve(port: int, mix: int) -> None:
     front = Front(engine, mix)
     await asyncio.get_running_loop().create_datagram_endpoint(lambda: Socket(front), local_addr=(HERE, port))
     gc.freeze()
+    print("ready", flush=True)
     await asyncio.Event().wait()
 
 

@@ -29,6 +29,7 @@ async def serve(port: int, called: int) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+    print("ready", flush=True)
     await asyncio.Event().wait()
 
 
