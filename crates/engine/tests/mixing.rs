@@ -31,6 +31,19 @@ fn each_codec_becomes_each_other() {
 }
 
 #[test]
+fn who_hears_a_telephone_hears_all_of_a_wide_voice_that_joins() {
+    let mut stage = Stage::new();
+    let phone = stage.party(PCMU, 1, 440.0);
+    let wide = stage.party(OPUS, 2, 880.0);
+    stage.wait_heard(&wide.ear, wide.codec, &[440.0], &[880.0]);
+    stage.wait_heard(&phone.ear, phone.codec, &[880.0], &[440.0]);
+    // Far above what the mix for one telephone had room for.
+    let third = stage.party(OPUS, 3, 6_000.0);
+    stage.wait_heard(&wide.ear, wide.codec, &[440.0, 6_000.0], &[880.0]);
+    stage.wait_heard(&third.ear, third.codec, &[440.0, 880.0], &[]);
+}
+
+#[test]
 fn each_of_three_hears_the_other_two_and_not_itself() {
     let mut stage = Stage::new();
     let tones = [440.0, 880.0, 1_320.0];

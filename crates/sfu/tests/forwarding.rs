@@ -111,6 +111,54 @@ fn audio_that_can_have_no_company_leaves_at_once() {
     }
 }
 
+/// Two who talk, each in the ear of the other alone; gives how long the packets of the first waited.
+fn waits_in_a_call(also_hears_video: bool) -> Vec<Duration> {
+    let mut rig = Rig::new();
+    rig.audio();
+    if also_hears_video {
+        rig.produce_video(VIDEO, &[Some(1_000)]);
+        rig.consume_video(VIDEO_OUT, Some(VIDEO));
+    }
+    let mut back = audio_params();
+    back.encodings[0].ssrc = Some(6_000);
+    rig.router
+        .produce(SUBSCRIBER, ProducerId(12), back, rig.now)
+        .unwrap();
+    let ear = ConsumerParams {
+        kind: audio_params().kind,
+        payload_types: vec![(OPUS, OUT_OPUS)],
+        rtx_payload_types: vec![],
+        mid: Some("1".into()),
+        ..out_params(Some(ProducerId(12)))
+    };
+    rig.router
+        .consume(PUBLISHER, ConsumerId(22), ear, rig.now)
+        .unwrap();
+    let mut waited = vec![];
+    for n in 0..4_u16 {
+        let mut answer = opus(n, u32::from(n) * 960, 30);
+        answer.ssrc = 6_000;
+        rig.router
+            .handle_rtp(SUBSCRIBER, &answer.bytes(), rig.now)
+            .unwrap();
+        rig.pass_ms(8);
+        rig.media();
+        let came = rig.now;
+        rig.rtp(&opus(n, u32::from(n) * 960, 30).bytes()).unwrap();
+        rig.pass_ms(12);
+        waited.extend(rig.media().iter().map(|out| out.at - came));
+    }
+    waited
+}
+
+#[test]
+fn in_a_call_of_two_sound_waits_for_nothing_since_nothing_could_go_along() {
+    assert_eq!(waits_in_a_call(false), [Duration::ZERO; 4]);
+    let waited = waits_in_a_call(true);
+    assert_eq!(waited.len(), 4);
+    assert!(waited[1..].iter().all(|waited| *waited > Duration::ZERO));
+}
+
 /// Audio on a beat of 20 ms, then a frame `before_ms` before the next audio packet, which comes
 /// where `comes` says so. Gives when each packet left after the frame, and what it is.
 fn frame_before_audio(before_ms: u64, comes: bool) -> Vec<(u64, u8)> {

@@ -93,12 +93,13 @@ impl Input {
         }
     }
 
-    /// A stream may change its codec at any packet; what waits of the old one is not played.
+    /// A stream may change its codec at any packet; what waits of the old one is not played. Nor is it when somebody
+    /// begins to listen who can hear more than is decoded.
     fn use_codec(&mut self, codec: Codec, highest_hz: u32) {
-        if self.codec == Some(codec) {
+        let rate_hz = codec.rate_towards(highest_hz);
+        if self.codec == Some(codec) && self.rate_hz().is_some_and(|now_hz| rate_hz <= now_hz) {
             return;
         }
-        let rate_hz = codec.rate_towards(highest_hz);
         let Ok(jitter) = JitterBuffer::new(codec, rate_hz, JitterConfig::default()) else {
             self.undecodable += 1;
             return;
@@ -110,6 +111,19 @@ impl Input {
         } else {
             None
         };
+    }
+
+    /// The highest rate of its codec; before anything came, of any that it may have.
+    pub(super) fn full_rate_hz(&self) -> u32 {
+        let may_have = self
+            .payloads
+            .iter()
+            .filter_map(|(_, payload)| match payload {
+                Payload::Audio(codec) => Some(codec.full_rate_hz()),
+                _ => None,
+            });
+        self.codec
+            .map_or_else(|| may_have.max().unwrap_or(0), Codec::full_rate_hz)
     }
 
     /// The sampling rate of what it gives; none before anything came.

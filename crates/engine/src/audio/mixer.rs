@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use roomtone_audio::codec::EncoderSetting;
+use roomtone_audio::codec::{Codec, EncoderSetting};
 use roomtone_audio::dtmf::Digit;
 use roomtone_audio::mixer::{InputId, MixerError, OutputId, OutputSpec};
 use roomtone_rtp::RtpPacket;
@@ -116,6 +116,7 @@ impl Mixer {
             placed_hz: 0,
         });
         self.index();
+        self.retune();
     }
 
     pub(super) fn remove_input(&mut self, id: u64) {
@@ -128,6 +129,36 @@ impl Mixer {
             let _ = self.core.remove_input(place);
         }
         self.index();
+        self.retune();
+    }
+
+    /// The rate that a mix is encoded at: what those in it can sound like. Of two who talk each hears the other alone;
+    /// where there are more, all mixes have one rate, so that they share encoders.
+    fn rate_for(&self, codec: Codec, without: Option<u64>) -> u32 {
+        let talk = self.voices.len() <= 2;
+        let heard = |voice: &&Voice| !talk || without != Some(voice.id);
+        let rates = self.voices.iter().filter(heard).map(Voice::full_rate_hz);
+        codec.rate_towards(rates.max().unwrap_or(LOWEST_HZ))
+    }
+
+    /// Changes the rate of mixes whose voices have changed; their streams go on where they are.
+    fn retune(&mut self) {
+        let stale = |(_, listener): &(&OutputId, &Listener)| {
+            listener.spec.rate_hz != self.rate_for(listener.spec.codec, listener.without)
+        };
+        let stale: Vec<OutputId> = self
+            .listeners
+            .iter()
+            .filter(stale)
+            .map(|(&output, _)| output)
+            .collect();
+        for output in stale {
+            let _ = self.core.remove_output(output);
+            if let Some(mut listener) = self.listeners.remove(&output) {
+                listener.spec.rate_hz = self.rate_for(listener.spec.codec, listener.without);
+                self.listen(listener);
+            }
+        }
     }
 
     fn index(&mut self) {
@@ -147,7 +178,7 @@ impl Mixer {
                     without: *without,
                     spec: OutputSpec {
                         codec: output.codec,
-                        rate_hz: output.codec.full_rate_hz(),
+                        rate_hz: self.rate_for(output.codec, *without),
                         ptime_ms: output.ptime_ms,
                         without: without.and_then(|id| self.place_of(id)),
                     },
@@ -383,7 +414,8 @@ impl Mixer {
     }
 
     /// Writes on the board how inputs and outputs are.
-    pub(super) fn report(&self, now: Duration) {
+    pub(super) fn report(&mut self, now: Duration) {
+        self.retune(); // a voice may have changed its codec
         let did = self.core.counters();
         let own = Report::from([
             ("type".to_owned(), "mixer-core".into()),
@@ -421,6 +453,14 @@ impl Mixer {
 }
 
 impl Voice {
+    /// The highest rate that it can have; what is decoded of it may be less.
+    fn full_rate_hz(&self) -> u32 {
+        match &self.sound {
+            Sound::Heard(input) => input.full_rate_hz(),
+            Sound::Played(source) => source.rate_hz(),
+        }
+    }
+
     /// Takes the frame of this tick; whether more will come.
     fn fill(&mut self, tick_ms: u32, now: Duration) -> bool {
         let rate_hz = match &self.sound {

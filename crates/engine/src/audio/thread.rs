@@ -18,6 +18,9 @@ use crate::values::Event;
 /// Ticks that may be made up for at once; after a longer halt the clock starts anew.
 const MOST_LATE: Duration = Duration::from_millis(200);
 
+/// What mixers give out waits so long at most for that of others: a shard is woken for all of it.
+const WAKES_APART: Duration = Duration::from_millis(1);
+
 /// Between two reports of what mixers do.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
@@ -165,11 +168,18 @@ impl AudioThread {
         }
     }
 
+    fn wake(&self, shards: &mut Vec<usize>) {
+        for shard in shards.drain(..) {
+            self.shards[shard].wake();
+        }
+    }
+
     /// One step, which was due at `due`: all mixers whose tick it is mix.
     fn tick(&mut self, at: Instant, due: Instant, step: Duration) {
         self.take_batches();
         let now = due.saturating_duration_since(self.begun);
         let ids: Vec<u64> = self.mixers.keys().copied().collect();
+        let (mut told, mut to_wake) = (at, Vec::new());
         for id in ids {
             self.with(id, |mixer| {
                 if mixer.is_due(now) {
@@ -181,8 +191,9 @@ impl AudioThread {
             };
             let shard = &self.shards[ids::shard_of(id)];
             if let Some(batch) = mixer.take_batch() {
+                to_wake.push(ids::shard_of(id));
                 let count = batch.packets.len() as u64;
-                if let Err(batch) = shard.batch(batch) {
+                if let Err(batch) = shard.batch_quietly(batch) {
                     self.counters.mixed_dropped_full.add(count);
                     batch.send_home();
                 } else {
@@ -198,7 +209,12 @@ impl AudioThread {
                     self.counters.digits_refused.up();
                 }
             }
+            if told.elapsed() > WAKES_APART {
+                told = Instant::now();
+                self.wake(&mut to_wake);
+            }
         }
+        self.wake(&mut to_wake);
         self.counters.audio_ticks.up();
         let spent = at.elapsed();
         self.counters.audio_busy_us.add(spent.as_micros() as u64);

@@ -173,12 +173,17 @@ impl ShardHandle {
 
     /// Hands packets over; gives them back when the queue is full or the shard is gone.
     pub(crate) fn batch(&self, batch: Batch) -> Result<(), Batch> {
+        self.batch_quietly(batch)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Hands packets over as [`Self::batch`] does; [`Self::wake`] follows, once for several.
+    pub(crate) fn batch_quietly(&self, batch: Batch) -> Result<(), Batch> {
         use std::sync::mpsc::TrySendError::{Disconnected, Full};
         self.batches.try_send(batch).map_err(|error| match error {
             Full(batch) | Disconnected(batch) => batch,
-        })?;
-        self.wake();
-        Ok(())
+        })
     }
 
     /// Requests that wait.

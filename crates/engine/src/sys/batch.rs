@@ -93,7 +93,12 @@ impl SendBatch {
                 .take_while(|sending| sending.socket == socket)
                 .count();
             calls += 1;
-            match send_prepared(socket, &mut self.headers[at..at + same]) {
+            let sent = if same == 1 && self.waiting[at].count == 1 {
+                send_one(socket, &self.headers[at].msg_hdr)
+            } else {
+                send_prepared(socket, &mut self.headers[at..at + same])
+            };
+            match sent {
                 Ok(sent) => {
                     let done = at + sent.clamp(1, same);
                     for sending in &self.waiting[at..done] {
@@ -150,6 +155,27 @@ fn segment_control() -> Control {
         (*header).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;
     }
     control
+}
+
+/// A datagram alone: `sendto` has no headers and vectors for the kernel to read first.
+fn send_one(socket: RawFd, header: &libc::msghdr) -> io::Result<usize> {
+    // SAFETY: a prepared header has a name and one vector, alive for the length of the call; the kernel only reads.
+    let sent = unsafe {
+        let vector = &*header.msg_iov;
+        libc::sendto(
+            socket,
+            vector.iov_base,
+            vector.iov_len,
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            header.msg_name.cast(),
+            header.msg_namelen,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(1)
+    }
 }
 
 fn send_prepared(socket: RawFd, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {

@@ -70,7 +70,14 @@ impl Datagrams {
 
     /// Takes what waits on a non-blocking socket; how many messages came, 0 when none waits.
     pub(crate) fn receive(&mut self, socket: &impl AsRawFd) -> io::Result<usize> {
-        for index in 0..MESSAGES {
+        self.receive_some(socket, MESSAGES)
+    }
+
+    /// Takes at most so many messages: the kernel looks for one more than there is, which costs most where one comes
+    /// at a time.
+    pub(crate) fn receive_some(&mut self, socket: &impl AsRawFd, most: usize) -> io::Result<usize> {
+        let most = most.min(MESSAGES);
+        for index in 0..most {
             self.vectors[index] = libc::iovec {
                 iov_base: self.bytes[index * MESSAGE_BYTES..].as_mut_ptr().cast(),
                 iov_len: MESSAGE_BYTES,
@@ -89,7 +96,7 @@ impl Datagrams {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
-                MESSAGES as libc::c_uint,
+                most as libc::c_uint,
                 libc::MSG_DONTWAIT as _,
                 std::ptr::null_mut(),
             )

@@ -24,6 +24,8 @@ const READ_AHEAD: usize = 8;
 const WIRE_OVERHEAD: u16 = 16 + 8 + 20;
 /// What audio may come later than expected and still be waited for.
 const AUDIO_JITTER_US: u64 = 500;
+/// Listeners that are looked at for whether they have anything else.
+const FEW: usize = 2;
 /// Frames of one peer that wait for audio; further ones do not wait.
 const MOST_HELD: usize = 16;
 
@@ -41,7 +43,7 @@ impl Router {
             let rhythm = &mut self.transports[transport as usize].audio_rhythm;
             rhythm.on_packet(now_us);
         }
-        let alone = self.company.is_alone(at, now_us);
+        let alone = self.company.is_alone(at, now_us) || (!video && self.goes_alone(at));
         let stream = &self.streams[at as usize];
         let holds = complete && !stream.held && self.is_audio_near(transport, deadline, now_us);
         if (complete && !holds) || (alone && !video) {
@@ -57,6 +59,18 @@ impl Router {
         if !video {
             self.release_held(transport);
         }
+    }
+
+    /// Whether all who listen to a stream listen to nothing else, as in a call of two: nothing could go
+    /// along with it, whatever else comes.
+    #[inline]
+    fn goes_alone(&self, at: u32) -> bool {
+        let listeners = &self.streams[at as usize].listeners;
+        listeners.len() <= FEW
+            && listeners.iter().all(|listener| {
+                let transport = self.consumers[*listener as usize].transport;
+                self.transports[transport as usize].consumers.len() == 1
+            })
     }
 
     fn hold(&mut self, at: u32, deadline: u64, video: bool) {

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 WRITE_EVERY_S = 2.0
 """Bindings and records are written in batches, and accounts that others changed are read, at most this often."""
 EVENTS_LIMIT = 65_536
+SILENT_AT_ONCE = 1_024
 _log = get_logger(__name__)
 
 
@@ -57,8 +58,9 @@ class Calls:
         self._trunks = book.trunks
         self.started = 0
         self.ended: Counter[CallEnd] = Counter()
-        self.silences = 0
-        """Times a peer that sent fell silent for two seconds without having said so."""
+        self._silences = 0
+        self._silent: set[int] = set()
+        """Producers that fell silent since these were last looked for among the calls."""
         self._most = most
         self._calls: dict[CallId, Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -192,8 +194,10 @@ class Calls:
                 call.post(None, MediaLost())
         elif isinstance(event, DtmfReceived):
             self._on_key(event)
-        elif isinstance(event, ProducerSilent) and self._has_producer(event.producer):
-            self.silences += 1
+        elif isinstance(event, ProducerSilent):
+            self._silent.add(event.producer)
+            if len(self._silent) >= SILENT_AT_ONCE:
+                self._look_for_silent()
 
     def _on_key(self, event: DtmfReceived) -> None:
         """Tell a call of a key that was pressed on one of its legs."""
@@ -224,17 +228,27 @@ class Calls:
             None,
         )
 
-    def _has_producer(self, producer: int) -> bool:
-        return any(
-            stream.producer is not None and stream.producer.id == producer and stream.peer_sends
-            for call in self._calls.values()
-            for leg in call.legs
-            for stream in leg.media.streams.values()
-        )
+    @property
+    def silences(self) -> int:
+        """Times a peer that sent fell silent for two seconds without having said so."""
+        self._look_for_silent()
+        return self._silences
+
+    def _look_for_silent(self) -> None:
+        """Count those that are of calls, many at a time: all calls are looked through for it."""
+        silent, self._silent = self._silent, set()
+        if silent:
+            self._silences += sum(
+                stream.producer is not None and stream.producer.id in silent and stream.peer_sends
+                for call in self._calls.values()
+                for leg in call.legs
+                for stream in leg.media.streams.values()
+            )
 
     async def _write_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(WRITE_EVERY_S)
+            self._look_for_silent()
             await self._write()
             try:
                 await self._accounts.sync()
