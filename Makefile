@@ -41,8 +41,9 @@ bench: tools-test env web ## CPU time per unit of work, beside the peers found o
 fuzz: tools ## each fuzz target for SECONDS (default 60)
 	tools/fuzz $${SECONDS_EACH:-60}
 
-soak: tools-test env web ## join and leave for HOURS (default 1), memory and descriptors watched
+soak: tools-test env web ## join and leave, then call, for HOURS each (default 1), memory and descriptors watched
 	$(UV_RUN) python benches/soak.py --hours $${HOURS:-1}
+	$(UV_RUN) python benches/soak_calls.py --hours $${HOURS:-1} --no-build
 
 coverage: tools-test env web ## line coverage of both languages
 	tools/coverage

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import audio
 import boundary
 import calls
 import grid
@@ -57,6 +58,7 @@ def main() -> int:
         ("boundary", lambda: boundary.figures(tree, quick=words.quick)),
         ("signalling", lambda: signalling.figures(tree, quick=words.quick)),
         ("calls", lambda: calls.figures(tree, quick=words.quick)),
+        ("audio", lambda: audio.figures(tree, quick=words.quick)),
         ("path_ns", instructions.nanoseconds),
         ("instructions", lambda: instructions.compare(instructions.count_all(quick=words.quick))),
     ):
@@ -67,8 +69,9 @@ def main() -> int:
             failures.append(f"{name}: {error}")
     result["failures"] = failures
     print(report(result))
-    if "calls" in result:
-        print(f"\nPhones:\n\n{calls.page(result['calls'])}")
+    for name, page in (("calls", calls.page), ("audio", audio.page)):
+        if name in result:
+            print(f"\nPhones, {name}:\n\n{page(result[name])}")
     words.out.parent.mkdir(parents=True, exist_ok=True)
     words.out.write_text(json.dumps(result, indent=1))
     return 1 if failures or result.get("instructions", {}).get("worse") else 0
