@@ -422,7 +422,7 @@ async def test_a_plain_source_and_a_plain_sink_meet_in_the_room(world: World) ->
     participant, sources = await world.rooms.publish_plain(
         "demo",
         JoinRequest("camera"),
-        [(VIDEO, PlainAddress(srtp=keys)), (AUDIO, PlainAddress(ip="127.0.0.1", port=5000))],
+        [(VIDEO, PlainAddress(srtp=keys, local_srtp=keys)), (AUDIO, PlainAddress(ip="127.0.0.1", port=5000))],
     )
     viewer, sinks = await world.rooms.watch_plain(
         "demo", [(SEE, PlainAddress("127.0.0.1", 6000)), (HEAR, PlainAddress("127.0.0.1", 6002))]
