@@ -76,6 +76,7 @@ class Phones:
             pins=PinGuard(pins, time.monotonic),
             music=hold_music(sip.hold_music),
             marking=Marking(settings.plain.dscp.audio, settings.plain.dscp.video),
+            extended_reports=settings.plain.extended_reports,
         )
         self.calls = Calls(parts, book, most=sip.max_calls)
         names = system_names(has_ipv6=has_ipv6)

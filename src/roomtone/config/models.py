@@ -185,6 +185,8 @@ class PlainSettings(Section):
     """Ports of plain transports; each takes one, or a pair without rtcp-mux."""
     listen_ip: str = "127.0.0.1"
     """Address plain transports listen on."""
+    extended_reports: bool = False
+    """Send RTCP XR (RFC 3611) to phones, with VoIP metrics, and answer theirs."""
     dscp: DscpSettings = DscpSettings()
 
 

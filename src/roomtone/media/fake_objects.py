@@ -51,6 +51,7 @@ class FakeTransport:
     dtls: bool = False
     dtls_parameters: DtlsParameters | None = None
     dscp: int | None = None
+    extended_reports: bool = False
     local_srtp: SrtpKeys | None = None
     remote_srtp: SrtpKeys | None = None
     remote: tuple[str, int] | None = None

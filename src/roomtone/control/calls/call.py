@@ -81,6 +81,8 @@ class CallParts:
     """What is heard on hold; None: nothing."""
     marking: Marking = field(default_factory=Marking)
     """Of what is sent to phones."""
+    extended_reports: bool = False
+    """Whether phones are sent RTCP XR (RFC 3611)."""
 
 
 class Call(ABC):
@@ -226,7 +228,10 @@ class Call(ABC):
     ) -> Leg:
         """Make a leg; ``offer`` is its peer's, None where the first offer is ours."""
         assert self.router is not None  # noqa: S101 - `_begin` opened it
-        media = media_for(self.router, signal, security, offer, self._parts.marking)
+        parts = self._parts
+        media = media_for(
+            self.router, signal, security, offer, marking=parts.marking, extended_reports=parts.extended_reports
+        )
         leg = Leg(signal, account, media, security, party)
         self._legs = [*self.legs, leg]
         leg.measured = self.measured

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def media_for(
-    router: Router, signal: Signal, security: MediaSecurity, offered: PhoneDescription | None, marking: Marking
+    router: Router,
+    signal: Signal,
+    security: MediaSecurity,
+    offered: PhoneDescription | None,
+    *,
+    marking: Marking,
+    extended_reports: bool,
 ) -> LegMedia:
     """Make the media of a leg: of the kind its peer offers, or, where the offer is ours, of the kind it must have."""
     if _over_ice(signal, security, offered):
@@ -30,6 +36,7 @@ def media_for(
         source_ip=signal.source_ip,
         security=security,
         marking=marking,
+        extended_reports=extended_reports,
     )
 
 

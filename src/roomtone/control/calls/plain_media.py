@@ -71,6 +71,7 @@ class PlainLegMedia(LegMedia):
         source_ip: str,
         security: MediaSecurity,
         marking: Marking | None = None,
+        extended_reports: bool = False,
     ) -> None:
         self._streams: dict[MediaKind, PlainStream] = {}
         self.router = router
@@ -79,6 +80,7 @@ class PlainLegMedia(LegMedia):
         self._source_ip = source_ip
         self._security = security
         self._marking = Marking() if marking is None else marking
+        self._extended_reports = extended_reports
         self._origin = Origin(secrets.randbits(31) + 1)
 
     @property
@@ -214,6 +216,7 @@ class PlainLegMedia(LegMedia):
             secure=keying is Keying.SDES,
             dtls=keying is Keying.DTLS,
             dscp=self._marking.of(kind),
+            extended_reports=self._extended_reports,
         )
         stream = self._streams[kind] = PlainStream(
             kind=kind, transport=transport, protocol=protocol, keying=keying, place=place

@@ -18,7 +18,7 @@ from roomtone.protocols.sdp.telephony import MediaSecurity
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    world = World(marking=Marking(audio=40, video=32))
+    world = World(marking=Marking(audio=40, video=32), extended_reports=True)
     await world.open()
     yield world
     await world.close()
@@ -48,7 +48,7 @@ async def test_every_suite_is_offered_with_a_key_of_its_own(world: World) -> Non
     assert len({line.key for line in offered}) == len(SUITES)
     transport = secured(world)
     assert transport.local_srtp is None, "nothing can be sent before a suite is agreed on"
-    assert (transport.latching, transport.dscp) == (Latching.REBIND, 40)
+    assert (transport.latching, transport.dscp, transport.extended_reports) == (Latching.REBIND, 40, True)
 
 
 @pytest.mark.parametrize("suite", SUITES)
