@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from foreign_phones import baresip, free_ports, has_baresip, share_of
+from foreign_phones import baresip, free_ports, has_baresip
 from phone_peers import exchange, phone, pick_up
 from sip_peers import PATIENCE_S
 from sip_programs import Peer, at, hears
-from test_foreign_phones import MD5, listen
+from test_foreign_phones import MD5
 
 from roomtone.protocols.sip.agent import Answered, Ended, Invited
 
@@ -126,8 +126,7 @@ async def test_the_gateway_bridges_a_trunk_to_a_secured_phone_of_another_codec(t
         leg = (await ada.wait_for(Answered)).leg
         await gate.says("PCMU/8000 to PCMA/8000")
         await desk.says("Call established")
-        samples = await listen(ada)
-        assert share_of(samples[1600:], 440) > 0.95
+        await hears(ada.rtp, 440)
         ada.hang_up(leg)
         await ada.wait_for(Ended)
         await gate.says("ended")
