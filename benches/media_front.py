@@ -12,11 +12,12 @@ import argparse
 import asyncio
 import gc
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from roomtone.control.calls.bridge import join, produce
 from roomtone.control.calls.offering import answer_like, read_sdp, wanted_like
+from roomtone.control.calls.pipes import Pipes
 from roomtone.control.calls.plain_media import PlainLegMedia
 from roomtone.control.calls.streams import Wanted
 from roomtone.media import CoreLink, Engine, Mixer, Router
@@ -65,6 +66,7 @@ class Pair:
     offer: PhoneDescription
     first: PlainLegMedia
     second: PlainLegMedia
+    pipes: Pipes = field(default_factory=Pipes)
 
 
 class Front:
@@ -126,7 +128,7 @@ class Front:
             await self._mix_in(pair.first)
             await self._mix_in(pair.second)
         else:
-            await join(pair.router, pair.first, pair.second, None)
+            await join(pair.first, pair.second, None, pair.pipes)
         return sdp
 
     async def _mix_in(self, leg: PlainLegMedia) -> None:
