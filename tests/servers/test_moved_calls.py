@@ -19,7 +19,17 @@ from test_phone_server import heard, not_heard
 from roomtone.control.calls import Hold, Merge, Mute, PressKeys, Redirect, Transfer
 from roomtone.control.calls.keys import sound_of
 from roomtone.media.values import MixerClip
-from roomtone.protocols.sip.agent import Answered, Ended, EndReason, Invited, Leg, Notified, Refused, replaces_of
+from roomtone.protocols.sip.agent import (
+    Answered,
+    Ended,
+    EndReason,
+    Invited,
+    Leg,
+    Notified,
+    Progressed,
+    Refused,
+    replaces_of,
+)
 from roomtone.protocols.sip.headers import Address
 from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.uri import SipUri, parse_uri
@@ -243,6 +253,35 @@ async def test_an_attended_transfer_connects_two_calls_of_one_phone(
     await heard(cleo, ada, b"hello ada")
     ada.hang_up(first)
     await cleo.wait_for(Ended)
+    await here.becomes_empty()
+
+
+async def test_who_is_transferred_to_a_phone_that_still_rings_rings_there(
+    here: Exchange, three: tuple[Phone, Phone, Phone]
+) -> None:
+    ada, bob, cleo = three
+    first = await talking(ada, "bob")
+    mine = await leg_of_callee(bob)
+
+    def ring(one: Phone, event: Invited) -> None:
+        one.agent.progress(event.leg, 180, one.now())
+
+    cleo.answers = ring
+    bob.call("cleo")
+    rings = (await bob.wait_for(Progressed)).leg
+    assert rings is not None
+    cleo.answers = pick_up
+    uri = parse_uri(f"sip:cleo@127.0.0.1:{here.port}")
+    assert isinstance(uri, SipUri)
+    bob.agent.subscriptions.refer(mine.dialog, replaces_of(rings).refer_to(uri), bob.now())
+    bob.drain()
+    refused = await bob.wait_for(Refused)
+    assert refused.response is not None
+    assert refused.response.status == 487
+    await until(lambda: "200" in progress(bob))
+    await heard(ada, cleo, b"hello cleo")
+    await heard(cleo, ada, b"hello ada")
+    ada.hang_up(first)
     await here.becomes_empty()
 
 

@@ -55,6 +55,7 @@ class Moving:
     """Who leaves once that is done."""
     referral: Any = None
     """The REFER that asked for it; None: a command did."""
+    referred_by: str = ""
 
     def tell(self, status: int) -> None:
         """Tell the referrer how it goes."""
@@ -87,10 +88,10 @@ class MovingCall(SharingCall):
             return
         if not leg.signal.accept_referral(event.referral):
             return
-        moving = self._moving = Moving(far, leg, event.referral)
+        moving = self._moving = Moving(far, leg, event.referral, event.referred_by)
         try:
             if event.replaces is None:
-                await self._hunt_for(moving, event.to or "", event.referred_by)
+                await self._hunt_for(moving, event.to or "")
             else:
                 self._ask_for(event.replaces, far)
         except CallError as error:
@@ -102,12 +103,12 @@ class MovingCall(SharingCall):
             raise CallError(CallEnd.LEG_LOST, "it refers to no other call of ours")
         replaces.call.post(None, GiveUp(self, replaces.signal, meets))
 
-    async def _hunt_for(self, moving: Moving, to: str, referred_by: str = "") -> None:
+    async def _hunt_for(self, moving: Moving, to: str) -> None:
         """Ring for who is transferred; raise `CallError`."""
         stays = moving.stays
         targets = self._parts.dispatch.targets(to, moving.referrer.party)
         party = stays.party or self.invitation.caller
-        await self._begin_hunt(Hunt(stays, party, to, referred_by=referred_by), targets)
+        await self._begin_hunt(Hunt(stays, party, to, referred_by=moving.referred_by), targets)
 
     def _on_transfer_rang(self) -> None:
         if self._moving is not None:
@@ -228,10 +229,16 @@ class MovingCall(SharingCall):
         await self._moved(moving, leg)
 
     async def _on_not_given(self, event: NotGiven) -> None:
-        if self._moving is not None:
-            await self._not_moved(self._moving, event.end)
-        else:
+        moving = self._moving
+        if moving is None:
             await super()._on_not_given(event)
+        elif not event.rang_at:
+            await self._not_moved(moving, event.end)
+        else:
+            try:
+                await self._hunt_for(moving, event.rang_at)
+            except CallError as error:
+                await self._not_moved(moving, error.end)
 
     async def _on_call(self, signal: Signal | None, event: CallEvent) -> None:
         if isinstance(event, TakenOver) and signal is not None:

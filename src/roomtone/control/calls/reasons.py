@@ -59,7 +59,7 @@ _STATUS = {
     CallEnd.COMPLETED: (200, "OK"),
     CallEnd.CANCELLED: (487, "Request Terminated"),
     CallEnd.ANSWERED_ELSEWHERE: (487, "Call completed elsewhere"),
-    CallEnd.TRANSFERRED: (200, "Transferred"),
+    CallEnd.TRANSFERRED: (487, "Transferred"),
     CallEnd.BUSY: (486, "Busy Here"),
     CallEnd.DECLINED: (603, "Decline"),
     CallEnd.NO_ANSWER: (480, "No answer"),

@@ -44,6 +44,11 @@ class SharingCall(HuntingCall):
 
     async def _on_asked_to_give(self, event: GiveUp) -> None:
         """Give legs to another call, which this one ends for; or say why not."""
+        if self.answered_at is None and self.caller is not None and event.replaced is self.caller.signal:
+            # Nobody has answered yet: the phones there are to ring for who is transferred.
+            if event.to.post(None, NotGiven(CallEnd.CANCELLED, rang_at=self.invitation.called)):
+                self.end = CallEnd.TRANSFERRED
+            return
         try:
             legs = self._givable(event)
         except CallError as error:

@@ -239,6 +239,8 @@ class NotGiven:
     """Another call gives no leg away."""
 
     end: CallEnd
+    rang_at: str = ""
+    """The number it rang at, and does not any more: whoever is transferred there is to ring there instead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,7 +265,7 @@ def _reason(end: CallEnd) -> bytes:
     status, phrase = sip_status(end)
     if end in {CallEnd.COMPLETED, CallEnd.CANCELLED}:
         return b""
-    cause = 200 if end is CallEnd.ANSWERED_ELSEWHERE else status
+    cause = 200 if end in {CallEnd.ANSWERED_ELSEWHERE, CallEnd.TRANSFERRED} else status
     return _line("Reason", f'SIP;cause={cause};text="{phrase}"')
 
 

@@ -263,6 +263,23 @@ async def test_an_attended_transfer_to_a_call_that_is_not_there_leaves_everythin
     assert what_is_heard(world, first) == ["other", "other"]
 
 
+async def test_who_is_transferred_to_a_call_that_only_rings_rings_there_instead(world: World) -> None:
+    first, _, bob = await talking(world)
+    second, bob_again = await world.call("cleo", sdp(), account="bob")
+    rings = world.signalling.legs[-1]
+    second.post(rings, Rang(180, None))
+    first.post(bob, Referred("r", "cleo", Dialog(second, bob_again), "<sip:bob@h>"))
+    await world.settle()
+    assert rings.last == ("end", CallEnd.CANCELLED)
+    assert bob_again.last == ("end", CallEnd.TRANSFERRED)
+    target = world.signalling.legs[-1]
+    assert (target.told[0][:3], target.referred_by) == (("invite", "ada", "cleo"), "<sip:bob@h>")
+    first.post(target, PickedUp(sdp(6000)))
+    await world.settle()
+    assert told(bob) == [200]
+    assert [leg.account for leg in first.parties] == ["ada", "cleo"]
+
+
 async def test_two_transfers_that_cross_do_not_wait_for_each_other(world: World) -> None:
     first, _, bob = await talking(world)
     second, bob_again, _ = await talking(world, "cleo", account="bob")
