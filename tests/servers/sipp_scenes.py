@@ -70,6 +70,23 @@ def expect_request(method: str, *, pattern: str = "") -> str:
     return f'<recv request="{method}">{check}</recv>'
 
 
+def hung_up_on_and_told(pattern: str) -> list[str]:
+    """Wait for a last NOTIFY and a BYE: a NOTIFY waits for the answer to the one before, which a BYE does not."""
+    return [
+        '<recv request="BYE" optional="true" next="1"/>',
+        expect_request("NOTIFY", pattern=pattern),
+        answer_in_dialog(),
+        expect_request("BYE"),
+        answer_in_dialog(),
+        '<nop next="2"/>',
+        '<label id="1"/>',
+        answer_in_dialog(),
+        expect_request("NOTIFY", pattern=pattern),
+        answer_in_dialog(),
+        '<label id="2"/>',
+    ]
+
+
 def call(number: str, *lines: str) -> list[str]:
     """Call as the account ``bob``, authenticated with its password, until it is up."""
     uri, to = f"sip:{number}@[remote_ip]:[remote_port]", f"To: <sip:{number}@[remote_ip]>"
