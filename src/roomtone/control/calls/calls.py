@@ -189,7 +189,7 @@ class Calls:
             if call is not None:
                 call.post(None, MediaLost())
         elif isinstance(event, TransportClosed) and event.reason is not EngineCloseReason.REQUESTED:
-            call = self._on_transport(event.transport)
+            call = self._on_transport(event.transport, with_router=event.reason is EngineCloseReason.PARENT_CLOSED)
             if call is not None:
                 call.post(None, MediaLost())
         elif isinstance(event, DtmfReceived):
@@ -215,12 +215,16 @@ class Calls:
             (one for one in calls if any(held.id == router for held in (one.router, *one.routers) if held)), None
         )
 
-    def _on_transport(self, transport: TransportId) -> Call | None:
-        """Find the call that cannot go on without a transport: one of those who ring is not missed."""
+    def _on_transport(self, transport: TransportId, *, with_router: bool) -> Call | None:
+        """Find the call that cannot go on without a transport: one of those who ring is not missed.
+
+        What went ``with_router`` is told of by that, unless it is a room's: each call ends so, and is not looked for.
+        """
         return next(
             (
                 call
                 for call in self._calls.values()
+                if not with_router or isinstance(call, RoomCall)
                 for leg in call.legs
                 if leg is call.caller or leg.state is LegState.UP
                 if any(stream.transport.id == transport for stream in leg.media.streams.values())
