@@ -14,8 +14,12 @@ const SILENCE_SHARE: f64 = 0.8;
 const SILENCE_INTERVAL_US: i64 = 500_000;
 /// Loss up to this is borne beside a flow that fills queues (draft-ietf-rmcat-gcc-02 section 6).
 const BORNE_LOSS: f64 = 0.1;
-/// Over-use without so much of a queue is none.
+/// Over-use without so much of a queue is none, at the rate beside it: at a higher rate less, at a lower one more, each
+/// to a limit, so that of those who share a line who has more gives way sooner (as the target delay of NADA does, RFC 8698
+/// section 4.3, by the rate over its `RMAX`).
 const MIN_QUEUE_US: i64 = 20_000;
+const QUEUE_RATE_BPS: f64 = 1_000_000.0;
+const QUEUE_SHARES: (f64, f64) = (0.75, 1.25);
 /// After a probe its queue is heard of for so long, and a round trip.
 const PROBE_ECHO_US: i64 = 200_000;
 /// No probes into a queue longer than this.
@@ -43,18 +47,26 @@ impl GccEstimator {
     /// What delay says, but pictures of another size are no queue.
     pub(super) fn line(&self) -> LineState {
         // Nor is what a probe piles up for a moment, and should.
-        let echo_us = PROBE_ECHO_US + self.round_trip_us.unwrap_or(0);
-        let least_us = if self.now_us < self.probing_until_us + echo_us {
+        let least_us = if self.is_probe_heard() {
             PROBE_QUEUE_US.max(self.probing_length_us)
         } else {
-            MIN_QUEUE_US
+            let (least, most) = QUEUE_SHARES;
+            let share = (QUEUE_RATE_BPS / self.rate.bps()).clamp(least, most);
+            (MIN_QUEUE_US as f64 * share) as i64
         };
         match self.delay.state() {
             LineState::Overused if self.queue.delay_us() < least_us + self.chance_us() => {
                 LineState::Normal
             }
+            LineState::Normal if self.queue.is_kept() => LineState::Overused,
             state => state,
         }
+    }
+
+    /// Whether a probe's queue may still be heard of.
+    fn is_probe_heard(&self) -> bool {
+        let echo_us = PROBE_ECHO_US + self.round_trip_us.unwrap_or(0);
+        self.now_us < self.probing_until_us + echo_us
     }
 
     /// What of a delay may be chance on this line.
@@ -211,6 +223,9 @@ impl GccEstimator {
         let smallest = self.arrivals.iter().map(|p| p.arrival_us - p.sent_us).min();
         if let Some(delay_us) = smallest {
             self.queue.push(delay_us, now_us);
+            self.delay.is_queue = self.queue.delay_us() >= MIN_QUEUE_US;
+            let probe_us = i64::from(self.is_probe_heard()) * PROBE_QUEUE_US;
+            self.queue.watch_kept(self.chance_us() + probe_us, now_us);
         }
         let line = self.line();
         let is_telling = now_us > self.probing_until_us + 1_000_000 && !self.was_limited;

@@ -25,6 +25,8 @@ pub(super) struct DelayDetector {
     model: Model,
     detector: Detector,
     value: f64,
+    /// Whether there is a queue to speak of.
+    pub(super) is_queue: bool,
     /// How much the delay of groups' first packets changes from one to the next, in microseconds.
     scatter_us: f64,
     /// Times that the peer's clock jumped.
@@ -38,6 +40,7 @@ impl DelayDetector {
             model: Model::new(model),
             detector: Detector::default(),
             value: 0.0,
+            is_queue: false,
             scatter_us: 0.0,
             clock_jumps: 0,
         }
@@ -73,7 +76,8 @@ impl DelayDetector {
                 filter.push(change_ms, delta.bytes as f64, spacing_ms, is_steady)
             }
         };
-        self.detector.push(self.value, spacing_ms, arrival_us);
+        self.detector
+            .push(self.value, spacing_ms, arrival_us, self.is_queue);
     }
 
     /// Begins anew, as after a silence.

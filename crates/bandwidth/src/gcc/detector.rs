@@ -47,8 +47,10 @@ impl Default for Detector {
 }
 
 impl Detector {
-    /// Compares the value of one more group.
-    pub(super) fn push(&mut self, value: f64, spacing_ms: f64, arrival_us: i64) {
+    /// Compares the value of one more group. Where there `is_queue` to speak of the threshold rises with the value.
+    /// (libwebrtc's rises always: a queue that grows slowly has raised it before it is long enough to count, each
+    /// flow's by another chance, and who notices it last takes what the others gave.)
+    pub(super) fn push(&mut self, value: f64, spacing_ms: f64, arrival_us: i64, is_queue: bool) {
         let before = self.state;
         if value > self.threshold {
             let over = self.over_ms.map_or(spacing_ms / 2.0, |ms| ms + spacing_ms);
@@ -72,13 +74,13 @@ impl Detector {
         if self.state == LineState::Overused && before != LineState::Overused {
             self.overuses += 1;
         }
-        self.adapt(value, arrival_us);
+        self.adapt(value, arrival_us, is_queue);
     }
 
-    fn adapt(&mut self, value: f64, arrival_us: i64) {
+    fn adapt(&mut self, value: f64, arrival_us: i64, is_queue: bool) {
         let last = self.last_us.replace(arrival_us).unwrap_or(arrival_us);
         let size = value.abs();
-        if size > self.threshold + SPIKE {
+        if size > self.threshold + SPIKE || (size > self.threshold && !is_queue) {
             return;
         }
         let rate = if size < self.threshold {

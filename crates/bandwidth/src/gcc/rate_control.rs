@@ -14,6 +14,9 @@ const BETA: f64 = 0.85;
 const DRAIN: f64 = 0.75;
 const RESUME: f64 = 0.9;
 const COMPETING_BETA: f64 = 0.85;
+/// Growth beside it, in packets a round trip, which is taken for one of these: CUBIC's growth hardly depends on it.
+const COMPETING_PACKETS: f64 = 0.75;
+const COMPETING_ROUND_TRIP_US: (i64, i64) = (200_000, 250_000);
 /// Beside it the estimate grows no further than this times what arrives.
 const COMPETING_UNTRIED: f64 = 4.0;
 const RESTORED: f64 = 0.7;
@@ -209,10 +212,11 @@ impl RateControl {
             let last = self.last_change_us.unwrap_or(now_us);
             let before = self.bps;
             self.increase(acknowledged, now_us);
-            // Half a packet a round trip, as a TCP flow with this backing off would.
-            let round_trip = self.round_trip_us.clamp(200_000, 300_000) as f64 / 1e6;
+            let (least, most) = COMPETING_ROUND_TRIP_US;
+            let round_trip = self.round_trip_us.clamp(least, most) as f64 / 1e6;
             let seconds = ((now_us - last) as f64 / 1e6).clamp(0.0, 1.0);
-            let grown = before + 0.5 * PACKET_BITS / (round_trip * round_trip) * seconds;
+            let packets = COMPETING_PACKETS / (round_trip * round_trip) * seconds;
+            let grown = before + packets * PACKET_BITS;
             // What is not used is not lost either, and says nothing.
             let most = acknowledged.map_or(f64::MAX, |bps| COMPETING_UNTRIED * bps);
             self.bps = before.max(self.bps.max(grown).min(most)).min(self.max_bps);

@@ -15,6 +15,10 @@ const DRAIN_US: i64 = 50_000;
 /// Without, one above this that stands for so long.
 const STANDING_US: i64 = 110_000;
 const STANDING_TIME_US: i64 = 700_000;
+/// A queue above this, for which nobody gives way, is over-use after so long, though it has no trend: the others on
+/// the line have given way for it.
+const KEPT_US: i64 = 30_000;
+const KEPT_TIME_US: i64 = 300_000;
 /// Drained to this share, or this, is drained.
 const DRAINED_SHARE: f64 = 0.2;
 const DRAINED_US: i64 = 15_000;
@@ -31,7 +35,7 @@ const QUIET_US: i64 = 8_000_000;
 /// How long a failed drain is believed; a delay that is steady is looked at sooner.
 const RETRY_US: i64 = 60_000_000;
 const STEADY_US: i64 = 20_000_000;
-/// Growth by this share of the time gone, looked at so often, is growth.
+/// Growth by this share of the time gone, looked at so often, is growth; so much less is shrinking.
 const GROWING: f64 = 0.03;
 const MARK_US: i64 = 150_000;
 /// So long, and one and a half round trips, a drain is young.
@@ -84,6 +88,9 @@ pub(super) struct Queue {
     /// The delay some time ago, and when.
     mark: (i64, i64),
     is_growing: bool,
+    is_shrinking: bool,
+    /// Since when it is kept.
+    kept_since_us: Option<i64>,
     /// When the drain began.
     begun_us: i64,
     /// The smallest delay since then.
@@ -121,10 +128,27 @@ impl Queue {
         self.low_us = self.low_us.min(self.delay_us);
         let (then_us, at_us) = self.mark;
         if now_us - at_us >= MARK_US {
-            self.is_growing = (self.delay_us - then_us) as f64 > GROWING * (now_us - at_us) as f64;
+            let change = (self.delay_us - then_us) as f64 / (now_us - at_us) as f64;
+            self.is_growing = change > GROWING;
+            self.is_shrinking = change < -GROWING;
             self.mark = (self.delay_us, now_us);
         }
         self.peak_us = (self.peak_us * (1.0 - PEAK_DECAY * seconds)).max(self.delay_us as f64);
+    }
+
+    /// Watches for a queue that neither grows nor shrinks; `spared_us` of it is chance, or a probe's.
+    pub(super) fn watch_kept(&mut self, spared_us: i64, now_us: i64) {
+        if self.delay_us > KEPT_US + spared_us && !self.is_shrinking {
+            self.kept_since_us.get_or_insert(now_us);
+        } else {
+            self.kept_since_us = None;
+        }
+    }
+
+    /// Whether a queue is kept for so long that it is over-use.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept_since_us
+            .is_some_and(|since| self.last_us - since >= KEPT_TIME_US)
     }
 
     /// What is to be done.
