@@ -7,6 +7,8 @@ Bytes are MessagePack maps: those of the engine are the values of `roomtone.medi
 
 from typing import TypedDict, final, type_check_only
 
+__all__ = ["Engine", "EngineError", "Front", "FrontError", "QueueFull", "build_info", "mirror"]
+
 @type_check_only
 class _BuildInfo(TypedDict):
     version: str
