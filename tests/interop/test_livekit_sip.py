@@ -23,6 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:.*HMAC key.*"),
     pytest.mark.skipif(shutil.which("baresip") is None or not MODULES.is_dir(), reason="baresip is not installed"),
 ]
+OTHER_HZ = 900
 
 
 @pytest.fixture
@@ -245,4 +246,46 @@ async def test_who_is_called_and_refuses_is_told_by_its_status(lk: api.LiveKitAP
         with pytest.raises(api.SipCallError) as caught:
             await lk.sip.create_sip_participant(request)
         assert (caught.value.code, caught.value.sip_status_code) == ("not_found", 404)
+        await lk.sip.delete_trunk(api.DeleteSIPTrunkRequest(sip_trunk_id=trunk.sip_trunk_id))
+
+
+async def test_a_phone_of_a_room_is_transferred_to_another_and_one_that_nobody_answers_stays(
+    lk: api.LiveKitAPI, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    with (
+        baresip(first, "<sip:+4930555@127.0.0.1>;regint=0", tone=write_tone, hertz=PHONE_HZ) as log,
+        baresip(second, "<sip:+4930777@127.0.0.1>;regint=0", tone=write_tone, hertz=OTHER_HZ) as other_log,
+    ):
+        for one in (log, other_log):
+            await asyncio.to_thread(
+                until, lambda one=one: "baresip is ready" in one.read_text(), "phones that are ready"
+            )
+        info = sip.SIPOutboundTrunkInfo(address=listening_at(first), numbers=["+4930100"])
+        trunk = await lk.sip.create_outbound_trunk(api.CreateSIPOutboundTrunkRequest(trunk=info))
+        request = api.CreateSIPParticipantRequest(
+            sip_trunk_id=trunk.sip_trunk_id,
+            sip_call_to="+4930555",
+            room_name="desk",
+            participant_identity="bob",
+            wait_until_answered=True,
+        )
+        await lk.sip.create_sip_participant(request)
+
+        def transfer(to: str) -> api.TransferSIPParticipantRequest:
+            return api.TransferSIPParticipantRequest(room_name="desk", participant_identity="bob", transfer_to=to)
+
+        with pytest.raises(api.TwirpError):
+            await lk.sip.transfer_sip_participant(transfer(f"sip:nobody@{listening_at(second)}"))
+        listed = await lk.room.list_participants(api.ListParticipantsRequest(room="desk"))
+        assert [one.identity for one in listed.participants] == ["bob"]
+        await lk.sip.transfer_sip_participant(transfer(f"sip:+4930777@{listening_at(second)}"))
+
+        def heard(folder: Path, hertz: float) -> Callable[[], bool]:
+            return lambda: any(abs((strongest(path) or 0) - hertz) < 5 for path in folder.glob("dump-*-dec.wav"))
+
+        await asyncio.to_thread(until, heard(second, PHONE_HZ), "the first phone's tone at the second")
+        await asyncio.to_thread(until, heard(first, OTHER_HZ), "the second phone's tone at the first")
+        listed = await lk.room.list_participants(api.ListParticipantsRequest(room="desk"))
+        assert not listed.participants
         await lk.sip.delete_trunk(api.DeleteSIPTrunkRequest(sip_trunk_id=trunk.sip_trunk_id))

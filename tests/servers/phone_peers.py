@@ -215,6 +215,8 @@ class Phone:
     events: list[AgentEvent] = field(default_factory=list)
     answers: Callable[[Phone, Invited], None] | None = None
     """What it does with calls; None: it lets them ring."""
+    keeps: frozenset[str] = frozenset()
+    """Methods it leaves to the test to answer."""
     refuses: frozenset[str] = frozenset()
     """Methods it refuses."""
 
@@ -244,6 +246,8 @@ class Phone:
                     self._listen_to(event.response)
                 case Reoffered():
                     self.agent.respond(event.transaction, 200, now, body=self.sdp())
+                case Requested() if event.request.method in self.keeps:
+                    pass
                 case Requested():
                     refused = event.request.method in self.refuses
                     self.agent.answer(event.transaction, 415 if refused else 200, now)

@@ -14,7 +14,7 @@ from test_phones_in_rooms import MD5, Voice, caller, hears, track_hears
 
 from roomtone.control.calls import CallEnd, CallError, DialRequest, RuleTarget, TargetKind, Trunk
 from roomtone.control.rooms import CloseReason, ParticipantKind, RoomOptions
-from roomtone.protocols.sip.agent import Answered, Ended, Invited
+from roomtone.protocols.sip.agent import Answered, Ended, Invited, Requested
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"),
@@ -284,3 +284,45 @@ async def test_a_country_whose_tones_are_not_known_is_refused(here: Exchange) ->
         with pytest.raises(CallError):
             await asyncio.wait_for(call.answered(), PATIENCE_S)
         await left(here)
+
+
+@pytest.mark.parametrize("final", [200, 486])
+async def test_a_phone_in_a_room_is_asked_to_call_somebody_else(here: Exchange, final: int) -> None:
+    async with phone(here, "bob") as bob:
+        await registered(bob)
+        bob.answers, bob.keeps = pick_up, frozenset({"REFER"})
+        call = here.calls.dial(DialRequest("standup", "bob"))
+        await asyncio.wait_for(call.answered(), PATIENCE_S)
+        who = here.rooms.find("standup").participants["sip_bob"]
+        assert here.calls.of_participant(who) is call
+        transferring = asyncio.create_task(call.transfer("sip:cleo@192.0.2.7", PATIENCE_S))
+        asked = await bob.wait_for(Requested)
+        assert asked.request.method == "REFER"
+        assert b"sip:cleo@192.0.2.7" in (asked.request.headers.get("refer-to") or b"")
+        told = bob.agent.subscriptions.accept_refer(asked.transaction, bob.now())
+        assert told is not None
+        bob.drain()
+        for status in (180, final):
+            bob.agent.subscriptions.tell_refer(told, status, bob.now())
+            bob.drain()
+        if final == 200:
+            assert await transferring == 200
+            await bob.wait_for(Ended)
+            await left(here)
+            assert call.end is CallEnd.TRANSFERRED
+        else:
+            with pytest.raises(CallError) as refused:
+                await transferring
+            assert refused.value.end is CallEnd.BUSY
+            assert who.closed is None  # and stays
+
+
+async def test_a_phone_that_knows_no_transfer_stays(here: Exchange) -> None:
+    async with phone(here, "bob") as bob:
+        await registered(bob)
+        bob.answers, bob.refuses = pick_up, frozenset({"REFER"})
+        call = here.calls.dial(DialRequest("standup", "bob"))
+        await asyncio.wait_for(call.answered(), PATIENCE_S)
+        with pytest.raises(CallError):
+            await call.transfer("tel:+4930", PATIENCE_S)
+        assert call.end is None

@@ -79,6 +79,9 @@ class _Nobody:
     def tell_referral(self, referral: object, status: int) -> None:
         """Nobody refers."""
 
+    def refer(self, to: str, tell: object) -> None:
+        """There is nobody to ask."""
+
     def move_to(self, call: object) -> None:
         """There is nobody to move."""
 

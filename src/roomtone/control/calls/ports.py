@@ -113,6 +113,9 @@ class Signal(Protocol):
     def tell_referral(self, referral: Any, status: int) -> None:
         """Tell the sender of a REFER how its call goes; a final status is the end."""
 
+    def refer(self, to: str, tell: Callable[[int], None]) -> None:
+        """Ask the peer to call a URI (RFC 3515); ``tell`` is called once, with the status of what came of it."""
+
     def move_to(self, call: Call) -> None:
         """Hand what happens from now on to another call."""
 

@@ -7,6 +7,7 @@ call with the participant, whoever ends first.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from abc import abstractmethod
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from roomtone.control.calls.bridge import produce
 from roomtone.control.calls.call import Call
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.offering import read_sdp
-from roomtone.control.calls.reasons import CallEnd
+from roomtone.control.calls.reasons import CallEnd, end_of_status
 from roomtone.control.calls.ringback import RINGS, Ringback
 from roomtone.control.rooms import CloseReason, ParticipantKind, Protocol, Refusal, RoomError
 from roomtone.media import EngineCommandError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from roomtone.protocols.sdp.telephony import PhoneDescription
 
 KIND, PROTOCOL = ParticipantKind.SIP, Protocol.SIP
+_ANSWERED = range(200, 300)
 _ENDS = {
     CloseReason.REMOVED: CallEnd.REMOVED,
     CloseReason.ROOM_CLOSED: CallEnd.COMPLETED,
@@ -60,6 +62,7 @@ _FAREWELLS = {
     CallEnd.NO_ANSWER: CloseReason.CALLEE_UNAVAILABLE,
     CallEnd.NOT_REGISTERED: CloseReason.CALLEE_UNAVAILABLE,
     CallEnd.COMPLETED: CloseReason.LEFT,
+    CallEnd.TRANSFERRED: CloseReason.LEFT,
     CallEnd.REMOVED: CloseReason.REMOVED,
     CallEnd.SERVER_SHUTDOWN: CloseReason.SERVER_SHUTDOWN,
     CallEnd.LEG_LOST: CloseReason.CONNECTION_LOST,
@@ -224,6 +227,31 @@ class RoomParty(Call):
             return
         stream.flowing = stream.peer_receives
         await (stream.consumer.resume() if stream.flowing else stream.consumer.pause())
+
+    async def transfer(self, to: str, timeout_s: float) -> int:
+        """Have the phone's side call a URI instead (RFC 3515), and end once that is answered; gives its status.
+
+        Raise `CallError` where it refuses, or nobody answers in time; then the phone stays in the room.
+        """
+        leg = self.answered_by or self.caller
+        if leg is None or leg.is_over or self.answered_at is None:
+            raise CallError(CallEnd.LEG_LOST, "the phone has not answered, or has gone")
+        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def tell(status: int) -> None:
+            if not told.done():
+                told.set_result(status)
+
+        leg.signal.refer(to, tell)
+        try:
+            async with asyncio.timeout(timeout_s):
+                status = await told
+        except TimeoutError as error:
+            raise CallError(CallEnd.NO_ANSWER, "nobody has answered in time") from error
+        if status not in _ANSWERED:
+            raise CallError(end_of_status(status), f"the phone's side answered {status}")
+        self.ask_to_end(CallEnd.TRANSFERRED)
+        return status
 
     # --- its end ---
 

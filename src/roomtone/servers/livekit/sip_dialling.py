@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from typing import TYPE_CHECKING
 
 from livekit.protocol import sip
@@ -25,6 +27,9 @@ _UNSUPPORTED = {
     "media": "codecs and time-outs of a call's media cannot be chosen",
     "destination": "calls leave from here, wherever they are for",
 }
+RINGING_S = 30.0
+"""How long a transfer may take where nobody says."""
+_TRANSFERS_TO = re.compile(r"(sips?|tel):[^\s<>,\"]{1,256}")
 _COUNTRY = "US"
 """Whose tone a room hears: LiveKit has no other."""
 CODES = {
@@ -86,11 +91,32 @@ async def create_participant(
 async def transfer_participant(
     rooms: Rooms, calls: Calls, request: sip.TransferSIPParticipantRequest
 ) -> sip.TransferSIPParticipantResponse:
-    """Refuse to have a phone call somebody else instead, once it is sure that it is there. Raise `TwirpError`."""
+    """Have a phone's side call somebody else instead, and wait for that. Raise `TwirpError`."""
+    for name in ("headers", "play_dialtone"):
+        if getattr(request, name):
+            raise TwirpError(TwirpCode.UNIMPLEMENTED, f"{name}: a transfer asks the phone's side, and says no more")
     participant = rooms.find_participant(rooms.find(request.room_name), request.participant_identity)
-    if calls.of_participant(participant) is None:
+    call = calls.of_participant(participant)
+    if call is None:
         raise TwirpError(TwirpCode.FAILED_PRECONDITION, "the participant is no phone")
-    raise TwirpError(TwirpCode.UNIMPLEMENTED, "phones in rooms cannot be transferred")
+    if not _TRANSFERS_TO.fullmatch(request.transfer_to):
+        raise bad("transfer_to: a URI of sip, sips or tel")
+    timeout_s = request.ringing_timeout.ToNanoseconds() / 1e9 if request.HasField("ringing_timeout") else 0.0
+    id_ = f"STR_{secrets.token_hex(8)}"
+    try:
+        status = await call.transfer(request.transfer_to, timeout_s or RINGING_S)
+    except CallError as error:
+        told = call_error(error)
+        timed_out = error.end is CallEnd.NO_ANSWER
+        reason = sip.SIPTransferReason.STR_RINGING_TIMEOUT if timed_out else sip.SIPTransferReason.STR_REJECTED
+        told.meta |= {"sip_transfer_id": id_, "sip_transfer_reason": sip.SIPTransferReason.Name(reason)}
+        raise told from error
+    return sip.TransferSIPParticipantResponse(
+        transfer_id=id_,
+        status=sip.SIPTransferStatus.STS_TRANSFER_SUCCESSFUL,
+        reason=sip.SIPTransferReason.STR_COMPLETED,
+        sip_status=sip.SIPStatus(code=status, status="OK"),  # type: ignore[arg-type]
+    )
 
 
 def call_error(error: CallError) -> TwirpError:

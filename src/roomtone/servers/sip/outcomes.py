@@ -20,6 +20,7 @@ from roomtone.protocols.sip.agent import (
 from roomtone.protocols.sip.errors import SipSyntaxError
 from roomtone.protocols.sip.headers import Wildcard, contact_quality
 from roomtone.servers.sip.bodies import NoDescriptionError, description_of
+from roomtone.servers.sip.referring import Referring
 from roomtone.servers.sip.signals import OutboundSignal, PhoneSignal
 from roomtone.servers.sip.trunking import TrunkRequest
 
@@ -125,7 +126,7 @@ class Outcomes:
                 if event.transaction is not None:
                     self._agent.respond(event.transaction, _NOT_HERE, now)
             case Responded():
-                if isinstance(event.outgoing.owner, TrunkRequest):
+                if isinstance(event.outgoing.owner, TrunkRequest | Referring):
                     event.outgoing.owner.done(event.response)
                 elif callable(event.outgoing.owner):
                     event.outgoing.owner(_TIMEOUT if event.response is None else event.response.status)

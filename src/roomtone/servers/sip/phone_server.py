@@ -34,6 +34,7 @@ from roomtone.servers.sip.lamps import Lamps
 from roomtone.servers.sip.local import LocalAddresses
 from roomtone.servers.sip.messaging import Messages
 from roomtone.servers.sip.outcomes import Outcomes
+from roomtone.servers.sip.referring import heard_end, heard_of
 from roomtone.servers.sip.registering import BrowserBindings
 from roomtone.servers.sip.signals import OutboundSignal
 from roomtone.servers.sip.states import PUBLISHED
@@ -191,7 +192,10 @@ class PhoneServer:
                 self.watching.on_published(event.change, now)
             case SubscriptionEnded():
                 self.watching.on_ended(event.subscription)
-            case Notified() | Resubscribed() | PublicationEnded():
-                pass  # refreshes are answered by the agent; nobody here subscribes or publishes
+                heard_end(event.subscription.owner, event.reason)
+            case Notified():
+                heard_of(event.subscription.owner, event.request)
+            case Resubscribed() | PublicationEnded():
+                pass  # refreshes are answered by the agent; nobody here publishes
             case _:
                 assert_never(event)

@@ -14,6 +14,7 @@ from roomtone.protocols.sip.headers import Address
 from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.transaction import TooManyTransactionsError
 from roomtone.protocols.sip.uri import make_sip_uri
+from roomtone.servers.sip.referring import Referring
 from roomtone.servers.sip.trunk_calls import identities
 
 if TYPE_CHECKING:
@@ -178,6 +179,17 @@ class PhoneSignal:
             with suppress(WrongStateError):
                 self.agent.subscriptions.tell_refer(referral.told, status, self._driver.now())
             self._driver.drain()
+
+    def refer(self, to: str, tell: Callable[[int], None]) -> None:
+        """Send REFER; ``tell`` is called once with the status of what came of it."""
+        if self.leg is None or self.leg.is_over:
+            tell(sip_status(CallEnd.LEG_LOST)[0])
+            return
+        try:
+            self.agent.subscriptions.refer(self.leg.dialog, Address(to), self._driver.now(), owner=Referring(tell))
+        except (WrongStateError, TooManyError, TooManyTransactionsError, SipBuildError):
+            tell(sip_status(CallEnd.LEG_LOST)[0])
+        self._driver.drain()
 
     def move_to(self, call: Call) -> None:
         """Hand what happens from now on to another call."""

@@ -90,6 +90,9 @@ class FakeSignal:
         self.told.append(("accepted" if self.has_room else "no room", referral))
         return self.has_room
 
+    def refer(self, to: str, tell: Callable[[int], None]) -> None:
+        self.told.append(("refer", to, tell))
+
     def refuse_referral(self, referral: Any, status: int) -> None:
         self.told.append(("refused", referral, status))
 
