@@ -39,6 +39,8 @@ pub struct DtlsSrtp {
     session: DtlsSession,
     state: DtlsState,
     has_keys: bool,
+    /// Datagrams taken so far.
+    heard: u64,
     transmit: VecDeque<Vec<u8>>,
     events: VecDeque<DtlsSrtpEvent>,
 }
@@ -57,6 +59,7 @@ impl DtlsSrtp {
             session: DtlsSession::new(certificate, Proven::ByNothing, active, fingerprints, now),
             state: DtlsState::Connecting,
             has_keys: false,
+            heard: 0,
             transmit: VecDeque::new(),
             events: VecDeque::new(),
         };
@@ -73,6 +76,7 @@ impl DtlsSrtp {
     /// Takes a DTLS datagram.
     pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) {
         if !self.is_over() {
+            self.heard += 1;
             let handled = self.session.handle_packet(datagram, now);
             self.take(handled);
         }
@@ -88,7 +92,9 @@ impl DtlsSrtp {
 
     /// When [`Self::handle_timeout`] is wanted next.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.session.next_timeout().filter(|_| !self.is_over())
+        self.session
+            .next_timeout()
+            .filter(|_| !self.is_over() && self.may_repeat())
     }
 
     /// A datagram for the peer.
@@ -117,6 +123,12 @@ impl DtlsSrtp {
 
     fn is_over(&self) -> bool {
         matches!(self.state, DtlsState::Closed | DtlsState::Failed)
+    }
+
+    /// A first question may come from an address that is not its sender's: its answer is not repeated (RFC 6347 section
+    /// 4.2.1), and a client that lost it asks again.
+    fn may_repeat(&self) -> bool {
+        self.session.is_active() || self.heard > 1
     }
 
     /// Takes the outputs first: an error may leave an alert for the peer.
