@@ -124,6 +124,9 @@ impl Encode for OpusEncoder {
     fn set(&mut self, setting: EncoderSetting) -> Result<(), CodecError> {
         let (request, value) = match setting {
             EncoderSetting::Complexity(effort) => {
+                if effort > 10 {
+                    return Err(CodecError::SettingOutOfRange);
+                }
                 let effort = effort.min(most_effort(self.rate_hz));
                 (c::OPUS_SET_COMPLEXITY_REQUEST, i32::from(effort))
             }
