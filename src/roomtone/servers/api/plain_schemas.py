@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from roomtone.control.rooms import TrackSource
 from roomtone.media.values import MediaKind
@@ -30,7 +32,13 @@ class PlainStreamBody(Body):
     rtcp_port: int | None = Field(default=None, ge=1, le=65535)
     rtcp_mux: bool = True
     srtp: SrtpBody | None = Field(default=None, description="The peer's keys: of what it sends")
-    local_srtp: SrtpBody | None = Field(default=None, description="Our keys: of what we send")
+    local_srtp: SrtpBody | None = Field(default=None, description="Our keys: of what we send; both sides' or none")
+
+    @model_validator(mode="after")
+    def _keys_of_both_sides(self) -> Self:
+        if (self.srtp is None) is not (self.local_srtp is None):
+            raise ValueError("SRTP needs the keys of both sides: srtp and local_srtp")
+        return self
 
 
 class PlainPublishBody(Body):

@@ -13,6 +13,7 @@ from roomtone.protocols.sdp import parse_session
 from roomtone.servers.api import rooms_api
 
 MakeApi = Callable[..., Awaitable[ApiWorld]]
+GOOD_KEY = {"suite": "AES_CM_128_HMAC_SHA1_80", "key": "A" * 40}
 VP8 = {"name": "VP8", "payload_type": 96, "clock_rate": 90000}
 OPUS = {"name": "opus", "payload_type": 97, "clock_rate": 48000, "channels": 2}
 
@@ -165,6 +166,7 @@ async def test_a_plain_source_and_sink_join(api: ApiWorld) -> None:
         ({"identity": "x", "publish": [{"kind": "video", "codec": VP8, "ip": "nowhere", "port": 5}]}, 422),
         ({"identity": "x", "publish": [{"kind": "video", "codec": VP8, "ip": "127.0.0.1"}]}, 422),
         ({"identity": "x", "publish": [{"kind": "video", "codec": VP8, "srtp": {"suite": "x", "key": "!"}}]}, 422),
+        ({"identity": "x", "publish": [{"kind": "video", "codec": VP8, "local_srtp": GOOD_KEY}]}, 422),
         ({"subscribe": [{"kind": "video", "codec": VP8}]}, 422),
         ({"subscribe": [{"kind": "video", "codec": VP8, "ip": "127.0.0.1", "port": 6000}]}, 409),
     ],
