@@ -192,6 +192,10 @@ def create_token(  # noqa: PLR0917 - typer calls it by keyword
     ingress: Annotated[
         bool, typer.Option("--ingress", help="May administer what comes in by other protocols.")
     ] = False,
+    sip_admin: Annotated[
+        bool, typer.Option("--sip-admin", help="May administer phones: accounts, rules, trunks, calls.")
+    ] = False,
+    sip_call: Annotated[bool, typer.Option("--sip-call", help="May have rooms call phones.")] = False,
     name: Annotated[str, typer.Option("--name", help="Name that others see.")] = "",
     metadata: Annotated[str, typer.Option("--metadata", help="Any text.")] = "",
     ttl: Annotated[str, typer.Option("--ttl", help="Life of the token: 90s, 30m, 6h, 7d.")] = "6h",
@@ -220,12 +224,14 @@ def create_token(  # noqa: PLR0917 - typer calls it by keyword
         room_record=record,
         ingress_admin=ingress,
     )
-    more = {key: value for key, value in (("name", name), ("metadata", metadata)) if value}
+    more: dict[str, Any] = {key: value for key, value in (("name", name), ("metadata", metadata)) if value}
+    if sip := {grant: True for grant, given in (("admin", sip_admin), ("call", sip_call)) if given}:
+        more["sip"] = sip
     typer.echo(make_token(settings, identity, grants, ttl=ttl, key=key, **more))
 
 
 def make_token(
-    settings: Settings, identity: str, grants: VideoGrants, *, ttl: str, key: str | None, **more: str
+    settings: Settings, identity: str, grants: VideoGrants, *, ttl: str, key: str | None, **more: Any
 ) -> str:
     """Sign a token with a key of the settings or the database; raise `StartError` with the way out if it cannot be."""
     from roomtone.control.rooms import TrackSource, is_room_name  # noqa: PLC0415 - as in `serve`
@@ -240,9 +246,10 @@ def make_token(
     known = {source.value for source in TrackSource}
     if unknown := sorted(set(grants.can_publish_sources) - known):
         raise StartError(f"--sources: no source is called {' or '.join(unknown)}: there are {', '.join(sorted(known))}")
-    of_server = grants.room_list or grants.room_create or grants.room_record or grants.ingress_admin
+    of_server = grants.room_list or grants.room_create or grants.room_record or grants.ingress_admin or "sip" in more
     if not grants.room and not of_server:
-        raise StartError("the token would open nothing: give --room, or --list, --create, --record or --ingress")
+        ways = "--room, or --list, --create, --record, --ingress, --sip-admin or --sip-call"
+        raise StartError(f"the token would open nothing: give {ways}")
     if grants.room and not is_room_name(grants.room):
         raise StartError(f"{grants.room!r} cannot name a room: use 1 to 64 letters, digits, '.', '_' or '-'")
     if grants.room and not identity:

@@ -146,6 +146,13 @@ def test_every_grant_can_be_asked_for() -> None:
         recorder=True,
         agent=True,
     )
+    assert not token.administers_sip
+
+
+def test_a_token_for_phones_needs_no_room() -> None:
+    made = command("token", "create", "--dev", "--sip-admin", "--sip-call").strip()
+    token = KeyTable({"devkey": "secret"}).verify(made, time.time())
+    assert (token.administers_sip, token.calls_by_sip, token.identity) == (True, True, "")
 
 
 def test_a_source_nobody_knows_is_refused() -> None:
