@@ -1,4 +1,4 @@
 """Migrations of the tables, run by Alembic."""
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision."""
