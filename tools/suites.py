@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTEST_PROCESSES = 2
-"""Tests with foreign peers wait for real time more than they work; each module stays in one process with its server."""
+TOGETHER, ALONE = ("tests/unit", "tests/repo", "tests/sim", "tests/servers"), ("tests/interop",)
+"""Folders whose modules may run beside each other, and those whose peers keep real time: browsers on a busy machine freeze."""
+PROCESSES = 2
 
 
 @dataclass
@@ -70,11 +71,20 @@ def rust(long: bool) -> Outcome:
 
 def python(long: bool) -> Outcome:
     """All pytest folders."""
+    outcome = Outcome()
+    for folders, more in ((TOGETHER, [f"--numprocesses={PROCESSES}", "--dist=loadfile"]), (ALONE, [])):
+        part = pytest([*folders, *more, *([] if long else ["-m", "not long"])])
+        outcome.passed += part.passed
+        outcome.failed += part.failed
+        outcome.skipped += part.skipped
+    return outcome
+
+
+def pytest(arguments: list[str]) -> Outcome:
+    """Run pytest once; what it counted is read from its report."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}"]
-        command += [f"--numprocesses={PYTEST_PROCESSES}", "--dist=loadfile", "--no-loadscope-reorder"]
-        command += [] if long else ["-m", "not long"]
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
         done = subprocess.run(command, cwd=ROOT, check=False)
         outcome = Outcome()
         if not report.exists():
