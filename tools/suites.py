@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TOGETHER, ALONE = ("tests/unit", "tests/repo", "tests/sim", "tests/servers"), ("tests/interop",)
-"""Folders whose modules may run beside each other, and those whose peers keep real time: browsers on a busy machine freeze."""
+ALONE = "interop"
+"""The folder whose peers keep real time: browsers freeze on a busy machine. All others may run beside each other."""
 PROCESSES = 2
 
 
@@ -72,7 +72,11 @@ def rust(long: bool) -> Outcome:
 def python(long: bool) -> Outcome:
     """All pytest folders."""
     outcome = Outcome()
-    for folders, more in ((TOGETHER, [f"--numprocesses={PROCESSES}", "--dist=loadfile"]), (ALONE, [])):
+    together = sorted(
+        f"tests/{path.name}" for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != ALONE
+    )
+    together_more = [f"--numprocesses={PROCESSES}", "--dist=loadfile"]
+    for folders, more in ((together, together_more), ([f"tests/{ALONE}"], [])):
         part = pytest([*folders, *more, *([] if long else ["-m", "not long"])])
         outcome.passed += part.passed
         outcome.failed += part.failed
