@@ -124,7 +124,11 @@ impl FrameRing {
     pub fn pressure(&self, reader: &Reader) -> Pressure {
         let behind =
             (self.first + self.units.len() as u64).saturating_sub(reader.next.max(self.first));
-        match behind * 20 / self.limits.units.max(1) as u64 {
+        // What lies before it is taken to be as dense as the rest.
+        let held = self.units.len().max(1) as u64;
+        let by_units = behind * 20 / self.limits.units.max(1) as u64;
+        let by_bytes = self.bytes as u64 * 20 / self.limits.bytes.max(1) as u64 * behind / held;
+        match by_units.max(by_bytes) {
             0..10 => Pressure::Normal,
             10..15 => Pressure::Elevated,
             15..18 => Pressure::High,
@@ -240,6 +244,21 @@ mod tests {
             ring.push(unit(number, true));
         }
         assert_eq!((ring.len(), ring.bytes()), (3, 300));
+    }
+
+    #[test]
+    fn bytes_press_too() {
+        let mut ring = FrameRing::new(RingLimits {
+            units: 600,
+            bytes: 1000,
+        });
+        ring.push(unit(0, true));
+        let reader = ring.reader();
+        for number in 1..10 {
+            ring.push(unit(number, true));
+        }
+        assert_eq!(ring.pressure(&reader), Pressure::Critical);
+        assert_eq!(ring.pressure(&ring.reader()), Pressure::Normal);
     }
 
     #[test]

@@ -193,7 +193,7 @@ fn is_there(rendition: &Rendition, wanted: Wanted) -> bool {
 
 /// A file name, taken apart.
 enum MediaName {
-    Map(usize),
+    Map(u32),
     Segment(u64),
     Part(u64),
 }
@@ -210,7 +210,9 @@ impl MediaName {
                 .then(|| digits.parse::<u64>().ok())?
         };
         match extension {
-            "mp4" => number('i').map(|number| Self::Map(number as usize)),
+            "mp4" => number('i')
+                .and_then(|number| u32::try_from(number).ok())
+                .map(Self::Map),
             "m4s" => number('s')
                 .map(Self::Segment)
                 .or_else(|| number('p').map(Self::Part)),

@@ -6,8 +6,10 @@ use roomtone_frames::AccessUnit;
 
 use crate::boxes::BoxError;
 use crate::packager::Packager;
+use crate::rendition::MAX_HOLE_US;
 
-/// Boundaries of the leading rendition that one far behind has still to meet; with more it cuts where it is.
+/// Boundaries of the leading rendition that one far behind has still to meet. More are not kept, and counted: what so
+/// far behind still comes is in segments of other numbers than the leading one's.
 const MAX_BOUNDARIES: usize = 64;
 /// A segment may be so much longer than the target and still round to it.
 const ROUNDING_US: u64 = 400_000;
@@ -45,7 +47,8 @@ impl Packager {
     fn bridge_hole(&mut self, until: i64) -> Result<(), BoxError> {
         let limit = self.renditions[self.lead].cadence.part_target_us as i64;
         let rendition = &mut self.renditions[self.lead];
-        if rendition.us(until - rendition.end()) <= limit {
+        let hole = rendition.us(until - rendition.end());
+        if hole <= limit || hole > MAX_HOLE_US {
             return Ok(());
         }
         rendition.flush()?;
@@ -106,6 +109,8 @@ impl Packager {
                 lane.ahead -= 1;
             } else if lane.boundaries.len() < MAX_BOUNDARIES {
                 lane.boundaries.push_back(at_us);
+            } else {
+                self.lost_boundaries += 1;
             }
         }
     }
@@ -124,7 +129,10 @@ impl Packager {
         let length = rendition.us(rendition.open_until(unit.dts) as i64) as u64;
         let interval = rendition.frame_rate().map_or(0, |rate| (1e6 / rate) as u64);
         let forced = length + interval > rendition.cadence.target_us() + ROUNDING_US;
-        lane.ahead += u32::from(forced);
+        // The leading one may have cut already, at a time that has not come here.
+        if forced && lane.boundaries.pop_front().is_none() {
+            lane.ahead += 1;
+        }
         forced
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Gathering {
     /// Times of the leading track's keyframes, or of its frames of sound; in microseconds.
     lead_times_us: Vec<i64>,
     keyframes_us: Vec<i64>,
+    /// What could not be kept.
+    pub refused: u64,
 }
 
 /// What is known when it is over.
@@ -40,6 +42,7 @@ impl Gathering {
             units: Vec::new(),
             lead_times_us: Vec::new(),
             keyframes_us: Vec::new(),
+            refused: 0,
         }
     }
 
@@ -48,20 +51,23 @@ impl Gathering {
     }
 
     pub(crate) fn change_format(&mut self, track: usize, format: Format) {
-        if let Some(track) = self.tracks.get_mut(track) {
-            track.format = format;
+        match self.tracks.get_mut(track) {
+            Some(track) => track.format = format,
+            None => self.refused += 1,
         }
     }
 
     /// Take a unit; true when enough is known.
     pub(crate) fn take(&mut self, track: usize, unit: AccessUnit) -> bool {
         let Some(known) = self.tracks.get(track) else {
+            self.refused += 1;
             return false;
         };
         let at = unit.dts * 1_000_000 / i64::from(known.format.clock_rate());
         let video = known.format.is_video();
         if track == self.lead {
             if self.lead_times_us.is_empty() && !unit.keyframe {
+                self.refused += 1;
                 return false;
             }
             self.lead_times_us.push(at);
@@ -123,7 +129,7 @@ impl Gathering {
     /// Before the leading track begins, only the newest of the others can ever be played.
     fn forget_the_oldest(&mut self) {
         if self.units.len() >= MAX_UNITS {
-            self.units.drain(..MAX_UNITS / 2);
+            self.refused += self.units.drain(..MAX_UNITS / 2).len() as u64;
         }
     }
 }

@@ -12,6 +12,9 @@ use crate::master::master_playlist;
 use crate::playlist::Playlist;
 use crate::rendition::Rendition;
 
+/// Times above this, three years of 90 kHz, cannot be told in microseconds.
+const MAX_TICKS: i64 = 1 << 43;
+
 /// How a program is packaged; fixed for its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackagerConfig {
@@ -54,6 +57,11 @@ pub struct Packager {
     master: Option<(u64, Arc<Playlist>)>,
     /// Segments that had to begin without a keyframe.
     pub forced_cuts: u64,
+    /// Cuts that a rendition too far behind did not follow.
+    pub lost_boundaries: u64,
+    /// Units and formats of tracks that there are not, units with impossible times, and units that nothing could begin
+    /// with before the first playlist.
+    pub refused: u64,
 }
 
 /// What the packager remembers of a track beside its rendition.
@@ -94,6 +102,8 @@ impl Packager {
             cache: Vec::new(),
             master: None,
             forced_cuts: 0,
+            lost_boundaries: 0,
+            refused: 0,
         }
     }
 
@@ -119,10 +129,16 @@ impl Packager {
         unit: AccessUnit,
         now: Instant,
     ) -> Result<(), BoxError> {
+        if !(0..MAX_TICKS).contains(&unit.dts) || !(0..MAX_TICKS).contains(&unit.pts) {
+            self.refused += 1;
+            return Ok(());
+        }
         let Some(gathering) = &mut self.gathering else {
             return self.take(track, unit, now);
         };
-        if !gathering.take(track, unit) {
+        let enough = gathering.take(track, unit);
+        self.refused += std::mem::take(&mut gathering.refused);
+        if !enough {
             return Ok(());
         }
         match self.gathering.take() {
@@ -135,11 +151,12 @@ impl Packager {
     pub fn handle_format(&mut self, track: usize, format: Format) -> Result<(), BoxError> {
         match (&mut self.gathering, self.renditions.get_mut(track)) {
             (Some(gathering), _) => gathering.change_format(track, format),
-            (None, Some(rendition)) if rendition.format != format => {
+            (None, Some(rendition)) if rendition.format == format => {}
+            (None, Some(rendition)) => {
                 rendition.change_format(format)?;
                 self.version += 1;
             }
-            _ => {}
+            (None, None) => self.refused += 1,
         }
         Ok(())
     }
@@ -231,6 +248,7 @@ impl Packager {
         let (Some(lane), Some(rendition)) =
             (self.lanes.get_mut(track), self.renditions.get_mut(track))
         else {
+            self.refused += 1;
             return Ok(());
         };
         if lane.waits_for_keyframe && !unit.keyframe {

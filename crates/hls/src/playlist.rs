@@ -23,11 +23,10 @@ pub struct Playlist {
 impl Playlist {
     pub(crate) fn new(text: String, tag: String) -> Self {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(4));
-        // Writing to memory does not fail.
-        let gzip = encoder
-            .write_all(text.as_bytes())
+        let written = encoder.write_all(text.as_bytes());
+        let gzip = written
             .and_then(|()| encoder.finish())
-            .unwrap_or_default();
+            .expect("writing to memory does not fail");
         Self {
             text: text.into(),
             gzip: gzip.into(),
@@ -69,11 +68,11 @@ pub(crate) fn media_playlist(
     let skipped = if skip { skippable(rendition) } else { 0 };
     writer.head(skipped);
     let tail = 3 * rendition.ticks(rendition.cadence.target_us());
-    let end = rendition.open.start + rendition.open.duration() as i64;
+    let mut behind: u64 = listed(rendition, skipped);
     for segment in rendition.segments.iter().skip(skipped) {
+        behind -= segment.duration();
         writer.segment_head(segment);
-        let segment_end = segment.start + segment.duration() as i64;
-        if (end - segment_end) as u64 <= tail {
+        if behind <= tail {
             writer.parts(segment);
         }
         writer.segment_tail(segment);
@@ -102,13 +101,22 @@ fn skippable(rendition: &Rendition) -> usize {
     if rendition.ended || !offers_skip(rendition) {
         return 0;
     }
-    let boundary = rendition.ticks(rendition.cadence.skip_until_us()) as i64;
-    let end = rendition.open.start + rendition.open.duration() as i64;
+    let boundary = rendition.ticks(rendition.cadence.skip_until_us());
+    let mut behind = listed(rendition, 0);
     rendition
         .segments
         .iter()
-        .take_while(|segment| end - (segment.start + segment.duration() as i64) > boundary)
+        .take_while(|segment| {
+            behind -= segment.duration();
+            behind > boundary
+        })
         .count()
+}
+
+/// How much is listed from a segment on, in ticks; what a clock jumped over is not.
+fn listed(rendition: &Rendition, from: usize) -> u64 {
+    let segments = rendition.segments.iter().skip(from);
+    segments.map(Segment::duration).sum::<u64>() + rendition.open.duration()
 }
 
 /// A window that never outgrows the boundary has nothing to skip.

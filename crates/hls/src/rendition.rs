@@ -1,6 +1,6 @@
 //! One media playlist's worth of media: samples gathered into parts, parts into segments, in a window.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use roomtone_frames::{AccessUnit, Format};
@@ -8,6 +8,9 @@ use roomtone_frames::{AccessUnit, Format};
 use crate::boxes::{BoxError, Sample, chunk, init_segment};
 use crate::cadence::Cadence;
 use crate::segment::{Part, Segment};
+
+/// A longer hole is a jump of the source's clock and becomes a discontinuity; a shorter one is listed as lost.
+pub(crate) const MAX_HOLE_US: i64 = 60_000_000;
 
 /// What a rendition is made of.
 pub(crate) struct Rendition {
@@ -28,7 +31,8 @@ pub(crate) struct Rendition {
     pub late: u64,
     /// The most bits a second of any complete segment.
     pub peak_bps: u64,
-    maps: Vec<Bytes>,
+    /// Headers that a segment may still need, by number.
+    maps: BTreeMap<u32, Bytes>,
     window: u64,
     samples: Vec<Sample>,
     /// Where the samples begin, and how long they are; in ticks.
@@ -52,7 +56,7 @@ impl Rendition {
         window_us: u64,
         start: i64,
     ) -> Result<Self, BoxError> {
-        let maps = vec![init_segment(&format)?];
+        let maps = BTreeMap::from([(0, init_segment(&format)?)]);
         let window = window_us * u64::from(format.clock_rate()) / 1_000_000;
         Ok(Self {
             name,
@@ -133,9 +137,21 @@ impl Rendition {
             self.add(pending, duration)?;
         }
         let hole = until - self.end();
-        if hole > 0 {
-            self.gap(hole as u64)?;
+        if self.us(hole) > MAX_HOLE_US {
+            self.jump(until)
+        } else if hole > 0 {
+            self.gap(hole as u64)
+        } else {
+            Ok(())
         }
+    }
+
+    /// Go on at another time, as nobody wants to hear of each part that is missing.
+    fn jump(&mut self, to: i64) -> Result<(), BoxError> {
+        self.cut()?;
+        self.open.start = to;
+        self.open.discontinuity = true;
+        self.part_start = to;
         Ok(())
     }
 
@@ -222,8 +238,9 @@ impl Rendition {
     pub(crate) fn change_format(&mut self, format: Format) -> Result<(), BoxError> {
         self.flush()?;
         self.cut()?;
-        self.maps.push(init_segment(&format)?);
-        self.open.map = self.maps.len() as u32 - 1;
+        let number = self.maps.last_key_value().map_or(0, |(last, _)| last + 1);
+        self.maps.insert(number, init_segment(&format)?);
+        self.open.map = number;
         self.open.discontinuity = true;
         self.format = format;
         Ok(())
@@ -238,8 +255,8 @@ impl Rendition {
     }
 
     /// A header by its number.
-    pub(crate) fn map(&self, number: usize) -> Option<&Bytes> {
-        self.maps.get(number)
+    pub(crate) fn map(&self, number: u32) -> Option<&Bytes> {
+        self.maps.get(&number)
     }
 
     /// All segments that can be fetched, the open one last.
@@ -316,6 +333,8 @@ impl Rendition {
             kept -= first.duration();
             self.removed.pop_front();
         }
+        let oldest = self.fetchable().next().map_or(0, |first| first.map);
+        self.maps = self.maps.split_off(&oldest);
     }
 }
 

@@ -425,3 +425,67 @@ fn names_that_are_none_of_ours_are_unknown() {
         PlaylistAnswer::Unknown
     );
 }
+
+#[test]
+fn a_clock_that_jumps_for_hours_is_a_discontinuity_and_not_ten_thousand_gaps() {
+    let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
+    play(&mut source, &mut rules, 20.0);
+    source.jump(3 * 3600);
+    source.begin_group();
+    play(&mut source, &mut rules, 20.0);
+    for rules in &rules {
+        let media = rules.last();
+        let jumped: Vec<_> = media
+            .segments
+            .iter()
+            .filter(|one| one.discontinuity)
+            .collect();
+        assert_eq!(jumped.len(), 1, "{}", media.text);
+        assert!(!media.segments.iter().any(|one| one.gap), "{}", media.text);
+        assert!(media.segments.len() < 20, "{}", media.text);
+    }
+    assert_eq!(
+        rules[0].last().segments.last().map(|one| one.number),
+        rules[1].last().segments.last().map(|one| one.number)
+    );
+}
+
+#[test]
+fn headers_that_nothing_needs_any_more_are_forgotten() {
+    let mut source = both();
+    source.play(10.0, |_| {});
+    for round in 0..40 {
+        source
+            .packager
+            .handle_format(source::VIDEO, h264(640 + 16 * (round % 2)))
+            .unwrap();
+        source.begin_group();
+        source.play(12.0, |_| {});
+    }
+    let media = ready(&mut source.packager, "video", "").unwrap();
+    assert!(fetch(&source.packager, "video", &media.segments[0].map).is_some());
+    assert_eq!(
+        source.packager.media("video", "r1-i0.mp4"),
+        MediaAnswer::Unknown
+    );
+}
+
+#[test]
+fn what_has_no_place_is_counted() {
+    let mut source = both();
+    source.play(10.0, |_| {});
+    let unit = |dts| roomtone_frames::AccessUnit {
+        dts,
+        pts: dts,
+        keyframe: true,
+        data: vec![0].into(),
+    };
+    let now = source.now;
+    source.packager.handle_unit(7, unit(0), now).unwrap();
+    source.packager.handle_unit(0, unit(i64::MAX), now).unwrap();
+    source.packager.handle_unit(0, unit(-1), now).unwrap();
+    source.packager.handle_format(7, h264(640)).unwrap();
+    assert_eq!(source.packager.refused, 4);
+    source.packager.handle_unit(0, unit(0), now).unwrap();
+    assert_eq!((source.packager.refused, source.packager.late()), (4, 1));
+}

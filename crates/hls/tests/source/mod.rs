@@ -149,6 +149,13 @@ impl Source {
         }
     }
 
+    /// The encoder's clock leaps, that of the world does not.
+    pub(crate) fn jump(&mut self, seconds: i64) {
+        self.at += 90_000 * seconds;
+        self.frames += 50 * seconds;
+        self.begun -= Duration::from_secs(seconds as u64);
+    }
+
     /// The next picture begins a group.
     pub(crate) fn begin_group(&mut self) {
         self.since_keyframe = 0;
