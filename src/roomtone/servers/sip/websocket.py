@@ -21,27 +21,16 @@ MAX_WAITING = 1_024
 """Messages that may wait for one client; one more and it loses its connection."""
 _NOT_FOUND = b"SIP over WebSocket: connect with the subprotocol 'sip'.\n"
 _CODE = {ConnectionEnd.SHUTDOWN: 1001, ConnectionEnd.SLOW_PEER: 1013, ConnectionEnd.TOO_MANY: 1013}
-
-
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z.-]{1,253})(?::(?P<port>[0-9]{1,5}))?")
 
 
-class WebSocketConnection:
-    """One client."""
+class WaitingMessages:
+    """What is to be sent on one connection, whoever made it, until it ends; a peer that takes nothing loses it."""
 
-    def __init__(self, endpoint: Endpoint, scope: Scope, send: Send) -> None:
-        self._endpoint = endpoint
-        self._send = send
+    def __init__(self) -> None:
+        self.reason = ConnectionEnd.PEER_CLOSED
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
         self._ended = asyncio.Event()
-        self._heard = endpoint.loop.time()
-        self.reason = ConnectionEnd.PEER_CLOSED
-        host, port = scope.get("client") or ("", 0)
-        secure = scope.get("scheme") == "wss"
-        local_host, local_port = _named_by(scope, 443 if secure else 80)
-        number = endpoint.pool.next_number()
-        kind = Transport.WSS if secure else Transport.WS
-        self.flow = Flow(kind, host, port, local_host or host, local_port, number)
 
     def send(self, data: bytes) -> bool:
         """Queue one message; False when the connection is ending."""
@@ -59,6 +48,22 @@ class WebSocketConnection:
         if not self._ended.is_set():
             self.reason = reason
             self._ended.set()
+
+
+class WebSocketConnection(WaitingMessages):
+    """One client."""
+
+    def __init__(self, endpoint: Endpoint, scope: Scope, send: Send) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._send = send
+        self._heard = endpoint.loop.time()
+        host, port = scope.get("client") or ("", 0)
+        secure = scope.get("scheme") == "wss"
+        local_host, local_port = _named_by(scope, 443 if secure else 80)
+        number = endpoint.pool.next_number()
+        kind = Transport.WSS if secure else Transport.WS
+        self.flow = Flow(kind, host, port, local_host or host, local_port, number)
 
     def check(self, now: float) -> None:
         """End when nothing was heard for too long."""

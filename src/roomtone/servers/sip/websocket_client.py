@@ -12,9 +12,8 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 from roomtone.protocols.sip.flow import Flow, Transport
-from roomtone.servers.sip.counters import ConnectionEnd
 from roomtone.servers.sip.tls import client_context
-from roomtone.servers.sip.websocket import MAX_WAITING, SUBPROTOCOL
+from roomtone.servers.sip.websocket import SUBPROTOCOL, WaitingMessages
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -24,33 +23,14 @@ if TYPE_CHECKING:
 _PORTS = {Transport.WS: 80, Transport.WSS: 443}
 
 
-class WebSocketLink:
+class WebSocketLink(WaitingMessages):
     """One connection that we made; kept alive by WebSocket's own pings."""
 
     def __init__(self, endpoint: Endpoint, socket: ClientConnection, flow: Flow) -> None:
+        super().__init__()
         self.flow = flow
-        self.reason = ConnectionEnd.PEER_CLOSED
         self._endpoint = endpoint
         self._socket = socket
-        self._waiting: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
-        self._ended = asyncio.Event()
-
-    def send(self, data: bytes) -> bool:
-        """Queue one message; False when the connection is ending."""
-        if self._ended.is_set():
-            return False
-        try:
-            self._waiting.put_nowait(data)
-        except asyncio.QueueFull:
-            self.end(ConnectionEnd.SLOW_PEER)
-            return False
-        return True
-
-    def end(self, reason: ConnectionEnd) -> None:
-        """Close."""
-        if not self._ended.is_set():
-            self.reason = reason
-            self._ended.set()
 
     def check(self, now: float) -> None:
         """Nothing is due: pings tell whether the peer is there."""
