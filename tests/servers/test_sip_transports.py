@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 from sip_peers import (
     HERE,
     PATIENCE_S,
-    Authority,
     UdpPeer,
     has_ipv6,
     options_request,
@@ -34,14 +32,9 @@ from roomtone.servers.sip import (
     ConnectionEnd,
     Endpoint,
     Listen,
-    PeerCertificates,
     SendFailure,
-    TlsError,
-    TlsOptions,
     TransportOptions,
-    WebSocketEntrance,
 )
-from roomtone.servers.sip.websocket import WebSocketConnection
 
 UDP, TCP, TLS = Transport.UDP, Transport.TCP, Transport.TLS
 VECTORS = sorted((Path(__file__).parents[1] / "vectors" / "sip" / "rfc4475").glob("*.dat"))
@@ -247,125 +240,6 @@ async def test_strangers_are_limited_banned_and_scanners_not_answered() -> None:
         await until(lambda: counters.dropped[Drop.BANNED] == 1)
 
 
-def tls_client(authority: Authority, certificate: object = None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(authority.file))
-    if certificate is not None:
-        context.load_cert_chain(certificate.chain, certificate.key)  # type: ignore[attr-defined]
-    return context
-
-
-async def test_certificates_are_chosen_by_name_and_read_again_while_listening(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    first, second = authority.issue("a", "a.test", "127.0.0.1"), authority.issue("b", "b.test", "*.b.test")
-    options = TransportOptions(tls=HERE, security=TlsOptions((first, second)))
-
-    async def serial(name: str) -> tuple[int, asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", server.port(TLS), ssl=tls_client(authority), server_hostname=name
-        )
-        writer.write(options_request(server.port(TLS), "TLS"))
-        assert (await read_message(reader)).status == 200
-        return int(writer.get_extra_info("peercert")["serialNumber"], 16), reader, writer
-
-    async with running(options) as server:
-        a, reader, writer = await serial("a.test")
-        b, *_, b_writer = await serial("b.test")
-        c, *_, c_writer = await serial("x.b.test")
-        assert a != b
-        assert b == c
-        authority.issue("a", "a.test", "127.0.0.1")
-        assert server.endpoint.listeners.certificates is not None
-        server.endpoint.listeners.certificates.reload()
-        renewed, *_, d_writer = await serial("a.test")
-        assert renewed != a
-        writer.write(options_request(server.port(TLS), "TLS"))
-        assert (await read_message(reader)).status == 200  # who was there before stays
-        first.key.write_text("broken")
-        with pytest.raises(TlsError):
-            server.endpoint.listeners.certificates.reload()
-        still, *_, e_writer = await serial("a.test")
-        assert still == renewed
-        for one in (writer, b_writer, c_writer, d_writer, e_writer):
-            one.close()
-        await until(lambda: not server.endpoint.pool)
-
-
-async def test_mutual_tls_tells_who_the_peer_is(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    ours = authority.issue("server", "127.0.0.1")
-    trunk = authority.issue("trunk", "trunk.test", "sip:carrier.test")
-    security = TlsOptions((ours,), PeerCertificates.REQUIRED, authority.file)
-    async with recording(TransportOptions(tls=HERE, security=security)) as (endpoint, core):
-        port = endpoint.listeners.addresses()[TLS][0][1]
-        with contextlib.suppress(ssl.SSLError, ConnectionError):  # with TLS 1.3 the client may hear of it late
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls_client(authority))
-            writer.write(options_request(port, "TLS"))
-            assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
-        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls_client(authority, trunk))
-        writer.write(options_request(port, "TLS"))
-        await until(lambda: core.messages)
-        assert len(core.messages) == 1
-        flow = core.messages[0][1]  # type: ignore[index]
-        assert endpoint.certificate_names(flow) == ("trunk.test", "carrier.test")
-        assert flow.transport is TLS
-        writer.close()
-
-
-async def test_a_connection_is_made_once_and_used_again(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    ours = authority.issue("server", "server.test")
-    there = TransportOptions(tcp=HERE, tls=HERE, security=TlsOptions((ours,)))
-    here = TransportOptions(security=TlsOptions(authorities=authority.file), connect_timeout_s=PATIENCE_S)
-    async with running(there) as server, recording(here) as (endpoint, core):
-        for transport in (TCP, TLS):
-            flow = Flow(transport, "127.0.0.1", server.port(transport), "127.0.0.1", 0)
-            endpoint.name_peer("127.0.0.1", server.port(transport), "server.test")
-            core.messages.clear()
-            for _ in range(3):
-                core.waiting.append(Transmit(flow, options_request(flow.remote_port, transport.upper())))
-            endpoint.drain()
-            await until(lambda: len(core.messages) == 3)
-            core.waiting.append(Transmit(flow, options_request(flow.remote_port, transport.upper())))
-            endpoint.drain()
-            await until(lambda: len(core.messages) == 4)
-            assert endpoint.counters.opened[transport] == 1
-            assert server.endpoint.counters.connected[transport] == 1
-        assert core.errors == []
-
-
-async def test_what_cannot_be_sent_comes_back_with_a_reason(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    ours = authority.issue("server", "server.test")
-    there = TransportOptions(tls=HERE, security=TlsOptions((ours,)))
-    here = TransportOptions(udp=HERE, security=TlsOptions(authorities=authority.file), waiting_per_peer=2)
-    async with running(there) as server, recording(here) as (endpoint, core):
-        nobody = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-        closed_port = nobody.sockets[0].getsockname()[1]
-        nobody.close()
-        endpoint.name_peer("127.0.0.1", server.port(TLS), "another.test")
-        flow = Flow(TCP, "127.0.0.1", closed_port, "127.0.0.1", 0)
-        for wrong, why, many in (
-            (flow, SendFailure.QUEUE, 3),
-            (replace_flow(flow, transport=TLS, remote_port=server.port(TLS)), SendFailure.TLS, 1),
-            (replace_flow(flow, connection=999), SendFailure.NO_CONNECTION, 1),
-            (replace_flow(flow, transport=Transport.WS), SendFailure.NO_CONNECTION, 2),
-            (replace_flow(flow, transport=UDP, remote_host="::1"), SendFailure.NO_LISTENER, 1),
-        ):
-            for _ in range(many):
-                core.waiting.append(Transmit(wrong, b"x"))
-            endpoint.drain()
-            await until(lambda why=why: endpoint.counters.unsent[why])
-        core.waiting.append(Transmit(replace_flow(flow, transport=UDP), b"x" * 70_000))
-        endpoint.drain()
-        assert endpoint.counters.unsent[SendFailure.TOO_LONG] == 1
-        await until(lambda: endpoint.counters.unsent[SendFailure.CONNECT] == 2)
-        assert len(core.errors) == sum(endpoint.counters.unsent.values()) == 9
-
-
-def replace_flow(flow: Flow, **changes: object) -> Flow:
-    return flow._replace(**changes)  # type: ignore[arg-type]
-
-
 async def test_a_port_that_is_taken_is_an_error_or_left_out() -> None:
     async with running(TransportOptions(udp=HERE, tcp=HERE)) as server:
         for kind in (UDP, TCP):
@@ -520,7 +394,7 @@ async def test_flows_of_udp_are_kept_alive_until_let_go() -> None:
         local = endpoint.listeners.addresses()[UDP][0]
         flow = Flow(UDP, "127.0.0.1", transport.get_extra_info("sockname")[1], *local)
         assert endpoint.keep_alive(flow)
-        assert not endpoint.keep_alive(replace_flow(flow, remote_port=9))
+        assert not endpoint.keep_alive(flow._replace(remote_port=9))
         endpoint.look_at_flows(loop.time() + 10)
         endpoint.look_at_flows(loop.time() + 25)
         assert await asyncio.wait_for(peer.got.get(), PATIENCE_S) == b"\r\n\r\n"
@@ -557,63 +431,3 @@ async def test_a_defect_costs_one_message_and_timers_go_on(
             await until(lambda: core.messages and fired)
         assert endpoint.counters.defects == 2
         assert caplog.text.count("ZeroDivisionError") >= 2
-
-
-@pytest.mark.parametrize(
-    ("named", "scheme", "host", "port"),
-    [
-        (b"Phones.example.org:8443", "wss", "phones.example.org", 8443),
-        (b"phones.example.org", "wss", "phones.example.org", 443),
-        (b"127.0.0.1:8080", "ws", "127.0.0.1", 8080),
-        (b"[2001:db8::1]", "ws", "2001:db8::1", 80),
-        (b"no host>", "ws", "192.0.2.7", 80),
-    ],
-)
-async def test_a_websocket_client_says_what_we_are_called(named: bytes, scheme: str, host: str, port: int) -> None:
-    async def send(_: object) -> None:
-        pass
-
-    async with recording(TransportOptions()) as (endpoint, _):
-        scope = {"type": "websocket", "scheme": scheme, "client": ("192.0.2.7", 9), "headers": [(b"host", named)]}
-        flow = WebSocketConnection(endpoint, scope, send).flow
-        assert (flow.transport, flow.local_host, flow.local_port) == (Transport(scheme), host, port)
-
-
-async def test_a_websocket_client_that_takes_nothing_or_says_nothing_loses_its_connection() -> None:
-    for why in (ConnectionEnd.SLOW_PEER, ConnectionEnd.IDLE, ConnectionEnd.SHUTDOWN):
-        stuck = asyncio.Event()
-        told: list[dict[str, object]] = []
-        incoming: asyncio.Queue[dict[str, object]] = asyncio.Queue()
-
-        async def send(message: dict[str, object], stuck: asyncio.Event = stuck, told: list = told) -> None:  # type: ignore[type-arg]
-            told.append(message)
-            if message["type"] == "websocket.send":
-                await stuck.wait()
-
-        async with recording(TransportOptions()) as (endpoint, core):
-            scope = {
-                "type": "websocket",
-                "scheme": "ws",
-                "subprotocols": ["sip"],
-                "client": ("192.0.2.7", 9),
-                "server": None,
-            }
-            incoming.put_nowait({"type": "websocket.connect"})
-            serving = asyncio.create_task(WebSocketEntrance(endpoint)(scope, incoming.get, send))  # type: ignore[arg-type]
-            await until(lambda: len(endpoint.pool) == 1)
-            flow = next(iter(endpoint.pool)).flow
-            assert flow[:3] == (Transport.WS, "192.0.2.7", 9)
-            match why:
-                case ConnectionEnd.SLOW_PEER:
-                    while not core.errors:
-                        core.waiting.append(Transmit(flow, b"x"))
-                        endpoint.drain()
-                    assert endpoint.counters.unsent[SendFailure.NO_CONNECTION] == 1
-                case ConnectionEnd.IDLE:
-                    endpoint.look_at_flows(asyncio.get_running_loop().time() + 601)
-                case _:
-                    endpoint.pool.end_all()
-            await asyncio.wait_for(serving, PATIENCE_S)
-            assert endpoint.counters.ended == {why: 1}
-            assert told[-1]["type"] == "websocket.close"
-            assert not len(endpoint.pool)
