@@ -260,10 +260,6 @@ class Call(ABC):
 
     async def _on_call(self, signal: Signal | None, event: CallEvent) -> None:
         """Take what happened to the call as a whole; what it has no use for is turned away."""
-        if isinstance(event, RangTooLong):
-            if self.answered_by is None:
-                self.end = CallEnd.NO_ANSWER
-            return
         await self._turn_away(signal, event)
 
     @staticmethod

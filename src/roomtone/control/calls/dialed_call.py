@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, assert_never
 
 from roomtone.control.calls.dialing import caller_of, checked, number_of, uri_target
 from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.hunting import Hunt, HuntingCall
 from roomtone.control.calls.keypad import press_all
 from roomtone.control.calls.legs import LegInput
-from roomtone.control.calls.offering import read_sdp, wanted_by_nobody
+from roomtone.control.calls.offering import read_sdp
 from roomtone.control.calls.reasons import CallEnd
-from roomtone.control.calls.ringing import RingingCall
 from roomtone.control.calls.room_party import KIND, PROTOCOL, RoomParty, call_refusal
 from roomtone.control.calls.values import (
     Acknowledged,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from roomtone.control.calls.call import CallParts
     from roomtone.control.calls.dialing import DialRequest
     from roomtone.control.calls.legs import Leg
-    from roomtone.control.calls.streams import Wanted
     from roomtone.control.calls.values import LegEvent, Target
     from roomtone.control.rooms import Participant, Rooms
     from roomtone.store import CallRecord
@@ -86,7 +85,7 @@ class _Nobody:
         """There is nobody to move."""
 
 
-class DialedCall(RingingCall, RoomParty):
+class DialedCall(HuntingCall, RoomParty):
     """A call from a room to whoever answers of those that ring."""
 
     def __init__(self, parts: CallParts, rooms: Rooms, request: DialRequest) -> None:
@@ -99,6 +98,7 @@ class DialedCall(RingingCall, RoomParty):
         self._has_begun = asyncio.Event()
         self._has_joined = asyncio.Event()
         self._is_settled = asyncio.Event()
+        self._has_rung = False
         self._end_timer: asyncio.TimerHandle | None = None
         self._keys: asyncio.Task[None] | None = None
 
@@ -120,8 +120,8 @@ class DialedCall(RingingCall, RoomParty):
     async def rings(self) -> None:
         """Wait until somebody is being called; raise `CallError` where nobody could be."""
         await self._has_begun.wait()
-        if self.end is not None and not self.callees:
-            raise CallError(self.end, self.detail)
+        if not self._has_rung:
+            raise CallError(self.end or CallEnd.FAILED, self.detail)
 
     # --- its steps ---
 
@@ -154,7 +154,10 @@ class DialedCall(RingingCall, RoomParty):
         self.router = await self._parts.engine.open_router()
         if self.request.rings_in and self.participant is not None:
             await self._ring_in_room(self.request.rings_in)
-        await self._ring_all(targets, self.request.ringing_timeout_s or self._parts.ring_timeout_s)
+        self.state = CallState.RINGING
+        called, timeout_s = self.invitation.called, self.request.ringing_timeout_s
+        await self._begin_hunt(Hunt(None, self.invitation.caller, called, timeout_s=timeout_s), targets)
+        self._has_rung = True
         self._has_begun.set()
 
     def _targets(self) -> list[Target]:
@@ -167,8 +170,9 @@ class DialedCall(RingingCall, RoomParty):
         security = request.security
         return found if security is None else [replace(target, security=security) for target in found]
 
-    def _wanted(self) -> list[Wanted]:
-        return wanted_by_nobody()
+    async def _hunt_failed(self, hunt: Hunt, end: CallEnd) -> None:
+        del hunt
+        self.end = end
 
     def _request(self, status: str) -> JoinRequest:
         request, number = self.request, self.invitation.called
@@ -212,7 +216,8 @@ class DialedCall(RingingCall, RoomParty):
                 assert_never(event)
 
     async def _on_rang(self, leg: Leg, event: Rang) -> None:
-        if not leg.step(LegInput.RANG) or event.sdp is None or len(self.callees) > 1:
+        hunt = self._hunt
+        if not leg.step(LegInput.RANG) or event.sdp is None or hunt is None or len(hunt.legs) > 1:
             return
         if self.participant is not None:
             await self._hear(leg, event.sdp)  # early media: those in the room hear how it rings
@@ -220,13 +225,10 @@ class DialedCall(RingingCall, RoomParty):
             leg.heard = event.sdp
 
     async def _on_picked_up(self, leg: Leg, event: PickedUp) -> None:
-        if self.answered_by is not None:
-            if leg is not self.answered_by:
-                leg.signal.end(CallEnd.ANSWERED_ELSEWHERE)
+        if leg is self.answered_by or self._picks_up(leg) is None:
             return
-        if not leg.step(LegInput.ANSWERED):
-            return
-        await self._take(leg)
+        self.answered_by = leg
+        await self._end_hunt(CallEnd.ANSWERED_ELSEWHERE, but=leg)
         if event.sdp is None and not leg.heard:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "answered without a description")
         if self.participant is None:
@@ -266,8 +268,10 @@ class DialedCall(RingingCall, RoomParty):
         if leg is self.answered_by:
             await leg.finish(end, tell=False)
             self.end = end if end in {CallEnd.LEG_LOST, CallEnd.UNREACHABLE} else CallEnd.COMPLETED
+        elif self._hunt is not None and leg in self._hunt.legs:
+            await self._on_hunted_ended(self._hunt, leg, end)
         else:
-            await self._on_callee_ended(leg, end)
+            await leg.finish(end, tell=False)
 
     async def _finish(self, end: CallEnd) -> None:
         if self._end_timer is not None:

@@ -1,6 +1,7 @@
 """Looking for somebody who answers: all phones of a target ring at once, the first that answers has the call.
 
 A call hunts for its callee first, and later for whoever a party is transferred to; one hunt at a time.
+Rooms that call phones hunt for them in the same way.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from roomtone.control.calls.call import Call
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.legs import Leg, LegInput, LegState
 from roomtone.control.calls.offering import wanted_by_nobody, wanted_like
 from roomtone.control.calls.reasons import CallEnd, most_telling
-from roomtone.control.calls.translating import TranslatingCall
 from roomtone.control.calls.values import Caller, RangTooLong
 from roomtone.observe import get_logger
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from roomtone.control.calls.ports import Signal
+    from roomtone.control.calls.streams import Wanted
     from roomtone.control.calls.values import CallEvent, Redirected, Target
 
 MAX_REDIRECTS = 5
@@ -33,14 +35,16 @@ _log = get_logger(__name__)
 class Hunt:
     """One search for an answer."""
 
-    near: Leg
-    """Who waits for it."""
+    near: Leg | None
+    """Who waits for it; None: a room."""
     caller: Caller
     """As whom it calls."""
     called: str
     has_offer: bool = True
     """Whether the description of ``near`` is there to be offered."""
     referred_by: str = ""
+    timeout_s: float | None = None
+    """How long it may ring; None: as long as any call."""
     legs: list[Leg] = field(default_factory=list)
     """That ring; those that are over stay for their reasons."""
     ends: list[CallEnd] = field(default_factory=list)
@@ -48,6 +52,10 @@ class Hunt:
     """Called so far: a redirection to one of them is a circle."""
     redirects: int = 0
     timer: asyncio.TimerHandle | None = None
+
+    def wanted(self) -> list[Wanted]:
+        """Give what those who are called are offered."""
+        return wanted_like(self.near.media) if self.near is not None and self.has_offer else wanted_by_nobody()
 
     def is_ringing(self) -> bool:
         """Whether anybody may still answer."""
@@ -58,7 +66,7 @@ class Hunt:
         return most_telling([*(leg.end for leg in self.legs if leg.end is not None), *self.ends])
 
 
-class HuntingCall(TranslatingCall):
+class HuntingCall(Call):
     """A call that looks for somebody who answers."""
 
     _hunt: Hunt | None = None
@@ -77,7 +85,8 @@ class HuntingCall(TranslatingCall):
             self._hunt = None
             raise CallError(hunt.why(), "no phone could be called")
         loop = asyncio.get_running_loop()
-        hunt.timer = loop.call_later(self._parts.ring_timeout_s, self.post, None, RangTooLong(hunt))
+        timeout_s = hunt.timeout_s or self._parts.ring_timeout_s
+        hunt.timer = loop.call_later(timeout_s, self.post, None, RangTooLong(hunt))
 
     async def _end_hunt(self, end: CallEnd, *, but: Leg | None = None) -> None:
         """Stop to ring, but at the one that has answered."""
@@ -116,7 +125,7 @@ class HuntingCall(TranslatingCall):
         leg.others = others
         leg.trunk = "" if target.trunk is None else target.trunk.name
         try:
-            sdp = await leg.media.offer(wanted_like(hunt.near.media) if hunt.has_offer else wanted_by_nobody())
+            sdp = await leg.media.offer(hunt.wanted())
             hunt.legs.append(leg)
             self.callees = [*(one for one in self.callees if not one.is_over), leg]
             signal.invite(hunt.caller, hunt.called, sdp, hunt.referred_by)

@@ -105,15 +105,15 @@ class PhoneCall(MovingCall):
         caller.signal.ring(event.status if sdp is not None else _RINGING, sdp)
 
     async def _on_picked_up(self, leg: Leg, event: PickedUp) -> None:
-        hunt = self._picks_up(leg)
-        if hunt is None:
+        hunt, caller = self._picks_up(leg), self.caller
+        if hunt is None or caller is None:
             return
         if self.answered_at is not None:
             await self._on_transfer_answered(leg, event)
             return
         self.answered_by = leg
         await self._end_hunt(CallEnd.ANSWERED_ELSEWHERE, but=leg)
-        text, caller = event.sdp or leg.heard, hunt.near
+        text = event.sdp or leg.heard
         if not text:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "answered without a description")
         if self._offer is not None:

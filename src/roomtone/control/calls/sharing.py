@@ -12,6 +12,7 @@ from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.hunting import HuntingCall
 from roomtone.control.calls.offering import check_talk
 from roomtone.control.calls.reasons import CallEnd
+from roomtone.control.calls.translating import TranslatingCall
 from roomtone.control.calls.unwanted import end_given
 from roomtone.control.calls.values import Given, GiveUp, NotGiven
 from roomtone.media.values import MediaKind
@@ -29,7 +30,7 @@ MAX_PARTIES = 16
 """Of one conference."""
 
 
-class SharingCall(HuntingCall):
+class SharingCall(HuntingCall, TranslatingCall):
     """A call that gives legs away and takes them in."""
 
     _merging: asyncio.Future[None] | None = None

@@ -176,7 +176,7 @@ class Redirected:
 class RangTooLong:
     """Nobody answered in time. ``hunt`` says whom of those that were called one after the other."""
 
-    hunt: object = None
+    hunt: object
 
 
 @dataclass(frozen=True, slots=True)
