@@ -1,100 +1,15 @@
-//! NAL units of H.264: taken apart, told apart, and the parameter sets among them kept (ITU-T H.264 section 7).
+//! The parameter sets of H.264 (ITU-T H.264 section 7).
 
 use std::collections::BTreeMap;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use h264_reader::nal::sps::{ChromaFormat, SeqParameterSet};
 use h264_reader::rbsp::{BitReader, ByteReader};
 
-use crate::H264Format;
+use crate::{H264Format, NalCodec, NalKind};
 
 /// Parameter sets of one stream that are kept at most; a further id replaces nothing and is counted as refused.
 pub const MAX_PARAMETER_SETS: usize = 32;
-
-/// What a NAL unit is to a packager.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NalKind {
-    /// Part of a picture at which decoding may begin.
-    Idr,
-    /// Part of another picture.
-    Slice,
-    /// Sequence parameter set.
-    Sps,
-    /// Picture parameter set.
-    Pps,
-    /// Supplemental information; belongs to the picture that follows.
-    Sei,
-    /// Delimiter, end of sequence, filler: nothing a container needs.
-    Delimiter,
-    /// Extensions, and what is reserved; kept.
-    Other,
-}
-
-impl NalKind {
-    /// Tell by the first byte (table 7-1).
-    pub fn of(nal: &[u8]) -> Option<Self> {
-        Some(match nal.first()? & 0x1f {
-            5 => Self::Idr,
-            1..=4 => Self::Slice,
-            6 => Self::Sei,
-            7 => Self::Sps,
-            8 => Self::Pps,
-            9..=12 => Self::Delimiter,
-            _ => Self::Other,
-        })
-    }
-}
-
-/// Walk over the NAL units of a byte stream (annex B); bytes before the first start code are left out.
-pub fn split_annex_b(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = find_start_code(stream).map(|(_, after)| &stream[after..]);
-    std::iter::from_fn(move || {
-        let here = rest?;
-        let (nal, next) = match find_start_code(here) {
-            Some((at, after)) => (&here[..at], Some(&here[after..])),
-            None => (here, None),
-        };
-        rest = next;
-        Some(trim_zeros(nal))
-    })
-    .filter(|nal| !nal.is_empty())
-}
-
-/// Where the next start code begins and where it ends.
-fn find_start_code(bytes: &[u8]) -> Option<(usize, usize)> {
-    let at = bytes.windows(3).position(|three| three == [0, 0, 1])?;
-    Some((at, at + 3))
-}
-
-/// Zeros behind a NAL unit belong to the next start code (annex B.1).
-fn trim_zeros(nal: &[u8]) -> &[u8] {
-    let end = nal
-        .iter()
-        .rposition(|&byte| byte != 0)
-        .map_or(0, |last| last + 1);
-    &nal[..end]
-}
-
-/// Write NAL units behind their lengths, as a container wants them.
-pub fn with_lengths<'a>(nals: impl IntoIterator<Item = &'a [u8]>) -> Bytes {
-    let mut out = BytesMut::new();
-    for nal in nals {
-        out.put_u32(nal.len() as u32);
-        out.put_slice(nal);
-    }
-    out.freeze()
-}
-
-/// Walk over NAL units behind four-byte lengths; ends at the first that is cut short.
-pub fn split_lengths(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let (length, rest) = data.split_first_chunk::<4>()?;
-        let length = u32::from_be_bytes(*length) as usize;
-        let nal = rest.get(..length)?;
-        data = &rest[length..];
-        Some(nal)
-    })
-}
 
 /// The parameter sets in force.
 #[derive(Debug, Clone, Default)]
@@ -108,7 +23,7 @@ pub struct ParameterSets {
 impl ParameterSets {
     /// Take a set; true when it changes what a decoder must know.
     pub fn take(&mut self, nal: &[u8]) -> bool {
-        let changed = match NalKind::of(nal) {
+        let changed = match NalCodec::H264.kind(nal) {
             Some(NalKind::Sps) => read_sps(nal).map(|sps| put(&mut self.sps, sps.id().id(), nal)),
             Some(NalKind::Pps) => read_pps_id(nal).map(|id| put(&mut self.pps, id, nal)),
             _ => return false,
@@ -188,31 +103,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::annexb::split;
+    use crate::nal::split_lengths;
 
     /// x264, 1280x720, main profile.
     const SPS: [u8; 24] = hex!("674d401fd9005005ba10000003001000000303c8f1832480");
     const PPS: [u8; 5] = hex!("68ebc3cb20");
-
-    #[test]
-    fn a_byte_stream_is_taken_apart_whatever_its_start_codes() {
-        let stream = [
-            &[0, 0, 0, 1][..],
-            &SPS,
-            &[0, 0, 1],
-            &PPS,
-            &[0, 0, 0, 1, 0x65, 0x88, 0, 0],
-        ]
-        .concat();
-        let nals: Vec<&[u8]> = split_annex_b(&stream).collect();
-        assert_eq!(nals, [&SPS[..], &PPS[..], &[0x65, 0x88][..]]);
-    }
-
-    #[test]
-    fn lengths_and_back_give_the_same_units() {
-        let nals = [&SPS[..], &PPS[..], &[0x65][..]];
-        let data = with_lengths(nals);
-        assert_eq!(split_lengths(&data).collect::<Vec<_>>(), nals);
-    }
 
     #[test]
     fn the_size_of_the_picture_is_known_once_both_sets_have_come() {
@@ -237,7 +133,7 @@ mod tests {
         #[test]
         fn no_bytes_upset_it(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut sets = ParameterSets::default();
-            for nal in split_annex_b(&bytes).chain(split_lengths(&bytes)) {
+            for nal in split(&bytes).chain(split_lengths(&bytes)) {
                 sets.take(nal);
             }
             let _ = sets.format();

@@ -5,12 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod annexb;
 pub mod depacketize;
 mod format;
 pub mod h264;
+pub mod nal;
 mod ring;
 mod unit;
 
 pub use format::{AacFormat, Format, H264Format, OpusFormat};
+pub use nal::{NalCodec, NalKind};
 pub use ring::{FrameRing, Lost, Pressure, Reader, RingLimits};
 pub use unit::AccessUnit;

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::depacketize::{Dropped, MAX_UNIT_BYTES, Payload};
-use crate::h264::{NalKind, ParameterSets};
-use crate::{AccessUnit, H264Format};
+use crate::h264::ParameterSets;
+use crate::{AccessUnit, H264Format, NalCodec, NalKind};
 
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
@@ -154,7 +154,7 @@ impl H264Depacketizer {
         if self.fragment_at.take().is_some() {
             self.spoil(Picture::Incomplete);
         }
-        match NalKind::of(nal) {
+        match NalCodec::H264.kind(nal) {
             Some(NalKind::Sps | NalKind::Pps) => {
                 self.sets.take(nal);
             }
@@ -169,7 +169,7 @@ impl H264Depacketizer {
     }
 
     fn note(&mut self, nal: &[u8]) {
-        match NalKind::of(nal) {
+        match NalCodec::H264.kind(nal) {
             Some(NalKind::Idr) => (self.keyframe, self.has_slice) = (true, true),
             Some(NalKind::Slice) => self.has_slice = true,
             _ => {}
@@ -231,7 +231,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::h264::split_lengths;
+    use crate::nal::split_lengths;
 
     const SPS: [u8; 24] = hex!("674d401fd9005005ba10000003001000000303c8f1832480");
     const PPS: [u8; 5] = hex!("68ebc3cb20");
