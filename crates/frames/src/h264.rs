@@ -67,7 +67,7 @@ fn put<K: Ord>(sets: &mut BTreeMap<K, Bytes>, id: K, nal: &[u8]) -> Option<bool>
     Some(true)
 }
 
-fn read_sps(nal: &[u8]) -> Option<SeqParameterSet> {
+pub(crate) fn read_sps(nal: &[u8]) -> Option<SeqParameterSet> {
     SeqParameterSet::from_bits(BitReader::new(ByteReader::skipping_bytes(
         nal,
         std::num::NonZeroUsize::MIN,

@@ -6,14 +6,19 @@
 #![forbid(unsafe_code)]
 
 pub mod annexb;
+pub mod av1;
 pub mod depacketize;
 mod format;
 pub mod h264;
+pub mod hevc;
 pub mod nal;
 mod ring;
 mod unit;
 
-pub use format::{AacFormat, Format, H264Format, OpusFormat};
+pub use format::{
+    AacFormat, Av1Colour, Av1Format, CarriedCodec, CarriedFormat, Format, FrameRate, H264Format,
+    HevcFormat, HevcProfile, OpusFormat,
+};
 pub use nal::{NalCodec, NalKind};
 pub use ring::{FrameRing, Lost, Pressure, Reader, RingLimits};
 pub use unit::AccessUnit;

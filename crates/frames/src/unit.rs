@@ -11,6 +11,7 @@ pub struct AccessUnit {
     /// Whether decoding may begin here; every unit of sound is such a point.
     pub keyframe: bool,
     /// Video: NAL units, each behind its length in four bytes, without parameter sets and delimiters
-    /// (ISO/IEC 14496-15). Sound: one raw frame, without ADTS or such.
+    /// (ISO/IEC 14496-15); of AV1 the OBUs of a temporal unit, each with its size, without delimiters, a keyframe with its
+    /// sequence header. Sound: one raw frame, without ADTS or such.
     pub data: Bytes,
 }

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use mp4_atom::{
-    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Encode, Esds, Ftyp, Hdlr, Mdhd,
-    Mdia, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, Opus, Smhd, Stbl, Stsd, Tfdt, Tfhd, Tkhd, Traf,
-    Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd,
+    Audio, Av01, Av1c, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Encode, Esds, Ftyp,
+    Hdlr, Hvc1, HvcCArray, Hvcc, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, Opus, Smhd,
+    Stbl, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd,
     esds::{DecoderConfig, DecoderSpecific, EsDescriptor, SLConfig},
 };
-use roomtone_frames::{AacFormat, Format, H264Format, OpusFormat};
+use roomtone_frames::{AacFormat, Av1Format, Format, H264Format, HevcFormat, OpusFormat};
 use thiserror::Error;
 
 const TRACK: u32 = 1;
@@ -15,10 +15,21 @@ const TRACK: u32 = 1;
 const DEPENDENT_SAMPLE: u32 = 0x0101_0000;
 const INDEPENDENT_SAMPLE: u32 = 0x0200_0000;
 
-/// Why a box could not be written: a value does not fit its field.
+/// Why a box could not be written.
 #[derive(Debug, Error)]
-#[error("a box cannot hold what it should: {0}")]
-pub struct BoxError(#[from] mp4_atom::Error);
+pub enum BoxError {
+    /// A value does not fit its field.
+    #[error("a box cannot hold what it should: {0}")]
+    Value(#[from] mp4_atom::Error),
+    /// There is no box for the codec, or no player that would read it.
+    #[error("HLS does not carry {0}")]
+    Codec(&'static str),
+}
+
+/// Whether tracks of a format can be packaged.
+pub fn carries(format: &Format) -> bool {
+    !matches!(format, Format::Carried(_))
+}
 
 /// One sample of a chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,10 +77,7 @@ pub(crate) fn init_segment(format: &Format) -> Result<Bytes, BoxError> {
 }
 
 fn track(format: &Format) -> Result<Trak, BoxError> {
-    let (width, height) = match format {
-        Format::H264(h264) => (h264.width as u16, h264.height as u16),
-        Format::Aac(_) | Format::Opus(_) => (0, 0),
-    };
+    let (width, height) = format.size().unwrap_or_default();
     let video = format.is_video();
     Ok(Trak {
         tkhd: Tkhd {
@@ -77,8 +85,8 @@ fn track(format: &Format) -> Result<Trak, BoxError> {
             enabled: true,
             in_movie: true,
             volume: u8::from(!video).into(),
-            width: width.into(),
-            height: height.into(),
+            width: (width as u16).into(),
+            height: (height as u16).into(),
             ..Tkhd::default()
         },
         mdia: Mdia {
@@ -115,8 +123,11 @@ fn track(format: &Format) -> Result<Trak, BoxError> {
 fn sample_entry(format: &Format) -> Result<Codec, BoxError> {
     Ok(match format {
         Format::H264(h264) => Codec::Avc1(avc1(h264)?),
+        Format::Hevc(hevc) => Codec::Hvc1(hvc1(hevc)),
+        Format::Av1(av1) => Codec::Av01(av01(av1)),
         Format::Aac(aac) => Codec::Mp4a(mp4a(aac)),
         Format::Opus(opus) => Codec::Opus(opus_entry(*opus)),
+        Format::Carried(carried) => return Err(BoxError::Codec(carried.codec.name())),
     })
 }
 
@@ -133,17 +144,79 @@ fn avc1(h264: &H264Format) -> Result<Avc1, BoxError> {
             ..AvccExt::default()
         });
     }
-    let visual = Visual {
-        data_reference_index: 1,
-        width: h264.width as u16,
-        height: h264.height as u16,
-        ..Visual::default()
-    };
     Ok(Avc1 {
-        visual,
+        visual: picture(h264.width, h264.height),
         avcc,
         ..Avc1::default()
     })
+}
+
+fn picture(width: u32, height: u32) -> Visual {
+    Visual {
+        data_reference_index: 1,
+        width: width as u16,
+        height: height as u16,
+        ..Visual::default()
+    }
+}
+
+/// ISO/IEC 14496-15 section 8.3.3.1: all sets are here and none is in a sample, which the name `hvc1` says.
+fn hvc1(hevc: &HevcFormat) -> Hvc1 {
+    const VPS: u8 = 32;
+    let sps = std::slice::from_ref(&hevc.sps);
+    let array = |(nal_unit_type, sets): (u8, &[Bytes])| HvcCArray {
+        completeness: true,
+        nal_unit_type,
+        nalus: sets.iter().map(|set| set.to_vec()).collect(),
+    };
+    let profile = &hevc.profile;
+    let hvcc = Hvcc {
+        general_profile_space: profile.space,
+        general_tier_flag: profile.high_tier,
+        general_profile_idc: profile.idc,
+        general_profile_compatibility_flags: profile.compatibility.to_be_bytes(),
+        general_constraint_indicator_flags: profile.constraints,
+        general_level_idc: profile.level,
+        chroma_format_idc: hevc.chroma_format,
+        bit_depth_luma_minus8: hevc.luma_bits - 8,
+        bit_depth_chroma_minus8: hevc.chroma_bits - 8,
+        num_temporal_layers: hevc.temporal_layers,
+        temporal_id_nested: hevc.temporal_id_nested,
+        length_size_minus_one: 3,
+        arrays: [(VPS, &hevc.vps[..]), (VPS + 1, sps), (VPS + 2, &hevc.pps)]
+            .map(array)
+            .into(),
+        ..Hvcc::new()
+    };
+    Hvc1 {
+        visual: picture(hevc.width, hevc.height),
+        hvcc,
+        ..Hvc1::default()
+    }
+}
+
+/// AV1 in ISO base media sections 2.2 and 2.3.
+fn av01(av1: &Av1Format) -> Av01 {
+    let colour = &av1.colour;
+    let (chroma_subsampling_x, chroma_subsampling_y) = colour.subsampling;
+    let av1c = Av1c {
+        seq_profile: av1.profile,
+        seq_level_idx_0: av1.level,
+        seq_tier_0: av1.high_tier,
+        high_bitdepth: av1.bits > 8,
+        twelve_bit: av1.bits == 12,
+        monochrome: colour.monochrome,
+        chroma_subsampling_x,
+        chroma_subsampling_y,
+        chroma_sample_position: colour.sample_position,
+        initial_presentation_delay: None,
+        config_obus: av1.sequence_header.to_vec(),
+    };
+    Av01 {
+        visual: picture(av1.width, av1.height),
+        av1c,
+        ..Av01::default()
+    }
 }
 
 fn mp4a(aac: &AacFormat) -> Mp4a {
@@ -257,6 +330,7 @@ fn entries(samples: &[Sample]) -> Vec<TrunEntry> {
 #[cfg(test)]
 mod tests {
     use mp4_atom::{Any, Buf, Decode};
+    use roomtone_frames::{CarriedCodec, CarriedFormat, annexb, av1, h264, hevc};
 
     use super::*;
 
@@ -298,6 +372,54 @@ mod tests {
         );
         assert_eq!(entries[0].flags, Some(INDEPENDENT_SAMPLE));
         assert_eq!(entries[1].flags, Some(DEPENDENT_SAMPLE));
+    }
+
+    /// The body of a box, wherever it is.
+    fn body(bytes: &[u8], name: [u8; 4]) -> &[u8] {
+        let at = bytes.windows(4).position(|four| four == name).unwrap();
+        let size = u32::from_be_bytes(bytes[at - 4..at].try_into().unwrap()) as usize;
+        &bytes[at + 4..at - 4 + size]
+    }
+
+    /// FFmpeg's own copies of the same streams into MP4; `tools/frame_vectors.py` makes both.
+    #[test]
+    fn configurations_are_those_that_ffmpeg_writes() {
+        let h264 = include_bytes!("../../frames/tests/vectors/h264.h264");
+        let mut sets = h264::ParameterSets::default();
+        for nal in annexb::split(h264) {
+            sets.take(nal);
+        }
+        let init = init_segment(&Format::H264(sets.format().unwrap())).unwrap();
+        let theirs = include_bytes!("../../frames/tests/vectors/h264.h264.mp4box");
+        assert_eq!(body(&init, *b"avcC"), theirs);
+
+        let hevc = include_bytes!("../../frames/tests/vectors/hevc.hevc");
+        let mut sets = hevc::ParameterSets::default();
+        for nal in annexb::split(hevc) {
+            sets.take(nal);
+        }
+        let init = init_segment(&Format::Hevc(sets.format().unwrap())).unwrap();
+        let theirs = include_bytes!("../../frames/tests/vectors/hevc.hevc.mp4box");
+        assert_eq!(body(&init, *b"hvcC"), theirs);
+
+        let av1 = include_bytes!("../../frames/tests/vectors/av1.obu");
+        let header = av1::split(av1).nth(1).unwrap();
+        let format = Format::Av1(av1::read_sequence_header(&header).unwrap());
+        let init = init_segment(&format).unwrap();
+        let theirs = include_bytes!("../../frames/tests/vectors/av1.obu.mp4box");
+        assert_eq!(body(&init, *b"av1C"), theirs);
+    }
+
+    #[test]
+    fn what_no_player_reads_is_refused_by_name() {
+        let vp8 = Format::Carried(CarriedFormat {
+            codec: CarriedCodec::Vp8,
+            clock_rate: 90_000,
+            channels: 0,
+        });
+        assert!(!carries(&vp8));
+        let refused = init_segment(&vp8).unwrap_err();
+        assert_eq!(refused.to_string(), "HLS does not carry VP8");
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod rendition;
 mod segment;
 
 pub use answers::{MediaAnswer, PlaylistAnswer};
-pub use boxes::BoxError;
+pub use boxes::{BoxError, carries};
 pub use cadence::{Cadence, Observed};
 pub use channel::{Changed, Channel, MAX_WAITING, Shelf, TooManyWait};
 pub use directives::{DirectiveError, Directives, Wanted};

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use roomtone_frames::Format;
-
 use crate::rendition::Rendition;
 
 /// Write it: every video rendition is a variant, with all sound as its alternatives; without video every sound is one.
@@ -19,10 +17,8 @@ pub(crate) fn master_playlist(renditions: &[Rendition]) -> String {
     }
     for (number, sound) in sounds.iter().enumerate() {
         let default = if number == 0 { "YES" } else { "NO" };
-        let channels = match &sound.format {
-            Format::Aac(aac) => aac.channels,
-            Format::Opus(opus) => opus.channels,
-            Format::H264(_) => continue,
+        let Some(channels) = sound.format.channels() else {
+            continue;
         };
         // Writing to a string does not fail.
         let _ = writeln!(
@@ -52,8 +48,8 @@ fn variant(out: &mut String, rendition: &Rendition, sound: Option<&Rendition>) {
         Some(sound) => write!(out, ",CODECS=\"{codecs},{}\"", sound.format.codec_string()),
         None => write!(out, ",CODECS=\"{codecs}\""),
     };
-    if let Format::H264(h264) = &rendition.format {
-        let _ = write!(out, ",RESOLUTION={}x{}", h264.width, h264.height);
+    if let Some((width, height)) = rendition.format.size() {
+        let _ = write!(out, ",RESOLUTION={width}x{height}");
         if let Some(rate) = rendition.frame_rate() {
             let _ = write!(out, ",FRAME-RATE={rate:.3}");
         }

@@ -1,0 +1,60 @@
+"""Draw the small streams that the tests of `crates/frames` and `crates/hls` read: `python tools/frame_vectors.py`.
+
+FFmpeg encodes its own test picture and tone (imageio-ffmpeg has the binary), twelve pictures of 160x90 each; what it
+writes depends on the versions of its encoders, so tests compare with what was asked for and never with the bytes.
+`*.mp4box` is the sample description FFmpeg itself writes for the same stream.
+"""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+import imageio_ffmpeg
+
+FOLDER = Path(__file__).parent.parent / "crates/frames/tests/vectors"
+PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25", "-frames:v", "12", "-pix_fmt", "yuv420p")
+NTSC = ("-f", "lavfi", "-i", "testsrc2=size=160x90:rate=30000/1001", "-frames:v", "4", "-pix_fmt", "yuv420p10le")
+TONE = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=0.3", "-b:a", "32k")
+X265 = "log-level=error:info=0:crf=45"
+#: file: input, encoder
+STREAMS = {
+    "h264.h264": (*PICTURE, "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-crf", "45", "-g", "6"),
+    "h264_reordered.h264": (*PICTURE, "-c:v", "libx264", "-bf", "2", "-crf", "45", "-g", "12"),
+    "hevc.hevc": (*PICTURE, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", f"{X265}:keyint=6:bframes=0"),
+    "hevc_reordered.hevc": (*PICTURE, "-c:v", "libx265", "-x265-params", f"{X265}:keyint=12:bframes=3"),
+    "hevc_10bit.hevc": (*NTSC, "-c:v", "libx265", "-x265-params", X265),
+    "av1.obu": (*PICTURE, "-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-crf", "60", "-g", "6"),
+    "aac.adts": (*TONE, "-c:a", "aac"),
+}
+#: Boxes that FFmpeg writes for a stream, by the stream's file: sample entry and box.
+BOXES = {"h264.h264": ("avc1", b"avcC"), "hevc.hevc": ("hvc1", b"hvcC"), "av1.obu": ("av01", b"av1C")}
+
+
+def main() -> None:
+    """Draw all of them."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, arguments in STREAMS.items():
+        ffmpeg("-threads", "1", *arguments, "-threads", "1", "-flags", "+bitexact", str(FOLDER / name))
+    for name, (entry, box) in BOXES.items():
+        (FOLDER / f"{name}.mp4box").write_bytes(copied_box(FOLDER / name, entry, box))
+
+
+def copied_box(stream: Path, entry: str, name: bytes) -> bytes:
+    """Give the body of a box that FFmpeg writes when it copies a stream into MP4."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "copy.mp4"
+        ffmpeg("-i", str(stream), "-c", "copy", "-tag:v", entry, str(file))
+        data = file.read_bytes()
+    at = data.index(name)
+    size = int.from_bytes(data[at - 4 : at], "big")
+    return data[at + 4 : at - 4 + size]
+
+
+def ffmpeg(*arguments: str) -> None:
+    """Run FFmpeg; it says why where it fails."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
+    subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
