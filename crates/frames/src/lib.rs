@@ -13,6 +13,7 @@ pub mod h264;
 pub mod hevc;
 pub mod nal;
 mod ring;
+pub mod timeline;
 mod unit;
 
 pub use format::{
@@ -21,4 +22,5 @@ pub use format::{
 };
 pub use nal::{NalCodec, NalKind};
 pub use ring::{FrameRing, Lost, Pressure, Reader, RingLimits};
+pub use timeline::Timeline;
 pub use unit::AccessUnit;

@@ -1,0 +1,404 @@
+//! Several tracks on one timeline: that of a program.
+//!
+//! Timestamps of sources begin anywhere, wrap, leap and go at a pace of their own. What leaves here begins a little above
+//! zero, rises always, and stays near the arrival of the units, with sound and picture together.
+
+mod offset;
+mod track;
+
+use std::time::{Duration, Instant};
+
+use offset::{Arrivals, Offset};
+use track::{Report, Step, Track};
+
+/// A source's time that leaps by more than this, and arrival does not, is of another clock than before.
+const JUMP_NS: i64 = 3_000_000_000;
+/// Decode times that go back by more than this are, too; by less, they were sent in the wrong order.
+const BACK_NS: i64 = 500_000_000;
+/// All units of so long a time must be late for them to be placed later.
+const PATIENCE_NS: i64 = 2_000_000_000;
+/// A track that is silent for so long is no longer gone by.
+const SILENT_NS: i64 = 5_000_000_000;
+/// Wall clocks count from 1900 in 32 bits of seconds (RFC 3550 section 4).
+const MAX_WALL_US: i64 = (1 << 32) * 1_000_000;
+/// The shortest step behind all that came before a leap.
+const STEP_NS: i64 = 1_000_000;
+
+/// How a track's timestamps are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamps {
+    /// Whose they are; tracks of one source belong together.
+    pub source: u32,
+    /// Whether all tracks of the source are stamped by one clock, as in MPEG-TS and RTMP; in RTP each has its own, and
+    /// only reports tie them together.
+    pub shared: bool,
+    /// Ticks a second.
+    pub rate: u32,
+    /// Bits after which they wrap, at most 48.
+    pub bits: u32,
+}
+
+/// Timestamps of a unit, as they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// When it is to be decoded.
+    pub dts: u64,
+    /// When it is to be shown; the same where nobody says otherwise.
+    pub pts: u64,
+}
+
+impl Stamp {
+    /// Of a unit that is shown in the order of decoding.
+    pub fn both(at: u64) -> Self {
+        Self { dts: at, pts: at }
+    }
+}
+
+/// Where a unit lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// When it is to be decoded, in ticks of the track since the zero of the program; above that of the unit before.
+    pub dts: i64,
+    /// When it is to be shown.
+    pub pts: i64,
+    /// Set where what comes now does not follow on what came before.
+    pub discontinuity: Option<Discontinuity>,
+}
+
+/// Why a unit does not follow on the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Discontinuity {
+    /// The timestamps leapt.
+    Jumped,
+    /// Another encoder goes on, as was [said](Timeline::restart).
+    Restarted,
+    /// All units came seconds too late for a while: the source had stood still.
+    Late,
+}
+
+/// What could not be taken as it was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// Units whose decode time was raised above that of the one before.
+    pub raised: u64,
+    /// Reports that contradict the arrivals by seconds.
+    pub refused_reports: u64,
+    /// Discontinuities, each track's counted.
+    pub discontinuities: u64,
+}
+
+/// The timeline of a program.
+///
+/// Inputs: [`handle_unit`](Self::handle_unit), [`handle_report`](Self::handle_report), [`restart`](Self::restart). Output: [`Placed`], at once.
+/// Order: units of a track in the order of decoding. Limits: as many tracks as its owner adds.
+#[derive(Debug)]
+pub struct Timeline {
+    begun: Instant,
+    sources: Vec<Source>,
+    tracks: Vec<Track>,
+    mended: Mended,
+}
+
+/// What the tracks of a source have in common: the clock by which they are stamped, or the wall clock of its reports.
+#[derive(Debug)]
+struct Source {
+    id: u32,
+    /// From its time to that of the program; none before it is known.
+    offset: Option<Offset>,
+    /// Rises with each leap of a shared clock; tracks follow one by one.
+    epoch: u32,
+    /// How often all of its tracks were placed later at once.
+    postponed: u32,
+    /// The newest timestamp of a shared clock, unwrapped.
+    newest: Option<i64>,
+    arrivals: Arrivals,
+    /// The track that is gone by, when it came last, and its newest time.
+    reference: Option<(usize, i64, i64)>,
+}
+
+impl Timeline {
+    /// Where [`begun`](Self::new) lies on the timeline: what is older than the first unit by less still has a place.
+    pub const LEAD: Duration = Duration::from_secs(10);
+
+    /// A timeline without tracks; `begun` is when the first unit comes, or before.
+    pub fn new(begun: Instant) -> Self {
+        Self {
+            begun,
+            sources: Vec::new(),
+            tracks: Vec::new(),
+            mended: Mended::default(),
+        }
+    }
+
+    /// Add a track that leaves in `rate` ticks a second; its number.
+    pub fn add_track(&mut self, stamps: Stamps, rate: u32) -> usize {
+        let source = self
+            .sources
+            .iter()
+            .position(|source| source.id == stamps.source);
+        let source = source.unwrap_or_else(|| {
+            self.sources.push(Source::new(stamps.source));
+            self.sources.len() - 1
+        });
+        self.tracks.push(Track::new(stamps, source, rate));
+        self.tracks.len() - 1
+    }
+
+    /// What had to be mended so far.
+    pub fn mended(&self) -> Mended {
+        self.mended
+    }
+
+    /// Place a unit of a track that came at `arrival`; none where there is no such track.
+    pub fn handle_unit(&mut self, track: usize, stamp: Stamp, arrival: Instant) -> Option<Placed> {
+        let now = self.nanoseconds(arrival);
+        let one = self.tracks.get_mut(track)?;
+        let (mut raw, shared) = (one.near_newest(stamp.dts), one.stamps.shared);
+        let discontinuity = match one.step(raw, now) {
+            Step::GoesOn if shared => self.go_on_shared(track, raw, now),
+            Step::GoesOn => self.go_on_alone(track, raw, now),
+            Step::Begins => {
+                raw = if shared {
+                    self.begin_shared(track, stamp.dts, now)
+                } else {
+                    self.begin_alone(track, raw, stamp.dts, now)
+                };
+                None
+            }
+            Step::Leaps(why) => {
+                raw = if shared {
+                    self.leap_shared(track, stamp.dts, now)
+                } else {
+                    self.begin_alone(track, raw, stamp.dts, now)
+                };
+                Some(why)
+            }
+        };
+        self.mended.discontinuities += u64::from(discontinuity.is_some());
+        let (dts, pts, raised) = self.tracks[track].place(raw, stamp.pts, now);
+        self.mended.raised += u64::from(raised);
+        Some(Placed {
+            dts,
+            pts,
+            discontinuity,
+        })
+    }
+
+    /// A sender report of a track with a clock of its own (RFC 3550 section 6.4.1): the wall clock of its source showed `wall_us`
+    /// microseconds, since any day, when its timestamps were at `stamp`.
+    pub fn handle_report(&mut self, track: usize, wall_us: i64, stamp: u64) {
+        let Some(track) = self.tracks.get_mut(track).filter(|one| !one.stamps.shared) else {
+            return;
+        };
+        track.report = Some(Report {
+            wall: wall_us.clamp(-MAX_WALL_US, MAX_WALL_US) * 1000,
+            at: track.nanoseconds(track.near_newest(stamp)),
+        });
+    }
+
+    /// Another encoder goes on with the tracks of a source: its timestamps have nothing to do with those before.
+    pub fn restart(&mut self, source: u32) {
+        let wanted = self.sources.iter().position(|one| one.id == source);
+        for track in &mut self.tracks {
+            if Some(track.source) == wanted && track.last.is_some() {
+                track.restarted = true;
+                track.report = None;
+            }
+        }
+        if let Some(source) = wanted.map(|at| &mut self.sources[at]) {
+            source.epoch = source.epoch.wrapping_add(1);
+            source.forget();
+        }
+    }
+
+    fn nanoseconds(&self, arrival: Instant) -> i64 {
+        let since = arrival.saturating_duration_since(self.begun) + Self::LEAD;
+        since.as_nanos() as i64
+    }
+
+    /// The first unit of a track: on the clock of those before it, if that is possible. Its timestamp, unwrapped.
+    fn begin_shared(&mut self, number: usize, stamp: u64, now: i64) -> i64 {
+        let track = &mut self.tracks[number];
+        let source = &mut self.sources[track.source];
+        let raw = track.stamps.unwrap(stamp, source.newest);
+        let at = track.nanoseconds(raw);
+        (track.epoch, track.postponed) = (source.epoch, source.postponed);
+        match source.offset {
+            None => {
+                track.offset = Offset::new(now - at);
+                source.offset = Some(track.offset);
+                source.newest = Some(raw);
+            }
+            Some(offset) if (at + offset.ns - now).abs() <= JUMP_NS => track.offset = offset,
+            Some(_) => {
+                // What is said to be one clock is two. The others are left alone.
+                track.offset = Offset::new(now - at);
+                track.epoch = source.epoch.wrapping_sub(1);
+            }
+        }
+        raw
+    }
+
+    /// The next unit of a clock that all tracks share.
+    fn go_on_shared(&mut self, number: usize, raw: i64, now: i64) -> Option<Discontinuity> {
+        let track = &mut self.tracks[number];
+        let source = &mut self.sources[track.source];
+        if track.epoch != source.epoch {
+            return None; // still of the clock before
+        }
+        source.newest = Some(raw);
+        if let Some(late) = source.handle_arrival(number, track.nanoseconds(raw), now) {
+            let offset = source.offset.map_or(0, |offset| offset.ns + late);
+            source.offset = Some(Offset::new(offset));
+            source.arrivals.renew();
+            source.postponed = source.postponed.wrapping_add(1);
+        }
+        track.offset = source.offset?;
+        let postponed = std::mem::replace(&mut track.postponed, source.postponed);
+        (postponed != source.postponed).then_some(Discontinuity::Late)
+    }
+
+    /// The next unit of a clock of its own.
+    fn go_on_alone(&mut self, number: usize, raw: i64, now: i64) -> Option<Discontinuity> {
+        let track = &mut self.tracks[number];
+        let at = track.nanoseconds(raw);
+        let source = &mut self.sources[track.source];
+        let last = track.last.as_ref()?.at;
+        let mut wanted = track.arrivals.handle(at, now, track.offset.ns);
+        if let Some(report) = track.report {
+            let shift = report.wall - report.at;
+            if source.offset.is_none() {
+                source.offset = Some(Offset::new(track.offset.ns - shift));
+            }
+            let _ = source.handle_arrival(number, at + shift, now);
+            let by_report = source.offset.map(|offset| offset.ns + shift);
+            if by_report.is_some_and(|by| (by - track.offset.ns).abs() > JUMP_NS) {
+                // The wall clock was set, or is another for each track. What is said next counts.
+                track.report = None;
+                source.forget();
+                self.mended.refused_reports += 1;
+            } else {
+                wanted = by_report;
+            }
+        }
+        if let Some(wanted) = wanted {
+            track.offset.follow(wanted, at - last);
+        }
+        let late = late(&track.arrivals, track.offset.ns, now)?;
+        track.offset = Offset::new(track.offset.ns + late);
+        track.arrivals.renew();
+        Some(Discontinuity::Late)
+    }
+
+    /// A shared clock is another now: the first track to notice places it, the others follow. Its timestamp, unwrapped.
+    fn leap_shared(&mut self, number: usize, stamp: u64, now: i64) -> i64 {
+        let place = self.tracks[number].expected(now);
+        let its = |track: &&Track| track.source == self.tracks[number].source;
+        let newest = self.tracks.iter().filter(its);
+        let newest = newest.filter_map(|track| track.last.as_ref());
+        let least = newest.map(|last| last.placed + STEP_NS).max();
+        let track = &mut self.tracks[number];
+        let source = &mut self.sources[track.source];
+        let mut raw = track.stamps.unwrap(stamp, source.newest);
+        let at = track.nanoseconds(raw);
+        let fits = |offset: &Offset| (at + offset.ns - place).abs() <= JUMP_NS;
+        track.offset = match source.offset.filter(fits) {
+            Some(offset) if track.epoch != source.epoch => offset,
+            _ => {
+                raw = track.stamps.unwrap(stamp, None);
+                let place = least.map_or(place, |least| least.max(place));
+                let offset = Offset::new(place - track.nanoseconds(raw));
+                source.begin_anew(offset, raw);
+                offset
+            }
+        };
+        (track.epoch, track.postponed) = (source.epoch, source.postponed);
+        raw
+    }
+
+    /// A clock of its own begins, or is another now. `raw` is the timestamp nearest to the one before; the same, to go on
+    /// from, comes back.
+    fn begin_alone(&mut self, number: usize, raw: i64, stamp: u64, now: i64) -> i64 {
+        let track = &mut self.tracks[number];
+        let is_first = track.last.is_none();
+        let place = track.expected(now);
+        let fresh = track.stamps.unwrap(stamp, None);
+        let (before, at) = (track.nanoseconds(raw), track.nanoseconds(fresh));
+        // A report from before a leap says nothing any more.
+        let report = track
+            .report
+            .filter(|report| is_first || (report.at - before).abs() <= JUMP_NS);
+        track.report = report.map(|report| Report {
+            at: report.at - before + at,
+            ..report
+        });
+        let by_report = track.report.and_then(|report| {
+            let offset = self.sources[track.source].offset?;
+            Some(offset.ns + report.wall - report.at)
+        });
+        let by_report = by_report.filter(|offset| (at + offset - place).abs() <= JUMP_NS);
+        track.offset = Offset::new(by_report.unwrap_or(place - at));
+        if !is_first {
+            track.arrivals.renew();
+        }
+        fresh
+    }
+}
+
+impl Source {
+    fn new(id: u32) -> Self {
+        Self {
+            id,
+            offset: None,
+            epoch: 0,
+            postponed: 0,
+            newest: None,
+            arrivals: Arrivals::default(),
+            reference: None,
+        }
+    }
+
+    fn forget(&mut self) {
+        self.newest = None;
+        self.offset = None;
+        self.arrivals = Arrivals::default();
+        self.reference = None;
+    }
+
+    /// Another clock, or the same elsewhere; tracks follow one by one.
+    fn begin_anew(&mut self, offset: Offset, newest: i64) {
+        self.newest = Some(newest);
+        if self.offset.is_some() {
+            self.epoch = self.epoch.wrapping_add(1);
+        }
+        self.offset = Some(offset);
+        self.arrivals.renew();
+        self.reference = None;
+    }
+
+    /// Follow the arrivals of the track that is gone by; how late they all are, where that is too much.
+    fn handle_arrival(&mut self, track: usize, at: i64, now: i64) -> Option<i64> {
+        let offset = self.offset.as_mut()?;
+        let last = match self.reference {
+            Some((reference, _, last)) if reference == track => last,
+            Some((_, seen, _)) if now - seen <= SILENT_NS => return None,
+            Some(_) => {
+                self.arrivals.renew();
+                at
+            }
+            None => at,
+        };
+        self.reference = Some((track, now, at));
+        if let Some(wanted) = self.arrivals.handle(at, now, offset.ns) {
+            offset.follow(wanted, at - last);
+        }
+        late(&self.arrivals, offset.ns, now)
+    }
+}
+
+/// How late all units have been for a while; none where that can be made up for.
+fn late(arrivals: &Arrivals, offset: i64, now: i64) -> Option<i64> {
+    arrivals
+        .least_late(offset, PATIENCE_NS, now)
+        .filter(|&late| late > JUMP_NS)
+}

@@ -1,0 +1,99 @@
+//! What is added to the times of a source, and how it follows what it should be.
+
+/// Differences below this are left alone: arrivals and reports waver.
+const DEAD_ZONE_NS: i64 = 10_000_000;
+/// A correction under way ends here.
+const ENOUGH_NS: i64 = 1_000_000;
+/// Corrections are at most one part in so many; of differences that are heard or seen, one in fewer.
+const SLOW: i64 = 500;
+const FAST: i64 = 50;
+/// More than this between sound and picture is noticed.
+const NOTICED_NS: i64 = 40_000_000;
+/// How long arrivals are looked at before the least delayed of them counts, and how many such windows are remembered.
+const WINDOW_NS: i64 = 10_000_000_000;
+const WINDOWS: usize = 2;
+
+/// A number of nanoseconds that moves slowly.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Offset {
+    pub ns: i64,
+    moving: bool,
+}
+
+impl Offset {
+    pub(super) fn new(ns: i64) -> Self {
+        Self { ns, moving: false }
+    }
+
+    /// Go towards `wanted`, as far as one may in `elapsed` nanoseconds of the source.
+    pub(super) fn follow(&mut self, wanted: i64, elapsed: i64) {
+        let error = wanted - self.ns;
+        self.moving = error.abs() > if self.moving { ENOUGH_NS } else { DEAD_ZONE_NS };
+        if self.moving {
+            let share = if error.abs() > NOTICED_NS { FAST } else { SLOW };
+            let most = elapsed.max(0) / share;
+            self.ns += error.clamp(-most, most);
+        }
+    }
+}
+
+/// The least delayed arrivals of late tell how the clock of a source goes against ours.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Arrivals {
+    /// Arrival minus source time: the least of each window that is over, the newest last.
+    least: [Option<i64>; WINDOWS],
+    /// When the window under way began, and its least.
+    window: Option<(i64, i64)>,
+    bias: Bias,
+}
+
+/// What is added to the least delay, so that going by another track in the middle of a stream changes nothing.
+#[derive(Debug, Clone, Copy, Default)]
+enum Bias {
+    #[default]
+    None,
+    /// To be known when the first window is over.
+    Pending,
+    Known(i64),
+}
+
+impl Arrivals {
+    /// Begin anew with another track to go by: what it says first is taken to be what `offset` is.
+    pub(super) fn renew(&mut self) {
+        *self = Self {
+            bias: Bias::Pending,
+            ..Self::default()
+        };
+    }
+
+    /// A unit of source time `source` came at `arrival`; the offset it should have, once it is known.
+    pub(super) fn handle(&mut self, source: i64, arrival: i64, offset: i64) -> Option<i64> {
+        let delay = arrival - source;
+        let (began, least) = self.window.unwrap_or((arrival, delay));
+        let least = least.min(delay);
+        self.window = Some((began, least));
+        if arrival - began >= WINDOW_NS {
+            self.least.rotate_left(1);
+            self.least[WINDOWS - 1] = Some(least);
+            self.window = None;
+            if matches!(self.bias, Bias::Pending) {
+                self.bias = Bias::Known(offset - least);
+            }
+        }
+        Some(self.least.iter().flatten().min()? + self.bias()?)
+    }
+
+    /// How late the least late unit of the window under way is against `offset`; none before the window is so long.
+    pub(super) fn least_late(&self, offset: i64, shortest: i64, now: i64) -> Option<i64> {
+        let (began, least) = self.window?;
+        (now - began >= shortest).then_some(least + self.bias()? - offset)
+    }
+
+    fn bias(&self) -> Option<i64> {
+        match self.bias {
+            Bias::None => Some(0),
+            Bias::Pending => None,
+            Bias::Known(bias) => Some(bias),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! One track's part of a timeline: what came of it last, and ticks made of other ticks.
+
+use super::offset::{Arrivals, Offset};
+use super::{BACK_NS, Discontinuity, JUMP_NS, Stamps};
+
+const SECOND_NS: i128 = 1_000_000_000;
+/// More bits than any protocol's timestamps have.
+const MAX_BITS: u32 = 48;
+
+#[derive(Debug)]
+pub(super) struct Track {
+    pub stamps: Stamps,
+    /// Place of its source.
+    pub source: usize,
+    /// Ticks a second in which it leaves.
+    rate: u32,
+    pub offset: Offset,
+    /// How units came, where the clock is its own.
+    pub arrivals: Arrivals,
+    pub report: Option<Report>,
+    /// The leap of its source that it has followed.
+    pub epoch: u32,
+    /// And how often it was placed later with it.
+    pub postponed: u32,
+    pub restarted: bool,
+    pub last: Option<Last>,
+    /// The newest timestamp, unwrapped.
+    newest: Option<i64>,
+}
+
+/// How a unit goes on from the one before.
+pub(super) enum Step {
+    /// It is the first.
+    Begins,
+    GoesOn,
+    Leaps(Discontinuity),
+}
+
+/// Wall clock and time of the track that belong together, in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Report {
+    pub wall: i64,
+    pub at: i64,
+}
+
+/// The newest unit.
+#[derive(Debug)]
+pub(super) struct Last {
+    /// By its own clock.
+    pub at: i64,
+    pub arrival: i64,
+    /// On the timeline, in nanoseconds and in ticks.
+    pub placed: i64,
+    pub dts: i64,
+}
+
+impl Track {
+    pub(super) fn new(stamps: Stamps, source: usize, rate: u32) -> Self {
+        Self {
+            stamps,
+            source,
+            rate,
+            offset: Offset::new(0),
+            arrivals: Arrivals::default(),
+            report: None,
+            epoch: 0,
+            postponed: 0,
+            restarted: false,
+            last: None,
+            newest: None,
+        }
+    }
+
+    /// The unwrapped timestamp that is nearest to the newest.
+    pub(super) fn near_newest(&self, stamp: u64) -> i64 {
+        self.stamps.unwrap(stamp, self.newest)
+    }
+
+    /// Nanoseconds of the source's clock.
+    pub(super) fn nanoseconds(&self, raw: i64) -> i64 {
+        self.stamps.nanoseconds(raw)
+    }
+
+    /// How a unit goes on from the one before.
+    pub(super) fn step(&mut self, raw: i64, now: i64) -> Step {
+        let Some(last) = &self.last else {
+            return Step::Begins;
+        };
+        if std::mem::take(&mut self.restarted) {
+            return Step::Leaps(Discontinuity::Restarted);
+        }
+        let (step, since) = (self.nanoseconds(raw) - last.at, now - last.arrival);
+        let ahead = step > JUMP_NS && step - since > JUMP_NS;
+        if ahead || step < -BACK_NS {
+            Step::Leaps(Discontinuity::Jumped)
+        } else {
+            Step::GoesOn
+        }
+    }
+
+    /// Where a unit that comes now would lie if time had gone on as the arrivals did.
+    pub(super) fn expected(&self, now: i64) -> i64 {
+        self.last
+            .as_ref()
+            .map_or(now, |last| last.placed + (now - last.arrival).max(0))
+    }
+
+    /// Decode and presentation time of a unit, in ticks; and whether the first had to be raised. `raw` is its unwrapped
+    /// decode time, `pts` the other as it came.
+    pub(super) fn place(&mut self, raw: i64, pts: u64, now: i64) -> (i64, i64, bool) {
+        self.newest = Some(raw);
+        let shown = self.near_newest(pts);
+        let offset = rescale(self.offset.ns, SECOND_NS, self.rate);
+        let ticks = |raw| rescale(raw, self.stamps.rate.max(1).into(), self.rate) + offset;
+        let (mut dts, mut pts) = (ticks(raw), ticks(shown));
+        let least = self.last.as_ref().map_or(0, |last| last.dts + 1);
+        let raised = dts < least;
+        if raised {
+            (dts, pts) = (least, pts.max(least));
+        }
+        let at = self.nanoseconds(raw);
+        self.last = Some(Last {
+            at,
+            arrival: now,
+            placed: at + self.offset.ns,
+            dts,
+        });
+        (dts, pts, raised)
+    }
+}
+
+impl Stamps {
+    /// The timestamp that is nearest to another that does not wrap; without one, as it came.
+    pub(super) fn unwrap(&self, stamp: u64, newest: Option<i64>) -> i64 {
+        let span = 1_i64 << self.bits.clamp(1, MAX_BITS);
+        let stamp = (stamp & (span as u64 - 1)) as i64;
+        let Some(newest) = newest else {
+            return stamp;
+        };
+        let ahead = (stamp - newest).rem_euclid(span);
+        newest
+            + if ahead < span / 2 {
+                ahead
+            } else {
+                ahead - span
+            }
+    }
+
+    /// Nanoseconds of the source's clock.
+    pub(super) fn nanoseconds(&self, raw: i64) -> i64 {
+        let ns = i128::from(raw) * SECOND_NS / i128::from(self.rate.max(1));
+        i64::try_from(ns).unwrap_or(i64::MAX / 4)
+    }
+}
+
+/// Ticks of one rate in ticks of another, to the nearest.
+fn rescale(ticks: i64, from: i128, to: u32) -> i64 {
+    let scaled = i128::from(ticks) * i128::from(to);
+    (scaled + from / 2).div_euclid(from) as i64
+}
