@@ -57,6 +57,11 @@ impl Channel {
         }
     }
 
+    /// Readers that wait now, those that gave up since the last change included.
+    pub fn waiting(&self) -> usize {
+        lock(&self.waiting).wakers.len()
+    }
+
     fn wake(&self, version: u64) {
         let wakers = {
             let mut waiting = lock(&self.waiting);

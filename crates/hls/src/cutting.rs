@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use roomtone_frames::AccessUnit;
+use roomtone_frames::{AccessUnit, Format};
 
 use crate::boxes::BoxError;
-use crate::packager::Packager;
+use crate::packager::{Boundary, Packager};
 use crate::rendition::MAX_HOLE_US;
 
 /// Boundaries of the leading rendition that one far behind has still to meet. More are not kept, and counted: what so
@@ -17,6 +17,9 @@ const ROUNDING_US: u64 = 400_000;
 impl Packager {
     pub(crate) fn take_leading(&mut self, unit: AccessUnit) -> Result<(), BoxError> {
         self.bridge_hole(unit.dts)?;
+        if let Some(format) = self.lanes[self.lead].format.take() {
+            self.change_format(self.lead, format)?;
+        }
         let rendition = &self.renditions[self.lead];
         let length = rendition.us(rendition.open_until(unit.dts) as i64) as u64;
         let target = rendition.cadence.target_us();
@@ -30,8 +33,11 @@ impl Packager {
         }
         let after_gap = !rendition.open.parts.is_empty() && rendition.open.is_gap();
         let forced = length + interval > target;
+        let breaks = std::mem::take(&mut self.breaks);
+        self.lanes[self.lead].owes_discontinuity |= breaks && !rendition.open.discontinuity;
         let cut = after_gap
             || forced
+            || breaks
             || begins && length + self.group_us.unwrap_or(target) > target + ROUNDING_US;
         self.forced_cuts += u64::from(forced && !begins && rendition.format.is_video());
         let (lead, at) = (self.lead, rendition.us(unit.dts));
@@ -41,6 +47,66 @@ impl Packager {
             self.spread_boundary(at);
         }
         Ok(())
+    }
+
+    /// The unit that now comes is coded otherwise: a segment of its own begins, and a discontinuity, which is one of all
+    /// renditions, since players find by their count what belongs together.
+    pub(crate) fn change_format(&mut self, track: usize, format: Format) -> Result<(), BoxError> {
+        let rendition = &mut self.renditions[track];
+        let number = rendition.open.number;
+        rendition.change_format(format)?;
+        self.version += 1;
+        let is_cut = rendition.open.number != number;
+        let at = rendition.us(rendition.end());
+        if track == self.lead {
+            self.spread_discontinuity(is_cut, at);
+        } else if is_cut {
+            let lane = &mut self.lanes[track];
+            let met = lane.boundaries.pop_front();
+            lane.ahead += u32::from(met.is_none());
+            if !met.is_some_and(|boundary| boundary.discontinuity) {
+                self.lanes[self.lead].owes_discontinuity = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// The leading rendition has begun a segment with a discontinuity, or its open one, still empty, became one.
+    fn spread_discontinuity(&mut self, is_cut: bool, at_us: i64) {
+        self.lanes[self.lead].owes_discontinuity = true;
+        if is_cut {
+            return self.spread_boundary(at_us);
+        }
+        self.pay_discontinuity(self.lead);
+        for (track, lane) in self.lanes.iter_mut().enumerate() {
+            let open = &mut self.renditions[track].open;
+            match lane.boundaries.back_mut() {
+                _ if track == self.lead => {}
+                Some(boundary) => boundary.discontinuity = true,
+                None if open.parts.is_empty() => open.discontinuity = true,
+                None => lane.owes_discontinuity = true,
+            }
+        }
+    }
+
+    /// A segment has begun: where another rendition had a discontinuity, this is one too.
+    pub(crate) fn pay_discontinuity(&mut self, track: usize) -> bool {
+        let owed = std::mem::take(&mut self.lanes[track].owes_discontinuity);
+        self.renditions[track].open.discontinuity |= owed;
+        owed
+    }
+
+    /// Come to where the leading rendition was cut.
+    fn meet(&mut self, track: usize, at_us: i64) -> bool {
+        let lane = &mut self.lanes[track];
+        match lane.boundaries.front() {
+            Some(boundary) if boundary.at_us <= at_us => {
+                lane.owes_discontinuity |= boundary.discontinuity;
+                lane.boundaries.pop_front();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// What is missing gets segments of its own, so that none is half there.
@@ -70,13 +136,9 @@ impl Packager {
             self.lead_gap(ticks)?;
         } else {
             let end = rendition.us(rendition.end());
-            if self.lanes[track]
-                .boundaries
-                .front()
-                .is_some_and(|&boundary| boundary <= end)
-            {
-                self.lanes[track].boundaries.pop_front();
+            if self.meet(track, end) {
                 self.renditions[track].cut()?;
+                self.pay_discontinuity(track);
             }
             self.renditions[track].gap(ticks)?;
         }
@@ -101,14 +163,20 @@ impl Packager {
 
     /// All others are to be cut where the leading rendition was.
     fn spread_boundary(&mut self, at_us: i64) {
+        let discontinuity = self.pay_discontinuity(self.lead);
         for (track, lane) in self.lanes.iter_mut().enumerate() {
             if track == self.lead {
                 continue;
             }
             if lane.ahead > 0 {
                 lane.ahead -= 1;
+                // One that came with what it had cut by itself is paid.
+                lane.owes_discontinuity |= discontinuity && lane.boundaries.is_empty();
             } else if lane.boundaries.len() < MAX_BOUNDARIES {
-                lane.boundaries.push_back(at_us);
+                lane.boundaries.push_back(Boundary {
+                    at_us,
+                    discontinuity,
+                });
             } else {
                 self.lost_boundaries += 1;
             }
@@ -116,22 +184,21 @@ impl Packager {
     }
 
     pub(crate) fn follows_a_cut(&mut self, track: usize, unit: &AccessUnit) -> bool {
-        let (lane, rendition) = (&mut self.lanes[track], &self.renditions[track]);
-        if lane
-            .boundaries
-            .front()
-            .is_some_and(|&boundary| boundary <= rendition.us(unit.dts))
-        {
-            lane.boundaries.pop_front();
+        let at_us = self.renditions[track].us(unit.dts);
+        if self.meet(track, at_us) {
             return true;
         }
+        let (lane, rendition) = (&mut self.lanes[track], &self.renditions[track]);
         // Far ahead of the leading one: the target holds for this playlist too.
         let length = rendition.us(rendition.open_until(unit.dts) as i64) as u64;
         let interval = rendition.frame_rate().map_or(0, |rate| (1e6 / rate) as u64);
         let forced = length + interval > rendition.cadence.target_us() + ROUNDING_US;
         // The leading one may have cut already, at a time that has not come here.
-        if forced && lane.boundaries.pop_front().is_none() {
-            lane.ahead += 1;
+        if forced {
+            match lane.boundaries.pop_front() {
+                Some(boundary) => lane.owes_discontinuity |= boundary.discontinuity,
+                None => lane.ahead += 1,
+            }
         }
         forced
     }

@@ -52,6 +52,8 @@ pub struct Packager {
     /// The last whole group of pictures.
     pub(crate) group_us: Option<u64>,
     pub(crate) last_keyframe: Option<i64>,
+    /// The leading rendition's next unit comes from another encoder.
+    pub(crate) breaks: bool,
     pub(crate) version: u64,
     pub(crate) cache: Vec<Cached>,
     master: Option<(u64, Arc<Playlist>)>,
@@ -64,10 +66,22 @@ pub struct Packager {
     pub refused: u64,
 }
 
+/// Where a segment of the leading rendition began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Boundary {
+    /// In microseconds of the program.
+    pub at_us: i64,
+    pub discontinuity: bool,
+}
+
 /// What the packager remembers of a track beside its rendition.
 pub(crate) struct Lane {
     /// Where the leading rendition was cut and this one not yet, in microseconds of the program.
-    pub boundaries: std::collections::VecDeque<i64>,
+    pub boundaries: std::collections::VecDeque<Boundary>,
+    /// Its next cut is a discontinuity, as another rendition had one.
+    pub owes_discontinuity: bool,
+    /// How its next unit is coded, where that is otherwise than those before.
+    pub format: Option<Format>,
     /// Cuts made before the leading rendition made them.
     pub ahead: u32,
     pub waits_for_keyframe: bool,
@@ -98,6 +112,7 @@ impl Packager {
             lead,
             group_us: None,
             last_keyframe: None,
+            breaks: false,
             version: 1,
             cache: Vec::new(),
             master: None,
@@ -120,6 +135,20 @@ impl Packager {
     /// The two durations that never change; none before they are decided.
     pub fn cadence(&self) -> Option<Cadence> {
         self.renditions.first().map(|one| one.cadence)
+    }
+
+    /// Bytes of all media that can be fetched.
+    pub fn bytes_held(&self) -> u64 {
+        let segments = self.renditions.iter().flat_map(Rendition::fetchable);
+        segments.map(|segment| segment.bytes() as u64).sum()
+    }
+
+    /// How long the leading rendition's open segment is, in microseconds; 0 before the first playlist.
+    pub fn open_us(&self) -> u64 {
+        self.renditions.get(self.lead).map_or(0, |rendition| {
+            let ticks = rendition.open_until(rendition.end());
+            rendition.us(ticks as i64) as u64
+        })
     }
 
     /// Take a unit of a track, by its place in the list given at the beginning.
@@ -148,17 +177,20 @@ impl Packager {
     }
 
     /// From its next unit on a track is coded otherwise.
-    pub fn handle_format(&mut self, track: usize, format: Format) -> Result<(), BoxError> {
+    pub fn handle_format(&mut self, track: usize, format: Format) {
         match (&mut self.gathering, self.renditions.get_mut(track)) {
             (Some(gathering), _) => gathering.change_format(track, format),
-            (None, Some(rendition)) if rendition.format == format => {}
             (None, Some(rendition)) => {
-                rendition.change_format(format)?;
-                self.version += 1;
+                self.lanes[track].format = Some(format).filter(|new| *new != rendition.format);
             }
             (None, None) => self.refused += 1,
         }
-        Ok(())
+    }
+
+    /// The track's next unit comes from another encoder. Told in the lists where the track leads them; sound beside
+    /// pictures goes on without, as its units depend on none before them.
+    pub fn handle_discontinuity(&mut self, track: usize) {
+        self.breaks |= track == self.lead && !self.renditions.is_empty();
     }
 
     /// List what is lost where nothing has come in time.
@@ -232,6 +264,8 @@ impl Packager {
             )?);
             self.lanes.push(Lane {
                 boundaries: std::collections::VecDeque::new(),
+                owes_discontinuity: false,
+                format: None,
                 ahead: 0,
                 waits_for_keyframe: false,
                 listed_at: now,
@@ -260,8 +294,14 @@ impl Packager {
         if track == self.lead {
             self.take_leading(unit)?;
         } else {
+            if let Some(format) = self.lanes[track].format.take() {
+                self.change_format(track, format)?;
+            }
             let cut = self.follows_a_cut(track, &unit);
             self.renditions[track].push(unit, cut)?;
+            if cut {
+                self.pay_discontinuity(track);
+            }
         }
         if self.renditions[track].next_part() != parts {
             self.lanes[track].listed_at = now;

@@ -294,10 +294,7 @@ fn the_end_releases_whoever_waits() {
 fn another_format_comes_behind_a_discontinuity_with_a_header_of_its_own() {
     let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
     play(&mut source, &mut rules, 10.0);
-    source
-        .packager
-        .handle_format(source::VIDEO, h264(640))
-        .unwrap();
+    source.packager.handle_format(source::VIDEO, h264(640));
     source.begin_group();
     play(&mut source, &mut rules, 10.0);
     let media = rules[0].last();
@@ -309,9 +306,20 @@ fn another_format_comes_behind_a_discontinuity_with_a_header_of_its_own() {
     assert_eq!(changed.len(), 1, "{}", media.text);
     assert_ne!(changed[0].map, media.segments[0].map);
     assert!(changed[0].parts[0].independent);
+    // Sound goes on as it was, but players find by the count of discontinuities what belongs together.
+    let sound = rules[1].last();
+    let parted: Vec<_> = sound
+        .segments
+        .iter()
+        .filter(|one| one.discontinuity)
+        .collect();
+    assert_eq!(parted.len(), 1, "{}", sound.text);
+    assert_eq!(parted[0].number, changed[0].number);
+    assert_eq!(parted[0].map, sound.segments[0].map);
     // Long after, the count tells of it.
     play(&mut source, &mut rules, 150.0);
     assert_eq!(rules[0].last().discontinuity_sequence, 1);
+    assert_eq!(rules[1].last().discontinuity_sequence, 1);
 }
 
 #[test]
@@ -457,8 +465,7 @@ fn headers_that_nothing_needs_any_more_are_forgotten() {
     for round in 0..40 {
         source
             .packager
-            .handle_format(source::VIDEO, h264(640 + 16 * (round % 2)))
-            .unwrap();
+            .handle_format(source::VIDEO, h264(640 + 16 * (round % 2)));
         source.begin_group();
         source.play(12.0, |_| {});
     }
@@ -484,7 +491,7 @@ fn what_has_no_place_is_counted() {
     source.packager.handle_unit(7, unit(0), now).unwrap();
     source.packager.handle_unit(0, unit(i64::MAX), now).unwrap();
     source.packager.handle_unit(0, unit(-1), now).unwrap();
-    source.packager.handle_format(7, h264(640)).unwrap();
+    source.packager.handle_format(7, h264(640));
     assert_eq!(source.packager.refused, 4);
     source.packager.handle_unit(0, unit(0), now).unwrap();
     assert_eq!((source.packager.refused, source.packager.late()), (4, 1));
