@@ -120,7 +120,7 @@ pub fn split_pictures(codec: NalCodec, stream: &[u8]) -> impl Iterator<Item = &[
 }
 
 /// Whether a NAL unit that comes behind a slice is the first of another picture.
-fn begins_unit(codec: NalCodec, nal: &[u8]) -> bool {
+pub fn begins_unit(codec: NalCodec, nal: &[u8]) -> bool {
     match codec.kind(nal) {
         Some(NalKind::Vps | NalKind::Sps | NalKind::Pps | NalKind::Sei) => true,
         // Ends of sequence and filler belong to the picture before.
