@@ -1,0 +1,39 @@
+//! MPEG transport streams (ITU-T H.222.0) without I/O.
+//!
+//! A [`Demuxer`] takes bytes as they come and gives access units, timed events and what became of all else; a [`Muxer`] writes
+//! access units. Both open nothing and read no clock.
+
+#![forbid(unsafe_code)]
+
+mod adts;
+mod alignment;
+mod bits;
+mod clock;
+mod codec;
+mod crc;
+mod demux;
+mod elementary;
+mod event;
+mod framing;
+mod latm;
+mod mux;
+mod opus;
+mod packet;
+mod packetize;
+mod pes;
+mod program;
+mod psi;
+mod queue;
+mod section;
+mod splice;
+mod track;
+mod video;
+
+pub use alignment::ForeignSize;
+pub use clock::CLOCK_RATE;
+pub use codec::{Codec, Stream, StreamRefusal};
+pub use demux::{Demuxer, Limits};
+pub use event::{DropReason, Event, Stats, TrackId};
+pub use mux::{DATAGRAM_PACKETS, MuxError, MuxTrack, Muxer, MuxerConfig};
+pub use packet::{PACKET_BYTES, Pid};
+pub use splice::{Splice, SpliceCommand, SpliceInsert};
