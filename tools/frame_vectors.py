@@ -2,9 +2,11 @@
 
 FFmpeg encodes its own test picture and tone (imageio-ffmpeg has the binary), twelve pictures of 160x90 each; what it
 writes depends on the versions of its encoders, so tests compare with what was asked for and never with the bytes.
-`*.mp4box` is the sample description FFmpeg itself writes for the same stream.
+`*.mp4box` is the sample description FFmpeg itself writes for the same stream, `*.rtp` the packets it sends of it, each
+behind its length in two bytes.
 """
 
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -28,6 +30,8 @@ STREAMS = {
 }
 #: Boxes that FFmpeg writes for a stream, by the stream's file: sample entry and box.
 BOXES = {"h264.h264": ("avc1", b"avcC"), "hevc.hevc": ("hvc1", b"hvcC"), "av1.obu": ("av01", b"av1C")}
+#: Packets that FFmpeg sends of a stream, small ones, so that there are fragments.
+PACKETS = {"h264.h264": (), "hevc.hevc": (), "av1.obu": ("-strict", "experimental"), "aac.adts": ()}
 
 
 def main() -> None:
@@ -37,6 +41,33 @@ def main() -> None:
         ffmpeg("-threads", "1", *arguments, "-threads", "1", "-flags", "+bitexact", str(FOLDER / name))
     for name, (entry, box) in BOXES.items():
         (FOLDER / f"{name}.mp4box").write_bytes(copied_box(FOLDER / name, entry, box))
+    for name, options in PACKETS.items():
+        packets = sent_packets(FOLDER / name, options)
+        framed = b"".join(len(packet).to_bytes(2, "big") + packet for packet in packets)
+        (FOLDER / f"{name}.rtp").write_bytes(framed)
+
+
+def sent_packets(stream: Path, options: tuple[str, ...]) -> list[bytes]:
+    """Give the RTP packets of a stream, without the reports between them."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.setblocking(False)
+        port = receiver.getsockname()[1]
+        target = f"rtp://127.0.0.1:{port}?rtcpport={port}&pkt_size=300"
+        fixed = ("-ssrc", "1", "-seq", "65530", "-flags", "+bitexact")
+        with tempfile.TemporaryDirectory() as folder:
+            # MP4 has what a decoder must know beside the frames, which the packets of AAC need to be told.
+            file = Path(folder) / "copy.mp4"
+            ffmpeg("-i", str(stream), "-c", "copy", str(file))
+            ffmpeg("-i", str(file), "-c", "copy", *options, *fixed, "-f", "rtp", target)
+        packets = []
+        while True:
+            try:
+                packets.append(receiver.recv(2048))
+            except BlockingIOError:
+                break
+    reports = range(192, 224)
+    return [packet for packet in packets if packet[1] not in reports]
 
 
 def copied_box(stream: Path, entry: str, name: bytes) -> bytes:

@@ -1,87 +1,36 @@
 //! H.264 (RFC 6184): single NAL unit packets, STAP-A and FU-A, which is the non-interleaved mode.
 
-use std::collections::VecDeque;
-
-use bytes::{BufMut, Bytes, BytesMut};
-
-use crate::depacketize::{Dropped, MAX_UNIT_BYTES, Payload};
+use crate::depacketize::assembly::{Assembly, Picture};
+use crate::depacketize::{Dropped, Payload};
 use crate::h264::ParameterSets;
 use crate::{AccessUnit, H264Format, NalCodec, NalKind};
 
-const STAP_A: u8 = 24;
-const FU_A: u8 = 28;
+pub(crate) const STAP_A: u8 = 24;
+pub(crate) const FU_A: u8 = 28;
 
 /// Units of one H.264 source.
 ///
 /// Inputs: [`handle_payload`](Self::handle_payload), in order of sequence numbers. Outputs: [`poll_unit`](Self::poll_unit). `pts` is the
-/// timestamp; `dts` is the same, as RTC sources do not reorder. Limits: [`MAX_UNIT_BYTES`] a unit.
+/// timestamp; `dts` is the same, as RTC sources do not reorder. Limits: [`MAX_UNIT_BYTES`](crate::depacketize::MAX_UNIT_BYTES) a unit.
 #[derive(Debug, Default)]
 pub struct H264Depacketizer {
     sets: ParameterSets,
-    expected: Option<u64>,
-    timestamp: Option<i64>,
-    /// NAL units of the picture so far, each behind its length.
-    picture: BytesMut,
-    keyframe: bool,
-    has_slice: bool,
-    /// Where the length of a fragmented unit stands.
-    fragment_at: Option<usize>,
-    state: Picture,
-    /// Whether a picture was lost that others may refer to.
-    waits_for_keyframe: Waiting,
-    ready: VecDeque<AccessUnit>,
-    dropped: Dropped,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Picture {
-    #[default]
-    Whole,
-    Incomplete,
-    Malformed,
-    TooLarge,
-}
-
-/// Nothing can be decoded before the first keyframe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Waiting(bool);
-
-impl Default for Waiting {
-    fn default() -> Self {
-        Self(true)
-    }
+    assembly: Assembly,
 }
 
 impl H264Depacketizer {
     /// Take one packet.
     pub fn handle_payload(&mut self, payload: Payload<'_>) {
-        let gap = self
-            .expected
-            .is_some_and(|expected| expected != payload.sequence);
-        self.expected = Some(payload.sequence + 1);
-        if gap {
-            // Nobody knows to which picture the missing one belonged: to the one under way, or to the one that now begins.
-            self.spoil(Picture::Incomplete);
-        }
-        if self
-            .timestamp
-            .is_some_and(|timestamp| timestamp != payload.timestamp)
-        {
-            self.finish();
-            if gap {
-                self.spoil(Picture::Incomplete);
-            }
-        }
-        self.timestamp = Some(payload.timestamp);
+        self.assembly.begin(&payload);
         self.take(payload.bytes);
         if payload.marker {
-            self.finish();
+            self.assembly.finish();
         }
     }
 
     /// Give the next whole unit.
     pub fn poll_unit(&mut self) -> Option<AccessUnit> {
-        self.ready.pop_front()
+        self.assembly.poll_unit()
     }
 
     /// What a decoder must be told; none before the parameter sets have come.
@@ -91,12 +40,12 @@ impl H264Depacketizer {
 
     /// Whether a keyframe should be asked for.
     pub fn wants_keyframe(&self) -> bool {
-        self.waits_for_keyframe.0
+        self.assembly.wants_keyframe()
     }
 
     /// What could not be given.
     pub fn dropped(&self) -> Dropped {
-        self.dropped
+        self.assembly.dropped()
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -106,7 +55,7 @@ impl H264Depacketizer {
             Some(FU_A) => self.take_fragment(bytes),
             // Empty payloads are padding; the interleaved kinds were not agreed on (section 5.2).
             None => {}
-            Some(_) => self.spoil(Picture::Malformed),
+            Some(_) => self.assembly.spoil(Picture::Malformed),
         }
     }
 
@@ -114,114 +63,51 @@ impl H264Depacketizer {
         while let Some((length, behind)) = rest.split_first_chunk::<2>() {
             let length = u16::from_be_bytes(*length) as usize;
             let Some(nal) = behind.get(..length).filter(|nal| !nal.is_empty()) else {
-                return self.spoil(Picture::Malformed);
+                return self.assembly.spoil(Picture::Malformed);
             };
             self.append(nal);
             rest = &behind[length..];
         }
         if !rest.is_empty() {
-            self.spoil(Picture::Malformed);
+            self.assembly.spoil(Picture::Malformed);
         }
     }
 
     /// Section 5.8: the header is spread over the indicator and the fragment header.
     fn take_fragment(&mut self, bytes: &[u8]) {
         let [indicator, header, data @ ..] = bytes else {
-            return self.spoil(Picture::Malformed);
+            return self.assembly.spoil(Picture::Malformed);
         };
         let (starts, ends) = (header & 0x80 != 0, header & 0x40 != 0);
         if starts {
             let nal_header = indicator & 0xe0 | header & 0x1f;
             self.note(&[nal_header]);
-            self.fragment_at = Some(self.picture.len());
-            self.picture.put_u32(0);
-            self.picture.put_u8(nal_header);
+            self.assembly.close_fragment();
+            self.assembly.begin_fragment(&[nal_header]);
         }
-        let Some(at) = self.fragment_at else {
-            return self.spoil(Picture::Incomplete);
-        };
-        if self.fits(data.len()) {
-            self.picture.put_slice(data);
-        }
-        if ends {
-            let length = (self.picture.len() - at - 4) as u32;
-            self.picture[at..at + 4].copy_from_slice(&length.to_be_bytes());
-            self.fragment_at = None;
-        }
+        self.assembly.add_fragment(data, ends);
     }
 
     fn append(&mut self, nal: &[u8]) {
-        if self.fragment_at.take().is_some() {
-            self.spoil(Picture::Incomplete);
-        }
+        self.assembly.close_fragment();
         match NalCodec::H264.kind(nal) {
             Some(NalKind::Sps | NalKind::Pps) => {
                 self.sets.take(nal);
             }
             None | Some(NalKind::Delimiter) => {}
-            Some(_) if !self.fits(nal.len()) => {}
             Some(_) => {
                 self.note(nal);
-                self.picture.put_u32(nal.len() as u32);
-                self.picture.put_slice(nal);
+                self.assembly.append_nal(nal);
             }
         }
     }
 
     fn note(&mut self, nal: &[u8]) {
-        match NalCodec::H264.kind(nal) {
-            Some(NalKind::Idr) => (self.keyframe, self.has_slice) = (true, true),
-            Some(NalKind::Slice) => self.has_slice = true,
-            _ => {}
+        let contents = self.assembly.contents();
+        if let Some(kind) = NalCodec::H264.kind(nal) {
+            contents.keyframe |= kind == NalKind::Idr;
+            contents.has_frame |= kind.is_slice();
         }
-    }
-
-    fn fits(&mut self, more: usize) -> bool {
-        let fits = self.picture.len() + more <= MAX_UNIT_BYTES;
-        if !fits {
-            self.spoil(Picture::TooLarge);
-        }
-        fits
-    }
-
-    /// The first reason stays.
-    fn spoil(&mut self, why: Picture) {
-        if self.state == Picture::Whole {
-            self.state = why;
-        }
-    }
-
-    fn finish(&mut self) {
-        if self.fragment_at.take().is_some() {
-            self.spoil(Picture::Incomplete);
-        }
-        let data: Bytes = self.picture.split().freeze();
-        let (keyframe, has_slice) = (
-            std::mem::take(&mut self.keyframe),
-            std::mem::take(&mut self.has_slice),
-        );
-        let state = std::mem::take(&mut self.state);
-        let Some(timestamp) = self.timestamp.take() else {
-            return;
-        };
-        match state {
-            Picture::Whole if !has_slice => return, // parameter sets alone
-            Picture::Whole if keyframe || !self.waits_for_keyframe.0 => {
-                self.waits_for_keyframe = Waiting(false);
-                self.ready.push_back(AccessUnit {
-                    dts: timestamp,
-                    pts: timestamp,
-                    keyframe,
-                    data,
-                });
-                return;
-            }
-            Picture::Whole => self.dropped.undecodable += 1,
-            Picture::Incomplete => self.dropped.incomplete += 1,
-            Picture::Malformed => self.dropped.malformed += 1,
-            Picture::TooLarge => self.dropped.too_large += 1,
-        }
-        self.waits_for_keyframe = Waiting(true);
     }
 }
 

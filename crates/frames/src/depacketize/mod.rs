@@ -3,10 +3,19 @@
 //! A depacketizer takes the packets of one source in order, repaired as far as they can be, and gives whole units. A
 //! unit with a hole is dropped, and with it all pictures up to the next at which decoding may begin, counted by reason.
 
-mod h264;
+mod aac;
+mod assembly;
+mod av1;
+mod g711;
+pub(crate) mod h264;
+pub(crate) mod hevc;
 mod opus;
 
+pub use aac::AacDepacketizer;
+pub use av1::Av1Depacketizer;
+pub use g711::g711_unit;
 pub use h264::H264Depacketizer;
+pub use hevc::HevcDepacketizer;
 pub use opus::{OpusDepacketizer, OpusFrame, opus_samples};
 
 /// Units that were dropped, by reason.
