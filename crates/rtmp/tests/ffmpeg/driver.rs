@@ -1,0 +1,313 @@
+//! A server on one socket, and FFmpeg beside it.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output as Said, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use roomtone_frames::{AccessUnit, Format, annexb};
+use roomtone_rtmp::{
+    Client, ClientConfig, ClientEvent, Media, Output, Purpose, Refusal, Request, Server,
+    ServerConfig, ServerEvent, Target, Tracks, Value,
+};
+
+/// Against hangs only: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The body of a tag, and its time.
+pub(crate) type Tag = (Media, u32, Bytes);
+
+/// What the server says to who asks.
+pub(crate) enum Answer {
+    Take,
+    Refuse(Refusal, &'static str),
+    /// Accept, send these and end the stream.
+    Play(Vec<Tag>),
+}
+
+/// What came of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) request: Option<Request>,
+    pub(crate) metadata: Vec<Value>,
+    pub(crate) formats: Vec<(Media, Format)>,
+    pub(crate) pictures: Vec<AccessUnit>,
+    pub(crate) sound: Vec<AccessUnit>,
+    /// Whether the publisher said that its stream ends.
+    pub(crate) stopped: bool,
+}
+
+impl Published {
+    pub(crate) fn format(&self, media: Media) -> &Format {
+        let of_media: Vec<_> = self.formats.iter().filter(|(of, _)| *of == media).collect();
+        assert_eq!(of_media.len(), 1, "{of_media:?}");
+        &of_media[0].1
+    }
+
+    pub(crate) fn units(&self, media: Media) -> &[AccessUnit] {
+        match media {
+            Media::Audio => &self.sound,
+            Media::Video => &self.pictures,
+        }
+    }
+}
+
+fn program() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        if let Ok(named) = std::env::var("ROOMTONE_FFMPEG") {
+            return named;
+        }
+        let asked = Command::new("python3")
+            .args([
+                "-c",
+                "import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())",
+            ])
+            .output()
+            .expect("python3 runs");
+        let path = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
+        assert!(
+            !path.is_empty(),
+            "no FFmpeg: install imageio-ffmpeg or name one in ROOMTONE_FFMPEG"
+        );
+        path
+    })
+}
+
+/// Run it to its end.
+pub(crate) fn ffmpeg(arguments: &[&str], input: &[u8]) -> Said {
+    finish(start(arguments), input)
+}
+
+fn start(arguments: &[&str]) -> std::process::Child {
+    Command::new(program())
+        .args(["-hide_banner", "-loglevel", "error", "-y"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("FFmpeg runs")
+}
+
+fn finish(mut running: std::process::Child, input: &[u8]) -> Said {
+    let mut pipe = running.stdin.take().unwrap();
+    thread::scope(|scope| {
+        // What it does not read is no failure of the pipe.
+        scope.spawn(move || drop(pipe.write_all(input)));
+        running.wait_with_output().unwrap()
+    })
+}
+
+fn succeeded(said: Said) -> Vec<u8> {
+    assert!(
+        said.status.success(),
+        "{}",
+        String::from_utf8_lossy(&said.stderr)
+    );
+    said.stdout
+}
+
+/// A stream of FFmpeg's own container with what `source` draws, coded so.
+pub(crate) fn encode(source: &[&str], coded: &[&str]) -> Vec<u8> {
+    let arguments = [source, coded, &["-f", "nut", "-"]].concat();
+    succeeded(ffmpeg(&arguments, &[]))
+}
+
+/// The pictures that a stream decodes to, each by its digest.
+pub(crate) fn pictures_in(format: &[&str], stream: &[u8]) -> Vec<String> {
+    let digest = [
+        "-map",
+        "0:v",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "framemd5",
+        "-",
+    ];
+    let arguments = [format, &["-i", "-"], &digest].concat();
+    let digests = digests_in(&succeeded(ffmpeg(&arguments, stream)));
+    assert!(!digests.is_empty(), "nothing decodes");
+    digests
+}
+
+/// The last column of what the digests are written as.
+pub(crate) fn digests_in(text: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(text)
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.rsplit(',').next())
+        .map(|digest| digest.trim().to_owned())
+        .collect()
+}
+
+/// The coded sound of a stream, all frames in a row.
+pub(crate) fn sound_in(stream: &[u8]) -> Vec<u8> {
+    let arguments = ["-i", "-", "-map", "0:a", "-c", "copy", "-f", "data", "-"];
+    succeeded(ffmpeg(&arguments, stream))
+}
+
+/// The pictures that units decode to.
+pub(crate) fn decoded(published: &Published) -> Vec<String> {
+    let format = published.format(Media::Video);
+    let mut stream = BytesMut::new();
+    for unit in &published.pictures {
+        if let Some(codec) = format.nal_codec() {
+            let sets = format.parameter_sets();
+            let sets = sets.iter().filter(|_| unit.keyframe).map(|set| &set[..]);
+            annexb::write(codec, sets, &unit.data, &mut stream);
+        } else {
+            // A temporal unit of AV1 begins with a delimiter.
+            stream.extend_from_slice(&[0x12, 0]);
+            stream.extend_from_slice(&unit.data);
+        }
+    }
+    let name = match format {
+        Format::H264(_) => "h264",
+        Format::Hevc(_) => "hevc",
+        _ => "obu",
+    };
+    pictures_in(&["-f", name], &stream)
+}
+
+/// Run something against a server that takes one connection.
+pub(crate) fn serve<R>(run: impl FnOnce(&str) -> R, answer: Answer) -> (R, Published) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::scope(|scope| {
+        let server = scope.spawn(move || converse(listener.accept().unwrap().0, &answer));
+        let result = run(&format!("rtmp://{address}"));
+        // Where nobody came, this does, so that nobody waits.
+        drop(TcpStream::connect(address));
+        (result, server.join().unwrap())
+    })
+}
+
+/// Publish a stream as it is coded and take it.
+pub(crate) fn publish(path: &str, stream: &[u8]) -> Published {
+    let (said, published) = serve(
+        |url| {
+            let url = format!("{url}/{path}");
+            ffmpeg(&["-i", "-", "-c", "copy", "-f", "flv", &url], stream)
+        },
+        Answer::Take,
+    );
+    succeeded(said);
+    published
+}
+
+fn converse(mut socket: TcpStream, answer: &Answer) -> Published {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut server = Server::new(ServerConfig::default(), [7; 32], Instant::now());
+    let mut tracks = Tracks::default();
+    let mut published = Published::default();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        while let Some(bytes) = server.poll_output() {
+            if socket.write_all(&bytes).is_err() {
+                return published;
+            }
+        }
+        if server.ended().is_some() {
+            return published;
+        }
+        let Ok(length @ 1..) = socket.read(&mut buffer) else {
+            return published;
+        };
+        server.handle_bytes(&buffer[..length], Instant::now());
+        if let Some(request) = server.poll_request() {
+            published.request = Some(request);
+            decide(&mut server, answer);
+        }
+        while let Some(event) = server.poll_event() {
+            take(event, &mut tracks, &mut published);
+        }
+    }
+}
+
+fn decide(server: &mut Server, answer: &Answer) {
+    match answer {
+        Answer::Refuse(refusal, description) => server.refuse(*refusal, description),
+        Answer::Take => assert!(server.accept(Instant::now())),
+        Answer::Play(tags) => {
+            assert!(server.accept(Instant::now()));
+            for (media, timestamp, body) in tags {
+                assert!(server.send_media(*media, *timestamp, body.clone()));
+            }
+            server.close();
+        }
+    }
+}
+
+fn take(event: ServerEvent, tracks: &mut Tracks, published: &mut Published) {
+    match event {
+        ServerEvent::Media {
+            media,
+            timestamp,
+            body,
+        } => tracks.handle_tag(media, timestamp, &body).unwrap(),
+        ServerEvent::Metadata(metadata) => published.metadata.push(metadata),
+        ServerEvent::Data { .. } => {}
+        ServerEvent::Stopped => published.stopped = true,
+    }
+    while let Some(output) = tracks.poll_output() {
+        match output {
+            Output::Format(media, format) => published.formats.push((media, format)),
+            Output::Unit(Media::Video, unit) => published.pictures.push(unit),
+            Output::Unit(Media::Audio, unit) => published.sound.push(unit),
+            Output::End(_) => {}
+        }
+    }
+}
+
+/// Have FFmpeg listen, publish these tags to it, and give what it said.
+pub(crate) fn publish_to_listening(tags: &[Tag], arguments: &[&str]) -> Said {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .unwrap()
+        .port();
+    let url = format!("rtmp://127.0.0.1:{port}/live/cam");
+    let running = start(&[&["-listen", "1", "-i", &url], arguments].concat());
+    send(connected(port), &url, tags);
+    finish(running, &[])
+}
+
+/// As soon as somebody listens there.
+fn connected(port: u16) -> TcpStream {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(socket) => return socket,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+fn send(mut socket: TcpStream, url: &str, tags: &[Tag]) {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let config = ClientConfig::new(Target::parse(url).unwrap(), Purpose::Publish);
+    let mut client = Client::new(config, [8; 32], Instant::now());
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        while let Some(bytes) = client.poll_output() {
+            socket.write_all(&bytes).unwrap();
+        }
+        if let Some(end) = client.ended() {
+            assert_eq!(*end, roomtone_rtmp::ClientEnd::Closed);
+            return;
+        }
+        let length = socket.read(&mut buffer).unwrap();
+        assert!(length > 0, "FFmpeg left");
+        client.handle_bytes(&buffer[..length], Instant::now());
+        if client.poll_event() == Some(ClientEvent::Started) {
+            for (media, timestamp, body) in tags {
+                assert!(client.send_media(*media, *timestamp, body.clone()));
+            }
+            client.close();
+        }
+    }
+}
