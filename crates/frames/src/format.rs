@@ -323,6 +323,15 @@ impl Format {
         }
     }
 
+    /// How many pictures may come before one that is shown earlier; none where the stream does not say.
+    pub fn max_reorder(&self) -> Option<u32> {
+        match self {
+            Self::H264(h264) => h264.max_reorder(),
+            Self::Hevc(hevc) => Some(hevc.max_reorder.into()),
+            Self::Av1(_) | Self::Aac(_) | Self::Opus(_) | Self::Carried(_) => Some(0),
+        }
+    }
+
     /// Channels of sound; none for pictures.
     pub fn channels(&self) -> Option<u8> {
         match self {

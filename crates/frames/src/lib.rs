@@ -12,6 +12,7 @@ mod format;
 pub mod h264;
 pub mod hevc;
 pub mod nal;
+pub mod packetize;
 mod ring;
 pub mod timeline;
 mod unit;
