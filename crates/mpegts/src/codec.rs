@@ -19,7 +19,7 @@ pub enum Codec {
         /// 1 or 2.
         channels: u8,
     },
-    /// MPEG audio of layers 1 to 3; carried.
+    /// MPEG audio of layers I to III; carried.
     MpegAudio,
     /// Dolby Digital; carried.
     Ac3,

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use roomtone_frames::depacketize::opus_samples;
-use roomtone_frames::{AacFormat, AccessUnit, Format, OpusFormat};
+use roomtone_frames::{AacFormat, AccessUnit, CarriedFormat, Format, OpusFormat};
 
+use crate::carried;
 use crate::clock::to_rate;
 use crate::codec::Codec;
 use crate::event::{DropReason, Event, TrackId};
@@ -24,7 +25,7 @@ pub(crate) enum Elementary {
     Latm(Sound, Latm),
     Opus(Sound, u8),
     Id3(Tags),
-    Carried,
+    Carried(Sound, Codec),
     /// It comes in sections.
     Nothing,
 }
@@ -59,7 +60,7 @@ impl Elementary {
             Codec::AacLatm => Self::Latm(Sound::default(), Latm::default()),
             Codec::Opus { channels } => Self::Opus(Sound::default(), channels),
             Codec::Id3 => Self::Id3(Tags::default()),
-            Codec::MpegAudio | Codec::Ac3 | Codec::Eac3 => Self::Carried,
+            Codec::MpegAudio | Codec::Ac3 | Codec::Eac3 => Self::Carried(Sound::default(), codec),
             Codec::Scte35 => Self::Nothing,
         }
     }
@@ -89,9 +90,8 @@ impl Elementary {
                 sound.handle_opus(*channels, &bytes[from..], pts, track, queue);
             }
             Self::Id3(tags) => tags.handle(&bytes[from..], pts, track, queue),
-            Self::Carried => {
-                let data = Bytes::copy_from_slice(&bytes[from..]);
-                queue.give(Event::Carried { track, pts, data });
+            Self::Carried(sound, codec) => {
+                sound.handle_carried(*codec, &bytes[from..], pts, track, queue);
             }
             Self::Nothing => {}
         }
@@ -101,11 +101,14 @@ impl Elementary {
     pub(crate) fn drop_unit(&mut self, reason: DropReason, track: TrackId, queue: &mut Queue) {
         match self {
             Self::Video(video) => return video.drop_unit(reason, track, queue),
-            Self::Adts(sound) | Self::Latm(sound, _) | Self::Opus(sound, _) => sound.lose(),
+            Self::Adts(sound)
+            | Self::Latm(sound, _)
+            | Self::Opus(sound, _)
+            | Self::Carried(sound, _) => sound.lose(),
             Self::Id3(tags) => {
                 tags.framer.lose();
             }
-            Self::Carried | Self::Nothing => {}
+            Self::Nothing => {}
         }
         queue.drop_unit(track, reason);
     }
@@ -117,12 +120,15 @@ impl Elementary {
                 video.finish(track, queue);
                 false
             }
-            Self::Adts(sound) | Self::Latm(sound, _) | Self::Opus(sound, _) => {
+            Self::Adts(sound)
+            | Self::Latm(sound, _)
+            | Self::Opus(sound, _)
+            | Self::Carried(sound, _) => {
                 sound.clock.next = None;
                 sound.framer.lose()
             }
             Self::Id3(tags) => tags.framer.lose(),
-            Self::Carried | Self::Nothing => false,
+            Self::Nothing => false,
         };
         if cut_short {
             queue.drop_unit(track, DropReason::Incomplete);
@@ -133,9 +139,12 @@ impl Elementary {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Video(video) => video.len(),
-            Self::Adts(sound) | Self::Latm(sound, _) | Self::Opus(sound, _) => sound.framer.len(),
+            Self::Adts(sound)
+            | Self::Latm(sound, _)
+            | Self::Opus(sound, _)
+            | Self::Carried(sound, _) => sound.framer.len(),
             Self::Id3(tags) => tags.framer.len(),
-            Self::Carried | Self::Nothing => 0,
+            Self::Nothing => 0,
         }
     }
 }
@@ -186,6 +195,32 @@ impl Sound {
         });
     }
 
+    fn handle_carried(
+        &mut self,
+        codec: Codec,
+        bytes: &[u8],
+        pts: Option<i64>,
+        track: TrackId,
+        queue: &mut Queue,
+    ) {
+        let measure = |bytes: &[u8]| carried::measure(codec, bytes);
+        let clock = &mut self.clock;
+        self.framer.push(bytes, pts, measure, |found| {
+            let Found::Frame(frame, pts) = found else {
+                return queue.drop_unit(track, DropReason::Malformed);
+            };
+            match carried::read(codec, frame) {
+                None => clock.skip(DropReason::Malformed, track, queue),
+                // Without the frame that it adds to it is of no use, and that one is whole without it.
+                Some(header) if header.dependent => queue.drop_unit(track, DropReason::Unsupported),
+                Some(header) => {
+                    clock.set_carried(header.format, track, queue);
+                    clock.give(frame, header.samples, pts, track, queue);
+                }
+            }
+        });
+    }
+
     fn handle_opus(
         &mut self,
         channels: u8,
@@ -219,6 +254,12 @@ impl Sound {
 }
 
 impl SampleClock {
+    fn set_carried(&mut self, format: CarriedFormat, track: TrackId, queue: &mut Queue) {
+        if self.format != Some(Format::Carried(format)) {
+            self.set(Format::Carried(format), track, queue);
+        }
+    }
+
     fn set_aac(&mut self, format: AacFormat, track: TrackId, queue: &mut Queue) {
         if !matches!(&self.format, Some(Format::Aac(is)) if *is == format) {
             self.set(Format::Aac(format), track, queue);

@@ -53,15 +53,6 @@ pub enum Event {
         /// The unit.
         unit: AccessUnit,
     },
-    /// The payload of a PES packet of a codec that is only carried.
-    Carried {
-        /// Whose.
-        track: TrackId,
-        /// When it is to be heard, in ticks of 90 kHz, unwrapped; none where the packet did not say.
-        pts: Option<i64>,
-        /// As it came.
-        data: Bytes,
-    },
     /// A cue for splicing; every section that came whole, repeated ones too.
     Splice {
         /// Whose.
@@ -184,7 +175,7 @@ pub struct Stats {
     pub checksum_errors: u64,
     /// Sections that could not be read, were cut short, or named more than is read.
     pub refused_sections: u64,
-    /// Units, tags, cues and carried packets that were given.
+    /// Units, tags and cues that were given.
     pub given: u64,
     /// What was not given, by [`DropReason`] in the order of [`DropReason::ALL`].
     pub dropped: [u64; DropReason::ALL.len()],

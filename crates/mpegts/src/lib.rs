@@ -8,6 +8,7 @@
 mod adts;
 mod alignment;
 mod bits;
+mod carried;
 mod clock;
 mod codec;
 mod crc;

@@ -145,6 +145,22 @@ fn hevc_and_opus_are_taken_apart_as_ffmpeg_does_it() {
 }
 
 #[test]
+fn mp3_and_ac3_are_carried_frame_by_frame_as_ffmpeg_does_it() {
+    let vector = vector!("mp3_ac3.ts");
+    let events = vector.events();
+    for (track, name, rate) in [(0, "MP3", 44_100), (1, "AC-3", 48_000)] {
+        let (format, times) = found(&events, track);
+        assert_eq!(
+            (format.name(), format.clock_rate(), format.channels()),
+            (name, rate, Some(1))
+        );
+        assert_times(&times, &vector.expected(track));
+        let sizes = |times: &Times| times.iter().map(|time| time.2).collect::<Vec<_>>();
+        assert_eq!(sizes(&times), sizes(&vector.expected(track)));
+    }
+}
+
+#[test]
 fn all_of_them_cut_anywhere_and_in_any_runs_give_the_same_or_less() {
     let all = [
         vector!("h264_aac.ts"),
