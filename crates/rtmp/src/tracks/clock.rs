@@ -3,7 +3,13 @@
 /// Nanoseconds of a millisecond.
 const NANOSECONDS: i64 = 1_000_000;
 
+/// How far from half of 32 bits a step is still that of a sender that has only 31, in milliseconds.
+const NEAR_HALF: u32 = 60_000;
+
 /// Carries on where 32 bits begin anew, every 49.7 days; one for all tracks of a publisher, so that they stay on one zero.
+///
+/// FLV has times with a sign, and FFmpeg writes only the 31 bits below it: its times begin anew every 24.8 days. A step of about that
+/// much is taken for that.
 #[derive(Debug, Default)]
 pub(super) struct Unwrapped(Option<i64>);
 
@@ -12,10 +18,20 @@ impl Unwrapped {
     pub(super) fn unwrap(&mut self, timestamp: u32) -> i64 {
         let unwrapped = match self.0 {
             None => i64::from(timestamp),
-            Some(last) => last + i64::from(timestamp.wrapping_sub(last as u32) as i32),
+            Some(last) => last + step(last as u32, timestamp),
         };
         self.0 = Some(unwrapped);
         unwrapped
+    }
+}
+
+/// The nearest step between two times of 32 bits; of 31 bits where that is about half of all there is.
+fn step(from: u32, to: u32) -> i64 {
+    let step = to.wrapping_sub(from) as i32;
+    if step.unsigned_abs() > (1 << 31) - NEAR_HALF {
+        i64::from(step << 1 >> 1)
+    } else {
+        i64::from(step)
     }
 }
 
@@ -64,6 +80,17 @@ mod tests {
             .collect();
         let first = 0xffff_fff0i64;
         assert_eq!(got, [0, 10, 20, 14, 30].map(|step| first + step));
+    }
+
+    #[test]
+    fn times_of_31_bits_go_on_too() {
+        let mut times = Unwrapped::default();
+        let got: Vec<i64> = [0x7fff_fff0, 0x7fff_fffe, 6, 0x7fff_fffa, 30, 20]
+            .into_iter()
+            .map(|timestamp| times.unwrap(timestamp))
+            .collect();
+        let first = 0x7fff_fff0i64;
+        assert_eq!(got, [0, 14, 22, 10, 46, 36].map(|step| first + step));
     }
 
     #[test]

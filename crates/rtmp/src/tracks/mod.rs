@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use roomtone_frames::{AccessUnit, Format};
 
+use crate::flv::{AudioPart, VideoPart};
 use crate::{AudioTag, Media, TagError, VideoTag};
 use clock::Unwrapped;
 use sound::Sound;
@@ -62,10 +63,9 @@ impl Tracks {
         timestamp: u32,
         body: &Bytes,
     ) -> Result<(), TagError> {
-        let milliseconds = self.times.unwrap(timestamp);
         let outcome = match media {
-            Media::Video => self.handle_video(milliseconds, body),
-            Media::Audio => self.handle_audio(milliseconds, body),
+            Media::Video => self.handle_video(timestamp, body),
+            Media::Audio => self.handle_audio(timestamp, body),
         };
         match outcome {
             Ok(()) => {}
@@ -85,20 +85,33 @@ impl Tracks {
         self.counters
     }
 
-    fn handle_video(&mut self, milliseconds: i64, body: &Bytes) -> Result<(), TagError> {
+    /// Only the times of frames count: configurations come with none, which is zero.
+    fn milliseconds(&mut self, timestamp: u32, is_frame: bool) -> i64 {
+        if is_frame {
+            self.times.unwrap(timestamp)
+        } else {
+            0
+        }
+    }
+
+    fn handle_video(&mut self, timestamp: u32, body: &Bytes) -> Result<(), TagError> {
         let Some(tag) = VideoTag::read(body)? else {
             self.counters.empty += 1;
             return Ok(());
         };
+        let is_frame = matches!(tag.part, VideoPart::Frame { .. });
+        let milliseconds = self.milliseconds(timestamp, is_frame);
         self.video
             .handle(milliseconds, tag, &mut self.counters, &mut self.ready)
     }
 
-    fn handle_audio(&mut self, milliseconds: i64, body: &Bytes) -> Result<(), TagError> {
+    fn handle_audio(&mut self, timestamp: u32, body: &Bytes) -> Result<(), TagError> {
         let Some(tag) = AudioTag::read(body)? else {
             self.counters.empty += 1;
             return Ok(());
         };
+        let is_frame = matches!(tag.part, AudioPart::Frame(_));
+        let milliseconds = self.milliseconds(timestamp, is_frame);
         self.sound
             .handle(milliseconds, tag, &mut self.counters, &mut self.ready)
     }

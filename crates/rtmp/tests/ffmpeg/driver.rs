@@ -188,10 +188,17 @@ pub(crate) fn serve<R>(run: impl FnOnce(&str) -> R, answer: Answer) -> (R, Publi
 
 /// Publish a stream as it is coded and take it.
 pub(crate) fn publish(path: &str, stream: &[u8]) -> Published {
+    publish_from("0", path, stream)
+}
+
+/// The same, with times that begin at this many seconds.
+pub(crate) fn publish_from(begin: &str, path: &str, stream: &[u8]) -> Published {
     let (said, published) = serve(
         |url| {
             let url = format!("{url}/{path}");
-            ffmpeg(&["-i", "-", "-c", "copy", "-f", "flv", &url], stream)
+            let times = ["-output_ts_offset", begin];
+            let arguments = [&["-i", "-", "-c", "copy"], &times[..], &["-f", "flv", &url]];
+            ffmpeg(&arguments.concat(), stream)
         },
         Answer::Take,
     );

@@ -115,6 +115,20 @@ fn av1_comes_in_the_enhanced_form() {
 }
 
 #[test]
+fn times_that_outgrow_the_header_or_begin_anew_are_followed() {
+    let source = driver::encode(&SOURCE, &H264_AAC);
+    // A second before 24 bits, and before the 31 bits that FFmpeg writes, are all used.
+    for begin in ["16776.215", "2147482.648"] {
+        let published = driver::publish_from(begin, "live/cam", &source);
+        check_pictures(&published, &source);
+        check_sound(&published, &source, 1024);
+        let first = published.units(Media::Video)[0].dts / 90_000;
+        let begin: f64 = begin.parse().unwrap();
+        assert!((first - begin as i64).abs() <= 1, "{first}");
+    }
+}
+
+#[test]
 fn a_refused_key_is_told_in_the_words_of_the_server() {
     let source = driver::encode(&SOURCE, &H264_AAC);
     let (said, published) = driver::serve(
