@@ -1,7 +1,7 @@
-//! FFmpeg publishes to a small server on sockets, plays from it, and is published to.
+//! FFmpeg publishes to a small server on sockets, plays from it, and is published to; so do GStreamer and, in it, librtmp.
 //!
 //! Needs FFmpeg with x264, x265 and SVT-AV1: the one of the Python package `imageio-ffmpeg`, as the Python tests use it, or what
-//! `ROOMTONE_FFMPEG` names.
+//! `ROOMTONE_FFMPEG` names; and `gst-launch-1.0` with the good and bad plugins.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -142,6 +142,68 @@ fn a_refused_key_is_told_in_the_words_of_the_server() {
     let text = String::from_utf8_lossy(&said.stderr);
     assert!(text.contains("this key may not publish cam"), "{text}");
     assert!(published.pictures.is_empty());
+}
+
+/// Published by an element of GStreamer from its own container into FLV.
+fn publish_by_gstreamer(
+    sink: &str,
+    answer: Answer,
+    source: &[u8],
+) -> (std::process::Output, Published) {
+    let flv = driver::remux(source, "flv");
+    driver::serve(
+        |url| {
+            let sink = format!(
+                "flvmux name=mux streamable=true ! {sink} location={url}/live/cam?token=good"
+            );
+            let video = "d.video ! queue ! h264parse ! mux.video";
+            let audio = "d.audio ! queue ! aacparse ! mux.audio";
+            driver::gstreamer(
+                &format!("fdsrc ! flvdemux name=d {sink} {video} {audio}"),
+                &flv,
+            )
+        },
+        answer,
+    )
+}
+
+/// One is GStreamer's own, the other librtmp, which is in OBS too.
+const SINKS: [&str; 2] = ["rtmp2sink", "rtmpsink"];
+
+#[test]
+fn gstreamer_and_librtmp_publish() {
+    let source = driver::encode(&SOURCE, &H264_AAC);
+    for sink in SINKS {
+        let (said, published) = publish_by_gstreamer(sink, Answer::Take, &source);
+        let text = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success(), "{sink}: {text}");
+        let request = published.request.as_ref().unwrap();
+        assert_eq!(request.address.parameter("token"), Some("good"), "{sink}");
+        assert_eq!(published.units(Media::Video).len(), 50, "{sink}");
+        assert_eq!(
+            driver::decoded(&published),
+            driver::pictures_in(&[], &source)
+        );
+        // The first frame is to be heard before zero, and GStreamer knows no such time.
+        let sound = &published.units(Media::Audio)[1..];
+        assert!(sound.len() > 90, "{sink}");
+        assert!(sound.windows(2).all(|two| two[1].dts - two[0].dts == 1024));
+    }
+}
+
+#[test]
+fn gstreamer_and_librtmp_are_refused() {
+    let source = driver::encode(&SOURCE, &H264_AAC);
+    for sink in SINKS {
+        let answer = Answer::Refuse(Refusal::Denied, "this key may not publish cam");
+        let (said, published) = publish_by_gstreamer(sink, answer, &source);
+        assert!(!said.status.success(), "{sink}");
+        assert!(published.pictures.is_empty());
+        // librtmp keeps what it was told to itself.
+        let text = String::from_utf8_lossy(&said.stderr);
+        let told = text.contains("this key may not publish cam");
+        assert!(told || sink == "rtmpsink", "{sink}: {text}");
+    }
 }
 
 /// FFmpeg checks the digests of the handshake where it plays.

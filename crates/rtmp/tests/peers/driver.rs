@@ -1,4 +1,4 @@
-//! A server on one socket, and FFmpeg beside it.
+//! A server on one socket, and FFmpeg or GStreamer beside it.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -77,6 +77,19 @@ fn program() -> &'static str {
     })
 }
 
+/// Run a pipeline of GStreamer to its end.
+pub(crate) fn gstreamer(pipeline: &str, input: &[u8]) -> Said {
+    let running = Command::new("gst-launch-1.0")
+        .arg("--quiet")
+        .args(pipeline.split_whitespace())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("gst-launch-1.0 runs");
+    finish(running, input)
+}
+
 /// Run it to its end.
 pub(crate) fn ffmpeg(arguments: &[&str], input: &[u8]) -> Said {
     finish(start(arguments), input)
@@ -115,6 +128,12 @@ fn succeeded(said: Said) -> Vec<u8> {
 pub(crate) fn encode(source: &[&str], coded: &[&str]) -> Vec<u8> {
     let arguments = [source, coded, &["-f", "nut", "-"]].concat();
     succeeded(ffmpeg(&arguments, &[]))
+}
+
+/// The same stream in another container.
+pub(crate) fn remux(stream: &[u8], container: &str) -> Vec<u8> {
+    let arguments = ["-i", "-", "-c", "copy", "-f", container, "-"];
+    succeeded(ffmpeg(&arguments, stream))
 }
 
 /// The pictures that a stream decodes to, each by its digest.
