@@ -243,7 +243,9 @@ mod round_trip {
                 }
                 // A frame header, shown: of a key frame, or of another; then groups of tiles.
                 write(0x1a, &[if number == 0 { 0x10 } else { 0x30 }]);
-                tiles.iter().for_each(|tile| write(0x22, tile));
+                for tile in tiles {
+                    write(0x22, tile);
+                }
                 unit(number, number == 0, data.freeze())
             }).collect();
             let sent = send(&Format::Av1(format.clone()), &units, limit);
