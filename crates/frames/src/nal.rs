@@ -63,6 +63,16 @@ impl NalCodec {
         })
     }
 
+    /// Whether a NAL unit may be part of a stream: types that mean something in packets instead are none of a stream's
+    /// (RFC 6184 section 5.2, RFC 7798 section 4.4).
+    pub fn has(self, nal: &[u8]) -> bool {
+        self.kind(nal).is_some()
+            && match self {
+                Self::H264 => (1..24).contains(&(nal[0] & 0x1f)),
+                Self::Hevc => nal[0] >> 1 & 0x3f < 48,
+            }
+    }
+
     /// Bytes of the header of a NAL unit.
     pub fn header_bytes(self) -> usize {
         match self {

@@ -4,8 +4,11 @@ use std::collections::VecDeque;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::AccessUnit;
 use crate::depacketize::{Dropped, MAX_UNIT_BYTES, Payload};
+use crate::{AccessUnit, NalCodec, NalKind};
+
+/// What stands before a NAL unit.
+const LENGTH_BYTES: usize = 4;
 
 /// The picture under way, and those that are ready.
 #[derive(Debug)]
@@ -134,19 +137,30 @@ impl Assembly {
         self.data.put_slice(header);
     }
 
-    /// A fragment, and whether it is the last.
-    pub(super) fn add_fragment(&mut self, data: &[u8], ends: bool) {
+    /// A fragment, and whether it is the last; then the NAL unit comes back where it is none of a picture's.
+    pub(super) fn add_fragment(
+        &mut self,
+        data: &[u8],
+        ends: bool,
+        codec: NalCodec,
+    ) -> Option<Bytes> {
         let Some(at) = self.fragment_at else {
-            return self.spoil(Picture::Incomplete);
+            self.spoil(Picture::Incomplete);
+            return None;
         };
         if self.fits(data.len()) {
             self.data.put_slice(data);
         }
-        if ends {
-            let length = (self.data.len() - at - 4) as u32;
-            self.data[at..at + 4].copy_from_slice(&length.to_be_bytes());
-            self.fragment_at = None;
+        if !ends {
+            return None;
         }
+        self.fragment_at = None;
+        let begin = at + LENGTH_BYTES;
+        let length = (self.data.len() - begin) as u32;
+        self.data[at..begin].copy_from_slice(&length.to_be_bytes());
+        let kind = codec.kind(&self.data[begin..]);
+        kind.is_some_and(|kind| kind.is_set() || kind == NalKind::Delimiter)
+            .then(|| self.data.split_off(at).split_off(LENGTH_BYTES).freeze())
     }
 
     /// A fragmented NAL unit that had no end makes the picture incomplete.

@@ -62,7 +62,8 @@ impl H264Depacketizer {
     fn take_aggregate(&mut self, mut rest: &[u8]) {
         while let Some((length, behind)) = rest.split_first_chunk::<2>() {
             let length = u16::from_be_bytes(*length) as usize;
-            let Some(nal) = behind.get(..length).filter(|nal| !nal.is_empty()) else {
+            let nal = behind.get(..length).filter(|nal| NalCodec::H264.has(nal));
+            let Some(nal) = nal else {
                 return self.assembly.spoil(Picture::Malformed);
             };
             self.append(nal);
@@ -81,11 +82,17 @@ impl H264Depacketizer {
         let (starts, ends) = (header & 0x80 != 0, header & 0x40 != 0);
         if starts {
             let nal_header = indicator & 0xe0 | header & 0x1f;
+            if !NalCodec::H264.has(&[nal_header]) {
+                return self.assembly.spoil(Picture::Malformed);
+            }
             self.note(&[nal_header]);
             self.assembly.close_fragment();
             self.assembly.begin_fragment(&[nal_header]);
         }
-        self.assembly.add_fragment(data, ends);
+        let whole = self.assembly.add_fragment(data, ends, NalCodec::H264);
+        if let Some(nal) = whole {
+            self.sets.take(&nal);
+        }
     }
 
     fn append(&mut self, nal: &[u8]) {
@@ -172,6 +179,18 @@ mod tests {
             split_lengths(&unit.data).collect::<Vec<_>>(),
             [&[0x41, 10, 11, 12, 13][..]]
         );
+    }
+
+    #[test]
+    fn a_set_in_fragments_is_a_set_all_the_same() {
+        let mut depacketizer = H264Depacketizer::default();
+        depacketizer.handle_payload(payload(0, 0, false, &stap(&[&SPS])));
+        depacketizer.handle_payload(payload(1, 0, false, &[0x7c, 0x88, PPS[1], PPS[2]]));
+        depacketizer.handle_payload(payload(2, 0, false, &[0x7c, 0x48, PPS[3], PPS[4]]));
+        depacketizer.handle_payload(payload(3, 0, true, &[0x65, 1]));
+        let unit = depacketizer.poll_unit().unwrap();
+        assert_eq!(unit.data, [0, 0, 0, 2, 0x65, 1][..]);
+        assert_eq!(depacketizer.format().unwrap().pps, [&PPS[..]]);
     }
 
     #[test]

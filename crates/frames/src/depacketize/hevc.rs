@@ -69,7 +69,8 @@ impl HevcDepacketizer {
         let mut rest = bytes.get(2..).unwrap_or_default();
         while let Some((length, behind)) = rest.split_first_chunk::<2>() {
             let length = u16::from_be_bytes(*length) as usize;
-            let Some(nal) = behind.get(..length).filter(|nal| !nal.is_empty()) else {
+            let nal = behind.get(..length).filter(|nal| NalCodec::Hevc.has(nal));
+            let Some(nal) = nal else {
                 return self.assembly.spoil(Picture::Malformed);
             };
             self.append(nal);
@@ -88,6 +89,9 @@ impl HevcDepacketizer {
         let (starts, ends) = (header & 0x80 != 0, header & 0x40 != 0);
         if starts {
             let nal_header = [first & 0x81 | (header & 0x3f) << 1, *second];
+            if !NalCodec::Hevc.has(&nal_header) {
+                return self.assembly.spoil(Picture::Malformed);
+            }
             self.assembly.close_fragment();
             self.skips_fragments = layer(&nal_header) != Some(0);
             if !self.skips_fragments {
@@ -95,8 +99,12 @@ impl HevcDepacketizer {
                 self.assembly.begin_fragment(&nal_header);
             }
         }
-        if !self.skips_fragments {
-            self.assembly.add_fragment(data, ends);
+        if self.skips_fragments {
+            return;
+        }
+        let whole = self.assembly.add_fragment(data, ends, NalCodec::Hevc);
+        if let Some(nal) = whole {
+            self.sets.take(&nal);
         }
     }
 

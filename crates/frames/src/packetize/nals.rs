@@ -24,7 +24,7 @@ pub(super) fn packetize(
     let mut together: Vec<&[u8]> = Vec::new();
     let mut bytes = codec.header_bytes();
     for nal in sets.chain(split_lengths(data)) {
-        if !is_sendable(codec, nal) {
+        if !codec.has(nal) {
             continue;
         }
         if bytes + LENGTH_BYTES + nal.len() > limit {
@@ -42,15 +42,6 @@ pub(super) fn packetize(
     if let Some(last) = out.last_mut() {
         last.marker = true;
     }
-}
-
-/// Types that mean something to a receiver of packets instead are none of a stream's.
-fn is_sendable(codec: NalCodec, nal: &[u8]) -> bool {
-    codec.kind(nal).is_some()
-        && match codec {
-            NalCodec::H264 => (1..STAP_A).contains(&(nal[0] & 0x1f)),
-            NalCodec::Hevc => nal[0] >> 1 & 0x3f < AGGREGATION,
-        }
 }
 
 /// Send what was gathered: one NAL unit as it is, several in an aggregate.

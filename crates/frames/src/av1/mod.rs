@@ -1,11 +1,10 @@
 //! The units of AV1 (OBUs), and the sequence header among them (AV1 specification, section 5).
 
+mod sequence;
+
 use bytes::{BufMut, Bytes, BytesMut};
-use scuffle_av1::ObuHeader;
-use scuffle_av1::seq::SequenceHeaderObu;
 
 use crate::Av1Format;
-use crate::format::{Av1Colour, FrameRate};
 
 /// Numbers of more bytes than this are refused (section 4.10.5).
 const MAX_LEB128_BYTES: usize = 8;
@@ -156,34 +155,12 @@ pub fn read_sequence_header(obu: &Obu<'_>) -> Option<Av1Format> {
     if obu.kind() != ObuKind::SequenceHeader {
         return None;
     }
-    let header = ObuHeader::parse(&mut &[obu.header & !0x06][..]).ok()?;
-    let read = SequenceHeaderObu::parse(header, &mut { obu.payload }).ok()?;
-    let point = read.operating_points.first()?;
-    let colour = &read.color_config;
+    let read = sequence::read(obu.payload)?;
     let mut bytes = BytesMut::new();
     obu.write(&mut bytes);
     Some(Av1Format {
         sequence_header: bytes.freeze(),
-        profile: read.seq_profile,
-        level: point.seq_level_idx,
-        high_tier: point.seq_tier,
-        width: u32::try_from(read.max_frame_width).ok()?,
-        height: u32::try_from(read.max_frame_height).ok()?,
-        bits: colour.bit_depth as u8,
-        colour: Av1Colour {
-            monochrome: colour.mono_chrome,
-            subsampling: (colour.subsampling_x, colour.subsampling_y),
-            sample_position: colour.chroma_sample_position,
-            primaries: colour.color_primaries,
-            transfer: colour.transfer_characteristics,
-            matrix: colour.matrix_coefficients,
-            full_range: colour.full_color_range,
-        },
-        frame_rate: read.timing_info.and_then(|timing| {
-            let ticks = u64::from(timing.num_units_in_display_tick)
-                .checked_mul(timing.num_ticks_per_picture?)?;
-            FrameRate::new(timing.time_scale, u32::try_from(ticks).ok()?)
-        }),
+        ..read
     })
 }
 
