@@ -15,6 +15,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import imageio_ffmpeg
+
 ROOT = Path(__file__).resolve().parent.parent
 ALONE = "interop"
 """The folder whose peers keep real time: browsers freeze on a busy machine. All others may run beside each other."""
@@ -55,7 +57,8 @@ def rust(long: bool) -> Outcome:
     """All crates; with ``long`` also the tests marked as ignored for their length."""
     command = ["cargo", "test", "--workspace", "--quiet", "--no-fail-fast"]
     command += ["--", "--include-ignored"] if long else []
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = os.environ | {"ROOMTONE_FFMPEG": imageio_ffmpeg.get_ffmpeg_exe()}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     outcome = Outcome()
     for passed, failed, ignored in re.findall(
         r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", done.stdout
