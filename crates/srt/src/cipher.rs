@@ -110,10 +110,11 @@ fn apply(key: &EncryptingKey, block: [u8; 16], data: &mut [u8]) -> Result<(), Ke
 mod tests {
     use super::*;
     use crate::packet::mark_retransmitted;
+    use hex_literal::hex;
     use zeroize::Zeroizing;
 
     fn packet() -> Vec<u8> {
-        let mut packet = vec![0, 0, 1, 2, 0xe8, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 2];
+        let mut packet = vec![0, 1, 2, 2, 0xe8, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 2];
         packet.extend_from_slice(&[0x47; 188]);
         packet
     }
@@ -136,6 +137,35 @@ mod tests {
                 assert_eq!(cipher.open(&mut sealed), Ok(188));
                 assert_eq!(sealed[..204], packet());
             }
+        }
+    }
+
+    /// Made with OpenSSL (by way of Python's cryptography) from the draft's formulas.
+    #[test]
+    fn ciphertexts_are_those_that_openssl_makes() {
+        let secret = Secret(Zeroizing::new((0..16).collect()));
+        let salt = hex!("202122232425262728292a2b2c2d2e2f");
+        let mut plain = packet();
+        plain.truncate(HEADER_LEN + 32);
+        plain[3] = 3;
+        for (mode, expected) in [
+            (
+                CipherMode::Ctr,
+                hex!("7981e69753df036d0b0618ea056f952cd9c66e1f6a0a5c6816820c990332e8ca").to_vec(),
+            ),
+            (
+                CipherMode::Gcm,
+                hex!(
+                    "7996dc578b063cd5ff8cb823796f6e218cdc96698a7ddb647172b5d30a10d421"
+                    "412eb08f71369c6fb892678cd00a183c"
+                )
+                .to_vec(),
+            ),
+        ] {
+            let cipher = StreamCipher::new(mode, &secret, salt).unwrap();
+            let mut sealed = plain.clone();
+            cipher.seal(&mut sealed).unwrap();
+            assert_eq!(sealed[HEADER_LEN..], expected);
         }
     }
 

@@ -370,6 +370,25 @@ mod tests {
         }
     }
 
+    /// Made with OpenSSL and Python's hashlib from the draft's formulas.
+    #[test]
+    fn a_message_is_the_one_that_openssl_makes() {
+        let phrase = Passphrase::new("a phrase of some length").unwrap();
+        let salt = hex!("202122232425262728292a2b2c2d2e2f");
+        let wrapping = phrase.wrapping_key(&salt, KeyLength::Aes128);
+        assert_eq!(wrapping.0[..], hex!("507cc3eb1e15bac0038e616a002cd485"));
+        let keys = StreamKeys {
+            even: Some(secret(&(0..16).collect::<Vec<u8>>())),
+            odd: None,
+        };
+        let message = KeyHeader::message(CipherMode::Ctr, &salt, &keys, &wrapping).unwrap();
+        let expected = hex!(
+            "12202901000000000200020000000404202122232425262728292a2b2c2d2e2f"
+            "dd86fc5025a2a72c85c3ab7077d026b03a32647d134fd463"
+        );
+        assert_eq!(message, expected);
+    }
+
     #[test]
     fn a_passphrase_has_its_bounds_and_is_not_shown() {
         assert_eq!(Passphrase::new("short"), Err(PassphraseLength(5)));

@@ -136,6 +136,8 @@ pub struct Listener {
     sending: VecDeque<usize>,
     /// Connections that may have something to deliver.
     delivering: VecDeque<usize>,
+    /// Room to work in: empty between calls.
+    due: Vec<usize>,
     stats: ListenerStats,
 }
 
@@ -157,6 +159,7 @@ impl Listener {
             events: VecDeque::new(),
             sending: VecDeque::new(),
             delivering: VecDeque::new(),
+            due: Vec::new(),
             stats: ListenerStats::default(),
         }
     }
@@ -217,16 +220,17 @@ impl Listener {
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.clock.micros(now);
         self.expire_requests(now);
-        let due: Vec<usize> = self
+        let mut due = std::mem::take(&mut self.due);
+        let expired = self
             .entries
             .iter()
-            .filter(|(_, entry)| entry.deadline <= now)
-            .map(|(at, _)| at)
-            .collect();
-        for at in due {
+            .filter(|(_, entry)| entry.deadline <= now);
+        due.extend(expired.map(|(at, _)| at));
+        for at in due.drain(..) {
             self.entries[at].connection.handle_timeout(now);
             self.wake(at);
         }
+        self.due = due;
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest, once everything has been polled.
