@@ -146,7 +146,7 @@ pub(crate) struct Connection {
 
     sending: SendBuffer,
     pacing: Pacing,
-    peer_room: usize,
+    peer_space: usize,
     peer_latency: Micros,
     /// The largest payload that the peer takes.
     largest: usize,
@@ -205,7 +205,7 @@ impl Connection {
                 config.send_window.clamp(1, crate::config::MAX_WINDOW) as usize,
             ),
             pacing: Pacing::new(config.bandwidth, now),
-            peer_room: agreed.peer_window as usize,
+            peer_space: agreed.peer_window as usize,
             peer_latency,
             largest: (agreed.peer_mtu as usize).saturating_sub(IP_UDP + HEADER_LEN),
             too_old: agreed

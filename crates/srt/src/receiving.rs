@@ -90,7 +90,7 @@ impl ReceiveBuffer {
     }
 
     /// Packets for which there is room.
-    pub(crate) fn room(&self) -> usize {
+    pub(crate) fn space(&self) -> usize {
         self.capacity - self.slots.len()
     }
 
@@ -173,14 +173,14 @@ impl ReceiveBuffer {
         } else {
             first
         };
-        let room = self.capacity as i32 - 1;
-        let last = if last.since(self.base) > room {
-            self.base.plus(room)
+        let furthest = self.capacity as i32 - 1;
+        let last = if last.since(self.base) > furthest {
+            self.base.plus(furthest)
         } else {
             last
         };
         // Numbers half a circle away seem to be on either side.
-        if first.since(self.base) > room || last.is_before(first) {
+        if first.since(self.base) > furthest || last.is_before(first) {
             return 0;
         }
         let mut count = self.losses.remove_range((first, last)) as u32;

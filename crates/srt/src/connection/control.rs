@@ -10,7 +10,7 @@ use crate::seq::Seq;
 use crate::time::Micros;
 
 /// Length of an acknowledgement with the room that its sender has.
-const WITH_ROOM: usize = 16;
+const WITH_SPACE: usize = 16;
 /// States of keying material (draft-sharabayko-srt section 3.2.1.2).
 const NO_SECRET: u32 = 3;
 const BAD_SECRET: u32 = 4;
@@ -53,12 +53,12 @@ impl Connection {
         if self.sending.len() < before {
             self.arm_probe(now);
         }
-        if body.len() >= WITH_ROOM {
+        if body.len() >= WITH_SPACE {
             self.rtt.hear(word(body, 4), word(body, 8));
-            self.peer_room = word(body, 12) as usize;
+            self.peer_space = word(body, 12) as usize;
         }
         // A number of zero marks the lighter kinds, which nobody answers.
-        if number != 0 && body.len() >= WITH_ROOM {
+        if number != 0 && body.len() >= WITH_SPACE {
             self.queue(Control::AckAck(number));
         }
     }

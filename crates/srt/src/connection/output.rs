@@ -9,7 +9,7 @@ use crate::time::Micros;
 /// Length of a full acknowledgement.
 const FULL_ACK: usize = 28;
 /// Room below which libsrt's sender comes to a halt.
-const LEAST_ROOM: usize = 2;
+const LEAST_SPACE: usize = 2;
 /// Over how long the rate of reception is measured.
 const RATE_WINDOW: Micros = 500_000;
 /// Retransmissions before the round trip is known.
@@ -94,7 +94,11 @@ impl Connection {
         put(&mut body, 0, seq.value());
         put(&mut body, 4, self.rtt.smoothed as u32);
         put(&mut body, 8, self.rtt.variance as u32);
-        put(&mut body, 12, self.receiving.room().max(LEAST_ROOM) as u32);
+        put(
+            &mut body,
+            12,
+            self.receiving.space().max(LEAST_SPACE) as u32,
+        );
         put(&mut body, 16, self.packet_rate);
         // What the line could carry is not measured; what it carries is the least it can.
         put(&mut body, 20, self.packet_rate);
@@ -158,7 +162,7 @@ impl Connection {
             self.stats.retransmitted += 1;
             len
         } else {
-            if self.sending.in_flight() >= self.peer_room {
+            if self.sending.in_flight() >= self.peer_space {
                 return None;
             }
             let len = self.sending.send(out)?;

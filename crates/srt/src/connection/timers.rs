@@ -68,7 +68,7 @@ impl Connection {
             return delivery;
         }
         let sendable = self.sending.has_losses()
-            || self.sending.has_unsent() && self.sending.in_flight() < self.peer_room;
+            || self.sending.has_unsent() && self.sending.in_flight() < self.peer_space;
         let timers = [
             delivery,
             self.ack_at,
