@@ -1,0 +1,69 @@
+"""FFmpeg reads what crates/mpegts writes without complaint, and finds the packets that went in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+VECTORS = ROOT / "crates/mpegts/tests/vectors"
+BUILD_WITHIN_S = 900
+READ_WITHIN_S = 60
+pytestmark = pytest.mark.timeout(BUILD_WITHIN_S + READ_WITHIN_S)
+# stream, decode time, time, bytes
+Packet = tuple[int, int, int, int]
+
+
+@pytest.fixture(scope="module")
+def remux() -> Path:
+    target = Path(os.environ.get("CARGO_TARGET_DIR", Path.home() / ".cache/roomtone/target"))
+    subprocess.run(
+        ["cargo", "build", "--quiet", "-p", "roomtone-mpegts", "--example", "ts_remux"],
+        cwd=ROOT,
+        env={**os.environ, "CARGO_TARGET_DIR": str(target)},
+        check=True,
+        timeout=BUILD_WITHIN_S,
+    )
+    return target / "debug/examples/ts_remux"
+
+
+def ffmpeg(file: Path, *arguments: str) -> str:
+    """What FFmpeg prints of a file; it has nothing to complain of."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-v", "warning", "-copyts", "-i", str(file)]
+    done = subprocess.run(
+        [*command, "-map", "0", *arguments, "-"], capture_output=True, text=True, check=True, timeout=READ_WITHIN_S
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def packets(file: Path) -> list[Packet]:
+    """The packets of a file as FFmpeg takes them out, times from the first of each stream."""
+    rows = [line.split(",") for line in ffmpeg(file, "-c", "copy", "-f", "framecrc").splitlines() if line[0] != "#"]
+    found = [(int(n), int(dts), int(pts), int(size)) for n, dts, pts, _, size, *_ in rows]
+    begins = min(dts for _, dts, _, _ in found)
+    return sorted((n, dts - begins, pts - begins, size) for n, dts, pts, size in found)
+
+
+def pictures(file: Path) -> list[str]:
+    """Checksums of the pictures of a file, decoded."""
+    lines = ffmpeg(file, "-an", "-f", "framemd5").splitlines()
+    return [line.split(",")[-1] for line in lines if line[0] != "#"]
+
+
+@pytest.mark.parametrize("name", ["h264_aac", "h264_open_gop", "hevc_opus"])
+def test_ffmpeg_reads_a_stream_written_again_as_it_reads_the_first(remux: Path, tmp_path: Path, name: str) -> None:
+    original, written = VECTORS / f"{name}.ts", tmp_path / "written.ts"
+    written.write_bytes(subprocess.run([remux], input=original.read_bytes(), stdout=-1, check=True, timeout=60).stdout)
+    before, after = packets(original), packets(written)
+    assert len(before) == len(after) >= 25
+    for old, new in zip(before, after, strict=True):
+        # Times of sound are rounded to samples and back.
+        assert old[0] == new[0]
+        assert max(abs(old[1] - new[1]), abs(old[2] - new[2])) <= 1
+        assert old[0] == 0 or old[3] == new[3]
+    assert pictures(written) == pictures(original)
