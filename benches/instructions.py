@@ -1,4 +1,6 @@
-"""Instructions a forwarded packet takes (callgrind), held to a baseline: a regression check that no neighbour disturbs.
+"""Instructions a packet takes, forwarded or of a transport stream (callgrind), held to a baseline.
+
+A regression check that no neighbour disturbs.
 
 `python benches/instructions.py` counts and compares; `--update` writes the baseline.
 """
@@ -31,6 +33,9 @@ ADAPTIVE = ["adaptive:100", "grid:30"]
 ADAPTIVE_GROWTH = {"adaptive:100": 0.20, "grid:30": 0.25}
 # Only what these functions spend is counted, not the making of the traffic.
 COUNTED = ("rtp", "rtcp", "next_burst", "timeout", "next_packet")
+# Of transport streams: pictures of a short and a long run.
+STREAMS = {"mpegts read": "read", "mpegts written": "write"}
+PICTURES = (100, 200)
 
 
 def count_all(*, quick: bool = False) -> dict[str, float]:
@@ -44,24 +49,39 @@ def count_all(*, quick: bool = False) -> dict[str, float]:
         (few, few_packets), (many, many_packets) = (count(scene, profile, n) for n in FRAMES[kind])
         return f"{kind} {profile} {size}", (many - few) / (many_packets - few_packets)
 
+    def stream(case: str) -> tuple[str, float]:
+        (few, few_packets), (many, many_packets) = (count_stream(STREAMS[case], n) for n in PICTURES)
+        return case, (many - few) / (many_packets - few_packets)
+
     # What is counted does not depend on what runs beside it.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(pool.map(one, cases))
+        return dict(pool.map(one, cases)) | dict(pool.map(stream, STREAMS))
 
 
 def count(scene: str, profile: str, frames: int) -> tuple[int, int]:
     """Instructions of one run, and the packets it forwarded."""
+    program = CARGO_TARGET / "release" / "roomtone-packet-path"
+    functions = [f"roomtone_packet_path::counted::{name}" for name in COUNTED]
+    return callgrind(functions, str(program), scene, profile, str(frames))
+
+
+def count_stream(function: str, pictures: int) -> tuple[int, int]:
+    """Instructions of a transport stream that is read or written once, and its packets."""
+    program = CARGO_TARGET / "release" / "examples" / "ts_cost"
+    return callgrind([f"ts_cost::counted::{function}*"], str(program), "count", str(pictures))
+
+
+def callgrind(functions: list[str], *program: str) -> tuple[int, int]:
+    """Instructions that a program spends in these functions, and the packets it prints."""
     if shutil.which("valgrind") is None:
         raise BenchError("valgrind is not installed (Debian package valgrind)")
-    program = CARGO_TARGET / "release" / "roomtone-packet-path"
     with tempfile.TemporaryDirectory(prefix="roomtone-callgrind-") as folder:
         words = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", "--collect-atstart=no"]
-        words += [f"--toggle-collect=roomtone_packet_path::counted::{name}" for name in COUNTED]
-        words += [str(program), scene, profile, str(frames)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
+        words += [f"--toggle-collect={function}" for function in functions]
+        done = subprocess.run([*words, *program], capture_output=True, text=True, check=False, timeout=600)
     found = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode != 0 or found is None:
-        raise BenchError(f"callgrind of the packet path: {done.stderr.strip()[-500:]}")
+        raise BenchError(f"callgrind of {program[0]}: {done.stderr.strip()[-500:]}")
     return int(found[1]), int(done.stdout.split()[0])
 
 
@@ -119,6 +139,7 @@ def main() -> int:
     words = parser.parse_args()
     if not words.no_build:
         cargo_build("roomtone-packet-path")
+        cargo_build("roomtone-mpegts", examples=True)
     counts = count_all(quick=words.quick)
     if words.update:
         BASELINE.write_text(json.dumps({case: round(n) for case, n in counts.items()}, indent=1) + "\n")

@@ -96,9 +96,11 @@ def free_port() -> int:
     return port
 
 
-def cargo_build(*packages: str) -> None:
-    """Build release binaries of the workspace; nothing to do costs a second."""
+def cargo_build(*packages: str, examples: bool = False) -> None:
+    """Build release binaries of the workspace, or their examples; nothing to do costs a second."""
     words = [word for package in packages for word in ("-p", package)]
+    if examples:
+        words.append("--examples")
     done = subprocess.run(
         ["cargo", "build", "--release", "--quiet", *words],
         cwd=ROOT,
