@@ -75,6 +75,23 @@ def show_version() -> None:
     typer.echo(f"roomtone {version()} (engine: {engine_profile()}, Python {sys.version.split()[0]})")
 
 
+@app.command("check-hls")
+def check_hls(  # noqa: PLR0917 - typer calls it by keyword
+    url: Annotated[str, typer.Argument(help="A playlist: http(s)://HOST/live/NAME/index.m3u8.")],
+    seconds: Annotated[float, typer.Option("--seconds", help="How long to watch.", min=1)] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    slack_ms: Annotated[float, typer.Option("--slack-ms", help="What network and machine may add to times.")] = 150.0,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Believe any certificate.")] = False,
+    http1: Annotated[bool, typer.Option("--http1", help="Speak HTTP/1.1 only.")] = False,
+) -> None:
+    """Judge any LL-HLS origin by fifty rules; exit code 1 where one failed."""
+    from roomtone.app.check_command import check_hls as check_  # noqa: PLC0415 - as in `serve`
+
+    code = check_(url, seconds, as_json_=as_json, slack_ms=slack_ms, insecure=insecure, http1=http1)
+    if code:
+        raise typer.Exit(code)
+
+
 @config_app.command("check")
 def check(config: ConfigFile = None, dev: Dev = False) -> None:
     """Check a file and the environment; exit code 2 names each problem with its place."""

@@ -1,0 +1,1 @@
+"""Conformance tools that a user runs against any server."""

@@ -1,0 +1,16 @@
+"""The checklist: fifty rules, each a function from what was seen to a verdict."""
+
+from roomtone.checks.hls.rules import blocking, cmaf, content, delivery, delta, hints, shape, window
+
+RULES = (
+    *shape.RULES,
+    *window.RULES,
+    *content.RULES,
+    *blocking.RULES,
+    *delta.RULES,
+    *hints.RULES,
+    *delivery.RULES,
+    *cmaf.RULES,
+)
+
+__all__ = ["RULES"]
