@@ -3,8 +3,10 @@
 mod driver;
 
 use driver::Served;
+use roomtone_netem::LinkConfig;
 use roomtone_srt::{Acceptance, CipherMode, Encryption, KeyLength, Passphrase};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// FFmpeg sends two seconds of a moving picture, in real time.
 fn ffmpeg(url: &str) -> Child {
@@ -20,8 +22,7 @@ fn ffmpeg(url: &str) -> Child {
 }
 
 /// What a listener has of two seconds sent by FFmpeg.
-fn receive(query: &str, passphrase: Option<&str>) -> Served {
-    let mut served = Served::new();
+fn receive(mut served: Served, query: &str, passphrase: Option<&str>) -> Served {
     let mut child = ffmpeg(&format!(
         "srt://{}?pkt_size=1316&streamid=publish:stage{query}",
         served.address()
@@ -66,7 +67,7 @@ fn assert_whole(served: &Served) {
 
 #[test]
 fn a_plain_stream_arrives_whole() {
-    let served = receive("", None);
+    let served = receive(Served::new(), "", None);
     assert_whole(&served);
     assert_eq!(served.requests[0].encryption, None);
 }
@@ -79,7 +80,7 @@ fn encrypted_streams_arrive_whole() {
         (KeyLength::Aes256, 32),
     ] {
         let query = format!("&passphrase=a-phrase-of-some-length&pbkeylen={name}");
-        let served = receive(&query, Some("a-phrase-of-some-length"));
+        let served = receive(Served::new(), &query, Some("a-phrase-of-some-length"));
         assert_whole(&served);
         let encryption = Encryption {
             mode: CipherMode::Ctr,
@@ -99,8 +100,39 @@ fn callers_without_the_right_passphrase_are_refused() {
         ("", Some("a-phrase-of-some-length")),
         ("&passphrase=another-phrase", None),
     ] {
-        let served = receive(query, passphrase);
+        let served = receive(Served::new(), query, passphrase);
         assert!(served.opened.is_empty() && served.received.is_empty());
         assert!(served.listener.stats().rejected > 0);
+    }
+}
+
+#[test]
+fn a_stream_arrives_whole_over_a_line_that_loses_and_reorders() {
+    for (seed, loss) in [(1, 0.02), (3, 0.05)] {
+        let line = LinkConfig {
+            delay: Duration::from_millis(20),
+            loss,
+            reorder: 0.01,
+            ..LinkConfig::default()
+        };
+        let mut served = Served::new().over(&line, seed);
+        // FFmpeg counts latency in microseconds.
+        let mut child = ffmpeg(&format!(
+            "srt://{}?pkt_size=1316&latency=800000",
+            served.address()
+        ));
+        // Not up to its goodbye: behind that it sends nothing again.
+        served.serve(
+            |_| Ok(Acceptance::default()),
+            |served| served.received.len() > 300_000,
+        );
+        let stats = served.listener.connection_stats(served.opened[0]);
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+        let stats = stats.expect("open");
+        assert!(stats.lost > 0 && stats.reports_sent > 0, "{stats:?}");
+        assert_eq!(stats.latency, Duration::from_millis(800));
+        assert_eq!(stats.dropped, 0, "{stats:?}");
+        assert_whole(&served);
     }
 }

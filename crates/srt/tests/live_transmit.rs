@@ -3,6 +3,7 @@
 mod driver;
 
 use driver::{Called, SETTLED, Served, free_port};
+use roomtone_netem::LinkConfig;
 use roomtone_srt::{Acceptance, ConnectionConfig, DialConfig, KeyLength, KeyRefresh, Passphrase};
 use std::fs::File;
 use std::path::PathBuf;
@@ -128,6 +129,54 @@ fn it_calls_and_receives_what_a_listener_sends() {
         child.wait().expect("it ends by the goodbye");
         assert_payloads(&std::fs::read(&path).expect("a file"), 0, SENT - 1);
     }
+}
+
+#[test]
+fn it_asks_for_what_it_misses_and_is_given_it() {
+    let line = LinkConfig {
+        delay: Duration::from_millis(20),
+        loss: 0.05,
+        ..LinkConfig::default()
+    };
+    let mut served = Served::new().over(&line, 5);
+    let url = format!(
+        "srt://{}?streamid=request:stage&latency=800",
+        served.address()
+    );
+    let (mut child, path) = transmit(&url, "file://con", "misses.ts");
+    let (mut next, mut settled) = (0, 0);
+    served.serve(
+        |_| Ok(Acceptance::default()),
+        |served| {
+            let Some(&connection) = served.opened.first() else {
+                return false;
+            };
+            if next < SENT {
+                let sent = served
+                    .listener
+                    .send(connection, &payload(next), driver::now());
+                sent.expect("room");
+                next += 1;
+                return false;
+            }
+            let stats = served.listener.connection_stats(connection);
+            settled += u32::from(stats.expect("open").unacknowledged == 0);
+            settled >= SETTLED
+        },
+    );
+    let stats = served
+        .listener
+        .connection_stats(served.opened[0])
+        .expect("open");
+    assert!(
+        stats.reports_received > 0 && stats.retransmitted > 10,
+        "{stats:?}"
+    );
+    assert_eq!(stats.peer_latency, Duration::from_millis(800));
+    served.listener.close(served.opened[0]);
+    served.serve(|_| unreachable!(), |served| !served.closed.is_empty());
+    child.wait().expect("it ends by the goodbye, or by silence");
+    assert_payloads(&std::fs::read(&path).expect("a file"), 0, SENT - 1);
 }
 
 #[test]

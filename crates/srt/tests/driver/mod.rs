@@ -6,6 +6,7 @@
     reason = "a foreign peer needs a socket, and keeps real time"
 )]
 
+use roomtone_netem::{Link, LinkConfig};
 use roomtone_srt::{
     Acceptance, ConnectionId, DialConfig, DialEvent, Dialer, Listener, ListenerConfig,
     ListenerEvent, MAX_DATAGRAM, RejectReason, Request,
@@ -21,7 +22,7 @@ const STEP: Duration = Duration::from_millis(2);
 
 /// Questions after which what was acknowledged has been delivered too: libsrt holds it back for its latency, and says
 /// nothing of what it wrote.
-pub(crate) const SETTLED: u32 = 200;
+pub(crate) const SETTLED: u32 = 400;
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
@@ -138,9 +139,17 @@ impl Called {
     }
 }
 
+/// A bad line before a listener, in real time.
+struct Line {
+    up: Link,
+    down: Link,
+    peer: Option<SocketAddr>,
+}
+
 /// A listener on a socket of this machine.
 pub(crate) struct Served {
     socket: UdpSocket,
+    line: Option<Line>,
     pub(crate) listener: Listener,
     /// Payloads as they were delivered.
     pub(crate) received: Vec<u8>,
@@ -160,6 +169,7 @@ impl Served {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
         Self {
             socket,
+            line: None,
             listener: Listener::new(ListenerConfig::default(), &[7; 32], now()),
             received: Vec::new(),
             lost: 0,
@@ -167,6 +177,18 @@ impl Served {
             requests: Vec::new(),
             closed: Vec::new(),
         }
+    }
+
+    /// Puts a bad line before the listener, for one peer.
+    pub(crate) fn over(mut self, config: &LinkConfig, seed: u64) -> Self {
+        println!("seed {seed}");
+        let link = |seed| Link::new(config.clone(), seed).expect("a link");
+        self.line = Some(Line {
+            up: link(seed),
+            down: link(seed + 1),
+            peer: None,
+        });
+        self
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -191,11 +213,37 @@ impl Served {
             }
             assert!(now() < end, "nothing came of it in 40 s");
             if let Some((len, from)) = receive(&self.socket, asked, &mut buffer) {
-                self.listener
-                    .handle_datagram(from, &mut buffer[..len], now());
+                self.take(from, &mut buffer[..len]);
             }
+            self.carry();
             self.listener.handle_timeout(now());
             self.drain(&decide);
+        }
+    }
+
+    fn take(&mut self, from: SocketAddr, datagram: &mut [u8]) {
+        match &mut self.line {
+            None => self.listener.handle_datagram(from, datagram, now()),
+            Some(line) => {
+                assert_eq!(*line.peer.get_or_insert(from), from);
+                line.up.send(now(), datagram.to_vec());
+            }
+        }
+    }
+
+    /// What has come to the end of the line.
+    fn carry(&mut self) {
+        let Some(line) = &mut self.line else {
+            return;
+        };
+        let Some(peer) = line.peer else {
+            return;
+        };
+        while let Some(mut datagram) = line.up.poll(now()) {
+            self.listener.handle_datagram(peer, &mut datagram, now());
+        }
+        while let Some(datagram) = line.down.poll(now()) {
+            let _ = self.socket.send_to(&datagram, peer);
         }
     }
 
@@ -222,8 +270,13 @@ impl Served {
         }
         let mut out = [0; MAX_DATAGRAM];
         while let Some(transmit) = self.listener.poll_transmit(now(), &mut out) {
+            let datagram = &out[..transmit.len];
+            if let Some(line) = &mut self.line {
+                line.down.send(now(), datagram.to_vec());
+                continue;
+            }
             // A peer that has gone refuses; its connection ends by silence.
-            let _ = self.socket.send_to(&out[..transmit.len], transmit.to);
+            let _ = self.socket.send_to(datagram, transmit.to);
         }
         while let Some(event) = self.listener.poll_event() {
             self.closed.push(event);
