@@ -11,6 +11,7 @@ pub mod depacketize;
 mod format;
 pub mod h264;
 pub mod hevc;
+mod memory;
 pub mod nal;
 pub mod packetize;
 mod ring;
@@ -21,6 +22,7 @@ pub use format::{
     AacFormat, Av1Colour, Av1Format, CarriedCodec, CarriedFormat, Format, FrameRate, H264Format,
     HevcFormat, HevcProfile, OpusFormat,
 };
+pub use memory::{DEFAULT_TOTAL_BYTES, RingMemory};
 pub use nal::{NalCodec, NalKind};
 pub use ring::{FrameRing, Lost, Pressure, Reader, RingLimits};
 pub use timeline::Timeline;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::AccessUnit;
+use crate::{AccessUnit, RingMemory};
 
 /// What a ring holds at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Default for RingLimits {
     }
 }
 
-/// How much of the ring lies before a reader.
+/// How much of the ring lies before a reader, or how full the memory of all rings is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pressure {
     /// Under half.
@@ -37,6 +37,18 @@ pub enum Pressure {
     High,
     /// Nine tenths and more: it is about to lose a group.
     Critical,
+}
+
+impl Pressure {
+    /// Of a part of a whole.
+    pub(crate) fn of(part: u64, whole: u64) -> Self {
+        match u128::from(part) * 20 / u128::from(whole.max(1)) {
+            0..10 => Self::Normal,
+            10..15 => Self::Elevated,
+            15..18 => Self::High,
+            _ => Self::Critical,
+        }
+    }
 }
 
 /// A place in a ring.
@@ -56,24 +68,28 @@ pub struct Lost {
 
 /// The ring of one track.
 ///
-/// Inputs: [`push`](Self::push). Outputs: [`read`](Self::read). Limits: [`RingLimits`]; what leaves unread is counted by its readers, what
-/// could not come in at all in [`refused`](Self::refused).
+/// Inputs: [`push`](Self::push). Outputs: [`read`](Self::read). Limits: [`RingLimits`], and the [`RingMemory`] of all rings; what leaves
+/// unread is counted by its readers, what could not come in at all in [`refused`](Self::refused).
 #[derive(Debug)]
 pub struct FrameRing {
     limits: RingLimits,
+    memory: RingMemory,
     units: VecDeque<AccessUnit>,
     /// Number of the unit at the front.
     first: u64,
     bytes: usize,
-    /// Units that came where decoding could not begin: before the first keyframe, or after a group too large.
+    /// Units that came where decoding could not begin: before the first keyframe, or after a group too large; and those
+    /// for which there was no memory.
     pub refused: u64,
 }
 
 impl FrameRing {
-    /// An empty ring.
-    pub fn new(limits: RingLimits) -> Self {
+    /// An empty ring that shares the memory of others.
+    pub fn new(limits: RingLimits, memory: &RingMemory) -> Self {
+        memory.join();
         Self {
             limits,
+            memory: memory.clone(),
             units: VecDeque::new(),
             first: 0,
             bytes: 0,
@@ -83,7 +99,7 @@ impl FrameRing {
 
     /// Take a unit; groups leave at the front until it fits.
     pub fn push(&mut self, unit: AccessUnit) {
-        if self.units.is_empty() && !unit.keyframe {
+        if !self.make_room(&unit) {
             self.refused += 1;
             return;
         }
@@ -92,17 +108,16 @@ impl FrameRing {
         while self.units.len() > self.limits.units || self.bytes > self.limits.bytes {
             self.drop_group();
         }
+        let share = self.memory.share().unwrap_or(usize::MAX);
+        while self.bytes > share && self.newest_group() > 0 {
+            self.drop_group();
+        }
     }
 
     /// Begin at the newest keyframe, so that a picture can be shown at once.
     pub fn reader(&self) -> Reader {
-        let at = self
-            .units
-            .iter()
-            .rposition(|unit| unit.keyframe)
-            .unwrap_or(0);
         Reader {
-            next: self.first + at as u64,
+            next: self.first + self.newest_group() as u64,
             missed: 0,
         }
     }
@@ -128,12 +143,7 @@ impl FrameRing {
         let held = self.units.len().max(1) as u64;
         let by_units = behind * 20 / self.limits.units.max(1) as u64;
         let by_bytes = self.bytes as u64 * 20 / self.limits.bytes.max(1) as u64 * behind / held;
-        match by_units.max(by_bytes) {
-            0..10 => Pressure::Normal,
-            10..15 => Pressure::Elevated,
-            15..18 => Pressure::High,
-            _ => Pressure::Critical,
-        }
+        Pressure::of(by_units.max(by_bytes), 20)
     }
 
     /// Bytes held.
@@ -159,10 +169,39 @@ impl FrameRing {
             .skip(1)
             .position(|unit| unit.keyframe)
             .map_or(self.units.len(), |at| at + 1);
-        for unit in self.units.drain(..end) {
-            self.bytes -= unit.data.len();
-        }
+        let bytes: usize = self.units.drain(..end).map(|unit| unit.data.len()).sum();
+        self.bytes -= bytes;
+        self.memory.release(bytes);
         self.first += end as u64;
+    }
+
+    /// Where the newest group begins.
+    fn newest_group(&self) -> usize {
+        let at = self.units.iter().rposition(|unit| unit.keyframe);
+        at.unwrap_or(0)
+    }
+
+    /// Take memory for a unit; groups leave at the front until there is enough. False where it cannot come in.
+    fn make_room(&mut self, unit: &AccessUnit) -> bool {
+        loop {
+            if self.units.is_empty() && !unit.keyframe {
+                return false;
+            }
+            if self.memory.reserve(unit.data.len()) {
+                return true;
+            }
+            if self.units.is_empty() {
+                self.memory.refuse();
+                return false;
+            }
+            self.drop_group();
+        }
+    }
+}
+
+impl Drop for FrameRing {
+    fn drop(&mut self) {
+        self.memory.leave(self.bytes);
     }
 }
 
@@ -182,10 +221,11 @@ mod tests {
     }
 
     fn ring(units: usize) -> FrameRing {
-        FrameRing::new(RingLimits {
+        let limits = RingLimits {
             units,
             bytes: usize::MAX,
-        })
+        };
+        FrameRing::new(limits, &RingMemory::default())
     }
 
     fn numbers(ring: &FrameRing, reader: &mut Reader) -> Vec<Result<i64, u64>> {
@@ -236,10 +276,8 @@ mod tests {
 
     #[test]
     fn bytes_are_a_limit_too() {
-        let mut ring = FrameRing::new(RingLimits {
-            units: 100,
-            bytes: 350,
-        });
+        let (units, bytes) = (100, 350);
+        let mut ring = FrameRing::new(RingLimits { units, bytes }, &RingMemory::default());
         for number in 0..4 {
             ring.push(unit(number, true));
         }
@@ -248,10 +286,8 @@ mod tests {
 
     #[test]
     fn bytes_press_too() {
-        let mut ring = FrameRing::new(RingLimits {
-            units: 600,
-            bytes: 1000,
-        });
+        let (units, bytes) = (600, 1000);
+        let mut ring = FrameRing::new(RingLimits { units, bytes }, &RingMemory::default());
         ring.push(unit(0, true));
         let reader = ring.reader();
         for number in 1..10 {
@@ -281,5 +317,67 @@ mod tests {
             )
         );
         assert!(seen.is_sorted());
+    }
+
+    /// A ring of sixteen groups at most, in a memory of so many units.
+    fn sharing(memory: &RingMemory) -> FrameRing {
+        let limits = RingLimits {
+            units: 160,
+            bytes: usize::MAX,
+        };
+        FrameRing::new(limits, memory)
+    }
+
+    fn fill(ring: &mut FrameRing, units: i64) {
+        for number in 0..units {
+            ring.push(unit(number, number % 10 == 0));
+        }
+    }
+
+    #[test]
+    fn rings_never_hold_more_together_than_they_may_and_give_it_back() {
+        let memory = RingMemory::new(100 * 100);
+        let (mut first, mut second) = (sharing(&memory), sharing(&memory));
+        fill(&mut first, 80);
+        assert_eq!((memory.used(), memory.pressure()), (8000, Pressure::High));
+        fill(&mut second, 40);
+        assert!(memory.used() <= memory.limit());
+        assert_eq!(memory.used(), first.bytes() + second.bytes());
+        // Each drops whole groups of its own, and goes on.
+        assert_eq!(
+            second.reader(),
+            Reader {
+                next: 30,
+                missed: 0
+            }
+        );
+        drop(first);
+        assert_eq!(memory.used(), second.bytes());
+        drop(second);
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn one_that_holds_more_than_its_share_makes_room_with_its_next_unit() {
+        let memory = RingMemory::new(100 * 100);
+        let (mut large, mut small) = (sharing(&memory), sharing(&memory));
+        fill(&mut large, 95);
+        let held = large.bytes();
+        assert!(held < 9500, "{held}");
+        fill(&mut small, 1);
+        fill(&mut large, 40);
+        fill(&mut small, 40);
+        assert!(small.bytes() >= 3000, "{}", small.bytes());
+        assert_eq!((large.refused, small.refused), (0, 0));
+    }
+
+    #[test]
+    fn a_unit_that_no_memory_is_left_for_is_refused_and_counted() {
+        let memory = RingMemory::new(250);
+        let (mut first, mut second) = (sharing(&memory), sharing(&memory));
+        fill(&mut first, 2);
+        fill(&mut second, 1);
+        assert_eq!((second.refused, memory.refused()), (1, 1));
+        assert!(second.is_empty());
     }
 }
