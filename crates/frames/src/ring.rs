@@ -99,7 +99,7 @@ impl FrameRing {
 
     /// Take a unit; groups leave at the front until it fits.
     pub fn push(&mut self, unit: AccessUnit) {
-        if !self.make_room(&unit) {
+        if !self.make_space(&unit) {
             self.refused += 1;
             return;
         }
@@ -182,7 +182,7 @@ impl FrameRing {
     }
 
     /// Take memory for a unit; groups leave at the front until there is enough. False where it cannot come in.
-    fn make_room(&mut self, unit: &AccessUnit) -> bool {
+    fn make_space(&mut self, unit: &AccessUnit) -> bool {
         loop {
             if self.units.is_empty() && !unit.keyframe {
                 return false;

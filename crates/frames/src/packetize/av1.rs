@@ -34,8 +34,8 @@ pub(super) fn packetize(unit: &AccessUnit, limit: usize, out: &mut Vec<Packet>) 
         obu_bytes.put_slice(obu.payload);
         let mut rest = &obu_bytes[..];
         loop {
-            let room = limit.saturating_sub(packet.len() + MAX_LENGTH_BYTES);
-            let (piece, behind) = rest.split_at(room.min(rest.len()));
+            let space = limit.saturating_sub(packet.len() + MAX_LENGTH_BYTES);
+            let (piece, behind) = rest.split_at(space.min(rest.len()));
             if !piece.is_empty() {
                 write_leb128(piece.len() as u64, &mut packet);
                 packet.put_slice(piece);
