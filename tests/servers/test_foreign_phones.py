@@ -92,7 +92,7 @@ async def test_two_foreign_phones_talk_and_leave_nothing(tmp_path: Path) -> None
         (call,) = here.calls.all()
         assert call.codec == "PCMU/8000"
         for leg in call.legs:
-            await _is_sent_to(leg)
+            await is_sent_to(leg)
         bob.do("hangup")
         await ada.says("session closed")
         await here.becomes_empty()
@@ -101,13 +101,13 @@ async def test_two_foreign_phones_talk_and_leave_nothing(tmp_path: Path) -> None
         assert (record.caller_account, record.callee_account, record.reason) == ("ada", "bob", "completed")
 
 
-async def _is_sent_to(leg: Leg) -> None:
+async def is_sent_to(leg: Leg, packets: int = 20) -> None:
     """Packets of the other side leave for this one."""
     (stream,) = leg.media.streams.values()
     assert stream.consumer is not None
     async with asyncio.timeout(PATIENCE_S):
         sent = 0
-        while sent < 20:
+        while sent < packets:
             sent = sum(int(str(report.get("packetsSent") or 0)) for report in await stream.consumer.stats())
             await asyncio.sleep(0.02)
 

@@ -15,6 +15,7 @@ import pytest
 from foreign_phones import baresip, has_baresip, heard_by
 from phone_peers import exchange
 from sip_peers import PATIENCE_S, until
+from test_foreign_phones import is_sent_to
 
 DUMPCAP, TSHARK = shutil.which("dumpcap"), shutil.which("tshark")
 pytestmark = [
@@ -84,8 +85,9 @@ async def test_wireshark_has_nothing_to_say_against_a_converted_call(tmp_path: P
         ada.do("dial", f"sip:bob@127.0.0.1:{sip}")
         await asyncio.gather(ada.says("Call established"), bob.says("Call established"))
         await until(lambda: heard_by(tmp_path / "ada", 880) and heard_by(tmp_path / "bob", 440))
-        # Reports and packets enough to judge by.
-        await asyncio.sleep(6)
+        (call,) = here.calls.all()
+        for leg in call.legs:
+            await is_sent_to(leg, LEAST_PACKETS)
         bob.do("hangup")
         await ada.says("session closed")
         await here.becomes_empty()

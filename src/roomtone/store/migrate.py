@@ -69,11 +69,12 @@ def _create(connection: Connection) -> None:
 
 
 def _migrate(connection: Connection) -> None:
+    # It tells of its plugins while it is loaded.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic.migration import MigrationContext  # noqa: PLC0415 - see `_create`
     from alembic.operations import Operations  # noqa: PLC0415 - likewise
     from alembic.util.exc import CommandError  # noqa: PLC0415 - likewise
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     directory = scripts()
     context = MigrationContext.configure(
         connection,
