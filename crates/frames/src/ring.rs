@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_holds_more_than_its_share_makes_room_with_its_next_unit() {
+    fn one_that_holds_more_than_its_share_makes_way_with_its_next_unit() {
         let memory = RingMemory::new(100 * 100);
         let (mut large, mut small) = (sharing(&memory), sharing(&memory));
         fill(&mut large, 95);
