@@ -3,7 +3,7 @@
 FFmpeg encodes its own test picture and tone (imageio-ffmpeg has the binary), twelve pictures of 160x90 each; what it
 writes depends on the versions of its encoders, so tests compare with what was asked for and never with the bytes.
 `*.mp4box` is the sample description FFmpeg itself writes for the same stream, `*.rtp` the packets it sends of it, each
-behind its length in two bytes.
+behind its length in two bytes, `*.times` when its pictures are decoded and shown, in pictures.
 """
 
 import socket
@@ -30,6 +30,8 @@ STREAMS = {
 }
 #: Boxes that FFmpeg writes for a stream, by the stream's file: sample entry and box.
 BOXES = {"h264.h264": ("avc1", b"avcC"), "hevc.hevc": ("hvc1", b"hvcC"), "av1.obu": ("av01", b"av1C")}
+#: Streams that must be told when their pictures are shown.
+REORDERED = ("h264_reordered.h264", "hevc_reordered.hevc")
 #: Packets that FFmpeg sends of a stream, small ones, so that there are fragments.
 PACKETS = {"h264.h264": (), "hevc.hevc": (), "av1.obu": ("-strict", "experimental"), "aac.adts": ()}
 
@@ -39,12 +41,23 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, arguments in STREAMS.items():
         ffmpeg("-threads", "1", *arguments, "-threads", "1", "-flags", "+bitexact", str(FOLDER / name))
+    for name in REORDERED:
+        (FOLDER / f"{name}.times").write_text(times(STREAMS[name]))
     for name, (entry, box) in BOXES.items():
         (FOLDER / f"{name}.mp4box").write_bytes(copied_box(FOLDER / name, entry, box))
     for name, options in PACKETS.items():
         packets = sent_packets(FOLDER / name, options)
         framed = b"".join(len(packet).to_bytes(2, "big") + packet for packet in packets)
         (FOLDER / f"{name}.rtp").write_bytes(framed)
+
+
+def times(arguments: tuple[str, ...]) -> str:
+    """Give a line for each picture: decode and presentation time, of the encoder's choosing."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "times"
+        ffmpeg("-threads", "1", *arguments, "-threads", "1", "-flags", "+bitexact", "-f", "framecrc", str(file))
+        rows = [line.split(",") for line in file.read_text().splitlines() if not line.startswith("#")]
+    return "".join(f"{int(row[1])} {int(row[2])}\n" for row in rows)
 
 
 def sent_packets(stream: Path, options: tuple[str, ...]) -> list[bytes]:
