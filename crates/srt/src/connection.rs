@@ -229,6 +229,14 @@ impl Connection {
         })
     }
 
+    pub(crate) fn start(&self) -> Micros {
+        self.start
+    }
+
+    pub(crate) fn last_received(&self) -> Micros {
+        self.last_received
+    }
+
     /// This side's time stamp.
     fn timestamp(&self, now: Micros) -> u32 {
         (now - self.start) as u32

@@ -70,8 +70,7 @@ pub use listener::{
     Acceptance, ConnectionId, Listener, ListenerConfig, ListenerEvent, MAX_ANSWERS, MAX_EVENTS,
     Request, RequestId, Transmit,
 };
-pub use packet::{MAX_DATAGRAM, MAX_PAYLOAD, PacketError};
+pub use packet::{MAX_DATAGRAM, MAX_PAYLOAD};
 pub use reject::RejectReason;
-pub use seq::Seq;
 pub use stats::{ListenerStats, Stats};
 pub use stream_id::{MAX_STREAM_ID, StreamId, StreamIdError, StreamMode};

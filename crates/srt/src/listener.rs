@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Answers to handshakes that may wait to be sent; beyond, they are dropped and counted.
 pub const MAX_ANSWERS: usize = 256;
@@ -111,6 +111,8 @@ struct Answer {
     to: SocketAddr,
     kind: ControlType,
     destination: u32,
+    /// When the clock began that its time stamp is of.
+    start: Micros,
     body: Vec<u8>,
 }
 
@@ -252,7 +254,7 @@ impl Listener {
                 kind: answer.kind,
                 subtype: 0,
                 info: 0,
-                timestamp: now as u32,
+                timestamp: (now - answer.start) as u32,
                 destination: answer.destination,
             };
             return Some(Transmit {
@@ -369,6 +371,14 @@ impl Listener {
     pub fn encryption(&self, connection: ConnectionId) -> Option<Encryption> {
         let at = self.by_socket.get(&connection.0)?;
         self.entries[*at].connection.encryption()
+    }
+
+    /// How long a connection's peer has been silent; none where there is no such connection. A publisher that was
+    /// killed says no goodbye.
+    pub fn silence(&self, connection: ConnectionId, now: Instant) -> Option<Duration> {
+        let at = self.by_socket.get(&connection.0)?;
+        let silent = self.clock.micros(now) - self.entries[*at].connection.last_received();
+        Some(Duration::from_micros(u64::try_from(silent).unwrap_or(0)))
     }
 
     /// Connections that are open.

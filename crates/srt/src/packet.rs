@@ -12,7 +12,7 @@ pub const MAX_PAYLOAD: usize = MAX_DATAGRAM - HEADER_LEN;
 
 /// What is no packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum PacketError {
+pub(crate) enum PacketError {
     /// Shorter than a header.
     #[error("a datagram is shorter than a header")]
     Short,

@@ -8,33 +8,33 @@ pub(crate) const MESSAGE_MASK: u32 = (1 << 26) - 1;
 
 /// The sequence number of a data packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Seq(u32);
+pub(crate) struct Seq(u32);
 
 impl Seq {
     /// The low 31 bits of `value`.
-    pub const fn new(value: u32) -> Self {
+    pub(crate) const fn new(value: u32) -> Self {
         Self(value & MASK)
     }
 
     /// The number as it stands on the wire.
-    pub const fn value(self) -> u32 {
+    pub(crate) const fn value(self) -> u32 {
         self.0
     }
 
     /// The number `count` packets later, or earlier where negative.
     #[must_use]
-    pub const fn plus(self, count: i32) -> Self {
+    pub(crate) const fn plus(self, count: i32) -> Self {
         Self(self.0.wrapping_add(count as u32) & MASK)
     }
 
     /// How many packets this one comes after `other`: negative where it comes before.
-    pub const fn since(self, other: Self) -> i32 {
+    pub(crate) const fn since(self, other: Self) -> i32 {
         // Shifted to the top, so that the sign bit is that of 31 bits.
         ((self.0.wrapping_sub(other.0) << 1) as i32) >> 1
     }
 
     /// Whether this number comes before `other`.
-    pub const fn is_before(self, other: Self) -> bool {
+    pub(crate) const fn is_before(self, other: Self) -> bool {
         self.since(other) < 0
     }
 }

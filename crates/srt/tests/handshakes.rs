@@ -161,7 +161,12 @@ fn silence_ends_a_connection_and_signs_of_life_keep_it() {
         ..LinkConfig::default()
     };
     world.up.set_config(world.now, dead).expect("a link");
-    world.run_for(Duration::from_secs(7));
+    world.run_for(Duration::from_secs(3));
+    let connection = world.accepted.expect("a decision").expect("a connection");
+    let silence = world.listener.silence(connection, world.now);
+    let silence = silence.expect("still open").as_secs_f64();
+    assert!((3.0..=4.0).contains(&silence), "{silence} s");
+    world.run_for(Duration::from_secs(4));
     assert!(matches!(
         world.listen_events.as_slice(),
         [ListenerEvent::Closed {

@@ -61,7 +61,7 @@ impl Listener {
             ..*handshake
         };
         let body = answer.write(&Extensions::default());
-        self.answer(from, handshake.socket, body);
+        self.answer(from, handshake.socket, 0, body);
     }
 
     fn conclude(
@@ -81,8 +81,9 @@ impl Listener {
         let peer = (from, handshake.socket);
         if let Some(&at) = self.by_peer.get(&peer) {
             self.stats.repeated += 1;
-            let body = self.entries[at].answer.clone();
-            self.answer(from, handshake.socket, body);
+            let entry = &self.entries[at];
+            let (start, body) = (entry.connection.start(), entry.answer.clone());
+            self.answer(from, handshake.socket, start, body);
             return;
         }
         if self.pending.iter().any(|pending| pending.is_of(peer)) {
@@ -97,6 +98,7 @@ impl Listener {
                 to: from,
                 kind: ControlType::Shutdown,
                 destination: handshake.socket,
+                start: 0,
                 body: Vec::new(),
             });
             return;
@@ -206,7 +208,7 @@ impl Listener {
         };
         let body = answer.write(&extensions);
         // The peer's clock is read by the time at which its request came, not by that of the decision.
-        let connection = Connection::new(agreed, config, 0, pending.came, now);
+        let connection = Connection::new(agreed, config, now, pending.came, now);
         let id = ConnectionId(socket);
         let at = self.entries.insert(Entry {
             connection,
@@ -221,7 +223,7 @@ impl Listener {
         self.by_socket.insert(socket, at);
         self.by_peer.insert((from, handshake.socket), at);
         self.stats.accepted += 1;
-        self.answer(from, handshake.socket, body);
+        self.answer(from, handshake.socket, now, body);
         self.wake(at);
         Ok(id)
     }
@@ -262,14 +264,15 @@ impl Listener {
             ..*handshake
         };
         let body = answer.write(&Extensions::default());
-        self.answer(to, handshake.socket, body);
+        self.answer(to, handshake.socket, 0, body);
     }
 
-    fn answer(&mut self, to: SocketAddr, destination: u32, body: Vec<u8>) {
+    fn answer(&mut self, to: SocketAddr, destination: u32, start: Micros, body: Vec<u8>) {
         self.push_answer(Answer {
             to,
             kind: ControlType::Handshake,
             destination,
+            start,
             body,
         });
     }
