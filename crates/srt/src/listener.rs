@@ -102,7 +102,6 @@ struct Entry {
     id: ConnectionId,
     /// The body of the answer, for conclusions that come again.
     answer: Vec<u8>,
-    deadline: Micros,
     may_send: bool,
     may_deliver: bool,
 }
@@ -128,6 +127,8 @@ pub struct Listener {
     source: Source,
     socket: u32,
     entries: Slab<Entry>,
+    /// When each entry is due, side by side: they are looked through for every wake-up.
+    deadlines: Vec<Micros>,
     by_socket: FxHashMap<u32, usize>,
     by_peer: FxHashMap<(SocketAddr, u32), usize>,
     pending: VecDeque<Pending>,
@@ -153,6 +154,7 @@ impl Listener {
             socket: source.socket(),
             source,
             entries: Slab::new(),
+            deadlines: Vec::new(),
             by_socket: FxHashMap::default(),
             by_peer: FxHashMap::default(),
             pending: VecDeque::new(),
@@ -207,8 +209,9 @@ impl Listener {
         self.handle_handshake(from, header, &handshake, body, now);
     }
 
-    /// The connection is to be looked at for what to send and to deliver.
+    /// The connection is to be looked at for what to send and to deliver, and is due until it was.
     fn wake(&mut self, at: usize) {
+        self.deadlines[at] = Micros::MIN;
         let entry = &mut self.entries[at];
         if !std::mem::replace(&mut entry.may_send, true) {
             self.sending.push_back(at);
@@ -223,11 +226,8 @@ impl Listener {
         let now = self.clock.micros(now);
         self.expire_requests(now);
         let mut due = std::mem::take(&mut self.due);
-        let expired = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.deadline <= now);
-        due.extend(expired.map(|(at, _)| at));
+        let expired = self.deadlines.iter().enumerate();
+        due.extend(expired.filter(|(_, at)| **at <= now).map(|(at, _)| at));
         for at in due.drain(..) {
             self.entries[at].connection.handle_timeout(now);
             self.wake(at);
@@ -237,9 +237,8 @@ impl Listener {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest, once everything has been polled.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let deadlines = self.entries.iter().map(|(_, entry)| entry.deadline);
         let requests = self.pending.front().map(Pending::expires_at);
-        let next = deadlines.chain(requests).min()?;
+        let next = self.deadlines.iter().copied().chain(requests).min()?;
         (next < Micros::MAX).then(|| self.clock.instant(next))
     }
 
@@ -309,11 +308,12 @@ impl Listener {
         let Some(entry) = self.entries.get_mut(at) else {
             return;
         };
-        entry.deadline = entry.connection.deadline().unwrap_or(Micros::MAX);
+        self.deadlines[at] = entry.connection.deadline().unwrap_or(Micros::MAX);
         let Some(reason) = entry.connection.ended() else {
             return;
         };
         let entry = self.entries.remove(at);
+        self.deadlines[at] = Micros::MAX;
         self.by_socket.remove(&entry.id.0);
         self.by_peer.remove(&(entry.peer, entry.peer_socket));
         if self.events.len() >= MAX_EVENTS {

@@ -216,10 +216,12 @@ impl Listener {
             peer_socket: handshake.socket,
             id,
             answer: body.clone(),
-            deadline: now,
             may_send: false,
             may_deliver: false,
         });
+        if self.deadlines.len() <= at {
+            self.deadlines.resize(at + 1, Micros::MAX);
+        }
         self.by_socket.insert(socket, at);
         self.by_peer.insert((from, handshake.socket), at);
         self.stats.accepted += 1;
