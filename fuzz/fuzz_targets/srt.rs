@@ -75,6 +75,7 @@ fuzz_target!(|data: &[u8]| {
         }
         let from = address(if peer { 2 } else { 3 });
         listener.handle_datagram(from, &mut datagram, now);
+        let _ = listener.send(accepted, &[2; 100], now);
         listener.handle_timeout(now);
         dialer.handle_timeout(now);
         assert!(listener.poll_request().is_none());
@@ -86,7 +87,6 @@ fuzz_target!(|data: &[u8]| {
         while listener.poll_event().is_some() {}
         if let Some(stats) = listener.connection_stats(accepted) {
             assert!(stats.waiting + stats.missing <= WINDOW as usize);
-            let _ = listener.send(accepted, &[2; 100], now);
         }
         assert!(listener.next_timeout().is_none_or(|at| at > now));
     }
