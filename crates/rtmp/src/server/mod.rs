@@ -116,8 +116,9 @@ pub struct Counters {
 /// Inputs: [`handle_bytes`](Self::handle_bytes), [`handle_timeout`](Self::handle_timeout), the answers [`accept`](Self::accept) and
 /// [`refuse`](Self::refuse), [`send_media`](Self::send_media). After each: [`poll_request`](Self::poll_request), [`poll_event`](Self::poll_event),
 /// [`poll_output`](Self::poll_output) until empty, and [`ended`](Self::ended). Events are at most what the bytes of one call hold: a driver that
-/// cannot take more stops reading. Once it has ended, what [`poll_output`](Self::poll_output) still gives is to be sent before the
-/// connection is closed, so that the peer can say why.
+/// cannot take more stops reading. Once it has ended, what [`poll_output`](Self::poll_output) still gives is to be sent, the
+/// sending half of the socket shut down, and what comes thrown away until the peer leaves or some seconds are over: an encoder in the midst of
+/// its stream would find the connection reset before it read why.
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,

@@ -1,7 +1,7 @@
 //! A server on one socket, and FFmpeg or GStreamer beside it.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Output as Said, Stdio};
 use std::sync::OnceLock;
 use std::thread;
@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use roomtone_frames::{AccessUnit, Format, annexb};
 use roomtone_rtmp::{
     Client, ClientConfig, ClientEvent, Media, Output, Purpose, Refusal, Request, Server,
-    ServerConfig, ServerEvent, Target, Tracks, Value,
+    ServerConfig, ServerEvent, TagError, Target, Tracks, Value,
 };
 
 /// Against hangs only: the machine may be busy.
@@ -238,6 +238,7 @@ fn converse(mut socket: TcpStream, answer: &Answer) -> Published {
             }
         }
         if server.ended().is_some() {
+            linger(&socket, &mut buffer);
             return published;
         }
         let Ok(length @ 1..) = socket.read(&mut buffer) else {
@@ -249,8 +250,17 @@ fn converse(mut socket: TcpStream, answer: &Answer) -> Published {
             decide(&mut server, answer);
         }
         while let Some(event) = server.poll_event() {
-            take(event, &mut tracks, &mut published);
+            if let Err(error) = take(event, &mut tracks, &mut published) {
+                server.refuse(Refusal::Unsupported, &error.to_string());
+            }
         }
+    }
+}
+
+/// What comes is read and thrown away until the peer leaves: a socket closed over bytes that nobody read takes back what it has sent.
+fn linger(mut socket: &TcpStream, buffer: &mut [u8]) {
+    if socket.shutdown(Shutdown::Write).is_ok() {
+        while socket.read(buffer).is_ok_and(|length| length > 0) {}
     }
 }
 
@@ -268,13 +278,17 @@ fn decide(server: &mut Server, answer: &Answer) {
     }
 }
 
-fn take(event: ServerEvent, tracks: &mut Tracks, published: &mut Published) {
+fn take(
+    event: ServerEvent,
+    tracks: &mut Tracks,
+    published: &mut Published,
+) -> Result<(), TagError> {
     match event {
         ServerEvent::Media {
             media,
             timestamp,
             body,
-        } => tracks.handle_tag(media, timestamp, &body).unwrap(),
+        } => tracks.handle_tag(media, timestamp, &body)?,
         ServerEvent::Metadata(metadata) => published.metadata.push(metadata),
         ServerEvent::Data { .. } => {}
         ServerEvent::Stopped => published.stopped = true,
@@ -287,6 +301,7 @@ fn take(event: ServerEvent, tracks: &mut Tracks, published: &mut Published) {
             Output::End(_) => {}
         }
     }
+    Ok(())
 }
 
 /// Have FFmpeg listen, publish these tags to it, and give what it said.

@@ -144,6 +144,25 @@ fn a_refused_key_is_told_in_the_words_of_the_server() {
     assert!(published.pictures.is_empty());
 }
 
+#[test]
+fn two_tracks_of_video_are_refused_and_ffmpeg_says_why() {
+    let source = driver::encode(&SOURCE, &H264_AAC);
+    let (said, published) = driver::serve(
+        |url| {
+            let url = format!("{url}/live/cam");
+            let twice = [
+                "-map", "0:v", "-map", "0:v", "-c", "copy", "-f", "flv", &url,
+            ];
+            driver::ffmpeg(&[&["-re", "-i", "-"], &twice[..]].concat(), &source)
+        },
+        Answer::Take,
+    );
+    assert!(!said.status.success());
+    let text = String::from_utf8_lossy(&said.stderr);
+    assert!(text.contains("several tracks of one kind"), "{text}");
+    assert!(!published.stopped);
+}
+
 /// Published by an element of GStreamer from its own container into FLV.
 fn publish_by_gstreamer(
     sink: &str,
