@@ -332,7 +332,9 @@ impl Client {
     }
 
     fn handle_data(&mut self, message: &Message) -> Result<(), ProtocolError> {
-        let mut values = read_values(amf0_of(message))?.into_iter();
+        let mut values = read_values(amf0_of(message))?.into_iter().peekable();
+        // For servers alone, but FFmpeg says it to players too.
+        values.next_if_eq(&Value::from("@setDataFrame"));
         if values.next().as_ref().and_then(Value::as_str) == Some("onMetaData") {
             let metadata = values.next().unwrap_or(Value::Null);
             self.events.push_back(ClientEvent::Metadata(metadata));

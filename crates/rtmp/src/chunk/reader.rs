@@ -34,7 +34,7 @@ pub struct Dropped {
 pub struct ChunkReader {
     chunk_size: usize,
     streams: BTreeMap<u32, ChunkStream>,
-    /// A header of which the rest has not come.
+    /// A header of which the rest has not come, or the few bytes that had to be looked at behind one.
     held: Vec<u8>,
     /// The chunk under way: its stream, and how much of it is to come.
     body: Option<(u32, usize)>,
@@ -93,14 +93,27 @@ impl ChunkReader {
             if self.body.is_none() && !self.read_header(input)? {
                 return Ok(None);
             }
-            if let Some(message) = self.read_body(input)? {
+            let message = if self.held.is_empty() {
+                self.read_body(input)?
+            } else {
+                self.read_held_body()?
+            };
+            if let Some(message) = message {
                 if !self.obey(&message)? {
                     return Ok(Some(message));
                 }
-            } else if input.is_empty() {
+            } else if input.is_empty() && self.held.is_empty() {
                 return Ok(None);
             }
         }
+    }
+
+    fn read_held_body(&mut self) -> Result<Option<Message>, Violation> {
+        let held = std::mem::take(&mut self.held);
+        let mut rest = &held[..];
+        let message = self.read_body(&mut rest)?;
+        self.held.extend_from_slice(rest);
+        Ok(message)
     }
 
     /// Messages that were never finished.
@@ -110,9 +123,6 @@ impl ChunkReader {
 
     /// True once a header is complete.
     fn read_header(&mut self, input: &mut &[u8]) -> Result<bool, Violation> {
-        if input.is_empty() {
-            return Ok(false);
-        }
         let before = self.held.len();
         let more = input.len().min(MAX_HEADER - before);
         self.held.extend_from_slice(&input[..more]);
@@ -121,8 +131,14 @@ impl ChunkReader {
             *input = &input[more..];
             return Ok(false);
         };
-        self.held.clear();
-        *input = &input[header.bytes - before..];
+        if let Some(of_input) = header.bytes.checked_sub(before) {
+            self.held.clear();
+            *input = &input[of_input..];
+        } else {
+            // More was held than turned out to be header.
+            self.held.truncate(before);
+            self.held.drain(..header.bytes);
+        }
         if header.repeats.is_some() {
             self.repeats_extended = header.repeats;
         }
@@ -392,6 +408,20 @@ mod tests {
             for message in messages {
                 assert_eq!(message.timestamp, 0x0102_0304);
                 assert_eq!(message.payload[128..], [0x66; 5]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_looked_at_behind_a_header_is_not_lost_where_the_bytes_come_one_by_one() {
+        for repeated in [true, false] {
+            let wire = [extended(repeated), extended(repeated)].concat();
+            let whole = all(&mut ChunkReader::default(), &wire);
+            for step in 1..8 {
+                let mut reader = ChunkReader::default();
+                let pieces = wire.chunks(step);
+                let got: Vec<Message> = pieces.flat_map(|piece| all(&mut reader, piece)).collect();
+                assert_eq!(got, whole, "repeated: {repeated}, {step} bytes at once");
             }
         }
     }

@@ -288,11 +288,22 @@ fn take(
             media,
             timestamp,
             body,
-        } => tracks.handle_tag(media, timestamp, &body)?,
+        } => collect(media, timestamp, &body, tracks, published)?,
         ServerEvent::Metadata(metadata) => published.metadata.push(metadata),
         ServerEvent::Data { .. } => {}
         ServerEvent::Stopped => published.stopped = true,
     }
+    Ok(())
+}
+
+fn collect(
+    media: Media,
+    timestamp: u32,
+    body: &Bytes,
+    tracks: &mut Tracks,
+    published: &mut Published,
+) -> Result<(), TagError> {
+    tracks.handle_tag(media, timestamp, body)?;
     while let Some(output) = tracks.poll_output() {
         match output {
             Output::Format(media, format) => published.formats.push((media, format)),
@@ -304,16 +315,35 @@ fn take(
     Ok(())
 }
 
-/// Have FFmpeg listen, publish these tags to it, and give what it said.
-pub(crate) fn publish_to_listening(tags: &[Tag], arguments: &[&str]) -> Said {
+/// Where FFmpeg is to listen next.
+fn free_url() -> (u16, String) {
     let port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .unwrap()
         .port();
-    let url = format!("rtmp://127.0.0.1:{port}/live/cam");
+    (port, format!("rtmp://127.0.0.1:{port}/live/cam"))
+}
+
+/// Have FFmpeg listen, publish these tags to it, and give what it said.
+pub(crate) fn publish_to_listening(tags: &[Tag], arguments: &[&str]) -> Said {
+    let (port, url) = free_url();
     let running = start(&[&["-listen", "1", "-i", &url], arguments].concat());
     send(connected(port), &url, tags);
     finish(running, &[])
+}
+
+/// Have FFmpeg listen, and play what it sends.
+pub(crate) fn play_from_listening(stream: &[u8]) -> Published {
+    let (port, url) = free_url();
+    let sends = ["-i", "-", "-c", "copy", "-f", "flv", "-listen", "1", &url];
+    let running = start(&sends);
+    thread::scope(|scope| {
+        let said = scope.spawn(move || finish(running, stream));
+        let played = receive(connected(port), &url);
+        // It ends with an error where the player leaves before the last word.
+        drop(said.join().unwrap());
+        played
+    })
 }
 
 /// As soon as somebody listens there.
@@ -349,6 +379,38 @@ fn send(mut socket: TcpStream, url: &str, tags: &[Tag]) {
                 assert!(client.send_media(*media, *timestamp, body.clone()));
             }
             client.close();
+        }
+    }
+}
+
+fn receive(mut socket: TcpStream, url: &str) -> Published {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let config = ClientConfig::new(Target::parse(url).unwrap(), Purpose::Play);
+    let mut client = Client::new(config, [8; 32], Instant::now());
+    let mut tracks = Tracks::default();
+    let mut played = Published::default();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        while let Some(bytes) = client.poll_output() {
+            socket.write_all(&bytes).unwrap();
+        }
+        if client.ended().is_some() {
+            return played;
+        }
+        let Ok(length @ 1..) = socket.read(&mut buffer) else {
+            return played;
+        };
+        client.handle_bytes(&buffer[..length], Instant::now());
+        while let Some(event) = client.poll_event() {
+            match event {
+                ClientEvent::Started => {}
+                ClientEvent::Metadata(metadata) => played.metadata.push(metadata),
+                ClientEvent::Media {
+                    media,
+                    timestamp,
+                    body,
+                } => collect(media, timestamp, &body, &mut tracks, &mut played).unwrap(),
+            }
         }
     }
 }

@@ -261,6 +261,16 @@ fn ffmpeg_takes_what_the_client_publishes() {
     );
 }
 
+#[test]
+fn the_client_plays_what_ffmpeg_sends() {
+    let source = driver::encode(&SOURCE, &H264_AAC);
+    let played = driver::play_from_listening(&source);
+    assert!(!played.metadata.is_empty());
+    assert_eq!(played.units(Media::Video).len(), 50);
+    assert_eq!(driver::decoded(&played), driver::pictures_in(&[], &source));
+    check_sound(&played, &source, 1024);
+}
+
 const DIGESTS: [&str; 7] = [
     "-map",
     "0:v",
