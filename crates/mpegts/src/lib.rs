@@ -1,7 +1,25 @@
 //! MPEG transport streams (ITU-T H.222.0) without I/O.
 //!
 //! A [`Demuxer`] takes bytes as they come and gives access units, timed events and what became of all else; a [`Muxer`] writes
-//! access units. Both open nothing and read no clock.
+//! access units. Both open nothing and read no clock. Where the stream comes in datagrams, a [`DatagramReader`] is before it.
+//!
+//! ```
+//! use roomtone_mpegts::{Demuxer, Event};
+//!
+//! let mut demuxer = Demuxer::default();
+//! for datagram in [&[0x47; 1316][..]] {
+//!     demuxer.handle_bytes(datagram);
+//!     while let Some(event) = demuxer.poll_event() {
+//!         match event {
+//!             Event::Format { track, format } => println!("{track:?} is {}", format.name()),
+//!             Event::Unit { track, unit } => println!("{track:?}: {} bytes", unit.data.len()),
+//!             Event::Dropped { track, reason } => println!("{track:?}: {}", reason.name()),
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//! demuxer.finish();
+//! ```
 
 #![forbid(unsafe_code)]
 

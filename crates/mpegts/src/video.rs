@@ -166,6 +166,12 @@ impl Video {
             .map(|piece| piece.as_ptr() as usize - stream.as_ptr() as usize + piece.len())
             .collect::<Vec<_>>();
         ends.pop();
+        if !ends.is_empty() && self.codec == NalCodec::H264 {
+            // The set that says whether there are fields may be in this very stream.
+            let mut sets =
+                annexb::split(stream).filter(|nal| NalCodec::H264.kind(nal) == Some(NalKind::Sps));
+            self.fields = sets.next().map_or(self.fields, codes_fields);
+        }
         let mut joined = 0;
         let mut from = 0;
         for end in ends {

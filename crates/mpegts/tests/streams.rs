@@ -354,3 +354,108 @@ fn scrambled_media_is_counted_and_told() {
         (1, 1)
     );
 }
+
+/// The parameter sets of a stream that FFmpeg encoded interlaced.
+fn interlaced_sets() -> (Vec<u8>, Vec<u8>) {
+    let (events, _) = read(include_bytes!("vectors/h264_fields_latm.ts"));
+    let sets = events.iter().find_map(|event| match event {
+        Event::Format {
+            format: roomtone_frames::Format::H264(h264),
+            ..
+        } => Some((h264.sps.to_vec(), h264.pps[0].to_vec())),
+        _ => None,
+    });
+    sets.unwrap()
+}
+
+#[test]
+fn two_fields_with_one_time_are_one_unit_and_with_a_time_each_they_are_two() {
+    let (sps, pps) = interlaced_sets();
+    let mut line = Line::new(0x100);
+    let mut stream = head(&[(0x1b, 0x100, b"")]);
+    let pieces = [
+        (
+            0,
+            annexb(&[&[9, 0xf0], &sps, &pps, &IDR, &[9, 0xf0], &SLICE]),
+        ),
+        (3600, annexb(&[&[9, 0xf0], &SLICE, &[9, 0xf0], &SLICE])),
+        (7200, annexb(&[&[9, 0xf0], &SLICE])),
+        (9000, annexb(&[&[9, 0xf0], &SLICE])),
+    ];
+    for (pts, payload) in &pieces {
+        stream.extend(line.pes(&pes(0xe0, Some(*pts), false, payload)));
+    }
+    let (events, _) = read(&stream);
+    let found: Vec<_> = units(&events, TrackId(0))
+        .iter()
+        .map(|unit| (unit.1, unit.3.len()))
+        .collect();
+    assert_eq!(found, [(0, 16), (3600, 16), (7200, 8), (9000, 8)]);
+}
+
+#[test]
+fn another_size_is_told_before_the_first_picture_of_it() {
+    let (sps, pps) = interlaced_sets();
+    let mut line = Line::new(0x100);
+    let mut stream = head(&[(0x1b, 0x100, b"")]);
+    let pieces = [
+        annexb(&[&SPS, &PPS, &IDR]),
+        annexb(&[&SLICE]),
+        // The same sets again are no news.
+        annexb(&[&SPS, &PPS, &IDR]),
+        annexb(&[&sps, &pps, &IDR]),
+    ];
+    for (n, payload) in pieces.iter().enumerate() {
+        stream.extend(line.pes(&pes(0xe0, Some(n as u64 * 3600), false, payload)));
+    }
+    let (events, _) = read(&stream);
+    let told: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Format { format, .. } => format.size(),
+            Event::Unit { .. } => Some((0, 0)),
+            _ => None,
+        })
+        .collect();
+    let unit = (0, 0);
+    assert_eq!(told, [(1280, 720), unit, unit, unit, (160, 96), unit]);
+}
+
+#[test]
+fn leading_pictures_of_hevc_are_left_out_where_decoding_begins_at_their_keyframe() {
+    let (events, _) = read(include_bytes!("vectors/hevc_opus.ts"));
+    let sets = events.iter().find_map(|event| match event {
+        Event::Format { format, .. } if format.is_video() => Some(
+            format
+                .parameter_sets()
+                .into_iter()
+                .cloned()
+                .collect::<Vec<_>>(),
+        ),
+        _ => None,
+    });
+    let sets = sets.unwrap();
+    let nal = |kind: u8| vec![kind << 1, 1, 0x80, 5];
+    // CRA, two skipped leading pictures, a trailing one; then the same with all before it known.
+    let clean: Vec<&[u8]> = sets.iter().map(|set| &set[..]).collect();
+    let (cra, skipped, trailing) = (nal(21), nal(8), nal(1));
+    let keyframe = annexb(&[&clean[..], &[&cra]].concat());
+    let group = [
+        keyframe,
+        annexb(&[&skipped]),
+        annexb(&[&skipped]),
+        annexb(&[&trailing]),
+    ];
+    let mut line = Line::new(0x100);
+    let mut stream = head(&[(0x24, 0x100, b"")]);
+    for (n, payload) in group.iter().chain(&group).enumerate() {
+        stream.extend(line.pes(&pes(0xe0, Some(n as u64 * 3600), false, payload)));
+    }
+    let (events, stats) = read(&stream);
+    let times: Vec<_> = units(&events, TrackId(0))
+        .iter()
+        .map(|unit| unit.1 / 3600)
+        .collect();
+    assert_eq!(times, [0, 3, 4, 5, 6, 7]);
+    assert_eq!(stats.dropped(DropReason::Undecodable), 2);
+}
