@@ -96,8 +96,8 @@ pub(crate) fn codec_of(map: &ProgramMap<'_>, entry: &MapEntry<'_>) -> Result<Cod
         0x24 => Codec::Video(NalCodec::Hevc),
         0x81 => Codec::Ac3,
         0x87 => Codec::Eac3,
-        // The type alone is also Dolby's for Blu-ray discs.
-        0x86 if of.registers(*b"CUEI") || map.descriptors.registers(*b"CUEI") => Codec::Scte35,
+        // On Blu-ray discs it is sound. SCTE 35 asks for a registration of "CUEI", which not all write.
+        0x86 if !map.descriptors.registers(*b"HDMV") => Codec::Scte35,
         0x15 if is_id3(of) => Codec::Id3,
         0x06 => private_codec(of)?,
         _ => return Err(StreamRefusal::UnknownCodec),
@@ -175,7 +175,7 @@ mod tests {
         );
         assert_eq!(told(6, b"\x6a\x01\x00"), Ok(Codec::Ac3));
         assert_eq!(told(0x86, b"\x05\x04CUEI"), Ok(Codec::Scte35));
-        assert_eq!(told(0x86, b""), Err(StreamRefusal::UnknownCodec));
+        assert_eq!(told(0x86, b""), Ok(Codec::Scte35), "not all register it");
         assert_eq!(
             told(0x15, b"\x26\x0d\xff\xffID3 \xffID3 \x00\x0f"),
             Ok(Codec::Id3)

@@ -196,10 +196,11 @@ impl Core {
         let continuity = slot.follow(&packet);
         match continuity {
             Continuity::Follows => {}
-            Continuity::Repeats => {
+            Continuity::Repeats if slot.role.is_repetition(&packet) => {
                 self.queue.stats.duplicates += 1;
                 return;
             }
+            Continuity::Repeats => {}
             Continuity::Jumps => self.queue.stats.continuity_errors += 1,
         }
         if let Role::Track(track) = &mut slot.role {
@@ -492,6 +493,18 @@ impl Core {
             SectionError::Checksum => self.queue.stats.checksum_errors += 1,
             SectionError::Malformed => self.queue.stats.refused_sections += 1,
             SectionError::NotForUs => {}
+        }
+    }
+}
+
+impl Role {
+    /// Whether a packet with the counter of the one before is that packet once more. Sections have checksums and are not worth
+    /// losing: some write them with a counter that stands still, or begin to count anew.
+    fn is_repetition(&self, packet: &Packet<'_>) -> bool {
+        match self {
+            Self::Association | Self::Map(_) => !packet.unit_start,
+            Self::Track(track) => track.is_repetition(packet),
+            Self::Clock | Self::Free => true,
         }
     }
 }

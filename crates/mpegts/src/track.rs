@@ -1,6 +1,7 @@
 //! One stream of a program: packets in, PES packets or sections out of them.
 
 use crate::codec::Stream;
+use crate::crc::crc32;
 use crate::demux::Limits;
 use crate::elementary::Elementary;
 use crate::event::{DropReason, Event, TrackId};
@@ -24,6 +25,8 @@ pub(crate) struct Track {
     /// How long it will be; none: until the next begins.
     whole: Option<usize>,
     sections: SectionBuffer,
+    /// Checksum of the last packet with sections.
+    last_sections: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,7 @@ impl Track {
             bytes: Vec::new(),
             whole: None,
             sections: SectionBuffer::default(),
+            last_sections: 0,
         }
     }
 
@@ -65,6 +69,11 @@ impl Track {
     /// Whether it comes in sections.
     pub(crate) fn is_sections(&self) -> bool {
         self.stream.codec.is_sections()
+    }
+
+    /// Whether a packet with the counter of the one before is that packet once more.
+    pub(crate) fn is_repetition(&self, packet: &Packet<'_>) -> bool {
+        !self.is_sections() || crc32(packet.payload) == self.last_sections
     }
 
     /// A packet is missing.
@@ -156,6 +165,7 @@ impl Track {
             .iter()
             .find(|program| program.number == self.stream.program)
             .map_or_else(Default::default, |program| program.clock);
+        self.last_sections = crc32(packet.payload);
         let (track, before) = (self.id, self.sections.incomplete);
         self.sections.push(
             packet.payload,

@@ -79,6 +79,20 @@ fn every_cue_comes_through_those_that_share_a_packet_and_repeated_ones_too() {
 }
 
 #[test]
+fn cues_whose_counter_stands_still_are_not_taken_for_one() {
+    let mut stream = head(&[(0x86, 0x1f0, b"")]);
+    for n in [1, 2, 2, 3] {
+        stream.extend(Line::new(0x1f0).sections(&cue(n)));
+    }
+    let (events, stats) = read(&stream);
+    assert_eq!(cues(&events), [1, 2, 3]);
+    assert_eq!(
+        stats.duplicates, 1,
+        "the same packet with the same counter is one sent twice"
+    );
+}
+
+#[test]
 fn a_damaged_cue_is_dropped_with_a_reason_and_the_next_is_read() {
     let mut line = Line::new(0x1f0);
     let mut damaged = cue(1);
