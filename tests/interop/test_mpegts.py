@@ -88,3 +88,18 @@ def test_ffmpeg_reads_a_stream_written_again_as_it_reads_the_first(remux: Path, 
 def test_ffmpeg_hears_what_it_heard_in_the_first(remux: Path, tmp_path: Path, name: str) -> None:
     original = VECTORS / f"{name}.ts"
     assert sound(written_again(remux, original, tmp_path)) == sound(original)
+
+
+@pytest.mark.parametrize("name", ["h264_aac", "hevc_opus"])
+def test_of_a_stream_with_holes_only_whole_pictures_are_left(remux: Path, tmp_path: Path, name: str) -> None:
+    original = (VECTORS / f"{name}.ts").read_bytes()
+    # Behind the tables and the first keyframe every eleventh packet is missing.
+    packets = [original[at : at + 188] for at in range(0, len(original), 188)]
+    kept = [packet for n, packet in enumerate(packets) if n < len(packets) // 3 or n % 11]
+    lossy = tmp_path / "lossy.ts"
+    lossy.write_bytes(b"".join(kept))
+    # FFmpeg complains of nothing, and all it shows was in the first.
+    left = pictures(written_again(remux, lossy, tmp_path))
+    whole = set(pictures(VECTORS / f"{name}.ts"))
+    assert 0 < len(left) < len(whole)
+    assert set(left) <= whole

@@ -195,12 +195,11 @@ impl Core {
         let slot = &mut self.slots[at as usize];
         let continuity = slot.follow(&packet);
         match continuity {
-            Continuity::Follows => {}
             Continuity::Repeats if slot.role.is_repetition(&packet) => {
                 self.queue.stats.duplicates += 1;
                 return;
             }
-            Continuity::Repeats => {}
+            Continuity::Follows | Continuity::Repeats => {}
             Continuity::Jumps => self.queue.stats.continuity_errors += 1,
         }
         if let Role::Track(track) = &mut slot.role {
