@@ -7,6 +7,7 @@ use crate::connection::{CloseReason, Connection, Encryption, Message, SendError}
 use crate::handshake::Handshake;
 use crate::keys::Passphrase;
 use crate::packet::{ControlHeader, ControlType, HEADER_LEN, Header, MAX_DATAGRAM};
+use crate::reject::RejectReason;
 use crate::source::Source;
 use crate::stats::{ListenerStats, Stats};
 use crate::time::{Clock, Micros};
@@ -133,6 +134,7 @@ pub struct Listener {
     by_peer: FxHashMap<(SocketAddr, u32), usize>,
     pending: VecDeque<Pending>,
     next_request: u64,
+    closing: bool,
     answers: VecDeque<Answer>,
     events: VecDeque<ListenerEvent>,
     /// Connections that may have something to send.
@@ -159,6 +161,7 @@ impl Listener {
             by_peer: FxHashMap::default(),
             pending: VecDeque::new(),
             next_request: 0,
+            closing: false,
             answers: VecDeque::new(),
             events: VecDeque::new(),
             sending: VecDeque::new(),
@@ -359,6 +362,20 @@ impl Listener {
         entry.connection.close();
         self.wake(at);
         true
+    }
+
+    /// Ends all connections and refuses requests, those that wait and those that come.
+    pub fn close_all(&mut self) {
+        self.closing = true;
+        let open: Vec<usize> = self.entries.iter().map(|(at, _)| at).collect();
+        for at in open {
+            self.entries[at].connection.close();
+            self.wake(at);
+        }
+        while let Some(pending) = self.pending.front() {
+            let id = pending.id();
+            self.reject(id, RejectReason::Close);
+        }
     }
 
     /// What a connection has done; none where there is no such connection.

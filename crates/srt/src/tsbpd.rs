@@ -10,6 +10,11 @@ const STEP: Micros = 5_000;
 /// How much later than its arrival and the latency a packet may be delivered: more is a clock that jumped.
 const LATEST: Micros = 500_000;
 
+/// How late a packet may come by its time stamp before the clock is doubted rather than the line.
+const LATE: Micros = 2_000_000;
+/// How long packets come too early or too late by their time stamps until the base is laid anew.
+const DOUBTED_FOR: Micros = 1_000_000;
+
 /// The sender's time on the receiver's clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TimeBase {
@@ -23,6 +28,8 @@ pub(crate) struct TimeBase {
     samples: u32,
     /// The first round trip: what it grows by is no drift.
     first_rtt: Option<Micros>,
+    /// Since when no time stamp has made sense.
+    doubted_since: Option<Micros>,
 }
 
 impl TimeBase {
@@ -37,6 +44,7 @@ impl TimeBase {
             sum: 0,
             samples: 0,
             first_rtt: None,
+            doubted_since: None,
         }
     }
 
@@ -54,8 +62,21 @@ impl TimeBase {
 
     /// When a data packet that came at `now` is to be delivered, and whether its time stamp had to be corrected.
     pub(crate) fn delivery(&mut self, timestamp: u32, now: Micros) -> (Micros, bool) {
-        let at = self.unwrap(timestamp) + self.base + self.drift + self.latency;
+        let stamp = self.unwrap(timestamp);
+        let at = stamp + self.base + self.drift + self.latency;
         let latest = now + self.latency + LATEST;
+        if at <= latest && at >= now - LATE {
+            self.doubted_since = None;
+            return (at, false);
+        }
+        let since = *self.doubted_since.get_or_insert(now);
+        if now - since >= DOUBTED_FOR {
+            // The clock has jumped, and stays where it is.
+            self.base = now - stamp;
+            (self.drift, self.sum, self.samples) = (0, 0, 0);
+            self.doubted_since = None;
+            return (now + self.latency, true);
+        }
         (at.min(latest), at > latest)
     }
 
@@ -113,5 +134,19 @@ mod tests {
     fn a_time_stamp_far_ahead_does_not_hold_the_stream() {
         let mut base = TimeBase::new(0, 0, 120_000);
         assert_eq!(base.delivery(60_000_000, 1_000), (621_000, true));
+    }
+
+    #[test]
+    fn a_clock_that_jumped_is_followed_after_a_second() {
+        for jump in [60_000_000, -20_000_000_i64] {
+            let mut base = TimeBase::new(30_000_000, 30_000_000, 120_000);
+            let delays: Vec<i64> = (0..200)
+                .map(|step| 30_000_000 + step * 10_000)
+                .map(|now| base.delivery((now + jump) as u32, now).0 - now)
+                .collect();
+            let at_first = if jump > 0 { 620_000 } else { jump + 120_000 };
+            assert_eq!(delays[..100], [at_first; 100]);
+            assert_eq!(delays[100..], [120_000; 100]);
+        }
     }
 }

@@ -352,6 +352,23 @@ fn a_request_nobody_decides_on_is_refused_in_time() {
 }
 
 #[test]
+fn a_listener_that_goes_says_so_to_everybody() {
+    let mut world = world(None, None);
+    world.connect();
+    world.listener.close_all();
+    world.run_for(Duration::from_millis(10));
+    assert_eq!(
+        world.dial_events.last(),
+        Some(&DialEvent::Closed(CloseReason::Peer))
+    );
+    assert_eq!(world.listener.connections(), 0);
+    world.dial_events.clear();
+    world.dialer = Dialer::call(address(8890), dial(None), &[5; 32], world.now).expect("a dialer");
+    world.run_for(Duration::from_millis(600));
+    assert_eq!(world.dial_events, [DialEvent::Refused(RejectReason::Close)]);
+}
+
+#[test]
 fn two_sides_of_a_rendezvous_find_each_other() {
     let now = origin();
     let line = LinkConfig {

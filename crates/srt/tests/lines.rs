@@ -4,10 +4,10 @@ mod sim;
 
 use roomtone_netem::LinkConfig;
 use roomtone_srt::{
-    Acceptance, Bandwidth, CipherMode, ConnectionConfig, DialConfig, KeyLength, KeyRefresh,
-    Passphrase, SendError,
+    Acceptance, Bandwidth, CipherMode, ConnectionConfig, DialConfig, Dialer, KeyLength, KeyRefresh,
+    Listener, ListenerConfig, MAX_DATAGRAM, Passphrase, SendError,
 };
-use sim::{World, assert_whole, payload};
+use sim::{World, address, assert_whole, origin, payload};
 use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -285,4 +285,65 @@ fn time_stamps_wrap_after_seventy_minutes() {
     assert_whole(&world.came_up, count);
     let last = world.came_up.last().expect("something came").after;
     assert!(last < 145 * MILLISECOND, "{last:?}");
+}
+
+#[test]
+fn a_sender_whose_clock_runs_fast_or_slow_or_jumps_is_followed() {
+    for skew in [1.0 + 200e-6, 1.0 - 200e-6] {
+        let began = origin();
+        let dial = DialConfig {
+            connection: ConnectionConfig {
+                // By its own clock a minute passes in silence when it jumps.
+                idle_timeout: Duration::from_mins(30),
+                ..ConnectionConfig::default()
+            },
+            ..DialConfig::default()
+        };
+        let mut dialer = Dialer::call(address(8890), dial, &[1; 32], began).expect("a dialer");
+        let mut listener = Listener::new(ListenerConfig::default(), &[2; 32], began);
+        let mut out = [0; MAX_DATAGRAM];
+        let (mut sent, mut delivered) = (0_u32, 0_u32);
+        let (mut earliest, mut latest) = (i128::MAX, i128::MIN);
+        // Twenty minutes, a packet every ten milliseconds; the jump, of a minute, after fifteen: a second
+        // later it is followed.
+        for step in 0..120_000_u64 {
+            let elapsed = 10 * MILLISECOND * step as u32;
+            let jump = Duration::from_mins(u64::from(step > 90_000));
+            let (now, theirs) = (began + elapsed, began + elapsed.mul_f64(skew) + jump);
+            dialer.handle_timeout(theirs);
+            if dialer.send(&payload(sent, elapsed), theirs).is_ok() {
+                sent += 1;
+            }
+            while let Some(len) = dialer.poll_transmit(theirs, &mut out) {
+                listener.handle_datagram(address(5000), &mut out[..len], now);
+            }
+            listener.handle_timeout(now);
+            if let Some(request) = listener.poll_request() {
+                let accepted = listener.accept(request.id, Acceptance::default(), now);
+                accepted.expect("agreed");
+            }
+            while let Some((_, message)) = listener.poll_message(now) {
+                let message = sim::delivered(message.payload, message.lost_before, elapsed);
+                assert_eq!((message.number, message.lost_before), (delivered, 0));
+                delivered += 1;
+                let after = message.after.as_micros() as i128;
+                if !(90_000..90_300).contains(&step) {
+                    (earliest, latest) = (earliest.min(after), latest.max(after));
+                }
+                // Half a second more than the latency, whatever the clock says.
+                assert!(after <= 630_000, "{after} us");
+            }
+            while let Some(transmit) = listener.poll_transmit(now, &mut out) {
+                dialer.handle_datagram(&mut out[..transmit.len], theirs);
+            }
+        }
+        println!("{skew}: {earliest} to {latest} us");
+        // 200 ppm are 240 ms in twenty minutes; a step of this loop is 10 ms.
+        assert!(
+            earliest >= 100_000 && latest <= 145_000,
+            "{earliest} to {latest}"
+        );
+        assert!(sent > 119_900);
+        assert!(sent - delivered < 70, "{} wait", sent - delivered);
+    }
 }

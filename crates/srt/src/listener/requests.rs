@@ -26,6 +26,10 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    pub(super) fn id(&self) -> RequestId {
+        self.id
+    }
+
     pub(super) fn expires_at(&self) -> Micros {
         self.came + DECIDED_WITHIN
     }
@@ -107,6 +111,9 @@ impl Listener {
             Ok(extensions) => extensions,
             Err(reason) => return self.refuse(from, handshake, reason),
         };
+        if self.closing {
+            return self.refuse(from, handshake, RejectReason::Close);
+        }
         if self.entries.len() >= self.config.max_connections {
             self.stats.overload += 1;
             return self.refuse(from, handshake, RejectReason::Overload);
