@@ -1,6 +1,7 @@
 //! Transport streams in datagrams: behind an RTP header (RFC 2250 section 2), or bare.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use roomtone_rtp::{RtpHeader, RtpPacket, SequenceUnwrapper, write_header};
 
@@ -11,6 +12,8 @@ const PAYLOAD_TYPE: u8 = 33;
 const RTP_HEADER_BYTES: usize = 12;
 /// Datagrams that wait for one that is missing; one more, and it is lost.
 pub const MAX_WAITING_DATAGRAMS: usize = 32;
+/// How long they wait at most.
+pub const PATIENCE: Duration = Duration::from_millis(100);
 /// Numbers that go further than this at once, or back, are of a source that has begun anew (RFC 3550 appendix A.1).
 const MAX_DROPOUT: u64 = 3000;
 const MAX_MISORDER: u64 = 100;
@@ -40,17 +43,24 @@ pub struct DatagramStats {
 
 /// Takes transport streams out of the datagrams of one sender.
 ///
-/// Inputs: [`handle_datagram`](Self::handle_datagram), [`finish`](Self::finish). Outputs: the bytes for a
-/// [`Demuxer`](crate::Demuxer), in the order of their numbers where they have some. Another source of RTP takes over with its second datagram
-/// in a row. Limits: [`MAX_WAITING_DATAGRAMS`].
+/// Inputs: [`handle_datagram`](Self::handle_datagram), [`handle_timeout`](Self::handle_timeout) when [`next_timeout`](Self::next_timeout) has
+/// come, [`finish`](Self::finish). Outputs: the bytes for a [`Demuxer`](crate::Demuxer), in the order of their numbers where they have some. Another source of RTP takes over with its second datagram
+/// in a row. Limits: [`MAX_WAITING_DATAGRAMS`], [`PATIENCE`].
 #[derive(Debug, Default)]
 pub struct DatagramReader {
     source: Option<Source>,
     /// Source and number of a datagram that did not belong.
     stranger: Option<(u32, u16)>,
-    waiting: BTreeMap<u64, Vec<u8>>,
+    waiting: BTreeMap<u64, Waiting>,
     /// What came.
     pub stats: DatagramStats,
+}
+
+/// A datagram that came before one that is missing.
+#[derive(Debug)]
+struct Waiting {
+    payload: Vec<u8>,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -62,14 +72,14 @@ struct Source {
 
 impl DatagramReader {
     /// Take a datagram; what can be given now is handed to `take`.
-    pub fn handle_datagram(&mut self, datagram: &[u8], mut take: impl FnMut(&[u8])) {
+    pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant, mut take: impl FnMut(&[u8])) {
         match datagram.first() {
             Some(&SYNC) => {
                 self.stats.bare += 1;
                 take(datagram);
             }
             // Version 2.
-            Some(first) if first >> 6 == 2 => self.handle_rtp(datagram, &mut take),
+            Some(first) if first >> 6 == 2 => self.handle_rtp(datagram, now, &mut take),
             // The demultiplexer finds packets in it where there are some, and counts what is none.
             Some(_) if datagram.len() >= PACKET_BYTES => {
                 self.stats.malformed += 1;
@@ -79,13 +89,25 @@ impl DatagramReader {
         }
     }
 
+    /// What has waited long enough is given without what is missing.
+    pub fn handle_timeout(&mut self, now: Instant, mut take: impl FnMut(&[u8])) {
+        while self.next_timeout().is_some_and(|due| due <= now) {
+            self.give_waiting(&mut take);
+        }
+    }
+
+    /// When something will have waited long enough.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.waiting.values().map(|one| one.since + PATIENCE).min()
+    }
+
     /// The source has ended: what waits is given.
     pub fn finish(&mut self, mut take: impl FnMut(&[u8])) {
         while self.give_waiting(&mut take) {}
         self.source = None;
     }
 
-    fn handle_rtp(&mut self, datagram: &[u8], take: &mut impl FnMut(&[u8])) {
+    fn handle_rtp(&mut self, datagram: &[u8], now: Instant, take: &mut impl FnMut(&[u8])) {
         let Ok(packet) = RtpPacket::parse(datagram) else {
             self.stats.malformed += 1;
             return;
@@ -113,7 +135,11 @@ impl DatagramReader {
             self.give_following(take);
             return;
         }
-        self.waiting.insert(number, packet.payload().to_vec());
+        let waiting = Waiting {
+            payload: packet.payload().to_vec(),
+            since: now,
+        };
+        self.waiting.insert(number, waiting);
         if self.waiting.len() > MAX_WAITING_DATAGRAMS {
             self.give_waiting(take);
         }
@@ -153,10 +179,10 @@ impl DatagramReader {
         let Some(source) = &mut self.source else {
             return;
         };
-        while let Some(payload) = self.waiting.remove(&source.next) {
+        while let Some(one) = self.waiting.remove(&source.next) {
             source.next += 1;
             self.stats.rtp += 1;
-            take(&payload);
+            take(&one.payload);
         }
     }
 
@@ -221,11 +247,18 @@ mod tests {
         RtpWriter::new(ssrc, n).write(&payload(n), 0, false)
     }
 
+    /// Any moment: only differences count.
+    #[allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
+    fn moment() -> Instant {
+        Instant::now()
+    }
+
     fn read(datagrams: &[Vec<u8>]) -> (Vec<u8>, DatagramStats) {
+        let now = moment();
         let mut reader = DatagramReader::default();
         let mut seen = Vec::new();
         for datagram in datagrams {
-            reader.handle_datagram(datagram, |bytes| seen.push(bytes[1]));
+            reader.handle_datagram(datagram, now, |bytes| seen.push(bytes[1]));
         }
         reader.finish(|bytes| seen.push(bytes[1]));
         (seen, reader.stats)
@@ -256,12 +289,39 @@ mod tests {
     fn what_does_not_come_is_waited_for_so_long_and_then_lost() {
         let numbers: Vec<u16> = [1, 2].into_iter().chain(5..5 + 33).collect();
         let mut reader = DatagramReader::default();
-        let mut given = 0;
+        let (mut given, now) = (0, moment());
         for (n, &number) in numbers.iter().enumerate() {
-            reader.handle_datagram(&datagram(7, number), |_| given += 1);
+            reader.handle_datagram(&datagram(7, number), now, |_| given += 1);
             assert!(n + 1 == numbers.len() || given <= 2);
         }
         assert_eq!((given, reader.stats.lost), (numbers.len(), 2));
+    }
+
+    #[test]
+    fn nothing_waits_longer_than_it_may() {
+        let begin = moment();
+        let mut reader = DatagramReader::default();
+        let mut seen = Vec::new();
+        for (n, after_ms) in [(1, 0), (3, 10), (4, 50), (6, 60)] {
+            let now = begin + Duration::from_millis(after_ms);
+            reader.handle_datagram(&datagram(7, n), now, |bytes| seen.push(bytes[1]));
+        }
+        let due = reader.next_timeout().unwrap();
+        assert_eq!(due, begin + Duration::from_millis(10) + PATIENCE);
+        reader.handle_timeout(begin + Duration::from_millis(109), |bytes| {
+            seen.push(bytes[1])
+        });
+        assert_eq!(seen, [1]);
+        reader.handle_timeout(due, |bytes| seen.push(bytes[1]));
+        assert_eq!(seen, [1, 3, 4]);
+        let due = reader.next_timeout().unwrap();
+        assert_eq!(due, begin + Duration::from_millis(60) + PATIENCE);
+        reader.handle_timeout(due, |bytes| seen.push(bytes[1]));
+        assert_eq!(
+            (&seen[..], reader.next_timeout()),
+            (&[1, 3, 4, 6][..], None)
+        );
+        assert_eq!(reader.stats.lost, 2);
     }
 
     #[test]
