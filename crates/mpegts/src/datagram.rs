@@ -309,7 +309,7 @@ mod tests {
         let due = reader.next_timeout().unwrap();
         assert_eq!(due, begin + Duration::from_millis(10) + PATIENCE);
         reader.handle_timeout(begin + Duration::from_millis(109), |bytes| {
-            seen.push(bytes[1])
+            seen.push(bytes[1]);
         });
         assert_eq!(seen, [1]);
         reader.handle_timeout(due, |bytes| seen.push(bytes[1]));
