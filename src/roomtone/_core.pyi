@@ -57,7 +57,8 @@ class Front:
     def start(self, config: bytes, engine: Engine | None = None) -> None:
         """Bind, load the certificate and serve; ``config`` is a `FrontConfig`. Raises `FrontError`.
 
-        With ``engine``, connections on TLS ports that are not TLS are media for it.
+        With ``engine``, connections on TLS ports that are not TLS are media for it, and its live streams are served
+        below ``/live/``.
         """
 
     def addresses(self) -> list[tuple[str, str]]:

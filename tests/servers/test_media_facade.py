@@ -16,6 +16,7 @@ from roomtone.media import (
     FakeLink,
     Link,
     Mixer,
+    Packager,
     Router,
     SocketLink,
     WebRtcTransport,
@@ -38,6 +39,7 @@ from roomtone.media.values import (
     MixerClosed,
     MixerTone,
     MixerWav,
+    PackagerEnded,
     ProducerClosed,
     RouterClosed,
     SrtpKeys,
@@ -47,6 +49,7 @@ from roomtone.media.values import (
 
 VP8 = CodecParameters(payload_type=96, name="VP8", clock_rate=90_000, rtx_payload_type=97)
 PCMU = CodecParameters(payload_type=0, name="PCMU", clock_rate=8_000)
+H264 = CodecParameters(payload_type=102, name="H264", clock_rate=90_000)
 OPUS = CodecParameters(payload_type=111, name="OPUS", clock_rate=48_000, channels=2)
 FINGERPRINT = Fingerprint(algorithm="sha-256", value=":".join(["0A"] * 32))
 CONFIG = EngineConfig(
@@ -433,6 +436,58 @@ async def test_a_consumer_is_limited_by_what_its_viewer_can_show(engine: Engine)
     for refused_now in (consumer.set_limits(max_width=1), consumer.set_priority(1)):
         async with refused(ErrorCode.NOT_FOUND):
             await refused_now
+
+
+async def test_a_packager_takes_what_hls_carries_and_says_what_it_does_not(engine: Engine) -> None:
+    router = await engine.open_router()
+    transport = await router.open_plain_transport()
+    camera = await transport.produce(MediaKind.VIDEO, [VP8, H264], encodings=[EncodingParameters(ssrc=5)])
+    voice = await transport.produce(MediaKind.AUDIO, [OPUS], encodings=[EncodingParameters(ssrc=6)])
+    phone = await transport.produce(MediaKind.AUDIO, [PCMU], encodings=[EncodingParameters(ssrc=7)])
+    packager = await Packager.open(router, "studio", window_ms=30_000, part_ms=500)
+    tracks = {await packager.add_track(producer) for producer in (camera, voice)}
+    assert len(tracks | {packager.id, camera.id, voice.id}) == 5
+    with pytest.raises(EngineCommandError, match=r"PCMU.*transcoded to opus") as caught:
+        await packager.add_track(phone)
+    assert caught.value.code is ErrorCode.UNSUPPORTED
+    for track in tracks:
+        await packager.remove_track(track)
+        async with refused(ErrorCode.NOT_FOUND):
+            await packager.remove_track(track)
+    assert (await packager.stats())[0]["id"] == str(packager.id)
+
+
+async def test_a_packager_has_its_name_alone_until_it_ends(engine: Engine) -> None:
+    router = await engine.open_router()
+    packager = await Packager.open(router, "studio")
+    for name in ("", "a/b", "..", "x" * 257, "a\nb"):
+        async with refused(ErrorCode.INVALID):
+            await Packager.open(router, name)
+    for part_ms in (99, 2_001):
+        async with refused(ErrorCode.INVALID):
+            await Packager.open(router, "other", part_ms=part_ms)
+    async with refused(ErrorCode.WRONG_STATE):
+        await Packager.open(router, "studio")
+    with engine.subscribe(packager.id) as events:
+        await packager.close()
+        assert await events.get() == PackagerEnded(packager=packager.id, reason=EngineCloseReason.REQUESTED)
+    again = await Packager.open(router, "studio")
+    with engine.subscribe(again.id) as events:
+        await router.close()
+        assert await events.get() == PackagerEnded(packager=again.id, reason=EngineCloseReason.PARENT_CLOSED)
+
+
+async def test_a_track_whose_producer_is_gone_goes_on_with_another(engine: Engine) -> None:
+    router = await engine.open_router()
+    transport = await router.open_plain_transport()
+    voice = await transport.produce(MediaKind.AUDIO, [OPUS], encodings=[EncodingParameters(ssrc=6)])
+    packager = await Packager.open(router, "studio")
+    track = await packager.add_track(voice)
+    await voice.close()
+    other = await transport.produce(MediaKind.AUDIO, [OPUS], encodings=[EncodingParameters(ssrc=8)])
+    assert await packager.add_track(other) == track
+    third = await transport.produce(MediaKind.AUDIO, [OPUS], encodings=[EncodingParameters(ssrc=9)])
+    assert await packager.add_track(third) != track
 
 
 async def test_a_mixer_hears_producers_and_its_mixes_are_producers(engine: Engine) -> None:

@@ -130,6 +130,8 @@ counters! {
     mixer_packets,
     /// Packets not handed to mixers since their thread's queue was full.
     mixer_dropped_full,
+    /// Packets not handed to packagers since the live thread's queue was full.
+    packager_dropped_full,
     /// Packets carried to another shard.
     pipe_packets,
     /// Packets not carried since the other shard's queue was full.
@@ -158,6 +160,30 @@ counters! {
     tcp_connections,
     /// Longest command queue seen.
     command_queue_peak,
+    }
+}
+
+counters! {
+    /// What the live thread did.
+    LiveCounters {
+    /// Turns in which packagers were looked after.
+    live_ticks,
+    /// Turns that took longer than they are apart.
+    live_ticks_busy,
+    /// Microseconds the live thread was at work in turns.
+    live_busy_us,
+    /// Packets that came for packagers.
+    packager_packets,
+    /// Tracks that came when their packager had begun.
+    packager_tracks_refused,
+    /// Packagers ended by a defect.
+    packagers_panicked,
+    /// Packagers ended since their media could not be packaged.
+    packagers_failed,
+    /// Keyframes that packagers asked for.
+    keyframes_asked,
+    /// Requests for keyframes that were dropped since the shard's queue was full.
+    keyframe_requests_dropped_full,
     }
 }
 

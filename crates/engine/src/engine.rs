@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use roomtone_hls::Shelf;
 use roomtone_sfu::WallClock;
 use roomtone_webrtc::{Certificate, Random, SystemRandom};
 
 use crate::audio::{self, AudioHandle};
 use crate::bind::{self, BindError};
-use crate::counters::{AudioCounters, Counters};
+use crate::counters::{AudioCounters, Counters, LiveCounters};
 use crate::ids::{self, MAX_SHARDS};
+use crate::live::{self, LiveEnds, LiveHandle};
 use crate::outbox::Outbox;
 use crate::shard::{Control, Shard, ShardHandle, ShardParts, Shared, inbox};
 use crate::sys::wait_readable;
@@ -64,6 +66,8 @@ pub struct Engine {
     handles: Vec<ShardHandle>,
     audio: Vec<AudioHandle>,
     audio_counters: Vec<Arc<AudioCounters>>,
+    live: LiveHandle,
+    live_counters: Arc<LiveCounters>,
     counters: Vec<Arc<Counters>>,
     listening: Vec<Vec<String>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -74,6 +78,11 @@ pub struct Engine {
 impl Engine {
     /// Binds sockets and starts threads.
     pub fn start(config: EngineConfig) -> Result<Self, EngineError> {
+        Self::start_with(config, Arc::default())
+    }
+
+    /// As [`Engine::start`]; live streams are put on `shelf`.
+    pub fn start_with(config: EngineConfig, shelf: Arc<Shelf>) -> Result<Self, EngineError> {
         let (ips, announced) = check(&config)?;
         let system = |what| move |error| EngineError::System { what, error };
         let certificate =
@@ -90,6 +99,7 @@ impl Engine {
         let mut seeds = SystemRandom;
         let mut handles = Vec::new();
         let mut parts = Vec::new();
+        let (live, live_ends) = live::handle();
         let ips = bind::expand(&ips)?;
         for index in 0..config.shards {
             let listeners = if config.udp || config.tcp {
@@ -105,6 +115,7 @@ impl Engine {
                 shared: shared.clone(),
                 handles: Vec::new(),
                 audio: Vec::new(),
+                live: live.clone(),
                 inbox,
                 counters: Arc::default(),
                 candidates: bind::candidates(&listeners, &announced),
@@ -119,6 +130,8 @@ impl Engine {
             handles,
             audio: Vec::new(),
             audio_counters: Vec::new(),
+            live,
+            live_counters: Arc::default(),
             counters: Vec::new(),
             listening: Vec::new(),
             threads: Mutex::default(),
@@ -126,6 +139,7 @@ impl Engine {
             answers_ignored: AtomicU64::new(0),
         };
         engine.start_audio()?;
+        engine.start_live(live_ends, shelf)?;
         for part in parts {
             engine.spawn(part)?;
         }
@@ -150,6 +164,20 @@ impl Engine {
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .push(thread);
         }
+        Ok(())
+    }
+
+    fn start_live(&mut self, ends: LiveEnds, shelf: Arc<Shelf>) -> Result<(), EngineError> {
+        let (shared, shards) = (self.shared.clone(), self.handles.clone());
+        let thread = live::start(ends, shared, shards, self.live_counters.clone(), shelf);
+        let thread = thread.map_err(|error| EngineError::System {
+            what: "no live thread",
+            error,
+        })?;
+        self.threads
+            .get_mut()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(thread);
         Ok(())
     }
 
@@ -329,6 +357,11 @@ impl Engine {
             report.insert("mixers".into(), self.audio[index].load().into());
             reports.push(report);
         }
+        let mut report = self.live_counters.report();
+        report.insert("id".into(), "live".into());
+        report.insert("type".into(), "live".into());
+        report.insert("packagers".into(), self.live.load().into());
+        reports.push(report);
         reports
     }
 
@@ -343,6 +376,7 @@ impl Engine {
         for handle in &self.audio {
             handle.tell(audio::Message::Shutdown);
         }
+        self.live.tell(live::Message::Shutdown);
         let mut threads = self
             .threads
             .lock()
@@ -351,6 +385,12 @@ impl Engine {
             // A thread that panicked is gone all the same.
             let _ = thread.join();
         }
+    }
+
+    /// Makes the live thread panic while it serves a packager.
+    #[cfg(test)]
+    pub(crate) fn inject_live_panic(&self, packager: u64) {
+        self.live.tell(live::Message::PanicAt(packager));
     }
 
     /// Makes the shard panic when it next serves a transport, or at once in a router.
@@ -388,6 +428,10 @@ fn subject(command: &Command) -> Subject {
         | Command::RemoveMixerInput { mixer: id, .. }
         | Command::AddMixerOutput { mixer: id, .. }
         | Command::CloseMixer { mixer: id }
+        | Command::OpenPackager { router: id, .. }
+        | Command::AddPackagerTrack { packager: id, .. }
+        | Command::RemovePackagerTrack { packager: id, .. }
+        | Command::ClosePackager { packager: id }
         | Command::SendMixerDtmf { output: id, .. }
         | Command::ConnectWebRtcTransport { transport: id, .. }
         | Command::AddRemoteCandidates { transport: id, .. }

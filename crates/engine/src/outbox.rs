@@ -38,7 +38,8 @@ fn policy(event: &Event) -> Policy {
         Event::ProducerScore { .. }
         | Event::ActiveSpeakers { .. }
         | Event::EstimateChanged { .. }
-        | Event::FeedbackActed { .. } => Policy::Statistic,
+        | Event::FeedbackActed { .. }
+        | Event::PackagerWarned { .. } => Policy::Statistic,
         Event::IceStateChanged { transport, .. } => Policy::Merge((0, transport, 0)),
         Event::DtlsStateChanged { transport, .. } => Policy::Merge((1, transport, 0)),
         Event::RemoteLearnt { transport, .. } => Policy::Merge((2, transport, 0)),
@@ -67,6 +68,8 @@ fn policy(event: &Event) -> Policy {
         Event::TransportClosed { .. }
         | Event::RouterClosed { .. }
         | Event::MixerClosed { .. }
+        | Event::PackagerStarted { .. }
+        | Event::PackagerEnded { .. }
         | Event::MixerSourceEnded { .. }
         | Event::ProducerClosed { .. }
         | Event::ConsumerClosed { .. }

@@ -151,6 +151,48 @@ fn a_router_that_breaks_is_told_of_whether_anything_was_in_it_or_not() {
 }
 
 #[test]
+fn a_packager_that_breaks_costs_no_other_and_gives_its_name_back() {
+    let config = EngineConfig {
+        listen_ips: vec!["127.0.0.1".into()],
+        webrtc_ports: (0, 0),
+        ..EngineConfig::default()
+    };
+    let engine = Engine::start(config).unwrap();
+    let CommandResult::RouterOpened { router, .. } =
+        call(&engine, Command::OpenRouter { shard: None })
+    else {
+        panic!("no router")
+    };
+    let open = |name: &str| {
+        let command = Command::OpenPackager {
+            router,
+            name: name.into(),
+            window_ms: 20_000,
+            part_ms: None,
+        };
+        match call(&engine, command) {
+            CommandResult::PackagerOpened { packager } => packager,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (victim, other) = (open("victim"), open("other"));
+    engine.inject_live_panic(victim);
+    let ended = |packager, reason| Event::PackagerEnded { packager, reason };
+    assert_eq!(
+        next_event(&engine),
+        ended(victim, CloseReason::PeerPanicked)
+    );
+    let panicked = engine
+        .stats()
+        .iter()
+        .any(|r| r.get("packagers_panicked") == Some(&1_u64.into()));
+    assert!(panicked, "the counter says so");
+    open("victim");
+    call(&engine, Command::ClosePackager { packager: other });
+    assert_eq!(next_event(&engine), ended(other, CloseReason::Requested));
+}
+
+#[test]
 fn commands_after_closing_are_refused_and_the_last_events_can_be_read() {
     let config = EngineConfig {
         listen_ips: vec!["127.0.0.1".into()],

@@ -6,6 +6,7 @@ use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use roomtone_engine::values::{self, EngineConfig, Request};
+use roomtone_hls::Shelf;
 
 pyo3::create_exception!(_core, EngineError, PyException, "The engine did not start.");
 pyo3::create_exception!(
@@ -19,6 +20,8 @@ pyo3::create_exception!(
 #[pyclass(frozen, module = "roomtone._core")]
 pub(crate) struct Engine {
     inner: Arc<roomtone_engine::Engine>,
+    /// Live streams that it puts out.
+    shelf: Arc<Shelf>,
 }
 
 fn wrong(error: &values::DecodeError) -> PyErr {
@@ -30,6 +33,11 @@ impl Engine {
     pub(crate) fn shared(&self) -> Arc<roomtone_engine::Engine> {
         self.inner.clone()
     }
+
+    /// Where its live streams are found.
+    pub(crate) fn shelf(&self) -> Arc<Shelf> {
+        self.shelf.clone()
+    }
 }
 
 #[pymethods]
@@ -39,10 +47,12 @@ impl Engine {
     fn new(py: Python<'_>, config: &[u8]) -> PyResult<Self> {
         let config: EngineConfig =
             values::decode(config).map_err(|error| EngineError::new_err(error.to_string()))?;
-        let inner = py.detach(|| roomtone_engine::Engine::start(config));
+        let shelf = Arc::<Shelf>::default();
+        let inner = py.detach(|| roomtone_engine::Engine::start_with(config, shelf.clone()));
         let inner = inner.map_err(|error| EngineError::new_err(error.to_string()))?;
         Ok(Self {
             inner: Arc::new(inner),
+            shelf,
         })
     }
 

@@ -68,7 +68,8 @@ impl Front {
     }
 
     /// Binds, loads the certificate and serves; `config` is a MessagePack map of `FrontConfig`. With `engine`,
-    /// connections on TLS ports that are not TLS are media for it. Raises `FrontError`.
+    /// connections on TLS ports that are not TLS are media for it, and its live streams are served below `/live/`.
+    /// Raises `FrontError`.
     #[pyo3(signature = (config, engine=None))]
     fn start(
         &self,
@@ -77,6 +78,7 @@ impl Front {
         engine: Option<&Bound<'_, Engine>>,
     ) -> PyResult<()> {
         let config = decode(config)?;
+        let shelf = engine.map(|engine| engine.get().shelf());
         let media = engine.map(|engine| {
             let engine = engine.get().shared();
             let sink = move |stream: TcpStream, _: SocketAddr| engine.adopt(stream);
@@ -88,7 +90,7 @@ impl Front {
                 let message = "the front door is started already";
                 return Err(FrontError::new_err(("wrong_state", message)));
             }
-            let front = roomtone_front::Front::start_with(&config, media, None);
+            let front = roomtone_front::Front::start_with(&config, media, shelf);
             *running = Some(front.map_err(|error| failed(&error))?);
             Ok(())
         })

@@ -24,6 +24,7 @@ from roomtone.media.objects import (
     Transport,
     WebRtcTransport,
 )
+from roomtone.media.packager import Packager
 from roomtone.media.shared_port import SharedTcpPort
 from roomtone.media.socket_link import SocketLink
 
@@ -42,6 +43,7 @@ __all__ = [
     "MailboxOverflow",
     "MediaError",
     "Mixer",
+    "Packager",
     "PlainTransport",
     "Producer",
     "QueueFull",

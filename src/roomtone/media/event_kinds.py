@@ -26,6 +26,9 @@ from roomtone.media.values import (
     MixerClosed,
     MixerEffortChanged,
     MixerSourceEnded,
+    PackagerEnded,
+    PackagerStarted,
+    PackagerWarned,
     ProducerClosed,
     ProducerScore,
     ProducerSilent,
@@ -62,6 +65,9 @@ SUBJECTS: dict[type[Event], tuple[str, ...]] = {
     MixerSourceEnded: ("mixer", "input"),
     MixerEffortChanged: ("mixer",),
     MixerClosed: ("mixer",),
+    PackagerStarted: ("packager",),
+    PackagerWarned: ("packager",),
+    PackagerEnded: ("packager",),
     ChannelOpened: ("transport", "channel"),
     ChannelMessage: ("channel",),
     ChannelClosed: ("channel",),
@@ -90,7 +96,7 @@ MERGED: dict[type[Event], tuple[type[Event], tuple[str, ...]]] = {
 }
 """States: what they are a value of, and of what; a newer one takes the place of an older one of the same."""
 
-STATISTICS = (ActiveSpeakers, ProducerScore, EstimateChanged, FeedbackActed)
+STATISTICS = (ActiveSpeakers, ProducerScore, EstimateChanged, FeedbackActed, PackagerWarned)
 """What goes first when there is no place."""
 
 

@@ -1,7 +1,7 @@
 """An engine in memory with the real one's interface: same ids, states, limits and errors, no sockets, no media.
 
 Tests drive control and servers with it and play the network's part through `FakeLink.emit`,
-`FakeLink.connect_peer`, `FakeLink.lose_peer`, `FakeLink.let_speak` and `FakeLink.pose`.
+`FakeLink.connect_peer`, `FakeLink.lose_peer`, `FakeLink.let_speak`, `FakeLink.begin_packager` and `FakeLink.pose`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 from roomtone.media.errors import QueueFull
 from roomtone.media.fake_commands import FakeCommands
-from roomtone.media.fake_objects import FakeObject, FakeObserver, FakeProducer, FakeRouter, FakeTransport
+from roomtone.media.fake_objects import (
+    FakeObject,
+    FakeObserver,
+    FakePackager,
+    FakeProducer,
+    FakeRouter,
+    FakeTransport,
+)
 from roomtone.media.link import decode_answer, decode_request, encode
 from roomtone.media.values import (
     ActiveSpeakers,
@@ -29,7 +36,12 @@ from roomtone.media.values import (
     EventOut,
     IceState,
     IceStateChanged,
+    MediaKind,
     ObserverId,
+    PackagerId,
+    PackagerStarted,
+    PackagerTrack,
+    PackagerTrackId,
     ProducerId,
     Question,
     Reply,
@@ -139,6 +151,19 @@ class FakeLink:
             self._state.drop_transport(self._state.get(FakeTransport, transport), reason, detail)
             for event in self._state.take_caused():
                 self.emit(event)
+
+    def begin_packager(self, packager: int) -> None:
+        """Let the media of a packager's tracks come: its first playlist can be read."""
+        with self._lock:
+            held = self._state.get(FakePackager, packager)
+            held.begun = True
+            tracks = [
+                PackagerTrack(track=PackagerTrackId(id_), name=track.name, codec="avc1.42c01f", width=1280, height=720)
+                if track.kind is MediaKind.VIDEO
+                else PackagerTrack(track=PackagerTrackId(id_), name=track.name, codec="opus", channels=2)
+                for id_, track in held.tracks.items()
+            ]
+            self.emit(PackagerStarted(packager=PackagerId(packager), tracks=tracks))
 
     def lose_router(self, router: int) -> None:
         """Let a router meet a defect: it ends with all it holds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import singledispatchmethod
 
-from roomtone.media import fake_mixers
+from roomtone.media import fake_mixers, fake_packagers
 from roomtone.media.fake_objects import (
     FakeChannel,
     FakeConsumer,
@@ -20,6 +20,7 @@ from roomtone.media.values import (
     AddMixerInput,
     AddMixerOutput,
     AddMixerSource,
+    AddPackagerTrack,
     AddRemoteCandidates,
     AnyCommand,
     AnyEvent,
@@ -32,6 +33,7 @@ from roomtone.media.values import (
     CloseConsumer,
     CloseMixer,
     CloseObserver,
+    ClosePackager,
     CloseProducer,
     CloseRouter,
     CloseTransport,
@@ -54,6 +56,7 @@ from roomtone.media.values import (
     ObserverOpened,
     OpenChannel,
     OpenMixer,
+    OpenPackager,
     OpenPlainTransport,
     OpenRouter,
     OpenWebRtcTransport,
@@ -65,6 +68,7 @@ from roomtone.media.values import (
     Produced,
     ProducerId,
     RemoveMixerInput,
+    RemovePackagerTrack,
     RequestKeyframe,
     RestartIce,
     ResumeConsumer,
@@ -325,6 +329,10 @@ class FakeCommands(FakeState):
         | CloseMixer,
     ) -> AnyResult:
         return fake_mixers.execute(self, command)
+
+    @_execute.register
+    def _package(self, command: OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager) -> AnyResult:
+        return fake_packagers.execute(self, command)
 
     @_execute.register
     def _observe(self, command: ObserveAudioLevels) -> AnyResult:

@@ -121,6 +121,28 @@ class FakeMixer:
 
 
 @dataclass(slots=True)
+class FakePackagerTrack:
+    """A track of a packager of the fake; without a producer, or with one that is gone, it is free."""
+
+    name: str
+    kind: MediaKind
+    producer: int | None
+
+
+@dataclass(slots=True)
+class FakePackager:
+    """A packager of the fake; it begins when a test says so (`FakeLink.begin_packager`)."""
+
+    id: int
+    router: int
+    name: str
+    window_ms: int
+    part_ms: int | None
+    tracks: dict[int, FakePackagerTrack] = field(default_factory=dict)
+    begun: bool = False
+
+
+@dataclass(slots=True)
 class FakeChannel:
     """A data channel of the fake."""
 
@@ -133,4 +155,6 @@ class FakeChannel:
     sent: list[bytes] = field(default_factory=list)
 
 
-FakeObject = FakeRouter | FakeTransport | FakeProducer | FakeConsumer | FakeObserver | FakeChannel | FakeMixer
+FakeObject = (
+    FakeRouter | FakeTransport | FakeProducer | FakeConsumer | FakeObserver | FakeChannel | FakeMixer | FakePackager
+)

@@ -10,6 +10,7 @@ from roomtone.media.fake_objects import (
     FakeMixer,
     FakeObject,
     FakeObserver,
+    FakePackager,
     FakeProducer,
     FakeRouter,
     FakeTransport,
@@ -26,6 +27,8 @@ from roomtone.media.values import (
     MediaKind,
     MixerClosed,
     MixerId,
+    PackagerEnded,
+    PackagerId,
     ProducerClosed,
     ProducerId,
     RouterClosed,
@@ -45,7 +48,9 @@ class Refused(Exception):  # noqa: N818 - not an error of the program
         self.code = code
 
 
-T = TypeVar("T", FakeRouter, FakeTransport, FakeProducer, FakeConsumer, FakeObserver, FakeChannel, FakeMixer)
+T = TypeVar(
+    "T", FakeRouter, FakeTransport, FakeProducer, FakeConsumer, FakeObserver, FakeChannel, FakeMixer, FakePackager
+)
 
 STATS_TYPE: dict[type[FakeObject], str] = {
     FakeRouter: "router",
@@ -55,6 +60,7 @@ STATS_TYPE: dict[type[FakeObject], str] = {
     FakeObserver: "observer",
     FakeChannel: "data-channel",
     FakeMixer: "mixer",
+    FakePackager: "packager",
 }
 
 
@@ -173,10 +179,17 @@ class FakeState:
             self.drop_transport(transport, of_transports)
         for mixer in [held for held in self.find(FakeMixer) if held.router == router.id]:
             self.drop_mixer(mixer, of_transports)
+        for packager in [held for held in self.find(FakePackager) if held.router == router.id]:
+            self.drop_packager(packager, of_transports)
         for held in [held for held in self.objects.values() if getattr(held, "router", None) == router.id]:
             del self.objects[held.id]
         del self.objects[router.id]
         self.caused.append(RouterClosed(router=RouterId(router.id), reason=reason))
+
+    def drop_packager(self, packager: FakePackager, reason: EngineCloseReason) -> None:
+        """Take a packager away, and cause the event."""
+        del self.objects[packager.id]
+        self.caused.append(PackagerEnded(packager=PackagerId(packager.id), reason=reason))
 
     def drop_mixer(self, mixer: FakeMixer, reason: EngineCloseReason) -> None:
         """Take a mixer away with its outputs, and cause the events."""

@@ -56,7 +56,8 @@ class FrontConfig(msgspec.Struct, frozen=True, kw_only=True):
 class FrontDoor:
     """A running front door; raises `EngineStartError` when it cannot listen or read its certificate.
 
-    With ``media``, connections on TLS ports that do not speak TLS go to that engine.
+    With ``media``, connections on TLS ports that do not speak TLS go to that engine, and its live streams are served
+    below ``/live/``.
     """
 
     def __init__(self, config: FrontConfig, media: CoreLink | None = None) -> None:

@@ -23,6 +23,8 @@ from roomtone.media.value_parts import (
     MixerInputId,
     MixerSource,
     ObserverId,
+    PackagerId,
+    PackagerTrackId,
     ProducerId,
     RouterId,
     SrtpKeys,
@@ -383,6 +385,39 @@ class CloseMixer(Command, tag="close_mixer", frozen=True, kw_only=True):
     mixer: MixerId
 
 
+class OpenPackager(Command, tag="open_packager", frozen=True, kw_only=True):
+    """Open a packager: what it is given becomes a live stream that the front door serves at ``/live/NAME/`` (LL-HLS).
+
+    ``name`` is one step of a path, of 1 to 256 bytes. ``window_ms`` is how much is listed, three segments at least, and
+    at most four hours; ``part_ms`` how long parts are wished to be, 100 to 2000, None for a third of a second.
+    """
+
+    router: RouterId
+    name: str
+    window_ms: int = 120_000
+    part_ms: int | None = None
+
+
+class AddPackagerTrack(Command, tag="add_packager_track", frozen=True, kw_only=True):
+    """Have a packager carry a producer of its router, as a new track or on one of its kind that nothing feeds."""
+
+    packager: PackagerId
+    producer: ProducerId
+
+
+class RemovePackagerTrack(Command, tag="remove_packager_track", frozen=True, kw_only=True):
+    """Take what feeds a track off it; before the packager has begun the track is gone with that."""
+
+    packager: PackagerId
+    track: PackagerTrackId
+
+
+class ClosePackager(Command, tag="close_packager", frozen=True, kw_only=True):
+    """End a packager's lists; they can be read for a minute yet."""
+
+    packager: PackagerId
+
+
 class GetStats(Command, tag="get_stats", frozen=True, kw_only=True):
     """Statistics of an object, by its id; names of W3C webrtc-stats where they exist."""
 
@@ -434,6 +469,10 @@ AnyCommand = (
     | AddMixerOutput
     | CloseMixer
     | SendMixerDtmf
+    | OpenPackager
+    | AddPackagerTrack
+    | RemovePackagerTrack
+    | ClosePackager
     | OpenChannel
     | SendMessage
     | CloseChannel

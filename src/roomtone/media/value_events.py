@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from roomtone.media.value_parts import (
     ChannelId,
     CongestionState,
@@ -16,6 +18,8 @@ from roomtone.media.value_parts import (
     MixerId,
     MixerInputId,
     ObserverId,
+    PackagerId,
+    PackagerTrackId,
     ProducerId,
     QualityLevel,
     QualitySubject,
@@ -241,6 +245,63 @@ class MixerClosed(Event, tag="mixer_closed", frozen=True, kw_only=True):
     reason: EngineCloseReason
 
 
+class PackagerTrack(Value, frozen=True, kw_only=True):
+    """One track of a packager that has begun.
+
+    ``name`` is its folder below the packager's name, ``codec`` stands in ``CODECS`` (RFC 6381). ``width`` and
+    ``height`` are pixels, of video only, ``channels`` are of sound only.
+    """
+
+    track: PackagerTrackId
+    name: str
+    codec: str
+    width: int | None = None
+    height: int | None = None
+    channels: int | None = None
+
+
+class PackagerWarning(StrEnum):
+    """What can be wrong with what a packager is given."""
+
+    GOP_TOO_LONG = "gop_too_long"
+    """Keyframes are further apart than segments are to be long."""
+    NO_KEYFRAME = "no_keyframe"
+    """Packets come, but no keyframe."""
+    NO_MEDIA = "no_media"
+    """Nothing comes."""
+    UNITS_LATE = "units_late"
+    """What came too late to have a place was dropped."""
+    TRACK_LEFT_OUT = "track_left_out"
+    """The track said nothing that could be read before the others began."""
+    UNPACKABLE = "unpackable"
+    """What came cannot be packaged at all: the packager ends."""
+
+
+class PackagerStarted(Event, tag="packager_started", frozen=True, kw_only=True):
+    """The first playlist of a packager can be read; what it carries does not change any more."""
+
+    packager: PackagerId
+    tracks: list[PackagerTrack]
+
+
+class PackagerWarned(Event, tag="packager_warned", frozen=True, kw_only=True):
+    """Something is wrong with what a packager is given; told again every half minute while it is.
+
+    ``track`` is the name of the track; None: the packager as a whole.
+    """
+
+    packager: PackagerId
+    track: str | None
+    warning: PackagerWarning
+
+
+class PackagerEnded(Event, tag="packager_ended", frozen=True, kw_only=True):
+    """A packager is gone; its lists say that they have ended, and can be read for a minute yet."""
+
+    packager: PackagerId
+    reason: EngineCloseReason
+
+
 class ChannelOpened(Event, tag="channel_opened", frozen=True, kw_only=True):
     """A data channel is open, by us or by the peer."""
 
@@ -297,6 +358,9 @@ AnyEvent = (
     | MixerSourceEnded
     | MixerEffortChanged
     | MixerClosed
+    | PackagerStarted
+    | PackagerWarned
+    | PackagerEnded
     | ChannelOpened
     | ChannelMessage
     | ChannelClosed

@@ -15,6 +15,8 @@ ObserverId = NewType("ObserverId", int)
 ChannelId = NewType("ChannelId", int)
 MixerId = NewType("MixerId", int)
 MixerInputId = NewType("MixerInputId", int)
+PackagerId = NewType("PackagerId", int)
+PackagerTrackId = NewType("PackagerTrackId", int)
 
 
 class MediaKind(StrEnum):

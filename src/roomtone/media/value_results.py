@@ -12,6 +12,8 @@ from roomtone.media.value_parts import (
     MixerId,
     MixerInputId,
     ObserverId,
+    PackagerId,
+    PackagerTrackId,
     ProducerId,
     RouterId,
     TransportId,
@@ -95,6 +97,18 @@ class MixerInputAdded(Result, tag="mixer_input_added", frozen=True, kw_only=True
     input: MixerInputId
 
 
+class PackagerOpened(Result, tag="packager_opened", frozen=True, kw_only=True):
+    """The new packager."""
+
+    packager: PackagerId
+
+
+class PackagerTrackAdded(Result, tag="packager_track_added", frozen=True, kw_only=True):
+    """The new track of a packager, or the one without a source that goes on."""
+
+    track: PackagerTrackId
+
+
 class ChannelOpening(Result, tag="channel_opening", frozen=True, kw_only=True):
     """The new data channel; an event tells when it is open."""
 
@@ -145,6 +159,8 @@ AnyResult = (
     | ObserverOpened
     | MixerOpened
     | MixerInputAdded
+    | PackagerOpened
+    | PackagerTrackAdded
     | ChannelOpening
     | Stats
     | Dumped

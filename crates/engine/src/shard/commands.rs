@@ -143,6 +143,19 @@ impl Shard {
                 duration_ms,
             } => self.send_mixer_dtmf(output, &digit, duration_ms),
             Command::CloseMixer { mixer } => self.close_mixer(mixer),
+            Command::OpenPackager {
+                router,
+                name,
+                window_ms,
+                part_ms,
+            } => self.open_packager(router, name, window_ms, part_ms),
+            Command::AddPackagerTrack { packager, producer } => {
+                self.add_packager_track(packager, producer)
+            }
+            Command::RemovePackagerTrack { packager, track } => {
+                self.remove_packager_track(packager, track)
+            }
+            Command::ClosePackager { packager } => self.close_packager(packager),
             command @ Command::ObserveAudioLevels { .. } => self.observe(&command),
             Command::CloseObserver { observer } => self.close_observer(observer),
             command @ Command::OpenChannel { .. } => self.open_channel(command),
@@ -269,13 +282,13 @@ impl Shard {
         }
     }
 
-    /// A transport that somebody opened: ends of pipes are not for commands, and mixers have their own.
+    /// A transport that somebody opened: ends of pipes are not for commands, mixers and packagers have their own.
     pub(super) fn transport(&self, id: u64) -> Result<usize, Failure> {
         match self.objects.get(&id) {
             Some(Object::Transport(slot))
                 if !matches!(
                     self.transports[*slot].carrier,
-                    Carrier::Pipe(_) | Carrier::Mixer(_)
+                    Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_)
                 ) =>
             {
                 Ok(*slot)

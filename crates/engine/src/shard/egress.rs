@@ -98,6 +98,7 @@ impl Shard {
             Carrier::Plain(_) => self.burst_to_plain(router, slot, &mut mail),
             Carrier::Pipe(_) => self.burst_to_pipe(router, slot, &mut mail),
             Carrier::Mixer(_) => self.burst_to_mixer(router, slot, &mut mail),
+            Carrier::Packager(_) => self.burst_to_packager(router, slot, &mut mail),
         });
         self.mail = Some(mail);
         if let Err(Panicked) = sent {
@@ -123,7 +124,7 @@ impl Shard {
                     peer.transport.sealer()
                 }
                 Carrier::Plain(plain) => plain.sealer.as_ref(),
-                Carrier::Pipe(_) | Carrier::Mixer(_) => None,
+                Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => None,
             };
             if let Some(sealer) = sealer {
                 fetch(sealer);
@@ -323,7 +324,7 @@ impl Shard {
                 plain.send_goodbye(scratch, rtcp.len(), &self.counters);
                 None
             }
-            Carrier::Pipe(_) | Carrier::Mixer(_) => None,
+            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => None,
         };
         if let Some((len, tuple)) = sealed {
             self.send_own(tuple, &scratch[..len]);

@@ -67,6 +67,11 @@ pub(crate) enum Control {
         /// Which.
         mixer: u64,
     },
+    /// The live thread met a defect in a packager, or its media could not be packaged, and dropped it.
+    PackagerBroken {
+        /// Which.
+        packager: u64,
+    },
     /// A mixer has played a source to its end.
     SourceEnded {
         /// Which mixer.

@@ -9,6 +9,7 @@ use super::objects::{Carrier, Object};
 use super::{Control, Panicked, Shard, guard};
 use crate::audio::Message;
 use crate::counters::{Counter, Counters};
+use crate::live;
 use crate::values::{CloseReason, Event};
 
 impl Shard {
@@ -58,6 +59,15 @@ impl Shard {
             Carrier::Mixer(end) => {
                 self.audio[end.thread].tell(Message::Close { mixer: id });
                 self.end_opened(Event::MixerClosed { mixer: id, reason });
+                return;
+            }
+            Carrier::Packager(end) => {
+                self.live.tell(live::Message::Close { packager: id });
+                self.live.release(&end.name);
+                self.end_opened(Event::PackagerEnded {
+                    packager: id,
+                    reason,
+                });
                 return;
             }
         }
@@ -173,7 +183,7 @@ impl Shard {
                         .iter_mut()
                         .for_each(|opener| opener.forget(ssrc));
                 }
-                Carrier::Pipe(_) | Carrier::Mixer(_) => {}
+                Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => {}
             }
         }
         let router = self.transports[slot].router;
@@ -221,7 +231,7 @@ impl Shard {
                         .iter_mut()
                         .for_each(|sealer| sealer.forget(ssrc));
                 }
-                Carrier::Pipe(_) | Carrier::Mixer(_) => {}
+                Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => {}
             }
         }
         Ok(())
@@ -234,7 +244,7 @@ impl Shard {
         let writable = match &entry.carrier {
             Carrier::WebRtc(peer) => peer.transport.is_writable(),
             Carrier::Plain(plain) => plain.can_send(),
-            Carrier::Pipe(_) | Carrier::Mixer(_) => true,
+            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => true,
         };
         if entry.writable != writable {
             entry.writable = writable;
@@ -251,7 +261,7 @@ impl Shard {
         let profile = match &entry.carrier {
             Carrier::WebRtc(peer) => peer.transport.srtp_profile(),
             Carrier::Plain(plain) => plain.sealer.as_ref().map(Sealer::profile),
-            Carrier::Pipe(_) | Carrier::Mixer(_) => None,
+            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => None,
         };
         let (id, router) = (TransportId(entry.id), entry.router);
         let repeats = profile.is_none_or(|profile| !profile.is_aead());

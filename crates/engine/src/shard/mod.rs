@@ -17,6 +17,7 @@ mod mail;
 mod mixing;
 mod objects;
 mod observers;
+mod packaging;
 mod pipe;
 mod plain;
 mod plain_dtls;
@@ -39,6 +40,7 @@ use slab::Slab;
 use crate::audio::AudioHandle;
 use crate::bind::{Listener, PlainPorts};
 use crate::counters::Counters;
+use crate::live::LiveHandle;
 use crate::outbox::Outbox;
 use crate::sys::{Datagrams, Epoll, Ready};
 use crate::timers::Timers;
@@ -83,6 +85,8 @@ pub(crate) struct Shard {
     handles: Vec<ShardHandle>,
     /// Audio threads.
     audio: Vec<AudioHandle>,
+    /// The live thread.
+    live: LiveHandle,
     inbox: Inbox,
     counters: Arc<Counters>,
     poller: Epoll,
@@ -122,6 +126,7 @@ pub(crate) struct ShardParts {
     pub(crate) shared: Arc<Shared>,
     pub(crate) handles: Vec<ShardHandle>,
     pub(crate) audio: Vec<AudioHandle>,
+    pub(crate) live: LiveHandle,
     pub(crate) inbox: Inbox,
     pub(crate) counters: Arc<Counters>,
     pub(crate) listeners: Vec<Listener>,
@@ -148,6 +153,7 @@ impl Shard {
             index: parts.index,
             handles: parts.handles,
             audio: parts.audio,
+            live: parts.live,
             inbox: parts.inbox,
             counters: parts.counters,
             poller,
@@ -246,6 +252,7 @@ impl Shard {
             }
             Control::Adopt { stream, bytes } => self.adopt_connection(stream, &bytes),
             Control::MixerBroken { mixer } => self.on_mixer_broken(mixer),
+            Control::PackagerBroken { packager } => self.on_packager_broken(packager),
             Control::SourceEnded { mixer, source } => self.on_source_ended(mixer, source),
             Control::Shutdown => self.running = false,
             #[cfg(test)]
@@ -314,7 +321,7 @@ impl Shard {
         let peer = match &mut entry.carrier {
             Carrier::WebRtc(peer) => peer,
             Carrier::Plain(_) => return self.on_plain_timer(slot),
-            Carrier::Pipe(_) | Carrier::Mixer(_) => return,
+            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => return,
         };
         if peer.give_up.is_some_and(|deadline| deadline <= now) {
             let detail = "no remote parameters were given in time".to_owned();

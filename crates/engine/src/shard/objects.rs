@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use super::inbox::Batch;
 use super::latch::Latch;
 use super::mixing::MixerEnd;
+use super::packaging::PackagerEnd;
 use super::plain_dtls::PlainDtls;
 use crate::timers::Armed;
 
@@ -55,6 +56,8 @@ pub(crate) enum Carrier {
     Pipe(Box<PipeEnd>),
     /// An audio thread.
     Mixer(Box<MixerEnd>),
+    /// The live thread.
+    Packager(Box<PackagerEnd>),
 }
 
 /// One WebRTC peer.

@@ -35,6 +35,9 @@ impl Shard {
                 if let Carrier::Mixer(end) = &self.transports[*slot].carrier {
                     reports.extend(end.board.read());
                 }
+                if let Carrier::Packager(end) = &self.transports[*slot].carrier {
+                    reports.extend(end.board.read());
+                }
                 reports
             }
             Object::Producer(entry) => self.producer_reports(id, entry.transport)?,
@@ -117,6 +120,9 @@ impl Shard {
             Carrier::Mixer(end) => report! {
                 "carrier": "mixer", "audioThread": end.thread, "sources": end.sources.len(),
                 "inputs": entry.consumers.len(), "outputs": entry.producers.len(),
+            },
+            Carrier::Packager(end) => report! {
+                "carrier": "packager", "name": end.name.as_str(), "tracks": end.tracks.len(),
             },
         });
         Ok(report)
@@ -250,6 +256,10 @@ impl Shard {
             }),
             Carrier::Mixer(end) => json!({
                 "kind": "mixer", "audio_thread": end.thread, "sources": end.sources,
+            }),
+            Carrier::Packager(end) => json!({
+                "kind": "packager", "name": end.name,
+                "tracks": end.tracks.iter().map(|one| one.track).collect::<Vec<_>>(),
             }),
         };
         Ok(json!({

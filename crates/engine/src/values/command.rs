@@ -440,6 +440,38 @@ pub enum Command {
         /// Which.
         mixer: u64,
     },
+    /// Open a packager: what it is given becomes a live stream that the front door serves (RFC 8216bis).
+    OpenPackager {
+        /// In which router.
+        router: u64,
+        /// What it is served under: `/live/NAME/`.
+        name: String,
+        /// How much is listed, in milliseconds; three segments at least are.
+        #[serde(default = "default_window")]
+        window_ms: u64,
+        /// How long parts are wished to be, in milliseconds; absent: a third of a second.
+        #[serde(default)]
+        part_ms: Option<u32>,
+    },
+    /// Have a packager carry a producer of its router, as a new track or on one of its kind that nothing feeds.
+    AddPackagerTrack {
+        /// Which.
+        packager: u64,
+        /// What to carry.
+        producer: u64,
+    },
+    /// Take what feeds a track off it.
+    RemovePackagerTrack {
+        /// Which.
+        packager: u64,
+        /// The track.
+        track: u64,
+    },
+    /// End a packager's lists; they can be read for a while yet.
+    ClosePackager {
+        /// Which.
+        packager: u64,
+    },
     /// Statistics of an object.
     GetStats {
         /// Which.
@@ -456,6 +488,10 @@ pub enum Command {
 
 fn default_rebind_silence() -> u32 {
     1000
+}
+
+fn default_window() -> u64 {
+    120_000
 }
 
 fn default_press() -> u32 {

@@ -78,6 +78,41 @@ pub struct SpeakerLevel {
     pub level_dbov: i32,
 }
 
+/// One track of a packager that has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagerTrackInfo {
+    /// Its id.
+    pub track: u64,
+    /// Its folder below the name of the packager.
+    pub name: String,
+    /// As it stands in `CODECS` (RFC 6381).
+    pub codec: String,
+    /// In pixels; of video only.
+    pub width: Option<u32>,
+    /// In pixels; of video only.
+    pub height: Option<u32>,
+    /// Of sound only.
+    pub channels: Option<u8>,
+}
+
+/// What can be wrong with what a packager is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackagerWarning {
+    /// Keyframes are further apart than segments are to be long.
+    GopTooLong,
+    /// Packets come, but no keyframe.
+    NoKeyframe,
+    /// Nothing comes.
+    NoMedia,
+    /// What came too late to have a place was dropped.
+    UnitsLate,
+    /// The track said nothing that could be read before the others began.
+    TrackLeftOut,
+    /// What came cannot be packaged at all: the packager ends.
+    Unpackable,
+}
+
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -300,6 +335,29 @@ pub enum Event {
     MixerClosed {
         /// Which mixer.
         mixer: u64,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// The first playlist of a packager can be read.
+    PackagerStarted {
+        /// Which.
+        packager: u64,
+        /// What it carries; that does not change.
+        tracks: Vec<PackagerTrackInfo>,
+    },
+    /// Something is wrong with what a packager is given; told again after a while.
+    PackagerWarned {
+        /// Which.
+        packager: u64,
+        /// Name of the track; absent: the packager as a whole.
+        track: Option<String>,
+        /// What.
+        warning: PackagerWarning,
+    },
+    /// A packager is gone; its lists can be read for a while yet.
+    PackagerEnded {
+        /// Which.
+        packager: u64,
         /// Why.
         reason: CloseReason,
     },

@@ -12,7 +12,9 @@ mod result;
 
 pub use command::Command;
 pub use config::{ArrivalModel, BandwidthConfig, EngineConfig};
-pub use event::{CloseReason, DtlsState, Event, IceState, SpeakerLevel};
+pub use event::{
+    CloseReason, DtlsState, Event, IceState, PackagerTrackInfo, PackagerWarning, SpeakerLevel,
+};
 pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, Fingerprint, HeaderExtension, IceMode, Latching, MediaKind, MixerSource,

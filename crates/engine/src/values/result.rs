@@ -186,6 +186,16 @@ pub enum CommandResult {
         /// Its id.
         input: u64,
     },
+    /// The new packager.
+    PackagerOpened {
+        /// Its id.
+        packager: u64,
+    },
+    /// The new track of a packager, or the vacant one that goes on.
+    PackagerTrackAdded {
+        /// Its id.
+        track: u64,
+    },
     /// The new data channel; an event tells when it is open.
     ChannelOpening {
         /// Its id.

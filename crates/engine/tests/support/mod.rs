@@ -10,6 +10,7 @@ pub(crate) mod stage;
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roomtone_engine::Engine;
@@ -17,6 +18,7 @@ use roomtone_engine::values::{
     CodecParameters, Command, CommandResult, EncodingParameters, EngineConfig, ErrorCode, Event,
     Latching, MediaKind, Outbound, Report, Request, StatValue,
 };
+use roomtone_hls::Shelf;
 
 /// Far longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,8 +43,13 @@ pub(crate) struct Harness {
 
 impl Harness {
     pub(crate) fn new(config: EngineConfig) -> Self {
+        Self::with_shelf(config, Arc::default())
+    }
+
+    /// Live streams are put on `shelf`.
+    pub(crate) fn with_shelf(config: EngineConfig, shelf: Arc<Shelf>) -> Self {
         Self {
-            engine: Engine::start(config).unwrap(),
+            engine: Engine::start_with(config, shelf).unwrap(),
             next: 1,
             events: VecDeque::new(),
         }

@@ -1,0 +1,170 @@
+//! What HLS can carry of what comes by RTP, and how each is put together.
+
+use std::time::Instant;
+
+use roomtone_frames::depacketize::{
+    Av1Depacketizer, H264Depacketizer, HevcDepacketizer, OpusDepacketizer, Payload,
+};
+use roomtone_frames::timeline::Stamps;
+use roomtone_frames::{AccessUnit, Format, OpusFormat};
+use roomtone_rtp::Codec;
+
+use super::silence::Silence;
+
+/// What a payload type carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coding {
+    H264,
+    Hevc,
+    Av1,
+    Opus { channels: u8 },
+}
+
+impl Coding {
+    /// What a producer's codec is to a packager; none where it cannot be carried.
+    pub(crate) fn of(codec: Codec, clock_rate: u32, channels: u8) -> Option<Self> {
+        match (codec, clock_rate) {
+            (Codec::H264, 90_000) => Some(Self::H264),
+            (Codec::H265, 90_000) => Some(Self::Hevc),
+            (Codec::Av1, 90_000) => Some(Self::Av1),
+            (Codec::Opus, 48_000) => Some(Self::Opus {
+                channels: channels.clamp(1, 2),
+            }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_video(self) -> bool {
+        !matches!(self, Self::Opus { .. })
+    }
+
+    pub(super) fn stamps(self) -> Stamps {
+        Stamps {
+            // The reports of all taps are written by the clock of this process.
+            source: 0,
+            shared: false,
+            rate: if self.is_video() { 90_000 } else { 48_000 },
+            bits: 32,
+        }
+    }
+}
+
+/// Opus and its pauses.
+pub(super) struct Sound {
+    opus: OpusDepacketizer,
+    format: OpusFormat,
+    silence: Silence,
+}
+
+/// Puts together what comes with one payload type.
+pub(super) enum Depacketizer {
+    H264(Box<H264Depacketizer>),
+    Hevc(Box<HevcDepacketizer>),
+    Av1(Box<Av1Depacketizer>),
+    Opus(Box<Sound>),
+}
+
+/// A unit, its format where it may be another than before, and when it came.
+pub(super) type Found = (AccessUnit, Option<Format>, Instant);
+
+impl Depacketizer {
+    pub(super) fn new(coding: Coding) -> Self {
+        match coding {
+            Coding::H264 => Self::H264(Box::default()),
+            Coding::Hevc => Self::Hevc(Box::default()),
+            Coding::Av1 => Self::Av1(Box::default()),
+            Coding::Opus { channels } => Self::Opus(Box::new(Sound {
+                opus: OpusDepacketizer::default(),
+                format: OpusFormat {
+                    channels,
+                    pre_skip: 0,
+                },
+                silence: Silence::default(),
+            })),
+        }
+    }
+
+    /// Take a packet; units that are whole by now are given to `found`.
+    pub(super) fn handle_payload(
+        &mut self,
+        payload: Payload<'_>,
+        arrival: Instant,
+        mut found: impl FnMut(Found),
+    ) {
+        // Parameter sets only matter where decoding begins.
+        match self {
+            Self::H264(h264) => {
+                h264.handle_payload(payload);
+                while let Some(unit) = h264.poll_unit() {
+                    let format = unit.keyframe.then(|| h264.format()).flatten();
+                    found((unit, format.map(Format::H264), arrival));
+                }
+            }
+            Self::Hevc(hevc) => {
+                hevc.handle_payload(payload);
+                while let Some(unit) = hevc.poll_unit() {
+                    let format = unit.keyframe.then(|| hevc.format()).flatten();
+                    found((unit, format.map(Format::Hevc), arrival));
+                }
+            }
+            Self::Av1(av1) => {
+                av1.handle_payload(payload);
+                while let Some(unit) = av1.poll_unit() {
+                    let format = unit.keyframe.then(|| av1.format().cloned()).flatten();
+                    found((unit, format.map(Format::Av1), arrival));
+                }
+            }
+            Self::Opus(sound) => {
+                let (sequence, timestamp) = (payload.sequence, payload.timestamp);
+                let Some(frame) = sound.opus.handle_payload(payload) else {
+                    return;
+                };
+                let silence = &mut sound.silence;
+                let before = silence.handle_frame(sequence, timestamp, frame.samples, arrival);
+                let Some(before) = before else {
+                    return;
+                };
+                for unit in before.into_iter().chain([frame.unit]) {
+                    found((unit, Some(Format::Opus(sound.format)), arrival));
+                }
+            }
+        }
+    }
+
+    /// Sound that does not come while pictures do is silence.
+    pub(super) fn fill_pause(&mut self, now: Instant, mut found: impl FnMut(Found)) {
+        if let Self::Opus(sound) = self {
+            for (unit, arrival) in sound.silence.handle_timeout(now) {
+                found((unit, None, arrival));
+            }
+        }
+    }
+
+    /// Whether nothing can be shown before a keyframe comes.
+    pub(super) fn wants_keyframe(&self) -> bool {
+        match self {
+            Self::H264(h264) => h264.wants_keyframe(),
+            Self::Hevc(hevc) => hevc.wants_keyframe(),
+            Self::Av1(av1) => av1.wants_keyframe(),
+            Self::Opus(_) => false,
+        }
+    }
+
+    /// Units that could not be put together.
+    pub(super) fn dropped(&self) -> u64 {
+        match self {
+            Self::H264(h264) => h264.dropped().total(),
+            Self::Hevc(hevc) => hevc.dropped().total(),
+            Self::Av1(av1) => av1.dropped().total(),
+            Self::Opus(sound) => sound.opus.malformed + sound.silence.late,
+        }
+    }
+
+    /// Frames of silence put where nothing came.
+    pub(super) fn silent_frames(&self) -> u64 {
+        match self {
+            Self::Opus(sound) => sound.silence.frames,
+            _ => 0,
+        }
+    }
+}

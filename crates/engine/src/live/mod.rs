@@ -1,0 +1,205 @@
+//! Live streams: what taps bring is put together, tied to one timeline and packaged, away from the shards.
+//!
+//! A packager is a transport whose far end is the live thread, as a mixer's is an audio thread: its taps are consumers,
+//! and what they send comes here in batches of packets. Keyframes are asked for by RTCP that goes back the same way.
+//! What is packaged lies on the shelf, where the front door reads it. Both queues are bounded; a full one drops packets
+//! and counts them.
+
+mod coding;
+mod program;
+mod reorder;
+mod report;
+mod silence;
+mod thread;
+mod track;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use roomtone_hls::Shelf;
+use rustc_hash::FxHashMap;
+
+use crate::counters::LiveCounters;
+use crate::shard::{Batch, ShardHandle, Shared};
+use crate::values::Report;
+
+pub(crate) use coding::Coding;
+pub(crate) use program::ProgramConfig;
+pub(crate) use track::NewTrack;
+
+/// Tracks of one packager.
+pub(crate) const MAX_TRACKS: usize = 8;
+/// Batches that may wait for the thread; more are dropped and counted.
+const MAX_BATCHES: usize = 4096;
+
+/// What the live thread is told; bounded by the packagers there are.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Make a packager.
+    Open {
+        packager: u64,
+        /// Where it is to be found on the shelf.
+        name: String,
+        config: Box<ProgramConfig>,
+        board: Arc<Board>,
+    },
+    /// Carry a stream, or another one on a track that nothing feeds.
+    AddTrack(Box<NewTrack>),
+    /// Nothing feeds this track any more.
+    RemoveTrack {
+        packager: u64,
+        track: u64,
+    },
+    /// End its lists; they can be read for a while yet.
+    Close {
+        packager: u64,
+    },
+    Shutdown,
+    /// Panic while serving this packager.
+    #[cfg(test)]
+    PanicAt(u64),
+}
+
+/// What the shard and the live thread both know of a packager.
+#[derive(Debug, Default)]
+pub(crate) struct Board(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Tracks that were added before the beginning.
+    added: usize,
+    begun: bool,
+    /// Written once a second, read when somebody asks.
+    reports: Vec<Report>,
+}
+
+impl Board {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Count a new track; false where the packager has begun without it.
+    pub(crate) fn add(&self) -> bool {
+        let mut state = self.state();
+        state.added += usize::from(!state.begun);
+        !state.begun
+    }
+
+    /// Take one off that was added and is gone.
+    pub(crate) fn remove(&self) {
+        let mut state = self.state();
+        state.added -= usize::from(!state.begun);
+    }
+
+    /// Whether the packager may begin with so many tracks: none is on its way.
+    fn begin(&self, tracks: usize) -> bool {
+        let mut state = self.state();
+        state.begun |= state.added <= tracks;
+        state.begun
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.state().begun
+    }
+
+    fn write(&self, reports: Vec<Report>) {
+        self.state().reports = reports;
+    }
+
+    pub(crate) fn read(&self) -> Vec<Report> {
+        self.state().reports.clone()
+    }
+}
+
+/// The sending side, held by the engine and all shards.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveHandle {
+    messages: Sender<Message>,
+    batches: SyncSender<Batch>,
+    /// Packagers by the names that they have taken.
+    names: Arc<Mutex<FxHashMap<String, u64>>>,
+    load: Arc<AtomicUsize>,
+}
+
+impl LiveHandle {
+    /// A thread that is gone needs no message.
+    pub(crate) fn tell(&self, message: Message) {
+        let _ = self.messages.send(message);
+    }
+
+    /// Hands packets over; gives them back when the queue is full or the thread is gone. They wait for the next tick.
+    pub(crate) fn batch(&self, batch: Batch) -> Result<(), Batch> {
+        use std::sync::mpsc::TrySendError::{Disconnected, Full};
+        self.batches.try_send(batch).map_err(|error| match error {
+            Full(batch) | Disconnected(batch) => batch,
+        })
+    }
+
+    /// Takes a name for a packager; false where another has it.
+    pub(crate) fn claim(&self, name: &str, packager: u64) -> bool {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = !names.contains_key(name);
+        if free {
+            names.insert(name.to_owned(), packager);
+            self.load.fetch_add(1, Ordering::Relaxed);
+        }
+        free
+    }
+
+    /// Gives a name back.
+    pub(crate) fn release(&self, name: &str) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.remove(name).is_some() {
+            self.load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+}
+
+/// The receiving side, for the thread.
+#[derive(Debug)]
+pub(crate) struct LiveEnds {
+    messages: Receiver<Message>,
+    batches: Receiver<Batch>,
+}
+
+/// Both sides of the thread's queues.
+pub(crate) fn handle() -> (LiveHandle, LiveEnds) {
+    let (messages, messages_in) = channel();
+    let (batches, batches_in) = sync_channel(MAX_BATCHES);
+    let handle = LiveHandle {
+        messages,
+        batches,
+        names: Arc::default(),
+        load: Arc::default(),
+    };
+    let ends = LiveEnds {
+        messages: messages_in,
+        batches: batches_in,
+    };
+    (handle, ends)
+}
+
+/// Starts the thread; it ends after [`Message::Shutdown`].
+pub(crate) fn start(
+    ends: LiveEnds,
+    shared: Arc<Shared>,
+    shards: Vec<ShardHandle>,
+    counters: Arc<LiveCounters>,
+    shelf: Arc<Shelf>,
+) -> io::Result<JoinHandle<()>> {
+    let mut thread = thread::LiveThread::new(ends, shared, shards, counters, shelf);
+    std::thread::Builder::new()
+        .name("live".to_owned())
+        .spawn(move || thread.run())
+}

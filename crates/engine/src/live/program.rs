@@ -1,0 +1,342 @@
+//! One packager: its tracks on one timeline, from the first packet to the end of the list.
+//!
+//! A value without threads and clocks: packets and the time come in, events and requests for keyframes go out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use roomtone_frames::{AccessUnit, Format, Timeline};
+use roomtone_hls::{Channel, Packager, PackagerConfig, Track as PackagerTrack};
+use roomtone_rtp::rtcp::{RtcpPacket, parse_compound};
+use roomtone_rtp::{NtpTime, RtpPacket};
+use roomtone_sfu::WallClock;
+
+use super::track::{NewTrack, Step, Track};
+use super::watch::Watch;
+use crate::values::{PackagerTrackInfo, PackagerWarning};
+
+/// So long after a track was added it is waited for another, and for reports that tie them together.
+const SETTLE: Duration = Duration::from_millis(1_500);
+/// A track that says nothing for so long is left out, once another could begin.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// What a program tells.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Told {
+    /// There is something to put on the shelf.
+    Begun,
+    /// The first playlist can be read.
+    Started(Vec<PackagerTrackInfo>),
+    /// Something is wrong with a track, by its name, or with all of it.
+    Warned(Option<String>, PackagerWarning),
+}
+
+/// The packager refused what no packager can take: the program is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unpackable;
+
+/// How a program is opened.
+#[derive(Debug, Clone)]
+pub(crate) struct ProgramConfig {
+    /// In all names of its media.
+    pub(crate) run: String,
+    pub(crate) window_us: u64,
+    pub(crate) part_us: Option<u64>,
+    /// What sender reports are written by.
+    pub(crate) clock: WallClock,
+}
+
+/// A packager and what feeds it.
+pub(super) struct Program {
+    config: ProgramConfig,
+    opened: Instant,
+    timeline: Timeline,
+    pub(super) tracks: Vec<Track>,
+    /// Once it has begun.
+    pub(super) channel: Option<Arc<Channel>>,
+    started: bool,
+    /// When a track was added last, and when the first could begin.
+    added: Option<Instant>,
+    ready: Option<Instant>,
+    watch: Watch,
+    /// Units that had come too late when last asked.
+    late: u64,
+    told: Vec<Told>,
+    /// SSRCs of tracks whose sources are to make a keyframe.
+    asked: Vec<u32>,
+    /// Packets of tracks that there are not, and what is no RTP.
+    pub(super) ignored: u64,
+}
+
+impl Program {
+    pub(super) fn new(config: ProgramConfig, now: Instant) -> Self {
+        Self {
+            opened: now,
+            timeline: Timeline::new(now),
+            config,
+            tracks: Vec::new(),
+            channel: None,
+            started: false,
+            added: None,
+            ready: None,
+            watch: Watch::default(),
+            late: 0,
+            told: Vec::new(),
+            asked: Vec::new(),
+            ignored: 0,
+        }
+    }
+
+    /// Carry a stream; false where the program has begun without it. One of a vacant track's id goes on in its place.
+    pub(super) fn add_track(&mut self, new: NewTrack, now: Instant) -> bool {
+        if let Some(track) = self.tracks.iter_mut().find(|one| one.id == new.track) {
+            track.renew(new);
+            return true;
+        }
+        if self.channel.is_some() {
+            return false;
+        }
+        self.added = Some(now);
+        self.tracks.extend(Track::new(new));
+        true
+    }
+
+    /// Nothing feeds this track any more; before the beginning it is gone with that.
+    pub(super) fn remove_track(&mut self, id: u64) {
+        if self.channel.is_none() {
+            self.tracks.retain(|track| track.id != id);
+        } else if let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) {
+            track.vacant = true;
+        }
+    }
+
+    /// Take a packet of a tap.
+    pub(super) fn handle_packet(&mut self, packet: &[u8], rtcp: bool, now: Instant) {
+        if rtcp {
+            return self.handle_rtcp(packet);
+        }
+        let Ok(packet) = RtpPacket::parse(packet) else {
+            self.ignored += 1;
+            return;
+        };
+        match self
+            .tracks
+            .iter_mut()
+            .find(|track| track.ssrc == packet.ssrc())
+        {
+            Some(track) => track.handle_rtp(&packet, now),
+            None => self.ignored += 1,
+        }
+    }
+
+    fn handle_rtcp(&mut self, packet: &[u8]) {
+        for report in parse_compound(packet) {
+            let Ok(RtcpPacket::SenderReport(report)) = report else {
+                continue;
+            };
+            let wall_us = unix_us(report.ntp.0);
+            if let Some(track) = self.tracks.iter_mut().find(|one| one.ssrc == report.ssrc) {
+                track.handle_report(wall_us, report.rtp_timestamp, &mut self.timeline);
+            }
+        }
+    }
+
+    /// Begin when it is time, and give the packager what has come; `may_begin` says whether so many tracks are all there
+    /// are.
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        may_begin: impl FnOnce(usize) -> bool,
+    ) -> Result<(), Unpackable> {
+        let pictures_flow = self
+            .tracks
+            .iter()
+            .any(|track| track.is_video() && track.flows(now));
+        for track in &mut self.tracks {
+            track.handle_timeout(now);
+            if pictures_flow {
+                track.fill_pause(now);
+            }
+        }
+        if self.channel.is_none() && self.is_ready(now) && may_begin(self.tracks.len()) {
+            self.begin();
+        }
+        self.feed(now)?;
+        let open_us = self.open_us();
+        self.watch.look(
+            &mut self.tracks,
+            open_us,
+            now,
+            &mut self.asked,
+            &mut self.told,
+        );
+        Ok(())
+    }
+
+    /// No more comes: what there is is listed, and then the end.
+    pub(super) fn end(&mut self, now: Instant) -> Result<(), Unpackable> {
+        if self.channel.is_none() && self.tracks.iter().any(|track| track.format.is_some()) {
+            self.begin();
+        }
+        self.feed(now)?;
+        if let Some(channel) = &self.channel {
+            channel
+                .with(|packager| packager.end(now))
+                .map_err(|_| Unpackable)?;
+        }
+        Ok(())
+    }
+
+    /// What has happened since last asked.
+    pub(super) fn drain_told(&mut self) -> impl Iterator<Item = Told> {
+        self.told.drain(..)
+    }
+
+    /// SSRCs of tracks whose sources are to make a keyframe now.
+    pub(super) fn drain_asked(&mut self) -> impl Iterator<Item = u32> {
+        self.asked.drain(..)
+    }
+
+    fn is_ready(&mut self, now: Instant) -> bool {
+        let speaks = |track: &Track| track.format.is_some() && track.has_units();
+        if !self.tracks.iter().any(speaks) {
+            self.ready = None;
+            return false;
+        }
+        let ready = *self.ready.get_or_insert(now);
+        let settled = self.added.is_none_or(|added| added + SETTLE <= now);
+        let tied = self.tracks.len() < 2 || self.tracks.iter().all(Track::is_tied);
+        if self.tracks.iter().all(speaks) && settled && (tied || ready + SETTLE <= now) {
+            return true;
+        }
+        ready + PATIENCE <= now
+    }
+
+    fn begin(&mut self) {
+        let mut listed = Vec::new();
+        for track in &mut self.tracks {
+            let Some(format) = track.format.clone() else {
+                track.forget();
+                let told = Told::Warned(Some(track.name.clone()), PackagerWarning::TrackLeftOut);
+                self.told.push(told);
+                continue;
+            };
+            track.begin(listed.len(), &mut self.timeline);
+            listed.push(PackagerTrack {
+                name: track.name.clone(),
+                format,
+            });
+        }
+        let config = PackagerConfig {
+            run: self.config.run.clone(),
+            part_us: self.config.part_us,
+            window_us: self.config.window_us,
+            zero_us: self.unix_zero_us(),
+        };
+        self.channel = Some(Arc::new(Channel::new(Packager::new(config, listed))));
+        self.told.push(Told::Begun);
+    }
+
+    /// All tracks' units in the order of their times, so that none runs ahead of the others.
+    fn feed(&mut self, now: Instant) -> Result<(), Unpackable> {
+        let Some(channel) = self.channel.clone() else {
+            return Ok(());
+        };
+        let mut steps: Vec<(i64, usize, Step)> = Vec::new();
+        for track in &mut self.tracks {
+            let Some((place, _)) = track.place else {
+                track.forget();
+                continue;
+            };
+            let mut at_us = 0;
+            let begin = steps.len();
+            while let Some(step) = track.next_step(&mut self.timeline) {
+                if let Step::Unit(unit) = &step {
+                    at_us = unit_us(unit, track.format.as_ref());
+                }
+                steps.push((at_us, place, step));
+            }
+            // A format goes with the unit behind it.
+            let mut next_us = i64::MAX;
+            for (at_us, _, step) in steps[begin..].iter_mut().rev() {
+                match step {
+                    Step::Unit(_) => next_us = *at_us,
+                    Step::Format(_) | Step::Broken => *at_us = next_us,
+                }
+            }
+        }
+        steps.sort_by_key(|(at_us, ..)| *at_us);
+        let fed = channel.with(|packager| {
+            for (_, place, step) in steps {
+                match step {
+                    Step::Broken => packager.handle_discontinuity(place),
+                    Step::Format(format) => packager.handle_format(place, format),
+                    Step::Unit(unit) => packager.handle_unit(place, unit, now)?,
+                }
+            }
+            packager.handle_timeout(now)?;
+            let readable = packager.cadence().is_some();
+            Ok::<_, roomtone_hls::BoxError>((readable, packager.late()))
+        });
+        match fed {
+            Ok((readable, late)) => {
+                if std::mem::replace(&mut self.late, late) < late
+                    && self.watch.may_warn(0, PackagerWarning::UnitsLate, now)
+                {
+                    self.told
+                        .push(Told::Warned(None, PackagerWarning::UnitsLate));
+                }
+                if readable && !std::mem::replace(&mut self.started, true) {
+                    let tracks = self.tracks.iter().filter(|track| track.place.is_some());
+                    self.told
+                        .push(Told::Started(tracks.filter_map(info).collect()));
+                }
+                Ok(())
+            }
+            Err(_) => {
+                self.told
+                    .push(Told::Warned(None, PackagerWarning::Unpackable));
+                Err(Unpackable)
+            }
+        }
+    }
+
+    /// How long the open segment is; none before the first playlist.
+    fn open_us(&self) -> Option<u64> {
+        let channel = self.channel.as_ref()?;
+        channel.with(|packager| packager.cadence().map(|_| packager.open_us()))
+    }
+
+    /// Wall time at the zero of the timeline.
+    fn unix_zero_us(&self) -> i64 {
+        let clock = &self.config.clock;
+        let since = self.opened.saturating_duration_since(clock.at);
+        unix_us(clock.ntp) + since.as_micros() as i64 - Timeline::LEAD.as_micros() as i64
+    }
+}
+
+/// Microseconds since 1970 of seconds since 1900, 32.32.
+fn unix_us(ntp: u64) -> i64 {
+    let seconds = (ntp >> 32) as i64 - NtpTime::UNIX_EPOCH_SECONDS as i64;
+    let micros = ((ntp & 0xffff_ffff) * 1_000_000) >> 32;
+    seconds * 1_000_000 + micros as i64
+}
+
+fn unit_us(unit: &AccessUnit, format: Option<&Format>) -> i64 {
+    let rate = format.map_or(90_000, Format::clock_rate);
+    unit.dts * 1_000_000 / i64::from(rate)
+}
+
+/// What a track is, for whoever asked for it.
+fn info(track: &Track) -> Option<PackagerTrackInfo> {
+    let format = track.format.as_ref()?;
+    let size = format.size();
+    Some(PackagerTrackInfo {
+        track: track.id,
+        name: track.name.clone(),
+        codec: format.codec_string(),
+        width: size.map(|(width, _)| width),
+        height: size.map(|(_, height)| height),
+        channels: format.channels(),
+    })
+}

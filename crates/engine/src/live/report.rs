@@ -1,0 +1,54 @@
+//! What a packager says of itself when it is asked.
+
+use std::time::Instant;
+
+use super::program::Program;
+use super::track::Track;
+use crate::values::{Report, StatValue};
+
+/// A report of pairs.
+macro_rules! report {
+    ($($name:literal: $value:expr),* $(,)?) => {
+        Report::from([$(($name.to_owned(), StatValue::from($value))),*])
+    };
+}
+
+/// One of the packager, one of each track.
+pub(super) fn reports(program: &Program, now: Instant) -> Vec<Report> {
+    let mut own = report! {
+        "type": "packager-core", "begun": program.channel.is_some(), "packetsIgnored": program.ignored,
+    };
+    if let Some(channel) = &program.channel {
+        own.extend(channel.with(|packager| {
+            let cadence = packager.cadence();
+            report! {
+                "unitsLate": packager.late(), "unitsRefused": packager.refused,
+                "forcedCuts": packager.forced_cuts, "lostBoundaries": packager.lost_boundaries,
+                "targetDuration": cadence.map(|one| one.target_duration_s),
+                "partTargetMs": cadence.map(|one| one.part_target_us / 1000),
+                "bytesHeld": packager.bytes_held(),
+            }
+        }));
+        own.insert("readersWaiting".into(), channel.waiting().into());
+    }
+    let mut reports = vec![own];
+    reports.extend(program.tracks.iter().map(|track| of_track(track, now)));
+    reports
+}
+
+fn of_track(track: &Track, now: Instant) -> Report {
+    let figures = track.figures;
+    let since =
+        |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at).as_millis() as u64);
+    report! {
+        "id": track.id.to_string(), "type": "packager-track", "name": track.name.as_str(),
+        "codec": track.format.as_ref().map(roomtone_frames::Format::codec_string),
+        "carried": track.place.is_some(), "vacant": track.vacant,
+        "packetsReceived": figures.packets, "bytesReceived": figures.bytes, "packetsIgnored": figures.ignored,
+        "packetsLost": track.reorder.lost, "packetsLate": track.reorder.late,
+        "units": figures.units, "keyframes": figures.keyframes, "unitsDropped": track.dropped(),
+        "unitsForgotten": figures.forgotten, "keyframesAsked": figures.keyframes_asked,
+        "breaks": figures.breaks, "silentFrames": track.silent_frames(), "clockTied": track.is_tied(),
+        "sinceKeyframeMs": since(track.last_keyframe), "sincePacketMs": since(track.last_packet),
+    }
+}

@@ -1,0 +1,311 @@
+//! The loop of the live thread: messages at once, packets and time at each tick.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use roomtone_hls::{Channel, Shelf};
+use roomtone_rtp::rtcp::{CompoundWriter, Pli};
+use rustc_hash::FxHashMap;
+
+use super::program::{Program, Told, Unpackable};
+use super::report;
+use super::{Board, LiveEnds, Message};
+use crate::counters::LiveCounters;
+use crate::ids;
+use crate::shard::{Batch, Control, ShardHandle, Shared};
+use crate::values::Event;
+
+/// Packets wait so long at most: a part is many of them.
+const TICK: Duration = Duration::from_millis(20);
+/// Between two reports of what packagers do.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How long a list that has ended can be read.
+const LINGER: Duration = Duration::from_secs(60);
+
+/// A packager and where it is found.
+struct Running {
+    name: String,
+    program: Program,
+    board: Arc<Board>,
+}
+
+/// The live thread's state.
+pub(super) struct LiveThread {
+    messages: Receiver<Message>,
+    batches: Receiver<Batch>,
+    shared: Arc<Shared>,
+    shards: Vec<ShardHandle>,
+    counters: Arc<LiveCounters>,
+    shelf: Arc<Shelf>,
+    running: FxHashMap<u64, Running>,
+    /// Lists that have ended, until when they can be read.
+    lingering: Vec<(Instant, String, Arc<Channel>)>,
+    report_at: Instant,
+    runs: bool,
+}
+
+impl LiveThread {
+    pub(super) fn new(
+        ends: LiveEnds,
+        shared: Arc<Shared>,
+        shards: Vec<ShardHandle>,
+        counters: Arc<LiveCounters>,
+        shelf: Arc<Shelf>,
+    ) -> Self {
+        Self {
+            messages: ends.messages,
+            batches: ends.batches,
+            shared,
+            shards,
+            counters,
+            shelf,
+            running: FxHashMap::default(),
+            lingering: Vec::new(),
+            report_at: Instant::now(),
+            runs: true,
+        }
+    }
+
+    pub(super) fn run(&mut self) {
+        let mut next = Instant::now();
+        while self.runs {
+            if self.running.is_empty() && self.lingering.is_empty() {
+                // Nothing ticks; batches that are left are for nobody, and the next tick drops them.
+                let Ok(message) = self.messages.recv() else {
+                    return;
+                };
+                self.on_message(message);
+                next = Instant::now() + TICK;
+                continue;
+            }
+            let wait = next.saturating_duration_since(Instant::now());
+            match self.messages.recv_timeout(wait) {
+                Ok(message) => self.on_message(message),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = Instant::now();
+            if now >= next {
+                self.tick(now);
+                // What took longer than a tick is not made up for: nothing is due at each.
+                next = Instant::now().max(next + TICK);
+            }
+        }
+        self.shut_down();
+    }
+
+    fn on_message(&mut self, message: Message) {
+        let now = Instant::now();
+        match message {
+            Message::Open {
+                packager,
+                name,
+                config,
+                board,
+            } => {
+                let program = Program::new(*config, now);
+                let running = Running {
+                    name,
+                    program,
+                    board,
+                };
+                self.running.insert(packager, running);
+            }
+            Message::AddTrack(new) => {
+                let packager = new.packager;
+                let added = self.with(packager, |one| one.program.add_track(*new, now));
+                if added == Some(false) {
+                    self.counters.packager_tracks_refused.up();
+                }
+            }
+            Message::RemoveTrack { packager, track } => {
+                self.with(packager, |one| one.program.remove_track(track));
+            }
+            Message::Close { packager } => self.close(packager, now),
+            Message::Shutdown => self.runs = false,
+            #[cfg(test)]
+            Message::PanicAt(packager) => {
+                self.with(packager, |_| panic!("injected"));
+            }
+        }
+    }
+
+    /// Does something with a packager, if it is still there; a panic costs this packager only.
+    fn with<T>(&mut self, id: u64, act: impl FnOnce(&mut Running) -> T) -> Option<T> {
+        let running = self.running.get_mut(&id)?;
+        if let Ok(done) = catch_unwind(AssertUnwindSafe(|| act(running))) {
+            return Some(done);
+        }
+        self.counters.packagers_panicked.up();
+        self.broken(id);
+        None
+    }
+
+    fn broken(&mut self, id: u64) {
+        if let Some(running) = self.running.remove(&id)
+            && let Some(channel) = running.program.channel
+        {
+            self.withdraw(&running.name, &channel);
+        }
+        self.shards[ids::shard_of(id)].control(Control::PackagerBroken { packager: id });
+    }
+
+    /// Takes a list off the shelf, unless another of its name lies there by now.
+    fn withdraw(&self, name: &str, channel: &Arc<Channel>) {
+        if let Some(found) = self.shelf.get(name)
+            && Arc::ptr_eq(&found, channel)
+        {
+            self.shelf.take(name);
+        }
+    }
+
+    fn close(&mut self, id: u64, now: Instant) {
+        self.take_batches(now);
+        let ended = self.with(id, |one| one.program.end(now));
+        self.tell(id);
+        if ended == Some(Err(Unpackable)) {
+            self.counters.packagers_failed.up();
+        }
+        let Some(running) = self.running.remove(&id) else {
+            return;
+        };
+        if let Some(channel) = running.program.channel {
+            self.lingering.push((now + LINGER, running.name, channel));
+        }
+    }
+
+    fn take_batches(&mut self, now: Instant) {
+        let batches: Vec<Batch> = self.batches.try_iter().collect();
+        for batch in batches {
+            self.counters
+                .packager_packets
+                .add(batch.packets.len() as u64);
+            self.with(batch.to, |one| {
+                let mut rest = &batch.bytes[..];
+                for (len, rtcp) in &batch.packets {
+                    let (packet, behind) = rest.split_at(*len as usize);
+                    rest = behind;
+                    one.program.handle_packet(packet, *rtcp, now);
+                }
+            });
+            batch.send_home();
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        // A shard tells of a track before it sends what that brings, but by another channel.
+        while let Ok(message) = self.messages.try_recv() {
+            self.on_message(message);
+        }
+        self.take_batches(now);
+        let ids: Vec<u64> = self.running.keys().copied().collect();
+        for id in ids {
+            let done = self.with(id, |one| {
+                let board = &one.board;
+                one.program
+                    .handle_timeout(now, |tracks| board.begin(tracks))
+            });
+            self.tell(id);
+            if done == Some(Err(Unpackable)) {
+                self.counters.packagers_failed.up();
+                self.broken(id);
+            }
+        }
+        self.forget_old(now);
+        if self.report_at <= now {
+            self.report_at = now + REPORT_EVERY;
+            for running in self.running.values_mut() {
+                running.board.write(report::reports(&running.program, now));
+            }
+        }
+        self.counters.live_ticks.up();
+        let spent = now.elapsed();
+        self.counters.live_busy_us.add(spent.as_micros() as u64);
+        if spent > TICK {
+            self.counters.live_ticks_busy.up();
+        }
+    }
+
+    /// Passes on what a packager says.
+    fn tell(&mut self, id: u64) {
+        let Some(running) = self.running.get_mut(&id) else {
+            return;
+        };
+        for told in running.program.drain_told().collect::<Vec<_>>() {
+            let event = match told {
+                Told::Begun => {
+                    if let Some(channel) = &running.program.channel {
+                        self.shelf.put(running.name.clone(), Arc::clone(channel));
+                    }
+                    continue;
+                }
+                Told::Started(tracks) => Event::PackagerStarted {
+                    packager: id,
+                    tracks,
+                },
+                Told::Warned(track, warning) => Event::PackagerWarned {
+                    packager: id,
+                    track,
+                    warning,
+                },
+            };
+            // Only messages of channels are ever refused.
+            let _ = self.shared.outbox.event(event);
+        }
+        let asked: Vec<u32> = running.program.drain_asked().collect();
+        if !asked.is_empty() {
+            self.counters.keyframes_asked.add(asked.len() as u64);
+            if self.shards[ids::shard_of(id)]
+                .batch(requests(id, &asked))
+                .is_err()
+            {
+                // They are asked for again soon.
+                self.counters.keyframe_requests_dropped_full.up();
+            }
+        }
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        let lingering = std::mem::take(&mut self.lingering);
+        for (until, name, channel) in lingering {
+            if until > now {
+                self.lingering.push((until, name, channel));
+            } else {
+                self.withdraw(&name, &channel);
+            }
+        }
+    }
+
+    /// Whoever reads is told that nothing follows.
+    fn shut_down(&mut self) {
+        let now = Instant::now();
+        let ids: Vec<u64> = self.running.keys().copied().collect();
+        for id in ids {
+            self.close(id, now);
+        }
+    }
+}
+
+/// Requests for keyframes, as the shard reads them.
+fn requests(packager: u64, ssrcs: &[u32]) -> Batch {
+    let mut batch = Batch {
+        to: packager,
+        ..Batch::default()
+    };
+    for ssrc in ssrcs {
+        let mut space = [0; 16];
+        let mut writer = CompoundWriter::new(&mut space);
+        let request = Pli {
+            sender_ssrc: 0,
+            media_ssrc: *ssrc,
+        };
+        if writer.push(&request).is_ok() {
+            let len = writer.finish();
+            batch.bytes.extend_from_slice(&space[..len]);
+            batch.packets.push((len as u32, true));
+        }
+    }
+    batch
+}

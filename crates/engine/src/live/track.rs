@@ -1,0 +1,336 @@
+//! One tap: packets of a stream into units with their times, and the format they have.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use roomtone_frames::depacketize::Payload;
+use roomtone_frames::timeline::{Placed, Stamp};
+use roomtone_frames::{AccessUnit, Format, Timeline};
+use roomtone_rtp::{RtpPacket, TimestampUnwrapper};
+
+use super::coding::{Coding, Depacketizer, Found};
+use super::reorder::Reorder;
+
+/// A source sends until nothing has come for so long.
+const FLOWING: Duration = Duration::from_secs(1);
+/// Units that wait for the program to begin; more and the oldest go, counted.
+const MAX_HELD: usize = 4096;
+
+/// A stream that a packager is to carry.
+#[derive(Debug)]
+pub(crate) struct NewTrack {
+    pub(crate) packager: u64,
+    /// Id of the consumer that brings it.
+    pub(crate) track: u64,
+    /// Its folder.
+    pub(crate) name: String,
+    pub(crate) ssrc: u32,
+    /// What comes with which payload type, all of one kind and at least one; others are ignored and counted.
+    pub(crate) codings: Vec<(u8, Coding)>,
+    /// Whether its sender makes a keyframe when it is asked for one.
+    pub(crate) makes_keyframes: bool,
+}
+
+/// A unit on its way to the packager.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// What follows does not go on from what came before.
+    Broken,
+    /// From the next unit on it is coded so.
+    Format(Format),
+    /// Times are those of the program.
+    Unit(AccessUnit),
+}
+
+/// A unit as it came out of its packets: times are its source's.
+struct Raw {
+    unit: AccessUnit,
+    format: Option<Format>,
+    arrival: Instant,
+    /// Once it is known.
+    placed: Option<Placed>,
+}
+
+impl From<Found> for Raw {
+    fn from((unit, format, arrival): Found) -> Self {
+        Self {
+            unit,
+            format,
+            arrival,
+            placed: None,
+        }
+    }
+}
+
+/// What a track has done so far.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Figures {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    /// Packets that were no RTP or of no payload type known.
+    pub(super) ignored: u64,
+    pub(super) units: u64,
+    pub(super) keyframes: u64,
+    /// Units that could not wait for the program to begin.
+    pub(super) forgotten: u64,
+    pub(super) keyframes_asked: u64,
+    /// Times it did not go on from what came before.
+    pub(super) breaks: u64,
+    /// Of depacketizers before this one.
+    dropped_before: u64,
+    silent_before: u64,
+}
+
+/// One stream of a program.
+pub(super) struct Track {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) ssrc: u32,
+    pub(super) makes_keyframes: bool,
+    codings: Vec<(u8, Coding)>,
+    /// What its packets are now, and what puts them together; before the first packet the likeliest.
+    coding: Coding,
+    depacketizer: Depacketizer,
+    pub(super) reorder: Reorder,
+    unwrapper: TimestampUnwrapper,
+    /// The newest sender report: wall time, and the timestamp it belongs to.
+    report: Option<(i64, u32)>,
+    /// The newest format, once there was a unit.
+    pub(super) format: Option<Format>,
+    held: VecDeque<Raw>,
+    /// Its place in the packager and on the timeline, once they have begun.
+    pub(super) place: Option<(usize, usize)>,
+    /// Nothing feeds it.
+    pub(super) vacant: bool,
+    /// Its next unit does not follow on the one before.
+    broken: bool,
+    pub(super) first_packet: Option<Instant>,
+    pub(super) last_packet: Option<Instant>,
+    pub(super) last_keyframe: Option<Instant>,
+    pub(super) last_asked: Option<Instant>,
+    pub(super) figures: Figures,
+}
+
+impl Track {
+    /// None where nothing it may carry is given.
+    pub(super) fn new(new: NewTrack) -> Option<Self> {
+        let (_, coding) = *new.codings.first()?;
+        Some(Self {
+            id: new.track,
+            name: new.name,
+            ssrc: new.ssrc,
+            makes_keyframes: new.makes_keyframes,
+            codings: new.codings,
+            coding,
+            depacketizer: Depacketizer::new(coding),
+            reorder: Reorder::default(),
+            unwrapper: TimestampUnwrapper::new(),
+            report: None,
+            format: None,
+            held: VecDeque::new(),
+            place: None,
+            vacant: false,
+            broken: false,
+            first_packet: None,
+            last_packet: None,
+            last_keyframe: None,
+            last_asked: None,
+            figures: Figures::default(),
+        })
+    }
+
+    /// Another source goes on where the one before has ended.
+    pub(super) fn renew(&mut self, new: NewTrack) {
+        if let Some((_, coding)) = new.codings.first() {
+            self.put_together(*coding);
+        }
+        self.codings = new.codings;
+        self.makes_keyframes = new.makes_keyframes;
+        self.report = None;
+        self.vacant = false;
+        self.broken = true;
+        (self.first_packet, self.last_keyframe, self.last_asked) = (None, None, None);
+    }
+
+    /// What comes now is coded otherwise, or of another source.
+    fn put_together(&mut self, coding: Coding) {
+        self.figures.dropped_before = self.dropped();
+        self.figures.silent_before = self.silent_frames();
+        self.depacketizer = Depacketizer::new(coding);
+        self.coding = coding;
+    }
+
+    pub(super) fn is_video(&self) -> bool {
+        self.coding.is_video()
+    }
+
+    /// Whether packets come.
+    pub(super) fn flows(&self, now: Instant) -> bool {
+        self.last_packet.is_some_and(|at| at + FLOWING > now)
+    }
+
+    /// Whether nothing can be shown before a keyframe comes.
+    pub(super) fn wants_keyframe(&self) -> bool {
+        self.depacketizer.wants_keyframe()
+    }
+
+    /// Units that could not be put together.
+    pub(super) fn dropped(&self) -> u64 {
+        self.figures.dropped_before + self.depacketizer.dropped()
+    }
+
+    /// Take an RTP packet.
+    pub(super) fn handle_rtp(&mut self, packet: &RtpPacket<'_>, now: Instant) {
+        if self.coding_of(packet).is_none() {
+            self.figures.ignored += 1;
+            return;
+        }
+        self.figures.packets += 1;
+        self.figures.bytes += packet.payload().len() as u64;
+        self.first_packet.get_or_insert(now);
+        self.last_packet = Some(now);
+        if let Some(sequence) = self.reorder.take(packet.sequence(), packet.bytes(), now) {
+            self.depacketize(packet, sequence, now);
+        }
+        self.handle_timeout(now);
+    }
+
+    /// Go on behind holes that nobody waits for any more.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        while let Some(turn) = self.reorder.pop(now) {
+            let Ok(packet) = RtpPacket::parse(&turn.packet) else {
+                continue;
+            };
+            self.depacketize(&packet, turn.sequence, turn.arrival);
+        }
+    }
+
+    fn coding_of(&self, packet: &RtpPacket<'_>) -> Option<Coding> {
+        let mut known = self.codings.iter();
+        known
+            .find(|(payload_type, _)| *payload_type == packet.payload_type())
+            .map(|(_, coding)| *coding)
+    }
+
+    fn depacketize(&mut self, packet: &RtpPacket<'_>, sequence: u64, arrival: Instant) {
+        let payload = Payload {
+            sequence,
+            timestamp: self.unwrapper.unwrap(packet.timestamp()) as i64,
+            marker: packet.marker(),
+            bytes: packet.payload(),
+        };
+        if let Some(coding) = self
+            .coding_of(packet)
+            .filter(|coding| *coding != self.coding)
+        {
+            self.put_together(coding);
+        }
+        self.depacketizer.handle_payload(payload, arrival, |found| {
+            if found.0.keyframe {
+                self.last_keyframe = Some(arrival);
+            }
+            self.held.push_back(Raw::from(found));
+        });
+        self.note_news();
+    }
+
+    /// Sound that does not come while pictures do is silence.
+    pub(super) fn fill_pause(&mut self, now: Instant) {
+        self.depacketizer
+            .fill_pause(now, |found| self.held.push_back(Raw::from(found)));
+        self.note_news();
+    }
+
+    /// Frames of silence put where nothing came.
+    pub(super) fn silent_frames(&self) -> u64 {
+        self.figures.silent_before + self.depacketizer.silent_frames()
+    }
+
+    /// Look at the units that have just come.
+    fn note_news(&mut self) {
+        if self.format.is_none() {
+            self.format = self.held.back().and_then(|raw| raw.format.clone());
+        }
+        while self.held.len() > MAX_HELD {
+            self.held.pop_front();
+            self.figures.forgotten += 1;
+        }
+    }
+
+    /// Whether there are units that wait.
+    pub(super) fn has_units(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Forget what waits, since nobody will take it.
+    pub(super) fn forget(&mut self) {
+        self.figures.forgotten += self.held.len() as u64;
+        self.held.clear();
+    }
+
+    /// Its place in the packager; from now on units are placed.
+    pub(super) fn begin(&mut self, place: usize, timeline: &mut Timeline) {
+        let stamps = self.coding.stamps();
+        let number = timeline.add_track(stamps, stamps.rate);
+        self.place = Some((place, number));
+        if let Some((wall_us, stamp)) = self.report {
+            timeline.handle_report(number, wall_us, stamp.into());
+        }
+    }
+
+    /// A sender report: at this wall time its timestamps were there.
+    pub(super) fn handle_report(&mut self, wall_us: i64, stamp: u32, timeline: &mut Timeline) {
+        self.report = Some((wall_us, stamp));
+        if let Some((_, number)) = self.place {
+            timeline.handle_report(number, wall_us, stamp.into());
+        }
+    }
+
+    /// Whether a report has tied it to wall time.
+    pub(super) fn is_tied(&self) -> bool {
+        self.report.is_some()
+    }
+
+    /// The next step towards the packager.
+    pub(super) fn next_step(&mut self, timeline: &mut Timeline) -> Option<Step> {
+        let (_, number) = self.place?;
+        let raw = self.held.front_mut()?;
+        if let Some(format) = raw.format.take()
+            && self.format.as_ref() != Some(&format)
+        {
+            self.format = Some(format.clone());
+            return Some(Step::Format(format));
+        }
+        let placed = if let Some(placed) = raw.placed {
+            placed
+        } else {
+            let placed = place(timeline, number, &raw.unit, raw.arrival)?;
+            raw.placed = Some(placed);
+            if placed.discontinuity.is_some() | std::mem::take(&mut self.broken) {
+                self.figures.breaks += 1;
+                return Some(Step::Broken);
+            }
+            placed
+        };
+        let mut unit = self.held.pop_front()?.unit;
+        (unit.dts, unit.pts) = (placed.dts, placed.pts);
+        self.figures.units += 1;
+        self.figures.keyframes += u64::from(unit.keyframe && self.is_video());
+        Some(Step::Unit(unit))
+    }
+}
+
+/// A unit on the timeline, by its timestamps as they came.
+fn place(
+    timeline: &mut Timeline,
+    number: usize,
+    unit: &AccessUnit,
+    arrival: Instant,
+) -> Option<Placed> {
+    let wire = |ticks: i64| u64::from(ticks as u32);
+    let stamp = Stamp {
+        dts: wire(unit.dts),
+        pts: wire(unit.pts),
+    };
+    timeline.handle_unit(number, stamp, arrival)
+}

@@ -1,0 +1,119 @@
+"""Commands about packagers, as the fake engine does them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from roomtone.media.fake_objects import FakePackager, FakePackagerTrack, FakeProducer, FakeRouter
+from roomtone.media.fake_state import Refused
+from roomtone.media.values import (
+    AddPackagerTrack,
+    AnyResult,
+    ClosePackager,
+    CodecParameters,
+    Done,
+    EngineCloseReason,
+    ErrorCode,
+    MediaKind,
+    OpenPackager,
+    PackagerId,
+    PackagerOpened,
+    PackagerTrackAdded,
+    PackagerTrackId,
+    RemovePackagerTrack,
+)
+
+if TYPE_CHECKING:
+    from roomtone.media.fake_state import FakeState
+
+PackagerCommand = OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager
+
+_MAX_NAME = 256
+_MAX_TRACKS = 8
+_MAX_WINDOW_MS = 4 * 3_600_000
+_PART_MS = range(100, 2_001)
+_CARRIED = {("H264", 90_000), ("H265", 90_000), ("AV1", 90_000), ("OPUS", 48_000)}
+_REPAIR = {"RTX", "RED", "ULPFEC", "FLEXFEC", "FLEXFEC-03"}
+
+
+def execute(state: FakeState, command: PackagerCommand) -> AnyResult:
+    """Do a command about a packager; one that is refused has no effect."""
+    result: AnyResult
+    match command:
+        case OpenPackager():
+            result = _open(state, command)
+        case AddPackagerTrack():
+            result = _add_track(state, state.get(FakePackager, command.packager), command.producer)
+        case RemovePackagerTrack():
+            packager = state.get(FakePackager, command.packager)
+            if command.track not in packager.tracks:
+                raise Refused(ErrorCode.NOT_FOUND, f"no track {command.track}")
+            if packager.begun:
+                packager.tracks[command.track].producer = None
+            else:
+                del packager.tracks[command.track]
+            result = Done()
+        case ClosePackager():
+            state.drop_packager(state.get(FakePackager, command.packager), EngineCloseReason.REQUESTED)
+            result = Done()
+        case _:
+            assert_never(command)
+    return result
+
+
+def _open(state: FakeState, command: OpenPackager) -> AnyResult:
+    name = command.name
+    if not 1 <= len(name.encode()) <= _MAX_NAME:
+        raise Refused(ErrorCode.INVALID, f"name has 1 to {_MAX_NAME} bytes")
+    if name in {".", ".."} or "/" in name or any(ord(letter) < ord(" ") for letter in name):
+        raise Refused(
+            ErrorCode.INVALID, "name is one step of a path: neither . nor .., without / and control characters"
+        )
+    if command.window_ms > _MAX_WINDOW_MS:
+        raise Refused(ErrorCode.INVALID, "window_ms is above four hours")
+    if command.part_ms is not None and command.part_ms not in _PART_MS:
+        raise Refused(ErrorCode.INVALID, "part_ms is 100 to 2000")
+    router = state.get(FakeRouter, command.router)
+    if any(packager.name == name for packager in state.find(FakePackager)):
+        raise Refused(ErrorCode.WRONG_STATE, f"another packager is called {name}")
+    packager = FakePackager(state.new_id(), router.id, name, command.window_ms, command.part_ms)
+    state.objects[packager.id] = packager
+    return PackagerOpened(packager=PackagerId(packager.id))
+
+
+def _add_track(state: FakeState, packager: FakePackager, producer: int) -> AnyResult:
+    source = state.get(FakeProducer, producer)
+    state.check_source(producer, packager.router, source.kind)
+    if not any((codec.name.upper(), codec.clock_rate) in _CARRIED for codec in source.codecs):
+        raise Refused(ErrorCode.UNSUPPORTED, _cannot_carry(source.codecs, source.kind))
+    free = [
+        id_
+        for id_, track in packager.tracks.items()
+        if track.kind is source.kind and track.producer not in state.objects
+    ]
+    if free:
+        packager.tracks[free[0]].producer = producer
+        return PackagerTrackAdded(track=PackagerTrackId(free[0]))
+    if len(packager.tracks) >= _MAX_TRACKS:
+        raise Refused(ErrorCode.LIMIT, f"{_MAX_TRACKS} tracks are on this packager")
+    if packager.begun:
+        raise Refused(
+            ErrorCode.WRONG_STATE,
+            f"the packager has begun and none of its tracks waits for {source.kind.value}: take one off first, "
+            "or open another packager",
+        )
+    track = PackagerTrackId(state.new_id())
+    packager.tracks[track] = FakePackagerTrack(_free_name(packager, source.kind), source.kind, producer)
+    return PackagerTrackAdded(track=track)
+
+
+def _free_name(packager: FakePackager, kind: MediaKind) -> str:
+    taken = {track.name for track in packager.tracks.values()}
+    names = (kind.value if number == 1 else f"{kind.value}{number}" for number in range(1, _MAX_TRACKS + 2))
+    return next(name for name in names if name not in taken)
+
+
+def _cannot_carry(codecs: list[CodecParameters], kind: MediaKind) -> str:
+    names = ", ".join(codec.name for codec in codecs if codec.name.upper() not in _REPAIR)
+    needed = "H264" if kind is MediaKind.VIDEO else "opus"
+    return f"HLS does not carry {names}: it would have to be transcoded to {needed} first"

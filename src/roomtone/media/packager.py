@@ -1,0 +1,69 @@
+"""Packagers: producers of a router as a live stream that the front door serves (LL-HLS)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roomtone.media.objects import EngineObject
+from roomtone.media.values import (
+    AddPackagerTrack,
+    AnyCommand,
+    ClosePackager,
+    OpenPackager,
+    PackagerId,
+    PackagerOpened,
+    PackagerTrackAdded,
+    PackagerTrackId,
+    RemovePackagerTrack,
+)
+
+if TYPE_CHECKING:
+    from roomtone.media.engine import Engine
+    from roomtone.media.objects import Producer, Router
+
+
+class Packager(EngineObject):
+    """Carries video (H.264, HEVC, AV1) and Opus sound of its router as a live stream, at ``/live/NAME/index.m3u8``.
+
+    It begins by itself, a few seconds after the first track was added, once all tracks have said how they are coded, or
+    without those that do not say it in time; `PackagerStarted` tells. From then on its tracks are fixed: one whose
+    producer is gone is listed as lost until another producer of its kind is added.
+    """
+
+    __slots__ = ("name",)
+
+    @classmethod
+    async def open(cls, router: Router, name: str, *, window_ms: int = 120_000, part_ms: int | None = None) -> Packager:
+        """Open a packager on a router, by a name that no other open packager has (`ErrorCode.WRONG_STATE`).
+
+        ``name`` is one step of a path; ``window_ms`` is how much is listed, at most four hours; ``part_ms`` how long
+        parts are wished to be, 100 to 2000, None for a third of a second.
+        """
+        engine = router.engine
+        command = OpenPackager(router=router.id, name=name, window_ms=window_ms, part_ms=part_ms)
+        return cls(engine, (await engine.ask(command, PackagerOpened)).packager, name)
+
+    def __init__(self, engine: Engine, id_: PackagerId, name: str) -> None:
+        super().__init__(engine, id_)
+        self.name = name
+
+    @property
+    def id(self) -> PackagerId:
+        """The packager's id."""
+        return PackagerId(self._id)
+
+    def _close_command(self) -> AnyCommand:
+        return ClosePackager(packager=self.id)
+
+    async def add_track(self, producer: Producer) -> PackagerTrackId:
+        """Carry a producer, as a new track or in place of one of its kind that is gone.
+
+        Refused as unsupported where HLS cannot carry its codecs, and as a wrong state where the packager has begun and
+        no track of this kind is free.
+        """
+        command = AddPackagerTrack(packager=self.id, producer=producer.id)
+        return (await self._engine.ask(command, PackagerTrackAdded)).track
+
+    async def remove_track(self, track: PackagerTrackId) -> None:
+        """Take what feeds a track off it; another producer of its kind may go on there."""
+        await self._do(RemovePackagerTrack(packager=self.id, track=track))

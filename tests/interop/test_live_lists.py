@@ -1,0 +1,146 @@
+"""What FFmpeg sends as plain RTP is a live stream to FFmpeg's libraries: its picture and tone are found again."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import httpx
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from aiortc_peer import DARK, LIGHT, TONE_HZ, assert_is_the_picture, tone_share
+from conftest import PATIENCE_S
+
+from roomtone.media import CoreLink, Engine, Packager, PlainTransport
+from roomtone.media.front import FrontBind, FrontConfig, FrontDoor, FrontTls
+from roomtone.media.values import (
+    CodecParameters,
+    EngineCloseReason,
+    EngineConfig,
+    Latching,
+    MediaKind,
+    PackagerEnded,
+    PackagerStarted,
+)
+
+pytestmark = pytest.mark.timeout(180)
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+H264 = CodecParameters(payload_type=96, name="H264", clock_rate=90_000)
+OPUS = CodecParameters(payload_type=97, name="opus", clock_rate=48_000, channels=2)
+PICTURE = f"color=c=0x{LIGHT:02x}{LIGHT:02x}{LIGHT:02x}:s=320x240:r=25"
+RIGHT_HALF = f"drawbox=x=160:y=0:w=160:h=240:color=0x{DARK:02x}{DARK:02x}{DARK:02x}:t=fill"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An engine and the front door that serves its live streams."""
+
+    engine: Engine
+    url: str
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    link = CoreLink(EngineConfig(listen_ips=["127.0.0.1"], webrtc_ports=(0, 0), plain_ports=(0, 0)))
+    engine = Engine(link)
+    await engine.start()
+    config = FrontConfig(
+        binds=[FrontBind(name="http", address="127.0.0.1:0")],
+        application=str(tmp_path / "application.sock"),
+        tls=FrontTls(directory=str(tmp_path)),
+    )
+    front = FrontDoor(config, link)
+    yield Stage(engine, f"http://{front.addresses()['http'][0]}")
+    front.close()
+    await engine.close()
+
+
+def send(video: PlainTransport, audio: PlainTransport, log: Path) -> subprocess.Popen[bytes]:
+    """Picture and tone in real time, until killed; a keyframe each second."""
+    # fmt: off
+    arguments = [
+        "-re", "-f", "lavfi", "-i", f"{PICTURE},{RIGHT_HALF}",
+        "-re", "-f", "lavfi", "-i", f"sine=frequency={TONE_HZ}:sample_rate=48000",
+        "-map", "0:v", "-pix_fmt", "yuv420p", "-g", "25", "-c:v", "libx264", "-preset", "ultrafast",
+        "-tune", "zerolatency", "-profile:v", "baseline", "-payload_type", "96",
+        "-f", "rtp", f"rtp://127.0.0.1:{video.port}?rtcpport={video.port}&pkt_size=1200",
+        "-map", "1:a", "-ac", "2", "-c:a", "libopus", "-b:a", "64k", "-payload_type", "97",
+        "-f", "rtp", f"rtp://127.0.0.1:{audio.port}?rtcpport={audio.port}",
+    ]
+    # fmt: on
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [FFMPEG, "-hide_banner", "-nostdin", "-loglevel", "warning", *arguments], stdout=out, stderr=out
+        )
+
+
+def decode(url: str, seconds: float) -> tuple[list[np.ndarray], list[float], np.ndarray]:
+    """Grey pictures with their times, and sound at 48 kHz, of so many seconds of a stream."""
+    pictures: list[np.ndarray] = []
+    times: list[float] = []
+    sound: list[np.ndarray] = []
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=48_000)
+    with av.open(url, timeout=PATIENCE_S) as container:
+        for packet in container.demux(video=0, audio=0):
+            for frame in packet.decode():
+                if isinstance(frame, av.VideoFrame):
+                    pictures.append(frame.to_ndarray(format="gray"))
+                    times.append(frame.time or 0.0)
+                elif isinstance(frame, av.AudioFrame):
+                    sound += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+            if times and times[-1] - times[0] >= seconds and sum(map(len, sound)) >= seconds * 48_000:
+                break
+    return pictures, times, np.concatenate(sound)
+
+
+async def test_what_ffmpeg_sends_is_seen_and_heard_behind_the_lists(stage: Stage, tmp_path: Path) -> None:
+    router = await stage.engine.open_router()
+    transports = [await router.open_plain_transport(latching=Latching.ONCE) for _ in range(2)]
+    video = await transports[0].produce(MediaKind.VIDEO, [H264])
+    audio = await transports[1].produce(MediaKind.AUDIO, [OPUS])
+    packager = await Packager.open(router, "camera", window_ms=20_000)
+    with stage.engine.subscribe(packager.id) as events:
+        for producer in (video, audio):
+            await packager.add_track(producer)
+        sender = await asyncio.to_thread(send, *transports, tmp_path / "ffmpeg.log")
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                started = await events.get()
+            assert isinstance(started, PackagerStarted), started
+            assert [(track.name, track.width, track.height, track.channels) for track in started.tracks] == [
+                ("video", 320, 240, None),
+                ("audio", None, None, 2),
+            ]
+            base = f"{stage.url}/live/camera"
+            async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+                master = (await client.get(f"{base}/index.m3u8")).text
+                assert "video/index.m3u8" in master
+                assert "RESOLUTION=320x240" in master
+                # The answer comes when three segments are there.
+                for segment in range(3):
+                    listed = await client.get(f"{base}/video/index.m3u8", params={"_HLS_msn": segment})
+                    assert listed.status_code == httpx.codes.OK, listed.text
+                assert "GAP" not in listed.text
+                pictures, times, sound = await asyncio.to_thread(decode, f"{base}/index.m3u8", 5.0)
+                assert_is_the_picture(pictures[-1])
+                assert all(0.03 < later - earlier < 0.05 for earlier, later in pairwise(times)), times
+                assert tone_share(sound[-48_000:], TONE_HZ) > 0.9
+                stats = {str(report.get("name")): report for report in await packager.stats()}
+                assert stats["video"]["packetsLost"] == 0
+                assert stats["audio"]["unitsDropped"] == 0
+                await packager.close()
+                ended = await events.get()
+                assert isinstance(ended, PackagerEnded)
+                assert ended.reason is EngineCloseReason.REQUESTED
+                async with asyncio.timeout(PATIENCE_S):
+                    while "#EXT-X-ENDLIST" not in listed.text:
+                        listed = await client.get(f"{base}/audio/index.m3u8")
+        finally:
+            sender.kill()
+            sender.wait()
