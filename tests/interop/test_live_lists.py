@@ -135,8 +135,7 @@ async def test_what_ffmpeg_sends_is_seen_and_heard_behind_the_lists(stage: Stage
                 assert stats["video"]["packetsLost"] == 0
                 assert stats["audio"]["unitsDropped"] == 0
                 await packager.close()
-                ended = await events.get()
-                assert isinstance(ended, PackagerEnded)
+                ended = await anext(event async for event in events if isinstance(event, PackagerEnded))
                 assert ended.reason is EngineCloseReason.REQUESTED
                 async with asyncio.timeout(PATIENCE_S):
                     while "#EXT-X-ENDLIST" not in listed.text:
