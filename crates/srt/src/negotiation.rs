@@ -85,6 +85,16 @@ fn agree(
     })
 }
 
+/// Whether a request can be accepted by anybody, before anybody is asked.
+pub(crate) fn admit(handshake: &Handshake, request: &Extensions) -> Result<(), RejectReason> {
+    check(&request.request.ok_or(RejectReason::Rogue)?)?;
+    request.check()?;
+    if handshake.mtu < LEAST_MTU || handshake.socket == 0 {
+        return Err(RejectReason::Rogue);
+    }
+    Ok(())
+}
+
 /// The responder's side: takes a request, gives what was agreed and the extensions of the answer.
 pub(crate) fn respond(
     handshake: &Handshake,
@@ -94,9 +104,8 @@ pub(crate) fn respond(
     first_out: Seq,
     timestamp: u32,
 ) -> Result<(Agreed, Extensions), RejectReason> {
+    admit(handshake, request)?;
     let extension = request.request.ok_or(RejectReason::Rogue)?;
-    check(&extension)?;
-    request.check()?;
     let crypto = match (&request.km_request, passphrase) {
         (None, None) => None,
         (Some(message), Some(passphrase)) => {

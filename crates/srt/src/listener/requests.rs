@@ -3,7 +3,7 @@
 use super::{Acceptance, Answer, ConnectionId, Entry, Listener, MAX_ANSWERS, Request, RequestId};
 use crate::connection::Connection;
 use crate::handshake::{BODY_LEN, Extensions, Handshake, MAGIC, Phase};
-use crate::negotiation::{MTU, encryption, respond};
+use crate::negotiation::{MTU, admit, encryption, respond};
 use crate::packet::{ControlHeader, ControlType};
 use crate::reject::RejectReason;
 use crate::time::Micros;
@@ -107,7 +107,9 @@ impl Listener {
             });
             return;
         }
-        let extensions = match Extensions::parse(&body[BODY_LEN..]) {
+        let parsed = Extensions::parse(&body[BODY_LEN..]);
+        let admitted = parsed.and_then(|found| admit(handshake, &found).map(|()| found));
+        let extensions = match admitted {
             Ok(extensions) => extensions,
             Err(reason) => return self.refuse(from, handshake, reason),
         };
