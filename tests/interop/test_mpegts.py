@@ -103,3 +103,22 @@ def test_of_a_stream_with_holes_only_whole_pictures_are_left(remux: Path, tmp_pa
     whole = set(pictures(VECTORS / f"{name}.ts"))
     assert 0 < len(left) < len(whole)
     assert set(left) <= whole
+
+
+PICTURES_OF_GSTREAMER = 30
+CAMERA = f"videotestsrc num-buffers={PICTURES_OF_GSTREAMER} ! video/x-raw,width=160,height=96,framerate=25/1"
+MICROPHONE = "audiotestsrc num-buffers=50 ! audio/x-raw,rate=48000"
+
+
+@pytest.mark.parametrize(
+    ("video", "audio"),
+    [("openh264enc gop-size=10 ! h264parse", "opusenc"), ("x265enc key-int-max=10 ! h265parse", "voaacenc ! aacparse")],
+)
+def test_what_gstreamer_multiplexes_is_taken_apart(remux: Path, tmp_path: Path, video: str, audio: str) -> None:
+    made = tmp_path / "made.ts"
+    pipeline = f"mpegtsmux name=m ! filesink location={made} {CAMERA} ! {video} ! m. {MICROPHONE} ! {audio} ! m."
+    subprocess.run(["gst-launch-1.0", "-q", *pipeline.split()], check=True, capture_output=True, timeout=READ_WITHIN_S)
+    written = written_again(remux, made, tmp_path)
+    assert len(pictures(written)) == PICTURES_OF_GSTREAMER
+    assert pictures(written) == pictures(made)
+    assert sound(written) == sound(made)
