@@ -84,6 +84,38 @@ pub enum StreamRefusal {
     TooMany,
 }
 
+/// What a type of stream is (H.222.0 table 2-34), for a sentence to somebody who sends it.
+pub fn stream_type_name(stream_type: u8) -> &'static str {
+    match stream_type {
+        0x01 => "MPEG-1 video",
+        0x02 => "MPEG-2 video",
+        0x03 | 0x04 => "MPEG audio",
+        0x05 => "private sections",
+        0x06 => "private data (subtitles, teletext, or a codec that is registered)",
+        0x0f => "AAC",
+        0x10 => "MPEG-4 video",
+        0x11 => "AAC (LATM)",
+        0x15 => "timed metadata",
+        0x1b => "H.264",
+        0x1f => "H.264 in layers",
+        0x20 | 0x23 => "H.264 in views",
+        0x21 => "JPEG 2000",
+        0x24 | 0x25 => "HEVC",
+        0x2d | 0x2e => "MPEG-H sound",
+        0x32 => "JPEG XS",
+        0x33 => "VVC",
+        0x42 => "AVS video",
+        0x81 => "AC-3",
+        0x82 | 0x85 | 0x8a => "DTS",
+        0x83 => "TrueHD",
+        0x86 => "SCTE-35",
+        0x87 => "E-AC-3",
+        0xea => "VC-1",
+        0x80.. => "a private codec",
+        _ => "an unknown codec",
+    }
+}
+
 /// Tell by the type of the stream, and by descriptors where the type only says that it is private (tables 2-34 and 2-45;
 /// ETSI EN 300 468 annex D; ETSI TS 102 366 annex A).
 pub(crate) fn codec_of(map: &ProgramMap<'_>, entry: &MapEntry<'_>) -> Result<Codec, StreamRefusal> {
@@ -185,6 +217,13 @@ mod tests {
             Err(StreamRefusal::UnknownCodec),
             "MPEG-2 video"
         );
+    }
+
+    #[test]
+    fn what_is_not_read_has_a_name_all_the_same() {
+        assert_eq!(stream_type_name(2), "MPEG-2 video");
+        assert_eq!(stream_type_name(0xf1), "a private codec");
+        assert_eq!(stream_type_name(0x7f), "an unknown codec");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub enum Event {
         program: u16,
         /// Where it is in the multiplex.
         pid: Pid,
-        /// Its type (H.222.0 table 2-34).
+        /// Its type; [`stream_type_name`](crate::stream_type_name) says what it is.
         stream_type: u8,
         /// Why.
         reason: StreamRefusal,

@@ -51,7 +51,7 @@ mod video;
 
 pub use alignment::ForeignSize;
 pub use clock::CLOCK_RATE;
-pub use codec::{Codec, Stream, StreamRefusal};
+pub use codec::{Codec, Stream, StreamRefusal, stream_type_name};
 pub use datagram::{DatagramReader, DatagramStats, MAX_WAITING_DATAGRAMS, PATIENCE, RtpWriter};
 pub use demux::{Demuxer, Limits};
 pub use event::{DropReason, Event, Stats, TrackId};
