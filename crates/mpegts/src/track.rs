@@ -41,6 +41,15 @@ enum State {
     },
 }
 
+/// What a buffer that is empty keeps: a keyframe of most streams.
+const KEPT_BYTES: usize = 256 << 10;
+
+/// Empty a buffer; a large one is given back, as what is held is counted by what is in it.
+pub(crate) fn empty(bytes: &mut Vec<u8>) {
+    bytes.clear();
+    bytes.shrink_to(KEPT_BYTES);
+}
+
 /// What is held in all tracks together, against its limit.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
@@ -90,7 +99,7 @@ impl Track {
 
     /// What was begun is not given, and nothing is looked at before the next beginning.
     pub(crate) fn give_up(&mut self, reason: DropReason, queue: &mut Queue) {
-        self.bytes.clear();
+        empty(&mut self.bytes);
         self.state = State::Waiting;
         // What is held was whole: the next had begun already.
         if let Elementary::Video(video) = &mut self.elementary {
@@ -121,7 +130,7 @@ impl Track {
 
     /// A PES packet begins.
     pub(crate) fn begin_packet(&mut self) {
-        self.bytes.clear();
+        empty(&mut self.bytes);
         self.whole = None;
         self.state = State::Header;
     }
@@ -229,6 +238,6 @@ impl Track {
         let give = (self.id, queue);
         self.elementary
             .handle_packet(&mut self.bytes, from, times, limits.unit_bytes, give);
-        self.bytes.clear();
+        empty(&mut self.bytes);
     }
 }

@@ -6,6 +6,7 @@ use roomtone_frames::{AccessUnit, Format, NalCodec, NalKind, h264, hevc};
 
 use crate::event::{DropReason, Event, TrackId};
 use crate::queue::Queue;
+use crate::track::empty;
 
 /// PES packets of which one picture may be made; with a slice in each, those of level 5.2 at 1080p fit.
 const MAX_PACKETS: u32 = 128;
@@ -307,7 +308,7 @@ impl Held {
     }
 
     fn clear(&mut self) {
-        self.bytes.clear();
+        empty(&mut self.bytes);
         self.from = 0;
         self.times = None;
         self.packets = 0;
