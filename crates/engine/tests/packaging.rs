@@ -37,7 +37,7 @@ impl Camera {
         self.asked = 0;
         let timestamp = self.pictures * 3_600;
         let mut send = |payload: &[u8], marker: u8| {
-            let packet = rtp(96 | marker, self.sequence, timestamp, 5, payload);
+            let packet = rtp(0x60 | marker, self.sequence, timestamp, 5, payload);
             self.sequence += 1;
             self.socket.send_to(&packet, to).unwrap();
         };

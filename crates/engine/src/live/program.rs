@@ -278,27 +278,23 @@ impl Program {
             let readable = packager.cadence().is_some();
             Ok::<_, roomtone_hls::BoxError>((readable, packager.late()))
         });
-        match fed {
-            Ok((readable, late)) => {
-                if std::mem::replace(&mut self.late, late) < late
-                    && self.watch.may_warn(0, PackagerWarning::UnitsLate, now)
-                {
-                    self.told
-                        .push(Told::Warned(None, PackagerWarning::UnitsLate));
-                }
-                if readable && !std::mem::replace(&mut self.started, true) {
-                    let tracks = self.tracks.iter().filter(|track| track.place.is_some());
-                    self.told
-                        .push(Told::Started(tracks.filter_map(info).collect()));
-                }
-                Ok(())
-            }
-            Err(_) => {
-                self.told
-                    .push(Told::Warned(None, PackagerWarning::Unpackable));
-                Err(Unpackable)
-            }
+        let Ok((readable, late)) = fed else {
+            let told = Told::Warned(None, PackagerWarning::Unpackable);
+            self.told.push(told);
+            return Err(Unpackable);
+        };
+        if std::mem::replace(&mut self.late, late) < late
+            && self.watch.may_warn(0, PackagerWarning::UnitsLate, now)
+        {
+            let told = Told::Warned(None, PackagerWarning::UnitsLate);
+            self.told.push(told);
         }
+        if readable && !std::mem::replace(&mut self.started, true) {
+            let tracks = self.tracks.iter().filter(|track| track.place.is_some());
+            self.told
+                .push(Told::Started(tracks.filter_map(info).collect()));
+        }
+        Ok(())
     }
 
     /// How long the open segment is; none before the first playlist.

@@ -85,7 +85,7 @@ impl Silence {
         if idle < PATIENCE {
             return Vec::new();
         }
-        let due = heard.end + (idle - MARGIN).as_millis() as i64 * TICKS_MS;
+        let due = heard.end + idle.saturating_sub(MARGIN).as_millis() as i64 * TICKS_MS;
         let silent = frames(self.filled.unwrap_or(heard.end), due);
         if let Some(last) = silent.last() {
             self.filled = Some(last.dts + FRAME_TICKS);

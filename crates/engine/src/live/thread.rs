@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// Between two reports of what packagers do.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long a list that has ended can be read.
-const LINGER: Duration = Duration::from_secs(60);
+const LINGER: Duration = Duration::from_mins(1);
 
 /// A packager and where it is found.
 struct Running {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use roomtone_rtp::MediaKind;
 use roomtone_sfu::{
-    CodecParams, ConsumerId, ConsumerParams, FeedbackKinds, ProducerId, TransportId,
-    TransportParams,
+    CodecParams, ConsumerId, ConsumerParams, FeedbackKinds, ProducerId, QualitySubject,
+    TransportId, TransportParams,
 };
 
 use super::Shard;
@@ -30,7 +30,7 @@ const KEPT_BATCHES: usize = 64;
 /// Longest name, in bytes.
 const MAX_NAME: usize = 256;
 /// How much may be listed: four hours.
-const MAX_WINDOW: Duration = Duration::from_secs(4 * 3600);
+const MAX_WINDOW: Duration = Duration::from_hours(4);
 /// How long parts may be wished to be, in milliseconds.
 const PART_MS: std::ops::RangeInclusive<u32> = 100..=2_000;
 
@@ -260,6 +260,24 @@ impl Shard {
             }
             _ => Err(Failure::not_found("packager", id)),
         }
+    }
+
+    /// Whether what something says of its line is of none: its far end is a thread of this process.
+    pub(super) fn is_within(&self, subject: QualitySubject) -> bool {
+        let id = match subject {
+            QualitySubject::Transport(id) => id.0,
+            QualitySubject::Consumer(id) => id.0,
+            QualitySubject::Producer(_) => return false,
+        };
+        let slot = match self.objects.get(&id) {
+            Some(Object::Transport(slot)) => *slot,
+            Some(Object::Consumer(entry)) => entry.transport,
+            _ => return false,
+        };
+        matches!(
+            self.transports[slot].carrier,
+            Carrier::Mixer(_) | Carrier::Packager(_)
+        )
     }
 
     pub(super) fn burst_to_packager(&mut self, router: usize, slot: usize, mail: &mut Mail) {
