@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 from aiortc_peer import DARK, LIGHT, TONE_HZ, assert_is_the_picture, tone_share
 from conftest import PATIENCE_S
 
-from roomtone.media import CoreLink, Engine, Packager, PlainTransport
+from roomtone.media import CoreLink, Engine, Packager, PlainTransport, Producer, Router
 from roomtone.media.front import FrontBind, FrontConfig, FrontDoor, FrontTls
 from roomtone.media.values import (
     CodecParameters,
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.timeout(180)
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 H264 = CodecParameters(payload_type=96, name="H264", clock_rate=90_000)
 OPUS = CodecParameters(payload_type=97, name="opus", clock_rate=48_000, channels=2)
-PICTURE = f"color=c=0x{LIGHT:02x}{LIGHT:02x}{LIGHT:02x}:s=320x240:r=25"
+PICTURE = f"color=c=0x{LIGHT:02x}{LIGHT:02x}{LIGHT:02x}:r=25"
 RIGHT_HALF = f"drawbox=x=160:y=0:w=160:h=240:color=0x{DARK:02x}{DARK:02x}{DARK:02x}:t=fill"
 
 
@@ -61,11 +62,11 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     await engine.close()
 
 
-def send(video: PlainTransport, audio: PlainTransport, log: Path) -> subprocess.Popen[bytes]:
+def send(video: PlainTransport, audio: PlainTransport, log: Path, size: str = "320x240") -> subprocess.Popen[bytes]:
     """Picture and tone in real time, until killed; a keyframe each second."""
     # fmt: off
     arguments = [
-        "-re", "-f", "lavfi", "-i", f"{PICTURE},{RIGHT_HALF}",
+        "-re", "-f", "lavfi", "-i", f"{PICTURE}:s={size},{RIGHT_HALF}",
         "-re", "-f", "lavfi", "-i", f"sine=frequency={TONE_HZ}:sample_rate=48000",
         "-map", "0:v", "-pix_fmt", "yuv420p", "-g", "25", "-c:v", "libx264", "-preset", "ultrafast",
         "-tune", "zerolatency", "-profile:v", "baseline", "-payload_type", "96",
@@ -99,14 +100,19 @@ def decode(url: str, seconds: float) -> tuple[list[np.ndarray], list[float], np.
     return pictures, times, np.concatenate(sound)
 
 
-async def test_what_ffmpeg_sends_is_seen_and_heard_behind_the_lists(stage: Stage, tmp_path: Path) -> None:
-    router = await stage.engine.open_router()
+async def open_sources(router: Router) -> tuple[list[PlainTransport], list[Producer]]:
+    """Ports for picture and sound, and what comes in there."""
     transports = [await router.open_plain_transport(latching=Latching.ONCE) for _ in range(2)]
     video = await transports[0].produce(MediaKind.VIDEO, [H264])
-    audio = await transports[1].produce(MediaKind.AUDIO, [OPUS])
+    return transports, [video, await transports[1].produce(MediaKind.AUDIO, [OPUS])]
+
+
+async def test_what_ffmpeg_sends_is_seen_and_heard_behind_the_lists(stage: Stage, tmp_path: Path) -> None:
+    router = await stage.engine.open_router()
+    transports, producers = await open_sources(router)
     packager = await Packager.open(router, "camera", window_ms=20_000)
     with stage.engine.subscribe(packager.id) as events:
-        for producer in (video, audio):
+        for producer in producers:
             await packager.add_track(producer)
         sender = await asyncio.to_thread(send, *transports, tmp_path / "ffmpeg.log")
         try:
@@ -141,5 +147,59 @@ async def test_what_ffmpeg_sends_is_seen_and_heard_behind_the_lists(stage: Stage
                     while "#EXT-X-ENDLIST" not in listed.text:
                         listed = await client.get(f"{base}/audio/index.m3u8")
         finally:
+            sender.kill()
+            sender.wait()
+
+
+async def listed_until(client: httpx.AsyncClient, url: str, segment: int, wanted: str) -> tuple[str, int]:
+    """The list as it is once a text stands in it, asked for with each segment; and the next segment."""
+    while True:
+        answer = await client.get(url, params={"_HLS_msn": segment})
+        assert answer.status_code == httpx.codes.OK, answer.text
+        segment += 1
+        if wanted in answer.text:
+            return answer.text, segment
+
+
+def size_behind_discontinuity(client: httpx.Client, base: str, text: str) -> tuple[int, int]:
+    """Width and height of what the first whole segment behind the discontinuity shows."""
+    lines = text.split("#EXT-X-DISCONTINUITY\n")[1].splitlines()
+    header = next(line for line in lines if line.startswith("#EXT-X-MAP")).split('"')[1]
+    segment = next(line for line in lines if line.endswith(".m4s") and not line.startswith("#"))
+    file = b"".join(client.get(f"{base}/{name}").content for name in (header, segment))
+    with av.open(BytesIO(file)) as container:
+        frame = next(container.decode(video=0))
+    return frame.width, frame.height
+
+
+@pytest.mark.long
+async def test_another_sender_goes_on_behind_a_gap_with_another_size(stage: Stage, tmp_path: Path) -> None:
+    router = await stage.engine.open_router()
+    transports, producers = await open_sources(router)
+    packager = await Packager.open(router, "camera", window_ms=60_000)
+    tracks = [await packager.add_track(producer) for producer in producers]
+    senders = [await asyncio.to_thread(send, *transports, tmp_path / "first.log")]
+    base = f"{stage.url}/live/camera"
+    try:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+            with stage.engine.subscribe(packager.id) as events:
+                await anext(event async for event in events if isinstance(event, PackagerStarted))
+            _, segment = await listed_until(client, f"{base}/video/index.m3u8", 0, "#EXTINF")
+            senders[0].kill()
+            for transport in transports:
+                await transport.close()
+            _, segment = await listed_until(client, f"{base}/video/index.m3u8", segment, "GAP=YES")
+            transports, producers = await open_sources(router)
+            assert [await packager.add_track(producer) for producer in producers] == tracks
+            senders.append(await asyncio.to_thread(send, *transports, tmp_path / "second.log", "640x480"))
+            _, segment = await listed_until(client, f"{base}/video/index.m3u8", segment, "#EXT-X-DISCONTINUITY\n")
+            text, _ = await listed_until(client, f"{base}/video/index.m3u8", segment, "#EXT-X-DISCONTINUITY\n")
+            sound = (await client.get(f"{base}/audio/index.m3u8")).text
+            assert sound.count("#EXT-X-DISCONTINUITY\n") == text.count("#EXT-X-DISCONTINUITY\n") == 1
+        with httpx.Client(timeout=PATIENCE_S) as client_:
+            size = await asyncio.to_thread(size_behind_discontinuity, client_, f"{base}/video", text)
+        assert size == (640, 480)
+    finally:
+        for sender in senders:
             sender.kill()
             sender.wait()
