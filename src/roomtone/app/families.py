@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from roomtone.control.calls import TrunkState
+from roomtone.control.live import LiveState
 from roomtone.observe import Family
 from roomtone.protocols.sip.transaction import State
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from roomtone.app.phones import Phones
     from roomtone.clients.webhooks import WebhookDelivery
     from roomtone.control.calls import Calls, PhoneBook
+    from roomtone.control.live import LiveStreams
     from roomtone.control.policy import JoinLimiter
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
@@ -45,6 +47,14 @@ ROOM_FAMILIES = (
     Family("source_switch_failures", "Such moves that the engine refused.", counter=True),
     Family("unservable_sources", "Sources a viewer could not get for want of a common codec.", counter=True),
     Family("engine_event_overflows", "Times control fell so far behind that engine events were lost.", counter=True),
+)
+LIVE_FAMILIES = (
+    Family("live_streams", "Live streams, by state.", label="state"),
+    Family("live_streams_started", "Live streams begun.", counter=True),
+    Family("live_streams_ended", "Live streams that ended, by reason.", counter=True, label="reason"),
+    Family("live_refused", "Requests about live streams that were refused, by reason.", counter=True, label="reason"),
+    Family("live_warnings", "What was wrong with what live streams were given.", counter=True, label="warning"),
+    Family("live_tracks_left_out", "Tracks that came and a live stream could not carry.", counter=True),
 )
 LIVEKIT_FAMILIES = (
     Family("livekit_sessions", "Participants that came by LiveKit's protocol."),
@@ -169,6 +179,19 @@ def room_values(rooms: Rooms) -> Mapping[str, float | Mapping[str, float]]:
         "source_switch_failures": rooms.switching.failures,
         "unservable_sources": rooms.switching.unservable,
         "engine_event_overflows": rooms.event_overflows,
+    }
+
+
+def live_values(live: LiveStreams) -> Mapping[str, float | Mapping[str, float]]:
+    """Values of `LIVE_FAMILIES`."""
+    states = [stream.state for stream in live.by_name.values()]
+    return {
+        "live_streams": {state.value: states.count(state) for state in LiveState if state is not LiveState.ENDED},
+        "live_streams_started": live.started,
+        "live_streams_ended": _by_name(live.ended),
+        "live_refused": _by_name(live.refused),
+        "live_warnings": _by_name(live.warned),
+        "live_tracks_left_out": live.left_out,
     }
 
 

@@ -22,6 +22,7 @@ from roomtone.app.errors import StartError
 from roomtone.app.families import (
     BOUNDARY_FAMILIES,
     LIMITER_FAMILIES,
+    LIVE_FAMILIES,
     LIVEKIT_FAMILIES,
     LOOP_FAMILIES,
     PEOPLE_FAMILIES,
@@ -31,6 +32,7 @@ from roomtone.app.families import (
     WEBHOOK_FAMILIES,
     boundary_values,
     limiter_values,
+    live_values,
     livekit_values,
     loop_values,
     people_values,
@@ -145,6 +147,7 @@ class Server:
         await parts.start()
         self.metrics.read_engine(engine.stats)
         self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
+        self.metrics.read_families(LIVE_FAMILIES, lambda: live_values(parts.live))
         self.metrics.read_families(LIVEKIT_FAMILIES, lambda: livekit_values(parts.livekit))
         self.metrics.read_families(WEBHOOK_FAMILIES, lambda: webhook_values(parts.webhooks.delivery))
         self.metrics.read_families(LIMITER_FAMILIES, lambda: limiter_values(parts.limiter))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from roomtone.app.people import People
     from roomtone.config import Settings
+    from roomtone.control.live import LiveStreams
     from roomtone.control.policy import JoinLimiter
     from roomtone.media import Engine
 
@@ -28,6 +29,7 @@ class Parts:
     """What runs on top of the engine."""
 
     rooms: Rooms
+    live: LiveStreams
     api: ASGIApp
     limiter: JoinLimiter
     livekit: LiveKitContext
@@ -45,6 +47,7 @@ class Parts:
     async def close(self) -> None:
         """End everything that runs on top of the engine."""
         await self.sockets.close()
+        await self.live.close()
         await self.rooms.close()
         await self.sfu.close()
         await self.webhooks.close()  # last: it tells of all that has ended
@@ -77,7 +80,7 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
     api.router.routes.extend([*livekit_routes(livekit), *twirp_routes(livekit)])
     sfu = Sfu(SfuContext(settings, rooms, context.keys, context.limiter, people.accounts, support))
     add_rest(api, sfu)
-    return Parts(rooms, api, context.limiter, livekit, sfu, SocketServer(sfu), webhooks, context)
+    return Parts(rooms, context.live, api, context.limiter, livekit, sfu, SocketServer(sfu), webhooks, context)
 
 
 def livekit_context(api: ApiContext) -> LiveKitContext:

@@ -1,5 +1,6 @@
 """Settings: models with complete defaults, loading, and the commented sample."""
 
+from roomtone.config.live import LiveSettings
 from roomtone.config.load import ConfigError, load_settings
 from roomtone.config.models import (
     DEV_KEY,
@@ -48,6 +49,7 @@ __all__ = [
     "IceServer",
     "IceSettings",
     "LimitSettings",
+    "LiveSettings",
     "LogFormat",
     "LogLevel",
     "LogSettings",

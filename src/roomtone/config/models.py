@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from roomtone.config.live import LiveSettings
 from roomtone.config.people import AccountSettings, DatabaseSettings, MailSettings, RedisSettings
 from roomtone.config.rooms import ChatSettings, RoomSettings, SpeakerSettings
 from roomtone.config.section import NotNegative, Positive, Section
@@ -343,6 +344,7 @@ class Settings(Section):
     rooms: RoomSettings = RoomSettings()
     speakers: SpeakerSettings = SpeakerSettings()
     chat: ChatSettings = ChatSettings()
+    live: LiveSettings = LiveSettings()
     keys: dict[str, SecretStr] = Field(default_factory=dict)
     """API keys and their secrets, which sign tokens: name = "secret" (32 characters or more)."""
     limits: LimitSettings = LimitSettings()

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from roomtone.control.live import LiveLimits, LiveStreams
 from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api.resources import ResourceTable
@@ -52,11 +53,13 @@ class ApiContext:
     calls: Calls | None = None
     """Of phones, once SIP is open."""
     limiter: JoinLimiter = field(init=False)
+    live: LiveStreams = field(init=False)
     ice_rules: tuple[IceServerRule, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Take from the settings what requests need."""
         limits = self.settings.limits
+        self.live = LiveStreams(self.rooms, LiveLimits(**self.settings.live.model_dump()))
         if self.accounts is None:
             self.keys = KeyTable(self.settings.api_keys, limits.max_token_ttl_s)
         else:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from roomtone.control.accounts import AccountError, AccountRefusal
 from roomtone.control.calls import CallEnd, CallError, PhoneError, PhoneRefusal
+from roomtone.control.live import LiveError, LiveRefusal
 from roomtone.control.policy import AccessError, RateError
 from roomtone.control.policy.attempts import AttemptsError
 from roomtone.control.rooms import CloseReason, Refusal, RoomError
@@ -155,6 +156,16 @@ _OF_CALL_END = {
 """What the end of a call is to who asked for it; any other is a conflict with how the world is."""
 
 
+_OF_LIVE = {
+    LiveRefusal.SWITCHED_OFF: HTTPStatus.FORBIDDEN,
+    LiveRefusal.NO_SUCH_STREAM: HTTPStatus.NOT_FOUND,
+    LiveRefusal.ALREADY_LIVE: HTTPStatus.CONFLICT,
+    LiveRefusal.NOTHING_PUBLISHED: HTTPStatus.CONFLICT,
+    LiveRefusal.NEEDS_TRANSCODING: HTTPStatus.UNPROCESSABLE_ENTITY,
+    LiveRefusal.TOO_MANY_STREAMS: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
 class HttpProblem(Exception):  # noqa: N818 (a problem in the sense of RFC 9457)
     """A request that the HTTP side itself refuses."""
 
@@ -228,6 +239,11 @@ def _of_phone(error: PhoneError) -> tuple[Problem, dict[str, str]]:
     return Problem(_OF_PHONE[error.refusal], error.refusal.value, error.message), {}
 
 
+def _of_live(error: LiveError) -> tuple[Problem, dict[str, str]]:
+    headers = {"Retry-After": str(NOT_LIVE_RETRY_S)} if error.retryable else {}
+    return Problem(_OF_LIVE[error.refusal], error.refusal.value, error.message), headers
+
+
 def _of_call(error: CallError) -> tuple[Problem, dict[str, str]]:
     status = _OF_CALL_END.get(error.end, HTTPStatus.CONFLICT)
     headers = {"Retry-After": str(BUSY_RETRY_S)} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
@@ -264,6 +280,7 @@ MAPPERS: dict[type[Exception], _Mapper] = {
     CallError: _of_call,
     HTTPException: _of_http,
     HttpProblem: _of_problem,
+    LiveError: _of_live,
     NegotiationError: _of_negotiation,
     PhoneError: _of_phone,
     RateError: _of_rate,

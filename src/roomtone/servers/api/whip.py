@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
+from roomtone.control.live import CARRIED
 from roomtone.control.policy import Grant, JoinTicket, ice_servers
 from roomtone.control.rooms import (
     Connection,
@@ -56,11 +58,22 @@ _GRANTS = {ResourceKind.WHIP: Grant.PUBLISH, ResourceKind.WHEP: Grant.SUBSCRIBE}
 
 
 @router.post("/whip/{room}", status_code=201, responses=_POST_ANSWERS, openapi_extra=_SDP_BODY, summary="Publish")
-async def publish(request: Request, room: str) -> Response:
-    """Publish to a room (RFC 9725): the token's `sub` is the participant; an older one of that identity goes."""
+async def publish(
+    request: Request,
+    room: str,
+    live: Annotated[str | None, Query(description="The room goes live with it: only H.264 and Opus are taken")] = None,
+) -> Response:
+    """Publish to a room (RFC 9725): the token's `sub` is the participant; an older one of that identity goes.
+
+    With `?live` the room goes live as soon as it has joined; where that cannot be, nothing is published.
+    """
     context = context_of(request)
     token = authorize(request, room, Grant.PUBLISH)
+    goes_live = live is not None and live not in {"0", "false"}
     support = context.support.only(context.rooms.codecs_of(room))
+    if goes_live:
+        carried = frozenset().union(*CARRIED.values())
+        support = replace(support.only(carried), redundant_audio=False)
     offer = await _read_offer(request, sdp.AnswerRole.RECEIVE, support)
     ticket = context.limiter.take(client_address(request), context.clock())
     try:
@@ -74,6 +87,13 @@ async def publish(request: Request, room: str) -> Response:
         ticket.release()
         raise
     participant.mover = UnawareMover()
+    if goes_live:
+        try:
+            await context.live.ensure_live(participant.room)
+        except BaseException:
+            ticket.release()
+            await context.rooms.end(participant)
+            raise
     made = _Made(
         kind=ResourceKind.WHIP,
         room=room,

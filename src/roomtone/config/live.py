@@ -1,0 +1,26 @@
+"""Settings of live streams."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from roomtone.config.section import NotNegative, Positive, Section
+
+
+class LiveSettings(Section):
+    """Live streams: rooms that anybody can watch by HLS, without a token, at `/live/NAME/index.m3u8`."""
+
+    enabled: bool = True
+    """Rooms may go live; off: asking for it is refused with 403."""
+    auto: bool = False
+    """Every room goes live by itself, with the first H.264 video that is published in it."""
+    window_s: Annotated[int, Field(ge=12, le=14_400)] = 120
+    """How far back viewers can go."""
+    part_ms: Annotated[int, Field(ge=100, le=2_000)] = 333
+    """How long parts are wished to be; the frame rate decides the rest. Viewers are three parts behind and more."""
+    grace_s: NotNegative = 10
+    """How long a stream waits for its publisher to come back."""
+    max_streams: Positive = 100
+    """Most live streams at once; above it 503."""

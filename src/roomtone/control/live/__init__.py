@@ -1,0 +1,31 @@
+"""Live streams: rooms packaged for an audience that reads playlists."""
+
+from roomtone.control.live.choosing import CARRIED, Choice, choose
+from roomtone.control.live.stream import LiveStream
+from roomtone.control.live.streams import LiveStreams
+from roomtone.control.live.values import (
+    LiveEnd,
+    LiveError,
+    LiveEvent,
+    LiveEventKind,
+    LiveLimits,
+    LiveRefusal,
+    LiveState,
+    LiveTrack,
+)
+
+__all__ = [
+    "CARRIED",
+    "Choice",
+    "LiveEnd",
+    "LiveError",
+    "LiveEvent",
+    "LiveEventKind",
+    "LiveLimits",
+    "LiveRefusal",
+    "LiveState",
+    "LiveStream",
+    "LiveStreams",
+    "LiveTrack",
+    "choose",
+]

@@ -1,0 +1,75 @@
+"""Which tracks of a room are its live stream. Pure: a room in, a choice or a refusal out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from roomtone.control.live.values import LiveError, LiveRefusal
+from roomtone.media.values import MediaKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from roomtone.control.rooms import Participant, Publication
+
+CARRIED = {MediaKind.VIDEO: frozenset({"H264"}), MediaKind.AUDIO: frozenset({"OPUS"})}
+"""Codecs that go from RTP into fragments as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The tracks of a stream; at least one is there."""
+
+    video: Publication | None
+    audio: Publication | None
+
+    def tracks(self) -> list[Publication]:
+        """Give them, video first: it leads."""
+        return [track for track in (self.video, self.audio) if track is not None]
+
+
+def carried(publication: Publication) -> bool:
+    """Whether a track can be packaged as it is."""
+    return publication.offer.codecs[0].name in CARRIED[publication.offer.kind]
+
+
+def choose(participants: Sequence[Participant], pinned: str | None = None) -> Choice:
+    """Choose the pinned participant's tracks, or else who began to publish first; raise `LiveError`.
+
+    Sound is that of whose video it is, where there is any that can be carried; otherwise the first of the room.
+    """
+    people = [person for person in participants if pinned is None or person.identity == pinned]
+    people = sorted(people, key=lambda person: person.published_since)
+    videos = list(_tracks(people, MediaKind.VIDEO))
+    video = _first(videos)
+    if video is not None:
+        people = sorted(people, key=lambda person: person is not video.participant)
+    sounds = list(_tracks(people, MediaKind.AUDIO))
+    audio = _first(sounds)
+    if videos and video is None:
+        raise LiveError(LiveRefusal.NEEDS_TRANSCODING, _sentence("video", videos, "H.264"))
+    if video is None and audio is None:
+        if sounds:
+            raise LiveError(LiveRefusal.NEEDS_TRANSCODING, _sentence("sound", sounds, "Opus"))
+        who = "nobody publishes" if pinned is None else f"{pinned!r} does not publish"
+        raise LiveError(LiveRefusal.NOTHING_PUBLISHED, f"{who} video or sound in this room yet")
+    return Choice(video, audio)
+
+
+def _tracks(people: Iterable[Participant], kind: MediaKind) -> Iterable[Publication]:
+    for person in people:
+        for publication in person.publications.values():
+            if publication.offer.kind is kind:
+                yield publication
+
+
+def _first(tracks: Sequence[Publication]) -> Publication | None:
+    """Give the first that can be carried; one that is not muted before one that is."""
+    fit = [track for track in tracks if carried(track)]
+    return next((track for track in fit if not track.muted), fit[0] if fit else None)
+
+
+def _sentence(what: str, tracks: Sequence[Publication], carried_as: str) -> str:
+    names = " and ".join(dict.fromkeys(track.offer.codecs[0].name for track in tracks))
+    return f"the room's {what} is {names}, which needs transcoding; publish {carried_as} to go live"

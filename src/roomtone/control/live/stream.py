@@ -1,0 +1,89 @@
+"""One live stream: the packager of a room, what feeds it, and what has happened to it."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from roomtone.control.live.values import LiveEvent, LiveState
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from roomtone.control.live.values import LiveEnd, LiveEventKind, LiveTrack
+    from roomtone.control.rooms import Publication, Room, TrackId
+    from roomtone.media import Packager
+    from roomtone.media.values import MediaKind, PackagerWarning
+
+MAX_EVENTS = 200
+"""Events that a stream remembers; the oldest go."""
+
+
+class Feed:
+    """A track of the packager, and which publication feeds it."""
+
+    __slots__ = ("kind", "publication", "track")
+
+    def __init__(self, track: int, kind: MediaKind, publication: Publication) -> None:
+        self.track = track
+        self.kind = kind
+        self.publication: Publication | None = publication
+
+
+class LiveStream:
+    """What viewers read under `/live/NAME/`."""
+
+    def __init__(self, room: Room, packager: Packager, pinned: str | None, clock: Callable[[], float]) -> None:
+        self.name = room.name
+        self.room = room
+        self.packager = packager
+        self.pinned = pinned
+        self.state = LiveState.STARTING
+        self.created_at = clock()
+        self.started_at: float | None = None
+        self.ended: LiveEnd | None = None
+        self.tracks: tuple[LiveTrack, ...] = ()
+        self.feeds: list[Feed] = []
+        self.left_out: set[TrackId] = set()
+        """Tracks that it cannot carry, so that each is told of once."""
+        self.warnings: Counter[PackagerWarning] = Counter()
+        self.events: deque[LiveEvent] = deque(maxlen=MAX_EVENTS)
+        self.grace: asyncio.TimerHandle | None = None
+        self.watching: asyncio.Task[None] | None = None
+        self.busy = False
+        self.again = False
+        self._clock = clock
+        self._seq = 0
+
+    @property
+    def master(self) -> str:
+        """Where its multivariant playlist is."""
+        return f"/live/{self.name}/index.m3u8"
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether anybody feeds it."""
+        return any(feed.publication is not None for feed in self.feeds)
+
+    @property
+    def publishers(self) -> list[str]:
+        """Identities of those whose tracks it carries."""
+        fed = (feed.publication for feed in self.feeds if feed.publication is not None)
+        return list(dict.fromkeys(publication.participant.identity for publication in fed))
+
+    def feed_of(self, kind: MediaKind) -> Feed | None:
+        """Give the track of a kind."""
+        return next((feed for feed in self.feeds if feed.kind is kind), None)
+
+    def emit(self, kind: LiveEventKind, detail: str = "") -> None:
+        """Note what happened."""
+        self._seq += 1
+        self.events.append(LiveEvent(self._seq, self._clock(), kind, detail))
+
+    def start(self, tracks: tuple[LiveTrack, ...]) -> None:
+        """Note that its playlist can be read."""
+        self.tracks = tracks
+        self.started_at = self._clock()
+        if self.state is LiveState.STARTING:
+            self.state = LiveState.LIVE

@@ -1,0 +1,110 @@
+"""What is said of live streams: states, tracks, events, why they end and why they are refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from roomtone.media.values import MediaKind
+
+
+class LiveState(StrEnum):
+    """Where a live stream is in its life."""
+
+    STARTING = "starting"
+    """It waits for the first group of pictures: its playlist cannot be read yet."""
+    LIVE = "live"
+    WAITING = "waiting"
+    """Nobody feeds it: its publisher has gone and may come back within the grace time."""
+    ENDED = "ended"
+
+
+class LiveEnd(StrEnum):
+    """Why a live stream ended."""
+
+    STOPPED = "stopped"
+    PUBLISHER_GONE = "publisher_gone"
+    """Nobody came back within the grace time."""
+    ROOM_CLOSED = "room_closed"
+    MEDIA_FAILED = "media_failed"
+    SERVER_SHUTDOWN = "server_shutdown"
+
+
+class LiveRefusal(StrEnum):
+    """Why a room does not go live; nothing of the attempt remains."""
+
+    SWITCHED_OFF = "live_switched_off"
+    NO_SUCH_STREAM = "no_such_stream"
+    ALREADY_LIVE = "already_live"
+    NOTHING_PUBLISHED = "nothing_published"
+    """There is neither video nor sound in the room."""
+    NEEDS_TRANSCODING = "needs_transcoding"
+    """What is published cannot be carried as it is."""
+    TOO_MANY_STREAMS = "too_many_streams"
+
+
+_RETRYABLE = frozenset({LiveRefusal.NOTHING_PUBLISHED, LiveRefusal.TOO_MANY_STREAMS})
+
+
+class LiveError(Exception):
+    """A request about live streams was refused; it had no effect."""
+
+    def __init__(self, refusal: LiveRefusal, message: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+        self.message = message
+
+    @property
+    def retryable(self) -> bool:
+        """The same request may succeed later."""
+        return self.refusal in _RETRYABLE
+
+
+class LiveEventKind(StrEnum):
+    """What happened to a live stream."""
+
+    CREATED = "created"
+    STARTED = "started"
+    """Its playlist can be read."""
+    TRACK_FED = "track_fed"
+    TRACK_VACANT = "track_vacant"
+    TRACK_LEFT_OUT = "track_left_out"
+    """A track came that the stream cannot carry any more, or at all."""
+    WARNED = "warned"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEvent:
+    """One event; ``seq`` counts those of the stream from one, ``at`` is seconds since the epoch."""
+
+    seq: int
+    at: float
+    kind: LiveEventKind
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTrack:
+    """A track as it is packaged; the codec is that of `CODECS` (RFC 6381)."""
+
+    name: str
+    kind: MediaKind
+    codec: str
+    width: int | None = None
+    height: int | None = None
+    channels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveLimits:
+    """What the settings say; see `roomtone.config.LiveSettings`."""
+
+    enabled: bool = True
+    auto: bool = False
+    window_s: int = 120
+    part_ms: int = 333
+    grace_s: float = 10.0
+    max_streams: int = 100

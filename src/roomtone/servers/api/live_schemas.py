@@ -1,0 +1,74 @@
+"""Bodies about live streams."""
+
+# ruff: noqa: TC001 - pydantic reads the annotations
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from roomtone.control.live import LiveEventKind, LiveState
+from roomtone.media.values import MediaKind
+from roomtone.servers.api.schemas import Body
+
+
+class _Live(Body):
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+
+class StreamCreateBody(_Live):
+    """A room that is to go live."""
+
+    room: str = Field(max_length=64)
+    """Its name, which the stream has too: `/live/NAME/index.m3u8`."""
+    participant: str | None = Field(default=None, max_length=256)
+    """Whose tracks are shown; otherwise those of who began to publish first."""
+
+
+class StreamTrackBody(_Live):
+    """A track as it is packaged."""
+
+    name: str
+    kind: MediaKind
+    codec: str
+    """As in `CODECS` (RFC 6381)."""
+    width: int | None = None
+    height: int | None = None
+    channels: int | None = None
+
+
+class StreamBody(_Live):
+    """A live stream."""
+
+    name: str
+    state: LiveState
+    url: str
+    """Path of its multivariant playlist."""
+    publishers: list[str]
+    """Identities of those whose tracks it carries."""
+    tracks: list[StreamTrackBody]
+    """Known once it has started."""
+    created_at: float
+    """Seconds since the epoch."""
+    started_at: float | None
+    """When its playlist could be read first."""
+    webrtc_viewers: int
+    """Who watches the room by WHEP."""
+    warnings: dict[str, int]
+    """What was wrong with what it was given, and how often that was told."""
+
+
+class StreamEventBody(_Live):
+    """Something that happened to a live stream."""
+
+    seq: int
+    at: float
+    kind: LiveEventKind
+    detail: str
+
+
+class StreamStatistics(_Live):
+    """Reports of the engine: of the packager, and of each track that feeds it."""
+
+    packager: list[dict[str, int | float | str | bool | None]]
+    sources: dict[str, list[dict[str, int | float | str | bool | None]]]
+    """By the identity and kind of the track."""
