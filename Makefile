@@ -50,7 +50,7 @@ coverage: tools-test env web ## line coverage of both languages
 
 web: tools ## build the pages into the Python package
 	@cd web && if [ ! -e node_modules/.stamp ] || [ package-lock.json -nt node_modules/.stamp ]; then npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.stamp; fi
-	@cd web && if [ ! -e ../src/roomtone/pages/index.html ] || [ -n "$$(find src account dashboard phone publish room watch index.html vite.config.ts package-lock.json -newer ../src/roomtone/pages/index.html)" ]; then npm run --silent build -- --logLevel warn; fi
+	@cd web && if [ ! -e ../src/roomtone/pages/index.html ] || [ -n "$$(find src account dashboard phone play publish room watch index.html vite.config.ts package-lock.json -newer ../src/roomtone/pages/index.html)" ]; then npm run --silent build -- --logLevel warn; fi
 
 wheel: env web ## a release wheel in dist/
 	rm -f dist/*.whl

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-const PAGES = ["", "account/", "account/reset/", "dashboard/", "phone/", "publish/", "room/", "watch/"].map((page) => `${page}index.html`);
+const PAGES = ["", "account/", "account/reset/", "dashboard/", "phone/", "play/", "publish/", "room/", "watch/"].map((page) => `${page}index.html`);
 
 // Built into the Python package, which carries the pages in its wheel.
 export default defineConfig({

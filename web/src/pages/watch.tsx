@@ -105,6 +105,9 @@ function Watch() {
       {line !== null && <LinePanel {...line} />}
       {lines.length > 0 && <h2>{text.watch.arrives}</h2>}
       <StatTable lines={lines} />
+      <p className="row">
+        <a href={`/play/?room=${encodeURIComponent(roomName)}`}>{text.watch.hls}</a>
+      </p>
     </Page>
   );
 }
