@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from roomtone.control.live.values import LiveEnd, LiveEventKind, LiveTrack
     from roomtone.control.rooms import Publication, Room, TrackId
     from roomtone.media import Packager
-    from roomtone.media.values import MediaKind, PackagerWarning
+    from roomtone.media.values import MediaKind, PackagerTrackId, PackagerWarning
 
 MAX_EVENTS = 200
 """Events that a stream remembers; the oldest go."""
@@ -25,7 +25,7 @@ class Feed:
 
     __slots__ = ("kind", "publication", "track")
 
-    def __init__(self, track: int, kind: MediaKind, publication: Publication) -> None:
+    def __init__(self, track: PackagerTrackId, kind: MediaKind, publication: Publication) -> None:
         self.track = track
         self.kind = kind
         self.publication: Publication | None = publication
