@@ -1,0 +1,103 @@
+"""Rooms and their live streams over the engine in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from roomtone.control.live import LiveLimits, LiveStreams
+from roomtone.control.rooms import JoinRequest, Participant, Rooms, TrackOffer
+from roomtone.media import Engine
+from roomtone.media.fake import FakeLink
+from roomtone.media.values import (
+    DtlsRole,
+    EngineConfig,
+    Fingerprint,
+    MediaKind,
+    PackagerStarted,
+    PackagerTrackId,
+    PackagerTrackInfo,
+)
+from roomtone.protocols.sdp import Codec, RemotePeer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from roomtone.control.live import LiveStream
+    from roomtone.media.values import AnyEvent
+
+PEER = RemotePeer(DtlsRole.PASSIVE, (Fingerprint(algorithm="sha-256", value=":".join(["CD"] * 32)),), "ufrag", "p" * 22)
+
+
+def sound(name: str = "OPUS") -> TrackOffer:
+    channels = 2 if name == "OPUS" else 1
+    return TrackOffer(MediaKind.AUDIO, (Codec(MediaKind.AUDIO, 111, name, 48000, channels),), mid="0")
+
+
+def picture(name: str = "H264") -> TrackOffer:
+    return TrackOffer(MediaKind.VIDEO, (Codec(MediaKind.VIDEO, 96, name, 90000),), mid="1")
+
+
+@dataclass
+class World:
+    """Rooms, their streams, and an engine without media."""
+
+    link: FakeLink
+    engine: Engine
+    rooms: Rooms
+    live: LiveStreams
+
+    async def publish(self, identity: str, *offers: TrackOffer, room: str = "demo") -> Participant:
+        """Have somebody join with tracks."""
+        participant, _ = await self.rooms.join_with_tracks(room, JoinRequest(identity), PEER, offers)
+        await self.settle()
+        return participant
+
+    async def emit(self, event: AnyEvent) -> None:
+        """Have the engine say something."""
+        self.link.emit(event)
+        await self.settle()
+
+    async def start(self, stream: LiveStream) -> None:
+        """Have the engine say that a stream's playlist can be read."""
+        video = PackagerTrackInfo(
+            track=PackagerTrackId(1), name="video", codec="avc1.42c01e", width=320, height=240, channels=None
+        )
+        audio = PackagerTrackInfo(
+            track=PackagerTrackId(2), name="audio", codec="opus", width=None, height=None, channels=2
+        )
+        await self.emit(PackagerStarted(packager=stream.packager.id, tracks=[video, audio]))
+
+    def packagers(self) -> int:
+        """How many packagers the engine has."""
+        return sum(type(held).__name__ == "FakePackager" for held in self.link.objects.values())
+
+    async def settle(self) -> None:
+        """Let everything that has begun come to its end; what the engine says comes by a file descriptor."""
+        for _ in range(200):
+            await asyncio.sleep(0)
+
+
+async def make_world(limits: LiveLimits | None = None) -> World:
+    link = FakeLink(EngineConfig())
+    engine = Engine(link)
+    await engine.start()
+    rooms = Rooms(engine, clock=lambda: 1000.0)
+    rooms.start()
+    return World(link, engine, rooms, LiveStreams(rooms, limits, clock=lambda: 1000.0))
+
+
+async def close_world(world: World) -> None:
+    await world.live.close()
+    await world.rooms.close()
+    await world.engine.close()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = await make_world()
+    yield made
+    await close_world(made)

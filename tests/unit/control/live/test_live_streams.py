@@ -1,0 +1,204 @@
+"""Rooms go live: which tracks are taken, what is refused, and what ends a stream."""
+
+from __future__ import annotations
+
+import pytest
+from live_world import World, close_world, make_world, picture, sound
+
+from roomtone.control.live import LiveEnd, LiveError, LiveEventKind, LiveLimits, LiveRefusal, LiveState
+from roomtone.control.rooms import Refusal, RoomError, RoomOptions
+from roomtone.media.values import (
+    EngineCloseReason,
+    MediaKind,
+    PackagerEnded,
+    PackagerWarned,
+    PackagerWarning,
+)
+
+
+def fed(stream: object) -> dict[MediaKind, str | None]:
+    return {
+        feed.kind: None if feed.publication is None else feed.publication.participant.identity
+        for feed in stream.feeds  # type: ignore[attr-defined]
+    }
+
+
+async def test_a_room_s_video_and_sound_become_a_stream_of_its_name(world: World) -> None:
+    await world.publish("alice", sound(), picture())
+    stream = await world.live.go_live("demo")
+    assert (stream.name, stream.master, stream.state) == ("demo", "/live/demo/index.m3u8", LiveState.STARTING)
+    assert fed(stream) == {MediaKind.VIDEO: "alice", MediaKind.AUDIO: "alice"}
+    await world.start(stream)
+    assert stream.state is LiveState.LIVE
+    assert [(track.name, track.kind, track.codec) for track in stream.tracks] == [
+        ("video", MediaKind.VIDEO, "avc1.42c01e"),
+        ("audio", MediaKind.AUDIO, "opus"),
+    ]
+    assert world.live.find("demo") is stream
+    assert world.live.started == 1
+
+
+async def test_who_began_first_is_shown_unless_another_is_asked_for(world: World) -> None:
+    await world.publish("alice", sound(), picture())
+    await world.publish("bob", sound(), picture())
+    stream = await world.live.go_live("demo")
+    assert stream.publishers == ["alice"]
+    await world.live.end(stream)
+    assert (await world.live.go_live("demo", "bob")).publishers == ["bob"]
+
+
+async def test_sound_of_another_is_taken_where_who_is_shown_has_none(world: World) -> None:
+    await world.publish("alice", sound())
+    await world.publish("bob", picture())
+    stream = await world.live.go_live("demo")
+    assert fed(stream) == {MediaKind.VIDEO: "bob", MediaKind.AUDIO: "alice"}
+
+
+async def test_video_that_needs_transcoding_is_refused_by_its_name_and_nothing_remains(world: World) -> None:
+    await world.publish("alice", sound(), picture("VP8"))
+    with pytest.raises(LiveError, match="VP8, which needs transcoding") as refused:
+        await world.live.go_live("demo")
+    assert refused.value.refusal is LiveRefusal.NEEDS_TRANSCODING
+    assert world.live.refused[LiveRefusal.NEEDS_TRANSCODING] == 1
+    assert world.packagers() == 0
+    assert world.live.by_name == {}
+
+
+async def test_h264_beside_vp8_is_taken(world: World) -> None:
+    await world.publish("alice", sound(), picture("VP8"))
+    await world.publish("bob", picture())
+    assert fed(await world.live.go_live("demo"))[MediaKind.VIDEO] == "bob"
+
+
+async def test_an_empty_room_is_refused_for_now(world: World) -> None:
+    await world.publish("alice")
+    with pytest.raises(LiveError, match="nobody publishes") as refused:
+        await world.live.go_live("demo")
+    assert refused.value.retryable
+    with pytest.raises(RoomError) as none:
+        await world.live.go_live("nowhere")
+    assert none.value.refusal is Refusal.NO_SUCH_ROOM
+
+
+async def test_a_room_is_live_once(world: World) -> None:
+    await world.publish("alice", picture())
+    await world.live.go_live("demo")
+    with pytest.raises(LiveError) as refused:
+        await world.live.go_live("demo")
+    assert refused.value.refusal is LiveRefusal.ALREADY_LIVE
+    assert world.packagers() == 1
+
+
+async def test_a_room_encrypted_by_its_ends_is_refused(world: World) -> None:
+    await world.rooms.create("demo", RoomOptions(e2ee=True))
+    await world.publish("alice", picture())
+    with pytest.raises(RoomError) as refused:
+        await world.live.go_live("demo")
+    assert refused.value.refusal is Refusal.ROOM_IS_ENCRYPTED
+
+
+async def test_limits_and_the_switch_are_kept() -> None:
+    world = await make_world(LiveLimits(max_streams=1))
+    await world.publish("alice", picture())
+    await world.publish("bob", picture(), room="other")
+    await world.live.go_live("demo")
+    with pytest.raises(LiveError) as full:
+        await world.live.go_live("other")
+    assert full.value.refusal is LiveRefusal.TOO_MANY_STREAMS
+    await close_world(world)
+    off = await make_world(LiveLimits(enabled=False))
+    with pytest.raises(LiveError) as switched_off:
+        await off.live.go_live("demo")
+    assert switched_off.value.refusal is LiveRefusal.SWITCHED_OFF
+    await close_world(off)
+
+
+async def test_a_stream_waits_for_its_publisher_and_goes_on_when_it_is_back(world: World) -> None:
+    alice = await world.publish("alice", sound(), picture())
+    stream = await world.live.go_live("demo")
+    await world.start(stream)
+    await world.rooms.end(alice)
+    await world.settle()
+    assert stream.state is LiveState.WAITING
+    assert not stream.is_fed
+    await world.publish("alice", sound(), picture())
+    assert stream.state is LiveState.LIVE
+    assert fed(stream) == {MediaKind.VIDEO: "alice", MediaKind.AUDIO: "alice"}
+    assert stream.grace is None
+    assert len(stream.feeds) == 2
+
+
+async def test_a_stream_nobody_comes_back_to_ends() -> None:
+    world = await make_world(LiveLimits(grace_s=0))
+    alice = await world.publish("alice", picture())
+    stream = await world.live.go_live("demo")
+    await world.rooms.end(alice)
+    await world.settle()
+    assert stream.ended is LiveEnd.PUBLISHER_GONE
+    assert world.live.ended[LiveEnd.PUBLISHER_GONE] == 1
+    assert world.packagers() == 0
+    await close_world(world)
+
+
+async def test_a_stream_ends_with_its_room(world: World) -> None:
+    await world.publish("alice", picture())
+    stream = await world.live.go_live("demo")
+    await world.rooms.close_room(stream.room)
+    await world.settle()
+    assert stream.ended in {LiveEnd.ROOM_CLOSED, LiveEnd.MEDIA_FAILED}
+    assert world.live.by_name == {}
+    assert world.packagers() == 0
+
+
+async def test_sound_that_comes_later_is_added_while_that_can_be(world: World) -> None:
+    await world.publish("alice", picture())
+    stream = await world.live.go_live("demo")
+    await world.publish("bob", sound())
+    assert fed(stream) == {MediaKind.VIDEO: "alice", MediaKind.AUDIO: "bob"}
+
+
+async def test_warnings_and_events_are_kept(world: World) -> None:
+    await world.publish("alice", picture())
+    stream = await world.live.go_live("demo")
+    warned = PackagerWarned(packager=stream.packager.id, track="video", warning=PackagerWarning.GOP_TOO_LONG)
+    await world.emit(warned)
+    assert stream.warnings == {PackagerWarning.GOP_TOO_LONG: 1}
+    assert [(event.seq, event.kind) for event in stream.events] == [
+        (1, LiveEventKind.TRACK_FED),
+        (2, LiveEventKind.CREATED),
+        (3, LiveEventKind.WARNED),
+    ]
+    assert stream.events[-1].detail == "video: gop_too_long"
+
+
+async def test_a_packager_that_the_engine_lost_ends_the_stream(world: World) -> None:
+    await world.publish("alice", picture())
+    stream = await world.live.go_live("demo")
+    await world.emit(PackagerEnded(packager=stream.packager.id, reason=EngineCloseReason.PEER_PANICKED))
+    assert stream.ended is LiveEnd.MEDIA_FAILED
+
+
+async def test_rooms_go_live_by_themselves_where_that_is_set() -> None:
+    world = await make_world(LiveLimits(auto=True))
+    await world.publish("alice", sound())
+    assert world.live.by_name == {}
+    await world.publish("bob", picture("VP8"))
+    assert world.live.by_name == {}
+    await world.publish("carol", picture())
+    assert world.live.find("demo").publishers == ["carol", "alice"]
+    await close_world(world)
+
+
+async def test_two_who_ask_at_once_get_one_stream(world: World) -> None:
+    alice = await world.publish("alice", picture())
+    first = await world.live.ensure_live(alice.room)
+    assert await world.live.ensure_live(alice.room) is first
+    assert world.packagers() == 1
+
+
+async def test_a_server_that_stops_ends_its_streams(world: World) -> None:
+    await world.publish("alice", picture())
+    stream = await world.live.go_live("demo")
+    await world.live.close()
+    assert stream.ended is LiveEnd.SERVER_SHUTDOWN
+    assert world.packagers() == 0
