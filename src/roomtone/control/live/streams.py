@@ -273,7 +273,8 @@ class LiveStreams:
                     elif isinstance(event, PackagerWarned):
                         self._on_warned(stream, event)
                     elif isinstance(event, PackagerEnded):
-                        await self.end(stream, LiveEnd.MEDIA_FAILED)
+                        gone = stream.room.closed is not None
+                        await self.end(stream, LiveEnd.ROOM_CLOSED if gone else LiveEnd.MEDIA_FAILED)
             except MailboxClosed:
                 return
             except MailboxOverflow:

@@ -19,7 +19,7 @@ from roomtone.media.values import (
     MediaKind,
     PackagerStarted,
     PackagerTrackId,
-    PackagerTrackInfo,
+    PackagerTrack,
 )
 from roomtone.protocols.sdp import Codec, RemotePeer
 
@@ -63,10 +63,10 @@ class World:
 
     async def start(self, stream: LiveStream) -> None:
         """Have the engine say that a stream's playlist can be read."""
-        video = PackagerTrackInfo(
+        video = PackagerTrack(
             track=PackagerTrackId(1), name="video", codec="avc1.42c01e", width=320, height=240, channels=None
         )
-        audio = PackagerTrackInfo(
+        audio = PackagerTrack(
             track=PackagerTrackId(2), name="audio", codec="opus", width=None, height=None, channels=2
         )
         await self.emit(PackagerStarted(packager=stream.packager.id, tracks=[video, audio]))
