@@ -142,4 +142,4 @@ def test_the_checker_finds_no_rule_broken(live: str) -> None:
     broken = {one["rule"]: one["evidence"] for one in report["rules"] if one["verdict"] == "fail"}
     assert broken == {}
     assert done.returncode == 0
-    assert report["counts"]["pass"] >= 35, report["counts"]
+    assert report["counts"]["pass"] >= 30, report["counts"]

@@ -18,8 +18,8 @@ from roomtone.media.values import (
     Fingerprint,
     MediaKind,
     PackagerStarted,
-    PackagerTrackId,
     PackagerTrack,
+    PackagerTrackId,
 )
 from roomtone.protocols.sdp import Codec, RemotePeer
 
