@@ -10,6 +10,7 @@ from roomtone.control.live.values import (
     LiveEventKind,
     LiveLimits,
     LiveRefusal,
+    LiveSound,
     LiveState,
     LiveTrack,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "LiveEventKind",
     "LiveLimits",
     "LiveRefusal",
+    "LiveSound",
     "LiveState",
     "LiveStream",
     "LiveStreams",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roomtone.control.live.values import LiveError, LiveRefusal
+from roomtone.control.live.values import LiveError, LiveRefusal, LiveSound
 from roomtone.media.values import MediaKind
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ CARRIED = {MediaKind.VIDEO: frozenset({"H264"}), MediaKind.AUDIO: frozenset({"OP
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The tracks of a stream; at least one is there."""
+    """The tracks of a stream; at least one is there, or all sound is mixed."""
 
     video: Publication | None
     audio: Publication | None
@@ -34,10 +34,11 @@ def carried(publication: Publication) -> bool:
     return publication.offer.codecs[0].name in CARRIED[publication.offer.kind]
 
 
-def choose(participants: Sequence[Participant], pinned: str | None = None) -> Choice:
+def choose(participants: Sequence[Participant], pinned: str | None = None, sound: LiveSound = LiveSound.ONE) -> Choice:
     """Choose the pinned participant's tracks, or else who began to publish first; raise `LiveError`.
 
-    Sound is that of whose video it is, where there is any that can be carried; otherwise the first of the room.
+    Sound is that of whose video it is, where there is any that can be carried; otherwise the first of the room. No
+    sound is chosen where all is mixed.
     """
     people = [person for person in participants if pinned is None or person.identity == pinned]
     people = sorted(people, key=lambda person: person.published_since)
@@ -45,11 +46,12 @@ def choose(participants: Sequence[Participant], pinned: str | None = None) -> Ch
     video = _first(videos)
     if video is not None:
         people = sorted(people, key=lambda person: person is not video.participant)
-    sounds = list(_tracks(people, MediaKind.AUDIO))
-    audio = _first(sounds)
+    mixed = sound is LiveSound.MIX
+    sounds = list(_tracks(participants if mixed else people, MediaKind.AUDIO))
+    audio = None if mixed else _first(sounds)
     if videos and video is None:
         raise LiveError(LiveRefusal.NEEDS_TRANSCODING, _sentence("video", videos, "H.264"))
-    if video is None and audio is None:
+    if video is None and audio is None and not (mixed and sounds):
         if sounds:
             raise LiveError(LiveRefusal.NEEDS_TRANSCODING, _sentence("sound", sounds, "Opus"))
         who = "nobody publishes" if pinned is None else f"{pinned!r} does not publish"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from roomtone.control.live.values import LiveEvent, LiveState
+from roomtone.control.live.values import LiveEvent, LiveSound, LiveState
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from roomtone.control.live.mixing import StreamMix
     from roomtone.control.live.values import LiveEnd, LiveEventKind, LiveTrack
     from roomtone.control.rooms import Publication, Room, TrackId
     from roomtone.media import Packager
@@ -34,11 +35,21 @@ class Feed:
 class LiveStream:
     """What viewers read under `/live/NAME/`."""
 
-    def __init__(self, room: Room, packager: Packager, pinned: str | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        room: Room,
+        packager: Packager,
+        clock: Callable[[], float],
+        *,
+        pinned: str | None = None,
+        mix: StreamMix | None = None,
+    ) -> None:
         self.name = room.name
         self.room = room
         self.packager = packager
         self.pinned = pinned
+        self.mix = mix
+        """All sound of the room as one track; None: the sound of one."""
         self.state = LiveState.STARTING
         self.created_at = clock()
         self.started_at: float | None = None
@@ -64,7 +75,12 @@ class LiveStream:
     @property
     def is_fed(self) -> bool:
         """Whether anybody feeds it."""
-        return any(feed.publication is not None for feed in self.feeds)
+        return any(feed.publication is not None for feed in self.feeds) or (self.mix is not None and self.mix.hears > 0)
+
+    @property
+    def sound(self) -> LiveSound:
+        """What is heard of the room."""
+        return LiveSound.ONE if self.mix is None else LiveSound.MIX
 
     @property
     def publishers(self) -> list[str]:

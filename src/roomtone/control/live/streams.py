@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from roomtone.control.live.choosing import carried, choose
+from roomtone.control.live.mixing import StreamMix
 from roomtone.control.live.stream import Feed, LiveStream
 from roomtone.control.live.values import (
     LiveEnd,
@@ -22,12 +23,13 @@ from roomtone.control.live.values import (
     LiveEventKind,
     LiveLimits,
     LiveRefusal,
+    LiveSound,
     LiveState,
     LiveTrack,
 )
 from roomtone.control.rooms import RoomError, RoomEventKind
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow, Packager
-from roomtone.media.values import MediaKind, PackagerEnded, PackagerStarted, PackagerWarned
+from roomtone.media.values import MediaKind, MixerClosed, PackagerEnded, PackagerStarted, PackagerWarned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -75,10 +77,10 @@ class LiveStreams:
             raise self._refuse(LiveRefusal.NO_SUCH_STREAM, "there is no such live stream")
         return stream
 
-    async def go_live(self, name: str, pinned: str | None = None) -> LiveStream:
+    async def go_live(self, name: str, pinned: str | None = None, sound: LiveSound = LiveSound.ONE) -> LiveStream:
         """Make a room's tracks a live stream; raise `LiveError`, or `RoomError` for what the room or engine refuses."""
         self._check_may_start(name)
-        return await self._open(self._rooms.find(name), pinned)
+        return await self._open(self._rooms.find(name), pinned, sound)
 
     async def ensure_live(self, room: Room) -> LiveStream:
         """Give the stream of a room, started where there is none; errors are those of `go_live`."""
@@ -87,7 +89,7 @@ class LiveStreams:
             return stream
         if room.name not in self._opening:
             self._check_may_start(room.name)
-        return await self._open(room, None)
+        return await self._open(room, None, LiveSound.ONE)
 
     async def end(self, stream: LiveStream, reason: LiveEnd = LiveEnd.STOPPED) -> None:
         """End a stream: its playlists are closed and stay readable for a while."""
@@ -102,10 +104,9 @@ class LiveStreams:
             stream.grace.cancel()
         if stream.watching is not None and stream.watching is not asyncio.current_task():
             stream.watching.cancel()
-        try:
-            await stream.packager.close()
-        except EngineCommandError as error:
-            _log.warning("closing a packager failed: %s", error)
+        await _close_quietly(stream.packager)
+        if stream.mix is not None:
+            await _close_quietly(stream.mix)
 
     # --- starting ---
 
@@ -119,18 +120,18 @@ class LiveStreams:
                 LiveRefusal.TOO_MANY_STREAMS, f"there are {self.limits.max_streams} live streams already"
             )
 
-    async def _open(self, room: Room, pinned: str | None) -> LiveStream:
+    async def _open(self, room: Room, pinned: str | None, sound: LiveSound) -> LiveStream:
         opening = self._opening.get(room.name)
         if opening is None:
-            opening = self._opening[room.name] = asyncio.ensure_future(self._make(room, pinned))
+            opening = self._opening[room.name] = asyncio.ensure_future(self._make(room, pinned, sound))
         # Shielded: one caller that gives up must not take the stream from the others who wait for it.
         return await asyncio.shield(opening)
 
-    async def _make(self, room: Room, pinned: str | None) -> LiveStream:
+    async def _make(self, room: Room, pinned: str | None, sound: LiveSound) -> LiveStream:
         try:
             self._rooms.require_clear(room, "a live stream")
             try:
-                choice = choose(room.visible(), pinned)
+                choice = choose(room.visible(), pinned, sound)
             except LiveError as error:
                 self.refused[error.refusal] += 1
                 raise
@@ -143,11 +144,18 @@ class LiveStreams:
                         part_ms=self.limits.part_ms,
                     )
                     undo.push_async_callback(_close_quietly, packager)
-                    stream = LiveStream(room, packager, pinned, self._clock)
-                    mailbox = room.router.engine.subscribe(packager.id)
+                    mix = await StreamMix.open(self._rooms, room) if sound is LiveSound.MIX else None
+                    if mix is not None:
+                        undo.push_async_callback(_close_quietly, mix)
+                    stream = LiveStream(room, packager, self._clock, pinned=pinned, mix=mix)
+                    ids = [packager.id] if mix is None else [packager.id, mix.mixer.id]
+                    mailbox = room.router.engine.subscribe(*ids)
                     undo.callback(mailbox.close)
                     for publication in choice.tracks():
                         await self._feed(stream, publication)
+                    if mix is not None:
+                        await packager.add_track(mix.output)
+                        self.left_out += await mix.follow()
                 if self._closed or room.closed is not None:
                     raise self._refuse(LiveRefusal.NOTHING_PUBLISHED, "the room closed meanwhile")
                 undo.pop_all()
@@ -210,6 +218,8 @@ class LiveStreams:
             while stream.again and stream.ended is None:
                 stream.again = False
                 await self._drop_withdrawn(stream)
+                if stream.mix is not None:
+                    self.left_out += await stream.mix.follow()
                 await self._fill_vacant(stream)
                 self._mind_grace(stream)
         finally:
@@ -229,7 +239,7 @@ class LiveStreams:
 
     async def _fill_vacant(self, stream: LiveStream) -> None:
         try:
-            choice = choose(stream.room.visible(), stream.pinned)
+            choice = choose(stream.room.visible(), stream.pinned, stream.sound)
         except LiveError:
             return  # nobody is there who could feed it
         for publication in choice.tracks():
@@ -272,7 +282,7 @@ class LiveStreams:
                         self._on_started(stream, event)
                     elif isinstance(event, PackagerWarned):
                         self._on_warned(stream, event)
-                    elif isinstance(event, PackagerEnded):
+                    elif isinstance(event, PackagerEnded | MixerClosed):
                         gone = stream.room.closed is not None
                         await self.end(stream, LiveEnd.ROOM_CLOSED if gone else LiveEnd.MEDIA_FAILED)
             except MailboxClosed:
@@ -313,8 +323,8 @@ class LiveStreams:
         task.add_done_callback(self._tasks.discard)
 
 
-async def _close_quietly(packager: Packager) -> None:
+async def _close_quietly(opened: Packager | StreamMix) -> None:
     try:
-        await packager.close()
+        await opened.close()
     except EngineCommandError as error:
-        _log.warning("closing a packager failed: %s", error)
+        _log.warning("closing a part of a live stream failed: %s", error)

@@ -62,6 +62,15 @@ class LiveError(Exception):
         return self.refusal in _RETRYABLE
 
 
+class LiveSound(StrEnum):
+    """What is heard of a room that is live."""
+
+    ONE = "one"
+    """The sound of who is shown, or of the first; as it was published, so it must be Opus."""
+    MIX = "mix"
+    """Everybody, mixed; phones and other codecs too."""
+
+
 class LiveEventKind(StrEnum):
     """What happened to a live stream."""
 

@@ -65,7 +65,7 @@ async def create_stream(request: Request, body: StreamCreateBody) -> StreamBody:
     The playlist can be read once the first group of pictures has come: the state is `live` then.
     """
     authorize(request, body.room, Grant.ADMINISTER)
-    return _body(await context_of(request).live.go_live(body.room, body.participant))
+    return _body(await context_of(request).live.go_live(body.room, body.participant, body.sound))
 
 
 @router.get("/streams/{name}", summary="Read a live stream")
@@ -117,6 +117,8 @@ def _body(stream: LiveStream) -> StreamBody:
         state=stream.state,
         url=stream.master,
         publishers=stream.publishers,
+        sound=stream.sound,
+        mixed=0 if stream.mix is None else stream.mix.hears,
         tracks=[
             StreamTrackBody(
                 name=track.name,

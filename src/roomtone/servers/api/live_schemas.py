@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from roomtone.control.live import LiveEventKind, LiveState
+from roomtone.control.live import LiveEventKind, LiveSound, LiveState
 from roomtone.media.values import MediaKind
 from roomtone.servers.api.schemas import Body
 
@@ -22,6 +22,8 @@ class StreamCreateBody(_Live):
     """Its name, which the stream has too: `/live/NAME/index.m3u8`."""
     participant: str | None = Field(default=None, max_length=256)
     """Whose tracks are shown; otherwise those of who began to publish first."""
+    sound: LiveSound = LiveSound.ONE
+    """one: the sound of who is shown, as it was published; mix: everybody's, phones' too, decoded and mixed."""
 
 
 class StreamTrackBody(_Live):
@@ -44,7 +46,10 @@ class StreamBody(_Live):
     url: str
     """Path of its multivariant playlist."""
     publishers: list[str]
-    """Identities of those whose tracks it carries."""
+    """Identities of those whose tracks it carries; who is only mixed is not named."""
+    sound: LiveSound
+    mixed: int
+    """Sound tracks in the mix."""
     tracks: list[StreamTrackBody]
     """Known once it has started."""
     created_at: float

@@ -66,9 +66,7 @@ class World:
         video = PackagerTrack(
             track=PackagerTrackId(1), name="video", codec="avc1.42c01e", width=320, height=240, channels=None
         )
-        audio = PackagerTrack(
-            track=PackagerTrackId(2), name="audio", codec="opus", width=None, height=None, channels=2
-        )
+        audio = PackagerTrack(track=PackagerTrackId(2), name="audio", codec="opus", width=None, height=None, channels=2)
         await self.emit(PackagerStarted(packager=stream.packager.id, tracks=[video, audio]))
 
     def packagers(self) -> int:

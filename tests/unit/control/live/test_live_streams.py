@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 from live_world import World, close_world, make_world, picture, sound
 
-from roomtone.control.live import LiveEnd, LiveError, LiveEventKind, LiveLimits, LiveRefusal, LiveState
-from roomtone.control.rooms import Refusal, RoomError, RoomOptions
+from roomtone.control.live import LiveEnd, LiveError, LiveEventKind, LiveLimits, LiveRefusal, LiveSound, LiveState
+from roomtone.control.rooms import Refusal, RoomError, RoomOptions, TrackOffer
 from roomtone.media.values import (
     EngineCloseReason,
     MediaKind,
+    MixerClosed,
     PackagerEnded,
     PackagerWarned,
     PackagerWarning,
 )
+from roomtone.protocols.sdp import Codec
 
 
 def fed(stream: object) -> dict[MediaKind, str | None]:
@@ -202,3 +204,38 @@ async def test_a_server_that_stops_ends_its_streams(world: World) -> None:
     await world.live.close()
     assert stream.ended is LiveEnd.SERVER_SHUTDOWN
     assert world.packagers() == 0
+
+
+async def test_all_sound_is_mixed_where_that_is_asked_for(world: World) -> None:
+    await world.publish("alice", sound(), picture())
+    await world.publish("bob", sound())
+    stream = await world.live.go_live("demo", sound=LiveSound.MIX)
+    assert fed(stream) == {MediaKind.VIDEO: "alice"}
+    assert stream.mix is not None
+    assert stream.mix.hears == 2
+    carol = await world.publish("carol", sound())
+    assert stream.mix.hears == 3
+    await world.rooms.end(carol)
+    await world.settle()
+    assert stream.mix.hears == 2
+    (packager,) = [held for held in world.link.objects.values() if type(held).__name__ == "FakePackager"]
+    assert stream.mix.output.id in {track.producer for track in packager.tracks.values()}  # type: ignore[union-attr]
+    await world.live.end(stream)
+    assert not any(type(held).__name__ in {"FakeMixer", "FakePackager"} for held in world.link.objects.values())
+
+
+async def test_a_room_of_sound_alone_can_be_mixed_whatever_its_codec(world: World) -> None:
+    await world.publish("alice", TrackOffer(MediaKind.AUDIO, (Codec(MediaKind.AUDIO, 0, "PCMU", 8000),), mid="0"))
+    with pytest.raises(LiveError, match="PCMU, which needs transcoding"):
+        await world.live.go_live("demo")
+    stream = await world.live.go_live("demo", sound=LiveSound.MIX)
+    assert stream.is_fed
+    assert stream.feeds == []
+
+
+async def test_a_mixer_that_the_engine_lost_ends_the_stream(world: World) -> None:
+    await world.publish("alice", sound(), picture())
+    stream = await world.live.go_live("demo", sound=LiveSound.MIX)
+    assert stream.mix is not None
+    await world.emit(MixerClosed(mixer=stream.mix.mixer.id, reason=EngineCloseReason.PEER_PANICKED))
+    assert stream.ended is LiveEnd.MEDIA_FAILED
