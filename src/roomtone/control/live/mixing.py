@@ -73,9 +73,8 @@ class StreamMix:
             producer = await self._rooms.routers.producer_on(publication, self._room.router)
             return await self.mixer.add_input(producer)
         except (EngineCommandError, RoomError) as error:
-            if publication.id not in publication.participant.publications:
-                return None
-            _log.warning("live stream %s mixes without a track: %s", self._room.name, error)
+            if publication.id in publication.participant.publications:
+                _log.warning("live stream %s mixes without a track: %s", self._room.name, error)
             return None
 
     async def _remove(self, input_: MixerInputId) -> None:
