@@ -2,9 +2,9 @@ import { useEffect, useState } from "react";
 import type { Account } from "../account/credentials";
 
 /** The parts of the dashboard; who is no administrator has those that are about rooms. */
-export const SECTIONS = ["rooms", "phones", "log", "webhooks", "accounts", "keys", "audit"] as const;
+export const SECTIONS = ["rooms", "streams", "phones", "log", "webhooks", "accounts", "keys", "audit"] as const;
 export type Section = (typeof SECTIONS)[number];
-const OF_MODERATORS: readonly Section[] = ["rooms", "log"];
+const OF_MODERATORS: readonly Section[] = ["rooms", "streams", "log"];
 
 /** Which parts an account sees. */
 export const sectionsOf = (role: Account["role"]): readonly Section[] => (role === "admin" ? SECTIONS : OF_MODERATORS);

@@ -14,6 +14,7 @@ import { Phones } from "../dashboard/Phones";
 import { RoomDetail } from "../dashboard/RoomDetail";
 import { RoomList } from "../dashboard/RoomList";
 import { hashOf, type Section, sectionsOf, useSection } from "../dashboard/sections";
+import { Streams } from "../dashboard/Streams";
 import { usePoll } from "../dashboard/usePoll";
 import { query } from "../parts/address";
 import { Page, show } from "../parts/Page";
@@ -53,6 +54,7 @@ function Dashboard({ me, offered }: { me: string; offered: readonly Section[] })
         ))}
       </nav>
       {shown === "rooms" && <Rooms />}
+      {shown === "streams" && <Streams />}
       {shown === "phones" && <Phones />}
       {shown === "log" && <EndedLog />}
       {shown === "webhooks" && <DeadLetters />}
