@@ -70,6 +70,7 @@ PAGES = {
     "reset": "/account/reset/#token=x",
     "lobby": f"/room/?room={LONG_ROOM}",
     "watch": f"/watch/?room={LONG_ROOM}",
+    "play": f"/play/?room={LONG_ROOM}",
     "publish": f"/publish/?room={LONG_ROOM}",
     "dashboard-stranger": "/dashboard/",
 }
