@@ -107,7 +107,8 @@ def test_ffmpeg_decodes_the_pictures_and_the_tone(live: str) -> None:
     assert abs(loudest - TONE_HZ) < 5
 
 
-def test_hls_js_plays_twenty_seconds_without_a_stall(live: str, open_page: Callable[[str], Page]) -> None:
+@pytest.mark.parametrize("seconds", [5, pytest.param(20, marks=pytest.mark.long)])
+def test_hls_js_plays_without_a_stall(live: str, open_page: Callable[[str], Page], seconds: int) -> None:
     assert live.endswith("/live/live/index.m3u8")
     page = open_page("/play/?room=live")
     page.wait_for_function(
@@ -115,7 +116,9 @@ def test_hls_js_plays_twenty_seconds_without_a_stall(live: str, open_page: Calla
     )
     began = page.evaluate("document.querySelector('video').currentTime")
     page.wait_for_function(
-        "began => document.querySelector('video').currentTime >= began + 20", arg=began, timeout=2 * PATIENCE_S * 1000
+        "until => document.querySelector('video').currentTime >= until",
+        arg=began + seconds,
+        timeout=2 * PATIENCE_S * 1000,
     )
     seen = page.evaluate(
         """() => {
@@ -127,16 +130,28 @@ def test_hls_js_plays_twenty_seconds_without_a_stall(live: str, open_page: Calla
         }"""
     )
     assert seen["width"] == WIDTH
-    assert seen["frames"] >= 15 * RATE
+    assert seen["frames"] >= 0.7 * seconds * RATE
     assert seen["stalls"] == "never stood still", seen
     assert seen["variant"].startswith(f"{WIDTH}\N{MULTIPLICATION SIGN}{HEIGHT}")
     assert "avc1" in seen["codecs"]
     assert 0 < float(seen["latency"].removesuffix(" s")) < PATIENCE_S
 
 
-def test_the_checker_finds_no_rule_broken(live: str) -> None:
+@pytest.mark.parametrize("seconds", [12, pytest.param(30, marks=pytest.mark.long)])
+def test_the_checker_finds_no_rule_broken(live: str, seconds: int) -> None:
     # Times of a busy machine are no fault of the origin.
-    command = [sys.executable, "-m", "roomtone", "check-hls", live, "--seconds", "30", "--json", "--slack-ms", "2000"]
+    command = [
+        sys.executable,
+        "-m",
+        "roomtone",
+        "check-hls",
+        live,
+        "--seconds",
+        str(seconds),
+        "--json",
+        "--slack-ms",
+        "2000",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     report = json.loads(done.stdout)
     broken = {one["rule"]: one["evidence"] for one in report["rules"] if one["verdict"] == "fail"}
