@@ -251,8 +251,8 @@ class Server:
         http = HttpServer(app, unix_socket(path), self.settings.server.shutdown_timeout_s)
         await http.start()
         self._open.push_async_callback(http.close)
-        share = self.settings.webrtc.share_https_port
-        media = self._link if share and isinstance(self._link, CoreLink) else None
+        # The door serves the engine's live streams from memory.
+        media = self._link if isinstance(self._link, CoreLink) else None
         door = await Door.open(self.settings, wanted, path, pages, media)
         self._open.push_async_callback(door.close)
         self._check_listening(wanted, door)

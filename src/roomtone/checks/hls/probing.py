@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from roomtone.checks.hls.requests import Requests
     from roomtone.checks.hls.seen import Exchange, Rendition, Seen
 
-CROWD = 50
+CROWD, CROWD_AHEAD = 50, 2
 PLAIN_TRIES = 10
 TRIES = 4
 FAR_SEGMENTS, FAR_PARTS = 10, 50
@@ -110,8 +110,9 @@ class Prober:
         if self._rendition.newest.open is not None:
             await self._note_wanted(Probe.SEGMENT_ALONE, (self._rendition.newest.open.number, None))
         number, part = self._rendition.newest.next
-        # One further, so that all ask before it is there.
-        await asyncio.gather(*(self._note_wanted(Probe.CROWD, (number, part + 1)) for _ in range(CROWD)))
+        # Some further, so that all ask before it is there.
+        wanted = (number, part + CROWD_AHEAD)
+        await asyncio.gather(*(self._note_wanted(Probe.CROWD, wanted) for _ in range(CROWD)))
 
     async def _probe_deltas(self) -> None:
         for word in ("YES", "v2"):

@@ -102,14 +102,19 @@ def _crowd(seen: Seen) -> Verdict:
     if not probes:
         return absent("blocking reload is not offered")
     problems = [f"{one.exchange.url} is {one.exchange.status}" for one in probes if one.exchange.status != OK]
-    bodies = {one.exchange.body for one in probes if one.exchange.status == OK}
-    ends = [one.exchange.answered_at for one in probes if one.exchange.status == OK]
+    first = min(one.exchange.answered_at for one in probes)
+    # Who has asked when it was there already gets what is there by then.
+    waited = [one.exchange for one in probes if one.exchange.asked_at + AT_ONCE_S + seen.slack_s < first]
+    if not waited:
+        return absent("no two requests waited for the same")
+    bodies = {exchange.body for exchange in waited if exchange.status == OK}
+    ends = [exchange.answered_at for exchange in waited if exchange.status == OK]
     spread = max(ends, default=0) - min(ends, default=0)
     if len(bodies) > 1:
-        problems.append(f"{len(probes)} equal requests got {len(bodies)} different answers")
+        problems.append(f"{len(waited)} equal requests got {len(bodies)} different answers")
     if spread > seen.slack_s + AT_ONCE_S:
-        problems.append(f"{len(probes)} equal requests were answered over {spread * 1000:.0f} ms")
-    return judged(problems, len(probes), f"equal requests, answered within {spread * 1000:.0f} ms")
+        problems.append(f"{len(waited)} equal requests were answered over {spread * 1000:.0f} ms")
+    return judged(problems, len(waited), f"equal requests, answered within {spread * 1000:.0f} ms")
 
 
 def _released(seen: Seen) -> Verdict:
