@@ -155,7 +155,9 @@ def _round_trip(seen: Seen) -> Verdict:
         return absent("no parts are offered")
     worst = trips[min(len(trips) - 1, int(0.95 * len(trips)))]
     problems = [f"95 % of round trips are under {worst:.3f} s, PART-TARGET is {min(targets)} s"]
-    return judged(problems if worst > min(targets) + seen.slack_s else [], len(trips), f"round trips, 95 % under {worst:.3f} s")
+    return judged(
+        problems if worst > min(targets) + seen.slack_s else [], len(trips), f"round trips, 95 % under {worst:.3f} s"
+    )
 
 
 RULES = (
