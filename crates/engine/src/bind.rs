@@ -149,15 +149,24 @@ fn bind_listener(ip: IpAddr, port: u16, udp: bool, tcp: bool) -> Result<Listener
 }
 
 fn bind_udp(at: SocketAddr, buffer: usize) -> io::Result<(UdpSocket, SocketAddr)> {
-    let socket = UdpSocket::bind(at)?;
-    socket.set_nonblocking(true)?;
-    let options = SockRef::from(&socket);
+    let socket = Socket::new(
+        Domain::for_address(at),
+        Type::DGRAM.nonblocking().cloexec(),
+        None,
+    )?;
+    socket.bind(&at.into())?;
     // The kernel cuts these to what the administrator allows; less is no error.
-    options.set_recv_buffer_size(buffer)?;
-    options.set_send_buffer_size(buffer)?;
+    socket.set_recv_buffer_size(buffer)?;
+    socket.set_send_buffer_size(buffer)?;
     // Kernels before 5.0 have no GRO for UDP; datagrams then come one by one.
     let _ = enable_gro(&socket);
-    let local = socket.local_addr()?;
+    let socket = UdpSocket::from(socket);
+    // Each call has four sockets: what is known is not asked for.
+    let local = if at.port() == 0 {
+        socket.local_addr()?
+    } else {
+        at
+    };
     Ok((socket, local))
 }
 

@@ -260,6 +260,7 @@ impl Engine {
             }
             Subject::NewRouter(Some(shard)) => Ok(shard),
             Subject::NewRouter(None) => Ok(self.least_loaded()),
+            Subject::Nothing => failed(ErrorCode::Invalid, "there is nothing to do".to_owned()),
             Subject::Engine => Err(CommandResult::Stats {
                 reports: self.stats(),
             }),
@@ -410,6 +411,7 @@ enum Subject {
     Object(u64),
     NewRouter(Option<usize>),
     Engine,
+    Nothing,
 }
 
 /// The object whose shard does a command.
@@ -417,7 +419,8 @@ fn subject(command: &Command) -> Subject {
     match *command {
         Command::OpenRouter { shard } => Subject::NewRouter(shard),
         Command::GetEngineStats {} => Subject::Engine,
-        Command::CloseRouter { router: id }
+        Command::DoTogether { ref commands } => commands.first().map_or(Subject::Nothing, subject),
+        Command::CloseRouter { router: id, .. }
         | Command::OpenWebRtcTransport { router: id, .. }
         | Command::OpenPlainTransport { router: id, .. }
         | Command::ObserveAudioLevels { router: id, .. }

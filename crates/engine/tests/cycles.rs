@@ -64,6 +64,12 @@ fn cycle(harness: &mut Harness) {
     };
     harness.consume_opus(transport, Some(producer), None);
     harness.done(Command::CloseTransport { transport });
-    harness.done(Command::CloseRouter { router: near });
-    harness.done(Command::CloseRouter { router: far });
+    harness.done(Command::CloseRouter {
+        router: near,
+        quietly: false,
+    });
+    harness.done(Command::CloseRouter {
+        router: far,
+        quietly: false,
+    });
 }

@@ -286,7 +286,10 @@ fn what_a_mixer_cannot_do_it_refuses_and_what_ends_ends_it() {
     assert_eq!(stage.harness.refused(not_a_mixer), ErrorCode::NotFound);
     let as_transport = Command::CloseTransport { transport: mixer };
     assert_eq!(stage.harness.refused(as_transport), ErrorCode::NotFound);
-    stage.harness.done(Command::CloseRouter { router });
+    stage.harness.done(Command::CloseRouter {
+        router,
+        quietly: false,
+    });
     stage.harness.event(|event| match event {
         Event::MixerClosed { mixer: gone, .. } => (*gone == mixer).then_some(()),
         _ => None,

@@ -285,7 +285,10 @@ fn closing_the_far_end_leaves_the_source_alone() {
     });
     let again = pipe(&mut two.harness, two.producer, two.far);
     assert_ne!(again, two.piped);
-    two.harness.done(Command::CloseRouter { router: two.far });
+    two.harness.done(Command::CloseRouter {
+        router: two.far,
+        quietly: false,
+    });
     two.source
         .send_to(&rtp(111, 1, 0, 0x1111, b"x"), two.inbound_at)
         .unwrap();

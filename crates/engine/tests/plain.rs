@@ -322,7 +322,10 @@ fn wrong_parameters_are_refused_and_leave_nothing() {
         ErrorCode::NotFound
     );
     assert_eq!(
-        harness.refused(Command::CloseRouter { router: u64::MAX }),
+        harness.refused(Command::CloseRouter {
+            router: u64::MAX,
+            quietly: false
+        }),
         ErrorCode::NotFound
     );
 }

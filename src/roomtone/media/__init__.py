@@ -27,6 +27,7 @@ from roomtone.media.objects import (
 from roomtone.media.packager import Packager
 from roomtone.media.shared_port import SharedTcpPort
 from roomtone.media.socket_link import SocketLink
+from roomtone.media.together import Together
 
 __all__ = [
     "AudioLevelObserver",
@@ -51,6 +52,7 @@ __all__ = [
     "Router",
     "SharedTcpPort",
     "SocketLink",
+    "Together",
     "Transport",
     "WebRtcTransport",
 ]

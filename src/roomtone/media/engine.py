@@ -14,6 +14,7 @@ from roomtone.media.errors import EngineCommandError, QueueFull
 from roomtone.media.link import Link, decode_outbound, encode
 from roomtone.media.mailbox import DEFAULT_MAILBOX_LIMIT, Mailbox, MailboxDirectory
 from roomtone.media.objects import Router
+from roomtone.media.together import Together
 from roomtone.media.values import (
     Answer,
     AnyCommand,
@@ -156,6 +157,10 @@ class Engine:
         """Open a forwarding domain; the engine chooses the least loaded shard unless told."""
         opened = await self.ask(OpenRouter(shard=shard), RouterOpened)
         return Router(self, opened.router, opened.shard)
+
+    def together(self) -> Together:
+        """Gather commands that are to be done in one turn."""
+        return Together(self)
 
     async def stats(self) -> list[Report]:
         """Counters of all shards."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from functools import singledispatchmethod
+from typing import Any
 
 from roomtone.media import fake_mixers, fake_packagers
+from roomtone.media.event_kinds import subjects
 from roomtone.media.fake_objects import (
     FakeChannel,
     FakeConsumer,
@@ -16,6 +18,7 @@ from roomtone.media.fake_objects import (
 )
 from roomtone.media.fake_plain import check_plain, connect_plain, note_plain
 from roomtone.media.fake_state import STATS_TYPE, FakeState, Refused
+from roomtone.media.fake_together import MAX_TOGETHER, id_in, put_in
 from roomtone.media.values import (
     AddMixerInput,
     AddMixerOutput,
@@ -43,6 +46,8 @@ from roomtone.media.values import (
     Consumed,
     ConsumerId,
     Done,
+    DoneTogether,
+    DoTogether,
     Dump,
     Dumped,
     EngineCloseReason,
@@ -125,8 +130,33 @@ class FakeCommands(FakeState):
 
     @_execute.register
     def _close_router(self, command: CloseRouter) -> AnyResult:
-        self.drop_router(self.get(FakeRouter, command.router), EngineCloseReason.REQUESTED)
+        router = self.get(FakeRouter, command.router)
+        held = {id_ for id_, one in self.objects.items() if getattr(one, "router", id_) == router.id}
+        self.drop_router(router, EngineCloseReason.REQUESTED)
+        if command.quietly:
+            self.caused = [event for event in self.caused if not held.intersection(subjects(event))]
         return Done()
+
+    @_execute.register
+    def _do_together(self, command: DoTogether) -> AnyResult:
+        if not 0 < len(command.commands) <= MAX_TOGETHER:
+            code = ErrorCode.LIMIT if command.commands else ErrorCode.INVALID
+            raise Refused(code, f"{len(command.commands)} commands at once")
+        results: list[Any] = []
+        opened: list[int | None] = []
+        events: list[AnyEvent] = []
+        for one in command.commands:
+            try:
+                result, caused = self.run(put_in(one, opened))
+            except Refused as refused:
+                result, caused = Failed(code=refused.code, message=str(refused)), []
+            results.append(result)
+            events += caused
+            if isinstance(result, Failed):
+                break
+            opened.append(id_in(result))
+        self.caused = events
+        return DoneTogether(results=results)
 
     @_execute.register
     def _open_webrtc(self, command: OpenWebRtcTransport) -> AnyResult:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from roomtone.media.errors import EngineCommandError
 from roomtone.media.shared_port import with_shared_ports
 from roomtone.media.values import (
+    OPENED,
     AddRemoteCandidates,
     AnyCommand,
     AudioRedundancy,
@@ -64,6 +65,7 @@ from roomtone.media.values import (
     ResumeConsumer,
     ResumeProducer,
     RouterId,
+    RouterOpened,
     SendMessage,
     SetAudioPinned,
     SetAudioTopN,
@@ -114,10 +116,15 @@ class EngineObject(ABC):
         return state
 
     async def close(self) -> None:
-        """Close the object and what it holds; closing what is gone already is no error."""
+        """Close the object and what it holds; closing what is gone already, or was never opened, is no error."""
+        await self._close(self._close_command())
+
+    async def _close(self, command: AnyCommand) -> None:
         self.closed = True
+        if not self._id or self._id & OPENED:
+            return
         try:
-            await self._engine.ask(self._close_command(), Done)
+            await self._engine.ask(command, Done)
         except EngineCommandError as error:
             if error.code not in {ErrorCode.NOT_FOUND, ErrorCode.ENGINE_CLOSED}:
                 raise
@@ -145,6 +152,14 @@ class Router(EngineObject):
 
     def _close_command(self) -> AnyCommand:
         return CloseRouter(router=self.id)
+
+    async def close_quietly(self) -> None:
+        """Close it as `close` does, and have no event tell of it or of what it held."""
+        await self._close(CloseRouter(router=self.id, quietly=True))
+
+    def take(self, opened: RouterOpened) -> None:
+        """Take what it is called, now that it is open."""
+        self._id, self.shard = opened.router, opened.shard
 
     async def open_webrtc_transport(
         self,
@@ -258,7 +273,23 @@ class Transport(EngineObject):
         paused: bool = False,
     ) -> Awaitable[Producer]:
         """Take media in; several encodings are one simulcast source. The command is given at once."""
-        command = Produce(
+        command = self.produce_command(
+            kind, codecs, encodings=encodings, mid=mid, header_extensions=header_extensions, paused=paused
+        )
+        return self._engine.ask_for(command, Produced, lambda made: Producer(self._engine, made.producer, kind))
+
+    def produce_command(
+        self,
+        kind: MediaKind,
+        codecs: Sequence[CodecParameters],
+        *,
+        encodings: Sequence[EncodingParameters] = (),
+        mid: str | None = None,
+        header_extensions: Sequence[HeaderExtension] = (),
+        paused: bool = False,
+    ) -> Produce:
+        """Write what `produce` gives."""
+        return Produce(
             transport=self.id,
             kind=kind,
             codecs=list(codecs),
@@ -267,7 +298,6 @@ class Transport(EngineObject):
             header_extensions=list(header_extensions),
             paused=paused,
         )
-        return self._engine.ask_for(command, Produced, lambda made: Producer(self._engine, made.producer, kind))
 
     def consume(
         self,
@@ -285,7 +315,38 @@ class Transport(EngineObject):
         paused: bool = False,
     ) -> Awaitable[Consumer]:
         """Send media out; without a producer it waits for `Consumer.switch_source`. The command is given at once."""
-        command = Consume(
+        command = self.consume_command(
+            kind,
+            producer,
+            mid=mid,
+            payload_types=payload_types,
+            rtx_payload_types=rtx_payload_types,
+            header_extensions=header_extensions,
+            feedback=feedback,
+            redundancy=redundancy,
+            ssrc=ssrc,
+            rtx_ssrc=rtx_ssrc,
+            paused=paused,
+        )
+        return self._engine.ask_for(command, Consumed, lambda made: Consumer(self._engine, kind, made))
+
+    def consume_command(
+        self,
+        kind: MediaKind,
+        producer: Producer | None = None,
+        *,
+        mid: str | None = None,
+        payload_types: Sequence[tuple[int, int]] = (),
+        rtx_payload_types: Sequence[tuple[int, int]] = (),
+        header_extensions: Sequence[HeaderExtension] = (),
+        feedback: CodecFeedback | None = None,
+        redundancy: AudioRedundancy | None = None,
+        ssrc: int | None = None,
+        rtx_ssrc: int | None = None,
+        paused: bool = False,
+    ) -> Consume:
+        """Write what `consume` gives."""
+        return Consume(
             transport=self.id,
             kind=kind,
             producer=None if producer is None else producer.id,
@@ -299,7 +360,6 @@ class Transport(EngineObject):
             rtx_ssrc=rtx_ssrc,
             paused=paused,
         )
-        return self._engine.ask_for(command, Consumed, lambda made: Consumer(self._engine, kind, made))
 
 
 class WebRtcTransport(Transport):
@@ -388,6 +448,11 @@ class PlainTransport(Transport):
 
     def __init__(self, engine: Engine, opened: PlainTransportOpened) -> None:
         super().__init__(engine, opened.transport)
+        self.take(opened)
+
+    def take(self, opened: PlainTransportOpened) -> None:
+        """Take what it is called and where it listens, now that it is open."""
+        self._id = opened.transport
         self.ip = opened.ip
         self.port = opened.port
         self.rtcp_port = opened.rtcp_port
@@ -429,6 +494,10 @@ class Producer(EngineObject):
         """The producer's id."""
         return ProducerId(self._id)
 
+    def take(self, produced: Produced) -> None:
+        """Take what it is called, now that it is there."""
+        self._id = produced.producer
+
     def _close_command(self) -> AnyCommand:
         return CloseProducer(producer=self.id)
 
@@ -453,6 +522,11 @@ class Consumer(EngineObject):
     def __init__(self, engine: Engine, kind: MediaKind, consumed: Consumed) -> None:
         super().__init__(engine, consumed.consumer)
         self.kind = kind
+        self.take(consumed)
+
+    def take(self, consumed: Consumed) -> None:
+        """Take what it is called and sends with, now that it is there."""
+        self._id = consumed.consumer
         self.ssrc = consumed.ssrc
         self.rtx_ssrc = consumed.rtx_ssrc
         self.cname = consumed.cname

@@ -44,9 +44,10 @@ class OpenRouter(Command, tag="open_router", frozen=True, kw_only=True):
 
 
 class CloseRouter(Command, tag="close_router", frozen=True, kw_only=True):
-    """Close a router and all it holds."""
+    """Close a router and all it holds; ``quietly``: no event follows, of it or of what it held."""
 
     router: RouterId
+    quietly: bool = False
 
 
 class OpenWebRtcTransport(Command, tag="open_webrtc_transport", frozen=True, kw_only=True):
@@ -434,6 +435,23 @@ class GetEngineStats(Command, tag="get_engine_stats", frozen=True, kw_only=True)
     """Counters of all shards (packets, bytes, drops by reason, syscalls, GSO run length, queue depths)."""
 
 
+OpeningCommand = OpenRouter | OpenPlainTransport | ConnectPlainTransport | Produce | Consume
+"""What can be done together with others."""
+
+
+class DoTogether(Command, tag="do_together", frozen=True, kw_only=True):
+    """Do several commands of one shard one after another in one turn, until one fails; what was done stays.
+
+    An id of a later one may stand for what an earlier one opens: `OPENED` and the place of that command. A router can
+    only be opened first. At most 64.
+    """
+
+    commands: list[OpeningCommand]
+
+
+OPENED = 1 << 63
+"""Set in an id that stands for what another command of the same `DoTogether` opens."""
+
 AnyCommand = (
     OpenRouter
     | CloseRouter
@@ -479,4 +497,5 @@ AnyCommand = (
     | GetStats
     | Dump
     | GetEngineStats
+    | DoTogether
 )

@@ -148,6 +148,12 @@ class Failed(Result, tag="failed", frozen=True, kw_only=True):
     message: str
 
 
+class DoneTogether(Result, tag="done_together", frozen=True, kw_only=True):
+    """What became of each of several commands, in their order; none follows one that failed."""
+
+    results: list[RouterOpened | PlainTransportOpened | Produced | Consumed | Done | Failed]
+
+
 AnyResult = (
     Done
     | RouterOpened
@@ -165,4 +171,5 @@ AnyResult = (
     | Stats
     | Dumped
     | Failed
+    | DoneTogether
 )

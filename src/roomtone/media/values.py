@@ -9,6 +9,7 @@ files in ``crates/engine/src/values``.
 from __future__ import annotations
 
 from roomtone.media.value_commands import (
+    OPENED,
     AddMixerInput,
     AddMixerOutput,
     AddMixerSource,
@@ -27,11 +28,13 @@ from roomtone.media.value_commands import (
     ConnectPlainTransport,
     ConnectWebRtcTransport,
     Consume,
+    DoTogether,
     Dump,
     GetEngineStats,
     GetStats,
     ObserveAudioLevels,
     OpenChannel,
+    OpeningCommand,
     OpenMixer,
     OpenPackager,
     OpenPlainTransport,
@@ -145,6 +148,7 @@ from roomtone.media.value_results import (
     ChannelOpening,
     Consumed,
     Done,
+    DoneTogether,
     Dumped,
     ErrorCode,
     Failed,
@@ -205,6 +209,7 @@ class Answer(Value, frozen=True, kw_only=True):
 AnyOutbound = Reply | EventOut | Question
 
 __all__ = [
+    "OPENED",
     "ActiveSpeakers",
     "AddMixerInput",
     "AddMixerOutput",
@@ -251,7 +256,9 @@ __all__ = [
     "ConsumerLayersTargeted",
     "ConsumerStarved",
     "DegradationReason",
+    "DoTogether",
     "Done",
+    "DoneTogether",
     "DtlsParameters",
     "DtlsRole",
     "DtlsState",
@@ -303,6 +310,7 @@ __all__ = [
     "OpenPlainTransport",
     "OpenRouter",
     "OpenWebRtcTransport",
+    "OpeningCommand",
     "PackagerEnded",
     "PackagerId",
     "PackagerOpened",

@@ -44,11 +44,13 @@ impl Shard {
         self.shared.outbox.reply(id, failure.into());
     }
 
-    fn execute(&mut self, request: u64, command: Command) -> Answered {
+    pub(super) fn execute(&mut self, request: u64, command: Command) -> Answered {
         match command {
+            Command::DoTogether { commands } => self.do_together(request, commands),
             Command::OpenRouter { .. } => Ok(Some(self.open_router())),
-            Command::CloseRouter { router } => {
+            Command::CloseRouter { router, quietly } => {
                 let slot = self.router(router)?;
+                self.routers[slot].quiet = quietly;
                 self.close_router(slot, values::CloseReason::Requested);
                 DONE
             }
@@ -212,6 +214,7 @@ impl Shard {
             observers: Vec::new(),
             armed: Armed::default(),
             dirty: false,
+            quiet: false,
             #[cfg(test)]
             panics: false,
         });

@@ -58,7 +58,7 @@ impl Shard {
             }
             Carrier::Mixer(end) => {
                 self.audio[end.thread].tell(Message::Close { mixer: id });
-                self.end_opened(Event::MixerClosed { mixer: id, reason });
+                self.end_opened(router, Event::MixerClosed { mixer: id, reason });
                 return;
             }
             Carrier::Packager(end) => {
@@ -71,19 +71,27 @@ impl Shard {
                 return;
             }
         }
-        self.end_opened(Event::TransportClosed {
+        let told = Event::TransportClosed {
             transport: id,
             reason,
             detail,
-        });
+        };
+        self.end_opened(router, told);
     }
 
-    /// Something that a command opened is gone.
-    fn end_opened(&mut self, told: Event) {
+    /// Something that a command opened on the router in `router` is gone.
+    fn end_opened(&mut self, router: usize, told: Event) {
         self.shared.transports.fetch_sub(1, Ordering::Relaxed);
         self.counters.transports.down();
         self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
-        self.events.push(told);
+        if !self.is_quiet(router) {
+            self.events.push(told);
+        }
+    }
+
+    /// Whether nothing of what goes with the router in this slot is told.
+    fn is_quiet(&self, router: usize) -> bool {
+        self.routers.get(router).is_some_and(|entry| entry.quiet)
     }
 
     /// Removes producers and consumers from the tables; the router forgets them with the transport.
@@ -92,15 +100,19 @@ impl Shard {
         let consumers = std::mem::take(&mut entry.consumers);
         let producers = std::mem::take(&mut entry.producers);
         let piped = matches!(entry.carrier, Carrier::Pipe(_));
+        let router = entry.router;
+        let quiet = self.is_quiet(router);
         for producer in producers {
             self.forget_producer(producer);
-            self.events.push(Event::ProducerClosed {
-                producer,
-                reason: CloseReason::ParentClosed,
-            });
+            if !quiet {
+                self.events.push(Event::ProducerClosed {
+                    producer,
+                    reason: CloseReason::ParentClosed,
+                });
+            }
         }
         for consumer in consumers {
-            if self.remove_object(consumer).is_some() && !piped {
+            if self.remove_object(consumer).is_some() && !piped && !quiet {
                 self.events.push(Event::ConsumerClosed {
                     consumer,
                     reason: CloseReason::ParentClosed,
@@ -158,10 +170,12 @@ impl Shard {
             self.remove_object(observer);
         }
         self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
-        self.events.push(Event::RouterClosed {
-            router: entry.id,
-            reason,
-        });
+        if !entry.quiet {
+            self.events.push(Event::RouterClosed {
+                router: entry.id,
+                reason,
+            });
+        }
     }
 
     /// Ends a producer by command.

@@ -24,6 +24,7 @@ mod plain_dtls;
 mod stats;
 mod stream;
 mod streams;
+mod together;
 mod translate;
 mod webrtc;
 

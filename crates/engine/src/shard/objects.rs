@@ -28,6 +28,8 @@ pub(crate) struct RouterEntry {
     pub(crate) armed: Armed,
     /// Already in the list of those to look after.
     pub(crate) dirty: bool,
+    /// Closed by somebody who wants to hear nothing of it.
+    pub(crate) quiet: bool,
 }
 
 /// A transport and what the driver keeps beside it.

@@ -22,6 +22,15 @@ pub enum Command {
     CloseRouter {
         /// Which.
         router: u64,
+        /// No event follows of it and of what it held: who closes it knows what that was.
+        #[serde(default)]
+        quietly: bool,
+    },
+    /// Do several commands one after another in one turn, until one fails. An id of a later one may stand for what an
+    /// earlier one opens: `1 << 63` and the place of that command.
+    DoTogether {
+        /// Which; those that open and join routers, plain transports, producers and consumers.
+        commands: Vec<Command>,
     },
     /// Open a transport for one WebRTC peer.
     #[serde(rename = "open_webrtc_transport")]

@@ -206,6 +206,11 @@ pub enum CommandResult {
         /// Flat maps.
         reports: Vec<Report>,
     },
+    /// What became of each of several commands, in their order; none follows one that failed.
+    DoneTogether {
+        /// One for each command that was tried.
+        results: Vec<CommandResult>,
+    },
     /// Inner state.
     Dumped {
         /// JSON text.
