@@ -60,7 +60,7 @@ class LocalMedia:
 
 def write_phone_offer(origin: Origin, ip: str, media: Sequence[LocalMedia]) -> SessionDescription:
     """Write an offer, its sections in the order given."""
-    return SessionDescription(_session_lines(origin, ip), tuple(_section(one) for one in media))
+    return SessionDescription(session_lines(origin, ip), tuple(media_description(one) for one in media))
 
 
 def write_phone_answer(
@@ -68,10 +68,10 @@ def write_phone_answer(
 ) -> SessionDescription:
     """Answer an offer, section by section in its order; those not in ``media`` (by their place) get port zero."""
     sections = tuple(
-        _section(media[place]) if place in media else _rejected(section)
+        media_description(media[place]) if place in media else rejected_description(section)
         for place, section in enumerate(offer.session.media)
     )
-    return SessionDescription(_session_lines(origin, ip), sections)
+    return SessionDescription(session_lines(origin, ip), sections)
 
 
 def reverse(direction: Direction) -> Direction:
@@ -103,7 +103,8 @@ def connection_value(ip: str) -> str:
     return f"IN {'IP6' if ':' in ip else 'IP4'} {ip}"
 
 
-def _session_lines(origin: Origin, ip: str) -> tuple[Line, ...]:
+def session_lines(origin: Origin, ip: str) -> tuple[Line, ...]:
+    """Write what stands before all sections."""
     place = connection_value(ip)
     return (
         Line("v", "0"),
@@ -114,7 +115,8 @@ def _session_lines(origin: Origin, ip: str) -> tuple[Line, ...]:
     )
 
 
-def _section(media: LocalMedia) -> MediaDescription:
+def media_description(media: LocalMedia) -> MediaDescription:
+    """Write our side of a section."""
     lines: list[Line] = []
     lines += [attribute("crypto", one.serialize()) for one in media.cryptos]
     lines += [attribute("fingerprint", f"{one.algorithm} {one.value}") for one in media.fingerprints]
@@ -142,5 +144,6 @@ def codec_lines(codec: Codec) -> tuple[Line, ...]:
     return (attribute("rtpmap", rtp_map.serialize()), *browser_codec_lines(codec)[1:])
 
 
-def _rejected(section: MediaDescription) -> MediaDescription:
+def rejected_description(section: MediaDescription) -> MediaDescription:
+    """Write the refusal of a section."""
     return media_section(section.kind, 0, section.protocol, section.formats, ())
