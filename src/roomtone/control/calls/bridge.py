@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.conversion import Conversion
     from roomtone.control.calls.pipes import Pipes
     from roomtone.control.calls.streams import LegMedia, Stream
-    from roomtone.media import Producer
+    from roomtone.media import Producer, Together
     from roomtone.protocols.sdp import Codec
 
 
@@ -30,19 +30,32 @@ BOTH_WAYS = Flows()
 
 
 async def join(
-    one: LegMedia, other: LegMedia, converting: Conversion | None, pipes: Pipes, flows: Flows = BOTH_WAYS
+    one: LegMedia,
+    other: LegMedia,
+    converting: Conversion | None,
+    pipes: Pipes,
+    flows: Flows = BOTH_WAYS,
+    *,
+    together: Together | None = None,
 ) -> Conversion | None:
     """Join two legs, or bring them in step again after either has changed; each stream flows as both sides allow.
 
     Sound passes as it is where both have a codec, and is converted otherwise; gives the conversion, if there is one.
+    What was gathered in ``together`` is done before anything else, or with it.
     """
+    together = one.router.engine.together() if together is None else together
+    first, second = one.streams.get(MediaKind.AUDIO), other.streams.get(MediaKind.AUDIO)
+    joined: list[MediaKind] = []
+    if first is not None and second is not None and one.router is other.router and passes(first, second):
+        joined = _join_anew(one, other, flows, together)
+    await together.do()
     for kind in MediaKind:
         first, second = one.streams.get(kind), other.streams.get(kind)
-        if first is None or second is None:
+        if first is None or second is None or kind in joined:
             continue
-        await _produce_both(first, second)
-        there = flows.there and first.peer_sends and second.peer_receives
-        back = flows.back and second.peer_sends and first.peer_receives
+        await produce(first)
+        await produce(second)
+        there, back = _ways(first, second, flows)
         if kind is MediaKind.AUDIO and not passes(first, second):
             converting = await convert(one, other, converting, pipes)
             if converting is not None:
@@ -53,11 +66,38 @@ async def join(
         if from_first is not None and from_second is not None:
             from_first = await pipes.at(other.router, from_first, one.router)
             from_second = await pipes.at(one.router, from_second, other.router)
-        await _feed_both((first, from_second, back), (second, from_first, there))
+        await feed(first, from_second, maps(second, first), flows=back)
+        await feed(second, from_first, maps(first, second), flows=there)
         if kind is MediaKind.AUDIO and converting is not None:
             await converting.mixer.close()
             converting = None
     return converting
+
+
+def _join_anew(one: LegMedia, other: LegMedia, flows: Flows, together: Together) -> list[MediaKind]:
+    """Have streams that nothing was made of yet produce, and feed each other, in one go; give their kinds."""
+    joined = []
+    for kind in MediaKind:
+        first, second = one.streams.get(kind), other.streams.get(kind)
+        if first is None or second is None or any((first.producer, second.producer, first.consumer, second.consumer)):
+            continue
+        for stream in (first, second):
+            stream.heard = hears(stream)
+            stream.produce_in(together, stream.heard)
+        there, back = _ways(first, second, flows)
+        for sink, source, flowing in ((first, second, back), (second, first, there)):
+            sink.mapped, sink.flowing = maps(source, sink), flowing
+            sink.consume_in(together, source.producer, sink.mapped, paused=not flowing)
+        joined.append(kind)
+    return joined
+
+
+def _ways(first: Stream, second: Stream, flows: Flows) -> tuple[bool, bool]:
+    """Tell whether media flows from the first to the second, and back."""
+    return (
+        flows.there and first.peer_sends and second.peer_receives,
+        flows.back and second.peer_sends and first.peer_receives,
+    )
 
 
 def passes(first: Stream, second: Stream) -> bool:
@@ -119,37 +159,6 @@ async def produce(stream: Stream) -> None:
         await old.close()
 
 
-async def _produce_both(first: Stream, second: Stream) -> None:
-    """Do what `produce` does for two streams; where nothing is there yet, in one turn."""
-    if first.producer is not None or second.producer is not None:
-        await produce(first)
-        await produce(second)
-        return
-    first.heard, second.heard = hears(first), hears(second)
-    asked = first.produce(first.heard), second.produce(second.heard)
-    first.producer, second.producer = await asked[0], await asked[1]
-
-
-_Fed = tuple["Stream", "Producer | None", bool]
-"""A sink, what it is fed with, and whether that flows."""
-
-
-async def _feed_both(one: _Fed, other: _Fed) -> None:
-    """Feed two streams with each other; where nothing is there yet, in one turn."""
-    (first, to_first, back), (second, to_second, there) = one, other
-    mapped = maps(second, first), maps(first, second)
-    if first.consumer is not None or second.consumer is not None:
-        await feed(first, to_first, mapped[0], flows=back)
-        await feed(second, to_second, mapped[1], flows=there)
-        return
-    asked = (
-        first.consume(to_first, mapped[0], paused=not back),
-        second.consume(to_second, mapped[1], paused=not there),
-    )
-    first.consumer, second.consumer = await asked[0], await asked[1]
-    (first.mapped, second.mapped), (first.flowing, second.flowing) = mapped, (back, there)
-
-
 async def feed(sink: Stream, producer: Producer | None, mapped: tuple[tuple[int, int], ...], *, flows: bool) -> None:
     """Feed a sink with what comes of a producer of its router; paused unless it flows."""
     consumer = sink.consumer
@@ -158,7 +167,8 @@ async def feed(sink: Stream, producer: Producer | None, mapped: tuple[tuple[int,
     else:
         if sink.flowing and not flows:  # before anything of the new source gets through
             await consumer.pause()
-        await consumer.switch_source(producer, mapped)
+        if producer is None or sink.fed is not producer or producer.closed or sink.mapped != mapped:
+            await consumer.switch_source(producer, mapped)
         if flows and not sink.flowing:
             await consumer.resume()
-    sink.mapped, sink.flowing = mapped, flows
+    sink.fed, sink.mapped, sink.flowing = producer, mapped, flows

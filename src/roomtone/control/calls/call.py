@@ -301,4 +301,4 @@ class Call(ABC):
                 await leg.finish(told, tell=True, with_call=bool(self.all_routers))
         for router in self.all_routers:
             with contextlib.suppress(EngineCommandError):
-                await router.close()
+                await router.close_quietly()

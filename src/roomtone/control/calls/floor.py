@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.legs import Leg
     from roomtone.control.calls.streams import Stream
     from roomtone.control.calls.values import KeyPressed
-    from roomtone.media import Producer, Router
+    from roomtone.media import Producer, Router, Together
     from roomtone.media.values import MixerId, MixerInputId, MixerSource
     from roomtone.protocols.sdp import Codec
 
@@ -110,12 +110,15 @@ class Floor:
             return None
         return self.conversion.first if leg.id == self._pair_ids[0] else self.conversion.second
 
-    async def arrange(self, legs: Sequence[Leg]) -> None:
-        """Bring the media in step with the legs that talk, and with who holds, is held or muted."""
+    async def arrange(self, legs: Sequence[Leg], together: Together | None = None) -> None:
+        """Bring the media in step with the legs that talk, and with who holds, is held or muted.
+
+        What was gathered ``together`` for a pair is done with it.
+        """
         if self.mix is not None or len(legs) > 2:  # noqa: PLR2004 - a pair needs no mix
             await self._confer(legs)
         elif len(legs) == 2:  # noqa: PLR2004
-            await self._pair(*legs)
+            await self._pair(legs[0], legs[1], together)
         elif legs:
             await self._wait(legs[0])
         for leg in legs:
@@ -148,13 +151,13 @@ class Floor:
 
     # --- two, and one ---
 
-    async def _pair(self, one: Leg, other: Leg) -> None:
+    async def _pair(self, one: Leg, other: Leg, together: Together | None = None) -> None:
         closed = one.held or other.held
         plays = self._music is not None
         there = not (closed or one.muted or (plays and one.holds))
         back = not (closed or other.muted or (plays and other.holds))
         flows = Flows(there=there, back=back)
-        self.conversion = await join(one.media, other.media, self.conversion, self._pipes, flows)
+        self.conversion = await join(one.media, other.media, self.conversion, self._pipes, flows, together=together)
         self._pair_ids = one.id, other.id
         self._ears = await listen(one, other, self._ears, self._pipes, converted=self.conversion is not None)
         for leg, far in ((one, other), (other, one)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from roomtone.control.calls.call import Call
 from roomtone.control.calls.errors import CallError
@@ -22,9 +22,10 @@ from roomtone.observe import get_logger
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from roomtone.control.calls.ports import Signal
+    from roomtone.control.calls.ports import OutboundSignal, Signal
     from roomtone.control.calls.streams import Wanted
     from roomtone.control.calls.values import CallEvent, Redirected, Target
+    from roomtone.media import Together
 
 MAX_REDIRECTS = 5
 """How often one hunt follows a phone that says where else to call."""
@@ -66,6 +67,13 @@ class Hunt:
         return most_telling([*(leg.end for leg in self.legs if leg.end is not None), *self.ends])
 
 
+class _Callee(NamedTuple):
+    """Somebody who is about to be called."""
+
+    leg: Leg
+    signal: OutboundSignal
+
+
 class HuntingCall(Call):
     """A call that looks for somebody who answers."""
 
@@ -75,12 +83,14 @@ class HuntingCall(Call):
     async def _hunt_failed(self, hunt: Hunt, end: CallEnd) -> None:
         """Take that nobody answers; the hunt is over."""
 
-    async def _begin_hunt(self, hunt: Hunt, targets: Sequence[Target]) -> None:
-        """Ring at all targets; raise `CallError` where that can be done at none."""
+    async def _begin_hunt(self, hunt: Hunt, targets: Sequence[Target], together: Together | None = None) -> None:
+        """Ring at all targets; raise `CallError` where that can be done at none.
+
+        What was gathered in ``together`` is done with what is opened for them.
+        """
         hunt.numbers.add(hunt.called)
         self._hunt = hunt
-        for target in targets:
-            await self._ring(hunt, target)
+        await self._ring(hunt, targets, self._parts.engine.together() if together is None else together)
         if not hunt.is_ringing():
             self._hunt = None
             raise CallError(hunt.why(), "no phone could be called")
@@ -98,40 +108,61 @@ class HuntingCall(Call):
             if leg is not but:
                 await leg.finish(end, tell=True)
 
-    async def _ring(self, hunt: Hunt, target: Target) -> None:
-        """Call one phone; why that cannot be is kept."""
-        try:
-            end = await self._ring_by(hunt, await self._parts.signalling.ways_to(target))
-        except CallError as error:
-            end = error.end
-        if end is not None:
-            hunt.ends.append(end)
+    async def _ring(self, hunt: Hunt, targets: Sequence[Target], together: Together) -> None:
+        """Call phones, whose media is opened together; why one cannot be called is kept."""
+        prepared = []
+        for target in targets:
+            try:
+                ways = await self._parts.signalling.ways_to(target)
+            except CallError as error:
+                hunt.ends.append(error.end)
+                continue
+            prepared.append(await self._prepare(hunt, ways, together))
+            if together.is_full:
+                await together.do()
+        if any(isinstance(one, _Callee) for one in prepared):
+            await together.do()
+        for one in prepared:
+            end = await self._ring_by(hunt, one)
+            if end is not None:
+                hunt.ends.append(end)
 
-    async def _ring_by(self, hunt: Hunt, ways: Sequence[Target]) -> CallEnd | None:
-        """Call by the first way that can be gone, and keep the others for when nobody answers there."""
-        end: CallEnd | None = CallEnd.UNREACHABLE
-        for number, way in enumerate(ways, 1):
-            end = await self._invite(hunt, way, tuple(ways[number:]))
-            if end is None:
-                break
+    async def _ring_by(self, hunt: Hunt, callee: _Callee | CallEnd) -> CallEnd | None:
+        """Call by the way that was prepared, or by the next that can be gone; give why that is none."""
+        while isinstance(callee, _Callee):
+            end = await self._invite(hunt, callee)
+            if end is None or not callee.leg.others:
+                return end
+            together = self._parts.engine.together()
+            callee = await self._prepare(hunt, callee.leg.others, together)
+            await together.do()
+        return callee
+
+    async def _prepare(self, hunt: Hunt, ways: Sequence[Target], together: Together) -> _Callee | CallEnd:
+        """Make a leg by the first way there is, and keep the others for when nobody answers there."""
+        end = CallEnd.UNREACHABLE
+        for number, target in enumerate(ways, 1):
+            try:
+                signal = self._parts.signalling.leg_to(target, self)
+            except CallError as error:
+                end = error.end
+                continue
+            leg = self._leg(signal, target.account, target.security, None, party_of(target, hunt.called))
+            leg.others = tuple(ways[number:])
+            leg.trunk = "" if target.trunk is None else target.trunk.name
+            await leg.media.open(hunt.wanted(), together)
+            return _Callee(leg, signal)
         return end
 
-    async def _invite(self, hunt: Hunt, target: Target, others: tuple[Target, ...]) -> CallEnd | None:
+    async def _invite(self, hunt: Hunt, callee: _Callee) -> CallEnd | None:
+        """Call a phone; give why that cannot be."""
+        leg = callee.leg
+        hunt.legs.append(leg)
+        self.callees = [*(one for one in self.callees if not one.is_over), leg]
         try:
-            signal = self._parts.signalling.leg_to(target, self)
+            callee.signal.invite(hunt.caller, hunt.called, leg.media.describe(), hunt.referred_by)
         except CallError as error:
-            return error.end
-        leg = self._leg(signal, target.account, target.security, None, party_of(target, hunt.called))
-        leg.others = others
-        leg.trunk = "" if target.trunk is None else target.trunk.name
-        try:
-            sdp = await leg.media.offer(hunt.wanted())
-            hunt.legs.append(leg)
-            self.callees = [*(one for one in self.callees if not one.is_over), leg]
-            signal.invite(hunt.caller, hunt.called, sdp, hunt.referred_by)
-        except CallError as error:
-            if leg in hunt.legs:
-                hunt.legs.remove(leg)
+            hunt.legs.remove(leg)
             await leg.finish(error.end, tell=True)
             return error.end
         return None
@@ -150,8 +181,12 @@ class HuntingCall(Call):
         """Go on by the other ways to somebody who was not reached; end the hunt when nobody is left."""
         unheard = leg.state is LegState.INVITING and end is CallEnd.UNREACHABLE
         await leg.finish(end, tell=False)
-        if unheard and await self._ring_by(hunt, leg.others) is None:
-            hunt.legs.remove(leg)
+        if unheard and leg.others:
+            together = self._parts.engine.together()
+            callee = await self._prepare(hunt, leg.others, together)
+            await together.do()
+            if await self._ring_by(hunt, callee) is None:
+                hunt.legs.remove(leg)
         await self._end_if_nobody_rings(hunt)
 
     async def _on_redirected(self, leg: Leg, event: Redirected) -> None:
@@ -174,8 +209,7 @@ class HuntingCall(Call):
             except CallError as error:
                 hunt.ends.append(error.end)
                 continue
-            for target in targets:
-                await self._ring(hunt, target)
+            await self._ring(hunt, targets, self._parts.engine.together())
         await self._end_if_nobody_rings(hunt)
 
     async def _end_if_nobody_rings(self, hunt: Hunt) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from roomtone.control.calls.streams import Wanted
-    from roomtone.media import Router, WebRtcTransport
+    from roomtone.media import Router, Together, WebRtcTransport
     from roomtone.protocols.sdp import Codec, RemotePeer
     from roomtone.protocols.sdp.telephony import MediaSecurity, PhoneDescription, PhoneMedia
 
@@ -75,8 +75,10 @@ class IceLegMedia(LegMedia):
         """What is open, by kind."""
         return self._streams
 
-    async def take_offer(self, phone: PhoneDescription) -> None:
+    async def take_offer(self, phone: PhoneDescription, together: Together | None = None) -> None:
         """Open what the first offer of a peer asks for and this leg may have; raise `NegotiationError`."""
+        if together is not None:
+            await together.do()  # its router has to be there
         audio = choose_audio(phone, self._security)
         video = bundled_with(phone, audio, MediaKind.VIDEO)
         self._peer = read_ice_peer(phone, audio)
@@ -94,17 +96,17 @@ class IceLegMedia(LegMedia):
             stream.extensions = extensions
             stream.remote = without_wrappings(media, extensions)
 
-    async def offer(self, wanted: Sequence[Wanted]) -> str:
-        """Open what is to be offered, and write the offer."""
+    async def open(self, wanted: Sequence[Wanted], together: Together) -> None:
+        """Open what is to be offered; `describe` it afterwards."""
+        await together.do()  # its router has to be there
         self._transport = await self.router.open_webrtc_transport(answer_timeout_ms=ANSWER_TIMEOUT_MS)
         for place, one in enumerate(wanted):
             stream = self._add(one.kind, place, PROTOCOL, str(place))
             stream.extensions = own_extensions(one.kind)
             stream.ours, stream.ptime_ms = own_feedback(one.codecs), one.ptime_ms
             self._places.append(_Place(one.kind.value, str(place), PROTOCOL, ()))
-        return self.describe()
 
-    async def take_answer(self, phone: PhoneDescription) -> None:
+    async def take_answer(self, phone: PhoneDescription, together: Together | None = None) -> None:
         """Take the answer to our offer and connect; may be called again with a later one. Raise `CallError`."""
         for kind, stream in tuple(self._streams.items()):
             media = phone.media[stream.place] if stream.place < len(phone.media) else None
@@ -119,7 +121,7 @@ class IceLegMedia(LegMedia):
             agreed = {extension.uri for extension in agreed_extensions(phone, media)}
             stream.extensions = tuple(one for one in stream.extensions if one.uri in agreed)
             stream.remote = without_wrappings(media, stream.extensions)
-            await self.connect(kind)
+            await self.connect(kind, together)
 
     async def take_reoffer(self, phone: PhoneDescription) -> None:
         """Take an offer in the middle of a call and connect; raise `CallError`, and then nothing has changed."""
@@ -153,8 +155,9 @@ class IceLegMedia(LegMedia):
         """Write what we offer."""
         return self._write(Setup.ACTPASS, bundle=True, offered=direction)
 
-    async def connect(self, kind: MediaKind) -> None:
+    async def connect(self, kind: MediaKind, together: Together | None = None) -> None:
         """Name the peer to the engine, once; from then on the stream may be sent on."""
+        del together  # a transport over ICE is opened and connected alone
         peer, transport = self._peer, self._transport
         if peer is None or transport is None:
             return

@@ -10,29 +10,31 @@ from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.streams import Wanted
 from roomtone.media.values import MediaKind
-from roomtone.protocols.sdp import NegotiationError, SdpError, parse_session
-from roomtone.protocols.sdp.telephony import PhoneDescription, read_phone
+from roomtone.protocols.sdp import NegotiationError, SdpError
 from roomtone.protocols.sdp.telephony_codecs import EVENTS, default_audio, first_choice, is_speech, shared_codecs
+from roomtone.protocols.sdp.telephony_text import read_phone_text
 
 if TYPE_CHECKING:
     from roomtone.control.calls.streams import LegMedia
+    from roomtone.media import Together
     from roomtone.protocols.sdp import Codec
+    from roomtone.protocols.sdp.telephony import PhoneDescription
 
 
 def read_sdp(text: str) -> PhoneDescription:
     """Read a peer's description; raise `CallError`."""
     try:
-        return read_phone(parse_session(text))
+        return read_phone_text(text)
     except SdpError as error:
         raise CallError(CallEnd.BAD_REQUEST, str(error)) from error
     except NegotiationError as error:
         raise CallError(CallEnd.MEDIA_INCOMPATIBLE, error.message) from error
 
 
-async def take_first_offer(media: LegMedia, phone: PhoneDescription) -> None:
-    """Open what a caller offers; raise `CallError`."""
+async def take_first_offer(media: LegMedia, phone: PhoneDescription, together: Together | None = None) -> None:
+    """Open what a caller offers, ``together`` with other things; raise `CallError`."""
     try:
-        await media.take_offer(phone)
+        await media.take_offer(phone, together)
     except NegotiationError as error:
         raise CallError(CallEnd.MEDIA_INCOMPATIBLE, error.message) from error
 

@@ -51,14 +51,15 @@ class PhoneCall(MovingCall):
             targets = parts.dispatch.targets(invitation.called, invitation.caller)
         offer = None if invitation.sdp is None else read_sdp(invitation.sdp)
         self._offer = offer
-        self.router = await parts.engine.open_router()
+        together = parts.engine.together()
+        self.router = together.open_router()
         who = invitation.caller
         caller = self.caller = self._leg(self._signal, who.account, who.security, offer, who)
         caller.trunk = who.trunk
         if offer is not None:
-            await take_first_offer(caller.media, offer)
+            await take_first_offer(caller.media, offer, together)
         self.state = CallState.RINGING
-        await self._begin_hunt(Hunt(caller, who, invitation.called, has_offer=offer is not None), targets)
+        await self._begin_hunt(Hunt(caller, who, invitation.called, has_offer=offer is not None), targets, together)
 
     async def _hunt_failed(self, hunt: Hunt, end: CallEnd) -> None:
         if self.answered_at is None:
@@ -140,12 +141,13 @@ class PhoneCall(MovingCall):
         assert caller is not None  # noqa: S101 - who rings was called for one
         if leg.heard == text:
             return caller.heard
-        await leg.media.take_answer(read_sdp(text))
+        together = self._parts.engine.together()
+        await leg.media.take_answer(read_sdp(text), together)
         # What the caller was told once with early media is its answer, whoever picks up.
         sdp = caller.heard or await answer_like(caller.media, offer, leg.media)
         for kind in caller.media.streams:
-            await caller.media.connect(kind)
-        await self.floor.arrange([caller, leg])
+            await caller.media.connect(kind, together)
+        await self.floor.arrange([caller, leg], together)
         leg.heard, caller.heard = text, sdp
         return sdp
 

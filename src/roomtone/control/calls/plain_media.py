@@ -13,19 +13,27 @@ from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.streams import LegMedia, Stream
 from roomtone.media import EngineCommandError
-from roomtone.media.values import DtlsParameters, DtlsRole, Latching, MediaKind
+from roomtone.media.values import (
+    ConnectPlainTransport,
+    DtlsParameters,
+    DtlsRole,
+    Latching,
+    MediaKind,
+    OpenPlainTransport,
+)
 from roomtone.protocols.sdp.attributes import Direction, Setup
 from roomtone.protocols.sdp.codecs import NO_FEEDBACK
 from roomtone.protocols.sdp.crypto import SUITES, CryptoLine
 from roomtone.protocols.sdp.telephony import Keying, MediaSecurity, choose_audio
 from roomtone.protocols.sdp.telephony_codecs import shared_codecs
-from roomtone.protocols.sdp.telephony_write import LocalMedia, Origin, reverse, write_phone_answer, write_phone_offer
+from roomtone.protocols.sdp.telephony_text import write_answer_text, write_offer_text
+from roomtone.protocols.sdp.telephony_write import LocalMedia, Origin, reverse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from roomtone.control.calls.streams import Wanted
-    from roomtone.media import PlainTransport, Router
+    from roomtone.media import PlainTransport, Router, Together
     from roomtone.protocols.sdp import Codec
     from roomtone.protocols.sdp.telephony import PhoneDescription, PhoneMedia
 
@@ -88,30 +96,32 @@ class PlainLegMedia(LegMedia):
         """What is open, by kind."""
         return self._streams
 
-    async def take_offer(self, phone: PhoneDescription) -> None:
+    async def take_offer(self, phone: PhoneDescription, together: Together | None = None) -> None:
         """Open what the first offer of a peer asks for and this leg may have; raise `NegotiationError`."""
+        opening = self.router.engine.together() if together is None else together
         video = phone.first(MediaKind.VIDEO, self._security)
         for media in (choose_audio(phone, self._security), video):
             if media is None or media.kind is None or media.over_ice:
                 continue
-            stream = await self._open(media.kind, media.protocol, media.keying, media.index, mux=media.rtcp_mux)
+            stream = self._open(media.kind, media.protocol, media.keying, media.index, opening, mux=media.rtcp_mux)
             stream.remote = media
             if media.keying is Keying.SDES:
                 stream.crypto = _answer_key(media)
             stream.dtls = _shake_hands(None, media)
+        if together is None:
+            await opening.do()
 
-    async def offer(self, wanted: Sequence[Wanted]) -> str:
-        """Open what is to be offered, and write the offer."""
+    async def open(self, wanted: Sequence[Wanted], together: Together) -> None:
+        """Open what is to be offered; `describe` it afterwards."""
         secure = self._security is MediaSecurity.SDES
         for place, one in enumerate(wanted):
             profile = ("RTP/SAVP" if secure else "RTP/AVP") + ("F" if one.feedback else "")
             keying = Keying.SDES if secure else Keying.NONE
-            stream = await self._open(one.kind, profile, keying, place, mux=False)
+            stream = self._open(one.kind, profile, keying, place, together, mux=False)
             stream.offered = offered_keys() if secure else ()
             stream.ours, stream.ptime_ms, stream.max_ptime_ms = one.codecs, one.ptime_ms, one.max_ptime_ms
-        return self.describe()
 
-    async def take_answer(self, phone: PhoneDescription) -> None:
+    async def take_answer(self, phone: PhoneDescription, together: Together | None = None) -> None:
         """Take the answer to our offer and connect; may be called again with a later one. Raise `CallError`."""
         for stream in tuple(self._streams.values()):
             media = phone.media[stream.place] if stream.place < len(phone.media) else None
@@ -124,7 +134,7 @@ class PlainLegMedia(LegMedia):
             stream.remote = media
             if stream.keying is Keying.SDES:
                 stream.crypto = _answered(stream, media)
-            await self.connect(stream.kind)
+            await self.connect(stream.kind, together)
 
     async def take_reoffer(self, phone: PhoneDescription) -> None:
         """Take an offer in the middle of a call and connect; raise `CallError`, and then nothing has changed."""
@@ -163,14 +173,14 @@ class PlainLegMedia(LegMedia):
             for stream in self._streams.values()
             if stream.remote is not None and stream.ours
         }
-        return write_phone_answer(phone, self._next_origin(), self._told_ip, media).serialize()
+        return write_answer_text(phone, self._next_origin(), self._told_ip, media)
 
     def describe(self, direction: Direction = Direction.SENDRECV) -> str:
         """Write what we offer."""
         media = [self._local(stream, direction) for stream in self._streams.values()]
-        return write_phone_offer(self._next_origin(), self._told_ip, media).serialize()
+        return write_offer_text(self._next_origin(), self._told_ip, media)
 
-    async def connect(self, kind: MediaKind) -> None:
+    async def connect(self, kind: MediaKind, together: Together | None = None) -> None:
         """Tell the engine where the peer of a stream is; where that is in doubt it learns it from the first packet."""
         stream = self._streams[kind]
         remote = stream.remote
@@ -188,18 +198,22 @@ class PlainLegMedia(LegMedia):
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, f"media at {remote.address} cannot be reached from {self._ip}")
         is_client = stream.dtls is not None and stream.dtls.role is DtlsRole.ACTIVE
         # A DTLS client has to begin somewhere: where it was told.
-        if _is_elsewhere(remote.address, self._source_ip) and not is_client:
-            if keys is not None or stream.dtls is not None:
-                await stream.transport.connect(self._ip, 0, srtp=keys, local_srtp=ours, dtls=stream.dtls)
-        else:
-            await stream.transport.connect(
-                remote.address,
-                remote.port,
-                rtcp_port=None if remote.rtcp_mux else remote.rtcp_port,
-                srtp=keys,
-                local_srtp=ours,
-                dtls=stream.dtls,
+        is_learnt = _is_elsewhere(remote.address, self._source_ip) and not is_client
+        if not is_learnt or keys is not None or stream.dtls is not None:
+            connecting = self.router.engine.together() if together is None else together
+            connecting.connect(
+                ConnectPlainTransport(
+                    transport=stream.transport.id,
+                    ip=self._ip if is_learnt else remote.address,
+                    port=0 if is_learnt else remote.port,
+                    rtcp_port=None if is_learnt or remote.rtcp_mux else remote.rtcp_port,
+                    srtp=keys,
+                    local_srtp=ours,
+                    dtls=stream.dtls,
+                )
             )
+            if together is None:
+                await connecting.do()
         stream.connected = True
 
     async def drop(self, kind: MediaKind) -> None:
@@ -208,15 +222,20 @@ class PlainLegMedia(LegMedia):
         if stream is not None:
             await stream.transport.close()
 
-    async def _open(self, kind: MediaKind, protocol: str, keying: Keying, place: int, *, mux: bool) -> PlainStream:
-        transport = await self.router.open_plain_transport(
-            listen_ip=self._ip,
-            rtcp_mux=mux,
-            latching=Latching.REBIND,
-            secure=keying is Keying.SDES,
-            dtls=keying is Keying.DTLS,
-            dscp=self._marking.of(kind),
-            extended_reports=self._extended_reports,
+    def _open(
+        self, kind: MediaKind, protocol: str, keying: Keying, place: int, together: Together, *, mux: bool
+    ) -> PlainStream:
+        transport = together.open_plain_transport(
+            OpenPlainTransport(
+                router=self.router.id,
+                listen_ip=self._ip,
+                rtcp_mux=mux,
+                latching=Latching.REBIND,
+                secure=keying is Keying.SDES,
+                dtls=keying is Keying.DTLS,
+                dscp=self._marking.of(kind),
+                extended_reports=self._extended_reports,
+            )
         )
         stream = self._streams[kind] = PlainStream(
             kind=kind, transport=transport, protocol=protocol, keying=keying, place=place

@@ -18,7 +18,7 @@ from roomtone.protocols.sdp.telephony_codecs import shared_codecs
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
-    from roomtone.media import Consumer, Producer, Router
+    from roomtone.media import Consumer, Producer, Router, Together
     from roomtone.media.objects import Transport
     from roomtone.media.values import HeaderExtension, MediaKind
     from roomtone.protocols.sdp import Codec
@@ -61,6 +61,8 @@ class Stream:
     heard: tuple[Codec, ...] = ()
     """What the producer takes."""
     consumer: Consumer | None = None
+    fed: Producer | None = None
+    """What the consumer sends."""
     mapped: tuple[tuple[int, int], ...] = ()
     flowing: bool = False
     """Whether the consumer sends."""
@@ -79,6 +81,32 @@ class Stream:
     def peer_receives(self) -> bool:
         """Whether anything may be sent to the peer."""
         return self.connected and self.remote is not None and self.remote.direction.receives
+
+    def produce_in(self, together: Together, codecs: Sequence[Codec]) -> None:
+        """Have the engine take these codecs from the peer, among other commands."""
+        self.producer = together.produce(
+            self.transport,
+            self.kind,
+            [codec.to_parameters() for codec in codecs],
+            mid=self.mid,
+            header_extensions=self.extensions,
+        )
+
+    def consume_in(
+        self, together: Together, producer: Producer | None, mapped: Sequence[tuple[int, int]], *, paused: bool
+    ) -> None:
+        """Have the engine send to the peer what comes of a producer, among other commands."""
+        self.consumer = together.consume(
+            self.transport,
+            self.kind,
+            producer,
+            mid=self.mid,
+            payload_types=mapped,
+            header_extensions=self.extensions,
+            feedback=media_feedback(self.takes),
+            paused=paused,
+        )
+        self.fed = producer
 
     def produce(self, codecs: Sequence[Codec]) -> Awaitable[Producer]:
         """Have the engine take these codecs from the peer; the command is given at once."""
@@ -116,15 +144,25 @@ class LegMedia(ABC):
         """What is open, by kind."""
 
     @abstractmethod
-    async def take_offer(self, phone: PhoneDescription) -> None:
-        """Open what the first offer of a peer asks for and this leg may have; raise `NegotiationError`."""
+    async def take_offer(self, phone: PhoneDescription, together: Together | None = None) -> None:
+        """Open what the first offer of a peer asks for and this leg may have; raise `NegotiationError`.
+
+        Here and below, what can be done ``together`` with other commands is, and then it is done by ``together.do()``.
+        """
 
     @abstractmethod
+    async def open(self, wanted: Sequence[Wanted], together: Together) -> None:
+        """Open what is to be offered; `describe` it afterwards."""
+
     async def offer(self, wanted: Sequence[Wanted]) -> str:
         """Open what is to be offered, and write the offer."""
+        together = self.router.engine.together()
+        await self.open(wanted, together)
+        await together.do()
+        return self.describe()
 
     @abstractmethod
-    async def take_answer(self, phone: PhoneDescription) -> None:
+    async def take_answer(self, phone: PhoneDescription, together: Together | None = None) -> None:
         """Take the answer to our offer and connect; may be called again with a later one. Raise `CallError`."""
 
     @abstractmethod
@@ -140,7 +178,7 @@ class LegMedia(ABC):
         """Write what we offer."""
 
     @abstractmethod
-    async def connect(self, kind: MediaKind) -> None:
+    async def connect(self, kind: MediaKind, together: Together | None = None) -> None:
         """Tell the engine where the peer of a stream is."""
 
     @abstractmethod
