@@ -1,7 +1,7 @@
 """The SIP stack alone as a server: a bridge of two legs on a real socket, without accounts, records and media.
 
 `python benches/phone_bridge.py PORT CALLED_PORT` takes calls on loopback and makes each one to the other port, as
-`b2bua_simple` of Sippy does.
+`b2bua_simple` of Sippy does, on the event loop that the server runs on.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import gc
 import sys
 
+import uvloop
 from sip import Bridge
 
 from roomtone.protocols.sip.edge import Edge, EdgeLimits
@@ -34,4 +35,5 @@ async def serve(port: int, called: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2])))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(int(sys.argv[1]), int(sys.argv[2])))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BATCH = 64
 """Datagrams read before anything else of the loop has its turn."""
+FLOWS = 4_096
+"""Flows of peers that are remembered; the oldest is forgotten for another."""
 _KEEP_ALIVES = frozenset({b"\r\n\r\n", b"\r\n", b"\x00", b"\x00\x00\x00\x00", b""})
 """What phones and their routers send so that a binding lives: RFC 5626's, and habits."""
 
@@ -30,6 +32,7 @@ class UdpListener:
         self.host, self.port = sock.getsockname()[:2]
         self._endpoint = endpoint
         self._sock = sock
+        self._flows: dict[tuple[str, int], Flow] = {}
         endpoint.loop.add_reader(sock.fileno(), self._read)
 
     def _read(self) -> None:
@@ -54,9 +57,17 @@ class UdpListener:
         elif data[0] < 4:  # noqa: PLR2004 - no letter: STUN (RFC 8489, 6) or nothing
             self._stun(data, address)
         else:
-            host, port = address[0], address[1]
-            local = endpoint.local.toward(self.host, host)
-            endpoint.take(data, Flow(Transport.UDP, host, port, local, self.port), now)
+            flow = self._flows.get(address)
+            endpoint.take(data, self._flow(address) if flow is None else flow, now)
+
+    def _flow(self, address: tuple[str, int]) -> Flow:
+        """Make the flow of a peer that was not heard of lately."""
+        host, port = address[0], address[1]
+        if len(self._flows) >= FLOWS:
+            del self._flows[next(iter(self._flows))]
+        local = self._endpoint.local.toward(self.host, host)
+        flow = self._flows[address] = Flow(Transport.UDP, host, port, local, self.port)
+        return flow
 
     def _stun(self, data: bytes, address: tuple[str, int]) -> None:
         answer = answer_binding(data, address[0], address[1]) if is_stun(data) else None
