@@ -273,23 +273,7 @@ class Transport(EngineObject):
         paused: bool = False,
     ) -> Awaitable[Producer]:
         """Take media in; several encodings are one simulcast source. The command is given at once."""
-        command = self.produce_command(
-            kind, codecs, encodings=encodings, mid=mid, header_extensions=header_extensions, paused=paused
-        )
-        return self._engine.ask_for(command, Produced, lambda made: Producer(self._engine, made.producer, kind))
-
-    def produce_command(
-        self,
-        kind: MediaKind,
-        codecs: Sequence[CodecParameters],
-        *,
-        encodings: Sequence[EncodingParameters] = (),
-        mid: str | None = None,
-        header_extensions: Sequence[HeaderExtension] = (),
-        paused: bool = False,
-    ) -> Produce:
-        """Write what `produce` gives."""
-        return Produce(
+        command = Produce(
             transport=self.id,
             kind=kind,
             codecs=list(codecs),
@@ -298,6 +282,7 @@ class Transport(EngineObject):
             header_extensions=list(header_extensions),
             paused=paused,
         )
+        return self._engine.ask_for(command, Produced, lambda made: Producer(self._engine, made.producer, kind))
 
     def consume(
         self,
@@ -315,38 +300,7 @@ class Transport(EngineObject):
         paused: bool = False,
     ) -> Awaitable[Consumer]:
         """Send media out; without a producer it waits for `Consumer.switch_source`. The command is given at once."""
-        command = self.consume_command(
-            kind,
-            producer,
-            mid=mid,
-            payload_types=payload_types,
-            rtx_payload_types=rtx_payload_types,
-            header_extensions=header_extensions,
-            feedback=feedback,
-            redundancy=redundancy,
-            ssrc=ssrc,
-            rtx_ssrc=rtx_ssrc,
-            paused=paused,
-        )
-        return self._engine.ask_for(command, Consumed, lambda made: Consumer(self._engine, kind, made))
-
-    def consume_command(
-        self,
-        kind: MediaKind,
-        producer: Producer | None = None,
-        *,
-        mid: str | None = None,
-        payload_types: Sequence[tuple[int, int]] = (),
-        rtx_payload_types: Sequence[tuple[int, int]] = (),
-        header_extensions: Sequence[HeaderExtension] = (),
-        feedback: CodecFeedback | None = None,
-        redundancy: AudioRedundancy | None = None,
-        ssrc: int | None = None,
-        rtx_ssrc: int | None = None,
-        paused: bool = False,
-    ) -> Consume:
-        """Write what `consume` gives."""
-        return Consume(
+        command = Consume(
             transport=self.id,
             kind=kind,
             producer=None if producer is None else producer.id,
@@ -360,6 +314,7 @@ class Transport(EngineObject):
             rtx_ssrc=rtx_ssrc,
             paused=paused,
         )
+        return self._engine.ask_for(command, Consumed, lambda made: Consumer(self._engine, kind, made))
 
 
 class WebRtcTransport(Transport):

@@ -8,7 +8,9 @@ from roomtone.media.errors import EngineCommandError
 from roomtone.media.objects import Consumer, PlainTransport, Producer, Router
 from roomtone.media.values import (
     OPENED,
+    CodecFeedback,
     ConnectPlainTransport,
+    Consume,
     Consumed,
     ConsumerId,
     Done,
@@ -20,6 +22,7 @@ from roomtone.media.values import (
     OpenPlainTransport,
     OpenRouter,
     PlainTransportOpened,
+    Produce,
     Produced,
     ProducerId,
     Result,
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
     from roomtone.media.engine import Engine
     from roomtone.media.objects import Transport
-    from roomtone.media.values import CodecFeedback, CodecParameters, HeaderExtension, MediaKind
+    from roomtone.media.values import CodecParameters, HeaderExtension, MediaKind
 
 MAX_TOGETHER = 64
 """Commands that the engine does in one turn."""
@@ -87,7 +90,13 @@ class Together:
         header_extensions: Sequence[HeaderExtension] = (),
     ) -> Producer:
         """Take media in on a transport."""
-        command = transport.produce_command(kind, codecs, mid=mid, header_extensions=header_extensions)
+        command = Produce(
+            transport=transport.id,
+            kind=kind,
+            codecs=list(codecs),
+            mid=mid,
+            header_extensions=list(header_extensions),
+        )
         producer = Producer(self._engine, ProducerId(self._next_id()), kind)
         self._add(command, Produced, producer.take)
         return producer
@@ -105,13 +114,14 @@ class Together:
         paused: bool = False,
     ) -> Consumer:
         """Send media out on a transport."""
-        command = transport.consume_command(
-            kind,
-            producer,
+        command = Consume(
+            transport=transport.id,
+            kind=kind,
+            producer=None if producer is None else producer.id,
             mid=mid,
-            payload_types=payload_types,
-            header_extensions=header_extensions,
-            feedback=feedback,
+            payload_types=list(payload_types),
+            header_extensions=list(header_extensions),
+            feedback=feedback or CodecFeedback(),
             paused=paused,
         )
         id_ = ConsumerId(self._next_id())
