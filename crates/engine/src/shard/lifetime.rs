@@ -64,10 +64,13 @@ impl Shard {
             Carrier::Packager(end) => {
                 self.live.tell(live::Message::Close { packager: id });
                 self.live.release(&end.name);
-                self.end_opened(Event::PackagerEnded {
-                    packager: id,
-                    reason,
-                });
+                self.end_opened(
+                    router,
+                    Event::PackagerEnded {
+                        packager: id,
+                        reason,
+                    },
+                );
                 return;
             }
         }
