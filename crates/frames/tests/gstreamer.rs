@@ -40,7 +40,7 @@ fn sent(format: &Format, units: &[AccessUnit]) -> Vec<u8> {
         let mut packets = Vec::new();
         packetize(format, unit, LIMIT, &mut packets).unwrap();
         for packet in packets {
-            let mut bytes = vec![0x80, 96 | u8::from(packet.marker) << 7];
+            let mut bytes = vec![0x80, 0x60 | u8::from(packet.marker) << 7];
             bytes.extend(sequence.to_be_bytes());
             bytes.extend((unit.pts as u32).to_be_bytes());
             bytes.extend(1_u32.to_be_bytes());
