@@ -130,6 +130,7 @@ fn look(channel: &Channel, wanted: &Wanted<'_>, directives: Directives) -> Resul
             },
             Wanted::File { track, file } => match packager.media(track, file) {
                 MediaAnswer::Ready(bodies) => Some(Reply::media(bodies, file)),
+                MediaAnswer::Key(key) => Some(Reply::Key(key)),
                 MediaAnswer::Wait => None,
                 MediaAnswer::Unknown => return Err(Refusal::NotFound),
             },

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::{Request, StatusCode};
 use roomtone_frames::{AccessUnit, Format, OpusFormat};
 use roomtone_front::Front;
-use roomtone_hls::{Channel, Packager, PackagerConfig, Shelf, Track};
+use roomtone_hls::{Channel, KEY_BYTES, Packager, PackagerConfig, Shelf, Track};
 use support::{Client, ReplyText, Setup, address, bounded, counter, eventually, full};
 
 /// A stream of sound, and the clock of whoever feeds it.
@@ -26,6 +26,11 @@ struct Stream {
 impl Stream {
     /// Plays for so many seconds before anybody asks.
     fn start(seconds: i64) -> Self {
+        Self::start_with(seconds, None)
+    }
+
+    /// The same, encrypted by a key.
+    fn start_with(seconds: i64, key: Option<[u8; KEY_BYTES]>) -> Self {
         let setup = Setup::new();
         let shelf = Arc::new(Shelf::default());
         let config = PackagerConfig {
@@ -42,7 +47,11 @@ impl Stream {
             name: "audio".into(),
             format,
         };
-        let channel = Arc::new(Channel::new(Packager::new(config, vec![track])));
+        let mut packager = Packager::new(config, vec![track]);
+        if let Some(key) = key {
+            assert!(packager.encrypt(key).unwrap());
+        }
+        let channel = Arc::new(Channel::new(packager));
         shelf.put("tone".into(), Arc::clone(&channel));
         let front = Front::start_with(&setup.config, None, Some(shelf)).unwrap();
         let mut stream = Self {
@@ -134,6 +143,24 @@ async fn media(
         head.headers,
         bounded(body.collect()).await.unwrap().to_bytes().to_vec(),
     )
+}
+
+#[tokio::test]
+async fn the_key_of_an_encrypted_stream_is_given_and_kept_by_no_cache() {
+    let stream = Stream::start_with(10, Some([9; KEY_BYTES]));
+    let text = stream.playlist().await.text;
+    assert!(
+        text.contains("#EXT-X-KEY:METHOD=AES-128,URI=\"r-k.key\""),
+        "{text}"
+    );
+    let path = "/live/tone/audio/r-k.key";
+    let (status, headers, key) = media(&mut stream.client().await, path, &[]).await;
+    assert_eq!((status, key), (StatusCode::OK, vec![9; KEY_BYTES]));
+    assert_eq!(headers["cache-control"], "no-store");
+    assert_eq!(headers["access-control-allow-origin"], "*");
+    let clear = Stream::start(10);
+    let (status, ..) = media(&mut clear.client().await, path, &[]).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

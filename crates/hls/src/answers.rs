@@ -22,11 +22,13 @@ pub enum PlaylistAnswer {
     Refused(DirectiveError),
 }
 
-/// What to answer for a segment, a part or a header.
+/// What to answer for a segment, a part, a header or a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediaAnswer {
     /// These bytes, one after the other.
     Ready(Vec<Bytes>),
+    /// The key that decrypts the others: for whoever may watch, and for no cache.
+    Key(Bytes),
     /// Nothing yet: it is the part that was hinted at.
     Wait,
     /// That there is no such thing: 404.
@@ -64,7 +66,7 @@ impl Packager {
         PlaylistAnswer::Ready(self.render(at, directives.skip))
     }
 
-    /// A segment, part or header of a rendition, by its file name.
+    /// A segment, part, header or key of a rendition, by its file name.
     pub fn media(&self, name: &str, file: &str) -> MediaAnswer {
         let found = self.renditions.iter().find(|one| one.name == name);
         let (Some(rendition), Some(file)) = (found, MediaName::parse(&self.config.run, file))
@@ -74,6 +76,10 @@ impl Packager {
         match file {
             MediaName::Map(number) => match rendition.map(number) {
                 Some(map) => MediaAnswer::Ready(vec![map.clone()]),
+                None => MediaAnswer::Unknown,
+            },
+            MediaName::Key => match &rendition.encryption {
+                Some(encryption) => MediaAnswer::Key(encryption.key().clone()),
                 None => MediaAnswer::Unknown,
             },
             MediaName::Segment(number) => rendition
@@ -193,6 +199,7 @@ fn is_there(rendition: &Rendition, wanted: Wanted) -> bool {
 
 /// A file name, taken apart.
 enum MediaName {
+    Key,
     Map(u32),
     Segment(u64),
     Part(u64),
@@ -210,6 +217,7 @@ impl MediaName {
                 .then(|| digits.parse::<u64>().ok())?
         };
         match extension {
+            "key" => (stem == "k").then_some(Self::Key),
             "mp4" => number('i')
                 .and_then(|number| u32::try_from(number).ok())
                 .map(Self::Map),

@@ -24,6 +24,15 @@ pub enum BoxError {
     /// There is no box for the codec, or no player that would read it.
     #[error("HLS does not carry {0}")]
     Codec(&'static str),
+    /// The cipher refused; it says no more.
+    #[error("what should be encrypted could not be")]
+    Encryption,
+}
+
+impl From<aws_lc_rs::error::Unspecified> for BoxError {
+    fn from(_: aws_lc_rs::error::Unspecified) -> Self {
+        Self::Encryption
+    }
 }
 
 /// Whether tracks of a format can be packaged.

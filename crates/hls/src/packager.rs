@@ -7,6 +7,7 @@ use roomtone_frames::{AccessUnit, Format};
 
 use crate::boxes::BoxError;
 use crate::cadence::Cadence;
+use crate::encryption::{Encryption, KEY_BYTES};
 use crate::gathering::Gathering;
 use crate::master::master_playlist;
 use crate::playlist::Playlist;
@@ -57,6 +58,7 @@ pub struct Packager {
     pub(crate) version: u64,
     pub(crate) cache: Vec<Cached>,
     master: Option<(u64, Arc<Playlist>)>,
+    encryption: Option<Arc<Encryption>>,
     /// Segments that had to begin without a keyframe.
     pub forced_cuts: u64,
     /// Cuts that a rendition too far behind did not follow.
@@ -116,10 +118,21 @@ impl Packager {
             version: 1,
             cache: Vec::new(),
             master: None,
+            encryption: None,
             forced_cuts: 0,
             lost_boundaries: 0,
             refused: 0,
         }
+    }
+
+    /// Encrypt all segments and parts with a key, which stands in each playlist by its name and is then one of the
+    /// [`media`](Self::media): whoever may fetch that may decrypt. For a program that has not begun; false otherwise.
+    pub fn encrypt(&mut self, key: [u8; KEY_BYTES]) -> Result<bool, BoxError> {
+        if self.gathering.is_none() {
+            return Ok(false);
+        }
+        self.encryption = Some(Arc::new(Encryption::new(key)?));
+        Ok(true)
     }
 
     /// Rises with every change that a waiting request may wait for.
@@ -255,13 +268,10 @@ impl Packager {
             let start =
                 first.unwrap_or(begun.start_us * i64::from(track.format.clock_rate()) / 1_000_000);
             let window = self.config.window_us;
-            self.renditions.push(Rendition::new(
-                track.name,
-                track.format,
-                begun.cadence,
-                window,
-                start,
-            )?);
+            let mut rendition =
+                Rendition::new(track.name, track.format, begun.cadence, window, start)?;
+            rendition.encryption.clone_from(&self.encryption);
+            self.renditions.push(rendition);
             self.lanes.push(Lane {
                 boundaries: std::collections::VecDeque::new(),
                 owes_discontinuity: false,

@@ -136,6 +136,10 @@ pub(crate) fn map_name(run: &str, number: u32) -> String {
     format!("{run}-i{number}.mp4")
 }
 
+pub(crate) fn key_name(run: &str) -> String {
+    format!("{run}-k.key")
+}
+
 struct Writer<'a> {
     out: String,
     rendition: &'a Rendition,
@@ -189,11 +193,19 @@ impl Writer<'_> {
             self.line(format_args!("#EXT-X-DISCONTINUITY"));
         }
         if self.map != Some(segment.map) {
+            let is_first = self.map.is_none();
             self.map = Some(segment.map);
-            self.line(format_args!(
-                "#EXT-X-MAP:URI=\"{}\"",
-                map_name(self.shared.run, segment.map)
-            ));
+            let encrypted = self.rendition.encryption.is_some();
+            // A key that stands before a header is its key, too; headers are not encrypted.
+            if encrypted && !is_first {
+                self.line(format_args!("#EXT-X-KEY:METHOD=NONE"));
+            }
+            let map = map_name(self.shared.run, segment.map);
+            self.line(format_args!("#EXT-X-MAP:URI=\"{map}\""));
+            if encrypted {
+                let key = key_name(self.shared.run);
+                self.line(format_args!("#EXT-X-KEY:METHOD=AES-128,URI=\"{key}\""));
+            }
         }
         let at = self.shared.zero_us + self.rendition.us(segment.start);
         self.line(format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", date_time(at)));

@@ -1,12 +1,14 @@
 //! One media playlist's worth of media: samples gathered into parts, parts into segments, in a window.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use roomtone_frames::{AccessUnit, Format};
 
 use crate::boxes::{BoxError, Sample, chunk, init_segment};
 use crate::cadence::Cadence;
+use crate::encryption::Encryption;
 use crate::segment::{Part, Segment};
 
 /// A longer hole is a jump of the source's clock and becomes a discontinuity; a shorter one is listed as lost.
@@ -18,6 +20,8 @@ pub(crate) struct Rendition {
     pub name: String,
     pub format: Format,
     pub cadence: Cadence,
+    /// By what all media is encrypted, if by anything.
+    pub encryption: Option<Arc<Encryption>>,
     /// Complete segments that are listed, the oldest first.
     pub segments: VecDeque<Segment>,
     /// The one being made.
@@ -62,6 +66,7 @@ impl Rendition {
             name,
             format,
             cadence,
+            encryption: None,
             maps,
             window,
             segments: VecDeque::new(),
@@ -182,17 +187,25 @@ impl Rendition {
         self.chunks = self.chunks.wrapping_add(1);
         let independent = self.samples[0].keyframe;
         self.samples.clear();
-        self.list(independent, Some(body));
+        let sealed = match &self.encryption {
+            Some(encryption) => Some(encryption.seal(self.open.number, &[&body[..]])?),
+            None => None,
+        };
+        match sealed {
+            Some(sealed) => self.list(independent, Some(sealed), Some(body)),
+            None => self.list(independent, Some(body), None),
+        }
         Ok(())
     }
 
-    fn list(&mut self, independent: bool, body: Option<Bytes>) {
+    fn list(&mut self, independent: bool, body: Option<Bytes>, clear: Option<Bytes>) {
         let duration = std::mem::take(&mut self.part_duration);
         self.open.parts.push(Part {
             number: self.next_part,
             duration,
             independent,
             body,
+            clear,
         });
         self.next_part += 1;
         self.part_start += duration as i64;
@@ -206,7 +219,7 @@ impl Rendition {
         while left > 0 {
             self.part_duration = left.min(target);
             left -= self.part_duration;
-            self.list(false, None);
+            self.list(false, None, None);
         }
         Ok(())
     }
@@ -227,7 +240,10 @@ impl Rendition {
             return Ok(());
         }
         let next = Segment::new(self.open.number + 1, self.part_start, self.open.map, false);
-        let done = std::mem::replace(&mut self.open, next);
+        let mut done = std::mem::replace(&mut self.open, next);
+        if let Some(encryption) = &self.encryption {
+            done.seal(encryption)?;
+        }
         self.measure(&done);
         self.segments.push_back(done);
         self.slide();

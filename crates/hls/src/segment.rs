@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::boxes::BoxError;
+use crate::encryption::Encryption;
+
 /// One partial segment.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
@@ -10,8 +13,10 @@ pub(crate) struct Part {
     /// In ticks.
     pub duration: u64,
     pub independent: bool,
-    /// `moof` and `mdat`; none: the media was lost.
+    /// `moof` and `mdat`, encrypted where the program is; none: the media was lost.
     pub body: Option<Bytes>,
+    /// The same before it was encrypted, until the segment is complete.
+    pub clear: Option<Bytes>,
 }
 
 /// One segment: its parts, and what a playlist says of it.
@@ -25,6 +30,8 @@ pub(crate) struct Segment {
     /// Of the header its samples need.
     pub map: u32,
     pub discontinuity: bool,
+    /// The whole, where it is encrypted and complete.
+    pub sealed: Option<Bytes>,
 }
 
 impl Segment {
@@ -35,7 +42,22 @@ impl Segment {
             parts: Vec::new(),
             map,
             discontinuity,
+            sealed: None,
         }
+    }
+
+    /// Encrypt the whole of it: a part that was encrypted alone is none of a whole.
+    pub(crate) fn seal(&mut self, encryption: &Encryption) -> Result<(), BoxError> {
+        let clear: Vec<Bytes> = self
+            .parts
+            .iter_mut()
+            .filter_map(|part| part.clear.take())
+            .collect();
+        if !clear.is_empty() {
+            let clear: Vec<&[u8]> = clear.iter().map(|body| &body[..]).collect();
+            self.sealed = Some(encryption.seal(self.number, &clear)?);
+        }
+        Ok(())
     }
 
     /// In ticks.
@@ -52,9 +74,11 @@ impl Segment {
         self.bodies().map(Bytes::len).sum()
     }
 
-    /// The bytes of the segment are those of its parts.
+    /// The bytes of the segment are those of its parts, where they are not encrypted.
     pub(crate) fn bodies(&self) -> impl Iterator<Item = &Bytes> {
-        self.parts.iter().filter_map(|part| part.body.as_ref())
+        let parts = self.parts.iter().filter(|_| self.sealed.is_none());
+        let bodies = parts.filter_map(|part| part.body.as_ref());
+        self.sealed.iter().chain(bodies)
     }
 
     pub(crate) fn part(&self, number: u64) -> Option<&Part> {

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use roomtone_frames::{AacFormat, AccessUnit, Format, NalCodec, annexb, av1, h264, hevc};
-use roomtone_hls::{Directives, MediaAnswer, Packager, PackagerConfig, PlaylistAnswer, Track};
+use roomtone_hls::{
+    Directives, KEY_BYTES, MediaAnswer, Packager, PackagerConfig, PlaylistAnswer, Track,
+};
 
 /// Ticks of 90 kHz between pictures, and how often each stream is played in a row.
 const PICTURE: i64 = 3600;
@@ -191,7 +193,7 @@ fn aac_stream() -> Stream {
 }
 
 /// Package the streams as one program, and write all that a player may fetch into a folder.
-fn package(name: &str, streams: &[Stream]) -> PathBuf {
+fn package(name: &str, streams: &[Stream], key: Option<[u8; KEY_BYTES]>) -> PathBuf {
     let tracks = streams.iter().zip(["first", "second"]);
     let tracks = tracks.map(|(stream, name)| Track {
         name: name.to_owned(),
@@ -204,6 +206,9 @@ fn package(name: &str, streams: &[Stream]) -> PathBuf {
         zero_us: 1_767_225_600_000_000,
     };
     let mut packager = Packager::new(config, tracks.collect());
+    if let Some(key) = key {
+        assert!(packager.encrypt(key).unwrap());
+    }
     #[allow(clippy::disallowed_methods, reason = "some moment to count from")]
     let begun = Instant::now();
     let mut units = Vec::new();
@@ -242,16 +247,19 @@ fn write(packager: &mut Packager, track: &str, folder: &Path) {
     };
     fs::write(folder.join("index.m3u8"), &list.text).unwrap();
     let text = String::from_utf8(list.text.to_vec()).unwrap();
-    let maps = text
+    let named = text
         .lines()
-        .filter_map(|line| line.strip_prefix("#EXT-X-MAP:URI=\""));
-    let maps = maps.map(|rest| rest.trim_end_matches('"'));
+        .filter(|line| line.starts_with("#EXT-X-MAP") || line.starts_with("#EXT-X-KEY"))
+        .filter_map(|line| line.split_once("URI=\""))
+        .map(|(_, rest)| rest.trim_end_matches('"'));
     let segments = text.lines().filter(|line| !line.starts_with('#'));
-    for file in maps.chain(segments) {
-        let MediaAnswer::Ready(bodies) = packager.media(track, file) else {
-            panic!("{file} cannot be had");
+    for file in named.chain(segments) {
+        let bytes = match packager.media(track, file) {
+            MediaAnswer::Ready(bodies) => bodies.concat(),
+            MediaAnswer::Key(key) => key.to_vec(),
+            other => panic!("{file}: {other:?}"),
         };
-        fs::write(folder.join(file), bodies.concat()).unwrap();
+        fs::write(folder.join(file), bytes).unwrap();
     }
 }
 
@@ -262,7 +270,7 @@ fn plays_as_the_stream(name: &str, raw: &str, stream: &Stream) {
         .map(|(digest, _)| digest)
         .collect();
     assert_eq!(once.len(), stream.units.len());
-    let folder = package(name, std::slice::from_ref(stream));
+    let folder = package(name, std::slice::from_ref(stream), None);
     let list = folder.join("index.m3u8");
     let played = pictures(&["-i", list.to_str().unwrap()], &[]);
     let expected: Vec<(String, i64)> = (0..ROUNDS).flat_map(|_| once.clone()).zip(0..).collect();
@@ -283,7 +291,7 @@ fn pictures_are_those_that_were_packaged_and_shown_when_they_should_be() {
 #[test]
 fn sound_is_what_was_packaged_beside_the_pictures() {
     let streams = [nal_stream("hevc.hevc", NalCodec::Hevc), aac_stream()];
-    let folder = package("both", &streams);
+    let folder = package("both", &streams, None);
     let list = folder.join("index.m3u8");
     let to = ["-map", "0:a", "-c", "copy", "-f", "data", "-"];
     let sound = ffmpeg(&[&["-i", list.to_str().unwrap()], &to[..]].concat(), &[]);
@@ -293,4 +301,31 @@ fn sound_is_what_was_packaged_beside_the_pictures() {
     assert!(sound.len() > 10 * once.len(), "{}", sound.len());
     assert_eq!(sound, once.repeat(ROUNDS as usize)[..sound.len()]);
     assert!(pictures(&["-i", list.to_str().unwrap()], &[]).len() > 200);
+}
+
+#[test]
+fn what_is_encrypted_plays_with_its_key_and_with_no_other() {
+    let stream = nal_stream("hevc_reordered.hevc", NalCodec::Hevc);
+    let folder = package(
+        "encrypted",
+        std::slice::from_ref(&stream),
+        Some([7; KEY_BYTES]),
+    )
+    .join("first");
+    let list = folder.join("index.m3u8");
+    // Of files, FFmpeg reads only what is named as media is; of servers, all.
+    let input = ["-allowed_extensions", "ALL", "-i", list.to_str().unwrap()];
+    let played = pictures(&input, &[]);
+    assert_eq!(played.len(), stream.units.len() * ROUNDS as usize);
+    let clear = package("clear", std::slice::from_ref(&stream), None).join("index.m3u8");
+    assert_eq!(played, pictures(&["-i", clear.to_str().unwrap()], &[]));
+    fs::write(folder.join("r1-k.key"), [8; KEY_BYTES]).unwrap();
+    let wrong = Command::new(program())
+        .args(["-v", "quiet"])
+        .args(input)
+        .args(["-f", "framemd5", "-"])
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(wrong.stdout).unwrap();
+    assert!(shown.lines().all(|line| line.starts_with('#')), "{shown}");
 }

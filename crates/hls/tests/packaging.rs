@@ -7,7 +7,7 @@ mod reader;
 mod source;
 
 use reader::{Rules, fetch, length, ready};
-use roomtone_hls::{DirectiveError, Directives, MediaAnswer, Packager, PlaylistAnswer};
+use roomtone_hls::{DirectiveError, Directives, KEY_BYTES, MediaAnswer, Packager, PlaylistAnswer};
 use source::{RUN, Source, config, h264, sound, video};
 
 /// Play, and hold every state of both playlists against the rules.
@@ -320,6 +320,41 @@ fn another_format_comes_behind_a_discontinuity_with_a_header_of_its_own() {
     play(&mut source, &mut rules, 150.0);
     assert_eq!(rules[0].last().discontinuity_sequence, 1);
     assert_eq!(rules[1].last().discontinuity_sequence, 1);
+}
+
+#[test]
+fn what_is_encrypted_keeps_every_rule_and_each_part_is_decrypted_alone() {
+    let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
+    assert!(source.packager.encrypt([3; KEY_BYTES]).unwrap());
+    play(&mut source, &mut rules, 60.0);
+    assert!(
+        !source.packager.encrypt([4; KEY_BYTES]).unwrap(),
+        "too late"
+    );
+    source.packager.handle_format(source::VIDEO, h264(640));
+    source.begin_group();
+    play(&mut source, &mut rules, 20.0);
+    for rules in &rules {
+        let media = rules.last();
+        let key = Some("r1-k.key".to_owned());
+        assert!(
+            media.segments.iter().all(|one| one.key == key),
+            "{}",
+            media.text
+        );
+    }
+    // The header is read without the key.
+    let map = &rules[0].last().segments[0].map;
+    let header = fetch(&source.packager, "video", map).unwrap();
+    assert_eq!(header[4..8], *b"ftyp");
+}
+
+#[test]
+fn what_is_not_encrypted_has_no_key() {
+    let mut source = both();
+    source.play(10.0, |_| {});
+    let key = source.packager.media("video", "r1-k.key");
+    assert_eq!(key, MediaAnswer::Unknown);
 }
 
 #[test]

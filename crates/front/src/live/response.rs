@@ -35,6 +35,7 @@ pub(super) enum Reply {
         bodies: Vec<Bytes>,
         tag: String,
     },
+    Key(Bytes),
 }
 
 impl Reply {
@@ -66,6 +67,7 @@ impl Reply {
                 max_age_s,
             } => send_playlist(&playlist, max_age_s, method, asked),
             Self::Media { bodies, tag } => send_media(bodies, &tag, method, asked),
+            Self::Key(key) => send_key(key, method),
         }
     }
 }
@@ -171,6 +173,22 @@ fn send_media(
         .insert(CONTENT_LENGTH, (end - first).into());
     if method == Method::GET {
         *response.body_mut() = Pieces::cut(bodies, first, end)
+            .map_err(|never| match never {})
+            .boxed_unsync();
+    }
+    response
+}
+
+/// No cache keeps a key: it would give it to those who may not watch.
+fn send_key(key: Bytes, method: &Method) -> Response<ResponseBody> {
+    let mut response = Response::new(body::empty());
+    let headers = response.headers_mut();
+    allow_origins(headers);
+    set(headers, CACHE_CONTROL, "no-store");
+    set(headers, CONTENT_TYPE, "application/octet-stream");
+    headers.insert(CONTENT_LENGTH, key.len().into());
+    if method == Method::GET {
+        *response.body_mut() = Full::new(key)
             .map_err(|never| match never {})
             .boxed_unsync();
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::cipher::{AES_128, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
+use aws_lc_rs::iv::FixedLength;
 use roomtone_hls::{Directives, MediaAnswer, Packager, PlaylistAnswer};
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,6 +21,8 @@ pub(crate) struct Segment {
     pub duration: f64,
     pub date_time: String,
     pub map: String,
+    /// What decrypts it, if it is encrypted.
+    pub key: Option<String>,
     pub discontinuity: bool,
     pub gap: bool,
     pub parts: Vec<Part>,
@@ -54,6 +58,7 @@ pub(crate) fn ready(packager: &mut Packager, name: &str, query: &str) -> Option<
 pub(crate) fn fetch(packager: &Packager, name: &str, uri: &str) -> Option<Vec<u8>> {
     match packager.media(name, uri) {
         MediaAnswer::Ready(bodies) => Some(bodies.concat()),
+        MediaAnswer::Key(key) => Some(key.to_vec()),
         MediaAnswer::Wait => None,
         MediaAnswer::Unknown => panic!("{name}/{uri} is unknown"),
     }
@@ -74,6 +79,7 @@ pub(crate) fn parse(text: &str) -> Media {
     };
     let mut open = Segment::default();
     let mut map = String::new();
+    let mut key = None;
     for line in text.lines() {
         let of = attributes(line);
         let number = |key: &str| of.get(key).map(|value| value.parse::<f64>().unwrap());
@@ -91,7 +97,17 @@ pub(crate) fn parse(text: &str) -> Media {
                 media.discontinuity_sequence = value.parse().unwrap();
             }
             "#EXT-X-SKIP" => media.skipped = number("SKIPPED-SEGMENTS").unwrap() as u64,
-            "#EXT-X-MAP" => map.clone_from(&of["URI"]),
+            "#EXT-X-MAP" => {
+                assert_eq!(key, None, "a key before a header is its key: {text}");
+                map.clone_from(&of["URI"]);
+            }
+            "#EXT-X-KEY" => {
+                key = (of["METHOD"] != "NONE").then(|| {
+                    assert_eq!(of["METHOD"], "AES-128");
+                    assert!(!of.contains_key("IV"));
+                    of["URI"].clone()
+                });
+            }
             "#EXT-X-DISCONTINUITY" => open.discontinuity = true,
             "#EXT-X-PROGRAM-DATE-TIME" => value.clone_into(&mut open.date_time),
             "#EXT-X-GAP" => open.gap = true,
@@ -115,13 +131,14 @@ pub(crate) fn parse(text: &str) -> Media {
             uri if !uri.starts_with('#') => {
                 uri.clone_into(&mut open.uri);
                 open.map.clone_from(&map);
+                open.key.clone_from(&key);
                 media.segments.push(std::mem::take(&mut open));
             }
             other => panic!("unknown tag {other}"),
         }
     }
     if !open.parts.is_empty() {
-        open.map = map;
+        (open.map, open.key) = (map, key);
         media.segments.push(open);
     }
     for (place, segment) in media.segments.iter_mut().enumerate() {
@@ -178,6 +195,20 @@ impl Rules {
     }
 }
 
+/// What belongs to the segment of a number, decrypted where it is encrypted; each alone (rule 49).
+fn clear(packager: &Packager, name: &str, segment: &Segment, uri: &str) -> Vec<u8> {
+    let mut bytes = fetch(packager, name, uri).unwrap();
+    let Some(key) = &segment.key else {
+        return bytes;
+    };
+    let key = fetch(packager, name, key).unwrap();
+    let key = UnboundCipherKey::new(&AES_128, &key).unwrap();
+    let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).unwrap();
+    let vector = FixedLength::from(u128::from(segment.number).to_be_bytes());
+    let vector = DecryptionContext::Iv128(vector);
+    key.decrypt(&mut bytes, vector).unwrap().to_vec()
+}
+
 /// Parts of a finished parent are its bytes (rule 15).
 fn bodies(packager: &Packager, name: &str, segment: &Segment) {
     if segment.parts.iter().all(|part| part.gap) {
@@ -185,11 +216,12 @@ fn bodies(packager: &Packager, name: &str, segment: &Segment) {
     }
     let there = segment.parts.iter().filter(|part| !part.gap);
     let parts: Vec<u8> = there
-        .flat_map(|part| fetch(packager, name, &part.uri).unwrap())
+        .flat_map(|part| clear(packager, name, segment, &part.uri))
         .collect();
     assert!(!parts.is_empty());
+    assert_eq!(parts[4..8], *b"moof");
     if !segment.uri.is_empty() {
-        assert_eq!(fetch(packager, name, &segment.uri).unwrap(), parts);
+        assert_eq!(clear(packager, name, segment, &segment.uri), parts);
     }
 }
 
