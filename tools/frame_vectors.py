@@ -22,6 +22,7 @@ X265 = "log-level=error:info=0:crf=45"
 STREAMS = {
     "h264.h264": (*PICTURE, "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-crf", "45", "-g", "6"),
     "h264_reordered.h264": (*PICTURE, "-c:v", "libx264", "-bf", "2", "-crf", "45", "-g", "12"),
+    "h264_open.h264": (*PICTURE, "-c:v", "libx264", "-crf", "45", "-x264-params", "open-gop=1:bframes=2:keyint=6"),
     "hevc.hevc": (*PICTURE, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", f"{X265}:keyint=6:bframes=0"),
     "hevc_reordered.hevc": (*PICTURE, "-c:v", "libx265", "-x265-params", f"{X265}:keyint=12:bframes=3"),
     "hevc_10bit.hevc": (*NTSC, "-c:v", "libx265", "-x265-params", X265),

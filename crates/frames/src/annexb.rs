@@ -58,7 +58,7 @@ pub fn read(codec: NalCodec, stream: &[u8], mut take_set: impl FnMut(&[u8])) -> 
             }
             Some(NalKind::Delimiter) => continue,
             Some(kind) => {
-                picture.keyframe |= kind == NalKind::Idr;
+                picture.keyframe |= kind == NalKind::Idr || codec.is_recovery_point(nal);
                 picture.has_slice |= kind.is_slice();
             }
             None => {

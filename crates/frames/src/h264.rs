@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use h264_reader::nal::sps::{ChromaFormat, SeqParameterSet};
-use h264_reader::rbsp::{BitReader, ByteReader};
+use h264_reader::rbsp::{BitReader, ByteReader, decode_nal};
 
 use crate::{H264Format, NalCodec, NalKind};
 
@@ -75,6 +75,36 @@ pub(crate) fn read_sps(nal: &[u8]) -> Option<SeqParameterSet> {
     .ok()
 }
 
+/// Whether supplemental information has a recovery point of no frames (sections 7.3.2.3 and D.1.8).
+pub(crate) fn recovers_at_once(nal: &[u8]) -> bool {
+    const RECOVERY_POINT: u32 = 6;
+    let Ok(bytes) = decode_nal(nal) else {
+        return false;
+    };
+    let mut rest = &bytes[..];
+    while let Some((kind, behind)) = read_sei_number(rest) {
+        let Some((size, behind)) = read_sei_number(behind) else {
+            return false;
+        };
+        let Some((payload, behind)) = behind.split_at_checked(size as usize) else {
+            return false;
+        };
+        if kind == RECOVERY_POINT {
+            // `recovery_frame_cnt` is the first number; of 0 one bit is written.
+            return payload.first().is_some_and(|byte| byte & 0x80 != 0);
+        }
+        rest = behind;
+    }
+    false
+}
+
+/// A number of as many bytes of 255 as it takes, and a last one.
+fn read_sei_number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let full = bytes.iter().take_while(|&&byte| byte == 0xff).count();
+    let (&last, rest) = bytes.get(full..)?.split_first()?;
+    Some((full as u32 * 255 + u32::from(last), rest))
+}
+
 fn chroma_format(sps: &SeqParameterSet) -> u8 {
     match sps.chroma_info.chroma_format {
         ChromaFormat::Monochrome => 0,
@@ -119,6 +149,15 @@ mod tests {
         let format = sets.format().unwrap();
         assert_eq!((format.width, format.height), (1280, 720));
         assert!(!sets.take(&SPS), "the same again changes nothing");
+    }
+
+    #[test]
+    fn a_recovery_point_is_found_among_other_information() {
+        // User data of five bytes, then a recovery point of no frames; the same of two frames; none at all.
+        assert!(recovers_at_once(&hex!("0605051122334455 060184 80")));
+        assert!(!recovers_at_once(&hex!("0605051122334455 060160 80")));
+        assert!(!recovers_at_once(&hex!("0605051122334455 80")));
+        assert!(!recovers_at_once(&hex!("06ffff")));
     }
 
     #[test]

@@ -73,6 +73,15 @@ impl NalCodec {
             }
     }
 
+    /// Whether a NAL unit says that decoding may begin with its picture though that is none of those of which all is
+    /// forgotten: a recovery point of H.264 that needs no further pictures (H.264 section D.2.8). HEVC has kinds of its
+    /// own for such pictures.
+    pub fn is_recovery_point(self, nal: &[u8]) -> bool {
+        self == Self::H264
+            && self.kind(nal) == Some(NalKind::Sei)
+            && crate::h264::recovers_at_once(nal)
+    }
+
     /// Bytes of the header of a NAL unit.
     pub fn header_bytes(self) -> usize {
         match self {

@@ -4,7 +4,8 @@
 
 use bytes::BytesMut;
 use roomtone_frames::{
-    Av1Format, Format, FrameRate, H264Format, HevcFormat, NalCodec, annexb, av1, h264, hevc, nal,
+    Av1Format, Format, FrameRate, H264Format, HevcFormat, NalCodec, NalKind, annexb, av1, h264,
+    hevc, nal,
 };
 
 const H264: &[u8] = include_bytes!("vectors/h264.h264");
@@ -118,6 +119,20 @@ fn byte_streams_are_pictures_with_keyframes_where_they_were_asked_for() {
     ] {
         assert_eq!(annexb::split_pictures(codec, stream).count(), 12);
     }
+}
+
+#[test]
+fn decoding_may_begin_at_recovery_points_of_open_groups() {
+    let stream = include_bytes!("vectors/h264_open.h264");
+    let pictures: Vec<_> = annexb::split_pictures(NalCodec::H264, stream)
+        .map(|piece| annexb::read(NalCodec::H264, piece, |_| {}))
+        .collect();
+    let idr = |picture: &annexb::Picture| {
+        nal::split_lengths(&picture.data).any(|nal| NalCodec::H264.kind(nal) == Some(NalKind::Idr))
+    };
+    let keyframes = pictures.iter().filter(|picture| picture.keyframe);
+    assert_eq!(keyframes.count(), 2);
+    assert_eq!(pictures.iter().filter(|picture| idr(picture)).count(), 1);
 }
 
 #[test]

@@ -158,6 +158,7 @@ impl Assembly {
         let begin = at + LENGTH_BYTES;
         let length = (self.data.len() - begin) as u32;
         self.data[at..begin].copy_from_slice(&length.to_be_bytes());
+        self.contents.keyframe |= codec.is_recovery_point(&self.data[begin..]);
         let kind = codec.kind(&self.data[begin..]);
         kind.is_some_and(|kind| kind.is_set() || kind == NalKind::Delimiter)
             .then(|| self.data.split_off(at).split_off(LENGTH_BYTES).freeze())

@@ -112,7 +112,7 @@ impl H264Depacketizer {
     fn note(&mut self, nal: &[u8]) {
         let contents = self.assembly.contents();
         if let Some(kind) = NalCodec::H264.kind(nal) {
-            contents.keyframe |= kind == NalKind::Idr;
+            contents.keyframe |= kind == NalKind::Idr || NalCodec::H264.is_recovery_point(nal);
             contents.has_frame |= kind.is_slice();
         }
     }
