@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fractions
 import json
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import av
 import httpx
@@ -32,14 +34,14 @@ def picture() -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(quarters, format="rgb24")
 
 
-def tone(at: int) -> av.AudioFrame:
-    wave = 8000 * np.sin(2 * np.pi * TONE_HZ * (at * 960 + np.arange(960)) / 48_000)
+def tone(at: int, hz: int) -> av.AudioFrame:
+    wave = 8000 * np.sin(2 * np.pi * hz * (at * 960 + np.arange(960)) / 48_000)
     frame = av.AudioFrame.from_ndarray(np.repeat(wave.astype(np.int16), 2).reshape(1, -1), "s16", "stereo")
     frame.sample_rate, frame.pts, frame.time_base = 48_000, at * 960, fractions.Fraction(1, 48_000)
     return frame
 
 
-def publish(url: str, bearer: str, stop: threading.Event, failure: list[BaseException]) -> None:
+def publish(url: str, bearer: str, stop: threading.Event, failure: list[BaseException], hz: int = TONE_HZ) -> None:
     """Four colours and a tone in real time until told to stop."""
     try:
         with av.open(url, mode="w", format="whip", options={"authorization": bearer}) as out:
@@ -55,7 +57,7 @@ def publish(url: str, bearer: str, stop: threading.Event, failure: list[BaseExce
                 frame.pts, frame.time_base = count, fractions.Fraction(1, RATE)
                 out.mux(video.encode(frame))
                 while sounds * 960 < (count + 1) * 48_000 // RATE:
-                    out.mux(audio.encode(tone(sounds)))
+                    out.mux(audio.encode(tone(sounds, hz)))
                     sounds += 1
                 count += 1
                 stop.wait(max(0.0, begun + count / RATE - time.monotonic()))
@@ -63,34 +65,60 @@ def publish(url: str, bearer: str, stop: threading.Event, failure: list[BaseExce
         failure.append(error)
 
 
-@pytest.fixture(scope="module")
-def live(server: Server) -> Iterator[str]:
-    """Address of the playlist of a room that is live."""
+@contextlib.contextmanager
+def publishing(url: str, room: str, identity: str, hz: int = TONE_HZ) -> Iterator[list[BaseException]]:
+    """Publish meanwhile; gives what went wrong."""
     stop = threading.Event()
     failure: list[BaseException] = []
-    where = (f"{server.http}/whip/live?live=1", token("live", "encoder"), stop, failure)
-    thread = threading.Thread(target=publish, args=where, daemon=True)
+    thread = threading.Thread(target=publish, args=(url, token(room, identity), stop, failure, hz), daemon=True)
     thread.start()
-    admin = {"Authorization": f"Bearer {sign('test', {'roomAdmin': True, 'room': 'live'})}"}
-
-    def state() -> str:
-        assert failure == []
-        answer = httpx.get(f"{server.http}/api/v1/streams/live", headers=admin, timeout=PATIENCE_S)
-        return answer.json().get("state", "") if answer.is_success else ""
-
-    until(lambda: state() == "live", "a live stream")
-    yield f"{server.http}/live/live/index.m3u8"
+    yield failure
     stop.set()
     thread.join(timeout=15)
     assert not thread.is_alive()
     assert failure == []
 
 
-def test_ffmpeg_decodes_the_pictures_and_the_tone(live: str) -> None:
-    # FFmpeg knows no parts: it wants segments that are complete, and begins three from the end.
-    for segment in range(3):
-        listed = httpx.get(live.replace("index", "video/index"), params={"_HLS_msn": segment}, timeout=PATIENCE_S)
+def stream(server: Server, room: str, method: str = "GET", body: object = None) -> dict[str, Any]:
+    """What the API says of a live stream; nothing where there is none."""
+    admin = {"Authorization": f"Bearer {sign('test', {'roomAdmin': True, 'room': room})}"}
+    url = f"{server.http}/api/v1/streams" + ("" if method == "POST" else f"/{room}")
+    answer = httpx.request(method, url, headers=admin, json=body, timeout=PATIENCE_S)
+    found: dict[str, Any] = answer.json() if answer.is_success else {}
+    return found
+
+
+def wait_for_segments(playlist: str, count: int) -> None:
+    """FFmpeg knows no parts: it wants segments that are complete, and begins three from the end."""
+    for segment in range(count):
+        listed = httpx.get(playlist, params={"_HLS_msn": segment}, timeout=PATIENCE_S)
         assert listed.status_code == httpx.codes.OK, listed.text
+
+
+def loudest(samples: list[np.ndarray], count: int = 1) -> list[float]:
+    """The frequencies that are heard most, each at least 50 Hz from the others."""
+    heard = np.concatenate(samples)
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+    frequencies = np.fft.rfftfreq(len(heard), 1 / 48_000)
+    found = []
+    for _ in range(count):
+        at = frequencies[int(spectrum.argmax())]
+        spectrum[np.abs(frequencies - at) < 50] = 0
+        found.append(float(at))
+    return sorted(found)
+
+
+@pytest.fixture(scope="module")
+def live(server: Server) -> Iterator[str]:
+    """Address of the playlist of a room that is live."""
+    with publishing(f"{server.http}/whip/live?live=1", "live", "encoder") as failure:
+        until(lambda: stream(server, "live").get("state") == "live" or failure, "a live stream")
+        assert failure == []
+        yield f"{server.http}/live/live/index.m3u8"
+
+
+def test_ffmpeg_decodes_the_pictures_and_the_tone(live: str) -> None:
+    wait_for_segments(live.replace("index", "video/index"), 3)
     pictures, samples = [], []
     with av.open(live, timeout=PATIENCE_S) as read:
         for frame in read.decode(video=0, audio=0):
@@ -105,10 +133,26 @@ def test_ffmpeg_decodes_the_pictures_and_the_tone(live: str) -> None:
         top, left = at // 2 * HEIGHT // 2, at % 2 * WIDTH // 2
         middle = pictures[-1][top + 30 : top + 90, left + 40 : left + 120].mean(axis=(0, 1))
         assert np.abs(middle - np.array(colour)).max() < 30, f"quarter {at} is {middle}"
-    heard = np.concatenate(samples[10:])
-    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
-    loudest = np.fft.rfftfreq(len(heard), 1 / 48_000)[int(spectrum.argmax())]
-    assert abs(loudest - TONE_HZ) < 5
+    assert loudest(samples[10:])[0] == pytest.approx(TONE_HZ, abs=5)
+
+
+def test_everybody_is_heard_where_sound_is_mixed(server: Server) -> None:
+    url = f"{server.http}/whip/mixed"
+    with publishing(url, "mixed", "one", 440), publishing(url, "mixed", "two", 1000):
+        until(lambda: sorted(server.identities("mixed")) == ["one", "two"], "two publishers")
+        made = until(lambda: stream(server, "mixed", "POST", {"room": "mixed", "sound": "mix"}), "a live stream")
+        assert (made["sound"], len(made["publishers"])) == ("mix", 1)
+        until(lambda: stream(server, "mixed").get("state") == "live", "its playlist")
+        assert stream(server, "mixed")["mixed"] == 2
+        playlist = f"{server.http}/live/mixed/audio/index.m3u8"
+        wait_for_segments(playlist, 3)
+        samples = []
+        with av.open(playlist, timeout=PATIENCE_S) as read:
+            for frame in read.decode(audio=0):
+                samples.append(frame.to_ndarray()[0])
+                if len(samples) >= 150:
+                    break
+    assert loudest(samples[50:], 2) == pytest.approx([440, 1000], abs=5)
 
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(20, marks=pytest.mark.long)])
