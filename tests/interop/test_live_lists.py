@@ -62,14 +62,21 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     await engine.close()
 
 
-def send(video: PlainTransport, audio: PlainTransport, log: Path, size: str = "320x240") -> subprocess.Popen[bytes]:
+def send(
+    video: PlainTransport,
+    audio: PlainTransport,
+    log: Path,
+    *,
+    size: str = "320x240",
+    encoder: tuple[str, ...] = ("-tune", "zerolatency", "-profile:v", "baseline"),
+) -> subprocess.Popen[bytes]:
     """Picture and tone in real time, until killed; a keyframe each second."""
     # fmt: off
     arguments = [
         "-re", "-f", "lavfi", "-i", f"{PICTURE}:s={size},{RIGHT_HALF}",
         "-re", "-f", "lavfi", "-i", f"sine=frequency={TONE_HZ}:sample_rate=48000",
         "-map", "0:v", "-pix_fmt", "yuv420p", "-g", "25", "-c:v", "libx264", "-preset", "ultrafast",
-        "-tune", "zerolatency", "-profile:v", "baseline", "-payload_type", "96",
+        *encoder, "-payload_type", "96",
         "-f", "rtp", f"rtp://127.0.0.1:{video.port}?rtcpport={video.port}&pkt_size=1200",
         "-map", "1:a", "-ac", "2", "-c:a", "libopus", "-b:a", "64k", "-payload_type", "97",
         "-f", "rtp", f"rtp://127.0.0.1:{audio.port}?rtcpport={audio.port}",
@@ -107,14 +114,23 @@ async def open_sources(router: Router) -> tuple[list[PlainTransport], list[Produ
     return transports, [video, await transports[1].produce(MediaKind.AUDIO, [OPUS])]
 
 
-async def test_what_ffmpeg_sends_is_seen_and_heard_behind_the_lists(stage: Stage, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        pytest.param(("-tune", "zerolatency", "-profile:v", "baseline"), id="in-order"),
+        pytest.param(("-profile:v", "main", "-bf", "2"), id="out-of-order", marks=pytest.mark.long),
+    ],
+)
+async def test_what_ffmpeg_sends_is_seen_and_heard_behind_the_lists(
+    stage: Stage, tmp_path: Path, encoder: tuple[str, ...]
+) -> None:
     router = await stage.engine.open_router()
     transports, producers = await open_sources(router)
     packager = await Packager.open(router, "camera", window_ms=20_000)
     with stage.engine.subscribe(packager.id) as events:
         for producer in producers:
             await packager.add_track(producer)
-        sender = await asyncio.to_thread(send, *transports, tmp_path / "ffmpeg.log")
+        sender = await asyncio.to_thread(lambda: send(*transports, tmp_path / "ffmpeg.log", encoder=encoder))
         try:
             async with asyncio.timeout(PATIENCE_S):
                 started = await events.get()
@@ -178,7 +194,7 @@ async def test_another_sender_goes_on_behind_a_gap_with_another_size(stage: Stag
     transports, producers = await open_sources(router)
     packager = await Packager.open(router, "camera", window_ms=60_000)
     tracks = [await packager.add_track(producer) for producer in producers]
-    senders = [await asyncio.to_thread(send, *transports, tmp_path / "first.log")]
+    senders = [await asyncio.to_thread(lambda: send(*transports, tmp_path / "first.log"))]
     base = f"{stage.url}/live/camera"
     try:
         async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
@@ -191,7 +207,7 @@ async def test_another_sender_goes_on_behind_a_gap_with_another_size(stage: Stag
             _, segment = await listed_until(client, f"{base}/video/index.m3u8", segment, "GAP=YES")
             transports, producers = await open_sources(router)
             assert [await packager.add_track(producer) for producer in producers] == tracks
-            senders.append(await asyncio.to_thread(send, *transports, tmp_path / "second.log", "640x480"))
+            senders.append(await asyncio.to_thread(lambda: send(*transports, tmp_path / "second.log", size="640x480")))
             _, segment = await listed_until(client, f"{base}/video/index.m3u8", segment, "#EXT-X-DISCONTINUITY\n")
             text, _ = await listed_until(client, f"{base}/video/index.m3u8", segment, "#EXT-X-DISCONTINUITY\n")
             sound = (await client.get(f"{base}/audio/index.m3u8")).text

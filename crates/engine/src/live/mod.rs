@@ -6,6 +6,7 @@
 //! and counts them.
 
 mod coding;
+mod order;
 mod program;
 mod reorder;
 mod report;

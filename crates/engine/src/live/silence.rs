@@ -86,7 +86,9 @@ impl Silence {
             return Vec::new();
         }
         let due = heard.end + idle.saturating_sub(MARGIN).as_millis() as i64 * TICKS_MS;
-        let silent = frames(self.filled.unwrap_or(heard.end), due);
+        // Where pictures stood still too, all but the end of it is lost.
+        let from = self.filled.unwrap_or(heard.end).max(due - LONGEST);
+        let silent = frames(from, due);
         if let Some(last) = silent.last() {
             self.filled = Some(last.dts + FRAME_TICKS);
         }
@@ -153,6 +155,16 @@ mod tests {
         assert_eq!(silence.handle_frame(2, 16_319, 960, after(580)), None);
         let again = silence.handle_frame(3, 18_240, 960, after(600)).unwrap();
         assert_eq!((again.len(), silence.late), (2, 1));
+    }
+
+    #[test]
+    fn hours_in_which_nobody_asked_are_not_made_up_for() {
+        let (mut silence, now) = (Silence::default(), Instant::now());
+        silence.handle_frame(1, 0, 960, now);
+        let due = silence.handle_timeout(now + Duration::from_hours(9));
+        assert_eq!(due.len(), 50);
+        let last = now + Duration::from_hours(9);
+        assert!(due.iter().all(|(_, arrival)| *arrival < last));
     }
 
     #[test]

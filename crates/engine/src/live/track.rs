@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use roomtone_frames::depacketize::Payload;
 use roomtone_frames::timeline::{Placed, Stamp};
-use roomtone_frames::{AccessUnit, Format, Timeline};
+use roomtone_frames::{AccessUnit, Format, FrameRate, Timeline};
 use roomtone_rtp::{RtpPacket, TimestampUnwrapper};
 
 use super::coding::{Coding, Depacketizer, Found};
+use super::order::DecodeTimes;
 use super::reorder::Reorder;
 
 /// A source sends until nothing has come for so long.
@@ -93,6 +94,7 @@ pub(super) struct Track {
     depacketizer: Depacketizer,
     pub(super) reorder: Reorder,
     unwrapper: TimestampUnwrapper,
+    decode_times: DecodeTimes,
     /// The newest sender report: wall time, and the timestamp it belongs to.
     report: Option<(i64, u32)>,
     /// The newest format, once there was a unit.
@@ -125,6 +127,7 @@ impl Track {
             depacketizer: Depacketizer::new(coding),
             reorder: Reorder::default(),
             unwrapper: TimestampUnwrapper::new(),
+            decode_times: DecodeTimes::default(),
             report: None,
             format: None,
             held: VecDeque::new(),
@@ -226,10 +229,17 @@ impl Track {
             self.put_together(coding);
         }
         self.depacketizer.handle_payload(payload, arrival, |found| {
-            if found.0.keyframe {
+            let mut raw = Raw::from(found);
+            if raw.unit.keyframe {
                 self.last_keyframe = Some(arrival);
             }
-            self.held.push_back(Raw::from(found));
+            if let Some(format) = raw.format.as_ref().filter(|format| format.is_video()) {
+                let rate = format.frame_rate().map(FrameRate::per_second);
+                self.decode_times
+                    .renew(format.max_reorder().unwrap_or(0), rate);
+            }
+            raw.unit.dts = self.decode_times.next(raw.unit.pts);
+            self.held.push_back(raw);
         });
         self.note_news();
     }
