@@ -100,19 +100,24 @@ class Prober:
             return
 
     async def _probe_waiting(self) -> None:
-        newest = self._rendition.newest
-        if newest.segments:
-            await self._note_wanted(Probe.SATISFIED, (newest.segments[-1].number, None))
-            await self._note_wanted(Probe.LEFT_WINDOW, (max(newest.media_sequence - 1, 0), None))
-            done = self._rendition.newest.segments[-1]
-            if done.parts:
-                await self._note_wanted(Probe.PAST_LAST_PART, (done.number, len(done.parts)))
+        for _ in range(TRIES):
+            await self._probe_what_is_there()
         if self._rendition.newest.open is not None:
             await self._note_wanted(Probe.SEGMENT_ALONE, (self._rendition.newest.open.number, None))
         number, part = self._rendition.newest.next
         # Some further, so that all ask before it is there.
         wanted = (number, part + CROWD_AHEAD)
         await asyncio.gather(*(self._note_wanted(Probe.CROWD, wanted) for _ in range(CROWD)))
+
+    async def _probe_what_is_there(self) -> None:
+        newest = self._rendition.newest
+        if not newest.segments:
+            return
+        await self._note_wanted(Probe.SATISFIED, (newest.segments[-1].number, None))
+        await self._note_wanted(Probe.LEFT_WINDOW, (max(newest.media_sequence - 1, 0), None))
+        done = self._rendition.newest.segments[-1]
+        if done.parts:
+            await self._note_wanted(Probe.PAST_LAST_PART, (done.number, len(done.parts)))
 
     async def _probe_deltas(self) -> None:
         for word in ("YES", "v2"):
