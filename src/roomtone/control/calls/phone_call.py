@@ -118,17 +118,19 @@ class PhoneCall(MovingCall):
         if not text:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "answered without a description")
         if self._offer is not None:
-            sdp = await self._take_answer(leg, text, self._offer)
+            sdp = await self._take_answer(leg, text, self._offer)  # which joins the two
         else:
             await leg.media.take_answer(read_sdp(text))
             sdp = await caller.media.offer(wanted_of(leg.media))
             caller.offered = True
-        await self._answer_caller(caller, leg, sdp)
+        await self._answer_caller(caller, leg, sdp, is_joined=self._offer is not None)
 
-    async def _answer_caller(self, caller: Leg, leg: Leg, sdp: str) -> None:
+    async def _answer_caller(self, caller: Leg, leg: Leg, sdp: str, *, is_joined: bool = False) -> None:
         """Join the two, then tell the caller; one that is to answer an offer of ours is joined when it has."""
         self.parties = [caller, leg]
-        if not caller.offered:
+        if is_joined:
+            self._note_codec()
+        elif not caller.offered:
             await self._arrange()
         caller.signal.answer(sdp)
         caller.step(LegInput.ANSWERED)

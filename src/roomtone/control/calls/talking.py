@@ -91,6 +91,10 @@ class TalkingCall(Call):
     async def _arrange(self) -> None:
         """Bring the media in step with the parties."""
         await self.floor.arrange(self.parties)
+        self._note_codec()
+
+    def _note_codec(self) -> None:
+        """Note what a pair speaks."""
         if len(self.parties) == _PAIR:
             self.codec = codec_of(*(leg.media for leg in self.parties))
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from roomtone.protocols.sip.digest import Algorithm, Challenge, Credentials, DigestServer, Secret, Verdict
+from roomtone.protocols.sip.digest import Algorithm, Challenge, Credentials, DigestServer, Qop, Secret, Verdict
 from roomtone.protocols.sip.errors import SipSyntaxError
 from roomtone.protocols.sip.flow import Transport
 from roomtone.protocols.sip.headers import Address, parse_event
@@ -141,12 +140,16 @@ class PhoneGuard:
 
 def _challenge_line(challenge: Challenge) -> bytes:
     """Write one challenge; all but the nonce, of which every character may stand in quotes, is written once."""
-    before, after = _around_nonce(replace(challenge, nonce=""))
+    of_all = challenge.realm, challenge.algorithm, challenge.session, challenge.qop, challenge.opaque, challenge.stale
+    before, after = _around_nonce(*of_all)
     return b"%b%b%b" % (before, challenge.nonce.encode(), after)
 
 
 @lru_cache(64)
-def _around_nonce(challenge: Challenge) -> tuple[bytes, bytes]:
+def _around_nonce(  # noqa: PLR0917 - all but the nonce
+    realm: str, algorithm: Algorithm, session: bool, qop: tuple[Qop, ...], opaque: str | None, stale: bool
+) -> tuple[bytes, bytes]:
+    challenge = Challenge(realm, "", algorithm, session, qop, opaque, stale)
     line = header_line("WWW-Authenticate", challenge.serialize()) + b"\r\n"
     before, mark, after = line.partition(b'nonce="')
     return before + mark, after

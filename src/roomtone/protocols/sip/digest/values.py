@@ -51,6 +51,9 @@ class Qop(StrEnum):
     AUTH_INT = "auth-int"
 
 
+_QOPS: dict[str | None, Qop | None] = {None: None, **{qop.value: qop for qop in Qop}}
+
+
 def digest(algorithm: Algorithm, data: str | bytes) -> str:
     """Hash text (UTF-8) or bytes: lower case hexadecimal."""
     raw = encode(data) if isinstance(data, str) else data
@@ -213,7 +216,7 @@ def _credentials(params: dict[str, str], header: str) -> Credentials:
     known = _algorithm(params)
     qop = params.get("qop")
     missing = [name for name in ("username", "nonce", "uri", "response") if not params.get(name)]
-    if missing or known is None or not _HEX(params["response"]) or qop not in {None, *Qop}:
+    if missing or known is None or not _HEX(params["response"]) or qop not in _QOPS:
         raise SipSyntaxError(Fault.HEADER_VALUE, 0, "credentials that cannot be read", header=header)
     count = params.get("nc", "")
     if qop is not None and (not _COUNT(count) or not params.get("cnonce")):
@@ -226,7 +229,7 @@ def _credentials(params: dict[str, str], header: str) -> Credentials:
         response=params["response"].lower(),
         algorithm=known[0],
         session=known[1],
-        qop=None if qop is None else Qop(qop),
+        qop=_QOPS[qop],
         count=int(count, 16) if qop is not None else 0,
         cnonce=params.get("cnonce", ""),
         opaque=params.get("opaque"),

@@ -222,7 +222,8 @@ class TransactionLayer:
         """
         if request.stamp_source(flow.remote_host, flow.remote_port) or flow.is_reliable:
             return flow
-        return flow._replace(remote_port=request.via.sent_by[1])
+        port = request.via.sent_by[1]
+        return flow if port == flow.remote_port else flow._replace(remote_port=port)
 
     def _refuse(self, request: Request, flow: Flow) -> None:
         self.counters.refused += 1
