@@ -43,10 +43,25 @@ def is_speech(codec: Codec) -> bool:
 
 def shared_codecs(ours: Sequence[Codec], theirs: Sequence[Codec]) -> tuple[SharedCodec, ...]:
     """Pair what both have, in our order; empty when there is nothing but events and noise."""
-    return _shared(tuple(ours), tuple(theirs))
+    key = id(ours), id(theirs)
+    known = _PAIRED.get(key)
+    if known is not None and known[0] is ours and known[1] is theirs:
+        return known[2]
+    pairs = _shared(tuple(ours), tuple(theirs))
+    if isinstance(ours, tuple) and isinstance(theirs, tuple):
+        if len(_PAIRED) >= _REMEMBERED:
+            _PAIRED.clear()
+        _PAIRED[key] = ours, theirs, pairs
+    return pairs
 
 
-@lru_cache(1_024)  # the same few lists meet in every call, several times
+_REMEMBERED = 1_024
+_PAIRED: dict[tuple[int, int], tuple[tuple[Codec, ...], tuple[Codec, ...], tuple[SharedCodec, ...]]] = {}
+"""What was paired last, by the very lists: a call asks for the same ones twenty times. They are held, so no other list
+can have their ids."""
+
+
+@lru_cache(_REMEMBERED)  # the same few lists meet in every call
 def _shared(ours: tuple[Codec, ...], theirs: tuple[Codec, ...]) -> tuple[SharedCodec, ...]:
     pairs: list[SharedCodec] = []
     taken: set[int] = set()

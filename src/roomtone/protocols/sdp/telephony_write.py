@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ class Origin:
 
     def next(self) -> Origin:
         """Give the origin of a changed description."""
-        return replace(self, version=self.version + 1)
+        return Origin(self.number, self.version + 1)
 
 
 @dataclass(frozen=True, slots=True)
