@@ -13,6 +13,8 @@ use crate::rendition::MAX_HOLE_US;
 const MAX_BOUNDARIES: usize = 64;
 /// A segment may be so much longer than the target and still round to it.
 const ROUNDING_US: u64 = 400_000;
+/// A keyframe is waited for so long behind the target: clocks waver, and groups of whole seconds end just there.
+const LEEWAY_US: u64 = 200_000;
 
 impl Packager {
     pub(crate) fn take_leading(&mut self, unit: AccessUnit) -> Result<(), BoxError> {
@@ -32,7 +34,12 @@ impl Packager {
             self.last_keyframe = Some(unit.dts);
         }
         let after_gap = !rendition.open.parts.is_empty() && rendition.open.is_gap();
-        let forced = length + interval > target;
+        let leeway = if rendition.format.is_video() {
+            LEEWAY_US
+        } else {
+            0
+        };
+        let forced = length + interval > target + leeway;
         let breaks = std::mem::take(&mut self.breaks);
         self.lanes[self.lead].owes_discontinuity |= breaks && !rendition.open.discontinuity;
         let cut = after_gap

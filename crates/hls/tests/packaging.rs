@@ -81,6 +81,22 @@ fn a_group_longer_than_the_target_is_cut_without_a_keyframe() {
 }
 
 #[test]
+fn a_keyframe_just_behind_the_target_is_waited_for() {
+    let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
+    // Four groups are a little longer than four seconds, by the clock that drifts.
+    (source.group, source.intervals) = (30, vec![3_005]);
+    play(&mut source, &mut rules, 60.0);
+    assert_eq!(source.packager.forced_cuts, 0);
+    let media = rules[0].last();
+    assert_eq!(media.target, 4.0);
+    let begun = media.segments.iter().filter(|one| !one.parts.is_empty());
+    assert!(begun.clone().count() > 2);
+    for segment in begun {
+        assert!(segment.parts[0].independent, "{}", media.text);
+    }
+}
+
+#[test]
 fn a_long_first_group_makes_a_longer_target() {
     let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
     source.group = 150;

@@ -235,7 +235,7 @@ fn within(media: &Media) {
             .is_none_or(|until| until >= 6.0 * media.target),
         "{text}"
     );
-    for (place, segment) in media.segments.iter().enumerate() {
+    for segment in &media.segments {
         assert!(
             segment.duration.round() <= media.target,
             "{} in {text}",
@@ -248,8 +248,8 @@ fn within(media: &Media) {
                 "{} in {text}",
                 part.duration
             );
-            let last =
-                at + 1 == segment.parts.len() && place + 1 < media.segments.len() || media.ended;
+            // Of a whole segment, whether another is listed behind it yet or not.
+            let last = at + 1 == segment.parts.len() && !segment.uri.is_empty() || media.ended;
             let before_gap = segment.parts.get(at + 1).is_some_and(|next| next.gap);
             let short = part.duration < 0.85 * media.part_target;
             assert!(
