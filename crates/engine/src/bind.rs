@@ -137,6 +137,10 @@ fn bind_listener(ip: IpAddr, port: u16, udp: bool, tcp: bool) -> Result<Listener
         .then(|| bind_udp(at, SOCKET_BUFFER))
         .transpose()
         .map_err(failed("open a UDP port"))?;
+    if let Some((socket, _)) = &udp {
+        // Kernels before 5.0 have no GRO for UDP; datagrams then come one by one.
+        let _ = enable_gro(socket);
+    }
     let tcp = tcp
         .then(|| bind_tcp(at))
         .transpose()
@@ -158,8 +162,6 @@ fn bind_udp(at: SocketAddr, buffer: usize) -> io::Result<(UdpSocket, SocketAddr)
     // The kernel cuts these to what the administrator allows; less is no error.
     socket.set_recv_buffer_size(buffer)?;
     socket.set_send_buffer_size(buffer)?;
-    // Kernels before 5.0 have no GRO for UDP; datagrams then come one by one.
-    let _ = enable_gro(&socket);
     let socket = UdpSocket::from(socket);
     // Each call has four sockets: what is known is not asked for.
     let local = if at.port() == 0 {

@@ -62,6 +62,8 @@ counters! {
     Counters {
     /// Turns of the loop.
     turns,
+    /// Times the loop rested, so that more datagrams came together.
+    rests,
     /// Calls that took datagrams in.
     receive_calls,
     /// Datagrams that came in.

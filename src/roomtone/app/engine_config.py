@@ -31,6 +31,7 @@ def engine_config(settings: Settings, *, has_ipv6: bool, public_address: str | N
         udp=webrtc.udp,
         tcp=webrtc.tcp,
         burst_delay_us=int(engine.burst_delay_ms * 1000),
+        gather_delay_us=int(engine.gather_delay_ms * 1000),
         even_out_bytes=engine.even_out_bytes,
         event_queue=engine.event_queue,
         command_queue=engine.command_queue,

@@ -203,6 +203,7 @@ class EngineConfig(Value, frozen=True, kw_only=True):
     tcp: bool = True
     udp: bool = True
     burst_delay_us: int = 5000
+    gather_delay_us: int = 1000
     even_out_bytes: int = 0
     event_queue: int = 8192
     command_queue: int = 4096

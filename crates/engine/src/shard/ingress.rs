@@ -11,7 +11,7 @@ use super::latch::{Place, Source};
 use super::objects::{Carrier, Object, Plain};
 use super::{Panicked, Shard, guard};
 use crate::counters::Counters;
-use crate::sys::Datagrams;
+use crate::sys::{Datagrams, enable_gro};
 
 /// Receive calls on one socket in one turn; more waits for the next turn, after bursts and timers.
 const ROUNDS: usize = 8;
@@ -171,8 +171,7 @@ impl Shard {
         let Some(mut datagrams) = self.datagrams.take() else {
             return;
         };
-        // Sound comes a packet at a time, pictures in runs; what is left is told of again.
-        let mut most = 1;
+        let mut most = self.plain_messages(slot, on_rtcp_port);
         for _ in 0..ROUNDS {
             let Some(Carrier::Plain(plain)) = self.transports.get(slot).map(|entry| &entry.carrier)
             else {
@@ -183,7 +182,12 @@ impl Shard {
                 _ => &plain.rtp,
             };
             self.counters.receive_calls.up();
-            let count = datagrams.receive_some(socket, most).unwrap_or(0);
+            let received = if most == 1 && !plain.takes_runs[usize::from(on_rtcp_port)] {
+                datagrams.receive_alone(socket)
+            } else {
+                datagrams.receive_some(socket, most)
+            };
+            let count = received.unwrap_or(0);
             self.now = std::time::Instant::now();
             let (mut pending, mut longest) = (0, 0);
             for index in 0..count {
@@ -204,9 +208,46 @@ impl Shard {
             if count < most || (most == 1 && longest <= SOUND_BYTES) {
                 break;
             }
+            self.take_runs(slot, on_rtcp_port);
             most = Datagrams::capacity();
         }
         self.datagrams = Some(datagrams);
+    }
+
+    /// Pictures have come, or much at once: the kernel may hand over runs of them from now on.
+    fn take_runs(&mut self, slot: usize, on_rtcp_port: bool) {
+        let Some(Carrier::Plain(plain)) =
+            self.transports.get_mut(slot).map(|entry| &mut entry.carrier)
+        else {
+            return;
+        };
+        let socket = match (&plain.rtcp, on_rtcp_port) {
+            (Some((socket, _)), true) => socket,
+            _ => &plain.rtp,
+        };
+        let takes_runs = &mut plain.takes_runs[usize::from(on_rtcp_port)];
+        if !*takes_runs {
+            // Kernels before 5.0 cannot; datagrams then come one by one.
+            let _ = enable_gro(socket);
+            *takes_runs = true;
+        }
+    }
+
+    /// How many messages to ask a plain socket for at first. Sound comes a packet at a time, pictures in runs; what is left
+    /// is told of again. Where turns rest, a socket that has something in two of them one after the other may be behind.
+    fn plain_messages(&mut self, slot: usize, on_rtcp_port: bool) -> usize {
+        let turn = self.counters.turns.get();
+        let Some(Carrier::Plain(plain)) =
+            self.transports.get_mut(slot).map(|entry| &mut entry.carrier)
+        else {
+            return 1;
+        };
+        let last = std::mem::replace(&mut plain.read_in[usize::from(on_rtcp_port)], turn);
+        if self.gather.is_dense() && last + 1 == turn {
+            Datagrams::capacity()
+        } else {
+            1
+        }
     }
 
     fn on_plain_datagram(
@@ -218,6 +259,7 @@ impl Shard {
     ) {
         self.counters.datagrams_received.up();
         self.counters.bytes_received.add(data.len() as u64);
+        self.gather.note();
         if !self.may_be_taken(slot, remote, data) {
             return;
         }

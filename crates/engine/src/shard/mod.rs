@@ -8,6 +8,7 @@ mod channels;
 mod commands;
 mod dial;
 mod egress;
+mod gather;
 mod inbox;
 mod ingress;
 mod latch;
@@ -31,7 +32,7 @@ mod webrtc;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roomtone_sfu::{RouterEvent, TransportId};
 use roomtone_webrtc::{Candidate, Certificate, MAX_TRANSMIT_LEN, Protocol};
@@ -47,6 +48,7 @@ use crate::sys::{Datagrams, Epoll, Ready};
 use crate::timers::Timers;
 use crate::values::{CloseReason, EngineConfig, Event};
 
+use gather::Gather;
 pub(crate) use inbox::{Batch, Control, Inbox, ShardHandle, inbox};
 use mail::Mail;
 use objects::{Carrier, Object, RouterEntry, TimerKey, Token, TransportEntry};
@@ -107,6 +109,7 @@ pub(crate) struct Shard {
     /// Slot of the transport that an address belongs to, since a check from there was authenticated.
     addresses: FxHashMap<(Protocol, std::net::SocketAddr), usize>,
     timers: Timers<TimerKey>,
+    gather: Gather,
     dirty_routers: Vec<usize>,
     dirty_transports: Vec<usize>,
     events: Vec<Event>,
@@ -149,6 +152,7 @@ impl Shard {
             }
         }
         let config = &parts.shared.config;
+        let gather = Gather::new(Duration::from_micros(config.gather_delay_us), Instant::now());
         let plain_ports = PlainPorts::new(config.plain_ports, parts.index, config.shards);
         Ok(Self {
             index: parts.index,
@@ -170,6 +174,7 @@ impl Shard {
             ufrags: FxHashMap::default(),
             addresses: FxHashMap::default(),
             timers: Timers::new(),
+            gather,
             dirty_routers: Vec::new(),
             dirty_transports: Vec::new(),
             events: Vec::new(),
@@ -187,16 +192,18 @@ impl Shard {
     /// The loop; ends after a shutdown message.
     pub(crate) fn run(&mut self) {
         let mut ready = Vec::new();
+        let mut began = self.now;
         while self.running {
-            let timeout = self
-                .next_timer()
-                .map(|(at, _)| at.saturating_duration_since(Instant::now()));
+            let next = self.next_timer().map(|(at, _)| at);
+            self.rest(began, next);
+            let timeout = next.map(|at| at.saturating_duration_since(Instant::now()));
             ready.clear();
             if self.poller.wait(timeout, &mut ready).is_err() {
                 // Only a wrong descriptor can cause this, and then nothing can go on here.
                 break;
             }
-            self.now = Instant::now();
+            began = Instant::now();
+            self.now = began;
             self.counters.turns.up();
             for one in ready.drain(..) {
                 self.on_ready(one);
@@ -205,6 +212,14 @@ impl Shard {
             self.settle();
         }
         self.shut_down();
+    }
+
+    /// Lets datagrams gather after a turn, where many come.
+    fn rest(&mut self, began: Instant, next: Option<Instant>) {
+        if let Some(rest) = self.gather.rest(began, Instant::now(), next) {
+            self.counters.rests.up();
+            std::thread::sleep(rest);
+        }
     }
 
     fn on_ready(&mut self, ready: Ready) {

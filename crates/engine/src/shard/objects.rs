@@ -85,6 +85,10 @@ pub(crate) struct Plain {
     /// Absent with rtcp-mux.
     pub(crate) rtcp: Option<(UdpSocket, SocketAddr)>,
     pub(crate) latch: Latch,
+    /// Turns in which the sockets for RTP and RTCP were read last.
+    pub(crate) read_in: [u64; 2],
+    /// Whether the sockets for RTP and RTCP may be given runs of datagrams as one.
+    pub(crate) takes_runs: [bool; 2],
     /// SRTP is wanted: nothing passes without keys.
     pub(crate) secure: bool,
     /// What was given by hand, to tell new keys from the same ones again.

@@ -87,6 +87,8 @@ impl Shard {
                     Duration::from_millis(rebind_silence_ms.into()),
                 ),
                 rtcp,
+                read_in: [0; 2],
+                takes_runs: [false; 2],
                 secure: secure || sealer.is_some() || dtls.is_some(),
                 given: keys,
                 sealer,

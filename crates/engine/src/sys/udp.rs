@@ -101,16 +101,33 @@ impl Datagrams {
                 std::ptr::null_mut(),
             )
         };
-        usize::try_from(count).or_else(|_| {
-            let error = io::Error::last_os_error();
-            match error.kind() {
-                // An ICMP error of an earlier send shows up here; it says nothing about what waits.
-                io::ErrorKind::WouldBlock
-                | io::ErrorKind::Interrupted
-                | io::ErrorKind::ConnectionRefused => Ok(0),
-                _ => Err(error),
-            }
-        })
+        usize::try_from(count).or_else(|_| none_or(io::Error::last_os_error()))
+    }
+
+    /// Takes one datagram from a socket that has no `UDP_GRO`, so that no run can come: how many there were, and
+    /// message 0 is it. The kernel has no headers and vectors to read first.
+    pub(crate) fn receive_alone(&mut self, socket: &impl AsRawFd) -> io::Result<usize> {
+        let mut name_len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        // SAFETY: buffer and name belong to `self` and are as long as said; the call ends before they are used again.
+        let len = unsafe {
+            libc::recvfrom(
+                socket.as_raw_fd(),
+                self.bytes.as_mut_ptr().cast(),
+                MESSAGE_BYTES,
+                libc::MSG_DONTWAIT,
+                (&raw mut self.names[0]).cast(),
+                &raw mut name_len,
+            )
+        };
+        let Ok(len) = usize::try_from(len) else {
+            return none_or(io::Error::last_os_error());
+        };
+        let header = &mut self.headers[0];
+        header.msg_len = len as libc::c_uint;
+        header.msg_hdr.msg_namelen = name_len;
+        header.msg_hdr.msg_control = std::ptr::null_mut();
+        header.msg_hdr.msg_controllen = 0;
+        Ok(1)
     }
 
     /// How many messages one `receive` can return; that many mean that more may wait.
@@ -128,6 +145,16 @@ impl Datagrams {
         let segment = gro_segment(&header.msg_hdr).unwrap_or(len).max(1);
         let start = index * MESSAGE_BYTES;
         Some((from, segment, &mut self.bytes[start..start + len]))
+    }
+}
+
+/// Nothing came, or a real error: that of an earlier send (ICMP) shows up here and says nothing about what waits.
+fn none_or(error: io::Error) -> io::Result<usize> {
+    match error.kind() {
+        io::ErrorKind::WouldBlock
+        | io::ErrorKind::Interrupted
+        | io::ErrorKind::ConnectionRefused => Ok(0),
+        _ => Err(error),
     }
 }
 
@@ -181,5 +208,31 @@ pub(crate) fn send(socket: RawFd, to: SocketAddr, data: &[u8]) -> io::Result<()>
         Err(io::Error::last_os_error())
     } else {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn a_datagram_alone_is_the_first_message_also_after_a_run() {
+        let source = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = sink.local_addr().unwrap();
+        let mut datagrams = Datagrams::new();
+        assert_eq!(datagrams.receive_alone(&sink).unwrap(), 0);
+        for data in [&b"one"[..], b"two", b"three", b""] {
+            source.send_to(data, to).unwrap();
+        }
+        assert_eq!(datagrams.receive_some(&sink, 2).unwrap(), 2);
+        for expected in [&b"three"[..], b""] {
+            assert_eq!(datagrams.receive_alone(&sink).unwrap(), 1);
+            let (from, segment, bytes) = datagrams.message(0).unwrap();
+            assert_eq!(from, source.local_addr().unwrap());
+            assert_eq!((segment, &*bytes), (expected.len().max(1), expected));
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct EngineConfig {
     pub udp: bool,
     /// Longest time a packet waits for its burst.
     pub burst_delay_us: u64,
+    /// Longest time packets on plain transports wait for others, where many come; 0: never.
+    pub gather_delay_us: u64,
     /// Bytes by which packets of a picture are padded at most to be as long as its longest; 0: never.
     pub even_out_bytes: u8,
     /// Events that wait to be drained.
@@ -62,6 +64,7 @@ impl Default for EngineConfig {
             tcp: true,
             udp: true,
             burst_delay_us: 5000,
+            gather_delay_us: 1000,
             even_out_bytes: 0,
             event_queue: 8192,
             command_queue: 4096,
