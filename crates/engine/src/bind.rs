@@ -176,16 +176,36 @@ fn bind_udp(at: SocketAddr, buffer: usize) -> io::Result<(UdpSocket, SocketAddr)
 /// Nobody waits for it, so the kernel does not look with each datagram that left whom to tell that there is room again,
 /// as it does for a socket in a poller.
 fn sending_twin(first: &UdpSocket, local: SocketAddr) -> io::Result<UdpSocket> {
+    twin(first, local, local, SOCKET_BUFFER)
+}
+
+/// A second socket on the port of `first`, a plain transport's, for what goes to `remote` and comes from there.
+pub(crate) fn connected_twin(
+    first: &UdpSocket,
+    local: SocketAddr,
+    remote: SocketAddr,
+) -> io::Result<UdpSocket> {
+    let twin = twin(first, local, remote, PLAIN_SOCKET_BUFFER)?;
+    SockRef::from(&twin).set_recv_buffer_size(PLAIN_SOCKET_BUFFER)?;
+    Ok(twin)
+}
+
+fn twin(
+    first: &UdpSocket,
+    local: SocketAddr,
+    remote: SocketAddr,
+    buffer: usize,
+) -> io::Result<UdpSocket> {
     let twin = Socket::new(Domain::for_address(local), Type::DGRAM, None)?;
     twin.set_nonblocking(true)?;
-    twin.set_send_buffer_size(SOCKET_BUFFER)?;
+    twin.set_send_buffer_size(buffer)?;
     let first = SockRef::from(first);
     // The port was taken alone, and only for this moment may another socket join.
     first.set_reuse_port(true)?;
     twin.set_reuse_port(true)?;
     let bound = twin
         .bind(&local.into())
-        .and_then(|()| twin.connect(&local.into()));
+        .and_then(|()| twin.connect(&remote.into()));
     first.set_reuse_port(false)?;
     twin.set_reuse_port(false)?;
     bound.map(|()| twin.into())

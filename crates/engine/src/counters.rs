@@ -104,6 +104,10 @@ counters! {
     dropped_wrong_source,
     /// Times a plain transport followed its peer to another address.
     plain_rebinds,
+    /// Sockets opened for the peers of plain transports, connected to them.
+    lanes_opened,
+    /// The same, refused: there are too few descriptors, or the kernel would not.
+    lanes_refused,
     /// Packets on a plain transport that SRTP refused.
     dropped_srtp,
     /// What is neither RTP nor RTCP on a plain transport.

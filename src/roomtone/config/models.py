@@ -312,8 +312,8 @@ class EngineSettings(Section):
     burst_delay_ms: Annotated[float, Field(ge=0, le=50)] = 5.0
     """How long packets may wait for company before they go out together."""
     gather_delay_ms: Annotated[float, Field(ge=0, le=10)] = 1.0
-    """How long what comes may wait where phones and plain streams bring many packets, so that the thread does not wake for
-    each; where they bring few, nothing waits. 0: never."""
+    """How long what comes may wait where phones and plain streams bring many packets, so that the thread does not wake
+    for each; where they bring few, nothing waits. 0: never."""
     even_out_bytes: Annotated[int, Field(ge=0, le=32)] = 0
     """Packets of a picture are padded by up to so many bytes (RFC 3550 section 5.1) to be as long as its longest: then
     the picture leaves with one send where browsers cut it into nearly equal packets. 0: never."""

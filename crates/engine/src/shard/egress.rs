@@ -222,6 +222,7 @@ impl Shard {
             .as_ref()
             .map_or(rtp_socket, |(socket, _)| socket.as_raw_fd());
         let shared = rtcp_socket == rtp_socket;
+        let lane = plain.lane_to(remote).map(AsRawFd::as_raw_fd);
         let writer = &mut Writer {
             router: &mut self.routers[router].router,
             id,
@@ -229,7 +230,10 @@ impl Shard {
             counters: &self.counters,
         };
         let seal = |buffer: &mut [u8], len, rtcp| plain.seal(buffer, len, rtcp);
-        let mut rtp_run = Run::new(rtp_socket, remote);
+        let mut rtp_run = match lane {
+            Some(lane) => Run::by_connected(lane, remote),
+            None => Run::new(rtp_socket, remote),
+        };
         let mut rtcp_run = Run::new(rtcp_socket, rtcp_remote);
         let (mut post, buffer, free) = mail.open(&self.counters);
         *free = writer.write_all(buffer, *free, seal, |buffer, packet| match packet {

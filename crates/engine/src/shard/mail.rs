@@ -14,6 +14,8 @@ const MAX_RUN_BYTES: usize = 64_000;
 pub(super) struct Run {
     socket: RawFd,
     to: SocketAddr,
+    /// The socket is connected to it.
+    connected: bool,
     start: usize,
     end: usize,
     segment: usize,
@@ -25,10 +27,19 @@ impl Run {
         Self {
             socket,
             to,
+            connected: false,
             start: 0,
             end: 0,
             segment: 0,
             count: 0,
+        }
+    }
+
+    /// A run by a socket that is connected to where it goes.
+    pub(super) fn by_connected(socket: RawFd, to: SocketAddr) -> Self {
+        Self {
+            connected: true,
+            ..Self::new(socket, to)
         }
     }
 
@@ -64,6 +75,7 @@ impl Run {
         post.batch.push(Sending {
             socket: self.socket,
             to: self.to,
+            connected: self.connected,
             start: self.start,
             end: self.end,
             segment: self.segment,

@@ -11,6 +11,7 @@ mod egress;
 mod gather;
 mod inbox;
 mod ingress;
+mod lane;
 mod latch;
 mod lifetime;
 mod line_events;
@@ -22,6 +23,7 @@ mod packaging;
 mod pipe;
 mod plain;
 mod plain_dtls;
+mod plain_ingress;
 mod stats;
 mod stream;
 mod streams;
@@ -51,7 +53,7 @@ use crate::values::{CloseReason, EngineConfig, Event};
 use gather::Gather;
 pub(crate) use inbox::{Batch, Control, Inbox, ShardHandle, inbox};
 use mail::Mail;
-use objects::{Carrier, Object, RouterEntry, TimerKey, Token, TransportEntry};
+use objects::{Carrier, Object, Port, RouterEntry, TimerKey, Token, TransportEntry};
 use stream::Connection;
 
 /// Requests done in one turn, so that media never waits long behind them.
@@ -152,7 +154,10 @@ impl Shard {
             }
         }
         let config = &parts.shared.config;
-        let gather = Gather::new(Duration::from_micros(config.gather_delay_us), Instant::now());
+        let gather = Gather::new(
+            Duration::from_micros(config.gather_delay_us),
+            Instant::now(),
+        );
         let plain_ports = PlainPorts::new(config.plain_ports, parts.index, config.shards);
         Ok(Self {
             index: parts.index,
@@ -230,8 +235,9 @@ impl Shard {
             Some(Token::Connection(slot)) => {
                 self.on_connection(slot, ready.readable, ready.writable);
             }
-            Some(Token::PlainRtp(slot)) => self.read_plain(slot, false),
-            Some(Token::PlainRtcp(slot)) => self.read_plain(slot, true),
+            Some(Token::PlainRtp(slot)) => self.read_plain(slot, Port::Rtp),
+            Some(Token::PlainRtcp(slot)) => self.read_plain(slot, Port::Rtcp),
+            Some(Token::PlainLane(slot)) => self.read_plain(slot, Port::Lane),
             None => {}
         }
     }

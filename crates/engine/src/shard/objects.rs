@@ -10,6 +10,7 @@ use roomtone_webrtc::{ChannelId, FiveTuple, Protocol, Transport};
 use rustc_hash::FxHashMap;
 
 use super::inbox::Batch;
+use super::lane::Lane;
 use super::latch::Latch;
 use super::mixing::MixerEnd;
 use super::packaging::PackagerEnd;
@@ -84,11 +85,16 @@ pub(crate) struct Plain {
     pub(crate) rtp_local: SocketAddr,
     /// Absent with rtcp-mux.
     pub(crate) rtcp: Option<(UdpSocket, SocketAddr)>,
+    pub(crate) lane: Option<Lane>,
+    /// Packets that have come from where the peer is known to be since it came there.
+    pub(crate) steady: u32,
     pub(crate) latch: Latch,
-    /// Turns in which the sockets for RTP and RTCP were read last.
-    pub(crate) read_in: [u64; 2],
-    /// Whether the sockets for RTP and RTCP may be given runs of datagrams as one.
-    pub(crate) takes_runs: [bool; 2],
+    /// Turns in which its sockets were read last, by [`Port`].
+    pub(crate) read_in: [u64; 3],
+    /// Whether its sockets may be given runs of datagrams as one, by [`Port`].
+    pub(crate) takes_runs: [bool; 3],
+    /// What its packets are marked with.
+    pub(crate) dscp: Option<u8>,
     /// SRTP is wanted: nothing passes without keys.
     pub(crate) secure: bool,
     /// What was given by hand, to tell new keys from the same ones again.
@@ -100,6 +106,14 @@ pub(crate) struct Plain {
     pub(crate) rtcp_keys: Option<(Sealer, Opener)>,
 }
 
+/// The sockets of a plain transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    Rtp,
+    Rtcp,
+    Lane,
+}
+
 /// SRTP keys that commands gave.
 #[derive(Default)]
 pub(crate) struct GivenKeys {
@@ -108,6 +122,15 @@ pub(crate) struct GivenKeys {
 }
 
 impl Plain {
+    /// The socket of a port, while there is one.
+    pub(crate) fn socket(&self, port: Port) -> Option<&UdpSocket> {
+        match port {
+            Port::Rtp => Some(&self.rtp),
+            Port::Rtcp => self.rtcp.as_ref().map(|(socket, _)| socket),
+            Port::Lane => self.lane.as_ref().map(|lane| &lane.socket),
+        }
+    }
+
     /// Whether packets can go out.
     pub(crate) fn can_send(&self) -> bool {
         self.latch.remote().is_some() && (!self.secure || self.sealer.is_some())
@@ -207,6 +230,7 @@ pub(crate) enum Token {
     Connection(usize),
     PlainRtp(usize),
     PlainRtcp(usize),
+    PlainLane(usize),
 }
 
 impl From<Token> for u64 {
@@ -218,6 +242,7 @@ impl From<Token> for u64 {
             Token::Connection(slot) => (3, slot),
             Token::PlainRtp(slot) => (4, slot),
             Token::PlainRtcp(slot) => (5, slot),
+            Token::PlainLane(slot) => (6, slot),
         };
         (kind << 56) | slot as u64
     }
@@ -233,6 +258,7 @@ impl Token {
             3 => Self::Connection(slot),
             4 => Self::PlainRtp(slot),
             5 => Self::PlainRtcp(slot),
+            6 => Self::PlainLane(slot),
             _ => return None,
         })
     }
@@ -251,6 +277,7 @@ mod tests {
             Token::Connection(70_000),
             Token::PlainRtp(5),
             Token::PlainRtcp(usize::from(u16::MAX)),
+            Token::PlainLane(9),
         ] {
             assert_eq!(Token::from_u64(token.into()), Some(token));
         }

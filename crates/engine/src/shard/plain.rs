@@ -87,8 +87,11 @@ impl Shard {
                     Duration::from_millis(rebind_silence_ms.into()),
                 ),
                 rtcp,
-                read_in: [0; 2],
-                takes_runs: [false; 2],
+                lane: None,
+                steady: 0,
+                read_in: [0; 3],
+                takes_runs: [false; 3],
+                dscp,
                 secure: secure || sealer.is_some() || dtls.is_some(),
                 given: keys,
                 sealer,
@@ -188,6 +191,7 @@ impl Shard {
         }
         if let Some(remote) = remote {
             plain.latch.set_remote(remote, rtcp_port);
+            plain.check_lane();
         }
         match &dtls {
             Some(parameters) => plain.name_peer(parameters, now, until)?,

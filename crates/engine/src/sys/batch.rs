@@ -23,6 +23,8 @@ struct Control([u8; CONTROL_BYTES]);
 pub(crate) struct Sending {
     pub(crate) socket: RawFd,
     pub(crate) to: SocketAddr,
+    /// The socket is connected to it: the kernel need not be told.
+    pub(crate) connected: bool,
     pub(crate) start: usize,
     pub(crate) end: usize,
     /// Length of each datagram but the last, which may be shorter.
@@ -85,7 +87,7 @@ impl SendBatch {
         for index in 0..self.waiting.len() {
             self.prepare(index, buffer);
         }
-        let (mut at, mut calls) = (0, 0);
+        let (mut at, mut calls, mut again) = (0, 0, None);
         while at < self.waiting.len() {
             let socket = self.waiting[at].socket;
             let same = self.waiting[at..]
@@ -106,6 +108,14 @@ impl SendBatch {
                     }
                     at = done;
                 }
+                // An ICMP error of an earlier send kept this one from leaving: it is told once.
+                Err(error)
+                    if self.waiting[at].connected
+                        && error.kind() == io::ErrorKind::ConnectionRefused
+                        && again != Some(at) =>
+                {
+                    again = Some(at);
+                }
                 // The kernel tells of the first message of a call only; the others are still to be tried.
                 Err(error) => {
                     told(&self.waiting[at], Err(error));
@@ -124,8 +134,13 @@ impl SendBatch {
         vector.iov_base = data.as_ptr().cast_mut().cast();
         vector.iov_len = data.len();
         let header = &mut self.headers[index].msg_hdr;
-        header.msg_namelen = to_kernel(sending.to, &mut self.names[index]);
-        header.msg_name = (&raw mut self.names[index]).cast();
+        if sending.connected {
+            header.msg_namelen = 0;
+            header.msg_name = std::ptr::null_mut();
+        } else {
+            header.msg_namelen = to_kernel(sending.to, &mut self.names[index]);
+            header.msg_name = (&raw mut self.names[index]).cast();
+        }
         header.msg_iov = &raw mut self.vectors[index];
         header.msg_iovlen = 1;
         if sending.count > 1 {
@@ -159,7 +174,7 @@ fn segment_control() -> Control {
 
 /// A datagram alone: `sendto` has no headers and vectors for the kernel to read first.
 fn send_one(socket: RawFd, header: &libc::msghdr) -> io::Result<usize> {
-    // SAFETY: a prepared header has a name and one vector, alive for the length of the call; the kernel only reads.
+    // SAFETY: a prepared header has a name or none and one vector, alive for the length of the call; the kernel only reads.
     let sent = unsafe {
         let vector = &*header.msg_iov;
         libc::sendto(
@@ -208,6 +223,7 @@ mod tests {
         Sending {
             socket: socket.as_raw_fd(),
             to,
+            connected: false,
             start: range.0,
             end: range.1,
             segment,
@@ -247,6 +263,32 @@ mod tests {
                 (5, 40, true)
             ]
         );
+    }
+
+    #[test]
+    fn a_connected_socket_sends_on_although_its_peer_was_away() {
+        let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = sink.local_addr().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(to).unwrap();
+        let connected = Sending {
+            connected: true,
+            ..sending(&socket, to, (0, 4), 4)
+        };
+        let mut batch = SendBatch::new();
+        let mut send = || {
+            let mut told = vec![];
+            batch.push(connected);
+            let calls = batch.send(b"data", |_, sent| told.push(sent.is_ok()));
+            (calls, told)
+        };
+        assert_eq!(send(), (1, vec![true]));
+        drop(sink);
+        assert_eq!(send(), (1, vec![true]), "nobody has said yet");
+        let sink = UdpSocket::bind(to).unwrap();
+        assert_eq!(send(), (2, vec![true]));
+        let mut space = [0; 16];
+        assert_eq!(sink.recv(&mut space).unwrap(), 4);
     }
 
     #[test]

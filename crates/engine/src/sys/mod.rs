@@ -9,6 +9,7 @@ mod epoll;
 mod eventfd;
 mod fetch;
 mod interfaces;
+mod limits;
 mod udp;
 
 pub(crate) use batch::{SendBatch, Sending};
@@ -16,4 +17,5 @@ pub(crate) use epoll::{Epoll, Ready};
 pub(crate) use eventfd::{EventFd, wait_readable};
 pub(crate) use fetch::fetch;
 pub(crate) use interfaces::interface_addresses;
+pub(crate) use limits::open_files_limit;
 pub(crate) use udp::{Datagrams, MAX_SEGMENTS, enable_gro, send};
