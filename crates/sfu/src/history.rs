@@ -6,6 +6,8 @@
 
 use roomtone_rtp::ExtensionKind;
 
+use crate::router::Fetch;
+
 /// Extension values remembered for one packet; a packet with more loses the last ones.
 const MAX_EXTENSIONS: usize = 8;
 /// Buffers grow in steps, so that packets of slightly different sizes do not regrow them.
@@ -261,6 +263,21 @@ impl History {
     pub(crate) fn find_mut(&mut self, seq: u64) -> Option<&mut Entry> {
         let position = self.find(seq)?;
         self.entries.get_mut((position & self.mask) as usize)
+    }
+
+    /// Fetches where the next packet is kept.
+    #[inline]
+    pub(crate) fn fetch_next(&self, with: &impl Fetch) {
+        if let Some(entry) = self.entries.get((self.head & self.mask) as usize) {
+            with.fetch(entry);
+        }
+    }
+
+    /// The first bytes of the buffer that the next packet is kept in, where there are so many.
+    #[inline]
+    pub(crate) fn next_data<const N: usize>(&self) -> Option<&[u8; N]> {
+        let entry = self.entries.get((self.head & self.mask) as usize)?;
+        entry.data.first_chunk()
     }
 
     /// Appends a packet; `fill` writes it into a buffer that is used again.

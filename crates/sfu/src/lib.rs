@@ -54,7 +54,7 @@ pub use roomtone_bandwidth::{
     GccConfig, GccEstimator, LineState, Probe, ReceiverReportEstimator, ReportedLoss, SentKind,
     SentPacket,
 };
-pub use router::{Router, Written};
+pub use router::{Fetch, Router, Written};
 pub use stats::{
     ConsumerDump, ConsumerLayerStats, ConsumerStats, InboundStreamStats, OutboundStreamStats,
     PauseReason, ProducerDump, ProducerStats, RemoteInboundStats, RouterDump, RouterStats,

@@ -4,6 +4,7 @@
 //! and then looks after every object that was touched: own datagrams and events of transports, bursts and events of
 //! routers. Nothing here is shared with another thread but the inbox, the outbox and counters.
 
+mod ahead;
 mod channels;
 mod commands;
 mod dial;
@@ -210,9 +211,7 @@ impl Shard {
             began = Instant::now();
             self.now = began;
             self.counters.turns.up();
-            for one in ready.drain(..) {
-                self.on_ready(one);
-            }
+            self.serve(&ready);
             self.run_timers();
             self.settle();
         }

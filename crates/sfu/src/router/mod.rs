@@ -9,6 +9,7 @@ mod feedback;
 mod ingest;
 mod layers;
 mod loudest;
+mod nearing;
 mod offering;
 mod pacing;
 mod producers;
@@ -39,6 +40,8 @@ use crate::{
     AudioLevelConfig, ConsumerId, FeedbackEntry, ProducerId, RouterConfig, RouterEvent, RtcpDrop,
     RtpDrop, SfuError, TransportId, WallClock,
 };
+
+pub use nearing::Fetch;
 
 /// A plain packet written for a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
