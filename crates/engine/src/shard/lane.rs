@@ -65,7 +65,7 @@ impl Shard {
             Ok(socket)
         });
         // Descriptors are for those who cannot do without.
-        match opened.ok().filter(|one| is_among_first_half(one)) {
+        match opened.ok().filter(is_among_first_half) {
             Some(socket) => {
                 self.counters.lanes_opened.up();
                 plain.lane = Some(Lane { socket, to });
