@@ -207,6 +207,26 @@ fn a_steady_source_keeps_its_steps_to_the_tick_over_the_wrap() {
 }
 
 #[test]
+fn a_source_that_begins_late_and_catches_up_keeps_its_steps() {
+    let start = begun();
+    let mut timeline = Timeline::new(start);
+    let video = timeline.add_track(shared(), 90_000);
+    let mut last = None;
+    for number in 0..3_000_u64 {
+        // The first second comes 600 ms late, as of an encoder that is slow to begin.
+        let late = 600_u64.saturating_sub(number * 24);
+        let arrival = start + Duration::from_millis(40 * number + late);
+        let stamp = Stamp::both(3_600 * number);
+        let placed = timeline.handle_unit(video, stamp, arrival).unwrap();
+        if let Some(before) = last.replace(placed.dts) {
+            let step = placed.dts - before;
+            assert!((3_598..=3_602).contains(&step), "{number}: {step}");
+        }
+        assert_eq!(placed.discontinuity, None);
+    }
+}
+
+#[test]
 fn pictures_out_of_order_are_shown_when_they_say() {
     let start = begun();
     let mut timeline = Timeline::new(start);

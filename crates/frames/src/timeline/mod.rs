@@ -390,7 +390,7 @@ impl Source {
         };
         self.reference = Some((track, now, at));
         if let Some(wanted) = self.arrivals.handle(at, now, offset.ns) {
-            offset.follow(wanted, at - last);
+            offset.follow_together(wanted, at - last);
         }
         late(&self.arrivals, offset.ns, now)
     }

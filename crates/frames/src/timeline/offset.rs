@@ -7,6 +7,9 @@ const ENOUGH_NS: i64 = 1_000_000;
 /// Corrections are at most one part in so many; of differences that are heard or seen, one in fewer.
 const SLOW: i64 = 500;
 const FAST: i64 = 50;
+/// Where all tracks move together nothing is out of step: only the drift of a clock has to be followed, some hundred ppm at
+/// most, and frames of sound are to touch each other.
+const TOGETHER: i64 = 2_000;
 /// More than this between sound and picture is noticed.
 const NOTICED_NS: i64 = 40_000_000;
 /// How long arrivals are looked at before the least delayed of them counts, and how many such windows are remembered.
@@ -25,12 +28,21 @@ impl Offset {
         Self { ns, moving: false }
     }
 
-    /// Go towards `wanted`, as far as one may in `elapsed` nanoseconds of the source.
+    /// Go towards `wanted`, as far as one track may in `elapsed` nanoseconds of the source.
     pub(super) fn follow(&mut self, wanted: i64, elapsed: i64) {
+        let is_noticed = (wanted - self.ns).abs() > NOTICED_NS;
+        self.go_towards(wanted, elapsed, if is_noticed { FAST } else { SLOW });
+    }
+
+    /// Go towards `wanted`, as far as all tracks of a source together may.
+    pub(super) fn follow_together(&mut self, wanted: i64, elapsed: i64) {
+        self.go_towards(wanted, elapsed, TOGETHER);
+    }
+
+    fn go_towards(&mut self, wanted: i64, elapsed: i64, share: i64) {
         let error = wanted - self.ns;
         self.moving = error.abs() > if self.moving { ENOUGH_NS } else { DEAD_ZONE_NS };
         if self.moving {
-            let share = if error.abs() > NOTICED_NS { FAST } else { SLOW };
             let most = elapsed.max(0) / share;
             self.ns += error.clamp(-most, most);
         }
