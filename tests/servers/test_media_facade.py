@@ -14,6 +14,7 @@ from roomtone.media import (
     Engine,
     EngineCommandError,
     FakeLink,
+    IngestListener,
     Link,
     Mixer,
     Packager,
@@ -33,6 +34,8 @@ from roomtone.media.values import (
     EngineConfig,
     ErrorCode,
     Fingerprint,
+    IngestId,
+    IngestProtocol,
     Latching,
     MediaKind,
     MixerClip,
@@ -558,3 +561,23 @@ async def test_a_mixer_ends_with_its_mixes_and_with_its_router(engine: Engine) -
     events = engine.subscribe(other.id)
     await router.close()
     assert await events.get() == MixerClosed(mixer=other.id, reason=EngineCloseReason.PARENT_CLOSED)
+
+
+async def test_encoders_are_listened_for_where_that_can_be(engine: Engine) -> None:
+    listener = await IngestListener.open(engine, IngestProtocol.SRT, "127.0.0.1:0", passphrase="ten letters")
+    assert listener.port > 0
+    for protocol, address, more in (
+        (IngestProtocol.SRT, "nowhere", {}),
+        (IngestProtocol.SRT, "127.0.0.1:0", {"passphrase": "short"}),
+        (IngestProtocol.RTMP, "127.0.0.1:0", {"passphrase": "ten letters"}),
+        (IngestProtocol.RTMP, "127.0.0.1:0", {"latency_ms": 1}),
+    ):
+        async with refused(ErrorCode.INVALID):
+            await IngestListener.open(engine, protocol, address, **more)  # type: ignore[arg-type]
+    other = await IngestListener.open(engine, IngestProtocol.RTMP, "127.0.0.1:0")
+    async with refused(ErrorCode.NO_PORT):
+        await IngestListener.open(engine, IngestProtocol.RTMP, f"127.0.0.1:{other.port}")
+    async with refused(ErrorCode.NOT_FOUND):
+        await other.send_away(IngestId(77))
+    await other.close()
+    await other.close()

@@ -180,6 +180,8 @@ counters! {
     live_busy_us,
     /// Packets that came for packagers.
     packager_packets,
+    /// Units that came whole for packagers, from ingests.
+    packager_units,
     /// Tracks that came when their packager had begun.
     packager_tracks_refused,
     /// Packagers ended by a defect.
@@ -190,6 +192,38 @@ counters! {
     keyframes_asked,
     /// Requests for keyframes that were dropped since the shard's queue was full.
     keyframe_requests_dropped_full,
+    }
+}
+
+counters! {
+    /// What the ingest thread did.
+    IngestCounters {
+    /// Publishers there are.
+    ingests,
+    /// Streams they publish, or did until a moment ago.
+    ingest_streams,
+    /// Times somebody asked to publish.
+    publishers_asked,
+    /// Times somebody may.
+    publishers_accepted,
+    /// Times somebody may not.
+    publishers_refused,
+    /// Times nobody answered the question whether somebody may.
+    publishers_unanswered,
+    /// Answers to questions that nobody has.
+    answers_ignored,
+    /// Bytes of publishers.
+    ingest_bytes,
+    /// Tracks of publishers that their streams do not carry.
+    ingest_tracks_refused,
+    /// Units dropped since the live thread's queue was full.
+    units_dropped_full,
+    /// Connections closed since too many are open.
+    ingest_connections_refused,
+    /// Errors of sockets.
+    ingest_sockets_failed,
+    /// Errors of the poller.
+    ingest_polls_failed,
     }
 }
 

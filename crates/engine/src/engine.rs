@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,8 +13,9 @@ use roomtone_webrtc::{Certificate, Random, SystemRandom};
 
 use crate::audio::{self, AudioHandle};
 use crate::bind::{self, BindError};
-use crate::counters::{AudioCounters, Counters, LiveCounters};
+use crate::counters::{AudioCounters, Counters, IngestCounters, LiveCounters};
 use crate::ids::{self, MAX_SHARDS};
+use crate::ingest::{self, IngestEnds, IngestHandle};
 use crate::live::{self, LiveEnds, LiveHandle};
 use crate::outbox::Outbox;
 use crate::shard::{Control, Shard, ShardHandle, ShardParts, Shared, inbox};
@@ -68,11 +69,12 @@ pub struct Engine {
     audio_counters: Vec<Arc<AudioCounters>>,
     live: LiveHandle,
     live_counters: Arc<LiveCounters>,
+    ingest: IngestHandle,
+    ingest_counters: Arc<IngestCounters>,
     counters: Vec<Arc<Counters>>,
     listening: Vec<Vec<String>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     closed: AtomicBool,
-    answers_ignored: AtomicU64,
 }
 
 impl Engine {
@@ -100,6 +102,7 @@ impl Engine {
         let mut handles = Vec::new();
         let mut parts = Vec::new();
         let (live, live_ends) = live::handle();
+        let (ingest, ingest_ends) = ingest::handle().map_err(system("no event descriptor"))?;
         let ips = bind::expand(&ips)?;
         for index in 0..config.shards {
             let listeners = if config.udp || config.tcp {
@@ -132,14 +135,16 @@ impl Engine {
             audio_counters: Vec::new(),
             live,
             live_counters: Arc::default(),
+            ingest,
+            ingest_counters: Arc::default(),
             counters: Vec::new(),
             listening: Vec::new(),
             threads: Mutex::default(),
             closed: AtomicBool::new(false),
-            answers_ignored: AtomicU64::new(0),
         };
         engine.start_audio()?;
         engine.start_live(live_ends, shelf)?;
+        engine.start_ingest(ingest_ends)?;
         for part in parts {
             engine.spawn(part)?;
         }
@@ -169,9 +174,34 @@ impl Engine {
 
     fn start_live(&mut self, ends: LiveEnds, shelf: Arc<Shelf>) -> Result<(), EngineError> {
         let (shared, shards) = (self.shared.clone(), self.handles.clone());
-        let thread = live::start(ends, shared, shards, self.live_counters.clone(), shelf);
+        let ingest = self.ingest.clone();
+        let broken = move |packager| {
+            ingest.tell(ingest::Message::Broken(packager));
+        };
+        let thread = live::start(
+            ends,
+            shared,
+            shards,
+            self.live_counters.clone(),
+            shelf,
+            broken,
+        );
         let thread = thread.map_err(|error| EngineError::System {
             what: "no live thread",
+            error,
+        })?;
+        self.threads
+            .get_mut()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(thread);
+        Ok(())
+    }
+
+    fn start_ingest(&mut self, ends: IngestEnds) -> Result<(), EngineError> {
+        let (shared, live) = (self.shared.clone(), self.live.clone());
+        let thread = ingest::start(ends, shared, live, self.ingest_counters.clone());
+        let thread = thread.map_err(|error| EngineError::System {
+            what: "no ingest thread",
             error,
         })?;
         self.threads
@@ -229,6 +259,13 @@ impl Engine {
             return Err(SubmitError::QueueFull);
         }
         let id = request.id;
+        if matches!(subject(&request.command), Subject::Ingest) {
+            if self.ingest.tell(ingest::Message::Request(request)) {
+                return Ok(());
+            }
+            self.shared.outbox.retract();
+            return Err(SubmitError::Closed);
+        }
         match self.shard_for(&request.command) {
             Ok(shard) if self.handles[shard].request(request) => Ok(()),
             Ok(_) => {
@@ -261,7 +298,7 @@ impl Engine {
             Subject::NewRouter(Some(shard)) => Ok(shard),
             Subject::NewRouter(None) => Ok(self.least_loaded()),
             Subject::Nothing => failed(ErrorCode::Invalid, "there is nothing to do".to_owned()),
-            Subject::Engine => Err(CommandResult::Stats {
+            Subject::Ingest | Subject::Engine => Err(CommandResult::Stats {
                 reports: self.stats(),
             }),
         }
@@ -308,9 +345,8 @@ impl Engine {
     }
 
     /// Takes the answer to a question; one that nobody waits for is counted and ignored.
-    pub fn answer(&self, _answer: &values::Answer) {
-        // No part of the engine asks yet; ingests and packagers will.
-        self.answers_ignored.fetch_add(1, Ordering::Relaxed);
+    pub fn answer(&self, answer: values::Answer) {
+        self.ingest.tell(ingest::Message::Answer(answer));
     }
 
     /// Counters: one report for the engine, one for each shard.
@@ -327,10 +363,6 @@ impl Engine {
         engine.insert("event_queue_depth".into(), depth.into());
         engine.insert("events_dropped".into(), dropped.into());
         engine.insert("events_merged".into(), merged.into());
-        engine.insert(
-            "answers_ignored".into(),
-            self.answers_ignored.load(Ordering::Relaxed).into(),
-        );
         let mut reports = vec![engine];
         for (index, counters) in self.counters.iter().enumerate() {
             let mut report = counters.report();
@@ -363,6 +395,11 @@ impl Engine {
         report.insert("type".into(), "live".into());
         report.insert("packagers".into(), self.live.load().into());
         reports.push(report);
+        let mut report = self.ingest_counters.report();
+        report.insert("id".into(), "ingest".into());
+        report.insert("type".into(), "ingests".into());
+        reports.push(report);
+        reports.extend(self.ingest.reports());
         reports
     }
 
@@ -377,6 +414,8 @@ impl Engine {
         for handle in &self.audio {
             handle.tell(audio::Message::Shutdown);
         }
+        // Before the live thread, which ends what it leaves.
+        self.ingest.tell(ingest::Message::Shutdown);
         self.live.tell(live::Message::Shutdown);
         let mut threads = self
             .threads
@@ -410,6 +449,7 @@ impl Drop for Engine {
 enum Subject {
     Object(u64),
     NewRouter(Option<usize>),
+    Ingest,
     Engine,
     Nothing,
 }
@@ -420,6 +460,9 @@ fn subject(command: &Command) -> Subject {
         Command::OpenRouter { shard } => Subject::NewRouter(shard),
         Command::GetEngineStats {} => Subject::Engine,
         Command::DoTogether { ref commands } => commands.first().map_or(Subject::Nothing, subject),
+        Command::OpenIngestListener { .. }
+        | Command::CloseIngestListener { .. }
+        | Command::CloseIngest { .. } => Subject::Ingest,
         Command::CloseRouter { router: id, .. }
         | Command::OpenWebRtcTransport { router: id, .. }
         | Command::OpenPlainTransport { router: id, .. }

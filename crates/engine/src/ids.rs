@@ -8,14 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const SHARD_BITS: u32 = 8;
 
 /// Most shards an engine can have.
-pub const MAX_SHARDS: usize = 1 << SHARD_BITS;
+pub const MAX_SHARDS: usize = INGEST;
+
+/// What stands where the shard does in ids of the ingest thread's objects.
+pub(crate) const INGEST: usize = (1 << SHARD_BITS) - 1;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// A fresh id on `shard`.
 pub(crate) fn allocate(shard: usize) -> u64 {
     debug_assert!(
-        shard < MAX_SHARDS,
+        shard <= INGEST,
         "the configuration limits the number of shards"
     );
     (NEXT.fetch_add(1, Ordering::Relaxed) << SHARD_BITS) | shard as u64
@@ -23,7 +26,7 @@ pub(crate) fn allocate(shard: usize) -> u64 {
 
 /// The shard an id belongs to.
 pub(crate) fn shard_of(id: u64) -> usize {
-    (id & (MAX_SHARDS as u64 - 1)) as usize
+    (id & INGEST as u64) as usize
 }
 
 /// What ICE user fragments of a shard begin with, so that a connection that came in elsewhere finds its way.

@@ -11,6 +11,7 @@ mod engine;
 mod failure;
 mod framing;
 mod ids;
+mod ingest;
 mod live;
 mod outbox;
 mod shard;

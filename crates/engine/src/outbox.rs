@@ -39,7 +39,8 @@ fn policy(event: &Event) -> Policy {
         | Event::ActiveSpeakers { .. }
         | Event::EstimateChanged { .. }
         | Event::FeedbackActed { .. }
-        | Event::PackagerWarned { .. } => Policy::Statistic,
+        | Event::PackagerWarned { .. }
+        | Event::IngestWarned { .. } => Policy::Statistic,
         Event::IceStateChanged { transport, .. } => Policy::Merge((0, transport, 0)),
         Event::DtlsStateChanged { transport, .. } => Policy::Merge((1, transport, 0)),
         Event::RemoteLearnt { transport, .. } => Policy::Merge((2, transport, 0)),
@@ -70,6 +71,8 @@ fn policy(event: &Event) -> Policy {
         | Event::MixerClosed { .. }
         | Event::PackagerStarted { .. }
         | Event::PackagerEnded { .. }
+        | Event::IngestStarted { .. }
+        | Event::IngestEnded { .. }
         | Event::MixerSourceEnded { .. }
         | Event::ProducerClosed { .. }
         | Event::ConsumerClosed { .. }
@@ -145,6 +148,13 @@ impl Outbox {
         queue
             .entries
             .push_back(Some(Outbound::Reply { id, result }));
+        self.wake.signal();
+    }
+
+    /// Asks something; whoever asks bounds how much.
+    pub(crate) fn question(&self, question: Outbound) {
+        let mut queue = self.lock();
+        queue.entries.push_back(Some(question));
         self.wake.signal();
     }
 

@@ -83,7 +83,7 @@ impl Engine {
     /// Takes an `Answer`; one that nobody waits for is ignored and counted.
     fn answer(&self, answer: &[u8]) -> PyResult<()> {
         self.inner
-            .answer(&values::decode(answer).map_err(|error| wrong(&error))?);
+            .answer(values::decode(answer).map_err(|error| wrong(&error))?);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ from roomtone.media.errors import (
     QueueFull,
 )
 from roomtone.media.fake import FakeLink
+from roomtone.media.ingest import IngestListener
 from roomtone.media.link import Link
 from roomtone.media.mailbox import Mailbox
 from roomtone.media.mixer import Mixer
@@ -38,6 +39,7 @@ __all__ = [
     "EngineCommandError",
     "EngineStartError",
     "FakeLink",
+    "IngestListener",
     "Link",
     "Mailbox",
     "MailboxClosed",

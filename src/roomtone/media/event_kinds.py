@@ -23,6 +23,9 @@ from roomtone.media.values import (
     EventsDropped,
     FeedbackActed,
     IceStateChanged,
+    IngestEnded,
+    IngestStarted,
+    IngestWarned,
     MixerClosed,
     MixerEffortChanged,
     MixerSourceEnded,
@@ -68,6 +71,9 @@ SUBJECTS: dict[type[Event], tuple[str, ...]] = {
     PackagerStarted: ("packager",),
     PackagerWarned: ("packager",),
     PackagerEnded: ("packager",),
+    IngestStarted: ("listener", "ingest", "packager"),
+    IngestWarned: ("listener", "ingest", "packager"),
+    IngestEnded: ("listener", "ingest", "packager"),
     ChannelOpened: ("transport", "channel"),
     ChannelMessage: ("channel",),
     ChannelClosed: ("channel",),
@@ -96,7 +102,7 @@ MERGED: dict[type[Event], tuple[type[Event], tuple[str, ...]]] = {
 }
 """States: what they are a value of, and of what; a newer one takes the place of an older one of the same."""
 
-STATISTICS = (ActiveSpeakers, ProducerScore, EstimateChanged, FeedbackActed, PackagerWarned)
+STATISTICS = (ActiveSpeakers, ProducerScore, EstimateChanged, FeedbackActed, PackagerWarned, IngestWarned)
 """What goes first when there is no place."""
 
 

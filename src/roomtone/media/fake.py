@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from roomtone.media.errors import QueueFull
 from roomtone.media.fake_commands import FakeCommands
 from roomtone.media.fake_objects import (
+    FakeIngest,
+    FakeIngestListener,
     FakeObject,
     FakeObserver,
     FakePackager,
@@ -36,6 +38,11 @@ from roomtone.media.values import (
     EventOut,
     IceState,
     IceStateChanged,
+    IngestEnd,
+    IngestId,
+    IngestListenerId,
+    IngestProtocol,
+    IngestStarted,
     MediaKind,
     ObserverId,
     PackagerId,
@@ -165,6 +172,32 @@ class FakeLink:
             ]
             self.emit(PackagerStarted(packager=PackagerId(packager), tracks=tracks))
 
+    def begin_ingest(self, listener: int, name: str, remote: str = "192.0.2.1:5000") -> IngestId:
+        """Let an encoder publish that may; its stream is a packager of its own."""
+        with self._lock:
+            held = self._state.get(FakeIngestListener, listener)
+            ingest = FakeIngest(self._state.new_id(), held.id, self._state.new_id(), name)
+            self._state.objects[ingest.id] = ingest
+            self.emit(
+                IngestStarted(
+                    ingest=IngestId(ingest.id),
+                    listener=IngestListenerId(held.id),
+                    packager=PackagerId(ingest.packager),
+                    name=name,
+                    protocol=held.protocol,
+                    remote=remote,
+                    encoder="",
+                )
+            )
+            return IngestId(ingest.id)
+
+    def end_ingest(self, ingest: int, reason: IngestEnd = IngestEnd.PEER) -> None:
+        """Let an encoder end."""
+        with self._lock:
+            self._state.drop_ingest(self._state.get(FakeIngest, ingest), reason)
+            for event in self._state.take_caused():
+                self.emit(event)
+
     def lose_router(self, router: int) -> None:
         """Let a router meet a defect: it ends with all it holds."""
         with self._lock:
@@ -190,11 +223,28 @@ class FakeLink:
                     )
                 )
 
-    def pose(self, topic: str, subject: str, *, credential: str | None = None, deadline_ms: int = 1000) -> int:
+    def pose(
+        self,
+        topic: str,
+        subject: str,
+        *,
+        credential: str | None = None,
+        user: str | None = None,
+        protocol: IngestProtocol | None = None,
+        remote: str | None = None,
+        deadline_ms: int = 1000,
+    ) -> int:
         """Ask a question; the answer shows up in ``answers`` by the id given back."""
         with self._lock:
             question = Question(
-                id=self._state.new_id(), deadline_ms=deadline_ms, topic=topic, subject=subject, credential=credential
+                id=self._state.new_id(),
+                deadline_ms=deadline_ms,
+                topic=topic,
+                subject=subject,
+                credential=credential,
+                user=user,
+                protocol=protocol,
+                remote=remote,
             )
             self._send(question)
             return question.id

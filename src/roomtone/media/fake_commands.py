@@ -6,7 +6,7 @@ import json
 from functools import singledispatchmethod
 from typing import Any
 
-from roomtone.media import fake_mixers, fake_packagers
+from roomtone.media import fake_ingests, fake_mixers, fake_packagers
 from roomtone.media.event_kinds import subjects
 from roomtone.media.fake_objects import (
     FakeChannel,
@@ -34,6 +34,8 @@ from roomtone.media.values import (
     ChannelOpening,
     CloseChannel,
     CloseConsumer,
+    CloseIngest,
+    CloseIngestListener,
     CloseMixer,
     CloseObserver,
     ClosePackager,
@@ -60,6 +62,7 @@ from roomtone.media.values import (
     ObserverId,
     ObserverOpened,
     OpenChannel,
+    OpenIngestListener,
     OpenMixer,
     OpenPackager,
     OpenPlainTransport,
@@ -359,6 +362,10 @@ class FakeCommands(FakeState):
         | CloseMixer,
     ) -> AnyResult:
         return fake_mixers.execute(self, command)
+
+    @_execute.register
+    def _ingest(self, command: OpenIngestListener | CloseIngestListener | CloseIngest) -> AnyResult:
+        return fake_ingests.execute(self, command)
 
     @_execute.register
     def _package(self, command: OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager) -> AnyResult:

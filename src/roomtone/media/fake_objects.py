@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         CodecParameters,
         DtlsParameters,
         EncodingParameters,
+        IngestProtocol,
         MediaKind,
         MixerSource,
         SetConsumerLimits,
@@ -155,6 +156,34 @@ class FakeChannel:
     sent: list[bytes] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class FakeIngestListener:
+    """A listener of encoders of the fake."""
+
+    id: int
+    protocol: IngestProtocol
+    address: str
+
+
+@dataclass(slots=True)
+class FakeIngest:
+    """An encoder that publishes to the fake, as a test says (`FakeLink.begin_ingest`)."""
+
+    id: int
+    listener: int
+    packager: int
+    name: str
+
+
 FakeObject = (
-    FakeRouter | FakeTransport | FakeProducer | FakeConsumer | FakeObserver | FakeChannel | FakeMixer | FakePackager
+    FakeRouter
+    | FakeTransport
+    | FakeProducer
+    | FakeConsumer
+    | FakeObserver
+    | FakeChannel
+    | FakeMixer
+    | FakePackager
+    | FakeIngestListener
+    | FakeIngest
 )

@@ -7,6 +7,8 @@ from typing import TypeVar
 from roomtone.media.fake_objects import (
     FakeChannel,
     FakeConsumer,
+    FakeIngest,
+    FakeIngestListener,
     FakeMixer,
     FakeObject,
     FakeObserver,
@@ -24,6 +26,10 @@ from roomtone.media.values import (
     EngineConfig,
     ErrorCode,
     IceRestarted,
+    IngestEnd,
+    IngestEnded,
+    IngestId,
+    IngestListenerId,
     MediaKind,
     MixerClosed,
     MixerId,
@@ -49,7 +55,17 @@ class Refused(Exception):  # noqa: N818 - not an error of the program
 
 
 T = TypeVar(
-    "T", FakeRouter, FakeTransport, FakeProducer, FakeConsumer, FakeObserver, FakeChannel, FakeMixer, FakePackager
+    "T",
+    FakeRouter,
+    FakeTransport,
+    FakeProducer,
+    FakeConsumer,
+    FakeObserver,
+    FakeChannel,
+    FakeMixer,
+    FakePackager,
+    FakeIngestListener,
+    FakeIngest,
 )
 
 STATS_TYPE: dict[type[FakeObject], str] = {
@@ -61,6 +77,8 @@ STATS_TYPE: dict[type[FakeObject], str] = {
     FakeChannel: "data-channel",
     FakeMixer: "mixer",
     FakePackager: "packager",
+    FakeIngestListener: "listener",
+    FakeIngest: "ingest",
 }
 
 
@@ -185,6 +203,16 @@ class FakeState:
             del self.objects[held.id]
         del self.objects[router.id]
         self.caused.append(RouterClosed(router=RouterId(router.id), reason=reason))
+
+    def drop_ingest(self, ingest: FakeIngest, reason: IngestEnd) -> None:
+        """Take a publisher away, and cause the events."""
+        del self.objects[ingest.id]
+        packager = PackagerId(ingest.packager)
+        listener = IngestListenerId(ingest.listener)
+        self.caused += [
+            IngestEnded(ingest=IngestId(ingest.id), listener=listener, packager=packager, reason=reason, detail=""),
+            PackagerEnded(packager=packager, reason=EngineCloseReason.PARENT_CLOSED),
+        ]
 
     def drop_packager(self, packager: FakePackager, reason: EngineCloseReason) -> None:
         """Take a packager away, and cause the event."""

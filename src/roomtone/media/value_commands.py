@@ -17,6 +17,9 @@ from roomtone.media.value_parts import (
     Fingerprint,
     HeaderExtension,
     IceMode,
+    IngestId,
+    IngestListenerId,
+    IngestProtocol,
     Latching,
     MediaKind,
     MixerId,
@@ -419,6 +422,34 @@ class ClosePackager(Command, tag="close_packager", frozen=True, kw_only=True):
     packager: PackagerId
 
 
+class OpenIngestListener(Command, tag="open_ingest_listener", frozen=True, kw_only=True):
+    """Listen for encoders; what one publishes, after a question, becomes a live stream at ``/live/NAME/``.
+
+    ``address`` is ``IP:PORT``, port 0 is any. With ``passphrase``, 10 to 80 characters and SRT only, callers without or
+    with another are refused, and without it those that have one. ``latency_ms``, 20 to 8,000, is how long SRT waits
+    for what is missing. ``window_ms`` and ``part_ms`` are as in `OpenPackager`.
+    """
+
+    protocol: IngestProtocol
+    address: str
+    passphrase: str | None = None
+    latency_ms: int = 120
+    window_ms: int = 120_000
+    part_ms: int | None = None
+
+
+class CloseIngestListener(Command, tag="close_ingest_listener", frozen=True, kw_only=True):
+    """Close a listener; who publishes through it is sent away."""
+
+    listener: IngestListenerId
+
+
+class CloseIngest(Command, tag="close_ingest", frozen=True, kw_only=True):
+    """Send a publisher away; its stream ends."""
+
+    ingest: IngestId
+
+
 class GetStats(Command, tag="get_stats", frozen=True, kw_only=True):
     """Statistics of an object, by its id; names of W3C webrtc-stats where they exist."""
 
@@ -491,6 +522,9 @@ AnyCommand = (
     | AddPackagerTrack
     | RemovePackagerTrack
     | ClosePackager
+    | OpenIngestListener
+    | CloseIngestListener
+    | CloseIngest
     | OpenChannel
     | SendMessage
     | CloseChannel

@@ -14,6 +14,9 @@ from roomtone.media.value_parts import (
     FeedbackKind,
     FeedbackPriority,
     IceState,
+    IngestId,
+    IngestListenerId,
+    IngestProtocol,
     LineDirection,
     MixerId,
     MixerInputId,
@@ -295,6 +298,59 @@ class PackagerWarned(Event, tag="packager_warned", frozen=True, kw_only=True):
     warning: PackagerWarning
 
 
+class IngestEnd(StrEnum):
+    """Why an encoder publishes no more."""
+
+    PEER = "peer"
+    """It said so, or its connection ended."""
+    SILENT = "silent"
+    """Nothing came of it any more."""
+    PROTOCOL = "protocol"
+    """What it sent cannot be read."""
+    REPLACED = "replaced"
+    """Another took its place."""
+    REQUESTED = "requested"
+    """A command said so."""
+    FAILED = "failed"
+    """Its media could not be packaged."""
+    ENGINE_CLOSED = "engine_closed"
+    """The engine stops."""
+
+
+class IngestStarted(Event, tag="ingest_started", frozen=True, kw_only=True):
+    """An encoder publishes; ``packager`` is that of its stream, and goes on where it was there before.
+
+    ``remote`` is where it comes from, ``encoder`` what it calls itself; that may be empty.
+    """
+
+    ingest: IngestId
+    listener: IngestListenerId
+    packager: PackagerId
+    name: str
+    protocol: IngestProtocol
+    remote: str
+    encoder: str
+
+
+class IngestWarned(Event, tag="ingest_warned", frozen=True, kw_only=True):
+    """Something of what an encoder sends is not carried; ``detail`` says what, in words."""
+
+    ingest: IngestId
+    listener: IngestListenerId
+    packager: PackagerId
+    detail: str
+
+
+class IngestEnded(Event, tag="ingest_ended", frozen=True, kw_only=True):
+    """An encoder publishes no more; its stream waits ten seconds for another unless that was wanted."""
+
+    ingest: IngestId
+    listener: IngestListenerId
+    packager: PackagerId
+    reason: IngestEnd
+    detail: str
+
+
 class PackagerEnded(Event, tag="packager_ended", frozen=True, kw_only=True):
     """A packager is gone; its lists say that they have ended, and can be read for a minute yet."""
 
@@ -361,6 +417,9 @@ AnyEvent = (
     | PackagerStarted
     | PackagerWarned
     | PackagerEnded
+    | IngestStarted
+    | IngestWarned
+    | IngestEnded
     | ChannelOpened
     | ChannelMessage
     | ChannelClosed

@@ -17,6 +17,17 @@ MixerId = NewType("MixerId", int)
 MixerInputId = NewType("MixerInputId", int)
 PackagerId = NewType("PackagerId", int)
 PackagerTrackId = NewType("PackagerTrackId", int)
+IngestListenerId = NewType("IngestListenerId", int)
+IngestId = NewType("IngestId", int)
+
+
+class IngestProtocol(StrEnum):
+    """What encoders speak."""
+
+    SRT = "srt"
+    """MPEG-TS over SRT."""
+    RTMP = "rtmp"
+    """RTMP, Enhanced RTMP too."""
 
 
 class MediaKind(StrEnum):

@@ -9,6 +9,7 @@ from roomtone.media.value_parts import (
     ChannelId,
     ConsumerId,
     Fingerprint,
+    IngestListenerId,
     MixerId,
     MixerInputId,
     ObserverId,
@@ -103,6 +104,13 @@ class PackagerOpened(Result, tag="packager_opened", frozen=True, kw_only=True):
     packager: PackagerId
 
 
+class IngestListenerOpened(Result, tag="ingest_listener_opened", frozen=True, kw_only=True):
+    """The new listener of encoders, and the port it has."""
+
+    listener: IngestListenerId
+    port: int
+
+
 class PackagerTrackAdded(Result, tag="packager_track_added", frozen=True, kw_only=True):
     """The new track of a packager, or the one without a source that goes on."""
 
@@ -167,6 +175,7 @@ AnyResult = (
     | MixerInputAdded
     | PackagerOpened
     | PackagerTrackAdded
+    | IngestListenerOpened
     | ChannelOpening
     | Stats
     | Dumped

@@ -18,6 +18,8 @@ from roomtone.media.value_commands import (
     AnyCommand,
     CloseChannel,
     CloseConsumer,
+    CloseIngest,
+    CloseIngestListener,
     CloseMixer,
     CloseObserver,
     ClosePackager,
@@ -35,6 +37,7 @@ from roomtone.media.value_commands import (
     ObserveAudioLevels,
     OpenChannel,
     OpeningCommand,
+    OpenIngestListener,
     OpenMixer,
     OpenPackager,
     OpenPlainTransport,
@@ -81,6 +84,10 @@ from roomtone.media.value_events import (
     EventsDropped,
     FeedbackActed,
     IceStateChanged,
+    IngestEnd,
+    IngestEnded,
+    IngestStarted,
+    IngestWarned,
     MixerClosed,
     MixerEffortChanged,
     MixerSourceEnded,
@@ -121,6 +128,9 @@ from roomtone.media.value_parts import (
     HeaderExtension,
     IceMode,
     IceState,
+    IngestId,
+    IngestListenerId,
+    IngestProtocol,
     Latching,
     LineDirection,
     MediaKind,
@@ -153,6 +163,7 @@ from roomtone.media.value_results import (
     ErrorCode,
     Failed,
     IceRestarted,
+    IngestListenerOpened,
     MixerInputAdded,
     MixerOpened,
     ObserverOpened,
@@ -196,6 +207,9 @@ class Question(Value, tag_field="kind", tag="question", frozen=True, kw_only=Tru
     topic: str
     subject: str
     credential: str | None = None
+    user: str | None = None
+    protocol: IngestProtocol | None = None
+    remote: str | None = None
 
 
 class Answer(Value, frozen=True, kw_only=True):
@@ -234,6 +248,8 @@ __all__ = [
     "ChannelOpening",
     "CloseChannel",
     "CloseConsumer",
+    "CloseIngest",
+    "CloseIngestListener",
     "CloseMixer",
     "CloseObserver",
     "ClosePackager",
@@ -287,6 +303,14 @@ __all__ = [
     "IceRestarted",
     "IceState",
     "IceStateChanged",
+    "IngestEnd",
+    "IngestEnded",
+    "IngestId",
+    "IngestListenerId",
+    "IngestListenerOpened",
+    "IngestProtocol",
+    "IngestStarted",
+    "IngestWarned",
     "Latching",
     "LineDirection",
     "MediaKind",
@@ -305,6 +329,7 @@ __all__ = [
     "ObserverId",
     "ObserverOpened",
     "OpenChannel",
+    "OpenIngestListener",
     "OpenMixer",
     "OpenPackager",
     "OpenPlainTransport",

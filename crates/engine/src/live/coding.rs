@@ -17,8 +17,20 @@ pub(crate) enum Coding {
     H264,
     Hevc,
     Av1,
-    Opus { channels: u8 },
+    Opus {
+        channels: u8,
+    },
+    /// Nothing has to be put together: units come whole, from an ingest.
+    Whole {
+        is_video: bool,
+    },
 }
+
+/// Ticks a second in which an ingest stamps all tracks of a source: rates of sound and 90 kHz divide it.
+pub(crate) const INGEST_RATE: u32 = 70_560_000;
+/// Sources of a timeline: what taps bring, and what an ingest brings.
+const OF_TAPS: u32 = 0;
+pub(super) const OF_INGEST: u32 = 1;
 
 impl Coding {
     /// What a producer's codec is to a packager; none where it cannot be carried.
@@ -35,13 +47,25 @@ impl Coding {
     }
 
     pub(super) fn is_video(self) -> bool {
-        !matches!(self, Self::Opus { .. })
+        match self {
+            Self::H264 | Self::Hevc | Self::Av1 => true,
+            Self::Opus { .. } => false,
+            Self::Whole { is_video } => is_video,
+        }
     }
 
     pub(super) fn stamps(self) -> Stamps {
+        if matches!(self, Self::Whole { .. }) {
+            return Stamps {
+                source: OF_INGEST,
+                shared: true,
+                rate: INGEST_RATE,
+                bits: 48,
+            };
+        }
         Stamps {
             // The reports of all taps are written by the clock of this process.
-            source: 0,
+            source: OF_TAPS,
             shared: false,
             rate: if self.is_video() { 90_000 } else { 48_000 },
             bits: 32,
@@ -62,10 +86,12 @@ pub(super) enum Depacketizer {
     Hevc(Box<HevcDepacketizer>),
     Av1(Box<Av1Depacketizer>),
     Opus(Box<Sound>),
+    /// What comes is whole already.
+    Whole,
 }
 
 /// A unit, its format where it may be another than before, and when it came.
-pub(super) type Found = (AccessUnit, Option<Format>, Instant);
+pub(crate) type Found = (AccessUnit, Option<Format>, Instant);
 
 impl Depacketizer {
     pub(super) fn new(coding: Coding) -> Self {
@@ -81,6 +107,7 @@ impl Depacketizer {
                 },
                 silence: Silence::default(),
             })),
+            Coding::Whole { .. } => Self::Whole,
         }
     }
 
@@ -128,6 +155,7 @@ impl Depacketizer {
                     found((unit, Some(Format::Opus(sound.format)), arrival));
                 }
             }
+            Self::Whole => {}
         }
     }
 
@@ -146,7 +174,7 @@ impl Depacketizer {
             Self::H264(h264) => h264.wants_keyframe(),
             Self::Hevc(hevc) => hevc.wants_keyframe(),
             Self::Av1(av1) => av1.wants_keyframe(),
-            Self::Opus(_) => false,
+            Self::Opus(_) | Self::Whole => false,
         }
     }
 
@@ -157,6 +185,7 @@ impl Depacketizer {
             Self::Hevc(hevc) => hevc.dropped().total(),
             Self::Av1(av1) => av1.dropped().total(),
             Self::Opus(sound) => sound.opus.malformed + sound.silence.late,
+            Self::Whole => 0,
         }
     }
 

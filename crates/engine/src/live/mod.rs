@@ -31,7 +31,7 @@ use crate::counters::LiveCounters;
 use crate::shard::{Batch, ShardHandle, Shared};
 use crate::values::Report;
 
-pub(crate) use coding::Coding;
+pub(crate) use coding::{Coding, Found, INGEST_RATE};
 pub(crate) use program::ProgramConfig;
 pub(crate) use track::NewTrack;
 
@@ -39,6 +39,15 @@ pub(crate) use track::NewTrack;
 pub(crate) const MAX_TRACKS: usize = 8;
 /// Batches that may wait for the thread; more are dropped and counted.
 const MAX_BATCHES: usize = 4096;
+/// Runs of units that may wait for the thread; an ingest that finds no place drops to the next keyframe.
+const MAX_RUNS: usize = 1024;
+
+/// Units of one ingest, each with its track, that came together.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) packager: u64,
+    pub(crate) units: Vec<(u64, Found)>,
+}
 
 /// What the live thread is told; bounded by the packagers there are.
 #[derive(Debug)]
@@ -124,6 +133,7 @@ impl Board {
 pub(crate) struct LiveHandle {
     messages: Sender<Message>,
     batches: SyncSender<Batch>,
+    runs: SyncSender<Run>,
     /// Packagers by the names that they have taken.
     names: Arc<Mutex<FxHashMap<String, u64>>>,
     load: Arc<AtomicUsize>,
@@ -140,6 +150,14 @@ impl LiveHandle {
         use std::sync::mpsc::TrySendError::{Disconnected, Full};
         self.batches.try_send(batch).map_err(|error| match error {
             Full(batch) | Disconnected(batch) => batch,
+        })
+    }
+
+    /// Hands units over; gives them back when the queue is full or the thread is gone. They wait for the next tick.
+    pub(crate) fn run(&self, run: Run) -> Result<(), Run> {
+        use std::sync::mpsc::TrySendError::{Disconnected, Full};
+        self.runs.try_send(run).map_err(|error| match error {
+            Full(run) | Disconnected(run) => run,
         })
     }
 
@@ -172,34 +190,39 @@ impl LiveHandle {
 pub(crate) struct LiveEnds {
     messages: Receiver<Message>,
     batches: Receiver<Batch>,
+    runs: Receiver<Run>,
 }
 
 /// Both sides of the thread's queues.
 pub(crate) fn handle() -> (LiveHandle, LiveEnds) {
     let (messages, messages_in) = channel();
     let (batches, batches_in) = sync_channel(MAX_BATCHES);
+    let (runs, runs_in) = sync_channel(MAX_RUNS);
     let handle = LiveHandle {
         messages,
         batches,
+        runs,
         names: Arc::default(),
         load: Arc::default(),
     };
     let ends = LiveEnds {
         messages: messages_in,
         batches: batches_in,
+        runs: runs_in,
     };
     (handle, ends)
 }
 
-/// Starts the thread; it ends after [`Message::Shutdown`].
+/// Starts the thread; it ends after [`Message::Shutdown`]. `broken` is told of packagers that no shard has.
 pub(crate) fn start(
     ends: LiveEnds,
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     counters: Arc<LiveCounters>,
     shelf: Arc<Shelf>,
+    broken: impl Fn(u64) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let mut thread = thread::LiveThread::new(ends, shared, shards, counters, shelf);
+    let mut thread = thread::LiveThread::new(ends, shared, shards, counters, shelf, broken);
     std::thread::Builder::new()
         .name("live".to_owned())
         .spawn(move || thread.run())

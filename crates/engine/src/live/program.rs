@@ -11,6 +11,7 @@ use roomtone_rtp::rtcp::{RtcpPacket, parse_compound};
 use roomtone_rtp::{NtpTime, RtpPacket};
 use roomtone_sfu::WallClock;
 
+use super::coding::{Found, OF_INGEST};
 use super::track::{NewTrack, Step, Track};
 use super::watch::Watch;
 use crate::values::{PackagerTrackInfo, PackagerWarning};
@@ -91,6 +92,9 @@ impl Program {
     pub(super) fn add_track(&mut self, new: NewTrack, now: Instant) -> bool {
         if let Some(track) = self.tracks.iter_mut().find(|one| one.id == new.track) {
             track.renew(new);
+            if track.is_whole() {
+                self.timeline.restart(OF_INGEST);
+            }
             return true;
         }
         if self.channel.is_some() {
@@ -107,6 +111,14 @@ impl Program {
             self.tracks.retain(|track| track.id != id);
         } else if let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) {
             track.vacant = true;
+        }
+    }
+
+    /// Take a unit of an ingest.
+    pub(super) fn handle_unit(&mut self, track: u64, found: Found) {
+        match self.tracks.iter_mut().find(|one| one.id == track) {
+            Some(track) => track.handle_unit(found),
+            None => self.ignored += 1,
         }
     }
 

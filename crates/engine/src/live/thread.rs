@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::program::{Program, Told, Unpackable};
 use super::report;
-use super::{Board, LiveEnds, Message};
+use super::{Board, LiveEnds, Message, Run};
 use crate::counters::LiveCounters;
 use crate::ids;
 use crate::shard::{Batch, Control, ShardHandle, Shared};
@@ -35,6 +35,7 @@ struct Running {
 pub(super) struct LiveThread {
     messages: Receiver<Message>,
     batches: Receiver<Batch>,
+    arrived: Receiver<Run>,
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     counters: Arc<LiveCounters>,
@@ -43,6 +44,8 @@ pub(super) struct LiveThread {
     /// Lists that have ended, until when they can be read.
     lingering: Vec<(Instant, String, Arc<Channel>)>,
     report_at: Instant,
+    /// Told of packagers that ended by a defect and that no shard has.
+    broken: Box<dyn Fn(u64) + Send>,
     runs: bool,
 }
 
@@ -53,10 +56,13 @@ impl LiveThread {
         shards: Vec<ShardHandle>,
         counters: Arc<LiveCounters>,
         shelf: Arc<Shelf>,
+        broken: impl Fn(u64) + Send + 'static,
     ) -> Self {
         Self {
             messages: ends.messages,
             batches: ends.batches,
+            arrived: ends.runs,
+            broken: Box::new(broken),
             shared,
             shards,
             counters,
@@ -149,7 +155,10 @@ impl LiveThread {
         {
             self.withdraw(&running.name, &channel);
         }
-        self.shards[ids::shard_of(id)].control(Control::PackagerBroken { packager: id });
+        match self.shards.get(ids::shard_of(id)) {
+            Some(shard) => shard.control(Control::PackagerBroken { packager: id }),
+            None => (self.broken)(id),
+        }
     }
 
     /// Takes a list off the shelf, unless another of its name lies there by now.
@@ -191,6 +200,15 @@ impl LiveThread {
                 }
             });
             batch.send_home();
+        }
+        let runs: Vec<Run> = self.arrived.try_iter().collect();
+        for run in runs {
+            self.counters.packager_units.add(run.units.len() as u64);
+            self.with(run.packager, |one| {
+                for (track, found) in run.units {
+                    one.program.handle_unit(track, found);
+                }
+            });
         }
     }
 
@@ -257,10 +275,8 @@ impl LiveThread {
         let asked: Vec<u32> = running.program.drain_asked().collect();
         if !asked.is_empty() {
             self.counters.keyframes_asked.add(asked.len() as u64);
-            if self.shards[ids::shard_of(id)]
-                .batch(requests(id, &asked))
-                .is_err()
-            {
+            let shard = self.shards.get(ids::shard_of(id));
+            if shard.is_some_and(|shard| shard.batch(requests(id, &asked)).is_err()) {
                 // They are asked for again soon.
                 self.counters.keyframe_requests_dropped_full.up();
             }

@@ -163,6 +163,11 @@ impl Track {
         self.coding = coding;
     }
 
+    /// Whether units come whole, from an ingest.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.coding, Coding::Whole { .. })
+    }
+
     pub(super) fn is_video(&self) -> bool {
         self.coding.is_video()
     }
@@ -206,6 +211,19 @@ impl Track {
             };
             self.depacketize(&packet, turn.sequence, turn.arrival);
         }
+    }
+
+    /// Take units that come whole.
+    pub(super) fn handle_unit(&mut self, found: Found) {
+        let (unit, _, arrival) = &found;
+        self.figures.bytes += unit.data.len() as u64;
+        self.first_packet.get_or_insert(*arrival);
+        self.last_packet = Some(*arrival);
+        if unit.keyframe {
+            self.last_keyframe = Some(*arrival);
+        }
+        self.held.push_back(Raw::from(found));
+        self.note_news();
     }
 
     fn coding_of(&self, packet: &RtpPacket<'_>) -> Option<Coding> {
@@ -281,7 +299,8 @@ impl Track {
     /// Its place in the packager; from now on units are placed.
     pub(super) fn begin(&mut self, place: usize, timeline: &mut Timeline) {
         let stamps = self.coding.stamps();
-        let number = timeline.add_track(stamps, stamps.rate);
+        let rate = self.format.as_ref().map_or(stamps.rate, Format::clock_rate);
+        let number = timeline.add_track(stamps, rate);
         self.place = Some((place, number));
         if let Some((wall_us, stamp)) = self.report {
             timeline.handle_report(number, wall_us, stamp.into());
@@ -296,9 +315,9 @@ impl Track {
         }
     }
 
-    /// Whether a report has tied it to wall time.
+    /// Whether a report has tied it to wall time, or its clock is that of the others anyway.
     pub(super) fn is_tied(&self) -> bool {
-        self.report.is_some()
+        self.report.is_some() || self.coding.stamps().shared
     }
 
     /// The next step towards the packager.
@@ -314,7 +333,8 @@ impl Track {
         let placed = if let Some(placed) = raw.placed {
             placed
         } else {
-            let placed = place(timeline, number, &raw.unit, raw.arrival)?;
+            let bits = self.coding.stamps().bits;
+            let placed = place(timeline, number, bits, &raw.unit, raw.arrival)?;
             raw.placed = Some(placed);
             if placed.discontinuity.is_some() | std::mem::take(&mut self.broken) {
                 self.figures.breaks += 1;
@@ -334,10 +354,11 @@ impl Track {
 fn place(
     timeline: &mut Timeline,
     number: usize,
+    bits: u32,
     unit: &AccessUnit,
     arrival: Instant,
 ) -> Option<Placed> {
-    let wire = |ticks: i64| u64::from(ticks as u32);
+    let wire = |ticks: i64| ticks as u64 & ((1 << bits) - 1);
     let stamp = Stamp {
         dts: wire(unit.dts),
         pts: wire(unit.pts),

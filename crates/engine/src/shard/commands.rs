@@ -169,7 +169,10 @@ impl Shard {
             Command::CloseChannel { channel } => self.close_channel(channel),
             Command::GetStats { id } => self.object_stats(id),
             Command::Dump { id } => self.dump(id),
-            Command::GetEngineStats {} => Err(Failure::new(
+            Command::GetEngineStats {}
+            | Command::OpenIngestListener { .. }
+            | Command::CloseIngestListener { .. }
+            | Command::CloseIngest { .. } => Err(Failure::new(
                 ErrorCode::Internal,
                 "the engine answers this itself",
             )),

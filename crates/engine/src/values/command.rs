@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
-    EncodingParameters, Fingerprint, HeaderExtension, IceMode, Latching, MediaKind, MixerSource,
-    SrtpKeys,
+    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, Latching, MediaKind,
+    MixerSource, SrtpKeys,
 };
 
 /// One command; each is answered by one reply.
@@ -481,6 +481,35 @@ pub enum Command {
         /// Which.
         packager: u64,
     },
+    /// Listen for encoders. What one publishes, after a question, becomes a live stream that the front door serves.
+    OpenIngestListener {
+        /// What they speak.
+        protocol: IngestProtocol,
+        /// Where, as IP:PORT; port 0 is any.
+        address: String,
+        /// With it callers without or with another are refused, and without it those that have one; SRT only.
+        #[serde(default)]
+        passphrase: Option<String>,
+        /// How long SRT holds back what it has for what is missing, in milliseconds.
+        #[serde(default = "default_latency")]
+        latency_ms: u32,
+        /// As in `open_packager`.
+        #[serde(default = "default_window")]
+        window_ms: u64,
+        /// As in `open_packager`.
+        #[serde(default)]
+        part_ms: Option<u32>,
+    },
+    /// Close a listener; who publishes through it is sent away.
+    CloseIngestListener {
+        /// Which.
+        listener: u64,
+    },
+    /// Send a publisher away; its stream ends.
+    CloseIngest {
+        /// Which.
+        ingest: u64,
+    },
     /// Statistics of an object.
     GetStats {
         /// Which.
@@ -497,6 +526,10 @@ pub enum Command {
 
 fn default_rebind_silence() -> u32 {
     1000
+}
+
+fn default_latency() -> u32 {
+    120
 }
 
 fn default_window() -> u64 {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,
-    QualityLevel, QualitySubject, QualityTrend,
+    CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, IngestProtocol,
+    LineDirection, QualityLevel, QualitySubject, QualityTrend,
 };
 
 /// RTCIceTransportState of W3C WebRTC.
@@ -93,6 +93,26 @@ pub struct PackagerTrackInfo {
     pub height: Option<u32>,
     /// Of sound only.
     pub channels: Option<u8>,
+}
+
+/// Why an encoder publishes no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IngestEnd {
+    /// It said so, or its connection ended.
+    Peer,
+    /// Nothing came of it any more.
+    Silent,
+    /// What it sent cannot be read.
+    Protocol,
+    /// Another took its place.
+    Replaced,
+    /// A command said so.
+    Requested,
+    /// Its media could not be packaged.
+    Failed,
+    /// The engine stops.
+    EngineClosed,
 }
 
 /// What can be wrong with what a packager is given.
@@ -360,6 +380,47 @@ pub enum Event {
         packager: u64,
         /// Why.
         reason: CloseReason,
+    },
+    /// An encoder publishes.
+    IngestStarted {
+        /// Its id.
+        ingest: u64,
+        /// Through which listener.
+        listener: u64,
+        /// The packager of its stream; one that was there before goes on.
+        packager: u64,
+        /// Name of the stream.
+        name: String,
+        /// What it speaks.
+        protocol: IngestProtocol,
+        /// Where it comes from.
+        remote: String,
+        /// What it calls itself; may be empty.
+        encoder: String,
+    },
+    /// Something of what an encoder sends is not carried.
+    IngestWarned {
+        /// Which.
+        ingest: u64,
+        /// Through which listener.
+        listener: u64,
+        /// The packager of its stream.
+        packager: u64,
+        /// What, in words.
+        detail: String,
+    },
+    /// An encoder publishes no more; its stream waits a while for another.
+    IngestEnded {
+        /// Which.
+        ingest: u64,
+        /// Through which listener.
+        listener: u64,
+        /// The packager of its stream.
+        packager: u64,
+        /// Why.
+        reason: IngestEnd,
+        /// More of it, in words; may be empty.
+        detail: String,
     },
     /// A data channel is open, by us or by the peer.
     ChannelOpened {

@@ -13,12 +13,13 @@ mod result;
 pub use command::Command;
 pub use config::{ArrivalModel, BandwidthConfig, EngineConfig};
 pub use event::{
-    CloseReason, DtlsState, Event, IceState, PackagerTrackInfo, PackagerWarning, SpeakerLevel,
+    CloseReason, DtlsState, Event, IceState, IngestEnd, PackagerTrackInfo, PackagerWarning,
+    SpeakerLevel,
 };
 pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
-    EncodingParameters, Fingerprint, HeaderExtension, IceMode, Latching, MediaKind, MixerSource,
-    SrtpKeys, ToneKind,
+    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, Latching, MediaKind,
+    MixerSource, SrtpKeys, ToneKind,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,
@@ -67,6 +68,12 @@ pub enum Outbound {
         subject: String,
         /// What the asker showed.
         credential: Option<String>,
+        /// Who it says to be.
+        user: Option<String>,
+        /// What it speaks.
+        protocol: Option<IngestProtocol>,
+        /// Where it comes from.
+        remote: Option<String>,
     },
 }
 

@@ -222,3 +222,23 @@ pub enum MixerSource {
         repeat: bool,
     },
 }
+
+/// What encoders speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IngestProtocol {
+    /// MPEG-TS over SRT.
+    Srt,
+    /// RTMP, Enhanced RTMP too.
+    Rtmp,
+}
+
+impl IngestProtocol {
+    /// As it stands in values.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Srt => "srt",
+            Self::Rtmp => "rtmp",
+        }
+    }
+}

@@ -196,6 +196,13 @@ pub enum CommandResult {
         /// Its id.
         track: u64,
     },
+    /// The new listener of encoders.
+    IngestListenerOpened {
+        /// Its id.
+        listener: u64,
+        /// Where it listens.
+        port: u16,
+    },
     /// The new data channel; an event tells when it is open.
     ChannelOpening {
         /// Its id.

@@ -1,0 +1,148 @@
+//! Commands: listeners opened and closed, publishers sent away.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use roomtone_srt::Passphrase;
+
+use super::srt::SrtPort;
+use super::thread::{IngestThread, Packaging, RTMP_PORT, RtmpPort, SRT_PORT, token};
+use crate::failure::Failure;
+use crate::ids;
+use crate::values::{Command, CommandResult, ErrorCode, IngestEnd, IngestProtocol};
+
+/// Listeners at a time.
+const MAX_LISTENERS: usize = 64;
+/// How long SRT may hold back what it has, in milliseconds.
+const LATENCY_MS: std::ops::RangeInclusive<u32> = 20..=8_000;
+
+impl IngestThread {
+    pub(super) fn handle_command(&mut self, command: Command, now: Instant) -> CommandResult {
+        let done = match command {
+            Command::OpenIngestListener {
+                protocol,
+                address,
+                passphrase,
+                latency_ms,
+                window_ms,
+                part_ms,
+            } => {
+                let packaging = Packaging {
+                    window_us: window_ms * 1000,
+                    part_us: part_ms.map(|part_ms| u64::from(part_ms) * 1000),
+                };
+                self.open_listener(protocol, &address, passphrase.as_deref(), latency_ms, now)
+                    .inspect(|(listener, _)| {
+                        self.packaging.insert(*listener, packaging);
+                    })
+                    .map(|(listener, port)| CommandResult::IngestListenerOpened { listener, port })
+            }
+            Command::CloseIngestListener { listener } => self.close_listener(listener, now),
+            Command::CloseIngest { ingest } => self.close_ingest(ingest, now),
+            _ => Err(Failure::invalid("no command of ingests")),
+        };
+        done.unwrap_or_else(CommandResult::from)
+    }
+
+    fn open_listener(
+        &mut self,
+        protocol: IngestProtocol,
+        address: &str,
+        passphrase: Option<&str>,
+        latency_ms: u32,
+        now: Instant,
+    ) -> Result<(u64, u16), Failure> {
+        let address: SocketAddr = address
+            .parse()
+            .map_err(|_| Failure::invalid("address is not IP:PORT"))?;
+        if self.srt.len() + self.rtmp.len() >= MAX_LISTENERS {
+            let message = format!("{MAX_LISTENERS} listeners are open");
+            return Err(Failure::new(ErrorCode::Limit, message));
+        }
+        if !LATENCY_MS.contains(&latency_ms) {
+            return Err(Failure::invalid("latency_ms is 20 to 8000"));
+        }
+        let id = ids::allocate(ids::INGEST);
+        let port = match protocol {
+            IngestProtocol::Srt => {
+                let passphrase = passphrase
+                    .map(Passphrase::new)
+                    .transpose()
+                    .map_err(|_| Failure::invalid("a passphrase has 10 to 80 characters"))?;
+                self.open_srt(
+                    id,
+                    address,
+                    passphrase,
+                    Duration::from_millis(latency_ms.into()),
+                    now,
+                )
+            }
+            IngestProtocol::Rtmp if passphrase.is_some() => {
+                return Err(Failure::invalid("RTMP has no passphrase"));
+            }
+            IngestProtocol::Rtmp => self.open_rtmp(id, address),
+        };
+        let port = port.map_err(|error| {
+            Failure::new(
+                ErrorCode::NoPort,
+                format!("cannot listen on {address}: {error}"),
+            )
+        })?;
+        Ok((id, port))
+    }
+
+    fn open_srt(
+        &mut self,
+        id: u64,
+        address: SocketAddr,
+        passphrase: Option<Passphrase>,
+        latency: Duration,
+        now: Instant,
+    ) -> std::io::Result<u16> {
+        let secret = self.secret();
+        let port = SrtPort::open(id, address, passphrase, latency, &secret, now)?;
+        let number = port.address()?.port();
+        let entry = self.srt.vacant_entry();
+        self.poller.add(&port, token(SRT_PORT, entry.key()))?;
+        entry.insert(port);
+        Ok(number)
+    }
+
+    fn open_rtmp(&mut self, id: u64, address: SocketAddr) -> std::io::Result<u16> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let number = listener.local_addr()?.port();
+        let entry = self.rtmp.vacant_entry();
+        self.poller.add(&listener, token(RTMP_PORT, entry.key()))?;
+        entry.insert(RtmpPort { id, listener });
+        Ok(number)
+    }
+
+    /// Who publishes through it is sent away too.
+    fn close_listener(&mut self, listener: u64, now: Instant) -> Result<CommandResult, Failure> {
+        if self.packaging.remove(&listener).is_none() {
+            return Err(Failure::not_found("listener", listener));
+        }
+        let through = self
+            .publishers
+            .values()
+            .filter(|one| one.wish.listener == listener);
+        let through: Vec<u64> = through.map(|one| one.id).collect();
+        for publisher in through {
+            self.end_publisher(publisher, IngestEnd::Requested, "the listener closes", now);
+        }
+        self.srt.retain(|_, port| port.id != listener);
+        self.rtmp.retain(|_, port| port.id != listener);
+        self.connections.retain(|_, one| one.listener != listener);
+        Ok(CommandResult::Done {})
+    }
+
+    fn close_ingest(&mut self, ingest: u64, now: Instant) -> Result<CommandResult, Failure> {
+        let Some(publisher) = self.publishers.get(&ingest) else {
+            return Err(Failure::not_found("ingest", ingest));
+        };
+        let name = publisher.wish.name.clone();
+        self.end_stream(&name, IngestEnd::Requested, "an operator has ended it", now);
+        Ok(CommandResult::Done {})
+    }
+}

@@ -1,0 +1,100 @@
+//! Live streams that come from encoders: SRT and RTMP, on a thread of their own.
+//!
+//! A listener asks who may publish before anything is taken. What is published becomes units, and these go to the live
+//! thread, which packages them: an ingest and a tap differ in nothing from there on. The queue between is bounded; when
+//! it is full a track loses what comes up to its next keyframe, counted.
+
+mod asking;
+mod commands;
+mod connection;
+mod publisher;
+mod rtmp;
+mod serving;
+mod srt;
+mod streams;
+mod thread;
+
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::counters::IngestCounters;
+use crate::live::LiveHandle;
+use crate::shard::Shared;
+use crate::sys::EventFd;
+use crate::values::{Answer, Report, Request};
+
+/// What the ingest thread is told; bounded by the commands let in and the questions asked.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Request(Request),
+    Answer(Answer),
+    /// A packager of an ingest met a defect, and is gone.
+    Broken(u64),
+    Shutdown,
+}
+
+/// The sending side.
+#[derive(Debug, Clone)]
+pub(crate) struct IngestHandle {
+    messages: Sender<Message>,
+    wake: Arc<EventFd>,
+    reports: Arc<Mutex<Vec<Report>>>,
+}
+
+impl IngestHandle {
+    /// Whether the thread is there to take it.
+    pub(crate) fn tell(&self, message: Message) -> bool {
+        let told = self.messages.send(message).is_ok();
+        self.wake.signal();
+        told
+    }
+
+    /// What publishers do, as of the last second.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        self.reports
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// The receiving side, for the thread.
+#[derive(Debug)]
+pub(crate) struct IngestEnds {
+    messages: Receiver<Message>,
+    wake: Arc<EventFd>,
+    reports: Arc<Mutex<Vec<Report>>>,
+}
+
+/// Both sides of the thread's queue.
+pub(crate) fn handle() -> io::Result<(IngestHandle, IngestEnds)> {
+    let (messages, messages_in) = channel();
+    let wake = Arc::new(EventFd::new()?);
+    let reports = Arc::default();
+    let handle = IngestHandle {
+        messages,
+        wake: Arc::clone(&wake),
+        reports: Arc::clone(&reports),
+    };
+    let ends = IngestEnds {
+        messages: messages_in,
+        wake,
+        reports,
+    };
+    Ok((handle, ends))
+}
+
+/// Starts the thread; it ends after [`Message::Shutdown`].
+pub(crate) fn start(
+    ends: IngestEnds,
+    shared: Arc<Shared>,
+    live: LiveHandle,
+    counters: Arc<IngestCounters>,
+) -> io::Result<JoinHandle<()>> {
+    let mut thread = thread::IngestThread::new(ends, shared, live, counters)?;
+    std::thread::Builder::new()
+        .name("ingest".to_owned())
+        .spawn(move || thread.run())
+}

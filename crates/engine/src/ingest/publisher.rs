@@ -1,0 +1,187 @@
+//! One publisher: what it sends, as units of the tracks of a stream.
+
+use std::time::Instant;
+
+use roomtone_frames::{AccessUnit, Format};
+
+use super::asking::Wish;
+use super::connection::Line;
+use crate::live::{Found, INGEST_RATE, Run};
+use crate::values::Report;
+
+/// What a publisher sends, however it came.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// It has a track of this key: of video, or of sound.
+    Track(u32, bool),
+    TrackGone(u32),
+    Format(u32, Format),
+    Unit(u32, AccessUnit),
+    /// It has a track that cannot be carried, of this codec.
+    Refused(u32, String),
+    /// Something of it was not whole.
+    Dropped,
+    /// Nothing of it can be read.
+    Unreadable(&'static str),
+}
+
+/// A track of the publisher that the stream carries.
+struct Carried {
+    /// As its source numbers it.
+    key: u32,
+    /// Id of the track in the packager.
+    track: u64,
+    is_video: bool,
+    /// Newest format, and whether it has not gone with a unit yet.
+    format: Option<Format>,
+    is_news: bool,
+    /// Something was dropped: nothing can be decoded before a keyframe.
+    waits_for_keyframe: bool,
+}
+
+/// What a publisher has done so far.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Figures {
+    pub(super) bytes: u64,
+    pub(super) units: u64,
+    pub(super) keyframes: u64,
+    /// Units that found no place on their way, or came before their format.
+    pub(super) dropped: u64,
+    /// Units of tracks that the stream does not carry.
+    pub(super) left_out: u64,
+}
+
+/// Somebody who publishes.
+pub(super) struct Publisher {
+    pub(super) id: u64,
+    pub(super) wish: Wish,
+    pub(super) line: Line,
+    pub(super) packager: u64,
+    pub(super) last_heard: Instant,
+    pub(super) figures: Figures,
+    /// What the source cannot have carried, said once each.
+    refused: Vec<u32>,
+    tracks: Vec<Carried>,
+    gathered: Vec<(u64, Found)>,
+}
+
+impl Publisher {
+    pub(super) fn new(id: u64, wish: Wish, line: Line, packager: u64, now: Instant) -> Self {
+        Self {
+            id,
+            wish,
+            line,
+            packager,
+            last_heard: now,
+            figures: Figures::default(),
+            refused: Vec::new(),
+            tracks: Vec::new(),
+            gathered: Vec::new(),
+        }
+    }
+
+    /// Whether its source's track is carried, or was refused already.
+    pub(super) fn knows(&self, key: u32) -> bool {
+        self.refused.contains(&key) || self.tracks.iter().any(|one| one.key == key)
+    }
+
+    /// Carry a track of its source as this one of the stream.
+    pub(super) fn carry(&mut self, key: u32, track: u64, is_video: bool) {
+        self.tracks.push(Carried {
+            key,
+            track,
+            is_video,
+            format: None,
+            is_news: false,
+            waits_for_keyframe: is_video,
+        });
+    }
+
+    /// The stream has no place for this track.
+    pub(super) fn refuse(&mut self, key: u32) {
+        self.refused.push(key);
+    }
+
+    /// The source has this track no more; its place in the stream.
+    pub(super) fn remove(&mut self, key: u32) -> Option<u64> {
+        let at = self.tracks.iter().position(|one| one.key == key)?;
+        Some(self.tracks.swap_remove(at).track)
+    }
+
+    pub(super) fn handle_format(&mut self, key: u32, format: Format) {
+        if let Some(track) = self.tracks.iter_mut().find(|one| one.key == key)
+            && track.format.as_ref() != Some(&format)
+        {
+            track.format = Some(format);
+            track.is_news = true;
+        }
+    }
+
+    /// Take a unit, its times in ticks of its format.
+    pub(super) fn handle_unit(&mut self, key: u32, mut unit: AccessUnit, now: Instant) {
+        let Some(track) = self.tracks.iter_mut().find(|one| one.key == key) else {
+            self.figures.left_out += 1;
+            return;
+        };
+        let Some(format) = &track.format else {
+            self.figures.dropped += 1;
+            return;
+        };
+        if track.waits_for_keyframe && !unit.keyframe {
+            self.figures.dropped += 1;
+            return;
+        }
+        track.waits_for_keyframe = false;
+        self.figures.units += 1;
+        self.figures.keyframes += u64::from(unit.keyframe && track.is_video);
+        let rate = format.clock_rate();
+        (unit.dts, unit.pts) = (
+            in_ingest_ticks(unit.dts, rate),
+            in_ingest_ticks(unit.pts, rate),
+        );
+        let news = std::mem::take(&mut track.is_news).then(|| format.clone());
+        self.gathered.push((track.track, (unit, news, now)));
+    }
+
+    /// What has come since last asked.
+    pub(super) fn take_run(&mut self) -> Option<Run> {
+        (!self.gathered.is_empty()).then(|| Run {
+            packager: self.packager,
+            units: std::mem::take(&mut self.gathered),
+        })
+    }
+
+    /// A run found no place: its tracks go on at their next keyframes, with their formats.
+    pub(super) fn lost(&mut self, run: &Run) {
+        self.figures.dropped += run.units.len() as u64;
+        for track in &mut self.tracks {
+            if run.units.iter().any(|(of, _)| *of == track.track) {
+                track.waits_for_keyframe = track.is_video;
+                track.is_news = true;
+            }
+        }
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let mut report = Report::new();
+        report.insert("id".into(), format!("ingest-{}", self.id).into());
+        report.insert("type".into(), "ingest".into());
+        report.insert("ingest".into(), self.id.to_string().into());
+        report.insert("packager".into(), self.packager.to_string().into());
+        report.insert("name".into(), self.wish.name.clone().into());
+        report.insert("protocol".into(), self.wish.protocol.name().into());
+        report.insert("remote".into(), self.wish.remote.to_string().into());
+        report.insert("bytes".into(), self.figures.bytes.into());
+        report.insert("units".into(), self.figures.units.into());
+        report.insert("keyframes".into(), self.figures.keyframes.into());
+        report.insert("units_dropped".into(), self.figures.dropped.into());
+        report.insert("units_left_out".into(), self.figures.left_out.into());
+        report
+    }
+}
+
+/// One clock for all tracks of a source; every rate in use divides it or is rounded to a hundredth of a microsecond.
+fn in_ingest_ticks(ticks: i64, rate: u32) -> i64 {
+    let ticks = i128::from(ticks) * i128::from(INGEST_RATE) / i128::from(rate.max(1));
+    ticks as i64
+}

@@ -1,0 +1,253 @@
+//! Connections of RTMP.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use roomtone_frames::Format;
+use roomtone_rtmp::{
+    Credential, Ended, Media, Output, Refusal, Request, Server, ServerConfig, ServerEvent,
+    TagError, Tracks, Wish as Asks,
+};
+
+use super::asking::Wish;
+use super::connection::No;
+use super::publisher::Sent;
+use crate::values::{IngestEnd, IngestProtocol};
+
+/// Bytes taken before others have their turn.
+const TURN_BYTES: usize = 256 << 10;
+/// How long a peer may take to read why it is over.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What a connection tells its thread.
+pub(super) enum Told {
+    Asks(Request),
+    Sent(Sent),
+    Bytes(u64),
+    /// The publisher has ended its stream; the connection stays.
+    Stopped,
+}
+
+/// One connection.
+pub(super) struct Connection {
+    pub(super) listener: u64,
+    pub(super) remote: SocketAddr,
+    pub(super) publisher: Option<u64>,
+    stream: TcpStream,
+    server: Server,
+    tracks: Tracks,
+    /// What the kernel did not take yet.
+    rest: Bytes,
+    /// The peer sends no more, or an error was met.
+    broken: bool,
+    /// It has been told why it is over, and has so long to read it: a socket closed with unread bytes in it takes back
+    /// what it has sent.
+    lingers: Option<Instant>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        listener: u64,
+        stream: TcpStream,
+        remote: SocketAddr,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            listener,
+            remote,
+            publisher: None,
+            stream,
+            server: Server::new(ServerConfig::default(), seed, now),
+            tracks: Tracks::default(),
+            rest: Bytes::new(),
+            broken: false,
+            lingers: None,
+        })
+    }
+
+    /// Take what has come.
+    pub(super) fn receive(&mut self, space: &mut [u8], now: Instant, told: &mut Vec<Told>) {
+        let mut taken = 0;
+        while taken < TURN_BYTES && !self.broken {
+            match self.stream.read(space) {
+                Ok(0) => self.broken = true,
+                Ok(len) => {
+                    taken += len;
+                    if self.server.ended().is_some() {
+                        continue; // nobody reads it any more
+                    }
+                    told.push(Told::Bytes(len as u64));
+                    self.server.handle_bytes(&space[..len], now);
+                    self.drain(told);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.broken = true,
+            }
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.server.handle_timeout(now);
+    }
+
+    fn drain(&mut self, told: &mut Vec<Told>) {
+        while let Some(request) = self.server.poll_request() {
+            told.push(Told::Asks(request));
+        }
+        while let Some(event) = self.server.poll_event() {
+            match event {
+                ServerEvent::Media {
+                    media,
+                    timestamp,
+                    body,
+                } => self.take(media, timestamp, &body, told),
+                ServerEvent::Stopped => {
+                    self.tracks = Tracks::default();
+                    told.push(Told::Stopped);
+                }
+                // Nobody reads what the encoder says beside its media yet.
+                ServerEvent::Metadata(_) | ServerEvent::Data { .. } => {}
+            }
+        }
+    }
+
+    fn take(&mut self, media: Media, timestamp: u32, body: &Bytes, told: &mut Vec<Told>) {
+        match self.tracks.handle_tag(media, timestamp, body) {
+            Ok(()) => {}
+            Err(TagError::Malformed) => told.push(Told::Sent(Sent::Dropped)),
+            Err(TagError::Unsupported(what)) => {
+                self.server.refuse(Refusal::Unsupported, &what.to_string());
+            }
+        }
+        while let Some(output) = self.tracks.poll_output() {
+            match output {
+                Output::Format(media, Format::Carried(carried)) => {
+                    told.push(Told::Sent(Sent::Refused(
+                        key(media),
+                        carried.codec.name().to_owned(),
+                    )));
+                }
+                Output::Format(media, format) => {
+                    let is_video = format.is_video();
+                    told.push(Told::Sent(Sent::Track(key(media), is_video)));
+                    told.push(Told::Sent(Sent::Format(key(media), format)));
+                }
+                Output::Unit(media, unit) => told.push(Told::Sent(Sent::Unit(key(media), unit))),
+                Output::End(media) => told.push(Told::Sent(Sent::TrackGone(key(media)))),
+            }
+        }
+    }
+
+    /// Write what waits; whether there is more than the kernel takes.
+    pub(super) fn flush(&mut self) -> bool {
+        loop {
+            if self.rest.is_empty() {
+                match self.server.poll_output() {
+                    Some(output) => self.rest = output,
+                    None => return false,
+                }
+            }
+            match self.stream.write(&self.rest) {
+                Ok(0) => self.broken = true,
+                Ok(len) => drop(self.rest.split_to(len)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.broken = true,
+            }
+            if self.broken {
+                return false;
+            }
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.lingers.or_else(|| self.server.next_timeout())
+    }
+
+    /// Whether it is over, and why in both words; none where it is not.
+    pub(super) fn ended(&self) -> Option<(IngestEnd, String)> {
+        let (end, detail) = match self.server.ended() {
+            None if self.broken => (IngestEnd::Peer, String::new()),
+            None => return None,
+            Some(Ended::Protocol(error)) => (IngestEnd::Protocol, error.to_string()),
+            Some(Ended::Silent) => (IngestEnd::Silent, String::new()),
+            Some(Ended::NotReading) => (IngestEnd::Protocol, "it does not read".to_owned()),
+            Some(Ended::Refused) => (IngestEnd::Protocol, "its media are not taken".to_owned()),
+            Some(Ended::NoRequest | Ended::Closed) => (IngestEnd::Peer, String::new()),
+        };
+        Some((end, detail))
+    }
+
+    /// Whether one that has ended can be let go of: all is written, and read.
+    pub(super) fn is_done(&mut self, now: Instant) -> bool {
+        if self.broken {
+            return true;
+        }
+        if self.lingers.is_none() && self.rest.is_empty() {
+            self.broken = self.stream.shutdown(std::net::Shutdown::Write).is_err();
+        }
+        let until = *self.lingers.get_or_insert(now + LINGER);
+        self.broken || until <= now
+    }
+
+    /// The publisher may; false where it is gone.
+    pub(super) fn accept(&mut self, now: Instant) -> bool {
+        !self.broken && self.server.accept(now)
+    }
+
+    pub(super) fn refuse(&mut self, no: &No) {
+        let refusal = match no {
+            No::Denied(_) | No::Name => Refusal::Denied,
+            No::InUse => Refusal::InUse,
+            No::Busy => Refusal::Busy,
+            No::Unsupported(_) => Refusal::NotFound,
+        };
+        self.server.refuse(refusal, &no.sentence());
+    }
+
+    /// Somebody who may has ended it.
+    pub(super) fn kick(&mut self, sentence: &str) {
+        self.server.refuse(Refusal::Kicked, sentence);
+    }
+}
+
+impl AsRawFd for Connection {
+    fn as_raw_fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+}
+
+fn key(media: Media) -> u32 {
+    match media {
+        Media::Video => 0,
+        Media::Audio => 1,
+    }
+}
+
+/// What a connection asks for.
+pub(super) fn wish(request: Request, listener: u64, remote: SocketAddr) -> Result<Wish, No> {
+    if request.wish != Asks::Publish {
+        return Err(No::Unsupported("streams are not played out by RTMP yet"));
+    }
+    let (user, credential) = match request.credential() {
+        Credential::None => (None, None),
+        Credential::Token(token) => (None, Some(token)),
+        Credential::Login { user, pass } => (Some(user), Some(pass)),
+    };
+    Ok(Wish {
+        protocol: IngestProtocol::Rtmp,
+        listener,
+        remote,
+        name: request.address.name,
+        user,
+        credential,
+        encoder: request.encoder,
+    })
+}

@@ -1,0 +1,345 @@
+//! Who may publish, who does, and how that ends.
+
+use std::time::{Duration, Instant};
+
+use super::asking::{Wish, is_name};
+use super::connection::{Asker, Line, No};
+use super::publisher::{Publisher, Sent};
+use super::rtmp;
+use super::srt;
+use super::thread::{IngestThread, RTMP_CONNECTION, token};
+use crate::ids;
+use crate::values::{Answer, CloseReason, Event, IngestEnd};
+
+/// A publisher of whom nothing came for so long gives way to another.
+const SILENT: Duration = Duration::from_secs(2);
+
+impl IngestThread {
+    pub(super) fn serve_srt(&mut self, index: usize, now: Instant) {
+        let mut told = Vec::new();
+        let Some(port) = self.srt.get_mut(index) else {
+            return;
+        };
+        let listener = port.id;
+        port.serve(now, &mut told);
+        let asked = told.iter().any(|one| matches!(one, srt::Told::Asks(_)));
+        for one in told {
+            match one {
+                srt::Told::Asks(request) => {
+                    let asker = Asker::Srt {
+                        port: index,
+                        request: request.id,
+                    };
+                    self.ask(asker, srt::wish(&request, listener), now);
+                }
+                srt::Told::Bytes(publisher, bytes) => self.heard(publisher, bytes, now),
+                srt::Told::Sent(publisher, sent) => self.sent(publisher, sent, now),
+                srt::Told::Gone(publisher, reason) => {
+                    let end = match reason {
+                        roomtone_srt::CloseReason::Idle => IngestEnd::Silent,
+                        _ => IngestEnd::Peer,
+                    };
+                    self.end_publisher(publisher, end, "", now);
+                }
+            }
+        }
+        // What was refused at once is told at once.
+        if asked && let Some(port) = self.srt.get_mut(index) {
+            port.serve(now, &mut Vec::new());
+        }
+    }
+
+    pub(super) fn serve_rtmp(&mut self, index: usize, told: Vec<rtmp::Told>, now: Instant) {
+        for one in told {
+            let Some(connection) = self.connections.get(index) else {
+                return;
+            };
+            let (listener, remote) = (connection.listener, connection.remote);
+            let publisher = connection.publisher;
+            match (one, publisher) {
+                (rtmp::Told::Asks(request), _) => {
+                    let asker = Asker::Rtmp { connection: index };
+                    self.ask(asker, rtmp::wish(request, listener, remote), now);
+                }
+                (rtmp::Told::Sent(sent), Some(publisher)) => self.sent(publisher, sent, now),
+                (rtmp::Told::Bytes(bytes), Some(publisher)) => self.heard(publisher, bytes, now),
+                (rtmp::Told::Stopped, Some(publisher)) => {
+                    self.end_publisher(publisher, IngestEnd::Peer, "", now);
+                }
+                (_, None) => {}
+            }
+        }
+        self.finish_rtmp(index, now);
+    }
+
+    /// Write what waits, and let go of a connection that is over.
+    fn finish_rtmp(&mut self, index: usize, now: Instant) {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return;
+        };
+        let more = connection.flush();
+        let watched = self
+            .poller
+            .watch_writable(connection, token(RTMP_CONNECTION, index), more);
+        let Some((end, detail)) = connection.ended() else {
+            if watched.is_err() {
+                self.counters.ingest_sockets_failed.up();
+            }
+            return;
+        };
+        if let Some(publisher) = connection.publisher.take() {
+            self.end_publisher(publisher, end, &detail, now);
+        }
+        if self
+            .connections
+            .get_mut(index)
+            .is_some_and(|one| one.is_done(now))
+        {
+            self.questions.forget(Asker::Rtmp { connection: index });
+            self.connections.remove(index);
+        }
+    }
+
+    fn ask(&mut self, asker: Asker, wish: Result<Wish, No>, now: Instant) {
+        self.counters.publishers_asked.up();
+        let wish = wish.and_then(|wish| {
+            if is_name(&wish.name) {
+                Ok(wish)
+            } else {
+                Err(No::Name)
+            }
+        });
+        let question = match wish {
+            Ok(wish) => self.questions.ask(asker, wish, now).ok_or(No::Busy),
+            Err(no) => Err(no),
+        };
+        match question {
+            Ok(question) => self.shared.outbox.question(question),
+            Err(no) => self.refuse(asker, &no, now),
+        }
+    }
+
+    pub(super) fn refuse(&mut self, asker: Asker, no: &No, now: Instant) {
+        self.counters.publishers_refused.up();
+        match asker {
+            Asker::Srt { port, request } => {
+                if let Some(port) = self.srt.get_mut(port) {
+                    port.reject(request, no);
+                    port.serve(now, &mut Vec::new());
+                }
+            }
+            Asker::Rtmp { connection } => {
+                if let Some(one) = self.connections.get_mut(connection) {
+                    one.refuse(no);
+                    self.finish_rtmp(connection, now);
+                }
+            }
+        }
+    }
+
+    /// Control has answered.
+    pub(super) fn decided(&mut self, asker: Asker, wish: Wish, answer: &Answer, now: Instant) {
+        if !answer.allowed {
+            return self.refuse(asker, &No::Denied(answer.detail.clone()), now);
+        }
+        if let Some(publisher) = self.streams.get(&wish.name).and_then(|one| one.publisher) {
+            let gives_way = self
+                .publishers
+                .get(&publisher)
+                .is_none_or(|one| one.last_heard + SILENT <= now || one.wish.is_of(&wish));
+            if !gives_way {
+                return self.refuse(asker, &No::InUse, now);
+            }
+        }
+        let id = ids::allocate(ids::INGEST);
+        let line = match asker {
+            Asker::Srt { port, request } => {
+                let accepted = self
+                    .srt
+                    .get_mut(port)
+                    .map(|one| one.accept(request, id, now));
+                match accepted {
+                    Some(Ok(connection)) => Line::Srt { port, connection },
+                    // The caller was told why, or is gone.
+                    Some(Err(_)) | None => return self.counters.publishers_refused.up(),
+                }
+            }
+            Asker::Rtmp { connection } => Line::Rtmp { connection },
+        };
+        if let Some(publisher) = self.streams.get(&wish.name).and_then(|one| one.publisher) {
+            self.end_publisher(
+                publisher,
+                IngestEnd::Replaced,
+                "another publishes in its place",
+                now,
+            );
+        }
+        self.begin(id, asker, line, wish, now);
+    }
+
+    fn begin(&mut self, id: u64, asker: Asker, line: Line, wish: Wish, now: Instant) {
+        let fresh = ids::allocate(ids::INGEST);
+        let program = self.program(wish.listener, fresh);
+        let Some(packager) = self.streams.begin(&wish.name, id, fresh, program, now) else {
+            match line {
+                Line::Srt { port, connection } => {
+                    self.counters.publishers_refused.up();
+                    if let Some(port) = self.srt.get_mut(port) {
+                        port.close(connection);
+                        port.serve(now, &mut Vec::new());
+                    }
+                }
+                Line::Rtmp { .. } => self.refuse(asker, &No::InUse, now),
+            }
+            return;
+        };
+        if let Line::Rtmp { connection } = line {
+            let Some(one) = self
+                .connections
+                .get_mut(connection)
+                .filter(|one| one.ended().is_none())
+            else {
+                return self.streams.lose(&wish.name, now);
+            };
+            if !one.accept(now) {
+                return self.streams.lose(&wish.name, now);
+            }
+            one.publisher = Some(id);
+        }
+        let event = Event::IngestStarted {
+            ingest: id,
+            listener: wish.listener,
+            packager,
+            name: wish.name.clone(),
+            protocol: wish.protocol,
+            remote: wish.remote.to_string(),
+            encoder: wish.encoder.clone(),
+        };
+        self.counters.publishers_accepted.up();
+        self.publishers
+            .insert(id, Publisher::new(id, wish, line, packager, now));
+        // Only messages of channels are ever refused.
+        let _ = self.shared.outbox.event(event);
+        match line {
+            Line::Srt { port, .. } => self.serve_srt(port, now),
+            Line::Rtmp { connection } => self.finish_rtmp(connection, now),
+        }
+    }
+
+    fn heard(&mut self, publisher: u64, bytes: u64, now: Instant) {
+        if let Some(publisher) = self.publishers.get_mut(&publisher) {
+            publisher.last_heard = now;
+            publisher.figures.bytes += bytes;
+            self.counters.ingest_bytes.add(bytes);
+        }
+    }
+
+    fn sent(&mut self, id: u64, sent: Sent, now: Instant) {
+        let Some(publisher) = self.publishers.get_mut(&id) else {
+            return;
+        };
+        match sent {
+            Sent::Track(key, is_video) => {
+                if publisher.knows(key) {
+                    return;
+                }
+                let fresh = ids::allocate(ids::INGEST);
+                let name = &publisher.wish.name;
+                if let Some(track) = self.streams.add_track(name, fresh, is_video) {
+                    publisher.carry(key, track, is_video);
+                } else {
+                    self.counters.ingest_tracks_refused.up();
+                    publisher.refuse(key);
+                }
+            }
+            Sent::TrackGone(key) => {
+                let run = publisher.take_run();
+                if let Some(Err(run)) = run.map(|run| self.live.run(run)) {
+                    publisher.lost(&run);
+                }
+                if let Some(track) = publisher.remove(key) {
+                    self.streams.remove_track(&publisher.wish.name, track);
+                }
+            }
+            Sent::Format(key, format) => publisher.handle_format(key, format),
+            Sent::Unit(key, unit) => publisher.handle_unit(key, unit, now),
+            Sent::Refused(key, codec) => {
+                if !publisher.knows(key) {
+                    self.counters.ingest_tracks_refused.up();
+                    publisher.refuse(key);
+                    let _ = self.shared.outbox.event(Event::IngestWarned {
+                        ingest: id,
+                        listener: publisher.wish.listener,
+                        packager: publisher.packager,
+                        detail: format!("{codec} is not carried"),
+                    });
+                }
+            }
+            Sent::Dropped => publisher.figures.dropped += 1,
+            Sent::Unreadable(why) => self.end_publisher(id, IngestEnd::Protocol, why, now),
+        }
+    }
+
+    /// A publisher is no more; its stream waits for another.
+    pub(super) fn end_publisher(&mut self, id: u64, end: IngestEnd, detail: &str, now: Instant) {
+        let Some(mut publisher) = self.publishers.remove(&id) else {
+            return;
+        };
+        if let Some(Err(run)) = publisher.take_run().map(|run| self.live.run(run)) {
+            self.counters.units_dropped_full.add(run.units.len() as u64);
+        }
+        let is_current = self
+            .streams
+            .get(&publisher.wish.name)
+            .is_some_and(|one| one.publisher == Some(id));
+        if is_current {
+            self.streams.lose(&publisher.wish.name, now);
+        }
+        let _ = self.shared.outbox.event(Event::IngestEnded {
+            ingest: id,
+            listener: publisher.wish.listener,
+            packager: publisher.packager,
+            reason: end,
+            detail: detail.to_owned(),
+        });
+        match publisher.line {
+            Line::Srt { port, connection } => {
+                if let Some(port) = self.srt.get_mut(port) {
+                    port.close(connection);
+                    // What others have sent meanwhile waits for their turn.
+                    port.send(now);
+                }
+            }
+            Line::Rtmp { connection } => {
+                if let Some(one) = self.connections.get_mut(connection) {
+                    one.publisher = None;
+                    if one.ended().is_none() && end != IngestEnd::Peer {
+                        one.kick(if detail.is_empty() {
+                            "it was ended"
+                        } else {
+                            detail
+                        });
+                        self.finish_rtmp(connection, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A stream is over, and so is who publishes it.
+    pub(super) fn end_stream(&mut self, name: &str, end: IngestEnd, detail: &str, now: Instant) {
+        if let Some(publisher) = self.streams.get(name).and_then(|one| one.publisher) {
+            self.end_publisher(publisher, end, detail, now);
+        }
+        self.close_stream(name);
+    }
+
+    pub(super) fn close_stream(&mut self, name: &str) {
+        if let Some(packager) = self.streams.end(name) {
+            let _ = self.shared.outbox.event(Event::PackagerEnded {
+                packager,
+                reason: CloseReason::ParentClosed,
+            });
+        }
+    }
+}

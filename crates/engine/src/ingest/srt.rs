@@ -1,0 +1,251 @@
+//! A port of SRT: one socket, many callers, a demultiplexer for each that publishes.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use roomtone_mpegts::{Codec, Demuxer, Event, Limits};
+use roomtone_srt::{
+    Acceptance, ConnectionConfig, ConnectionId, Listener, ListenerConfig, ListenerEvent,
+    MAX_DATAGRAM, Passphrase, RejectReason, Request, RequestId, StreamId, StreamMode,
+};
+use rustc_hash::FxHashMap;
+
+use super::asking::Wish;
+use super::connection::No;
+use super::publisher::Sent;
+use crate::sys::{Datagrams, enable_gro, send};
+use crate::values::IngestProtocol;
+
+/// Rounds of datagrams taken before others have their turn.
+const ROUNDS: usize = 8;
+/// What keys of streams have that its demultiplexer gives no number.
+const OF_PIDS: u32 = 1 << 31;
+
+/// A caller that publishes. Keys of its tracks are those of its demultiplexer.
+struct Feed {
+    publisher: u64,
+    demuxer: Demuxer,
+}
+
+/// What a port tells its thread.
+pub(super) enum Told {
+    /// Somebody asks.
+    Asks(Request),
+    /// A publisher sent something, so many bytes with it.
+    Sent(u64, Sent),
+    Bytes(u64, u64),
+    /// A publisher is gone.
+    Gone(u64, roomtone_srt::CloseReason),
+}
+
+/// One port.
+pub(super) struct SrtPort {
+    pub(super) id: u64,
+    socket: UdpSocket,
+    listener: Listener,
+    passphrase: Option<Passphrase>,
+    latency: Duration,
+    feeds: FxHashMap<ConnectionId, Feed>,
+}
+
+impl SrtPort {
+    pub(super) fn open(
+        id: u64,
+        address: SocketAddr,
+        passphrase: Option<Passphrase>,
+        latency: Duration,
+        secret: &[u8; 32],
+        now: Instant,
+    ) -> io::Result<Self> {
+        let socket = UdpSocket::bind(address)?;
+        socket.set_nonblocking(true)?;
+        // A burst of a picture of each of some dozens of publishers. What cannot be had is done without.
+        let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20);
+        let _ = enable_gro(&socket);
+        Ok(Self {
+            id,
+            socket,
+            listener: Listener::new(ListenerConfig::default(), secret, now),
+            passphrase,
+            latency,
+            feeds: FxHashMap::default(),
+        })
+    }
+
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Take what has come.
+    pub(super) fn receive(&mut self, datagrams: &mut Datagrams, now: Instant) -> io::Result<()> {
+        for _ in 0..ROUNDS {
+            let count = datagrams.receive(&self.socket)?;
+            for index in 0..count {
+                let Some((from, segment, bytes)) = datagrams.message(index) else {
+                    continue;
+                };
+                for datagram in bytes.chunks_mut(segment) {
+                    self.listener.handle_datagram(from, datagram, now);
+                }
+            }
+            if count < Datagrams::capacity() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Do what is due, give what there is to tell, and send.
+    pub(super) fn serve(&mut self, now: Instant, told: &mut Vec<Told>) {
+        if self.listener.next_timeout().is_some_and(|at| at <= now) {
+            self.listener.handle_timeout(now);
+        }
+        while let Some(request) = self.listener.poll_request() {
+            told.push(Told::Asks(request));
+        }
+        while let Some((connection, message)) = self.listener.poll_message(now) {
+            let Some(feed) = self.feeds.get_mut(&connection) else {
+                continue;
+            };
+            told.push(Told::Bytes(feed.publisher, message.payload.len() as u64));
+            feed.demuxer.handle_bytes(message.payload);
+            drain(feed, told);
+        }
+        while let Some(ListenerEvent::Closed {
+            connection, reason, ..
+        }) = self.listener.poll_event()
+        {
+            if let Some(mut feed) = self.feeds.remove(&connection) {
+                feed.demuxer.finish();
+                drain(&mut feed, told);
+                told.push(Told::Gone(feed.publisher, reason));
+            }
+        }
+        self.send(now);
+    }
+
+    /// Send what waits.
+    pub(super) fn send(&mut self, now: Instant) {
+        let mut datagram = [0; MAX_DATAGRAM];
+        while let Some(transmit) = self.listener.poll_transmit(now, &mut datagram) {
+            // What the kernel does not take is repeated by the protocol.
+            let _ = send(
+                self.socket.as_raw_fd(),
+                transmit.to,
+                &datagram[..transmit.len],
+            );
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.listener.next_timeout()
+    }
+
+    /// Let a caller in who may publish. Refused where the passphrase is another.
+    pub(super) fn accept(
+        &mut self,
+        request: RequestId,
+        publisher: u64,
+        now: Instant,
+    ) -> Result<ConnectionId, RejectReason> {
+        let acceptance = Acceptance {
+            passphrase: self.passphrase.clone(),
+            config: ConnectionConfig {
+                latency: self.latency,
+                ..ConnectionConfig::default()
+            },
+        };
+        let connection = self.listener.accept(request, acceptance, now)?;
+        let feed = Feed {
+            publisher,
+            demuxer: Demuxer::new(Limits::default()),
+        };
+        self.feeds.insert(connection, feed);
+        Ok(connection)
+    }
+
+    pub(super) fn reject(&mut self, request: RequestId, no: &No) {
+        self.listener.reject(request, reason(no));
+    }
+
+    /// End a connection; nothing more of it is told.
+    pub(super) fn close(&mut self, connection: ConnectionId) {
+        self.feeds.remove(&connection);
+        self.listener.close(connection);
+    }
+}
+
+impl AsRawFd for SrtPort {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// What a caller wants, by its stream id.
+pub(super) fn wish(request: &Request, listener: u64) -> Result<Wish, No> {
+    let Ok(stream) = StreamId::parse(&request.stream_id) else {
+        return Err(No::Unsupported(
+            "the stream id is neither #!::r=NAME,m=publish nor publish:NAME",
+        ));
+    };
+    if stream.mode != StreamMode::Publish {
+        return Err(No::Unsupported("streams are not played out by SRT yet"));
+    }
+    Ok(Wish {
+        protocol: IngestProtocol::Srt,
+        listener,
+        remote: request.remote,
+        name: stream.name,
+        user: stream.user,
+        credential: stream.session.or(stream.password),
+        encoder: String::new(),
+    })
+}
+
+fn reason(no: &No) -> RejectReason {
+    match no {
+        No::Denied(_) => RejectReason::Unauthorized,
+        No::InUse => RejectReason::Conflict,
+        No::Busy => RejectReason::Overload,
+        No::Unsupported(_) => RejectReason::BadMode,
+        No::Name => RejectReason::BadRequest,
+    }
+}
+
+fn drain(feed: &mut Feed, told: &mut Vec<Told>) {
+    while let Some(event) = feed.demuxer.poll_event() {
+        let sent = match event {
+            Event::TrackAdded { track, stream } => match stream.codec {
+                Codec::Video(_) => Sent::Track(track.0, true),
+                Codec::AacAdts | Codec::AacLatm | Codec::Opus { .. } => Sent::Track(track.0, false),
+                // Nobody reads timed events yet.
+                Codec::MpegAudio | Codec::Ac3 | Codec::Eac3 | Codec::Scte35 | Codec::Id3 => {
+                    Sent::Refused(track.0, stream.codec.name().to_owned())
+                }
+            },
+            Event::TrackRemoved { track } => Sent::TrackGone(track.0),
+            Event::Format { track, format } => Sent::Format(track.0, format),
+            Event::Unit { track, unit } => Sent::Unit(track.0, unit),
+            Event::Dropped { .. } => Sent::Dropped,
+            Event::StreamRefused {
+                pid,
+                stream_type,
+                reason,
+                ..
+            } => Sent::Refused(
+                OF_PIDS | u32::from(pid.number()),
+                format!("a stream of type {stream_type:#04x} ({reason})"),
+            ),
+            Event::Splice { .. }
+            | Event::Id3 { .. }
+            | Event::Clock { .. }
+            | Event::Discontinuity { .. } => continue,
+            Event::Refused { .. } => {
+                Sent::Unreadable("its packets are not the 188 bytes of MPEG-TS")
+            }
+        };
+        told.push(Told::Sent(feed.publisher, sent));
+    }
+}

@@ -1,0 +1,70 @@
+"""Commands about listeners of encoders, as the fake engine does them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, assert_never
+
+from roomtone.media.fake_objects import FakeIngest, FakeIngestListener
+from roomtone.media.fake_state import Refused
+from roomtone.media.values import (
+    AnyResult,
+    CloseIngest,
+    CloseIngestListener,
+    Done,
+    ErrorCode,
+    IngestEnd,
+    IngestListenerId,
+    IngestListenerOpened,
+    IngestProtocol,
+    OpenIngestListener,
+)
+
+if TYPE_CHECKING:
+    from roomtone.media.fake_state import FakeState
+
+IngestCommand = OpenIngestListener | CloseIngestListener | CloseIngest
+
+_PASSPHRASE = range(10, 81)
+_LATENCY_MS = range(20, 8_001)
+_FIRST_PORT = 20_000
+
+
+def execute(state: FakeState, command: IngestCommand) -> AnyResult:
+    """Do a command about encoders; one that is refused has no effect."""
+    match command:
+        case OpenIngestListener():
+            return _open(state, command)
+        case CloseIngestListener():
+            listener = state.get(FakeIngestListener, command.listener)
+            for ingest in [held for held in state.find(FakeIngest) if held.listener == listener.id]:
+                state.drop_ingest(ingest, IngestEnd.REQUESTED)
+            del state.objects[listener.id]
+            return Done()
+        case CloseIngest():
+            state.drop_ingest(state.get(FakeIngest, command.ingest), IngestEnd.REQUESTED)
+            return Done()
+        case _:
+            assert_never(command)
+
+
+def _open(state: FakeState, command: OpenIngestListener) -> AnyResult:
+    host, _, port = command.address.rpartition(":")
+    try:
+        ip_address(host.strip("[]"))
+        number = int(port)
+    except ValueError:
+        raise Refused(ErrorCode.INVALID, "address is not IP:PORT") from None
+    if command.latency_ms not in _LATENCY_MS:
+        raise Refused(ErrorCode.INVALID, "latency_ms is 20 to 8000")
+    if command.passphrase is not None and command.protocol is not IngestProtocol.SRT:
+        raise Refused(ErrorCode.INVALID, "RTMP has no passphrase")
+    if command.passphrase is not None and len(command.passphrase) not in _PASSPHRASE:
+        raise Refused(ErrorCode.INVALID, "a passphrase has 10 to 80 characters")
+    id_ = state.new_id()
+    number = number or _FIRST_PORT + id_
+    address = f"{host}:{number}"
+    if any((held.address, held.protocol) == (address, command.protocol) for held in state.find(FakeIngestListener)):
+        raise Refused(ErrorCode.NO_PORT, f"cannot listen on {address}")
+    state.objects[id_] = FakeIngestListener(id_, command.protocol, address)
+    return IngestListenerOpened(listener=IngestListenerId(id_), port=number)

@@ -1,0 +1,74 @@
+"""Listeners of encoders: what they publish becomes a live stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from roomtone.media.objects import EngineObject
+from roomtone.media.values import (
+    AnyCommand,
+    CloseIngest,
+    CloseIngestListener,
+    Done,
+    IngestId,
+    IngestListenerId,
+    IngestListenerOpened,
+    IngestProtocol,
+    OpenIngestListener,
+)
+
+if TYPE_CHECKING:
+    from roomtone.media.engine import Engine
+
+
+class IngestListener(EngineObject):
+    """Takes encoders in by SRT or RTMP; each is let in by a question of topic ``publish`` (`Engine.answer_questions`).
+
+    `IngestStarted` and `IngestEnded` tell of them. Their streams lie at ``/live/NAME/index.m3u8``.
+    """
+
+    __slots__ = ("port", "protocol")
+
+    @classmethod
+    async def open(
+        cls,
+        engine: Engine,
+        protocol: IngestProtocol,
+        address: str,
+        *,
+        passphrase: str | None = None,
+        latency_ms: int = 120,
+        window_ms: int = 120_000,
+        part_ms: int | None = None,
+    ) -> IngestListener:
+        """Listen at ``IP:PORT``; the values are those of `OpenIngestListener`.
+
+        `ErrorCode.NO_PORT` where the address cannot be had.
+        """
+        command = OpenIngestListener(
+            protocol=protocol,
+            address=address,
+            passphrase=passphrase,
+            latency_ms=latency_ms,
+            window_ms=window_ms,
+            part_ms=part_ms,
+        )
+        opened = await engine.ask(command, IngestListenerOpened)
+        return cls(engine, opened.listener, protocol, opened.port)
+
+    def __init__(self, engine: Engine, id_: IngestListenerId, protocol: IngestProtocol, port: int) -> None:
+        super().__init__(engine, id_)
+        self.protocol = protocol
+        self.port = port
+
+    @property
+    def id(self) -> IngestListenerId:
+        """The listener's id."""
+        return IngestListenerId(self._id)
+
+    def _close_command(self) -> AnyCommand:
+        return CloseIngestListener(listener=self.id)
+
+    async def send_away(self, ingest: IngestId) -> None:
+        """End what an encoder publishes, and its stream; `ErrorCode.NOT_FOUND` where it is gone."""
+        await self._engine.ask(CloseIngest(ingest=ingest), Done)
