@@ -136,6 +136,8 @@ def roomtone(tree: Path, *, shards: int = 1, settings: dict[str, str] | None = N
             "ROOMTONE_HTTP__TLS_LISTEN": "",
             "ROOMTONE_METRICS__LISTEN": f"127.0.0.1:{metrics}",
             "ROOMTONE_SIP__UDP_LISTEN": "",
+            "ROOMTONE_SRT__ENABLED": "false",
+            "ROOMTONE_RTMP__ENABLED": "false",
             "ROOMTONE_SIP__TCP_LISTEN": "",
             "ROOMTONE_SIP__TLS_LISTEN": "",
             "ROOMTONE_LIMITS__JOINS_PER_SECOND": "100000",

@@ -24,6 +24,8 @@ async def test_the_metrics_of_a_running_server_are_those_of_the_reference(tmp_pa
         "http": {"listen": ["127.0.0.1:0"], "tls_listen": []},
         "metrics": {"listen": "127.0.0.1:0"},
         "sip": {"udp_listen": [], "tcp_listen": [], "tls_listen": []},
+        "srt": {"enabled": False},
+        "rtmp": {"enabled": False},
         "webrtc": {"ports": "0-0"},
         "engine": {"shards": 1},
     }

@@ -34,6 +34,8 @@ def settings(tmp_path: Path, **sections: Any) -> Settings:
         "http": {"listen": ["127.0.0.1:0"], "tls_listen": []},
         "metrics": {"listen": "127.0.0.1:0"},
         "sip": {"udp_listen": [], "tcp_listen": [], "tls_listen": []},
+        "srt": {"enabled": False},
+        "rtmp": {"enabled": False},
     }
     for section, values in sections.items():
         base[section] = base.get(section, {}) | values

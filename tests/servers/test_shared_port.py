@@ -37,6 +37,8 @@ def settings(tmp_path: Path, tls_listen: list[str], **webrtc: object) -> Setting
             "http": {"listen": ["127.0.0.1:0"], "tls_listen": tls_listen},
             "metrics": {"listen": "127.0.0.1:0"},
             "sip": {"udp_listen": [], "tcp_listen": [], "tls_listen": []},
+            "srt": {"enabled": False},
+            "rtmp": {"enabled": False},
             "webrtc": {"share_https_port": True, "ports": "0-0", "listen_ips": ["127.0.0.1"], **webrtc},
             "engine": {"shards": SHARDS},
         }

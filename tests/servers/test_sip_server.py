@@ -33,6 +33,8 @@ def settings(tmp_path: Path, *, dev: bool = True, **sip: object) -> Settings:
             "http": {"listen": ["127.0.0.1:0"], "tls_listen": ["127.0.0.1:0"]},
             "metrics": {"listen": "127.0.0.1:0"},
             "sip": ports | sip,
+            "srt": {"enabled": False},
+            "rtmp": {"enabled": False},
         }
     )
 

@@ -17,6 +17,7 @@ from roomtone.app.application import Application
 from roomtone.app.build import engine_profile, version
 from roomtone.app.demo import Demo
 from roomtone.app.door import Door, HttpServer, has_ipv6, shared_ports, unix_socket
+from roomtone.app.encoders import Encoders
 from roomtone.app.engine_config import engine_config
 from roomtone.app.errors import StartError
 from roomtone.app.families import (
@@ -147,7 +148,7 @@ class Server:
         await parts.start()
         self.metrics.read_engine(engine.stats)
         self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
-        self.metrics.read_families(LIVE_FAMILIES, lambda: live_values(parts.live))
+        self.metrics.read_families(LIVE_FAMILIES, lambda: live_values(parts.live, parts.context.ingests))
         self.metrics.read_families(LIVEKIT_FAMILIES, lambda: livekit_values(parts.livekit))
         self.metrics.read_families(WEBHOOK_FAMILIES, lambda: webhook_values(parts.webhooks.delivery))
         self.metrics.read_families(LIMITER_FAMILIES, lambda: limiter_values(parts.limiter))
@@ -164,6 +165,7 @@ class Server:
         self.addresses = door.addresses()
         if self._phones is not None:
             await self._open_phones(self._phones)
+        await self._open_encoders(parts)
         self.metrics.read_front(door.stats)
         if self.settings.webrtc.share_https_port:
             self._share_https_port(engine)
@@ -265,6 +267,13 @@ class Server:
             _log.warning(warning)
         self.addresses |= phones.addresses()
         self.metrics.read_families(SIP_FAMILIES, lambda: sip_values(phones))
+
+    async def _open_encoders(self, parts: Parts) -> None:
+        encoders = Encoders(self.settings, parts.context.ingests, has_ipv6=self._ipv6)
+        for warning in await encoders.open():
+            self.health.warnings.append(warning)
+            _log.warning(warning)
+        self.addresses |= encoders.addresses()
 
     def _status(self, parts: Parts) -> dict[str, object]:
         """Say on the status page what belongs to this server: numbers only, since anybody may read them."""

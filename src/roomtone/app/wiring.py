@@ -47,6 +47,7 @@ class Parts:
     async def close(self) -> None:
         """End everything that runs on top of the engine."""
         await self.sockets.close()
+        await self.context.ingests.close()
         await self.live.close()
         await self.rooms.close()
         await self.sfu.close()

@@ -1,5 +1,6 @@
 """Settings: models with complete defaults, loading, and the commented sample."""
 
+from roomtone.config.ingest import RtmpSettings, SrtSettings
 from roomtone.config.live import LiveSettings
 from roomtone.config.load import ConfigError, load_settings
 from roomtone.config.models import (
@@ -60,9 +61,11 @@ __all__ = [
     "PortRange",
     "RedisSettings",
     "RoomSettings",
+    "RtmpSettings",
     "ServerSettings",
     "Settings",
     "SpeakerSettings",
+    "SrtSettings",
     "WebRtcSettings",
     "WebhookSettings",
     "load_settings",

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from roomtone.config.ingest import RtmpSettings, SrtSettings
 from roomtone.config.live import LiveSettings
 from roomtone.config.people import AccountSettings, DatabaseSettings, MailSettings, RedisSettings
 from roomtone.config.rooms import ChatSettings, RoomSettings, SpeakerSettings
@@ -348,6 +349,8 @@ class Settings(Section):
     speakers: SpeakerSettings = SpeakerSettings()
     chat: ChatSettings = ChatSettings()
     live: LiveSettings = LiveSettings()
+    srt: SrtSettings = SrtSettings()
+    rtmp: RtmpSettings = RtmpSettings()
     keys: dict[str, SecretStr] = Field(default_factory=dict)
     """API keys and their secrets, which sign tokens: name = "secret" (32 characters or more)."""
     limits: LimitSettings = LimitSettings()

@@ -1,6 +1,7 @@
 """Live streams: rooms packaged for an audience that reads playlists."""
 
 from roomtone.control.live.choosing import CARRIED, Choice, choose
+from roomtone.control.live.ingests import IngestRules, Ingests, IngestStream
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.streams import LiveStreams
 from roomtone.control.live.values import (
@@ -18,6 +19,9 @@ from roomtone.control.live.values import (
 __all__ = [
     "CARRIED",
     "Choice",
+    "IngestRules",
+    "IngestStream",
+    "Ingests",
     "LiveEnd",
     "LiveError",
     "LiveEvent",

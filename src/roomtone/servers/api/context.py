@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from roomtone.control.live import LiveLimits, LiveStreams
+from roomtone.control.live import IngestRules, Ingests, LiveLimits, LiveStreams
 from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api.resources import ResourceTable
@@ -54,6 +54,7 @@ class ApiContext:
     """Of phones, once SIP is open."""
     limiter: JoinLimiter = field(init=False)
     live: LiveStreams = field(init=False)
+    ingests: Ingests = field(init=False)
     ice_rules: tuple[IceServerRule, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +65,8 @@ class ApiContext:
             self.keys = KeyTable(self.settings.api_keys, limits.max_token_ttl_s)
         else:
             self.keys = self.accounts.parts.keys
+        rules = IngestRules(open_to_loopback=self.settings.server.dev)
+        self.ingests = Ingests(self.engine, self.keys, rules, clock=self.wall_clock)
         self.limiter = JoinLimiter(
             limits.joins_per_second, limits.sessions_per_address, max_addresses=limits.max_addresses
         )

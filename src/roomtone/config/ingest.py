@@ -1,0 +1,34 @@
+"""Settings of encoders that publish by SRT and RTMP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from roomtone.config.section import Section
+from roomtone.config.types import Address, Addresses
+
+_SRT, _RTMP = 8890, 1935
+
+
+class SrtSettings(Section):
+    """Encoders that publish MPEG-TS by SRT, with a stream id `publish:NAME` or `#!::r=NAME,m=publish`."""
+
+    enabled: bool = True
+    """Whether it is listened for."""
+    listen: Addresses = (Address("0.0.0.0", _SRT), Address("::", _SRT))  # noqa: S104 - a server listens
+    """UDP addresses."""
+    passphrase: Annotated[str, Field(max_length=80)] = ""
+    """10 to 80 characters; with it callers without or with another are refused, without it those that have one."""
+    latency_ms: Annotated[int, Field(ge=20, le=8_000)] = 120
+    """How long it waits for what is missing; a caller may ask for more. Three to four round trips are usual."""
+
+
+class RtmpSettings(Section):
+    """Encoders that publish by RTMP, Enhanced RTMP too, to `rtmp://HOST/live/NAME?token=TOKEN`."""
+
+    enabled: bool = True
+    """Whether it is listened for."""
+    listen: Addresses = (Address("0.0.0.0", _RTMP), Address("::", _RTMP))  # noqa: S104 - likewise
+    """TCP addresses."""

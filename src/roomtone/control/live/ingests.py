@@ -1,0 +1,263 @@
+"""Encoders that publish by SRT and RTMP: who may, and what becomes of their streams.
+
+A stream is under the name that the encoder gave, at `/live/NAME/index.m3u8`. The engine moves its media; this decides
+the question whether it may be published, and knows what there is. ``refused``, ``ended`` and
+``warned`` count by reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from roomtone.control.policy import AccessError, Grant, KeyTable, require
+from roomtone.media import EngineCommandError, IngestListener, MailboxClosed, MailboxOverflow
+from roomtone.media.values import (
+    Answer,
+    ErrorCode,
+    IngestEnd,
+    IngestEnded,
+    IngestProtocol,
+    IngestStarted,
+    IngestWarned,
+    PackagerEnded,
+    PackagerStarted,
+    PackagerWarned,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from roomtone.media import Engine, Mailbox
+    from roomtone.media.values import AnyEvent, IngestId, PackagerId, PackagerTrack, PackagerWarning, Question
+
+_log = logging.getLogger(__name__)
+PUBLISH = "publish"
+"""Topic of the engine's question whether something may be published."""
+
+
+@dataclass(slots=True)
+class IngestStream:
+    """A stream that an encoder publishes, or did until a moment ago."""
+
+    name: str
+    packager: PackagerId
+    listener: IngestListener
+    protocol: IngestProtocol
+    remote: str
+    encoder: str
+    started_at: float
+    ingest: IngestId | None
+    """Who publishes; none while the stream waits for the encoder to come back."""
+    tracks: list[PackagerTrack] = field(default_factory=list)
+    """None before the first playlist can be read."""
+    warnings: Counter[str] = field(default_factory=Counter)
+    watching: asyncio.Task[None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IngestRules:
+    """Who may publish without showing anything: with ``open_to_loopback`` programs of this machine."""
+
+    open_to_loopback: bool = False
+
+
+class Ingests:
+    """All encoders of this node."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        keys: KeyTable,
+        rules: IngestRules | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.by_name: dict[str, IngestStream] = {}
+        self.listeners: list[IngestListener] = []
+        self.accepted = 0
+        self.refused: Counter[str] = Counter()
+        self.ended: Counter[IngestEnd] = Counter()
+        self.warned: Counter[PackagerWarning] = Counter()
+        self._engine = engine
+        self._keys = keys
+        self._rules = rules or IngestRules()
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        engine.answer_questions(self.decide)
+
+    async def listen(
+        self,
+        protocol: IngestProtocol,
+        address: str,
+        *,
+        passphrase: str | None = None,
+        latency_ms: int = 120,
+        window_ms: int = 120_000,
+        part_ms: int | None = None,
+    ) -> IngestListener:
+        """Take encoders in at ``IP:PORT``; raise `EngineCommandError` where the address cannot be had."""
+        listener = await IngestListener.open(
+            self._engine,
+            protocol,
+            address,
+            passphrase=passphrase,
+            latency_ms=latency_ms,
+            window_ms=window_ms,
+            part_ms=part_ms,
+        )
+        self.listeners.append(listener)
+        self._follow(listener.id, listener)
+        return listener
+
+    async def close(self) -> None:
+        """Take nobody in any more and send away who publishes."""
+        self._engine.answer_questions(None)
+        for listener in self.listeners:
+            with suppress(EngineCommandError):
+                await listener.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def send_away(self, stream: IngestStream) -> None:
+        """End what an encoder publishes; one that is gone already is no error."""
+        if stream.ingest is None:
+            return
+        try:
+            await stream.listener.send_away(stream.ingest)
+        except EngineCommandError as error:
+            if error.code is not ErrorCode.NOT_FOUND:
+                raise
+
+    # --- who may ---
+
+    async def decide(self, question: Question) -> Answer:
+        """Decide whether an encoder may publish under a name."""
+        if question.topic != PUBLISH:
+            return Answer(id=question.id, allowed=False, detail=f"nobody decides {question.topic}")
+        try:
+            self._check(question)
+        except AccessError as error:
+            self.refused[error.denial.value] += 1
+            _log.info("refused %s of %s: %s", question.subject, question.remote, error)
+            return Answer(id=question.id, allowed=False, detail=str(error))
+        self.accepted += 1
+        return Answer(id=question.id, allowed=True)
+
+    def _check(self, question: Question) -> None:
+        if question.user is not None:
+            self._check_pair(question.user, question.credential or "", question)
+        elif question.credential is not None or not self._is_open_to(question.remote):
+            require(self._keys.verify(question.credential, self._clock()), question.subject, Grant.PUBLISH)
+
+    def _check_pair(self, user: str, password: str, question: Question) -> None:
+        """Check an API key and its secret; a token may stand in the place of the secret."""
+        secret = self._keys.secrets.get(user)
+        if secret is not None and secrets.compare_digest(secret.encode(), password.encode()):
+            return
+        require(self._keys.verify(password, self._clock()), question.subject, Grant.PUBLISH)
+
+    def _is_open_to(self, remote: str | None) -> bool:
+        if not self._rules.open_to_loopback or remote is None:
+            return False
+        address = ip_address(remote.rpartition(":")[0].strip("[]"))
+        mapped = getattr(address, "ipv4_mapped", None)
+        return (mapped or address).is_loopback
+
+    # --- what there is ---
+
+    def _follow(self, id_: int, listener: IngestListener) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(self._read(self._engine.subscribe(id_), id_, listener))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _read(self, mailbox: Mailbox, id_: int, listener: IngestListener) -> None:
+        while True:
+            with mailbox:
+                try:
+                    while not self._heed(await mailbox.get(), listener):
+                        pass
+                except MailboxOverflow:
+                    _log.error("events of encoders were lost: what is listed may be out of date")
+                except MailboxClosed:
+                    return
+                else:
+                    return
+            mailbox = self._engine.subscribe(id_)
+
+    def _heed(self, event: AnyEvent, listener: IngestListener) -> bool:
+        """Note what happened; whether it was the last of its stream."""
+        match event:
+            case IngestStarted():
+                self._on_started(event, listener)
+            case IngestWarned():
+                self._on_warned(event)
+            case IngestEnded():
+                self._on_ended(event)
+            case PackagerStarted() | PackagerWarned() | PackagerEnded():
+                return self._on_packager(event)
+            case _:
+                pass
+        return False
+
+    def _on_started(self, event: IngestStarted, listener: IngestListener) -> None:
+        stream = self.by_name.get(event.name)
+        if stream is not None and stream.packager == event.packager:
+            if event.ingest != stream.ingest:
+                stream.ingest, stream.remote, stream.listener = event.ingest, event.remote, listener
+            return
+        stream = IngestStream(
+            name=event.name,
+            packager=event.packager,
+            listener=listener,
+            protocol=event.protocol,
+            remote=event.remote,
+            encoder=event.encoder,
+            started_at=self._clock(),
+            ingest=event.ingest,
+        )
+        self.by_name[event.name] = stream
+        stream.watching = self._follow(event.packager, listener)
+        _log.info("%s publishes %s by %s", event.remote, event.name, event.protocol.value)
+
+    def _of(self, packager: PackagerId) -> IngestStream | None:
+        return next((stream for stream in self.by_name.values() if stream.packager == packager), None)
+
+    def _on_warned(self, event: IngestWarned) -> None:
+        stream = self._of(event.packager)
+        if stream is not None and event.detail not in stream.warnings:
+            _log.warning("%s: %s", stream.name, event.detail)
+            stream.warnings[event.detail] += 1
+
+    def _on_ended(self, event: IngestEnded) -> None:
+        stream = self._of(event.packager)
+        if stream is None or stream.ingest != event.ingest:
+            return
+        stream.ingest = None
+        self.ended[event.reason] += 1
+        _log.info("%s is no longer published: %s %s", stream.name, event.reason.value, event.detail)
+
+    def _on_packager(self, event: PackagerStarted | PackagerWarned | PackagerEnded) -> bool:
+        """Note what a packager says; whether it was its last word."""
+        stream = self._of(event.packager)
+        if stream is None:
+            return isinstance(event, PackagerEnded)
+        match event:
+            case PackagerStarted():
+                stream.tracks = event.tracks
+            case PackagerWarned():
+                self.warned[event.warning] += 1
+                stream.warnings[event.warning.value] += 1
+            case PackagerEnded():
+                del self.by_name[stream.name]
+                return True
+        return False

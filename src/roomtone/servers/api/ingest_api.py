@@ -1,0 +1,108 @@
+"""`/api/v1/ingests`: encoders that publish by SRT and RTMP."""
+
+# ruff: noqa: FAST003 - the dependency takes the stream's name
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
+
+from roomtone.control.live import IngestStream
+from roomtone.control.policy import Grant
+from roomtone.media.values import IngestProtocol  # noqa: TC001 - pydantic reads the annotation
+from roomtone.servers.api.requests import authorize, context_of
+from roomtone.servers.api.status import HttpProblem
+
+router = APIRouter(prefix="/api/v1", tags=["Live streams"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+
+
+class IngestTrackBody(BaseModel):
+    """A track of a stream; ``codec`` as in the `CODECS` of its playlist (RFC 6381)."""
+
+    name: str
+    codec: str
+    width: int | None
+    height: int | None
+    channels: int | None
+
+
+class IngestBody(BaseModel):
+    """A stream that an encoder publishes; ``publishing`` is false while it waits for the encoder to come back."""
+
+    name: str
+    protocol: IngestProtocol
+    remote: str
+    encoder: str
+    publishing: bool
+    started_at: float
+    playlist: str
+    tracks: list[IngestTrackBody]
+    warnings: dict[str, int]
+    figures: dict[str, int]
+
+
+def administered_ingest(request: Request, name: str) -> IngestStream:
+    """Give the stream of a path to who may administer the room of its name."""
+    authorize(request, name, Grant.ADMINISTER)
+    stream = context_of(request).ingests.by_name.get(name)
+    if stream is None:
+        raise HttpProblem(HTTPStatus.NOT_FOUND, "no_such_stream", "no encoder publishes under this name")
+    return stream
+
+
+AdministeredIngest = Annotated[IngestStream, Depends(administered_ingest)]
+
+
+@router.get("/ingests", summary="List streams of encoders")
+async def list_ingests(request: Request) -> list[IngestBody]:
+    """List all streams that encoders publish; needs roomList."""
+    authorize(request, "", Grant.LIST)
+    figures = await _figures(request)
+    return [_body(stream, figures) for stream in context_of(request).ingests.by_name.values()]
+
+
+@router.get("/ingests/{name}", summary="Get a stream of an encoder")
+async def get_ingest(request: Request, stream: AdministeredIngest) -> IngestBody:
+    """Get one of them; needs roomAdmin of the room of this name."""
+    return _body(stream, await _figures(request))
+
+
+@router.delete("/ingests/{name}", status_code=204, summary="Send an encoder away")
+async def delete_ingest(request: Request, stream: AdministeredIngest) -> None:
+    """End what an encoder publishes, and its stream; needs roomAdmin of the room of this name."""
+    await context_of(request).ingests.send_away(stream)
+
+
+async def _figures(request: Request) -> dict[int, dict[str, int]]:
+    """Give what the engine counts, by the publisher."""
+    reports = await context_of(request).engine.stats()
+    return {
+        int(str(report["ingest"])): {key: value for key, value in report.items() if isinstance(value, int)}
+        for report in reports
+        if report["type"] == "ingest"
+    }
+
+
+def _body(stream: IngestStream, figures: dict[int, dict[str, int]]) -> IngestBody:
+    return IngestBody(
+        name=stream.name,
+        protocol=stream.protocol,
+        remote=stream.remote,
+        encoder=stream.encoder,
+        publishing=stream.ingest is not None,
+        started_at=stream.started_at,
+        playlist=f"/live/{stream.name}/index.m3u8",
+        tracks=[
+            IngestTrackBody(
+                name=track.name, codec=track.codec, width=track.width, height=track.height, channels=track.channels
+            )
+            for track in stream.tracks
+        ],
+        warnings=dict(stream.warnings),
+        figures=figures.get(stream.ingest, {}) if stream.ingest is not None else {},
+    )
