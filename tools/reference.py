@@ -49,12 +49,12 @@ METRICS_INTRODUCTION = (
 
 # What the engine reports besides the counters of `crates/engine/src/counters.rs`.
 ENGINE_MORE = {
-    "answers_ignored": "Answers to questions that nobody waits for.",
     "command_queue_depth": "Commands that wait for a shard.",
     "event_queue_depth": "Events and replies that wait to be taken.",
     "events_dropped": "Statistics events dropped since the queue was full.",
     "events_merged": "State events merged into newer ones since the queue was full.",
     "mixers": "Mixers on an audio thread.",
+    "packagers": "Packagers on the live thread.",
     "gso_mean_run": "Datagrams a segmented send, on average.",
     "shards": "Media threads.",
 }

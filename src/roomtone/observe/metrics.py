@@ -32,7 +32,10 @@ ENGINE_GAUGES = frozenset(
         "consumers",
         "event_queue_depth",
         "gso_mean_run",
+        "ingest_streams",
+        "ingests",
         "mixers",
+        "packagers",
         "producers",
         "routers",
         "shards",
@@ -45,6 +48,8 @@ FRONT_GAUGES = frozenset({"connections_open", "requests_open", "tunnels_open"})
 """Likewise of the front door's."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LABELS = ("id", "type", "shard", "reason", "kind")
+_OF_ONE = frozenset({"ingest"})
+"""Reports of single publishers: there would be a sample for each that ever was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class EngineCollector:
         """Give one family a statistic, one sample a report."""
         families: dict[str, tuple[CounterMetricFamily | GaugeMetricFamily, tuple[str, ...]]] = {}
         for report in self._reports:
+            if report.get("type") in _OF_ONE:
+                continue
             labels = {key: str(report[key]) for key in _LABELS if report.get(key) is not None}
             for key, value in report.items():
                 if key in _LABELS or isinstance(value, str | bool) or value is None:
