@@ -54,11 +54,11 @@ class Front:
     """The HTTP front door. Made idle; ``start`` binds and serves."""
 
     def __new__(cls) -> Front: ...
-    def start(self, config: bytes, engine: Engine | None = None) -> None:
+    def start(self, config: bytes, engine: Engine | None = None, *, takes_media: bool = False) -> None:
         """Bind, load the certificate and serve; ``config`` is a `FrontConfig`. Raises `FrontError`.
 
-        With ``engine``, connections on TLS ports that are not TLS are media for it, and its live streams are served
-        below ``/live/``.
+        With ``engine``, its live streams are served below ``/live/``; with ``takes_media`` too, connections on TLS
+        ports that are not TLS are media for it.
         """
 
     def addresses(self) -> list[tuple[str, str]]:

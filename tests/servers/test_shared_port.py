@@ -141,6 +141,17 @@ async def test_https_is_answered_on_the_same_port(server: Server) -> None:
         assert (await client.get(f"https://{server.addresses['https'][0]}/livez")).status_code == 200
 
 
+async def test_a_port_that_is_not_shared_answers_no_check(tmp_path: Path) -> None:
+    server = Server(settings(tmp_path, ["127.0.0.1:0"], share_https_port=False))
+    await server.start()
+    try:
+        credentials, _ = await publish(server, "demo")
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await check(int(server.addresses["https"][0].rpartition(":")[2]), credentials)
+    finally:
+        await server.close()
+
+
 async def test_sharing_needs_an_https_port(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"set http\.tls_listen"):
         await Server(settings(tmp_path, [])).start()

@@ -67,19 +67,20 @@ impl Front {
         }
     }
 
-    /// Binds, loads the certificate and serves; `config` is a MessagePack map of `FrontConfig`. With `engine`,
-    /// connections on TLS ports that are not TLS are media for it, and its live streams are served below `/live/`.
-    /// Raises `FrontError`.
-    #[pyo3(signature = (config, engine=None))]
+    /// Binds, loads the certificate and serves; `config` is a MessagePack map of `FrontConfig`. With `engine`, its live
+    /// streams are served below `/live/`; with `takes_media` too, connections on TLS ports that are not TLS are media for
+    /// it. Raises `FrontError`.
+    #[pyo3(signature = (config, engine=None, *, takes_media=false))]
     fn start(
         &self,
         py: Python<'_>,
         config: &[u8],
         engine: Option<&Bound<'_, Engine>>,
+        takes_media: bool,
     ) -> PyResult<()> {
         let config = decode(config)?;
         let shelf = engine.map(|engine| engine.get().shelf());
-        let media = engine.map(|engine| {
+        let media = engine.filter(|_| takes_media).map(|engine| {
             let engine = engine.get().shared();
             let sink = move |stream: TcpStream, _: SocketAddr| engine.adopt(stream);
             Arc::new(sink) as Arc<dyn MediaTcpSink>

@@ -122,11 +122,11 @@ class Door:
         wanted: list[Listener],
         application: Path,
         pages: Path | None,
-        media: CoreLink | None = None,
+        engine: CoreLink | None = None,
     ) -> Door:
         """Start it; raise `StartError` when an address is taken or the certificate is bad.
 
-        With ``media``, the HTTPS port takes media over TCP too.
+        Live streams are those of ``engine``; the HTTPS port takes media over TCP for it where the settings say so.
         """
         bare = [listener.to_bind() for listener in wanted if listener.name == SFU]
         config = FrontConfig(
@@ -144,7 +144,8 @@ class Door:
         )
         opened: list[FrontDoor] = []
         try:
-            opened.append(await asyncio.to_thread(FrontDoor, config, media))
+            share = settings.webrtc.share_https_port
+            opened.append(await asyncio.to_thread(FrontDoor, config, engine, takes_media=share))
             if bare:
                 without = msgspec.structs.replace(config, binds=bare, static_dirs=[])
                 opened.append(await asyncio.to_thread(FrontDoor, without))

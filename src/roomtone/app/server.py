@@ -254,8 +254,8 @@ class Server:
         await http.start()
         self._open.push_async_callback(http.close)
         # The door serves the engine's live streams from memory.
-        media = self._link if isinstance(self._link, CoreLink) else None
-        door = await Door.open(self.settings, wanted, path, pages, media)
+        engine = self._link if isinstance(self._link, CoreLink) else None
+        door = await Door.open(self.settings, wanted, path, pages, engine)
         self._open.push_async_callback(door.close)
         self._check_listening(wanted, door)
         return door

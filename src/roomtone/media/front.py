@@ -56,18 +56,19 @@ class FrontConfig(msgspec.Struct, frozen=True, kw_only=True):
 class FrontDoor:
     """A running front door; raises `EngineStartError` when it cannot listen or read its certificate.
 
-    With ``media``, connections on TLS ports that do not speak TLS go to that engine, and its live streams are served
-    below ``/live/``.
+    The live streams of ``engine`` are served below ``/live/``; with ``takes_media`` connections on TLS ports that do
+    not speak TLS go to it.
     """
 
-    def __init__(self, config: FrontConfig, media: CoreLink | None = None) -> None:
+    def __init__(self, config: FrontConfig, engine: CoreLink | None = None, *, takes_media: bool = False) -> None:
         core = core_module()
         if not hasattr(core, "Front"):
             raise EngineStartError("this build of the media engine has no front door: run `make env` to build it anew")
         self._front: Any = core.Front()
         self._error: type[Exception] = core.FrontError
         try:
-            self._front.start(msgspec.msgpack.encode(config), None if media is None else media.binary)
+            binary = None if engine is None else engine.binary
+            self._front.start(msgspec.msgpack.encode(config), binary, takes_media=takes_media)
         except self._error as error:
             raise EngineStartError(str(error.args[-1])) from error
 
