@@ -23,4 +23,4 @@ class LiveSettings(Section):
     grace_s: NotNegative = 10
     """How long a stream waits for its publisher to come back."""
     max_streams: Positive = 100
-    """Most live streams at once; above it 503."""
+    """Most rooms that are live at once, above it 503; and most streams of encoders, further ones are refused."""

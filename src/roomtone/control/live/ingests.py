@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 PUBLISH = "publish"
 """Topic of the engine's question whether something may be published."""
+TOO_MANY = "too_many_streams"
+"""Why an encoder is refused that may publish, as metrics say it."""
 
 
 @dataclass(slots=True)
@@ -64,9 +66,10 @@ class IngestStream:
 
 @dataclass(frozen=True, slots=True)
 class IngestRules:
-    """Who may publish without showing anything: with ``open_to_loopback`` programs of this machine."""
+    """Who may publish without showing anything: with ``open_to_loopback`` programs of this machine; how many may."""
 
     open_to_loopback: bool = False
+    max_streams: int = 100
 
 
 class Ingests:
@@ -143,6 +146,10 @@ class Ingests:
         """Decide whether an encoder may publish under a name."""
         if question.topic != PUBLISH:
             return Answer(id=question.id, allowed=False, detail=f"nobody decides {question.topic}")
+        if question.subject not in self.by_name and len(self.by_name) >= self._rules.max_streams:
+            self.refused[TOO_MANY] += 1
+            detail = f"{self._rules.max_streams} streams are published already"
+            return Answer(id=question.id, allowed=False, detail=detail)
         try:
             self._check(question)
         except AccessError as error:

@@ -65,7 +65,8 @@ class ApiContext:
             self.keys = KeyTable(self.settings.api_keys, limits.max_token_ttl_s)
         else:
             self.keys = self.accounts.parts.keys
-        rules = IngestRules(open_to_loopback=self.settings.server.dev)
+        live = self.settings.live
+        rules = IngestRules(open_to_loopback=self.settings.server.dev, max_streams=live.max_streams)
         self.ingests = Ingests(self.engine, self.keys, rules, clock=self.wall_clock)
         self.limiter = JoinLimiter(
             limits.joins_per_second, limits.sessions_per_address, max_addresses=limits.max_addresses

@@ -42,12 +42,12 @@ class Stage:
         )
 
 
-async def stage_with(*, open_to_loopback: bool) -> AsyncIterator[Stage]:
+async def stage_with(*, open_to_loopback: bool, max_streams: int = 100) -> AsyncIterator[Stage]:
     link = FakeLink()
     engine = Engine(link)
     await engine.start()
     keys = KeyTable({KEY: SECRET})
-    ingests = Ingests(engine, keys, IngestRules(open_to_loopback=open_to_loopback))
+    ingests = Ingests(engine, keys, IngestRules(open_to_loopback=open_to_loopback, max_streams=max_streams))
     yield Stage(link, ingests, keys)
     await ingests.close()
     await engine.close()
@@ -117,6 +117,17 @@ async def test_a_stream_is_known_until_it_is_over_and_not_only_while_it_is_publi
     stage.link.end_ingest(ingest, IngestEnd.SILENT)
     await settled(lambda: not stage.ingests.by_name)
     assert stage.ingests.ended == {IngestEnd.SILENT: 1}
+
+
+async def test_no_more_publish_than_may_and_who_does_can_come_back() -> None:
+    async for stage in stage_with(open_to_loopback=True, max_streams=1):
+        listener = await stage.ingests.listen(IngestProtocol.SRT, "127.0.0.1:0")
+        stage.link.begin_ingest(listener.id, "first")
+        await settled(lambda stage=stage: stage.ingests.by_name)
+        refused = await stage.asked("second", HERE)
+        assert (refused.allowed, refused.detail) == (False, "1 streams are published already")
+        assert (await stage.asked("first", HERE)).allowed
+        assert stage.ingests.refused == {"too_many_streams": 1}
 
 
 async def test_who_publishes_can_be_sent_away_and_twice_is_no_error(stage: Stage) -> None:
