@@ -207,7 +207,7 @@ impl Writer<'_> {
                 self.line(format_args!("#EXT-X-KEY:METHOD=AES-128,URI=\"{key}\""));
             }
         }
-        let at = self.shared.zero_us + self.rendition.us(segment.start);
+        let at = self.shared.zero_us + self.rendition.us(segment.start + segment.shown_after);
         self.line(format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", date_time(at)));
     }
 

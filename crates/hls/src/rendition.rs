@@ -165,6 +165,9 @@ impl Rendition {
         if self.part_duration + duration > target {
             self.close_part()?;
         }
+        if self.open.parts.is_empty() && self.samples.is_empty() {
+            self.open.shown_after = unit.pts - unit.dts;
+        }
         self.nominal = duration;
         self.part_duration += duration;
         self.samples.push(Sample {
@@ -239,7 +242,9 @@ impl Rendition {
         if self.open.parts.is_empty() {
             return Ok(());
         }
-        let next = Segment::new(self.open.number + 1, self.part_start, self.open.map, false);
+        let mut next = Segment::new(self.open.number + 1, self.part_start, self.open.map, false);
+        // One that begins with a gap goes on as the one before.
+        next.shown_after = self.open.shown_after;
         let mut done = std::mem::replace(&mut self.open, next);
         if let Some(encryption) = &self.encryption {
             done.seal(encryption)?;

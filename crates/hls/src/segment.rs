@@ -26,6 +26,8 @@ pub(crate) struct Segment {
     pub number: u64,
     /// First decode time, in ticks.
     pub start: i64,
+    /// How much later its first sample is shown: pictures that are reordered are decoded before they are.
+    pub shown_after: i64,
     pub parts: Vec<Part>,
     /// Of the header its samples need.
     pub map: u32,
@@ -39,6 +41,7 @@ impl Segment {
         Self {
             number,
             start,
+            shown_after: 0,
             parts: Vec::new(),
             map,
             discontinuity,

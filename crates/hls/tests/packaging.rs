@@ -38,6 +38,23 @@ fn three_minutes_keep_every_rule_and_the_window_slides() {
 }
 
 #[test]
+fn segments_of_reordered_pictures_are_dated_by_when_their_first_is_shown() {
+    let at = |shown_after| {
+        let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
+        source.shown_after = shown_after;
+        play(&mut source, &mut rules, 30.0);
+        let dates = |rules: &Rules| rules.last().segments[2].date_time.clone();
+        (dates(&rules[0]), dates(&rules[1]))
+    };
+    let (plain, reordered) = (at(0), at(9_000));
+    assert_eq!(
+        (plain.0.as_str(), reordered.0.as_str()),
+        ("2026-01-01T00:00:08.033Z", "2026-01-01T00:00:08.133Z")
+    );
+    assert_eq!(plain.1, reordered.1);
+}
+
+#[test]
 fn segments_begin_with_keyframes_and_say_so() {
     let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
     play(&mut source, &mut rules, 30.0);

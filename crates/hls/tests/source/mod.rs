@@ -63,6 +63,8 @@ pub(crate) struct Source {
     since_keyframe: i64,
     frames: i64,
     pub group: i64,
+    /// How much later than they are decoded pictures are shown, in ticks of 90 kHz.
+    pub shown_after: i64,
     /// Ticks of 90 kHz between pictures, in turn.
     pub intervals: Vec<i64>,
     at: i64,
@@ -86,6 +88,7 @@ impl Source {
             since_keyframe: 0,
             frames: 0,
             group: 60,
+            shown_after: 0,
             intervals: vec![3000],
             at: 0,
             with_video,
@@ -129,7 +132,7 @@ impl Source {
             let data = vec![0x41; if keyframe { 20_000 } else { 4_000 }];
             let unit = AccessUnit {
                 dts: self.at,
-                pts: self.at,
+                pts: self.at + self.shown_after,
                 keyframe,
                 data: data.into(),
             };
