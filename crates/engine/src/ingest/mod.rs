@@ -4,6 +4,7 @@
 //! thread, which packages them: an ingest and a tap differ in nothing from there on. The queue between is bounded; when
 //! it is full a track loses what comes up to its next keyframe, counted.
 
+mod accepting;
 mod asking;
 mod commands;
 mod connection;

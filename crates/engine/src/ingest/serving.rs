@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use super::asking::{Wish, is_name};
 use super::connection::{Asker, Line, No};
 use super::publisher::{Publisher, Sent};
-use super::rtmp;
 use super::srt;
-use super::thread::{IngestThread, RTMP_CONNECTION, token};
+use super::thread::IngestThread;
 use crate::ids;
 use crate::values::{Answer, CloseReason, Event, IngestEnd};
 
@@ -49,58 +48,7 @@ impl IngestThread {
         }
     }
 
-    pub(super) fn serve_rtmp(&mut self, index: usize, told: Vec<rtmp::Told>, now: Instant) {
-        for one in told {
-            let Some(connection) = self.connections.get(index) else {
-                return;
-            };
-            let (listener, remote) = (connection.listener, connection.remote);
-            let publisher = connection.publisher;
-            match (one, publisher) {
-                (rtmp::Told::Asks(request), _) => {
-                    let asker = Asker::Rtmp { connection: index };
-                    self.ask(asker, rtmp::wish(request, listener, remote), now);
-                }
-                (rtmp::Told::Sent(sent), Some(publisher)) => self.sent(publisher, sent, now),
-                (rtmp::Told::Bytes(bytes), Some(publisher)) => self.heard(publisher, bytes, now),
-                (rtmp::Told::Stopped, Some(publisher)) => {
-                    self.end_publisher(publisher, IngestEnd::Peer, "", now);
-                }
-                (_, None) => {}
-            }
-        }
-        self.finish_rtmp(index, now);
-    }
-
-    /// Write what waits, and let go of a connection that is over.
-    fn finish_rtmp(&mut self, index: usize, now: Instant) {
-        let Some(connection) = self.connections.get_mut(index) else {
-            return;
-        };
-        let more = connection.flush();
-        let watched = self
-            .poller
-            .watch_writable(connection, token(RTMP_CONNECTION, index), more);
-        let Some((end, detail)) = connection.ended() else {
-            if watched.is_err() {
-                self.counters.ingest_sockets_failed.up();
-            }
-            return;
-        };
-        if let Some(publisher) = connection.publisher.take() {
-            self.end_publisher(publisher, end, &detail, now);
-        }
-        if self
-            .connections
-            .get_mut(index)
-            .is_some_and(|one| one.is_done(now))
-        {
-            self.questions.forget(Asker::Rtmp { connection: index });
-            self.connections.remove(index);
-        }
-    }
-
-    fn ask(&mut self, asker: Asker, wish: Result<Wish, No>, now: Instant) {
+    pub(super) fn ask(&mut self, asker: Asker, wish: Result<Wish, No>, now: Instant) {
         self.counters.publishers_asked.up();
         let wish = wish.and_then(|wish| {
             if is_name(&wish.name) {
@@ -226,7 +174,7 @@ impl IngestThread {
         }
     }
 
-    fn heard(&mut self, publisher: u64, bytes: u64, now: Instant) {
+    pub(super) fn heard(&mut self, publisher: u64, bytes: u64, now: Instant) {
         if let Some(publisher) = self.publishers.get_mut(&publisher) {
             publisher.last_heard = now;
             publisher.figures.bytes += bytes;
@@ -234,7 +182,7 @@ impl IngestThread {
         }
     }
 
-    fn sent(&mut self, id: u64, sent: Sent, now: Instant) {
+    pub(super) fn sent(&mut self, id: u64, sent: Sent, now: Instant) {
         let Some(publisher) = self.publishers.get_mut(&id) else {
             return;
         };

@@ -1,7 +1,7 @@
 //! The loop of the ingest thread: sockets, answers, time.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -270,51 +270,6 @@ impl IngestThread {
         let mut secret = [0; 32];
         self.random.fill(&mut secret);
         secret
-    }
-
-    fn accept_connections(&mut self, index: usize, now: Instant) {
-        loop {
-            let Some(port) = self.rtmp.get(index) else {
-                return;
-            };
-            let listener = port.id;
-            match port.listener.accept() {
-                Ok((stream, remote)) => self.begin_connection(listener, stream, remote, now),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => {
-                    // One that was gone before it was taken, or no descriptors: the others wait.
-                    self.counters.ingest_sockets_failed.up();
-                    return;
-                }
-            }
-        }
-    }
-
-    fn begin_connection(
-        &mut self,
-        listener: u64,
-        stream: std::net::TcpStream,
-        remote: SocketAddr,
-        now: Instant,
-    ) {
-        if self.connections.len() >= MAX_CONNECTIONS {
-            self.counters.ingest_connections_refused.up();
-            return;
-        }
-        let seed = self.secret();
-        let Ok(connection) = Connection::new(listener, stream, remote, seed, now) else {
-            self.counters.ingest_sockets_failed.up();
-            return;
-        };
-        let entry = self.connections.vacant_entry();
-        let watched = self
-            .poller
-            .add(&connection, token(RTMP_CONNECTION, entry.key()));
-        if watched.is_err() {
-            self.counters.ingest_sockets_failed.up();
-            return;
-        }
-        entry.insert(connection);
     }
 
     fn shut_down(&mut self) {

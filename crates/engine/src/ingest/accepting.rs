@@ -1,0 +1,110 @@
+//! Connections of RTMP: taken in, heeded, written to, let go of.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use super::connection::Asker;
+use super::rtmp::{self, Connection};
+use super::thread::{IngestThread, MAX_CONNECTIONS, RTMP_CONNECTION, token};
+use crate::values::IngestEnd;
+
+impl IngestThread {
+    /// Take in whoever waits at a port.
+    pub(super) fn accept_connections(&mut self, index: usize, now: Instant) {
+        loop {
+            let Some(port) = self.rtmp.get(index) else {
+                return;
+            };
+            let listener = port.id;
+            match port.listener.accept() {
+                Ok((stream, remote)) => self.begin_connection(listener, stream, remote, now),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    // One that was gone before it was taken, or no descriptors: the others wait.
+                    self.counters.ingest_sockets_failed.up();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn begin_connection(
+        &mut self,
+        listener: u64,
+        stream: TcpStream,
+        remote: SocketAddr,
+        now: Instant,
+    ) {
+        if self.connections.len() >= MAX_CONNECTIONS {
+            self.counters.ingest_connections_refused.up();
+            return;
+        }
+        let seed = self.secret();
+        let Ok(connection) = Connection::new(listener, stream, remote, seed, now) else {
+            self.counters.ingest_sockets_failed.up();
+            return;
+        };
+        let entry = self.connections.vacant_entry();
+        let watched = self
+            .poller
+            .add(&connection, token(RTMP_CONNECTION, entry.key()));
+        if watched.is_err() {
+            self.counters.ingest_sockets_failed.up();
+            return;
+        }
+        entry.insert(connection);
+    }
+
+    /// Heed what a connection has told, and write what waits for it.
+    pub(super) fn serve_rtmp(&mut self, index: usize, told: Vec<rtmp::Told>, now: Instant) {
+        for one in told {
+            let Some(connection) = self.connections.get(index) else {
+                return;
+            };
+            let (listener, remote) = (connection.listener, connection.remote);
+            let publisher = connection.publisher;
+            match (one, publisher) {
+                (rtmp::Told::Asks(request), _) => {
+                    let asker = Asker::Rtmp { connection: index };
+                    self.ask(asker, rtmp::wish(request, listener, remote), now);
+                }
+                (rtmp::Told::Sent(sent), Some(publisher)) => self.sent(publisher, sent, now),
+                (rtmp::Told::Bytes(bytes), Some(publisher)) => self.heard(publisher, bytes, now),
+                (rtmp::Told::Stopped, Some(publisher)) => {
+                    self.end_publisher(publisher, IngestEnd::Peer, "", now);
+                }
+                (_, None) => {}
+            }
+        }
+        self.finish_rtmp(index, now);
+    }
+
+    /// Write what waits, and let go of a connection that is over.
+    pub(super) fn finish_rtmp(&mut self, index: usize, now: Instant) {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return;
+        };
+        let more = connection.flush();
+        let watched = self
+            .poller
+            .watch_writable(connection, token(RTMP_CONNECTION, index), more);
+        let Some((end, detail)) = connection.ended() else {
+            if watched.is_err() {
+                self.counters.ingest_sockets_failed.up();
+            }
+            return;
+        };
+        if let Some(publisher) = connection.publisher.take() {
+            self.end_publisher(publisher, end, &detail, now);
+        }
+        if self
+            .connections
+            .get_mut(index)
+            .is_some_and(|one| one.is_done(now))
+        {
+            self.questions.forget(Asker::Rtmp { connection: index });
+            self.connections.remove(index);
+        }
+    }
+}
