@@ -176,3 +176,20 @@ def test_a_port_with_a_passphrase_takes_no_other(locked: Server, tmp_path: Path)
     url = srt(locked, "publish:secret", f"passphrase={PASSPHRASE}", "pbkeylen=32")
     with encoder(tmp_path / "right", url, *H264):
         is_seen_and_heard(locked, "secret")
+
+
+def test_the_demo_is_a_live_stream_too(tmp_path: Path) -> None:
+    server = start_server(tmp_path, "--demo")
+    try:
+        until(lambda: playlist(server, "demo").count("#EXTINF") >= 2, "two segments")
+        pictures, _, sound = decode(f"{server.http}/live/demo/index.m3u8", 3.0)
+        assert pictures[-1].shape == (360, 640)
+        # The grey bar of the test card, and the blue one (BT.601, 75 %).
+        assert abs(int(pictures[-1][40, 40]) - 180) < 16
+        assert abs(int(pictures[-1][40, 600]) - 35) < 16
+        # A hum, and a beep a tenth of a second long at each second.
+        windows = [sound[at : at + 2_400] for at in range(0, len(sound) - 2_400, 2_400)]
+        assert sum(tone_share(window, 440) > 0.9 for window in windows) > 0.7 * len(windows)
+        assert any(tone_share(window, 880) > 0.9 for window in windows)
+    finally:
+        stop_server(server)

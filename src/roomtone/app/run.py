@@ -70,6 +70,8 @@ def tell(settings: Settings, addresses: dict[str, list[str]], seconds: float, mo
     lines = [f"Roomtone is ready after {seconds:.1f} s: {base}/"]
     if settings.server.demo:
         lines.append(f"Watch the test picture: {base}/watch/?room={DEMO_ROOM}")
+        if addresses.get("rtmp"):
+            lines.append(f"The same as HLS:        {base}/play/?room={DEMO_ROOM}")
     if settings.server.dev:
         lines.append(f"Meet others:            {base}/room/?room={DEMO_ROOM}")
         lines.append(f"Publish your camera:    {base}/publish/?room={DEMO_ROOM}")

@@ -44,12 +44,15 @@ from roomtone.app.families import (
     webhook_values,
 )
 from roomtone.app.listeners import HTTP, HTTPS, SFU, Listener, listeners
+from roomtone.app.live_demo import LiveDemo
 from roomtone.app.operator import operator_app
 from roomtone.app.people import People, open_people
 from roomtone.app.phones import Phones, is_wanted
 from roomtone.app.public_address import ask_public_address
+from roomtone.app.supervisor import WorkerError
 from roomtone.app.wiring import Parts, wire
 from roomtone.media import CoreLink, Engine, EngineStartError
+from roomtone.media.values import IngestProtocol
 from roomtone.observe import OK, Health, LoopLag, Metrics, ServerInput, ServerState, Verdict, get_logger
 from roomtone.servers.sip import PATH as SIP_PATH
 from roomtone.servers.socketio import PATH, create_rest_app
@@ -302,6 +305,18 @@ class Server:
         self._open.push_async_callback(demo.close)
         await demo.start()
         self.health.watch("demo", demo.verdict)
+        if rtmp := self.addresses.get(IngestProtocol.RTMP.value):
+            await self._open_live_demo(rtmp[0], parts)
+
+    async def _open_live_demo(self, rtmp: str, parts: Parts) -> None:
+        on_restart = self.metrics.worker_restarts.labels("livecard").inc
+        demo = LiveDemo(rtmp, DEMO_ROOM, parts.context.keys, on_restart=on_restart)
+        self._open.push_async_callback(demo.close)
+        try:
+            await demo.start()
+        except WorkerError as error:
+            raise StartError(f"the demo stream did not start: {error}") from error
+        self.health.watch("live demo", demo.verdict)
 
 
 def _prepare_data_dir(path: Path) -> None:
