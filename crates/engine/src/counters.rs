@@ -218,6 +218,16 @@ counters! {
     ingest_tracks_refused,
     /// Units dropped since the live thread's queue was full.
     units_dropped_full,
+    /// Datagrams at ports of SRT that are no packets.
+    dropped_srt_malformed,
+    /// Packets at ports of SRT for connections that there are not.
+    dropped_srt_unknown,
+    /// Packets for connections of SRT from elsewhere than their peer.
+    dropped_srt_strangers,
+    /// Requests at ports of SRT whose cookie is not ours, or too old.
+    dropped_srt_cookies,
+    /// Requests at ports of SRT that were refused: by who decides, for their passphrase, their version, or too many.
+    srt_rejected,
     /// Connections closed since too many are open.
     ingest_connections_refused,
     /// Errors of sockets.

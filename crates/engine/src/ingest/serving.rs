@@ -42,6 +42,9 @@ impl IngestThread {
                 }
             }
         }
+        if let Some(port) = self.srt.get_mut(index) {
+            port.count(&self.counters);
+        }
         // What was refused at once is told at once.
         if asked && let Some(port) = self.srt.get_mut(index) {
             port.serve(now, &mut Vec::new());

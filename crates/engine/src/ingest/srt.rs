@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use roomtone_mpegts::{Codec, Demuxer, Event, Limits};
 use roomtone_srt::{
     Acceptance, ConnectionConfig, ConnectionId, Listener, ListenerConfig, ListenerEvent,
-    MAX_DATAGRAM, Passphrase, RejectReason, Request, RequestId, StreamId, StreamMode,
+    ListenerStats, MAX_DATAGRAM, Passphrase, RejectReason, Request, RequestId, StreamId,
+    StreamMode,
 };
 use rustc_hash::FxHashMap;
 
 use super::asking::Wish;
 use super::connection::No;
 use super::publisher::Sent;
+use crate::counters::IngestCounters;
 use crate::sys::{Datagrams, enable_gro, send};
 use crate::values::IngestProtocol;
 
@@ -48,6 +50,8 @@ pub(super) struct SrtPort {
     passphrase: Option<Passphrase>,
     latency: Duration,
     feeds: FxHashMap<ConnectionId, Feed>,
+    /// What has been counted already.
+    counted: ListenerStats,
 }
 
 impl SrtPort {
@@ -71,6 +75,7 @@ impl SrtPort {
             passphrase,
             latency,
             feeds: FxHashMap::default(),
+            counted: ListenerStats::default(),
         })
     }
 
@@ -95,6 +100,31 @@ impl SrtPort {
             }
         }
         Ok(())
+    }
+
+    /// Count what the listener did not take.
+    pub(super) fn count(&mut self, counters: &IngestCounters) {
+        let now = self.listener.stats();
+        let before = std::mem::replace(&mut self.counted, now);
+        let more = [
+            (
+                &counters.dropped_srt_malformed,
+                now.malformed - before.malformed,
+            ),
+            (&counters.dropped_srt_unknown, now.unknown - before.unknown),
+            (
+                &counters.dropped_srt_strangers,
+                now.strangers - before.strangers,
+            ),
+            (
+                &counters.dropped_srt_cookies,
+                now.bad_cookies - before.bad_cookies,
+            ),
+            (&counters.srt_rejected, now.rejected - before.rejected),
+        ];
+        for (counter, more) in more {
+            counter.add(more);
+        }
     }
 
     /// Do what is due, give what there is to tell, and send.

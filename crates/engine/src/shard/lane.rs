@@ -20,6 +20,8 @@ pub(crate) struct Lane {
     pub(super) socket: UdpSocket,
     /// Where it is connected to.
     pub(super) to: SocketAddr,
+    /// Nothing has been read from it yet: what came before waits on the first socket.
+    pub(super) is_new: bool,
 }
 
 impl Plain {
@@ -68,7 +70,11 @@ impl Shard {
         match opened.ok().filter(is_among_first_half) {
             Some(socket) => {
                 self.counters.lanes_opened.up();
-                plain.lane = Some(Lane { socket, to });
+                plain.lane = Some(Lane {
+                    socket,
+                    to,
+                    is_new: true,
+                });
             }
             None => self.counters.lanes_refused.up(),
         }

@@ -16,46 +16,23 @@ use crate::sys::{Datagrams, enable_gro};
 
 /// Packets of sound are no longer: 40 ms of G.711, sealed.
 const SOUND_BYTES: usize = 400;
+/// Rounds in which what came before a lane was opened is read; more than a socket's buffer holds.
+const OLDER_ROUNDS: usize = 128;
 
 impl Shard {
     /// Takes in what waits on a port of a plain transport.
     pub(super) fn read_plain(&mut self, slot: usize, port: Port) {
+        if port == Port::Lane && self.is_lane_new(slot) {
+            self.read_older(slot);
+        }
         let Some(mut datagrams) = self.datagrams.take() else {
             return;
         };
         let mut most = self.plain_messages(slot, port);
         for _ in 0..ROUNDS {
-            let Some(Carrier::Plain(plain)) = self.transports.get(slot).map(|entry| &entry.carrier)
-            else {
+            let Some((count, longest)) = self.read_round(slot, port, most, &mut datagrams) else {
                 break;
             };
-            let Some(socket) = plain.socket(port) else {
-                break;
-            };
-            self.counters.receive_calls.up();
-            let received = if most == 1 && !plain.takes_runs[port as usize] {
-                datagrams.receive_alone(socket)
-            } else {
-                datagrams.receive_some(socket, most)
-            };
-            let count = received.unwrap_or(0);
-            self.now = std::time::Instant::now();
-            let (mut pending, mut longest) = (0, 0);
-            for index in 0..count {
-                let Some((remote, segment, bytes)) = datagrams.message(index) else {
-                    continue;
-                };
-                longest = longest.max(bytes.len());
-                for datagram in bytes.chunks_mut(segment) {
-                    self.on_plain_datagram(slot, remote, port == Port::Rtcp, datagram);
-                    pending += 1;
-                }
-                if pending >= PACKETS_A_BURST {
-                    self.settle();
-                    pending = 0;
-                }
-            }
-            self.settle();
             if count < most || (most == 1 && longest <= SOUND_BYTES) {
                 break;
             }
@@ -63,6 +40,72 @@ impl Shard {
             most = Datagrams::capacity();
         }
         self.datagrams = Some(datagrams);
+    }
+
+    /// What came before a lane was opened waits on the first port, and goes before what comes by the lane.
+    fn read_older(&mut self, slot: usize) {
+        let Some(mut datagrams) = self.datagrams.take() else {
+            return;
+        };
+        let most = Datagrams::capacity();
+        for _ in 0..OLDER_ROUNDS {
+            let round = self.read_round(slot, Port::Rtp, most, &mut datagrams);
+            if round.is_none_or(|(count, _)| count < most) {
+                break;
+            }
+        }
+        self.datagrams = Some(datagrams);
+    }
+
+    /// Whether nothing has been read from a lane yet; from now on it has.
+    fn is_lane_new(&mut self, slot: usize) -> bool {
+        let entry = self.transports.get_mut(slot);
+        let Some(Carrier::Plain(plain)) = entry.map(|entry| &mut entry.carrier) else {
+            return false;
+        };
+        let lane = plain.lane.as_mut();
+        lane.is_some_and(|lane| std::mem::take(&mut lane.is_new))
+    }
+
+    /// Takes in at most so many messages of a port: how many there were, and bytes of the longest. None where the port is
+    /// gone.
+    fn read_round(
+        &mut self,
+        slot: usize,
+        port: Port,
+        most: usize,
+        datagrams: &mut Datagrams,
+    ) -> Option<(usize, usize)> {
+        let entry = self.transports.get(slot);
+        let Some(Carrier::Plain(plain)) = entry.map(|entry| &entry.carrier) else {
+            return None;
+        };
+        let socket = plain.socket(port)?;
+        self.counters.receive_calls.up();
+        let received = if most == 1 && !plain.takes_runs[port as usize] {
+            datagrams.receive_alone(socket)
+        } else {
+            datagrams.receive_some(socket, most)
+        };
+        let count = received.unwrap_or(0);
+        self.now = std::time::Instant::now();
+        let (mut pending, mut longest) = (0, 0);
+        for index in 0..count {
+            let Some((remote, segment, bytes)) = datagrams.message(index) else {
+                continue;
+            };
+            longest = longest.max(bytes.len());
+            for datagram in bytes.chunks_mut(segment) {
+                self.on_plain_datagram(slot, remote, port == Port::Rtcp, datagram);
+                pending += 1;
+            }
+            if pending >= PACKETS_A_BURST {
+                self.settle();
+                pending = 0;
+            }
+        }
+        self.settle();
+        Some((count, longest))
     }
 
     /// Pictures have come, or much at once: the kernel may hand over runs of them from now on.
