@@ -34,7 +34,6 @@ from roomtone.media.values import (
     EngineConfig,
     ErrorCode,
     Fingerprint,
-    IngestId,
     IngestProtocol,
     Latching,
     MediaKind,
@@ -43,6 +42,7 @@ from roomtone.media.values import (
     MixerTone,
     MixerWav,
     PackagerEnded,
+    PackagerId,
     ProducerClosed,
     RouterClosed,
     SrtpKeys,
@@ -578,6 +578,6 @@ async def test_encoders_are_listened_for_where_that_can_be(engine: Engine) -> No
     async with refused(ErrorCode.NO_PORT):
         await IngestListener.open(engine, IngestProtocol.RTMP, f"127.0.0.1:{other.port}")
     async with refused(ErrorCode.NOT_FOUND):
-        await other.send_away(IngestId(77))
+        await other.end_stream(PackagerId(77))
     await other.close()
     await other.close()

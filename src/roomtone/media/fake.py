@@ -172,29 +172,38 @@ class FakeLink:
             ]
             self.emit(PackagerStarted(packager=PackagerId(packager), tracks=tracks))
 
-    def begin_ingest(self, listener: int, name: str, remote: str = "192.0.2.1:5000") -> IngestId:
-        """Let an encoder publish that may; its stream is a packager of its own."""
+    def begin_ingest(self, listener: int, name: str, remote: str = "192.0.2.1:5000") -> PackagerId:
+        """Let an encoder publish that may; the packager of its stream, which goes on where it waits for a publisher."""
         with self._lock:
             held = self._state.get(FakeIngestListener, listener)
-            ingest = FakeIngest(self._state.new_id(), held.id, self._state.new_id(), name)
-            self._state.objects[ingest.id] = ingest
+            waiting = [stream for stream in self._state.find(FakeIngest) if stream.name == name]
+            stream = waiting[0] if waiting else FakeIngest(self._state.new_id(), held.id, name, None)
+            self._state.objects[stream.id] = stream
+            stream.publisher = self._state.new_id()
             self.emit(
                 IngestStarted(
-                    ingest=IngestId(ingest.id),
+                    ingest=IngestId(stream.publisher),
                     listener=IngestListenerId(held.id),
-                    packager=PackagerId(ingest.packager),
+                    packager=PackagerId(stream.id),
                     name=name,
                     protocol=held.protocol,
                     remote=remote,
                     encoder="",
                 )
             )
-            return IngestId(ingest.id)
+            return PackagerId(stream.id)
 
-    def end_ingest(self, ingest: int, reason: IngestEnd = IngestEnd.PEER) -> None:
-        """Let an encoder end."""
+    def lose_encoder(self, packager: int, reason: IngestEnd = IngestEnd.PEER) -> None:
+        """Let an encoder end; its stream waits for another."""
         with self._lock:
-            self._state.drop_ingest(self._state.get(FakeIngest, ingest), reason)
+            self._state.lose_publisher(self._state.get(FakeIngest, packager), reason)
+            for event in self._state.take_caused():
+                self.emit(event)
+
+    def give_up_ingest(self, packager: int) -> None:
+        """Let the time be over in which a stream waits for its encoder."""
+        with self._lock:
+            self._state.drop_ingest(self._state.get(FakeIngest, packager), IngestEnd.PEER)
             for event in self._state.take_caused():
                 self.emit(event)
 

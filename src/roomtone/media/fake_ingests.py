@@ -42,7 +42,7 @@ def execute(state: FakeState, command: IngestCommand) -> AnyResult:
             del state.objects[listener.id]
             return Done()
         case CloseIngest():
-            state.drop_ingest(state.get(FakeIngest, command.ingest), IngestEnd.REQUESTED)
+            state.drop_ingest(state.get(FakeIngest, command.packager), IngestEnd.REQUESTED)
             return Done()
         case _:
             assert_never(command)

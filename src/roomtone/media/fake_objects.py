@@ -167,12 +167,13 @@ class FakeIngestListener:
 
 @dataclass(slots=True)
 class FakeIngest:
-    """An encoder that publishes to the fake, as a test says (`FakeLink.begin_ingest`)."""
+    """A stream of encoders of the fake (`FakeLink.begin_ingest`); it waits for one where ``publisher`` is None."""
 
     id: int
+    """Of its packager."""
     listener: int
-    packager: int
     name: str
+    publisher: int | None
 
 
 FakeObject = (

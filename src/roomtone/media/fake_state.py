@@ -204,15 +204,26 @@ class FakeState:
         del self.objects[router.id]
         self.caused.append(RouterClosed(router=RouterId(router.id), reason=reason))
 
-    def drop_ingest(self, ingest: FakeIngest, reason: IngestEnd) -> None:
-        """Take a publisher away, and cause the events."""
-        del self.objects[ingest.id]
-        packager = PackagerId(ingest.packager)
-        listener = IngestListenerId(ingest.listener)
-        self.caused += [
-            IngestEnded(ingest=IngestId(ingest.id), listener=listener, packager=packager, reason=reason, detail=""),
-            PackagerEnded(packager=packager, reason=EngineCloseReason.PARENT_CLOSED),
-        ]
+    def lose_publisher(self, stream: FakeIngest, reason: IngestEnd) -> None:
+        """Take the publisher of a stream away, if it has one; the stream waits for another."""
+        if stream.publisher is None:
+            return
+        ended = IngestEnded(
+            ingest=IngestId(stream.publisher),
+            listener=IngestListenerId(stream.listener),
+            packager=PackagerId(stream.id),
+            reason=reason,
+            detail="",
+        )
+        stream.publisher = None
+        self.caused.append(ended)
+
+    def drop_ingest(self, stream: FakeIngest, reason: IngestEnd) -> None:
+        """End a stream of encoders, and what is published for it."""
+        self.lose_publisher(stream, reason)
+        del self.objects[stream.id]
+        ended = PackagerEnded(packager=PackagerId(stream.id), reason=EngineCloseReason.PARENT_CLOSED)
+        self.caused.append(ended)
 
     def drop_packager(self, packager: FakePackager, reason: EngineCloseReason) -> None:
         """Take a packager away, and cause the event."""

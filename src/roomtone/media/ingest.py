@@ -10,11 +10,11 @@ from roomtone.media.values import (
     CloseIngest,
     CloseIngestListener,
     Done,
-    IngestId,
     IngestListenerId,
     IngestListenerOpened,
     IngestProtocol,
     OpenIngestListener,
+    PackagerId,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +69,6 @@ class IngestListener(EngineObject):
     def _close_command(self) -> AnyCommand:
         return CloseIngestListener(listener=self.id)
 
-    async def send_away(self, ingest: IngestId) -> None:
-        """End what an encoder publishes, and its stream; `ErrorCode.NOT_FOUND` where it is gone."""
-        await self._engine.ask(CloseIngest(ingest=ingest), Done)
+    async def end_stream(self, packager: PackagerId) -> None:
+        """End a stream, and what an encoder publishes for it; `ErrorCode.NOT_FOUND` where it is gone."""
+        await self._engine.ask(CloseIngest(packager=packager), Done)

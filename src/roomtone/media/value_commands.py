@@ -17,7 +17,6 @@ from roomtone.media.value_parts import (
     Fingerprint,
     HeaderExtension,
     IceMode,
-    IngestId,
     IngestListenerId,
     IngestProtocol,
     Latching,
@@ -445,9 +444,9 @@ class CloseIngestListener(Command, tag="close_ingest_listener", frozen=True, kw_
 
 
 class CloseIngest(Command, tag="close_ingest", frozen=True, kw_only=True):
-    """Send a publisher away; its stream ends."""
+    """End a stream of encoders, by its packager; who publishes it is sent away."""
 
-    ingest: IngestId
+    packager: PackagerId
 
 
 class GetStats(Command, tag="get_stats", frozen=True, kw_only=True):

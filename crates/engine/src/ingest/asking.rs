@@ -90,6 +90,11 @@ impl Questions {
             .collect()
     }
 
+    /// All who asked through a listener are gone.
+    pub(super) fn forget_listener(&mut self, listener: u64) {
+        self.open.retain(|_, asked| asked.wish.listener != listener);
+    }
+
     /// Who asked is gone.
     pub(super) fn forget(&mut self, asker: Asker) {
         self.open.retain(|_, asked| asked.asker != asker);

@@ -38,7 +38,7 @@ impl IngestThread {
                     .map(|(listener, port)| CommandResult::IngestListenerOpened { listener, port })
             }
             Command::CloseIngestListener { listener } => self.close_listener(listener, now),
-            Command::CloseIngest { ingest } => self.close_ingest(ingest, now),
+            Command::CloseIngest { packager } => self.close_ingest(packager, now),
             _ => Err(Failure::invalid("no command of ingests")),
         };
         done.unwrap_or_else(CommandResult::from)
@@ -131,18 +131,21 @@ impl IngestThread {
         for publisher in through {
             self.end_publisher(publisher, IngestEnd::Requested, "the listener closes", now);
         }
+        // Their places are given to others, whom an answer must not reach.
+        self.questions.forget_listener(listener);
         self.srt.retain(|_, port| port.id != listener);
         self.rtmp.retain(|_, port| port.id != listener);
         self.connections.retain(|_, one| one.listener != listener);
         Ok(CommandResult::Done {})
     }
 
-    fn close_ingest(&mut self, ingest: u64, now: Instant) -> Result<CommandResult, Failure> {
-        let Some(publisher) = self.publishers.get(&ingest) else {
-            return Err(Failure::not_found("ingest", ingest));
+    /// One that waits for its publisher ends too.
+    fn close_ingest(&mut self, packager: u64, now: Instant) -> Result<CommandResult, Failure> {
+        let Some(name) = self.streams.name_of(packager) else {
+            return Err(Failure::not_found("stream of packager", packager));
         };
-        let name = publisher.wish.name.clone();
-        self.end_stream(&name, IngestEnd::Requested, "an operator has ended it", now);
+        let why = "an operator has ended it";
+        self.end_stream(&name, IngestEnd::Requested, why, now);
         Ok(CommandResult::Done {})
     }
 }

@@ -47,7 +47,7 @@ impl IngestThread {
         }
         // What was refused at once is told at once.
         if asked && let Some(port) = self.srt.get_mut(index) {
-            port.serve(now, &mut Vec::new());
+            port.send(now);
         }
     }
 
@@ -76,7 +76,7 @@ impl IngestThread {
             Asker::Srt { port, request } => {
                 if let Some(port) = self.srt.get_mut(port) {
                     port.reject(request, no);
-                    port.serve(now, &mut Vec::new());
+                    port.send(now);
                 }
             }
             Asker::Rtmp { connection } => {
@@ -137,7 +137,7 @@ impl IngestThread {
                     self.counters.publishers_refused.up();
                     if let Some(port) = self.srt.get_mut(port) {
                         port.close(connection);
-                        port.serve(now, &mut Vec::new());
+                        port.send(now);
                     }
                 }
                 Line::Rtmp { .. } => self.refuse(asker, &No::InUse, now),
@@ -199,8 +199,9 @@ impl IngestThread {
                 if let Some(track) = self.streams.add_track(name, fresh, is_video) {
                     publisher.carry(key, track, is_video);
                 } else {
-                    self.counters.ingest_tracks_refused.up();
-                    publisher.refuse(key);
+                    let kind = if is_video { "video" } else { "audio" };
+                    let what = format!("a {kind} track that came too late, or beside another,");
+                    self.leave_out(id, key, &what);
                 }
             }
             Sent::TrackGone(key) => {
@@ -214,21 +215,28 @@ impl IngestThread {
             }
             Sent::Format(key, format) => publisher.handle_format(key, format),
             Sent::Unit(key, unit) => publisher.handle_unit(key, unit, now),
-            Sent::Refused(key, codec) => {
-                if !publisher.knows(key) {
-                    self.counters.ingest_tracks_refused.up();
-                    publisher.refuse(key);
-                    let _ = self.shared.outbox.event(Event::IngestWarned {
-                        ingest: id,
-                        listener: publisher.wish.listener,
-                        packager: publisher.packager,
-                        detail: format!("{codec} is not carried"),
-                    });
-                }
-            }
+            Sent::Refused(key, what) => self.leave_out(id, key, &what),
             Sent::Dropped => publisher.figures.dropped += 1,
             Sent::Unreadable(why) => self.end_publisher(id, IngestEnd::Protocol, why, now),
         }
+    }
+
+    /// A track is not carried, which is told once.
+    fn leave_out(&mut self, id: u64, key: u32, what: &str) {
+        let Some(publisher) = self.publishers.get_mut(&id) else {
+            return;
+        };
+        if publisher.knows(key) {
+            return;
+        }
+        self.counters.ingest_tracks_refused.up();
+        publisher.refuse(key);
+        let _ = self.shared.outbox.event(Event::IngestWarned {
+            ingest: id,
+            listener: publisher.wish.listener,
+            packager: publisher.packager,
+            detail: format!("{what} is not carried"),
+        });
     }
 
     /// A publisher is no more; its stream waits for another.

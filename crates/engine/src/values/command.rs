@@ -505,10 +505,10 @@ pub enum Command {
         /// Which.
         listener: u64,
     },
-    /// Send a publisher away; its stream ends.
+    /// End a stream of encoders; who publishes it is sent away.
     CloseIngest {
-        /// Which.
-        ingest: u64,
+        /// The packager of the stream.
+        packager: u64,
     },
     /// Statistics of an object.
     GetStats {

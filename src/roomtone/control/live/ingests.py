@@ -130,12 +130,10 @@ class Ingests:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def send_away(self, stream: IngestStream) -> None:
-        """End what an encoder publishes; one that is gone already is no error."""
-        if stream.ingest is None:
-            return
+    async def end(self, stream: IngestStream) -> None:
+        """End a stream and send away who publishes it; one that is gone already is no error."""
         try:
-            await stream.listener.send_away(stream.ingest)
+            await stream.listener.end_stream(stream.packager)
         except EngineCommandError as error:
             if error.code is not ErrorCode.NOT_FOUND:
                 raise

@@ -75,7 +75,7 @@ async def get_ingest(request: Request, stream: AdministeredIngest) -> IngestBody
 @router.delete("/ingests/{name}", status_code=204, summary="Send an encoder away")
 async def delete_ingest(request: Request, stream: AdministeredIngest) -> None:
     """End what an encoder publishes, and its stream; needs roomAdmin of the room of this name."""
-    await context_of(request).ingests.send_away(stream)
+    await context_of(request).ingests.end(stream)
 
 
 async def _figures(request: Request) -> dict[int, dict[str, int]]:

@@ -110,13 +110,33 @@ async def test_a_question_of_another_topic_is_refused(stage: Stage) -> None:
 
 async def test_a_stream_is_known_until_it_is_over_and_not_only_while_it_is_published(stage: Stage) -> None:
     listener = await stage.ingests.listen(IngestProtocol.SRT, "127.0.0.1:0")
-    ingest = stage.link.begin_ingest(listener.id, "stage", remote=THERE)
+    packager = stage.link.begin_ingest(listener.id, "stage", remote=THERE)
     await settled(lambda: "stage" in stage.ingests.by_name)
     stream = stage.ingests.by_name["stage"]
-    assert (stream.ingest, stream.remote, stream.protocol) == (ingest, THERE, IngestProtocol.SRT)
-    stage.link.end_ingest(ingest, IngestEnd.SILENT)
+    first = stream.ingest
+    assert first is not None
+    assert (stream.packager, stream.remote, stream.protocol) == (packager, THERE, IngestProtocol.SRT)
+    stage.link.lose_encoder(packager, IngestEnd.SILENT)
+    await settled(lambda: stream.ingest is None)
+    assert stage.ingests.by_name == {"stage": stream}
+    stage.link.begin_ingest(listener.id, "stage", remote=HERE)
+    await settled(lambda: stream.ingest is not None)
+    assert stream.ingest != first
+    assert (stage.ingests.by_name, stream.remote) == ({"stage": stream}, HERE)
+    stage.link.lose_encoder(packager)
+    stage.link.give_up_ingest(packager)
     await settled(lambda: not stage.ingests.by_name)
-    assert stage.ingests.ended == {IngestEnd.SILENT: 1}
+    assert stage.ingests.ended == {IngestEnd.SILENT: 1, IngestEnd.PEER: 1}
+
+
+async def test_a_stream_that_waits_for_its_encoder_can_be_ended_too(stage: Stage) -> None:
+    listener = await stage.ingests.listen(IngestProtocol.SRT, "127.0.0.1:0")
+    packager = stage.link.begin_ingest(listener.id, "stage")
+    await settled(lambda: "stage" in stage.ingests.by_name)
+    stage.link.lose_encoder(packager)
+    await settled(lambda: stage.ingests.by_name["stage"].ingest is None)
+    await stage.ingests.end(stage.ingests.by_name["stage"])
+    await settled(lambda: not stage.ingests.by_name)
 
 
 async def test_no_more_publish_than_may_and_who_does_can_come_back() -> None:
@@ -130,13 +150,13 @@ async def test_no_more_publish_than_may_and_who_does_can_come_back() -> None:
         assert stage.ingests.refused == {"too_many_streams": 1}
 
 
-async def test_who_publishes_can_be_sent_away_and_twice_is_no_error(stage: Stage) -> None:
+async def test_what_is_published_can_be_ended_and_twice_is_no_error(stage: Stage) -> None:
     listener = await stage.ingests.listen(IngestProtocol.RTMP, "127.0.0.1:0")
     stage.link.begin_ingest(listener.id, "stage")
     await settled(lambda: "stage" in stage.ingests.by_name)
     stream = stage.ingests.by_name["stage"]
-    await stage.ingests.send_away(stream)
-    await stage.ingests.send_away(stream)
+    await stage.ingests.end(stream)
+    await stage.ingests.end(stream)
     await settled(lambda: not stage.ingests.by_name)
     assert stage.ingests.ended == {IngestEnd.REQUESTED: 1}
 
