@@ -23,11 +23,14 @@ PASSPHRASE = "a phrase for encoders"
 SOURCE = (
     "-re", "-f", "lavfi", "-i", f"{PICTURE},{RIGHT_HALF}",
     "-re", "-f", "lavfi", "-i", f"sine=frequency={TONE_HZ}:sample_rate=48000",
-    "-pix_fmt", "yuv420p", "-g", "25", "-ac", "2", "-c:a", "aac", "-b:a", "96k",
+    "-pix_fmt", "yuv420p", "-g", "25", "-ac", "2",
 )
+AAC = ("-c:a", "aac", "-b:a", "96k")
+OPUS = ("-c:a", "libopus", "-b:a", "96k")
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-profile:v", "baseline")
 REORDERED = ("-c:v", "libx264", "-preset", "veryfast", "-bf", "2")
 HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=25:bframes=0")
+AV1 = ("-c:v", "libsvtav1", "-preset", "12", "-svtav1-params", "lookahead=0:pred-struct=1")
 # fmt: on
 
 
@@ -40,10 +43,10 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def encoder(log: Path, url: str, *codec: str) -> Iterator[subprocess.Popen[bytes]]:
+def encoder(log: Path, url: str, *codec: str, sound: tuple[str, ...] = AAC) -> Iterator[subprocess.Popen[bytes]]:
     """FFmpeg that publishes until it is killed."""
     container = "flv" if url.startswith("rtmp") else "mpegts"
-    arguments = (*SOURCE, *codec, "-f", container, url)
+    arguments = (*SOURCE, *sound, *codec, "-f", container, url)
     with log.open("wb") as out:
         process = subprocess.Popen(
             [FFMPEG, "-hide_banner", "-nostdin", "-loglevel", "warning", *arguments], stdout=out, stderr=out
@@ -91,25 +94,28 @@ def is_seen_and_heard(server: Server, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "codec", "named"),
+    ("protocol", "codec", "named", "coded"),
     [
-        ("srt", H264, "avc1.42c0"),
-        pytest.param("srt", HEVC, "hvc1.", marks=pytest.mark.long),
-        ("rtmp", REORDERED, "avc1.64"),
-        pytest.param("rtmp", HEVC, "hvc1.", marks=pytest.mark.long),
+        ("srt", H264, "avc1.42c0", AAC),
+        pytest.param("srt", HEVC, "hvc1.", OPUS, marks=pytest.mark.long),
+        ("rtmp", REORDERED, "avc1.64", AAC),
+        pytest.param("rtmp", HEVC, "hvc1.", AAC, marks=pytest.mark.long),
+        pytest.param("rtmp", AV1, "av01.", OPUS, marks=pytest.mark.long),
     ],
+    ids=["srt-h264-aac", "srt-hevc-opus", "rtmp-h264-aac", "rtmp-hevc-aac", "rtmp-av1-opus"],
 )
 def test_what_is_published_is_seen_and_heard(
-    server: Server, tmp_path: Path, protocol: str, codec: tuple[str, ...], named: str
+    server: Server, tmp_path: Path, *, protocol: str, codec: tuple[str, ...], named: str, coded: tuple[str, ...]
 ) -> None:
     name = f"{protocol}-{named.strip('.')}"
     url = srt(server, f"publish:{name}") if protocol == "srt" else rtmp(server, name)
-    with encoder(tmp_path / "log", url, *codec):
+    with encoder(tmp_path / "log", url, *codec, sound=coded):
         found = until(lambda: (seen := ingests(server, name)) and seen["tracks"] and seen, "a playlist")
         assert (found["protocol"], found["publishing"]) == (protocol, True)
         sound, video = sorted(found["tracks"], key=lambda track: track["name"])
         assert video["codec"].startswith(named)
-        assert (video["width"], video["height"], sound["codec"], sound["channels"]) == (320, 240, "mp4a.40.2", 2)
+        assert (video["width"], video["height"], sound["channels"]) == (320, 240, 2)
+        assert sound["codec"] == ("opus" if coded is OPUS else "mp4a.40.2")
         is_seen_and_heard(server, name)
         figures = ingests(server, name)["figures"]
         assert figures["units_dropped"] == 0
