@@ -7,7 +7,7 @@ import struct
 from functools import cache
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls.bridge import produce
+from roomtone.control.calls.bridge import feed, produce
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.room_party import keys_number, spoken_codec
@@ -53,10 +53,7 @@ class Attendant:
         heard = await mixer.add_input(stream.producer, inband_dtmf=inband)
         output = await mixer.add_output(spoken.to_parameters(), without=heard)
         number = spoken.payload_type
-        stream.flowing = stream.peer_receives
-        stream.consumer = await stream.transport.consume(
-            MediaKind.AUDIO, output, payload_types=[(number, number)], paused=not stream.flowing
-        )
+        await feed(stream, output, ((number, number),), flows=stream.peer_receives)
         return cls(mixer)
 
     async def say(self, tones: tuple[tuple[float, int], ...]) -> None:

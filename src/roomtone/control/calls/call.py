@@ -65,6 +65,11 @@ MAX_WAITING = 64
 _log = get_logger(__name__)
 
 
+def nobody_begins(call: Call) -> None:
+    """Stand for what has calls live, where there is nothing of that kind; raise `CallError`."""
+    raise CallError(CallEnd.UNSUPPORTED, f"nothing has {type(call).__name__} live")
+
+
 @dataclass(frozen=True, slots=True)
 class CallParts:
     """What all calls share."""
@@ -83,6 +88,8 @@ class CallParts:
     """Of what is sent to phones."""
     extended_reports: bool = False
     """Whether phones are sent RTCP XR (RFC 3611)."""
+    begin: Callable[[Call], None] = nobody_begins
+    """Has a call live that another one makes."""
 
 
 class Call(ABC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.dialed_call import DialedCall
@@ -51,7 +52,7 @@ class Calls:
     """
 
     def __init__(self, parts: CallParts, book: PhoneBook, *, most: int = 10_000) -> None:
-        self.parts = parts
+        self.parts = replace(parts, begin=self._bring_to_life)
         self.records = book.records
         self.registrar = book.registrar
         self._accounts = book.accounts

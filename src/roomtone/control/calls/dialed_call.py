@@ -14,9 +14,11 @@ from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.hunting import Hunt, HuntingCall
 from roomtone.control.calls.keypad import press_all
 from roomtone.control.calls.legs import LegInput
+from roomtone.control.calls.nobody import Nobody
 from roomtone.control.calls.offering import read_sdp
 from roomtone.control.calls.reasons import CallEnd
-from roomtone.control.calls.room_party import KIND, PROTOCOL, RoomParty, call_refusal
+from roomtone.control.calls.room_ends import call_refusal
+from roomtone.control.calls.room_party import KIND, PROTOCOL, RoomParty
 from roomtone.control.calls.values import (
     Acknowledged,
     CallState,
@@ -30,59 +32,16 @@ from roomtone.control.calls.values import (
     Referred,
 )
 from roomtone.control.rooms import JoinRequest, RoomError
-from roomtone.media.values import MediaKind
 
 if TYPE_CHECKING:
     from roomtone.control.calls.call import CallParts
     from roomtone.control.calls.dialing import DialRequest
     from roomtone.control.calls.legs import Leg
-    from roomtone.control.calls.values import LegEvent, Target
+    from roomtone.control.calls.values import Caller, LegEvent, Target
     from roomtone.control.rooms import Participant, Rooms
     from roomtone.store import CallRecord
 
 _NOT_ACCEPTABLE, _UNSUPPORTED = 488, 501
-
-
-class _Nobody:
-    """Stands for the leg of a caller, where a room is the caller."""
-
-    media_ip = told_ip = source_ip = ""
-    is_browser = False
-
-    def end(self, end: CallEnd) -> None:
-        """There is nobody to tell."""
-
-    def ring(self, status: int, sdp: str | None) -> None:
-        """There is nobody to tell."""
-
-    def answer(self, sdp: str) -> None:
-        """There is nobody to tell."""
-
-    def answer_offer(self, offer: object, sdp: str) -> None:
-        """Nobody offers."""
-
-    def refuse_offer(self, offer: object, end: CallEnd) -> None:
-        """Nobody offers."""
-
-    def send_info(self, content_type: str, body: bytes, reply: object) -> None:
-        """There is nobody to tell."""
-
-    def accept_referral(self, referral: object) -> bool:
-        """Nobody refers."""
-        del referral
-        return False
-
-    def refuse_referral(self, referral: object, status: int) -> None:
-        """Nobody refers."""
-
-    def tell_referral(self, referral: object, status: int) -> None:
-        """Nobody refers."""
-
-    def refer(self, to: str, tell: object) -> None:
-        """There is nobody to ask."""
-
-    def move_to(self, call: object) -> None:
-        """There is nobody to move."""
 
 
 class DialedCall(HuntingCall, RoomParty):
@@ -90,7 +49,7 @@ class DialedCall(HuntingCall, RoomParty):
 
     def __init__(self, parts: CallParts, rooms: Rooms, request: DialRequest) -> None:
         number = number_of(checked(request).to)
-        super().__init__(parts, rooms, request.room, Invitation(caller_of(request), number, None), _Nobody())
+        super().__init__(parts, rooms, request.room, Invitation(caller_of(request), number, None), Nobody())
         self.request = request
         self.identity = request.identity or f"sip_{number}"
         self.detail = ""
@@ -167,8 +126,14 @@ class DialedCall(HuntingCall, RoomParty):
         else:
             target = uri_target(request.to)
             found = [target] if target is not None else dispatch.targets(number)
-        security = request.security
-        return found if security is None else [replace(target, security=security) for target in found]
+        return self._secured(found)
+
+    def _secured(self, targets: list[Target]) -> list[Target]:
+        security = self.request.security
+        return targets if security is None else [replace(target, security=security) for target in targets]
+
+    def _targets_instead(self, number: str, who: Caller) -> list[Target]:
+        return self._secured(super()._targets_instead(number, who))
 
     async def _hunt_failed(self, hunt: Hunt, end: CallEnd) -> None:
         del hunt
@@ -211,7 +176,7 @@ class DialedCall(HuntingCall, RoomParty):
             case Referred():
                 leg.signal.refuse_referral(event.referral, _UNSUPPORTED)
             case Redirected():
-                await self._on_ended(leg, CallEnd.REFUSED)
+                await self._on_redirected(leg, event)
             case _:
                 assert_never(event)
 
@@ -235,10 +200,11 @@ class DialedCall(HuntingCall, RoomParty):
             await self._join("active")
             self._has_joined.set()
         await self._hear(leg, event.sdp or leg.heard)
+        self.parties = [leg]
         self.state = CallState.ANSWERED
         self.answered_at = self._parts.clock()
         if self.request.keys:
-            self._keys = asyncio.create_task(self._press(leg), name="call-keys")
+            self._keys = asyncio.create_task(self._press_on_the_way_in(leg), name="call-keys")
         elif self.request.joins_early:
             await self._tell_status("active")
         if self.request.most_s is not None:
@@ -248,17 +214,16 @@ class DialedCall(HuntingCall, RoomParty):
 
     async def _hear(self, leg: Leg, text: str) -> None:
         """Take the answer of a phone and seat it; once for each description."""
-        stream = leg.media.streams[MediaKind.AUDIO]
-        if stream.consumer is not None and leg.heard == text:
+        if self._mix is not None and leg.heard == text:
             return
         await leg.media.take_answer(read_sdp(text))
         leg.heard = text
-        if stream.consumer is None:
+        if self._mix is None:
             await self._sit_down(leg)
         else:
-            await self._let_flow(leg)
+            await self.floor.tell(leg, *self._mix)
 
-    async def _press(self, leg: Leg) -> None:
+    async def _press_on_the_way_in(self, leg: Leg) -> None:
         """Press what is to be pressed on the way in, such as a PIN of the far side."""
         await self._tell_status("automation")
         await press_all(self.request.keys, leg, self.seat)

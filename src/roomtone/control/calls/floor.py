@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.bridge import Flows, feed, join, produce
-from roomtone.control.calls.conversion import carried, keys_of, numbers_of, side_of, spoken
+from roomtone.control.calls.conversion import carried, side_of, spoken
 from roomtone.control.calls.ears import Ears, listen
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.pipes import Pipes
+from roomtone.control.calls.playing import Playing, gone_already
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.media import EngineCommandError, Mixer
-from roomtone.media.values import ErrorCode, MediaKind
+from roomtone.media.values import MediaKind
 from roomtone.observe import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
     from roomtone.control.calls.conversion import Conversion, Side
     from roomtone.control.calls.legs import Leg
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
     from roomtone.protocols.sdp import Codec
 
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """Sound of ours for one leg: music, or keys."""
-
-    mixer: Mixer
-    output: Producer
-    codec: Codec
-    mapped: tuple[tuple[int, int], ...]
 
 
 @dataclass(slots=True)
@@ -51,21 +41,17 @@ class Seat:
     """Whether its producer is paused."""
 
 
-class Floor:
+class Floor(Playing):
     """Arranges the media of a call's legs. ``music`` is what who is on hold hears; None: nothing.
 
     All that it opens is on routers of the call, and ends with them.
     """
 
     def __init__(self, music: MixerSource | None) -> None:
+        super().__init__(music)
         self.conversion: Conversion | None = None
         self.mix: Mixer | None = None
         """Of a conference."""
-        self._music = music
-        self._played: dict[str, Played] = {}
-        """Music, by the id of the leg that hears it."""
-        self._aside: dict[str, Played] = {}
-        """Keys, by the id of the leg that gets them."""
         self._seats: dict[str, Seat] = {}
         self._home: Router | None = None
         """The mix's router."""
@@ -132,20 +118,20 @@ class Floor:
         await self._stop_music(leg)
         aside = self._aside.pop(leg.id, None)
         if aside is not None:
-            await _gone_already(aside.mixer.close())
+            await gone_already(aside.mixer.close())
         seat = self._seats.pop(leg.id, None)
         if seat is not None and self.mix is not None:
-            await _gone_already(self.mix.remove_input(seat.side.heard))
-            await _gone_already(seat.side.output.close())
+            await gone_already(self.mix.remove_input(seat.side.heard))
+            await gone_already(seat.side.output.close())
 
     async def clear(self) -> None:
         """End all that was made: the legs go on in another call."""
         for played in (*self._played.values(), *self._aside.values()):
-            await _gone_already(played.mixer.close())
+            await gone_already(played.mixer.close())
         self._played.clear()
         self._aside.clear()
         if self.conversion is not None:
-            await _gone_already(self.conversion.mixer.close())
+            await gone_already(self.conversion.mixer.close())
             self.conversion = None
         await self._deafen()
 
@@ -177,72 +163,6 @@ class Floor:
             if stream.consumer is not None:
                 await feed(stream, None, (), flows=False)
         await self._play_music(leg)
-
-    async def _play_music(self, leg: Leg) -> None:
-        stream = leg.media.streams.get(MediaKind.AUDIO)
-        codec = None if stream is None else spoken(stream)
-        if self._music is None or stream is None or codec is None or not stream.peer_receives:
-            await self._stop_music(leg)
-            return
-        played = self._played.get(leg.id)
-        if played is not None and played.codec != codec:
-            await self._stop_music(leg)
-            played = None
-        if played is None:
-            played = await self._open(leg, stream, codec, self._music)
-            if played is None:
-                return
-            self._played[leg.id] = played
-        await feed(stream, played.output, played.mapped, flows=True)
-
-    async def _open(self, leg: Leg, stream: Stream, codec: Codec, source: MixerSource | None) -> Played | None:
-        """Play something to one leg; None where the engine cannot, and then it is in silence."""
-        mixer: Mixer | None = None
-        keys = keys_of(stream, codec)
-        number = None if keys is None else keys.payload_type
-        try:
-            mixer = await Mixer.open(leg.media.router)
-            if source is not None:
-                await mixer.add_source(source)
-            output = await mixer.add_output(codec.to_parameters(), events_payload_type=number)
-        except EngineCommandError as error:
-            _log.info("nothing is played to a leg", code=error.code.value, detail=str(error))
-            if mixer is not None:
-                await _gone_already(mixer.close())
-            return None
-        return Played(mixer, output, codec, numbers_of(codec, number))
-
-    async def _stop_music(self, leg: Leg) -> None:
-        played = self._played.pop(leg.id, None)
-        if played is not None:
-            await _gone_already(played.mixer.close())
-
-    # --- keys and short sounds to one leg ---
-
-    async def play(self, leg: Leg, source: MixerSource | None) -> Played | None:
-        """Have a leg hear something of ours alone, or silence that keys can be put into, until `end_play`.
-
-        None where that cannot be.
-        """
-        stream = leg.media.streams.get(MediaKind.AUDIO)
-        codec = None if stream is None else spoken(stream)
-        if stream is None or codec is None or not stream.peer_receives:
-            return None
-        played = await self._open(leg, stream, codec, source)
-        if played is not None:
-            self._aside[leg.id] = played
-            await feed(stream, played.output, played.mapped, flows=True)
-        return played
-
-    def is_playing(self, leg: Leg) -> bool:
-        """Whether a leg hears what `play` gave it."""
-        return leg.id in self._aside
-
-    async def end_play(self, leg: Leg, legs: Sequence[Leg]) -> None:
-        """Let a leg hear again what is its due among the legs that talk."""
-        aside = self._aside.pop(leg.id)
-        await self.arrange(legs)
-        await _gone_already(aside.mixer.close())
 
     # --- three and more ---
 
@@ -291,12 +211,3 @@ class Floor:
         side = await carried(side, home, here, self._pipes)
         seat = self._seats[leg.id] = Seat(side, producer, codec)
         return seat
-
-
-async def _gone_already(closing: Coroutine[Any, Any, None]) -> None:
-    """Wait for an end that may have come already with what it belongs to."""
-    try:
-        await closing
-    except EngineCommandError as error:
-        if error.code not in {ErrorCode.NOT_FOUND, ErrorCode.ENGINE_CLOSED}:
-            raise

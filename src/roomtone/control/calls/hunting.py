@@ -205,12 +205,16 @@ class HuntingCall(Call):
             hunt.redirects += 1
             hunt.numbers.add(number)
             try:
-                targets = self._parts.dispatch.targets(number, who)
+                targets = self._targets_instead(number, who)
             except CallError as error:
                 hunt.ends.append(error.end)
                 continue
             await self._ring(hunt, targets, self._parts.engine.together())
         await self._end_if_nobody_rings(hunt)
+
+    def _targets_instead(self, number: str, who: Caller) -> list[Target]:
+        """Give the ways to where a phone says to call instead of it; raise `CallError`."""
+        return self._parts.dispatch.targets(number, who)
 
     async def _end_if_nobody_rings(self, hunt: Hunt) -> None:
         if self._hunt is hunt and not hunt.is_ringing():

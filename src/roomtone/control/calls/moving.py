@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING
 from roomtone.control.calls.commands import Transfer, settle
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.hunting import Hunt
-from roomtone.control.calls.legs import LegInput
+from roomtone.control.calls.nobody import Nobody
 from roomtone.control.calls.offering import (
-    answer_like,
     check_talk,
     read_answer,
-    read_sdp,
-    take_first_offer,
 )
 from roomtone.control.calls.reasons import CallEnd, sip_status
-from roomtone.control.calls.sharing import SharingCall
+from roomtone.control.calls.room_call import RoomCall
+from roomtone.control.calls.sharing import can_be_mixed
+from roomtone.control.calls.taking_over import TakenOverCall
 from roomtone.control.calls.unwanted import NO_CALL
-from roomtone.control.calls.values import Given, GiveUp, NotGiven, TakenOver
+from roomtone.control.calls.values import Caller, GiveUp, Invitation
 from roomtone.observe import get_logger
 
 if TYPE_CHECKING:
@@ -33,12 +32,10 @@ if TYPE_CHECKING:
 
     from roomtone.control.calls.commands import Command
     from roomtone.control.calls.legs import Leg
-    from roomtone.control.calls.ports import Signal
-    from roomtone.control.calls.values import CallEvent, Dialog, Invitation, PickedUp, Referred
-    from roomtone.protocols.sdp.telephony import PhoneDescription
+    from roomtone.control.calls.rules import Entry
+    from roomtone.control.calls.values import Dialog, Given, NotGiven, PickedUp, Referred
+    from roomtone.control.rooms import Rooms
 
-MAX_PARTIES = 16
-"""Of one conference."""
 _OK, _RINGING, _PENDING, _FORBIDDEN, _UNSUPPORTED = 200, 180, 491, 403, 501
 _LOST = frozenset({CallEnd.LEG_LOST, CallEnd.UNREACHABLE})
 _PAIR = 2
@@ -56,6 +53,8 @@ class Moving:
     referral: Any = None
     """The REFER that asked for it; None: a command did."""
     referred_by: str = ""
+    room: RoomCall | None = None
+    """The call that takes who stays into a room; None: somebody is called, or another call asked."""
 
     def tell(self, status: int) -> None:
         """Tell the referrer how it goes."""
@@ -63,7 +62,7 @@ class Moving:
             self.referrer.signal.tell_referral(self.referral, status)
 
 
-class MovingCall(SharingCall):
+class MovingCall(TakenOverCall):
     """A call whose parties may change."""
 
     _moving: Moving | None = None
@@ -106,9 +105,37 @@ class MovingCall(SharingCall):
     async def _hunt_for(self, moving: Moving, to: str) -> None:
         """Ring for who is transferred; raise `CallError`."""
         stays = moving.stays
+        entries = self._parts.dispatch.entries(moving.referrer.party or Caller(""), to)
+        if entries and self._parts.rooms is not None:
+            self._move_into_room(moving, self._parts.rooms, entries, to)
+            return
         targets = self._parts.dispatch.targets(to, moving.referrer.party)
         party = stays.party or self.invitation.caller
         await self._begin_hunt(Hunt(stays, party, to, referred_by=moving.referred_by), targets)
+
+    def _move_into_room(self, moving: Moving, rooms: Rooms, entries: list[Entry], number: str) -> None:
+        """Have a room's call ask for who is transferred, once it may come in; raise `CallError`."""
+        stays = moving.stays
+        if stays.offered or not can_be_mixed(stays):
+            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "a room needs a codec that can be mixed")
+        invitation = Invitation(stays.party or self.invitation.caller, number, None)
+        moving.room = RoomCall(self._parts, rooms, entries, invitation, Nobody(), comes_from=self)
+        self._parts.begin(moving.room)
+
+    def _givable(self, event: GiveUp) -> tuple[Leg, ...]:
+        if not event.into_room:
+            return super()._givable(event)
+        moving = self._moving
+        if moving is None or moving.room is not event.to or moving.stays.offered:
+            raise CallError(CallEnd.CANCELLED, "nobody is on the way to this room any more")
+        return (moving.stays,)
+
+    async def _on_asked_to_give(self, event: GiveUp) -> None:
+        await super()._on_asked_to_give(event)
+        moving = self._moving
+        if moving is not None and moving.room is event.to and self.end is CallEnd.TRANSFERRED:
+            self._moving = None
+            moving.tell(_OK)
 
     def _on_transfer_rang(self) -> None:
         if self._moving is not None:
@@ -172,50 +199,6 @@ class MovingCall(SharingCall):
         else:
             self.end = end if end in _LOST else CallEnd.COMPLETED
 
-    # --- taken over: INVITE with Replaces ---
-
-    async def _on_taken_over(self, signal: Signal, event: TakenOver) -> None:
-        replaced = self._leg_of(event.replaced)
-        who = event.invitation.caller
-        if replaced is None or replaced.is_over:
-            signal.end(CallEnd.LEG_LOST)
-            return
-        try:
-            offer = _offer_of(event.invitation, replaced)
-        except CallError as error:
-            signal.end(error.end)
-            return
-        leg = self._leg(signal, who.account, who.security, offer, who)
-        leg.trunk = who.trunk
-        try:
-            if self.answered_at is None:
-                await self._pick_up_for(leg, offer)
-            else:
-                await self._take_over(leg, replaced, offer)
-        except CallError as error:
-            _log.info("a leg was not taken over", call=self.id, reason=error.end.value, detail=error.message)
-            await leg.finish(error.end, tell=True)
-
-    async def _pick_up_for(self, leg: Leg, offer: PhoneDescription) -> None:
-        """Have a leg that calls take the place of one that rings; raise `CallError`."""
-        del leg, offer
-        raise CallError(CallEnd.UNSUPPORTED, "nobody rings here")
-
-    async def _take_over(self, leg: Leg, replaced: Leg, offer: PhoneDescription) -> None:
-        far = self._far(replaced)
-        if far is None or self._moving is not None:
-            raise CallError(CallEnd.UNSUPPORTED, "its call is no call of two, or is being transferred")
-        await take_first_offer(leg.media, offer)
-        sdp = await answer_like(leg.media, offer, far.media)
-        for kind in leg.media.streams:
-            await leg.media.connect(kind)
-        leg.signal.answer(sdp)
-        leg.step(LegInput.ANSWERED)
-        await self._leave(replaced)
-        self.parties = [far, leg]
-        await self._arrange()
-        await replaced.finish(CallEnd.TRANSFERRED, tell=True)
-
     # --- what happens to the whole call ---
 
     async def _on_given(self, event: Given) -> None:
@@ -239,12 +222,6 @@ class MovingCall(SharingCall):
                 await self._hunt_for(moving, event.rang_at)
             except CallError as error:
                 await self._not_moved(moving, error.end)
-
-    async def _on_call(self, signal: Signal | None, event: CallEvent) -> None:
-        if isinstance(event, TakenOver) and signal is not None:
-            await self._on_taken_over(signal, event)
-        else:
-            await super()._on_call(signal, event)
 
     async def _do(self, command: Command, reply: asyncio.Future[None]) -> None:
         if isinstance(command, Transfer):
@@ -270,12 +247,3 @@ class MovingCall(SharingCall):
             moving, self._moving = self._moving, None
             moving.tell(sip_status(end)[0] if sip_status(end)[0] != _OK else sip_status(CallEnd.CANCELLED)[0])
         await super()._finish(end)
-
-
-def _offer_of(invitation: Invitation, replaced: Leg) -> PhoneDescription:
-    """Give the offer of who takes over; raise `CallError` for one that may not."""
-    if invitation.caller.trunk and invitation.caller.trunk != replaced.trunk:
-        raise CallError(CallEnd.FORBIDDEN, "a trunk takes the place of nobody but its own")
-    if invitation.sdp is None:
-        raise CallError(CallEnd.UNSUPPORTED, "who takes over makes the offer")
-    return read_sdp(invitation.sdp)

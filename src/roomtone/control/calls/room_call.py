@@ -21,8 +21,11 @@ from roomtone.control.calls.values import (
     Acknowledged,
     CallState,
     Ended,
+    Given,
+    GiveUp,
     InfoSent,
     KeyPressed,
+    NotGiven,
     Offered,
     PickedUp,
     Rang,
@@ -35,7 +38,7 @@ from roomtone.control.rooms import JoinRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from roomtone.control.calls.call import CallParts
+    from roomtone.control.calls.call import Call, CallParts
     from roomtone.control.calls.legs import Leg
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.rules import Entry
@@ -52,9 +55,18 @@ class RoomCall(RoomParty):
     """A call with one leg, whose other side is a room."""
 
     def __init__(
-        self, parts: CallParts, rooms: Rooms, entries: Sequence[Entry], invitation: Invitation, signal: Signal
+        self,
+        parts: CallParts,
+        rooms: Rooms,
+        entries: Sequence[Entry],
+        invitation: Invitation,
+        signal: Signal,
+        *,
+        comes_from: Call | None = None,
     ) -> None:
         super().__init__(parts, rooms, entries[0].room, invitation, signal)
+        self._comes_from = comes_from
+        """The call whose party it takes, until it has it."""
         self._entry = entries[0]
         self._pin = PinEntry(entries) if entries[0].rule.pin else None
         """What is entered of a PIN, until that is right."""
@@ -66,14 +78,16 @@ class RoomCall(RoomParty):
         self._timer: asyncio.TimerHandle | None = None
 
     async def _begin(self) -> None:
+        if self._comes_from is not None:
+            await self._ask_for_party(self._comes_from)
+            return
         invitation = self.invitation
         offer = None if invitation.sdp is None else read_sdp(invitation.sdp)
         if self._pin is None:
             participant = await self._join()
             self.router, self._shares_router = participant.room.router, True
         else:
-            if not self._parts.pins.may_try(invitation.caller):
-                raise CallError(CallEnd.PIN_REFUSED, "too many wrong PINs before")
+            self._check_may_try()
             self.router = await self._parts.engine.open_router()
         caller = invitation.caller
         leg = self.caller = self._leg(self._signal, caller.account, caller.security, offer)
@@ -89,13 +103,54 @@ class RoomCall(RoomParty):
         self.state = CallState.ANSWERED
         self.answered_at = self._parts.clock()
 
+    def _check_may_try(self) -> None:
+        if not self._parts.pins.may_try(self.invitation.caller):
+            raise CallError(CallEnd.PIN_REFUSED, "too many wrong PINs before")
+
+    # --- a party of another call, which is transferred here ---
+
+    async def _ask_for_party(self, comes_from: Call) -> None:
+        """Ask for a party once it may come; raise `CallError`."""
+        if self._pin is None:
+            await self._join()
+        else:
+            self._check_may_try()
+        comes_from.post(None, GiveUp(self, None, into_room=True))
+
+    async def _on_call(self, signal: Signal | None, event: CallEvent) -> None:
+        match event:
+            case Given() if self._comes_from is not None and len(event.legs) == 1:
+                self._comes_from = None
+                await self._on_party(event)
+            case NotGiven() if self._comes_from is not None:
+                self._comes_from = None
+                self.end = event.end
+            case _:
+                await super()._on_call(signal, event)
+
+    async def _on_party(self, event: Given) -> None:
+        """Take a party in, with the routers it is on."""
+        (leg,) = event.legs
+        self._legs, self.caller = [leg], leg
+        self.router = leg.media.router
+        self.routers = [router for router in event.routers if router is not self.router]
+        leg.held = leg.muted = False
+        leg.measured = self.measured
+        self.state = CallState.ANSWERED
+        self.answered_at = self._parts.clock()
+        await self._on_first_answer(leg)
+
     async def _on_first_answer(self, leg: Leg) -> None:
         if self._pin is None:
-            await self._sit_down(leg)
+            await self._enter(leg)
             return
         assert self.router is not None  # noqa: S101 - `_begin` opened it
         self._attendant = await Attendant.open(self.router, leg)
         await self._ask()
+
+    async def _enter(self, leg: Leg) -> None:
+        await self._sit_down(leg)
+        self.parties = [leg]
 
     def _request(self, status: str) -> JoinRequest:
         caller, rule = self.invitation.caller, self._entry.rule
@@ -184,7 +239,7 @@ class RoomCall(RoomParty):
         self._pin, self._entry, self.room = None, entry, entry.room
         await attendant.say(RIGHT)
         await self._join()
-        await self._sit_down(leg)
+        await self._enter(leg)
         self._attendant = None
         await attendant.close()
 
@@ -217,4 +272,6 @@ class RoomCall(RoomParty):
 
     async def _finish(self, end: CallEnd) -> None:
         self._stop_waiting()
+        if self._comes_from is not None:
+            self._comes_from.post(None, NotGiven(end))
         await super()._finish(end)

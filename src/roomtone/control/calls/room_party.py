@@ -13,18 +13,22 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.bridge import produce
-from roomtone.control.calls.call import Call
-from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.commands import Hold, Mute, PressKeys, checked_keys, settle
+from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
+from roomtone.control.calls.keypad import KEY_MS
 from roomtone.control.calls.offering import read_sdp
+from roomtone.control.calls.pressing import PressingCall
 from roomtone.control.calls.reasons import CallEnd, end_of_status
 from roomtone.control.calls.ringback import RINGS, Ringback
-from roomtone.control.rooms import CloseReason, ParticipantKind, Protocol, Refusal, RoomError
+from roomtone.control.calls.room_ends import ENDS, FAREWELLS, call_refusal
+from roomtone.control.rooms import CloseReason, ParticipantKind, Protocol, RoomError
 from roomtone.media import EngineCommandError
 from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.telephony_codecs import EVENTS, default_audio, first_choice, is_speech, shared_codecs
 
 if TYPE_CHECKING:
     from roomtone.control.calls.call import CallParts
+    from roomtone.control.calls.commands import Command
     from roomtone.control.calls.legs import Leg
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import Acknowledged, Invitation, Offered
@@ -35,48 +39,9 @@ if TYPE_CHECKING:
 
 KIND, PROTOCOL = ParticipantKind.SIP, Protocol.SIP
 _ANSWERED = range(200, 300)
-_ENDS = {
-    CloseReason.REMOVED: CallEnd.REMOVED,
-    CloseReason.ROOM_CLOSED: CallEnd.COMPLETED,
-    CloseReason.MEDIA_FAILED: CallEnd.MEDIA_LOST,
-    CloseReason.SERVER_SHUTDOWN: CallEnd.SERVER_SHUTDOWN,
-}
-"""What the end of a participant is to its call; any other: it was removed."""
-_REFUSALS = {
-    Refusal.BAD_NAME: CallEnd.BAD_REQUEST,
-    Refusal.BAD_IDENTITY: CallEnd.BAD_REQUEST,
-    Refusal.TOO_LARGE: CallEnd.BAD_REQUEST,
-    Refusal.ROOM_LOCKED: CallEnd.FORBIDDEN,
-    Refusal.MUST_ASK: CallEnd.FORBIDDEN,
-    Refusal.NOT_PERMITTED: CallEnd.FORBIDDEN,
-    Refusal.CODEC_NOT_ALLOWED: CallEnd.MEDIA_INCOMPATIBLE,
-    Refusal.ROOM_IS_ENCRYPTED: CallEnd.ROOM_IS_ENCRYPTED,
-    Refusal.TOO_MANY_PARTICIPANTS: CallEnd.OVERLOADED,
-    Refusal.TOO_MANY_TRACKS: CallEnd.OVERLOADED,
-    Refusal.TOO_MANY_ROOMS: CallEnd.OVERLOADED,
-}
-"""What a room's refusal is to a call; any other is a failure of the engine's."""
-_FAREWELLS = {
-    CallEnd.BUSY: CloseReason.CALLEE_REJECTED,
-    CallEnd.DECLINED: CloseReason.CALLEE_REJECTED,
-    CallEnd.NO_ANSWER: CloseReason.CALLEE_UNAVAILABLE,
-    CallEnd.NOT_REGISTERED: CloseReason.CALLEE_UNAVAILABLE,
-    CallEnd.COMPLETED: CloseReason.LEFT,
-    CallEnd.TRANSFERRED: CloseReason.LEFT,
-    CallEnd.REMOVED: CloseReason.REMOVED,
-    CallEnd.SERVER_SHUTDOWN: CloseReason.SERVER_SHUTDOWN,
-    CallEnd.LEG_LOST: CloseReason.CONNECTION_LOST,
-    CallEnd.MEDIA_LOST: CloseReason.MEDIA_FAILED,
-}
-"""What the end of a call is to its participant; any other: the call failed."""
 
 
-def call_refusal(error: RoomError) -> CallError:
-    """Say for a call what a room refused."""
-    return CallError(_REFUSALS.get(error.refusal, CallEnd.ENGINE_FAILED), error.message)
-
-
-class RoomParty(Call):
+class RoomParty(PressingCall):
     """A call whose other side is a room."""
 
     def __init__(self, parts: CallParts, rooms: Rooms, room: str, invitation: Invitation, signal: Signal) -> None:
@@ -88,6 +53,8 @@ class RoomParty(Call):
         self._shares_router = False
         """Whether its ports are on the room's own router."""
         self._piped: list[Producer] = []
+        self._mix: tuple[Producer, tuple[tuple[int, int], ...]] | None = None
+        """What the phone hears of the room, on its own router, and by which payload types."""
         self._ringback: Ringback | None = None
 
     @abstractmethod
@@ -109,7 +76,7 @@ class RoomParty(Call):
                 await self._rooms.update(self.participant, attributes={"sip.callStatus": status})
 
     def _on_participant_closed(self, reason: CloseReason) -> None:
-        self.ask_to_end(_ENDS.get(reason, CallEnd.REMOVED))
+        self.ask_to_end(ENDS.get(reason, CallEnd.REMOVED))
 
     # --- its seat ---
 
@@ -135,14 +102,9 @@ class RoomParty(Call):
         keys = keys_number(stream.ours, stream.takes, spoken)
         seat = await self._seat_for(participant, stream.producer, spoken, keys)
         numbers = [spoken.payload_type] if keys is None else [spoken.payload_type, keys]
-        mapped = [(number, number) for number in numbers]
-        mix = await self._from_room(seat.mix, participant)
-        stream.flowing = stream.peer_receives
-        if stream.consumer is None:
-            stream.consumer = await stream.consume(mix, mapped, paused=not stream.flowing)
-        else:
-            await stream.consumer.switch_source(mix, mapped)
-            await (stream.consumer.resume() if stream.flowing else stream.consumer.pause())
+        mapped = tuple((number, number) for number in numbers)
+        self._mix = await self._from_room(seat.mix, participant), mapped
+        await self.floor.tell(leg, *self._mix)
         self.codec = f"{spoken.name}/{spoken.clock_rate}"
 
     async def _seat_for(self, participant: Participant, producer: Producer, spoken: Codec, keys: int | None) -> Seat:
@@ -186,7 +148,7 @@ class RoomParty(Call):
 
     async def _on_offered(self, leg: Leg, event: Offered) -> None:
         stream = leg.media.streams.get(MediaKind.AUDIO)
-        if stream is None or stream.consumer is None:
+        if stream is None or self._mix is None:
             leg.signal.refuse_offer(event.offer, CallEnd.MEDIA_INCOMPATIBLE)
             return
         if event.sdp is None:
@@ -201,7 +163,7 @@ class RoomParty(Call):
         except CallError as error:
             leg.signal.refuse_offer(event.offer, error.end)
             return
-        await self._let_flow(leg)
+        await self._arrange()
         leg.signal.answer_offer(event.offer, sdp)
 
     async def _on_acknowledged(self, leg: Leg, event: Acknowledged) -> None:
@@ -211,29 +173,79 @@ class RoomParty(Call):
         if event.sdp is None:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "our offer was acknowledged without an answer")
         await leg.media.take_answer(read_sdp(event.sdp))
-        if leg.media.streams[MediaKind.AUDIO].consumer is None:
+        if self._mix is None:
             await self._on_first_answer(leg)
         else:
-            await self._let_flow(leg)
+            await self._arrange()
 
     async def _on_first_answer(self, leg: Leg) -> None:
         """Go on once a phone that wanted an offer of ours has answered it."""
         await self._sit_down(leg)
 
-    async def _let_flow(self, leg: Leg) -> None:
-        """Send the mix, or hold it back, as the phone says."""
-        stream = leg.media.streams[MediaKind.AUDIO]
-        if stream.consumer is None or stream.flowing == stream.peer_receives:
+    @property
+    def _phone(self) -> Leg | None:
+        """The leg whose other side is the room."""
+        return self.answered_by or self.caller
+
+    async def _arrange(self) -> None:
+        """Send the mix, or hold it back, as the phone and whoever holds it say."""
+        leg = self._phone
+        if leg is not None and not leg.is_over and self._mix is not None:
+            await self.floor.tell(leg, *self._mix)
+
+    # --- what is asked of it from outside ---
+
+    async def _do(self, command: Command, reply: asyncio.Future[None]) -> None:
+        match command:
+            case Hold():
+                await self._hold(*self._seated(command.leg), on=command.on)
+            case Mute():
+                leg, seat = self._seated(command.leg)
+                await self._mute(seat, on=command.on, by_server=True)
+                leg.muted = command.on
+            case PressKeys():
+                await self._press(self._seated(command.leg)[0], checked_keys(command.keys), reply)
+                return  # the answer follows when they are out
+            case _:
+                await super()._do(command, reply)
+        settle(reply)
+
+    def _seated(self, leg_id: str) -> tuple[Leg, Seat]:
+        """Give the phone, if it is meant and in the room; raise `PhoneError`."""
+        leg = next((one for one in self.legs if one.id == leg_id), None)
+        if leg is None:
+            raise PhoneError(PhoneRefusal.NO_SUCH_LEG, f"the call has no leg {leg_id!r}")
+        if leg is not self._phone or self.seat is None or self.answered_at is None:
+            raise PhoneError(PhoneRefusal.WRONG_STATE, "this phone is not in the room yet")
+        return leg, self.seat
+
+    async def _hold(self, leg: Leg, seat: Seat, *, on: bool) -> None:
+        """Have the phone hear music and the room nothing of it, which sees the track muted; or end that."""
+        await self._mute(seat, on=on, by_server=False)
+        leg.held = on
+        await self._arrange()
+
+    async def _mute(self, seat: Seat, *, on: bool, by_server: bool) -> None:
+        try:
+            await self._rooms.mute(seat.track, muted=on, by_server=by_server)
+        except RoomError as error:
+            raise PhoneError(PhoneRefusal.NOT_POSSIBLE, error.message) from error
+
+    async def _press_as_events(self, leg: Leg, keys: str) -> None:
+        """Send keys beside the mix; on hold in the place of the music."""
+        seat = self.seat
+        if leg.held or seat is None or not seat.takes_keys:
+            await super()._press_as_events(leg, keys)
             return
-        stream.flowing = stream.peer_receives
-        await (stream.consumer.resume() if stream.flowing else stream.consumer.pause())
+        for key in keys:
+            await seat.mixer.send_dtmf(seat.mix.id, key, KEY_MS)
 
     async def transfer(self, to: str, timeout_s: float) -> int:
         """Have the phone's side call a URI instead (RFC 3515), and end once that is answered; gives its status.
 
         Raise `CallError` where it refuses, or nobody answers in time; then the phone stays in the room.
         """
-        leg = self.answered_by or self.caller
+        leg = self._phone
         if leg is None or leg.is_over or self.answered_at is None:
             raise CallError(CallEnd.LEG_LOST, "the phone has not answered, or has gone")
         told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -258,10 +270,12 @@ class RoomParty(Call):
     async def _finish(self, end: CallEnd) -> None:
         if self._shares_router:
             self.router = None  # it is the room's
+            with contextlib.suppress(EngineCommandError):
+                await self.floor.clear()
         await self._tell_status("hangup")
         await super()._finish(end)
         if self.participant is not None:
-            await self._rooms.end(self.participant, _FAREWELLS.get(end, CloseReason.CALL_FAILED))
+            await self._rooms.end(self.participant, FAREWELLS.get(end, CloseReason.CALL_FAILED))
         for piped in self._piped:
             with contextlib.suppress(EngineCommandError):
                 await piped.close()

@@ -137,7 +137,7 @@ class SharingCall(HuntingCall, TranslatingCall):
             raise PhoneError(PhoneRefusal.NOT_POSSIBLE, "these two calls cannot be merged")
         if len(self.parties) + len(other.parties) > MAX_PARTIES:
             raise PhoneError(PhoneRefusal.NOT_POSSIBLE, f"a conference has at most {MAX_PARTIES} parties")
-        if not all(_can_be_mixed(leg) for leg in (*self.parties, *other.parties)):
+        if not all(can_be_mixed(leg) for leg in (*self.parties, *other.parties)):
             raise PhoneError(PhoneRefusal.NOT_POSSIBLE, "a party speaks no codec that can be mixed")
         self._merging = reply
         other.post(None, GiveUp(self, None))
@@ -171,6 +171,7 @@ def _is_same_phone(one: Leg, other: Leg) -> bool:
     return bool(one.account) and one.account == other.account and one.signal.source_ip == other.signal.source_ip
 
 
-def _can_be_mixed(leg: Leg) -> bool:
+def can_be_mixed(leg: Leg) -> bool:
+    """Whether a leg speaks a codec that a mixer has."""
     stream = leg.media.streams.get(MediaKind.AUDIO)
     return stream is not None and convertible(may_send(stream))

@@ -218,12 +218,16 @@ class Commanded:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Another call asks for legs of this one: the far side of ``replaced``, or all where that is None."""
+    """Another call asks for legs of this one: the far side of ``replaced``, or all where that is None.
+
+    ``into_room``: a room asks for the party that is on its way there, and for nobody else.
+    """
 
     to: Call
     replaced: Signal | None
     meets: Leg | None = None
     """Whom the far side is to talk to."""
+    into_room: bool = False
 
 
 @dataclass(frozen=True, slots=True)
