@@ -13,11 +13,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
-from phone_peers import PATIENCE_S, Rtp, exchange, phone
+from phone_peers import PATIENCE_S, Phone, Rtp, exchange, phone
 from pylibsrtp import Policy, Session
 
 from roomtone.protocols.sdp import parse_session
-from roomtone.protocols.sip.agent import Answered
+from roomtone.protocols.sdp.telephony import MediaSecurity
+from roomtone.protocols.sip.agent import Answered, Invited
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"
@@ -124,16 +125,40 @@ async def test_a_phone_with_dtls_talks_to_one_without(tmp_path: Path, setup: str
         shown = hands.ssl.get_peer_certificate(as_cryptography=True)
         assert shown is not None
         assert shown.fingerprint(hashes.SHA256()).hex(":").upper() == answer.fingerprints[0].value
-        ada.rtp.other, bob.rtp.other = bob.rtp, ada.rtp
-        heard = asyncio.create_task(bob.rtp.next())
-        while not heard.done():
-            ada.rtp.socket.sendto(ada.rtp.packet(b"in clear"), ("127.0.0.1", ada.rtp.remote))
-            sealed = seal.protect(ada.rtp.packet(b"from the secure side"))
-            ada.rtp.socket.sendto(sealed, ("127.0.0.1", ada.rtp.remote))
-            await asyncio.wait([heard], timeout=0.05)
-        assert heard.result() == (0, b"from the secure side")
-        answered = asyncio.create_task(next_sealed(ada.rtp))
-        while not answered.done():
-            bob.rtp.send(b"from the plain side")
-            await asyncio.wait([answered], timeout=0.05)
-        assert open_.unprotect(answered.result())[12:] == b"from the plain side"
+        await talk(ada, bob, seal, open_)
+
+
+async def talk(secure: Phone, plain: Phone, seal: Session, open_: Session) -> None:
+    """What is sealed is heard by the other in clear, and the other way round; what is not sealed is not heard."""
+    heard = asyncio.create_task(plain.rtp.next())
+    while not heard.done():
+        secure.rtp.socket.sendto(secure.rtp.packet(b"in clear"), ("127.0.0.1", secure.rtp.remote))
+        sealed = seal.protect(secure.rtp.packet(b"from the secure side"))
+        secure.rtp.socket.sendto(sealed, ("127.0.0.1", secure.rtp.remote))
+        await asyncio.wait([heard], timeout=0.05)
+    assert heard.result() == (0, b"from the secure side")
+    answered = asyncio.create_task(next_sealed(secure.rtp))
+    while not answered.done():
+        plain.rtp.send(b"from the plain side")
+        await asyncio.wait([answered], timeout=0.05)
+    assert open_.unprotect(answered.result())[12:] == b"from the plain side"
+
+
+@pytest.mark.parametrize("setup", ["active", "passive"])
+async def test_a_phone_is_called_with_dtls_and_shakes_hands_in_either_role(tmp_path: Path, setup: str) -> None:
+    async with exchange(tmp_path, "ada") as here, phone(here, "ada") as ada, phone(here, "bob") as bob:
+        await here.book.accounts.create("bob", "bobbob", security=MediaSecurity.DTLS)
+        await bob.register()
+        hands = Handshake(client=setup == "active")
+        lines = (f"a=fingerprint:sha-256 {hands.fingerprint}", f"a=setup:{setup}")
+        body = bob.sdp("0", *lines, profile="UDP/TLS/RTP/SAVP")
+        bob.answers = lambda phone, event: phone.agent.answer_invite(event.leg, phone.now(), body=body)
+        ada.call("bob", ada.sdp("0"))
+        await ada.wait_for(Answered)
+        offer = parse_session((await bob.wait_for(Invited)).request.body).media[0]
+        assert (offer.protocol, offer.setup) == ("UDP/TLS/RTP/SAVP", "actpass")
+        seal, open_ = await hands.shake(bob.rtp)
+        shown = hands.ssl.get_peer_certificate(as_cryptography=True)
+        assert shown is not None
+        assert shown.fingerprint(hashes.SHA256()).hex(":").upper() == offer.fingerprints[0].value
+        await talk(bob, ada, seal, open_)

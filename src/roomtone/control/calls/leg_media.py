@@ -42,8 +42,7 @@ def media_for(
 
 def _over_ice(signal: Signal, security: MediaSecurity, offered: PhoneDescription | None) -> bool:
     if offered is None:
-        # Nothing else could be offered to a browser, which has nothing else.
-        is_free = security is MediaSecurity.OPTIONAL
-        return security is MediaSecurity.DTLS or (is_free and signal.is_browser)
+        # A browser has nothing else, and a phone that has ICE does without where none is offered.
+        return signal.is_browser and security in {MediaSecurity.OPTIONAL, MediaSecurity.DTLS}
     audio = offered.first(MediaKind.AUDIO, security)
     return audio is not None and audio.keying is Keying.DTLS and audio.over_ice

@@ -1,6 +1,6 @@
 """The media of a phone: a plain transport for sound, another for pictures; plain RTP, or SRTP by SDES or DTLS.
 
-DTLS is served where a peer offers it without ICE (RFC 5763); what we offer by DTLS is over ICE, and is not made here.
+DTLS is without ICE here (RFC 5763); `roomtone.control.calls.ice_media` has it over ICE.
 """
 
 from __future__ import annotations
@@ -11,6 +11,16 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.reasons import CallEnd
+from roomtone.control.calls.securing import (
+    OFFERS,
+    answer_key,
+    answered_key,
+    offered_keys,
+    reanswer_key,
+    same_suite,
+    setup_of,
+    shake_hands,
+)
 from roomtone.control.calls.streams import LegMedia, Stream
 from roomtone.media import EngineCommandError
 from roomtone.media.values import (
@@ -21,9 +31,8 @@ from roomtone.media.values import (
     MediaKind,
     OpenPlainTransport,
 )
-from roomtone.protocols.sdp.attributes import Direction, Setup
+from roomtone.protocols.sdp.attributes import Direction
 from roomtone.protocols.sdp.codecs import NO_FEEDBACK
-from roomtone.protocols.sdp.crypto import SUITES, CryptoLine
 from roomtone.protocols.sdp.telephony import Keying, MediaSecurity, choose_audio
 from roomtone.protocols.sdp.telephony_codecs import shared_codecs
 from roomtone.protocols.sdp.telephony_text import write_answer_text, write_offer_text
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.streams import Wanted
     from roomtone.media import PlainTransport, Router, Together
     from roomtone.protocols.sdp import Codec
+    from roomtone.protocols.sdp.crypto import CryptoLine
     from roomtone.protocols.sdp.telephony import PhoneDescription, PhoneMedia
 
 _UNSPECIFIED = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
@@ -106,19 +116,18 @@ class PlainLegMedia(LegMedia):
             stream = self._open(media.kind, media.protocol, media.keying, media.index, opening, mux=media.rtcp_mux)
             stream.remote = media
             if media.keying is Keying.SDES:
-                stream.crypto = _answer_key(media)
-            stream.dtls = _shake_hands(None, media)
+                stream.crypto = answer_key(media)
+            stream.dtls = shake_hands(None, media)
         if together is None:
             await opening.do()
 
     async def open(self, wanted: Sequence[Wanted], together: Together) -> None:
         """Open what is to be offered; `describe` it afterwards."""
-        secure = self._security is MediaSecurity.SDES
+        keying, profile = OFFERS[self._security]
         for place, one in enumerate(wanted):
-            profile = ("RTP/SAVP" if secure else "RTP/AVP") + ("F" if one.feedback else "")
-            keying = Keying.SDES if secure else Keying.NONE
-            stream = self._open(one.kind, profile, keying, place, together, mux=False)
-            stream.offered = offered_keys() if secure else ()
+            # Who shares one port says so in its answer, and nobody can share one that was not told of it.
+            stream = self._open(one.kind, profile + ("F" if one.feedback else ""), keying, place, together, mux=False)
+            stream.offered = offered_keys() if keying is Keying.SDES else ()
             stream.ours, stream.ptime_ms, stream.max_ptime_ms = one.codecs, one.ptime_ms, one.max_ptime_ms
 
     async def take_answer(self, phone: PhoneDescription, together: Together | None = None) -> None:
@@ -133,7 +142,8 @@ class PlainLegMedia(LegMedia):
                 continue
             stream.remote = media
             if stream.keying is Keying.SDES:
-                stream.crypto = _answered(stream, media)
+                stream.crypto = answered_key(stream.crypto, stream.offered, media)
+            stream.dtls = shake_hands(stream.dtls, media)
             await self.connect(stream.kind, together)
 
     async def take_reoffer(self, phone: PhoneDescription) -> None:
@@ -146,8 +156,8 @@ class PlainLegMedia(LegMedia):
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no audio section of the security there was")
         before = stream.remote, stream.place, stream.protocol, stream.crypto, stream.dtls
         stream.remote, stream.place, stream.protocol = audio, audio.index, audio.protocol
-        stream.crypto = _reanswer_key(stream.crypto, audio)
-        stream.dtls = _shake_hands(stream.dtls, audio)
+        stream.crypto = reanswer_key(stream.crypto, audio)
+        stream.dtls = shake_hands(stream.dtls, audio)
         try:
             await self.connect(stream.kind)
         except (EngineCommandError, CallError) as error:
@@ -162,8 +172,8 @@ class PlainLegMedia(LegMedia):
             await self.drop(MediaKind.VIDEO)
         else:
             video.remote = again
-            video.crypto = _reanswer_key(video.crypto, again)
-            video.dtls = _shake_hands(video.dtls, again)
+            video.crypto = reanswer_key(video.crypto, again)
+            video.dtls = shake_hands(video.dtls, again)
             await self.connect(video.kind)
 
     def answer(self, phone: PhoneDescription) -> str:
@@ -188,7 +198,7 @@ class PlainLegMedia(LegMedia):
             return
         keys = ours = None
         if stream.keying is Keying.SDES:
-            found = None if stream.crypto is None else _same_suite(stream.crypto, remote)
+            found = None if stream.crypto is None else same_suite(stream.crypto, remote)
             if stream.crypto is None or found is None:
                 raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no SRTP key of the suite")
             keys, ours = found.keys, stream.crypto.keys
@@ -245,14 +255,16 @@ class PlainLegMedia(LegMedia):
     def _accepts(self, stream: PlainStream, media: PhoneMedia) -> bool:
         if media.kind is not stream.kind or not media.is_usable or media.keying is not stream.keying:
             return False
-        if stream.keying is Keying.SDES and _answered(stream, media) is None:
+        if stream.keying is Keying.SDES and answered_key(stream.crypto, stream.offered, media) is None:
+            return False
+        if media.over_ice:  # which was not offered: nobody would check
             return False
         return bool(shared_codecs(stream.ours, media.codecs))
 
     def _local(self, stream: PlainStream, direction: Direction, answers: PhoneMedia | None = None) -> LocalMedia:
         cryptos = stream.offered if stream.crypto is None else (stream.crypto,)
         if stream.crypto is not None and answers is not None:
-            chosen = _same_suite(stream.crypto, answers)
+            chosen = same_suite(stream.crypto, answers)
             # The tag says which of the offered keys is answered (RFC 4568 section 5.1.3).
             cryptos = cryptos if chosen is None else (replace(stream.crypto, tag=chosen.tag, suite=chosen.suite),)
         return LocalMedia(
@@ -264,7 +276,7 @@ class PlainLegMedia(LegMedia):
             direction=direction,
             cryptos=cryptos,
             fingerprints=stream.transport.fingerprints,
-            dtls_role=None if stream.dtls is None else stream.dtls.role,
+            setup=setup_of(stream.keying, stream.dtls),
             ptime_ms=stream.ptime_ms,
             max_ptime_ms=stream.max_ptime_ms,
         )
@@ -277,49 +289,6 @@ class PlainLegMedia(LegMedia):
 def _without_feedback(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
     """Leave out what a profile without feedback cannot say (RFC 4585 section 4)."""
     return tuple(codec if codec.feedback == NO_FEEDBACK else replace(codec, feedback=NO_FEEDBACK) for codec in codecs)
-
-
-def _shake_hands(before: DtlsParameters | None, media: PhoneMedia) -> DtlsParameters | None:
-    """Give who shakes hands how; with the certificate there was our role stays (RFC 8842 section 5.5)."""
-    if media.keying is not Keying.DTLS:
-        return None
-    prints = list(media.fingerprints)
-    if before is not None and before.fingerprints == prints:
-        return before
-    # Who may be either is waited for: its packets show where it is.
-    role = DtlsRole.ACTIVE if media.setup is Setup.PASSIVE else DtlsRole.PASSIVE
-    return DtlsParameters(role=role, fingerprints=prints)
-
-
-def offered_keys() -> tuple[CryptoLine, ...]:
-    """Make a key for every suite there is, the preferred first (RFC 4568 section 6.1)."""
-    suites = enumerate(SUITES.items(), start=1)
-    return tuple(CryptoLine(tag, suite, secrets.token_bytes(length)) for tag, (suite, length) in suites)
-
-
-def _answer_key(media: PhoneMedia) -> CryptoLine:
-    """Make our key for the first suite the peer offers, which is the one it prefers (RFC 4568 section 6.1)."""
-    first = media.cryptos[0]
-    return CryptoLine(first.tag, first.suite, secrets.token_bytes(len(first.key)))
-
-
-def _reanswer_key(ours: CryptoLine | None, media: PhoneMedia) -> CryptoLine | None:
-    """Keep our key where its suite is offered again; make one for the suite the peer prefers where it is not."""
-    if ours is None or _same_suite(ours, media) is not None:
-        return ours
-    return _answer_key(media)
-
-
-def _answered(stream: PlainStream, media: PhoneMedia) -> CryptoLine | None:
-    """Find our key that an answer takes: by tag and suite, or by suite alone, as some get the tag wrong."""
-    ours = stream.offered if stream.crypto is None else (stream.crypto, *stream.offered)
-    pairs = [(one, line) for line in media.cryptos for one in ours if one.known_suite == line.known_suite]
-    exact = next((one for one, line in pairs if one.tag == line.tag), None)
-    return exact or next((one for one, _ in pairs), None)
-
-
-def _same_suite(ours: CryptoLine, media: PhoneMedia) -> CryptoLine | None:
-    return next((line for line in media.cryptos if line.known_suite == ours.known_suite), None)
 
 
 def _is_elsewhere(address: str, source_ip: str) -> bool:

@@ -84,7 +84,7 @@ def write_answer_text(offer: PhoneDescription, origin: Origin, ip: str, media: M
 
 def _section(media: LocalMedia) -> str:
     step = media.rtcp_port - media.port
-    if media.cryptos or media.fingerprints or media.dtls_role is not None or step not in {0, 1}:
+    if media.cryptos or media.fingerprints or media.setup is not None or step not in {0, 1}:
         return _text(media_description(media).lines)
     times = media.ptime_ms, media.max_ptime_ms
     behind = _behind_port(media.kind, step, media.codecs, media.protocol, media.direction, times)

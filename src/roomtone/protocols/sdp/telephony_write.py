@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.answer import codec_lines as browser_codec_lines
 from roomtone.protocols.sdp.answer import payload_types
-from roomtone.protocols.sdp.attributes import Direction, RtpMap
+from roomtone.protocols.sdp.attributes import Direction, RtpMap, Setup
 from roomtone.protocols.sdp.model import Line, MediaDescription, SessionDescription, attribute, media_section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from roomtone.media.values import DtlsRole, Fingerprint
+    from roomtone.media.values import Fingerprint
     from roomtone.protocols.sdp.codecs import Codec
     from roomtone.protocols.sdp.crypto import CryptoLine
     from roomtone.protocols.sdp.telephony import PhoneDescription, PhoneMedia
@@ -53,7 +53,8 @@ class LocalMedia:
     """Our keys: one for each suite that is offered, or that of the answer."""
     fingerprints: tuple[Fingerprint, ...] = ()
     """Of our certificate, with DTLS."""
-    dtls_role: DtlsRole | None = None
+    setup: Setup | None = None
+    """Who begins to shake hands, with DTLS (RFC 4145)."""
     ptime_ms: int | None = None
     max_ptime_ms: int | None = None
 
@@ -120,8 +121,8 @@ def media_description(media: LocalMedia) -> MediaDescription:
     lines: list[Line] = []
     lines += [attribute("crypto", one.serialize()) for one in media.cryptos]
     lines += [attribute("fingerprint", f"{one.algorithm} {one.value}") for one in media.fingerprints]
-    if media.dtls_role is not None:
-        lines.append(attribute("setup", media.dtls_role.value))
+    if media.setup is not None:
+        lines.append(attribute("setup", media.setup.value))
     lines += [line for codec in media.codecs for line in codec_lines(codec)]
     if media.kind is MediaKind.AUDIO and media.ptime_ms is not None:
         lines.append(attribute("ptime", media.ptime_ms))

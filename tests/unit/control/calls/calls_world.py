@@ -170,9 +170,15 @@ class World:
             await asyncio.sleep(0)
 
     async def call(
-        self, called: str, offer: str | None, security: MediaSecurity = MediaSecurity.OPTIONAL, account: str = "ada"
+        self,
+        called: str,
+        offer: str | None,
+        security: MediaSecurity = MediaSecurity.OPTIONAL,
+        account: str = "ada",
+        *,
+        is_browser: bool = False,
     ) -> tuple[Call, FakeSignal]:
-        signal = FakeSignal()
+        signal = FakeSignal(is_browser=is_browser)
         call = signal.owner = self.calls.invited(signal, Invitation(Caller(account, "Ada", security), called, offer))
         assert call is not None
         await self.settle()

@@ -99,3 +99,39 @@ async def test_dtls_that_cannot_be_is_refused(world: World, security: MediaSecur
     _, caller = await world.call("bob", offer, security)
     assert caller.last == ("end", CallEnd.MEDIA_INCOMPATIBLE)
     assert world.objects() == {}
+
+
+@pytest.mark.parametrize(("setup", "ours"), [("active", DtlsRole.PASSIVE), ("passive", DtlsRole.ACTIVE)])
+async def test_a_phone_is_offered_dtls_and_says_who_begins(world: World, setup: str, ours: DtlsRole) -> None:
+    await world.phone("bob", "h1", security=MediaSecurity.DTLS)
+    call, caller = await world.call("bob", sdp(4000, "0 101"))
+    phone = world.signalling.legs[0]
+    section = parse_session(phone.told[0][3]).media[0]
+    assert (section.protocol, section.setup) == ("UDP/TLS/RTP/SAVP", "actpass")
+    assert [one.algorithm for one in section.fingerprints] == ["sha-256"]
+    assert section.ice_ufrag is None, "a phone without ICE is asked for none"
+    call.post(phone, PickedUp(offered(setup, port=5000)))
+    await world.settle()
+    assert caller.words == ["answer"]
+    transport = secured(world)
+    assert transport.dtls_parameters is not None
+    assert transport.dtls_parameters.role is ours
+    assert transport.remote == ("127.0.0.1", 5000)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        sdp(5000, "0 101"),
+        offered("active", port=5000).replace("a=rtcp-mux", "a=rtcp-mux\r\na=ice-ufrag:abcd\r\na=ice-pwd:" + "x" * 22),
+        offered("active", port=5000).replace("a=fingerprint", "a=x-print"),
+    ],
+    ids=["plain", "ice that was not offered", "no fingerprint"],
+)
+async def test_an_answer_to_dtls_that_is_none_ends_the_call(world: World, answer: str) -> None:
+    await world.phone("bob", "h1", security=MediaSecurity.DTLS)
+    call, caller = await world.call("bob", sdp(4000, "0 101"))
+    call.post(world.signalling.legs[0], PickedUp(answer))
+    await world.settle()
+    assert caller.last == ("end", CallEnd.MEDIA_INCOMPATIBLE)
+    assert world.objects() == {}
