@@ -1,4 +1,4 @@
-"""Kamailio as the carrier: it challenges registration, calls and their BYE, and calls us at what we registered."""
+"""Kamailio as the carrier, by UDP, TCP and TLS: it challenges us and calls us; and as the edge for WebSockets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +14,16 @@ from pathlib import Path
 import pytest
 from foreign_phones import free_ports
 from phone_peers import exchange, phone, pick_up
-from sip_peers import PATIENCE_S, until
+from sip_peers import HERE, PATIENCE_S, Authority, until
+from sip_programs import engine, hears
+from test_sip_sound import Greeter
 
 from roomtone.control.calls import RuleTarget, TargetKind, Trunk, TrunkState
 from roomtone.protocols.sip.agent import Answered, Ended, Invited
+from roomtone.protocols.sip.flow import Transport
+from roomtone.servers.sip import TransportOptions
+from roomtone.servers.sip.options import TlsOptions
+from roomtone.sip import Account
 
 MODULES = next(Path("/usr/lib").glob("*/kamailio/modules"), None)
 pytestmark = [
@@ -29,11 +36,19 @@ log_stderror=yes
 fork=yes
 children=2
 tcp_children=1
-enable_tls=no
+enable_tls=yes
 auto_aliases=no
 listen=udp:127.0.0.1:{port}
 listen=tcp:127.0.0.1:{port}
+listen=tls:127.0.0.1:{tls}
 mpath="{modules}/"
+loadmodule "tls.so"
+modparam("tls", "tls_method", "TLSv1.2+")
+modparam("tls", "certificate", "{certificate}")
+modparam("tls", "private_key", "{key}")
+modparam("tls", "ca_list", "{authority}")
+modparam("tls", "verify_certificate", 1)
+modparam("tls", "require_certificate", 0)
 loadmodule "kex.so"
 loadmodule "tm.so"
 loadmodule "sl.so"
@@ -77,11 +92,60 @@ request_route {{
 """
 
 
+EDGE = """#!KAMAILIO
+debug=1
+log_stderror=yes
+fork=yes
+children=2
+tcp_children=2
+tcp_accept_no_cl=yes
+auto_aliases=no
+listen=udp:127.0.0.1:{port}
+listen=tcp:127.0.0.1:{port}
+mpath="{modules}/"
+loadmodule "kex.so"
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "path.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "nathelper.so"
+loadmodule "xhttp.so"
+loadmodule "websocket.so"
+modparam("path", "use_received", 1)
+request_route {{
+  if (has_totag()) {{
+    if (!loose_route()) {{ if (is_method("ACK") && !t_check_trans()) exit; }}
+    handle_ruri_alias();
+    t_on_reply("ALIAS");
+    t_relay(); exit;
+  }}
+  if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
+  if (is_method("ACK")) {{ t_check_trans(); exit; }}
+  if (is_method("REGISTER")) {{ add_path_received(); $du = "sip:127.0.0.1:{server}"; t_relay(); exit; }}
+  record_route();
+  t_on_reply("ALIAS");
+  if ($proto == "ws") {{ add_contact_alias(); $du = "sip:127.0.0.1:{server}"; }}
+  else {{ loose_route(); }}
+  t_relay();
+}}
+onreply_route[ALIAS] {{ if ($proto == "ws") add_contact_alias(); }}
+event_route[xhttp:request] {{
+  set_reply_close();
+  if ($hdr(Upgrade) =~ "websocket" && ws_handle_handshake()) exit;
+  xhttp_reply("404", "Not Found", "", "");
+}}
+"""
+"""An edge for browsers: WebSocket before it, UDP behind it, and its Path in what they register."""
+
+
 @asynccontextmanager
-async def kamailio(folder: Path, port: int, callee: int) -> AsyncIterator[None]:
-    """Kamailio that sends calls to all but our number to a port."""
+async def kamailio(folder: Path, port: int, config: str, **values: object) -> AsyncIterator[None]:
+    """Kamailio with a configuration of ours."""
     file = folder / "kamailio.cfg"
-    file.write_text(CONFIG.format(port=port, callee=callee, modules=MODULES))
+    file.write_text(config.format(port=port, modules=MODULES, **values))
     with (folder / "kamailio.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             "kamailio", "-DD", "-E", "-f", str(file), "-Y", str(folder), "-m", "16", "-M", "4", "-w", str(folder),
@@ -103,18 +167,22 @@ async def kamailio(folder: Path, port: int, callee: int) -> AsyncIterator[None]:
         await process.wait()
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_kamailio_is_registered_with_called_and_calls(tmp_path: Path, transport: str) -> None:
-    (port,) = free_ports(1)
+    port, tls = free_ports(2)
+    authority = Authority(tmp_path)
+    ours, theirs = authority.issue("server", "127.0.0.1"), authority.issue("carrier", "127.0.0.1")
+    options = TransportOptions(udp=HERE, tcp=HERE, tls=HERE, security=TlsOptions((ours,), authorities=authority.file))
+    secured = {"tls": tls, "certificate": theirs.chain, "key": theirs.key, "authority": authority.file}
     async with (
-        exchange(tmp_path, "ada") as here,
+        exchange(tmp_path, "ada", options=options) as here,
         phone(here, "ada") as ada,
         phone(here, "there") as there,
-        kamailio(tmp_path, port, there.server.local_port),
+        kamailio(tmp_path, port, CONFIG, callee=there.server.local_port, **secured),
     ):
         wanted = Trunk(
             "carrier",
-            f"sip:127.0.0.1:{port};transport={transport}",
+            f"sip:127.0.0.1:{tls if transport == 'tls' else port};transport={transport}",
             "4930",
             "geheim",
             registers=True,
@@ -142,4 +210,39 @@ async def test_kamailio_is_registered_with_called_and_calls(tmp_path: Path, tran
         assert request.headers.text("p-asserted-identity") == '"Ada" <sip:+4930@127.0.0.1>'
         ada.hang_up(leg)
         await there.wait_for(Ended, 2)
+        await here.becomes_empty()
+
+
+async def test_a_browser_behind_kamailio_by_websocket_is_called_over_ice_and_calls(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    async with (
+        exchange(tmp_path, "ada", "bob") as here,
+        kamailio(tmp_path, port, EDGE, server=here.port),
+        engine() as media,
+        Greeter(media) as program,
+        phone(here, "bob") as bob,
+    ):
+        await bob.register()
+        bob.answers = pick_up
+        account = Account("ada", "adaada", f"127.0.0.1:{here.port}", proxy=f"ws://127.0.0.1:{port}/sip")
+        await program.register(account)
+        (binding,) = here.book.registrar.bindings("ada", time.time())
+        assert binding.path
+        assert binding.flow.transport is Transport.UDP
+        bob.call("ada", bob.sdp("0 101"))
+        leg = (await bob.wait_for(Answered)).leg
+        inbound = await program.taken.get()
+        assert "a=ice-ufrag" in inbound.local_sdp
+        await inbound.play_tone(440)
+        await hears(bob.rtp, 440)
+        bob.hang_up(leg)
+        await inbound.wait_ended()
+        await here.becomes_empty()
+        call = await program.call(f"sip:bob@127.0.0.1:{here.port}", account=account)
+        await call.wait_answered()
+        await bob.wait_for(Invited)
+        await call.play_tone(880)
+        await hears(bob.rtp, 880)
+        await call.hang_up()
+        await bob.wait_for(Ended, 2)
         await here.becomes_empty()

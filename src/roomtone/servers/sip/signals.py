@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 from roomtone.control.calls import CallEnd, CallError, sip_status
 from roomtone.protocols.sip.agent import TooManyError, WrongStateError
 from roomtone.protocols.sip.dialog import DialogState
-from roomtone.protocols.sip.errors import SipBuildError
+from roomtone.protocols.sip.errors import SipBuildError, SipSyntaxError
 from roomtone.protocols.sip.flow import Transport
 from roomtone.protocols.sip.headers import Address
 from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.transaction import TooManyTransactionsError
-from roomtone.protocols.sip.uri import make_sip_uri
+from roomtone.protocols.sip.uri import SipUri, make_sip_uri, parse_uri
 from roomtone.servers.sip.referring import Referring
 from roomtone.servers.sip.trunk_calls import identities
 
@@ -33,6 +33,7 @@ STREAM_ABOVE_BYTES = 1_300
 HEADERS_BYTES = 700
 """What is reckoned for the headers of an INVITE, which are written when its way is chosen."""
 _MAX_WARNING = 120
+_WEBSOCKETS = frozenset({Transport.WS, Transport.WSS})
 
 
 class SignalDriver(Protocol):
@@ -73,7 +74,7 @@ class PhoneSignal:
     @property
     def told_ip(self) -> str:
         """Our address as the peer knows it; by WebSocket it knows a name, and descriptions have addresses."""
-        return self.media_ip if self.is_browser else self.flow.local_host
+        return self.media_ip if self.flow.transport in _WEBSOCKETS else self.flow.local_host
 
     @property
     def source_ip(self) -> str:
@@ -83,7 +84,7 @@ class PhoneSignal:
     @property
     def is_browser(self) -> bool:
         """Whether the peer is reached by WebSocket (RFC 7118), which browsers have and phones have not."""
-        return self.flow.transport in {Transport.WS, Transport.WSS}
+        return self.flow.transport in _WEBSOCKETS
 
     def ring(self, status: int, sdp: str | None) -> None:
         """Send a provisional response; too late for it is no harm."""
@@ -217,6 +218,11 @@ class OutboundSignal(PhoneSignal):
         self._asked: tuple[Caller, str, str, str] | None = None
         """What was asked for by TCP, to be said once more by UDP where nobody takes TCP."""
 
+    @property
+    def is_browser(self) -> bool:
+        """Whether the peer is reached by WebSocket, here or at the last of the proxies on the way to it."""
+        return super().is_browser or (bool(self.target.path) and _names_websocket(self.target.uri))
+
     def invite(self, caller: Caller, called: str, sdp: str, referred_by: str = "") -> None:
         """Send the INVITE; raise `CallError`."""
         stream = self.target.stream
@@ -270,6 +276,15 @@ class OutboundSignal(PhoneSignal):
         domain = self._domains.named(flow)
         from_, to = make_sip_uri(domain, user=caller.account), make_sip_uri(domain, user=called)
         return Address(from_.serialize(), display=caller.name), Address(to.serialize()), b""
+
+
+def _names_websocket(text: str) -> bool:
+    """Whether a contact is at the other end of a WebSocket, as it says itself (RFC 7118 section 5.2.2)."""
+    try:
+        uri = parse_uri(text)
+    except SipSyntaxError:
+        return False
+    return isinstance(uri, SipUri) and uri.transport in _WEBSOCKETS
 
 
 def _reason(end: CallEnd) -> bytes:
