@@ -105,6 +105,7 @@ async def exchange(
     names: Names | None = None,
     options: TransportOptions | None = None,
     music: MixerSource | None = None,
+    extended_reports: bool = False,
     **account: Any,
 ) -> AsyncIterator[Exchange]:
     """An exchange with these accounts; the password of each is its name twice."""
@@ -134,7 +135,12 @@ async def exchange(
     endpoint = Endpoint(server.agent, edge, options or TransportOptions(udp=HERE, tcp=HERE), server.after_input)
     rooms = Rooms(engine)
     rooms.start()
-    calls = Calls(CallParts(engine, book.dispatch, server, time.time, ring_timeout_s, rooms, music=music), book)
+    parts = CallParts(
+        *(engine, book.dispatch, server, time.time, ring_timeout_s, rooms),
+        music=music,
+        extended_reports=extended_reports,
+    )
+    calls = Calls(parts, book)
     server.attach(endpoint, calls, book.registrar, time.time, names=names, trunks=book.trunks)
     assert server.trunk_desk is not None
     keeper = TrunkKeeper(book.trunks, server.trunk_desk)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import re
 import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +127,50 @@ async def test_a_call_of_a_moment_is_not_judged(tmp_path: Path) -> None:
         ada.hang_up((await ada.wait_for(Answered)).leg)
         (record,) = await recorded(here)
         assert record.quality is None
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_extended_reports_are_asked_for_and_sent_where_they_are_set(tmp_path: Path, wanted: bool) -> None:
+    async with (
+        exchange(tmp_path, "ada", "bob", extended_reports=wanted) as here,
+        phone(here, "ada") as ada,
+        phone(here, "bob") as bob,
+    ):
+        await bob.register()
+        bob.answers = pick_up
+        ada.call("bob", ada.sdp("0 101", "a=rtcp-mux"))
+        answer = (await ada.wait_for(Answered)).response.body
+        for described in (answer, (await bob.wait_for(Invited)).request.body):
+            assert (b"a=rtcp-xr:rcvr-rtt=all voip-metrics\r\n" in described) is wanted
+        kinds = await blocks(ada, bob)
+        assert kinds == ({4, 7} if wanted else set())
+
+
+async def blocks(one: Phone, other: Phone) -> set[int]:
+    """Kinds of blocks in the extended reports (RFC 3611) of a report to a phone that both of a call speak to."""
+    loop = asyncio.get_running_loop()
+    reports = 0
+    found: set[int] = set()
+    async with asyncio.timeout(PATIENCE_S):
+        while reports < 3 and 7 not in found:
+            one.rtp.send(b"x" * 160)
+            other.rtp.send(b"y" * 160)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    data = await loop.sock_recv(one.rtp.socket, 2048)
+                    if 192 <= data[1] <= 223:
+                        reports += 1
+                        found |= set(extended(data))
+    return found
+
+
+def extended(data: bytes) -> Iterator[int]:
+    """Read the kinds of blocks of a compound packet."""
+    while data:
+        length = 4 * (int.from_bytes(data[2:4], "big") + 1)
+        if data[1] == 207:
+            block = data[8:length]
+            while block:
+                yield block[0]
+                block = block[4 * (int.from_bytes(block[2:4], "big") + 1) :]
+        data = data[length:]

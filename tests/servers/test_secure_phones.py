@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from libsrtp import LENGTHS, SystemSession, has_libsrtp
 from phone_peers import Exchange, Phone, Rtp, exchange, phone
 from pylibsrtp import Policy, Session
 
@@ -27,6 +28,9 @@ SUITES = {
     "AEAD_AES_128_GCM": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28),
     "AEAD_AES_256_GCM": (Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44),
 }
+BY_SYSTEM = LENGTHS if has_libsrtp else {}
+LENGTH_OF = {name: length for name, (_, length) in SUITES.items()} | BY_SYSTEM
+"""Key and salt, of each suite that there is something foreign for."""
 DEFAULT = "AES_CM_128_HMAC_SHA1_80"
 
 
@@ -43,9 +47,15 @@ class Secure:
         return (f"a=crypto:{CryptoLine(self.tag, self.suite, self.key).serialize()}",)
 
     def seal(self, rtp: Rtp, payload: bytes) -> bytes:
-        profile = SUITES[self.suite][0]
-        session = Session(Policy(key=self.key, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile))
-        return session.protect(rtp.packet(payload))
+        return session_of(self.suite, self.key, outbound=True).protect(rtp.packet(payload))
+
+
+def session_of(suite: str, key: bytes, *, outbound: bool) -> Session | SystemSession:
+    """What seals, or opens, packets of a suite."""
+    if suite in BY_SYSTEM:
+        return SystemSession(suite, key, outbound=outbound)
+    kind = Policy.SSRC_ANY_OUTBOUND if outbound else Policy.SSRC_ANY_INBOUND
+    return Session(Policy(key=key, ssrc_type=kind, srtp_profile=SUITES[suite][0]))
 
 
 def described(body: bytes) -> dict[str, CryptoLine]:
@@ -56,14 +66,13 @@ def described(body: bytes) -> dict[str, CryptoLine]:
     return {line.suite: line for line in lines}
 
 
-def opened(body: bytes, suite: str) -> tuple[CryptoLine, Session]:
+def opened(body: bytes, suite: str) -> tuple[CryptoLine, Session | SystemSession]:
     """The key somebody describes for a suite, and what opens packets sealed with it."""
     line = described(body)[suite]
-    policy = Policy(key=line.key, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=SUITES[line.suite][0])
-    return line, Session(policy)
+    return line, session_of(line.suite, line.key, outbound=False)
 
 
-async def received(rtp: Rtp, session: Session | None, data: bytes, payload: bytes) -> None:
+async def received(rtp: Rtp, session: Session | SystemSession | None, data: bytes, payload: bytes) -> None:
     """What is sent again and again arrives, once opened, as it was."""
 
     async def next_payload() -> bytes:
@@ -95,10 +104,10 @@ async def call(here: Exchange, ada: Phone, bob: Phone, ada_sdp: bytes, bob_sdp: 
     return answer, (await bob.wait_for(Invited)).request.body
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", LENGTH_OF)
 async def test_a_caller_with_srtp_talks_to_a_phone_without(tmp_path: Path, suite: str) -> None:
     async with exchange(tmp_path, "ada", "bob") as here, phone(here, "ada") as ada, phone(here, "bob") as bob:
-        mine = Secure(suite, os.urandom(SUITES[suite][1]))
+        mine = Secure(suite, os.urandom(LENGTH_OF[suite]))
         answer, offer = await call(here, ada, bob, ada.sdp("0", *mine.lines, profile="RTP/SAVP"), bob.sdp("0"))
         assert parse_session(offer).media[0].protocol == "RTP/AVP"
         assert list(described(answer)) == [suite]
@@ -108,18 +117,18 @@ async def test_a_caller_with_srtp_talks_to_a_phone_without(tmp_path: Path, suite
         await received(bob.rtp, None, mine.seal(ada.rtp, b"from the secure side"), b"from the secure side")
         await received(ada.rtp, session, bob.rtp.packet(b"from the plain side"), b"from the plain side")
         # What is not sealed with the key of the offer goes nowhere.
-        stranger = Secure(suite, os.urandom(SUITES[suite][1]))
+        stranger = Secure(suite, os.urandom(LENGTH_OF[suite]))
         bob.rtp.drain()
         ada.rtp.socket.sendto(stranger.seal(ada.rtp, b"forged"), ("127.0.0.1", ada.rtp.remote))
         await received(bob.rtp, None, mine.seal(ada.rtp, b"genuine"), b"genuine")
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", LENGTH_OF)
 async def test_a_phone_that_is_called_chooses_any_of_the_suites(tmp_path: Path, suite: str) -> None:
     async with exchange(tmp_path, "ada") as here, phone(here, "ada") as ada, phone(here, "bob") as bob:
         await here.book.accounts.create("bob", "bobbob", security=MediaSecurity.SDES)
         tag = list(OFFERED).index(suite) + 1
-        mine = Secure(suite, os.urandom(SUITES[suite][1]), tag)
+        mine = Secure(suite, os.urandom(LENGTH_OF[suite]), tag)
         _, offer = await call(here, ada, bob, ada.sdp("0"), bob.sdp("0", *mine.lines, profile="RTP/SAVP"))
         assert list(described(offer)) == list(OFFERED)
         line, session = opened(offer, suite)

@@ -188,7 +188,7 @@ class PlainSettings(Section):
     listen_ip: str = "127.0.0.1"
     """Address plain transports listen on."""
     extended_reports: bool = False
-    """Send RTCP XR (RFC 3611) to phones, with VoIP metrics, and answer theirs."""
+    """Send RTCP XR (RFC 3611) to phones, with VoIP metrics, ask for theirs in descriptions, and answer them."""
     dscp: DscpSettings = DscpSettings()
 
 

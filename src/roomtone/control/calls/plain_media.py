@@ -279,6 +279,7 @@ class PlainLegMedia(LegMedia):
             setup=setup_of(stream.keying, stream.dtls),
             ptime_ms=stream.ptime_ms,
             max_ptime_ms=stream.max_ptime_ms,
+            extended_reports=self._extended_reports,
         )
 
     def _next_origin(self) -> Origin:

@@ -86,8 +86,8 @@ def _section(media: LocalMedia) -> str:
     step = media.rtcp_port - media.port
     if media.cryptos or media.fingerprints or media.setup is not None or step not in {0, 1}:
         return _text(media_description(media).lines)
-    times = media.ptime_ms, media.max_ptime_ms
-    behind = _behind_port(media.kind, step, media.codecs, media.protocol, media.direction, times)
+    more = media.ptime_ms, media.max_ptime_ms, media.extended_reports
+    behind = _behind_port(media.kind, step, media.codecs, media.protocol, media.direction, more)
     return f"m={media.kind.value} {media.port}{behind}"
 
 
@@ -98,9 +98,14 @@ def _behind_port(  # noqa: PLR0917 - all that is said of a plain section
     codecs: tuple[Codec, ...],
     protocol: str,
     direction: Direction,
-    times: tuple[int | None, int | None],
+    more: tuple[int | None, int | None, bool],
 ) -> str:
-    media = LocalMedia(kind, _PORT, _PORT + step, codecs, protocol, direction, ptime_ms=times[0], max_ptime_ms=times[1])
+    media = LocalMedia(
+        *(kind, _PORT, _PORT + step, codecs, protocol, direction),
+        ptime_ms=more[0],
+        max_ptime_ms=more[1],
+        extended_reports=more[2],
+    )
     return _text(media_description(media).lines).removeprefix(f"m={kind.value} {_PORT}")
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from roomtone.protocols.sdp.telephony import PhoneDescription, PhoneMedia
 
 _LOWER = frozenset({"OPUS", "TELEPHONE-EVENT", "SPEEX"})
+_REPORTS = {MediaKind.AUDIO: "rcvr-rtt=all voip-metrics", MediaKind.VIDEO: "rcvr-rtt=all"}
+"""Blocks of RTCP XR that are read here (RFC 3611 section 5.1)."""
 _SPELLED = {"ILBC": "iLBC"}
 
 
@@ -57,6 +59,8 @@ class LocalMedia:
     """Who begins to shake hands, with DTLS (RFC 4145)."""
     ptime_ms: int | None = None
     max_ptime_ms: int | None = None
+    extended_reports: bool = False
+    """Whether the peer is asked for RTCP XR: what it hears, and reference times (RFC 3611 section 5.1)."""
 
 
 def write_phone_offer(origin: Origin, ip: str, media: Sequence[LocalMedia]) -> SessionDescription:
@@ -132,6 +136,8 @@ def media_description(media: LocalMedia) -> MediaDescription:
         lines.append(attribute("rtcp-mux"))
     elif media.rtcp_port != media.port + 1:
         lines.append(attribute("rtcp", media.rtcp_port))
+    if media.extended_reports:
+        lines.append(attribute("rtcp-xr", _REPORTS[media.kind]))
     lines.append(attribute(media.direction.value))
     formats = [str(number) for codec in media.codecs for number in payload_types(codec)]
     return media_section(media.kind.value, media.port, media.protocol, formats, lines)
