@@ -180,6 +180,8 @@ class SipBindingRecord:
     """Which device (``+sip.instance``, RFC 5626); empty: it does not say."""
     reg_id: int = 0
     """Which of the device's flows; 0: it has one contact only."""
+    mark: str = ""
+    """Of the device, in its temporary GRUUs (RFC 5627)."""
 
 
 @dataclass(frozen=True, slots=True)

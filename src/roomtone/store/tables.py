@@ -197,6 +197,7 @@ sip_bindings = Table(
     Column("expires_at", Double, nullable=False, index=True),
     Column("instance", String(256), nullable=False, server_default=""),
     Column("reg_id", Integer, nullable=False, server_default="0"),
+    Column("mark", String(16), nullable=False, server_default=""),
     **_MYSQL,
 )
 

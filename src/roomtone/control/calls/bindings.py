@@ -69,6 +69,8 @@ class Binding:
     expires_at: float
     instance: str = ""
     reg_id: int = 0
+    mark: str = ""
+    """Of its device, in temporary GRUUs (RFC 5627); empty: it was given none."""
 
     @property
     def is_flow(self) -> bool:
@@ -102,7 +104,9 @@ class BindingChange:
         return self.event not in {BindingEvent.CREATED, BindingEvent.REFRESHED}
 
 
-def bind(registration: Registration, key: str, contact: Contact, *, now: float, seconds: int) -> Binding:
+def bind(
+    registration: Registration, key: str, contact: Contact, *, now: float, seconds: int, mark: str = ""
+) -> Binding:
     """Make the binding of one contact of a REGISTER."""
     return Binding(
         key=key,
@@ -118,12 +122,13 @@ def bind(registration: Registration, key: str, contact: Contact, *, now: float, 
         expires_at=now + seconds,
         instance=contact.instance[:_MAX_INSTANCE],
         reg_id=contact.reg_id,
+        mark=mark,
     )
 
 
 def told(binding: Binding) -> tuple[object, ...]:
     """Give what of a binding has to be written at once; connections are not kept over a restart."""
-    return (binding.contact, binding.path, binding.flow[:5], binding.user_agent, binding.q)
+    return (binding.contact, binding.path, binding.flow[:5], binding.user_agent, binding.q, binding.mark)
 
 
 def record_of(binding: Binding) -> SipBindingRecord:
@@ -147,6 +152,7 @@ def record_of(binding: Binding) -> SipBindingRecord:
         expires_at=binding.expires_at,
         instance=binding.instance,
         reg_id=binding.reg_id,
+        mark=binding.mark,
     )
 
 
@@ -169,4 +175,5 @@ def binding_of(record: SipBindingRecord) -> Binding:
         expires_at=record.expires_at,
         instance=record.instance,
         reg_id=record.reg_id,
+        mark=record.mark,
     )

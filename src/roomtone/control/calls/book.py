@@ -69,7 +69,7 @@ def open_book(
 ) -> PhoneBook:
     """Make the book of these tables, empty until `PhoneBook.load`."""
     accounts = PhoneAccounts(tables.accounts, secrets, clock)
-    registrar = Registrar(tables.bindings, rules)
+    registrar = Registrar(tables.bindings, rules, gruu_key=bytes.fromhex(secrets.derive("temporary GRUUs")))
     trunks = Trunks(tables.trunks, secrets, clock)
     dispatch = Dispatch(tables.rules, accounts, registrar, clock, trunks, sealing=secrets)
     return PhoneBook(accounts, registrar, dispatch, CallRecords(tables.records), trunks, clock)

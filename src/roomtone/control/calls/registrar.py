@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
+import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.bindings import (
@@ -24,7 +26,7 @@ from roomtone.control.calls.bindings import (
     told,
 )
 from roomtone.control.calls.errors import BindingError, BindingRefusal
-from roomtone.control.calls.gruus import Gruus
+from roomtone.control.calls.gruus import Gruus, new_mark
 from roomtone.protocols.sip.flow import Transport
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ class Registrar:
     that made way for others.
     """
 
-    def __init__(self, table: BindingTable, rules: RegistrarRules | None = None) -> None:
+    def __init__(
+        self, table: BindingTable, rules: RegistrarRules | None = None, *, gruu_key: bytes | None = None
+    ) -> None:
         self.rules = rules or RegistrarRules()
         self.evicted = 0
         self.registered = 0
@@ -52,7 +56,7 @@ class Registrar:
         self._written: dict[str, float] = {}
         """Expiry of each binding as the table has it."""
         self._changed: dict[str, Binding | None] = {}
-        self._gruus = Gruus()
+        self._gruus = Gruus(secrets.token_bytes(32) if gruu_key is None else gruu_key)
         self.on_change: Callable[[str, Sequence[BindingChange]], None] = lambda *_: None
         self._due: list[tuple[float, str]] = []
         """When bindings of an account may expire, as a heap: mostly one entry an account, which refreshes leave."""
@@ -76,6 +80,8 @@ class Registrar:
                 continue
             self._accounts.setdefault(binding.account, {})[binding.key] = binding
             self._look_at(binding.account, binding.expires_at)
+            if binding.mark:
+                self._gruus.note(binding.mark, binding.account, binding.instance)
 
     def bindings(self, account: str, now: float) -> list[Binding]:
         """Give where an account can be reached, the preferred first, the newest first among equals."""
@@ -104,10 +110,9 @@ class Registrar:
                 self._drop(held, key)
                 changes += [] if before is None else [BindingChange(before, BindingEvent.UNREGISTERED)]
                 continue
-            binding = bind(registration, key, contact, now=now, seconds=seconds)
+            mark = self._mark(held, key, registration, contact) if contact.instance else ""
+            binding = bind(registration, key, contact, now=now, seconds=seconds, mark=mark)
             self._keep(held, binding)
-            if registration.wants_gruu and binding.instance:
-                self._gruus.make(account, binding.instance)
             changes.append(BindingChange(binding, BindingEvent.REFRESHED if before else BindingEvent.CREATED))
         changes += self._make_room(held)
         if not held:
@@ -116,8 +121,8 @@ class Registrar:
         return self.bindings(account, now)
 
     def temporary_gruu(self, binding: Binding) -> str:
-        """Give the newest temporary GRUU of a binding: the user part of its URI; empty where it has none."""
-        return self._gruus.newest(binding.account, binding.instance)
+        """Make a temporary GRUU of a binding: the user part of its URI; empty where it has none."""
+        return self._gruus.make(binding.mark) if binding.mark else ""
 
     def of_temporary(self, user: str) -> tuple[str, str] | None:
         """Give account and instance of a temporary GRUU."""
@@ -223,11 +228,30 @@ class Registrar:
         if not only_refreshed or written < half:
             self._changed[binding.key] = binding
 
+    def _mark(self, held: dict[str, Binding], key: str, registration: Registration, contact: Contact) -> str:
+        """Give the mark of a device: another where it begins anew, so that its old names end (RFC 5627 section 5.1)."""
+        same = [one for one in held.values() if one.instance == contact.instance]
+        mark = next((one.mark for one in same if one.mark), "")
+        before = held.get(key)
+        begins_anew = before is not None and before.call_id != registration.call_id
+        if mark and not begins_anew:
+            return mark
+        self._gruus.forget(mark)
+        if not registration.wants_gruu:
+            mark = ""
+        else:
+            mark = new_mark()
+            self._gruus.note(mark, registration.account, contact.instance)
+        for one in same:
+            if one.key != key and one.mark != mark:
+                held[one.key] = self._changed[one.key] = replace(one, mark=mark)
+        return mark
+
     def _drop(self, held: dict[str, Binding], key: str) -> None:
         binding = held.pop(key, None)
         if binding is not None and binding.instance:
             if all(one.instance != binding.instance for one in held.values()):
-                self._gruus.forget(binding.account, binding.instance)
+                self._gruus.forget(binding.mark)
             self._by_connection.get(binding.flow.connection, set()).discard((binding.account, key))
         if key in self._written or key in self._changed:
             self._changed[key] = None

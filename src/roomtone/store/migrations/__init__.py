@@ -1,4 +1,4 @@
 """Migrations of the tables, run by Alembic."""
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -127,3 +128,6 @@ class PlainSecrets:
 
     def unseal(self, sealed: str) -> str:
         return sealed[::-1]
+
+    def derive(self, purpose: str) -> str:
+        return hashlib.sha256(purpose.encode()).hexdigest()
