@@ -220,7 +220,7 @@ async def test_what_cannot_be_done_is_never_a_success(lk: api.LiveKitAPI) -> Non
         assert caught.value.code == code, request
     for info, code in (
         (sip.SIPInboundTrunkInfo(numbers=["1"]), "invalid_argument"),
-        (sip.SIPInboundTrunkInfo(allowed_addresses=["192.0.2.1"], auth_username="u"), "unimplemented"),
+        (sip.SIPInboundTrunkInfo(allowed_addresses=["192.0.2.1"], auth_username="u"), "invalid_argument"),
         (sip.SIPInboundTrunkInfo(auth_username="u"), "invalid_argument"),
         (sip.SIPInboundTrunkInfo(allowed_addresses=["192.0.2.1"], krisp_enabled=True), "unimplemented"),
     ):

@@ -47,6 +47,35 @@ async def test_a_trunk_calls_with_its_login_and_may_do_nothing_else(tmp_path: Pa
         await here.becomes_empty()
 
 
+@pytest.mark.parametrize(
+    ("addresses", "password", "status"),
+    [("127.0.0.0/8", "secret", 0), ("127.0.0.0/8", "wrong", 401), ("192.0.2.0/24", "secret", 401)],
+)
+async def test_a_trunk_that_wants_both_takes_its_login_from_its_addresses_only(
+    tmp_path: Path, addresses: str, password: str, status: int
+) -> None:
+    async with exchange(tmp_path, "ada") as here, Peer() as desk, Peer() as carrier:
+        both = Trunk("carrier", "", "them", "secret", addresses=(addresses,), accepts_login=True, wants_both=True)
+        await here.book.trunks.create(both)
+        await here.book.trunks.load()  # as it was written
+        await desk.register(Account("ada", "adaada", f"127.0.0.1:{here.port}"))
+        uri = f"sip:ada@127.0.0.1:{here.port}"
+        bare = await carrier.call(uri, sdp=carrier.sdp)
+        with pytest.raises(PeerError) as error:
+            await bare.wait_answered()
+        assert error.value.status == 401, "an address alone is not enough"
+        call = await carrier.call(uri, account=Account("them", password, "carrier.test"), sdp=carrier.sdp)
+        if status:
+            with pytest.raises(PeerError) as error:
+                await call.wait_answered()
+            assert error.value.status == status
+        else:
+            await call.wait_answered()
+            assert here.calls.all()[0].invitation.caller.trunk == "carrier"
+            await call.hang_up()
+        await here.becomes_empty()
+
+
 async def test_a_trunk_is_known_by_the_name_in_its_certificate(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     ours, theirs = authority.issue("server", "127.0.0.1"), authority.issue("sbc", "sbc.carrier.test")

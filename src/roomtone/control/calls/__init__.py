@@ -19,9 +19,10 @@ from roomtone.control.calls.reasons import CallEnd, end_of_status, most_telling,
 from roomtone.control.calls.records import CallRecords
 from roomtone.control.calls.registrar import Registrar
 from roomtone.control.calls.rules import ANY_TRUNK, ROOM_KINDS, DispatchRule, RuleTarget, TargetKind
+from roomtone.control.calls.trunk import Trunk
 from roomtone.control.calls.trunk_keeper import TrunkKeeper
 from roomtone.control.calls.trunk_life import TrunkDeed, TrunkLife, TrunkReply, TrunkState
-from roomtone.control.calls.trunks import Trunk, Trunks
+from roomtone.control.calls.trunks import Trunks
 from roomtone.control.calls.values import (
     Acknowledged,
     Caller,

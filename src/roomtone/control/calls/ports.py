@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from roomtone.control.calls.call import Call
     from roomtone.control.calls.reasons import CallEnd
+    from roomtone.control.calls.trunk import Trunk
     from roomtone.control.calls.trunk_life import TrunkReply
-    from roomtone.control.calls.trunks import Trunk
     from roomtone.control.calls.values import Caller, Target
     from roomtone.store import CallRecord, DispatchRuleRecord, SipAccountRecord, SipBindingRecord, SipTrunkRecord
 

@@ -10,7 +10,8 @@ from roomtone.observe import get_logger
 
 if TYPE_CHECKING:
     from roomtone.control.calls.ports import TrunkSignalling
-    from roomtone.control.calls.trunks import Trunk, Trunks
+    from roomtone.control.calls.trunk import Trunk
+    from roomtone.control.calls.trunks import Trunks
 
 GOODBYE_S = 2.0
 """How long a server that stops waits for its registrations to be taken back."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import re
 import time
-from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import PhoneError, PhoneRefusal
+from roomtone.control.calls.trunk import Trunk, read_trunk, trunk_record
 from roomtone.control.calls.trunk_life import TrunkLife
-from roomtone.protocols.sdp.telephony import MediaSecurity
 from roomtone.protocols.sip.uri import SipUri, parse_uri
-from roomtone.store import SipTrunkRecord, StoreError, StoreFailure
+from roomtone.store import StoreError, StoreFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,59 +29,6 @@ MAX_NOTE = 65_536
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 _USER = re.compile(r"[A-Za-z0-9+._*#~-]{0,64}")
 _HOST = re.compile(r"[A-Za-z0-9.-]{0,253}")
-
-
-@dataclass(frozen=True, slots=True)
-class Trunk:
-    """A peer, and how it is spoken to; the password in the clear is in memory only."""
-
-    name: str
-    uri: str = ""
-    """Where requests go: host, port and transport; a name is looked up."""
-    username: str = ""
-    password: str = field(default="", repr=False)
-    registers: bool = False
-    """Whether we register there."""
-    probes: bool = True
-    """Whether it is asked by OPTIONS if it is there."""
-    addresses: tuple[str, ...] = ()
-    """Addresses and networks whose calls are taken for the trunk's."""
-    accepts_login: bool = False
-    """Whether calls that prove its username and password are taken for the trunk's."""
-    tls_names: tuple[str, ...] = ()
-    """Names in client certificates (RFC 5922) whose calls are taken for the trunk's."""
-    proxy: str = ""
-    """Server that all requests to it go by, as their first Route; empty: they go to the uri."""
-    domain: str = ""
-    """Domain of From, To and the asserted identity; empty: the URI's host."""
-    caller_id: str = ""
-    """Number that calls show there; empty: the caller's account."""
-    security: MediaSecurity = MediaSecurity.OPTIONAL
-    large_by_tcp: bool = True
-    """Whether INVITEs that may not fit a datagram are tried by TCP first."""
-    numbers: tuple[str, ...] = ()
-    """Numbers that calls by it may be for; empty: all."""
-    callers: tuple[str, ...] = ()
-    """Numbers that calls by it may come from; empty: all."""
-    note: str = ""
-    """What another protocol keeps with the trunk."""
-    created_at: float = 0.0
-
-    def takes(self, caller: str, called: str) -> bool:
-        """Whether a call that comes by it is taken."""
-        return (not self.numbers or called in self.numbers) and (not self.callers or caller in self.callers)
-
-    @property
-    def server(self) -> SipUri:
-        """The URI, read."""
-        uri = parse_uri(self.uri)
-        assert isinstance(uri, SipUri)  # noqa: S101 - checked when it was made
-        return uri
-
-    @property
-    def its_domain(self) -> str:
-        """The domain that calls there are of."""
-        return self.domain or self.server.host
 
 
 class Trunks:
@@ -117,7 +62,9 @@ class Trunks:
         """Read what the table has; raise `StoreError`."""
         self._trunks, self._lives = {}, {}
         for record in await self._table.list():
-            self._add(_read(record, self._secrets.unseal(record.password_sealed) if record.password_sealed else ""))
+            self._add(
+                read_trunk(record, self._secrets.unseal(record.password_sealed) if record.password_sealed else "")
+            )
 
     def list(self) -> list[Trunk]:
         """Give all trunks by name."""
@@ -143,9 +90,16 @@ class Trunks:
             return None
         return next((trunk for network, trunk in self._networks if address in network), None)
 
-    def of_login(self, username: str) -> Trunk | None:
-        """Find the trunk that calls with a user name."""
-        return self._logins.get(username)
+    def of_login(self, username: str, host: str) -> Trunk | None:
+        """Find the trunk that calls with a user name, and from an address."""
+        trunk = self._logins.get(username)
+        if trunk is None or not trunk.wants_both:
+            return trunk
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return None
+        return trunk if any(address in ip_network(text) for text in trunk.addresses) else None
 
     def of_certificate(self, names: Iterable[str]) -> Trunk | None:
         """Find the trunk that calls with a certificate for one of these names; wildcards are none (RFC 5922, 7.2)."""
@@ -163,22 +117,22 @@ class Trunks:
         _check(trunk)
         if len(self._trunks) >= MAX_TRUNKS:
             raise PhoneError(PhoneRefusal.BAD_TRUNK, f"there are {MAX_TRUNKS} trunks already")
-        record = _record(trunk, self._secrets.seal(trunk.password) if trunk.password else "", self.clock())
+        record = trunk_record(trunk, self._secrets.seal(trunk.password) if trunk.password else "", self.clock())
         try:
             await self._table.add(record)
         except StoreError as error:
             if error.failure is not StoreFailure.TAKEN:
                 raise
             raise PhoneError(PhoneRefusal.TRUNK_EXISTS, f"there is a trunk {trunk.name!r} already") from error
-        return self._add(_read(record, trunk.password))
+        return self._add(read_trunk(record, trunk.password))
 
     async def change(self, trunk: Trunk) -> Trunk:
         """Put a trunk in the place of that of the same name; raise `PhoneError`."""
         self.life(trunk.name)
         _check(trunk)
-        record = _record(trunk, self._secrets.seal(trunk.password) if trunk.password else "", trunk.created_at)
+        record = trunk_record(trunk, self._secrets.seal(trunk.password) if trunk.password else "", trunk.created_at)
         await self._table.replace(record)
-        return self._add(_read(record, trunk.password))
+        return self._add(read_trunk(record, trunk.password))
 
     async def delete(self, name: str) -> None:
         """Delete a trunk; raise `PhoneError`."""
@@ -197,8 +151,11 @@ class Trunks:
         self._sort()
         return trunk
 
+    def _by_address(self) -> list[Trunk]:
+        return [trunk for trunk in self._trunks.values() if not trunk.wants_both]
+
     def _sort(self) -> None:
-        found = [(ip_network(text), trunk) for trunk in self._trunks.values() for text in trunk.addresses]
+        found = [(ip_network(text), trunk) for trunk in self._by_address() for text in trunk.addresses]
         self._networks = sorted(found, key=lambda pair: -pair[0].prefixlen)
         self._logins = {trunk.username: trunk for trunk in self._trunks.values() if trunk.accepts_login}
         self._certified = {name.lower(): trunk for trunk in self._trunks.values() for name in trunk.tls_names}
@@ -225,6 +182,8 @@ def _check_login(trunk: Trunk) -> None:
         raise _bad("a trunk that is registered with needs a uri and a username")
     if trunk.accepts_login and not (trunk.username and trunk.password):
         raise _bad("a trunk that calls with a login has a username and a password")
+    if trunk.wants_both and not (trunk.accepts_login and trunk.addresses):
+        raise _bad("a trunk whose calls need both an address and a login has addresses and accepts a login")
     if len(trunk.tls_names) > MAX_ADDRESSES or not all(name and _HOST.fullmatch(name) for name in trunk.tls_names):
         raise _bad(f"tls_names are at most {MAX_ADDRESSES} names of hosts, without wildcards")
     if any(_USER.fullmatch(text) is None for text in (trunk.username, trunk.caller_id)):
@@ -255,35 +214,3 @@ def _is_server(text: str) -> bool:
     except ValueError:
         return False
     return isinstance(uri, SipUri) and not uri.user and not uri.headers
-
-
-_LISTS = ("numbers", "callers", "tls_names")
-_KEPT = ("uri", "username", "registers", "probes", "domain", "caller_id", "large_by_tcp")
-
-
-def _record(trunk: Trunk, sealed: str, now: float) -> SipTrunkRecord:
-    kept = {name: getattr(trunk, name) for name in _KEPT}
-    profile = {**kept, "addresses": list(trunk.addresses), "media_security": trunk.security.value}
-    profile |= {name: list(value) for name in _LISTS if (value := getattr(trunk, name))}
-    for name in ("note", "proxy", "accepts_login"):
-        if value := getattr(trunk, name):
-            profile[name] = value
-    return SipTrunkRecord(trunk.name, json.dumps(profile), sealed, now)
-
-
-def _read(record: SipTrunkRecord, password: str) -> Trunk:
-    profile = json.loads(record.profile)
-    return Trunk(
-        record.name,
-        password=password,
-        addresses=tuple(profile["addresses"]),
-        security=MediaSecurity(profile["media_security"]),
-        created_at=record.created_at,
-        note=profile.get("note", ""),
-        proxy=profile.get("proxy", ""),
-        accepts_login=profile.get("accepts_login", False),
-        tls_names=tuple(profile.get("tls_names", ())),
-        numbers=tuple(profile.get("numbers", ())),
-        callers=tuple(profile.get("callers", ())),
-        **{name: profile[name] for name in _KEPT},
-    )

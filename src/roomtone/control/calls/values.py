@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.legs import Leg
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.reasons import CallEnd
-    from roomtone.control.calls.trunks import Trunk
+    from roomtone.control.calls.trunk import Trunk
     from roomtone.media import Router
     from roomtone.media.values import MixerInputId
     from roomtone.protocols.sip.flow import Flow

@@ -27,6 +27,8 @@ class _Trunk(Body):
     """Addresses and networks whose calls are taken for this trunk's, without a challenge."""
     accepts_login: bool = False
     """Take calls that prove username and password (digest) for this trunk's."""
+    wants_both: bool = False
+    """Take calls that come from the addresses and prove the login, and no others; else either is enough."""
     tls_names: list[str] = Field(default=[], examples=[["sbc.example.net"]])
     """Take calls by TLS with a certificate for one of these names for this trunk's; needs sip.client_certificates."""
     proxy: str = Field(default="", examples=["sip:proxy.example.net;transport=tcp"])

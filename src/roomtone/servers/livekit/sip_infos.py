@@ -72,9 +72,6 @@ def inbound_trunk(name: str, info: sip.SIPInboundTrunkInfo, created_at: float = 
     if info.headers:
         raise TwirpError(TwirpCode.UNIMPLEMENTED, f"headers: {_OF_HEADERS}")
     login = bool(info.auth_username or info.auth_password)
-    if login and info.allowed_addresses:
-        text = "auth_username: calls by a trunk are known by their address or by a login, and not by both"
-        raise TwirpError(TwirpCode.UNIMPLEMENTED, text)
     if not login and not info.allowed_addresses:
         raise bad("calls by a trunk are known by allowed_addresses, or by auth_username and auth_password")
     return Trunk(
@@ -83,6 +80,7 @@ def inbound_trunk(name: str, info: sip.SIPInboundTrunkInfo, created_at: float = 
         username=info.auth_username,
         password=info.auth_password,
         accepts_login=login,
+        wants_both=login and bool(info.allowed_addresses),
         addresses=tuple(info.allowed_addresses),
         security=SECURITY[info.media_encryption],
         numbers=tuple(info.numbers),

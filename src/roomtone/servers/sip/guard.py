@@ -69,7 +69,8 @@ class PhoneGuard:
         if not isinstance(found, Credentials):
             return self._refuse(found, request, flow, now)
         account = self._accounts.find(found.username)
-        trunk = None if account is not None or self._trunks is None else self._trunks.of_login(found.username)
+        trunks = None if account is not None else self._trunks
+        trunk = None if trunks is None else trunks.of_login(found.username, flow.remote_host)
         verdict = self._digest.verify(
             found, request, _secret(account, trunk), now, lambda uri: self._domains.serves(uri.address, flow)
         )
