@@ -157,6 +157,10 @@ async def test_trunks_are_made_listed_changed_and_deleted(lk: api.LiveKitAPI) ->
     login = sip.SIPInboundTrunkInfo(name="login", auth_username="u", auth_password="geheim")
     other = await lk.sip.create_inbound_trunk(api.CreateSIPInboundTrunkRequest(trunk=login))
     assert (other.auth_username, other.auth_password) == ("u", "geheim")
+    login.name, login.auth_username = "both", "w"
+    login.allowed_addresses.append("192.0.2.0/24")
+    both = await lk.sip.create_inbound_trunk(api.CreateSIPInboundTrunkRequest(trunk=login))
+    assert (both.auth_username, list(both.allowed_addresses)) == ("w", ["192.0.2.0/24"])
     outbound = sip.SIPOutboundTrunkInfo(
         name="out", address="sip.example.net", numbers=["+49"], auth_username="u", auth_password="geheim"
     )
@@ -167,7 +171,7 @@ async def test_trunks_are_made_listed_changed_and_deleted(lk: api.LiveKitAPI) ->
     assert (again.sip_trunk_id, again.address) == (out.sip_trunk_id, "sip2.example.net")
     listed = await lk.sip.list_outbound_trunk(api.ListSIPOutboundTrunkRequest())
     assert [one.sip_trunk_id for one in listed.items] == [out.sip_trunk_id]
-    for one in (made, other, out):
+    for one in (made, other, both, out):
         await lk.sip.delete_trunk(api.DeleteSIPTrunkRequest(sip_trunk_id=one.sip_trunk_id))
         with pytest.raises(api.TwirpError) as caught:
             await lk.sip.delete_trunk(api.DeleteSIPTrunkRequest(sip_trunk_id=one.sip_trunk_id))

@@ -151,11 +151,9 @@ class Trunks:
         self._sort()
         return trunk
 
-    def _by_address(self) -> list[Trunk]:
-        return [trunk for trunk in self._trunks.values() if not trunk.wants_both]
-
     def _sort(self) -> None:
-        found = [(ip_network(text), trunk) for trunk in self._by_address() for text in trunk.addresses]
+        believed = [trunk for trunk in self._trunks.values() if not trunk.wants_both]
+        found = [(ip_network(text), trunk) for trunk in believed for text in trunk.addresses]
         self._networks = sorted(found, key=lambda pair: -pair[0].prefixlen)
         self._logins = {trunk.username: trunk for trunk in self._trunks.values() if trunk.accepts_login}
         self._certified = {name.lower(): trunk for trunk in self._trunks.values() for name in trunk.tls_names}
