@@ -32,7 +32,7 @@ from roomtone.media.values import (
 
 pytestmark = pytest.mark.timeout(180)
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
-H264 = CodecParameters(payload_type=96, name="H264", clock_rate=90_000)
+H264, H265, AV1 = (CodecParameters(payload_type=96, name=name, clock_rate=90_000) for name in ("H264", "H265", "AV1"))
 OPUS = CodecParameters(payload_type=97, name="opus", clock_rate=48_000, channels=2)
 PICTURE = f"color=c=0x{LIGHT:02x}{LIGHT:02x}{LIGHT:02x}:r=25"
 RIGHT_HALF = f"drawbox=x=160:y=0:w=160:h=240:color=0x{DARK:02x}{DARK:02x}{DARK:02x}:t=fill"
@@ -76,7 +76,7 @@ def send(
         "-re", "-f", "lavfi", "-i", f"{PICTURE}:s={size},{RIGHT_HALF}",
         "-re", "-f", "lavfi", "-i", f"sine=frequency={TONE_HZ}:sample_rate=48000",
         "-map", "0:v", "-pix_fmt", "yuv420p", "-g", "25", "-c:v", "libx264", "-preset", "ultrafast",
-        *encoder, "-payload_type", "96",
+        *encoder, "-strict", "experimental", "-payload_type", "96",
         "-f", "rtp", f"rtp://127.0.0.1:{video.port}?rtcpport={video.port}&pkt_size=1200",
         "-map", "1:a", "-ac", "2", "-c:a", "libopus", "-b:a", "64k", "-payload_type", "97",
         "-f", "rtp", f"rtp://127.0.0.1:{audio.port}?rtcpport={audio.port}",
@@ -107,25 +107,39 @@ def decode(url: str, seconds: float) -> tuple[list[np.ndarray], list[float], np.
     return pictures, times, np.concatenate(sound)
 
 
-async def open_sources(router: Router) -> tuple[list[PlainTransport], list[Producer]]:
+async def open_sources(router: Router, codec: CodecParameters = H264) -> tuple[list[PlainTransport], list[Producer]]:
     """Ports for picture and sound, and what comes in there."""
     transports = [await router.open_plain_transport(latching=Latching.ONCE) for _ in range(2)]
-    video = await transports[0].produce(MediaKind.VIDEO, [H264])
+    video = await transports[0].produce(MediaKind.VIDEO, [codec])
     return transports, [video, await transports[1].produce(MediaKind.AUDIO, [OPUS])]
 
 
 @pytest.mark.parametrize(
-    "encoder",
+    ("codec", "encoder", "named"),
     [
-        pytest.param(("-tune", "zerolatency", "-profile:v", "baseline"), id="in-order"),
-        pytest.param(("-profile:v", "main", "-bf", "2"), id="out-of-order", marks=pytest.mark.long),
+        pytest.param(H264, ("-tune", "zerolatency", "-profile:v", "baseline"), "avc1.42", id="in-order"),
+        pytest.param(H264, ("-profile:v", "main", "-bf", "2"), "avc1.4d", id="out-of-order", marks=pytest.mark.long),
+        pytest.param(
+            H265,
+            ("-c:v", "libx265", "-x265-params", "log-level=none:keyint=25:bframes=0"),
+            "hvc1.1",
+            id="hevc",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            AV1,
+            ("-c:v", "libsvtav1", "-preset", "12", "-svtav1-params", "lookahead=0:pred-struct=1"),
+            "av01.0",
+            id="av1",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 async def test_what_ffmpeg_sends_is_seen_and_heard_behind_the_lists(
-    stage: Stage, tmp_path: Path, encoder: tuple[str, ...]
+    stage: Stage, tmp_path: Path, codec: CodecParameters, encoder: tuple[str, ...], named: str
 ) -> None:
     router = await stage.engine.open_router()
-    transports, producers = await open_sources(router)
+    transports, producers = await open_sources(router, codec)
     packager = await Packager.open(router, "camera", window_ms=20_000)
     with stage.engine.subscribe(packager.id) as events:
         for producer in producers:
@@ -144,6 +158,7 @@ async def test_what_ffmpeg_sends_is_seen_and_heard_behind_the_lists(
                 master = (await client.get(f"{base}/index.m3u8")).text
                 assert "video/index.m3u8" in master
                 assert "RESOLUTION=320x240" in master
+                assert f'CODECS="{named}' in master
                 # The answer comes when three segments are there.
                 for segment in range(3):
                     listed = await client.get(f"{base}/video/index.m3u8", params={"_HLS_msn": segment})
