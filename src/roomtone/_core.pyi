@@ -67,6 +67,15 @@ class Front:
     def stats(self) -> bytes:
         """Give counters and gauges by name, as a MessagePack map."""
 
+    def viewers(self, name: str) -> bytes:
+        """Give who watches a live stream now, as a MessagePack list of maps."""
+
+    def audience(self) -> bytes:
+        """Give how many watch each live stream that is watched, as a MessagePack map."""
+
+    def kick(self, name: str, viewer: int) -> bytes:
+        """Send a viewer of a live stream away, and give it; `FrontError`: ``unknown_viewer``, ``too_many_kicked``."""
+
     def reload_certificate(self) -> None:
         """Read certificate and key again; on `FrontError` the old ones stay in use."""
 

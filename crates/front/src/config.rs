@@ -23,6 +23,8 @@ pub struct FrontConfig {
     pub trusted_proxies: Vec<Network>,
     /// Directories served from disk; the longest matching prefix wins. What is not there goes to the application.
     pub static_dirs: Vec<StaticDir>,
+    /// Who may read live streams.
+    pub live: LiveConfig,
     /// Limits and time-outs.
     pub limits: Limits,
     /// Threads of the server's runtime; 1 keeps everything on one thread.
@@ -37,6 +39,7 @@ impl Default for FrontConfig {
             tls: TlsConfig::default(),
             trusted_proxies: Vec::new(),
             static_dirs: Vec::new(),
+            live: LiveConfig::default(),
             limits: Limits::default(),
             threads: 1,
         }
@@ -86,6 +89,28 @@ pub struct TlsConfig {
     pub names: Vec<String>,
 }
 
+/// Who may read live streams. Whoever may not by this alone needs a grant, which the application gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LiveConfig {
+    /// Everybody may, without a grant.
+    pub public: bool,
+    /// Clients on this machine may, without a grant.
+    pub open_to_loopback: bool,
+    /// The key that grants are signed with, 64 hexadecimal digits; empty: no grant is good.
+    pub grant_key: String,
+}
+
+impl Default for LiveConfig {
+    fn default() -> Self {
+        Self {
+            public: true,
+            open_to_loopback: false,
+            grant_key: String::new(),
+        }
+    }
+}
+
 /// One directory of files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +139,8 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests one address may make at once before `requests_per_second` is enforced.
     pub request_burst: u32,
+    /// Viewers of live streams that are told apart; further ones watch without being counted.
+    pub max_viewers: usize,
     /// Addresses whose rate is remembered; when full, further addresses share one bucket.
     pub max_rate_addresses: usize,
     /// Concurrent HTTP/2 streams of one connection.
@@ -152,6 +179,7 @@ impl Default for Limits {
             max_connections_per_address: 4_096,
             requests_per_second: 1_000,
             request_burst: 4_000,
+            max_viewers: 65_536,
             max_rate_addresses: 65_536,
             max_streams: 128,
             max_application_requests: 8_192,

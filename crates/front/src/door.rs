@@ -36,7 +36,7 @@ pub(crate) struct Door {
     trusted: Vec<Network>,
     /// Prefixes that some bind serves alone.
     exclusive: Vec<String>,
-    live: Option<Live>,
+    pub(crate) live: Option<Live>,
     static_files: StaticFiles,
     application: Arc<Application>,
     rates: RateLimiter,
@@ -107,7 +107,7 @@ impl Door {
                 .iter()
                 .flat_map(|bind| bind.only.clone())
                 .collect(),
-            live: live.map(Live::new),
+            live: live.map(|shelf| Live::new(shelf, config)).transpose()?,
             static_files: StaticFiles::new(&config.static_dirs)?,
             application,
             rates,
@@ -178,6 +178,7 @@ impl Door {
                 path: &path,
                 query: request.uri().query(),
                 headers: request.headers(),
+                address: client.address,
             };
             if let Some(live) = &self.live
                 && let Some(response) = live.serve(asked, id, &self.stats).await

@@ -1,5 +1,6 @@
 //! Starting and closing, and what there is to ask in between.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -17,6 +18,7 @@ use crate::config::{self, FrontConfig};
 use crate::connection::{self, Listener};
 use crate::door::{Door, Entrance};
 use crate::error::FrontError;
+use crate::live::{KickError, Viewer};
 use crate::rate::ConnectionTable;
 use crate::sniff::MediaTcpSink;
 use crate::stats::Stats;
@@ -28,7 +30,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// The running front door. Dropping it closes it.
 pub struct Front {
     addresses: Vec<(String, SocketAddr)>,
-    stats: Arc<Stats>,
+    door: Arc<Door>,
     certificate: Option<Arc<Certificate>>,
     lifetimes: Arc<Lifetimes>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -93,7 +95,7 @@ impl Front {
             .map_err(|error| FrontError::io("cannot start the front door's thread", error))?;
         Ok(Self {
             addresses,
-            stats: Arc::clone(&door.stats),
+            door,
             certificate,
             lifetimes,
             thread: Mutex::new(Some(thread)),
@@ -107,7 +109,29 @@ impl Front {
 
     /// All counters and gauges by name, in a fixed order.
     pub fn stats(&self) -> Vec<(String, u64)> {
-        self.stats.snapshot()
+        let stats = &self.door.stats;
+        if let Some(live) = &self.door.live {
+            live.settle(stats);
+        }
+        stats.snapshot()
+    }
+
+    /// Who watches a live stream now; nobody where none is served.
+    pub fn viewers(&self, name: &str) -> Vec<Viewer> {
+        let live = self.door.live.as_ref();
+        live.map_or_else(Vec::new, |live| live.viewers(name, &self.door.stats))
+    }
+
+    /// How many watch each live stream that anybody watches.
+    pub fn audience(&self) -> HashMap<String, u64> {
+        let live = self.door.live.as_ref();
+        live.map_or_else(HashMap::new, |live| live.audience(&self.door.stats))
+    }
+
+    /// Sends a viewer of a live stream away, and gives it: its grant is good no more, one without is kept away for a while.
+    pub fn kick(&self, name: &str, viewer: u64) -> Result<Viewer, KickError> {
+        let live = self.door.live.as_ref().ok_or(KickError::Unknown)?;
+        live.kick(name, viewer, &self.door.stats)
     }
 
     /// Reads certificate and key again. On error the old ones stay in use.

@@ -41,8 +41,9 @@ mod tls;
 mod tunnel;
 mod upstream;
 
-pub use config::{BindConfig, FrontConfig, Limits, StaticDir, TlsConfig};
+pub use config::{BindConfig, FrontConfig, Limits, LiveConfig, StaticDir, TlsConfig};
 pub use error::FrontError;
 pub use front::Front;
+pub use live::{KickError, Viewer};
 pub use network::{Network, NetworkError};
 pub use sniff::MediaTcpSink;

@@ -2,7 +2,7 @@
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 
 use crate::body::ResponseBody;
@@ -30,6 +30,13 @@ pub(crate) enum Refusal {
     ApplicationTimeout,
     /// What was waited for of a live stream did not come, or too many wait.
     LiveWait,
+    /// A live stream is not public, and the request shows nothing.
+    GrantMissing,
+    GrantExpired,
+    /// The grant is of another stream, of an earlier run, or none at all.
+    GrantForeign,
+    /// Somebody sent this viewer away.
+    ViewerKicked,
 }
 
 impl Refusal {
@@ -101,6 +108,26 @@ impl Refusal {
                 "live_wait",
                 "the stream has not come as far as was asked for",
             ),
+            Self::GrantMissing => (
+                StatusCode::UNAUTHORIZED,
+                "grant_missing",
+                "this stream is not public: begin with its index.m3u8 and a token",
+            ),
+            Self::GrantExpired => (
+                StatusCode::UNAUTHORIZED,
+                "grant_expired",
+                "the time to watch is over: begin again with the stream's index.m3u8 and a token",
+            ),
+            Self::GrantForeign => (
+                StatusCode::FORBIDDEN,
+                "grant_foreign",
+                "this address was not given out for this stream by this server",
+            ),
+            Self::ViewerKicked => (
+                StatusCode::FORBIDDEN,
+                "viewer_kicked",
+                "you were sent away from this stream",
+            ),
         }
     }
 
@@ -117,6 +144,10 @@ impl Refusal {
             Self::ApplicationFailed => stats.application_failures.increment(),
             Self::ApplicationTimeout => stats.application_timeouts.increment(),
             Self::LiveWait => stats.live_waits_refused.increment(),
+            Self::GrantMissing => stats.live_grants_missing.increment(),
+            Self::GrantExpired => stats.live_grants_expired.increment(),
+            Self::GrantForeign => stats.live_grants_foreign.increment(),
+            Self::ViewerKicked => stats.live_kicked_refused.increment(),
             Self::BadRequest(_)
             | Self::NotFound
             | Self::MethodNotAllowed
@@ -147,6 +178,9 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = self.retry_after_s() {
             headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self == Self::MethodNotAllowed {
             // RFC 9110 section 15.5.6 wants the list.

@@ -106,6 +106,20 @@ counters! {
     live_waits,
     /// Requests for live streams that waited longer than three target durations, or for a place to wait.
     live_waits_refused,
+    /// Requests for live streams that showed no grant where one is needed.
+    live_grants_missing,
+    /// Requests for live streams whose grant had expired.
+    live_grants_expired,
+    /// Requests for live streams whose grant was of another stream or none.
+    live_grants_foreign,
+    /// Requests for live streams by viewers that were sent away.
+    live_kicked_refused,
+    /// Viewers of live streams that asked for a playlist lately (gauge).
+    live_viewers,
+    /// Requests of viewers that were not counted: too many were known.
+    live_viewers_uncounted,
+    /// Viewers of live streams that were sent away.
+    live_viewers_kicked,
     /// Requests refused because the application was not there.
     application_absent,
     /// Requests refused because too many were under way towards the application.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt;
 use hyper::{Request, StatusCode};
 use roomtone_frames::{AccessUnit, Format, OpusFormat};
-use roomtone_front::Front;
+use roomtone_front::{Front, KickError, LiveConfig};
 use roomtone_hls::{Channel, KEY_BYTES, Packager, PackagerConfig, Shelf, Track};
 use support::{Client, ReplyText, Setup, address, bounded, counter, eventually, full};
 
@@ -31,7 +31,13 @@ impl Stream {
 
     /// The same, encrypted by a key.
     fn start_with(seconds: i64, key: Option<[u8; KEY_BYTES]>) -> Self {
-        let setup = Setup::new();
+        Self::start_by(seconds, key, LiveConfig::default())
+    }
+
+    /// The same, for those whom the configuration lets.
+    fn start_by(seconds: i64, key: Option<[u8; KEY_BYTES]>, live: LiveConfig) -> Self {
+        let mut setup = Setup::new();
+        setup.config.live = live;
         let shelf = Arc::new(Shelf::default());
         let config = PackagerConfig {
             run: "r".into(),
@@ -389,4 +395,102 @@ async fn playlists_come_by_http2_too() {
     let reply = client.get("/live/tone/audio/index.m3u8").await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.text.starts_with("#EXTM3U"));
+}
+
+/// Grants of the key of 32 bytes 0, 1, 2, ...: number 7 for the stream `tone`, until 2033 and until 1970.
+const GRANT: &str = "AAAAAAAAAAd3NZQAy_JxYSZ5SzBeQk_2q1bSUw";
+const STALE: &str = "AAAAAAAAAAcAAAAB5RE6cBmOj63hE8_zP_hesg";
+
+fn by_grant(open_to_loopback: bool) -> LiveConfig {
+    LiveConfig {
+        public: false,
+        open_to_loopback,
+        grant_key: (0..32).map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_public_is_read_below_a_grant_and_its_bytes_are_the_same_for_all() {
+    let stream = Stream::start_by(10, None, by_grant(false));
+    let mut client = stream.client().await;
+    let master = client.get(&format!("/live/tone/~{GRANT}/index.m3u8")).await;
+    assert_eq!(master.status, StatusCode::OK);
+    assert!(!master.text.contains('~'), "{}", master.text);
+    let list = client
+        .get(&format!("/live/tone/~{GRANT}/audio/index.m3u8"))
+        .await;
+    assert_eq!(list.status, StatusCode::OK);
+    let bare = client.get("/live/tone/audio/index.m3u8").await;
+    assert_eq!(bare.status, StatusCode::UNAUTHORIZED);
+    assert!(bare.text.contains("grant_missing"), "{}", bare.text);
+    assert_eq!(bare.headers["access-control-allow-origin"], "*");
+    let stale = client
+        .get(&format!("/live/tone/~{STALE}/audio/index.m3u8"))
+        .await;
+    assert_eq!(stale.status, StatusCode::UNAUTHORIZED);
+    let foreign = client
+        .get(&format!("/live/tune/~{GRANT}/audio/index.m3u8"))
+        .await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    assert_eq!(counter(&stream.front, "live_grants_foreign"), 1);
+    assert_eq!(counter(&stream.front, "live_grants_expired"), 1);
+}
+
+#[tokio::test]
+async fn a_cookie_leads_back_to_the_grant_and_no_further() {
+    let stream = Stream::start_by(10, None, by_grant(false));
+    let mut client = stream.client().await;
+    let cookie = format!("a=b; roomtone-live={GRANT}");
+    let ask = async |client: &mut Client, path: &str| {
+        let request = Request::get(path)
+            .header("host", "front.test")
+            .header("cookie", &cookie);
+        client.send(request.body(full("")).unwrap()).await.unwrap()
+    };
+    let response = ask(&mut client, "/live/tone/index.m3u8").await;
+    assert_eq!(response.status(), StatusCode::FOUND);
+    let expected = format!("/live/tone/~{GRANT}/index.m3u8");
+    assert_eq!(response.headers()["location"], expected);
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    drop(response);
+    let mut client = stream.client().await;
+    let response = ask(&mut client, "/live/tone/audio/index.m3u8").await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    drop(response);
+    // Whoever shows nothing, or something, is for the application to judge: here there is none.
+    let mut client = stream.client().await;
+    for query in ["", "?token=x"] {
+        let path = format!("/live/tone/index.m3u8{query}");
+        let reply = client.get(&path).await;
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn viewers_are_listed_and_one_that_is_sent_away_gets_nothing_more() {
+    let stream = Stream::start_by(10, None, by_grant(true));
+    let mut client = stream.client().await;
+    let granted = format!("/live/tone/~{GRANT}/audio/index.m3u8");
+    assert_eq!(client.get(&granted).await.status, StatusCode::OK);
+    assert_eq!(stream.playlist().await.status, StatusCode::OK);
+    let viewers = stream.front.viewers("tone");
+    assert_eq!(viewers.len(), 2, "{viewers:?}");
+    assert_eq!(stream.front.audience()["tone"], 2);
+    let (by_grant, open): (Vec<_>, Vec<_>) =
+        viewers.into_iter().partition(|one| one.grant.is_some());
+    assert_eq!(by_grant[0].grant, Some(7));
+    stream.front.kick("tone", by_grant[0].id).unwrap();
+    let again = stream.front.kick("tone", by_grant[0].id);
+    assert_eq!(again, Err(KickError::Unknown));
+    let kicked = client.get(&granted).await;
+    assert_eq!(kicked.status, StatusCode::FORBIDDEN);
+    assert!(kicked.text.contains("viewer_kicked"), "{}", kicked.text);
+    let media = client
+        .get(&format!("/live/tone/~{GRANT}/audio/r-s0.m4s"))
+        .await;
+    assert_eq!(media.status, StatusCode::FORBIDDEN);
+    assert_eq!(stream.playlist().await.status, StatusCode::OK);
+    stream.front.kick("tone", open[0].id).unwrap();
+    assert_eq!(stream.playlist().await.status, StatusCode::FORBIDDEN);
+    assert_eq!(counter(&stream.front, "live_viewers"), 0);
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use roomtone_front::{FrontConfig, MediaTcpSink};
-use serde::Deserialize;
+use roomtone_front::{FrontConfig, KickError, MediaTcpSink};
+use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
 
@@ -43,6 +43,38 @@ fn decode(config: &[u8]) -> PyResult<FrontConfig> {
     let mut reader = rmp_serde::Deserializer::new(config).with_human_readable();
     FrontConfig::deserialize(&mut reader)
         .map_err(|error| FrontError::new_err(("bad_config", error.to_string())))
+}
+
+fn encode<'py, T: Serialize>(py: Python<'py>, value: &T) -> PyResult<Bound<'py, PyBytes>> {
+    let bytes = rmp_serde::to_vec_named(value)
+        .map_err(|error| FrontError::new_err(("internal", error.to_string())))?;
+    Ok(PyBytes::new(py, &bytes))
+}
+
+/// A viewer as it crosses.
+#[derive(Serialize)]
+struct Viewer {
+    id: u64,
+    grant: Option<u64>,
+    address: String,
+    agent: String,
+    since_ms: u64,
+    seen_ms: u64,
+    playlists: u64,
+}
+
+impl From<roomtone_front::Viewer> for Viewer {
+    fn from(viewer: roomtone_front::Viewer) -> Self {
+        Self {
+            id: viewer.id,
+            grant: viewer.grant,
+            address: viewer.address.to_string(),
+            agent: viewer.agent,
+            since_ms: viewer.since_ms,
+            seen_ms: viewer.seen_ms,
+            playlists: viewer.playlists,
+        }
+    }
 }
 
 impl Front {
@@ -112,9 +144,35 @@ impl Front {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let counters: std::collections::BTreeMap<String, u64> =
             self.ask(|front| front.stats().into_iter().collect())?;
-        let bytes = rmp_serde::to_vec_named(&counters)
-            .map_err(|error| FrontError::new_err(("internal", error.to_string())))?;
-        Ok(PyBytes::new(py, &bytes))
+        encode(py, &counters)
+    }
+
+    /// Who watches a live stream now: a MessagePack list of maps.
+    fn viewers<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let viewers = self.ask(|front| front.viewers(name))?;
+        let viewers: Vec<Viewer> = viewers.into_iter().map(Viewer::from).collect();
+        encode(py, &viewers)
+    }
+
+    /// How many watch each live stream that is watched, as a MessagePack map.
+    fn audience<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        encode(py, &self.ask(roomtone_front::Front::audience)?)
+    }
+
+    /// Sends a viewer of a live stream away, and gives it as a MessagePack map. Raises `FrontError`: `unknown_viewer`, or
+    /// `too_many_kicked`.
+    fn kick<'py>(&self, py: Python<'py>, name: &str, viewer: u64) -> PyResult<Bound<'py, PyBytes>> {
+        match self.ask(|front| front.kick(name, viewer))? {
+            Ok(gone) => encode(py, &Viewer::from(gone)),
+            Err(KickError::Unknown) => Err(FrontError::new_err((
+                "unknown_viewer",
+                "there is no such viewer of this stream",
+            ))),
+            Err(KickError::Full) => Err(FrontError::new_err((
+                "too_many_kicked",
+                "too many viewers are kept away already",
+            ))),
+        }
     }
 
     /// Reads certificate and key again. Raises `FrontError`, and the old ones stay in use.

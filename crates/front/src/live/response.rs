@@ -12,7 +12,7 @@ use hyper::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, VARY,
+    HeaderName, HeaderValue, LOCATION, VARY,
 };
 use hyper::{Method, Response, StatusCode};
 use roomtone_hls::Playlist;
@@ -85,6 +85,21 @@ pub(super) fn preflight() -> Response<ResponseBody> {
         "Range, If-None-Match, If-Range, Authorization, Content-Type",
     );
     set(headers, ACCESS_CONTROL_MAX_AGE, "86400");
+    response
+}
+
+/// Sends who has a grant already to where it opens.
+pub(super) fn go_on(name: &str, grant: &str) -> Response<ResponseBody> {
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    let headers = response.headers_mut();
+    allow_origins(headers);
+    set(headers, CACHE_CONTROL, "no-store");
+    set_text(
+        headers,
+        LOCATION,
+        format!("/live/{name}/~{grant}/index.m3u8"),
+    );
     response
 }
 
