@@ -15,7 +15,7 @@ from roomtone.app.engine_config import any_address
 from roomtone.app.errors import StartError
 from roomtone.app.listeners import HTTPS, SFU, Listener
 from roomtone.media import EngineStartError, SharedTcpPort
-from roomtone.media.front import FrontConfig, FrontDoor, FrontStaticDir, FrontTls
+from roomtone.media.front import FrontConfig, FrontDoor, FrontLive, FrontStaticDir, FrontTls, FrontViewer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,10 +123,13 @@ class Door:
         application: Path,
         pages: Path | None,
         engine: CoreLink | None = None,
+        *,
+        grant_key: bytes = b"",
     ) -> Door:
         """Start it; raise `StartError` when an address is taken or the certificate is bad.
 
-        Live streams are those of ``engine``; the HTTPS port takes media over TCP for it where the settings say so.
+        Live streams are those of ``engine``, grants to watch them are signed by ``grant_key``; the HTTPS port takes
+        media over TCP for it where the settings say so.
         """
         bare = [listener.to_bind() for listener in wanted if listener.name == SFU]
         config = FrontConfig(
@@ -140,6 +143,11 @@ class Door:
             ),
             trusted_proxies=list(settings.http.trusted_proxies),
             static_dirs=[FrontStaticDir(prefix="/", directory=str(pages))] if pages else [],
+            live=FrontLive(
+                public=settings.live.public,
+                open_to_loopback=settings.server.dev,
+                grant_key=grant_key.hex(),
+            ),
             limits=settings.http.limits.model_dump(),
         )
         opened: list[FrontDoor] = []
@@ -165,6 +173,18 @@ class Door:
         for door in self._doors:
             sums.update(door.stats())
         return dict(sums)
+
+    def viewers(self, name: str) -> list[FrontViewer]:
+        """Give who watches a live stream now."""
+        return self._doors[0].viewers(name)
+
+    def audience(self) -> dict[str, int]:
+        """Give how many watch each live stream that is watched."""
+        return self._doors[0].audience()
+
+    def kick(self, name: str, viewer: int) -> FrontViewer:
+        """Send a viewer of a live stream away; raise `KickRefusedError`."""
+        return self._doors[0].kick(name, viewer)
 
     async def reload_certificate(self) -> None:
         """Read certificate and key again; raise `StartError` when they are bad, and the old ones stay."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from roomtone.app.phones import Phones
     from roomtone.clients.webhooks import WebhookDelivery
     from roomtone.control.calls import Calls, PhoneBook
-    from roomtone.control.live import Ingests, LiveStreams
+    from roomtone.control.live import Ingests, LiveAccess, LiveStreams
     from roomtone.control.policy import JoinLimiter
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
@@ -54,6 +54,9 @@ LIVE_FAMILIES = (
     Family("live_streams_ended", "Live streams that ended, by reason.", counter=True, label="reason"),
     Family("live_refused", "Requests about live streams that were refused, by reason.", counter=True, label="reason"),
     Family("live_warnings", "What was wrong with what live streams were given.", counter=True, label="warning"),
+    Family("live_grants", "Grants to watch live streams that were given.", counter=True),
+    Family("live_grants_refused", "Times none was given, by reason.", counter=True, label="reason"),
+    Family("live_viewers_kicked", "Viewers of live streams that were sent away.", counter=True),
     Family("ingests", "Streams that encoders publish, or did until a moment ago."),
     Family("ingests_accepted", "Times an encoder was let in.", counter=True),
     Family("ingests_refused", "Times an encoder was not let in, by reason.", counter=True, label="reason"),
@@ -187,7 +190,7 @@ def room_values(rooms: Rooms) -> Mapping[str, float | Mapping[str, float]]:
     }
 
 
-def live_values(live: LiveStreams, ingests: Ingests) -> Mapping[str, float | Mapping[str, float]]:
+def live_values(live: LiveStreams, ingests: Ingests, access: LiveAccess) -> Mapping[str, float | Mapping[str, float]]:
     """Values of `LIVE_FAMILIES`."""
     states = [stream.state for stream in live.by_name.values()]
     return {
@@ -197,6 +200,9 @@ def live_values(live: LiveStreams, ingests: Ingests) -> Mapping[str, float | Map
         "live_refused": _by_name(live.refused),
         "live_warnings": _by_name(live.warned),
         "live_tracks_left_out": live.left_out,
+        "live_grants": access.granted,
+        "live_grants_refused": _by_name(access.refused),
+        "live_viewers_kicked": access.kicked,
         "ingests": len(ingests.by_name),
         "ingests_accepted": ingests.accepted,
         "ingests_refused": dict(ingests.refused),

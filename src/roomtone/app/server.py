@@ -151,7 +151,9 @@ class Server:
         await parts.start()
         self.metrics.read_engine(engine.stats)
         self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
-        self.metrics.read_families(LIVE_FAMILIES, lambda: live_values(parts.live, parts.context.ingests))
+        self.metrics.read_families(
+            LIVE_FAMILIES, lambda: live_values(parts.live, parts.context.ingests, parts.context.access)
+        )
         self.metrics.read_families(LIVEKIT_FAMILIES, lambda: livekit_values(parts.livekit))
         self.metrics.read_families(WEBHOOK_FAMILIES, lambda: webhook_values(parts.webhooks.delivery))
         self.metrics.read_families(LIMITER_FAMILIES, lambda: limiter_values(parts.limiter))
@@ -258,8 +260,9 @@ class Server:
         self._open.push_async_callback(http.close)
         # The door serves the engine's live streams from memory.
         engine = self._link if isinstance(self._link, CoreLink) else None
-        door = await Door.open(self.settings, wanted, path, pages, engine)
+        door = await Door.open(self.settings, wanted, path, pages, engine, grant_key=parts.context.access.key)
         self._open.push_async_callback(door.close)
+        parts.context.access.door = door
         self._check_listening(wanted, door)
         return door
 

@@ -10,12 +10,17 @@ from roomtone.config.section import NotNegative, Positive, Section
 
 
 class LiveSettings(Section):
-    """Live streams: rooms that anybody can watch by HLS, without a token, at `/live/NAME/index.m3u8`."""
+    """Live streams: rooms, and what encoders publish, watched by HLS at `/live/NAME/index.m3u8`."""
 
     enabled: bool = True
     """Rooms may go live; off: asking for it is refused with 403."""
     auto: bool = False
     """Every room goes live by itself, with the first H.264 video that is published in it."""
+    public: bool = False
+    """Anybody may watch without a token. Off: it takes one for NAME with canSubscribe, or an account's; with --dev not
+    from this machine."""
+    grant_s: Annotated[int, Field(ge=60, le=604_800)] = 14_400
+    """How long may be watched after the token was checked."""
     window_s: Annotated[int, Field(ge=12, le=14_400)] = 120
     """How far back viewers can go."""
     part_ms: Annotated[int, Field(ge=100, le=2_000)] = 333

@@ -81,6 +81,8 @@ class HttpLimits(Section):
     """Requests a second of one address (IPv6: of one /64); above it 429. 0 is no limit."""
     request_burst: Positive = 4_000
     """Requests one address may make at once before `requests_per_second` is enforced."""
+    max_viewers: Positive = 65_536
+    """Viewers of live streams that are told apart; further ones watch without being counted."""
     header_timeout_ms: NotNegative = 10_000
     """How long the first byte, a TLS handshake or a request's head may take."""
     idle_timeout_ms: NotNegative = 75_000

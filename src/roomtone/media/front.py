@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from roomtone.media.core import CoreLink, core_module
-from roomtone.media.errors import EngineStartError
+from roomtone.media.errors import EngineStartError, MediaError
 
 # The fields below mirror `crates/front/src/config.rs`; a field left out takes the default there.
 
@@ -41,6 +42,41 @@ class FrontStaticDir(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
 
 
+class FrontLive(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may read live streams without a grant; ``grant_key`` signs grants, 64 hexadecimal digits."""
+
+    public: bool = True
+    open_to_loopback: bool = False
+    grant_key: str = ""
+
+
+class FrontViewer(msgspec.Struct, frozen=True, kw_only=True):
+    """One who watches a live stream; times are milliseconds since the epoch, ``grant`` is the number of its grant."""
+
+    id: int
+    grant: int | None
+    address: str
+    agent: str
+    since_ms: int
+    seen_ms: int
+    playlists: int
+
+
+class KickRefusal(StrEnum):
+    """Why a viewer was not sent away."""
+
+    UNKNOWN = "unknown_viewer"
+    FULL = "too_many_kicked"
+
+
+class KickRefusedError(MediaError):
+    """A viewer was not sent away."""
+
+    def __init__(self, refusal: KickRefusal, message: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
 class FrontConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What the front door is told at start."""
 
@@ -49,6 +85,7 @@ class FrontConfig(msgspec.Struct, frozen=True, kw_only=True):
     tls: FrontTls
     trusted_proxies: list[str] = []
     static_dirs: list[FrontStaticDir] = []
+    live: FrontLive = FrontLive()
     limits: dict[str, int] = {}
     threads: int = 1
 
@@ -83,6 +120,21 @@ class FrontDoor:
         """Counters since the start."""
         counters: dict[str, int] = msgspec.msgpack.decode(self._front.stats())
         return counters
+
+    def viewers(self, name: str) -> list[FrontViewer]:
+        """Give who watches a live stream now."""
+        return msgspec.msgpack.decode(self._front.viewers(name), type=list[FrontViewer])
+
+    def audience(self) -> dict[str, int]:
+        """Give how many watch each live stream that is watched."""
+        return msgspec.msgpack.decode(self._front.audience(), type=dict[str, int])
+
+    def kick(self, name: str, viewer: int) -> FrontViewer:
+        """Send a viewer of a live stream away; raise `KickRefusedError`."""
+        try:
+            return msgspec.msgpack.decode(self._front.kick(name, viewer), type=FrontViewer)
+        except self._error as error:
+            raise KickRefusedError(KickRefusal(error.args[0]), str(error.args[-1])) from error
 
     def reload_certificate(self) -> None:
         """Read certificate and key again; when they are bad the old ones stay, and it raises `EngineStartError`."""

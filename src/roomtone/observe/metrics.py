@@ -44,7 +44,7 @@ ENGINE_GAUGES = frozenset(
     }
 )
 """Of the engine's statistics those that may fall; all others count up."""
-FRONT_GAUGES = frozenset({"connections_open", "requests_open", "tunnels_open"})
+FRONT_GAUGES = frozenset({"connections_open", "live_viewers", "requests_open", "tunnels_open"})
 """Likewise of the front door's."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LABELS = ("id", "type", "shard", "reason", "kind")

@@ -18,6 +18,7 @@ interface StreamInfo {
   readonly tracks: readonly { readonly name: string; readonly codec: string; readonly width: number | null; readonly height: number | null }[];
   readonly created_at: number;
   readonly webrtc_viewers: number;
+  readonly hls_viewers: number;
   readonly warnings: Readonly<Record<string, number>>;
 }
 
@@ -62,6 +63,7 @@ export function Streams() {
               WORDS.state[stream.state],
               stream.publishers.join(", "),
               stream.tracks.map(sayTrack).join(", "),
+              WORDS.viewers(stream.hls_viewers, stream.webrtc_viewers),
               Object.entries(stream.warnings).map(([warning, count]) => `${WORDS.warning[warning as keyof typeof WORDS.warning]} (${count})`).join(", "),
               timeOf(stream.created_at),
               <button

@@ -2,13 +2,16 @@ import { useEffect, useRef, useState } from "react";
 import { LivePanel } from "../live/LivePanel";
 import { type LivePlayer, playLive } from "../live/player";
 import { isBehind, type LiveReport } from "../live/report";
-import { roomName } from "../parts/address";
+import { givenToken, roomName } from "../parts/address";
 import { Page, show } from "../parts/Page";
 import { text } from "../strings";
 
 const AGAIN_MS = 2_000;
 const REPORT_MS = 500;
-const playlist = `/live/${encodeURIComponent(roomName)}/index.m3u8`;
+const token = givenToken();
+// The server answers a token with a redirect to where the stream is open to its holder.
+const playlist =
+  `/live/${encodeURIComponent(roomName)}/index.m3u8` + (token === null ? "" : `?token=${encodeURIComponent(token)}`);
 
 function Play() {
   const video = useRef<HTMLVideoElement>(null);

@@ -11,9 +11,14 @@ export function endpoint(kind: "whip" | "whep"): URL {
   return url;
 }
 
+/** The token given in the address. */
+export function givenToken(): string | null {
+  return new URLSearchParams(location.hash.slice(1)).get("token") ?? query.get("token");
+}
+
 /** The token given in the address, else one of the development server's, else none. */
 export async function findToken(grant: "publish" | "subscribe"): Promise<string> {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token") ?? query.get("token");
+  const given = givenToken();
   if (given !== null) return given;
   const url = new URL("/dev/token", location.href);
   url.searchParams.set("room", roomName);

@@ -46,7 +46,8 @@ export const dashboard = {
   streams: {
     title: "Live streams",
     none: "No room is live.",
-    headings: ["Room", "State", "Shown", "Tracks", "Warnings", "Since", "End it"],
+    headings: ["Room", "State", "Shown", "Tracks", "Viewers", "Warnings", "Since", "End it"],
+    viewers: (hls: number, webrtc: number) => (webrtc === 0 ? String(hls) : `${String(hls)} + ${String(webrtc)} by WebRTC`),
     state: { starting: "waiting for the first keyframes", live: "live", waiting: "its publisher has gone", ended: "ended" },
     warning: {
       gop_too_long: "keyframes too far apart",

@@ -1,5 +1,6 @@
 """Live streams: rooms packaged for an audience that reads playlists."""
 
+from roomtone.control.live.access import Audience, LiveAccess, LiveViewer, WatchGrant, WatchRules
 from roomtone.control.live.choosing import CARRIED, Choice, choose
 from roomtone.control.live.ingests import IngestRules, Ingests, IngestStream
 from roomtone.control.live.stream import LiveStream
@@ -18,10 +19,12 @@ from roomtone.control.live.values import (
 
 __all__ = [
     "CARRIED",
+    "Audience",
     "Choice",
     "IngestRules",
     "IngestStream",
     "Ingests",
+    "LiveAccess",
     "LiveEnd",
     "LiveError",
     "LiveEvent",
@@ -33,5 +36,8 @@ __all__ = [
     "LiveStream",
     "LiveStreams",
     "LiveTrack",
+    "LiveViewer",
+    "WatchGrant",
+    "WatchRules",
     "choose",
 ]

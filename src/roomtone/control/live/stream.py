@@ -43,6 +43,7 @@ class LiveStream:
         *,
         pinned: str | None = None,
         mix: StreamMix | None = None,
+        public: bool = False,
     ) -> None:
         self.name = room.name
         self.room = room
@@ -50,6 +51,8 @@ class LiveStream:
         self.pinned = pinned
         self.mix = mix
         """All sound of the room as one track; None: the sound of one."""
+        self.public = public
+        """Whether it takes no token to watch it."""
         self.state = LiveState.STARTING
         self.created_at = clock()
         self.started_at: float | None = None

@@ -77,10 +77,17 @@ class LiveStreams:
             raise self._refuse(LiveRefusal.NO_SUCH_STREAM, "there is no such live stream")
         return stream
 
-    async def go_live(self, name: str, pinned: str | None = None, sound: LiveSound = LiveSound.ONE) -> LiveStream:
-        """Make a room's tracks a live stream; raise `LiveError`, or `RoomError` for what the room or engine refuses."""
+    async def go_live(
+        self, name: str, pinned: str | None = None, sound: LiveSound = LiveSound.ONE, *, public: bool = False
+    ) -> LiveStream:
+        """Make a room's tracks a live stream; raise `LiveError`, or `RoomError` for what the room or engine refuses.
+
+        It takes no token to watch it where it is ``public``.
+        """
         self._check_may_start(name)
-        return await self._open(self._rooms.find(name), pinned, sound)
+        stream = await self._open(self._rooms.find(name), pinned, sound)
+        stream.public = public
+        return stream
 
     async def ensure_live(self, room: Room) -> LiveStream:
         """Give the stream of a room, started where there is none; errors are those of `go_live`."""

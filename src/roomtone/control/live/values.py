@@ -43,9 +43,11 @@ class LiveRefusal(StrEnum):
     NEEDS_TRANSCODING = "needs_transcoding"
     """What is published cannot be carried as it is."""
     TOO_MANY_STREAMS = "too_many_streams"
+    NO_SUCH_VIEWER = "no_such_viewer"
+    TOO_MANY_KICKED = "too_many_kicked"
 
 
-_RETRYABLE = frozenset({LiveRefusal.NOTHING_PUBLISHED, LiveRefusal.TOO_MANY_STREAMS})
+_RETRYABLE = frozenset({LiveRefusal.NOTHING_PUBLISHED, LiveRefusal.TOO_MANY_STREAMS, LiveRefusal.TOO_MANY_KICKED})
 
 
 class LiveError(Exception):

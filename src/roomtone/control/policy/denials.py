@@ -19,11 +19,12 @@ class AccessDenial(StrEnum):
     NO_IDENTITY = "token_no_identity"
     OTHER_ROOM = "other_room"
     NOT_GRANTED = "not_granted"
+    SENT_AWAY = "sent_away"
 
     @property
     def is_forbidden(self) -> bool:
         """The token is good but does not cover the request; otherwise it is no valid token at all."""
-        return self in {AccessDenial.OTHER_ROOM, AccessDenial.NOT_GRANTED}
+        return self in {AccessDenial.OTHER_ROOM, AccessDenial.NOT_GRANTED, AccessDenial.SENT_AWAY}
 
 
 class AccessError(Exception):

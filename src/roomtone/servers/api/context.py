@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from roomtone.control.live import IngestRules, Ingests, LiveLimits, LiveStreams
+from roomtone.control.live import IngestRules, Ingests, LiveAccess, LiveLimits, LiveStreams, WatchRules
 from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api.resources import ResourceTable
@@ -55,12 +55,13 @@ class ApiContext:
     limiter: JoinLimiter = field(init=False)
     live: LiveStreams = field(init=False)
     ingests: Ingests = field(init=False)
+    access: LiveAccess = field(init=False)
     ice_rules: tuple[IceServerRule, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Take from the settings what requests need."""
         limits = self.settings.limits
-        self.live = LiveStreams(self.rooms, LiveLimits(**self.settings.live.model_dump()))
+        self.live = LiveStreams(self.rooms, LiveLimits(**self.settings.live.model_dump(exclude={"public", "grant_s"})))
         if self.accounts is None:
             self.keys = KeyTable(self.settings.api_keys, limits.max_token_ttl_s)
         else:
@@ -68,6 +69,8 @@ class ApiContext:
         live = self.settings.live
         rules = IngestRules(open_to_loopback=self.settings.server.dev, max_streams=live.max_streams)
         self.ingests = Ingests(self.engine, self.keys, rules, clock=self.wall_clock)
+        watching = WatchRules(public=live.public, open_to_loopback=self.settings.server.dev, grant_s=live.grant_s)
+        self.access = LiveAccess(self.keys, watching, clock=self.wall_clock)
         self.limiter = JoinLimiter(
             limits.joins_per_second, limits.sessions_per_address, max_addresses=limits.max_addresses
         )

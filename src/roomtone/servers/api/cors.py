@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 EXPOSED = "Location, ETag, Link, Retry-After, Accept-Patch, Accept-Post, WWW-Authenticate"
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _REQUEST_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID"
-_PREFIXES = ("/whip/", "/whep/", "/api/", "/dev/")
+_PREFIXES = ("/whip/", "/whep/", "/api/", "/dev/", "/live/")
 
 
 class CorsMiddleware:

@@ -41,6 +41,7 @@ class IngestBody(BaseModel):
     publishing: bool
     started_at: float
     playlist: str
+    hls_viewers: int
     tracks: list[IngestTrackBody]
     warnings: dict[str, int]
     figures: dict[str, int]
@@ -63,13 +64,14 @@ async def list_ingests(request: Request) -> list[IngestBody]:
     """List all streams that encoders publish; needs roomList."""
     authorize(request, "", Grant.LIST)
     figures = await _figures(request)
-    return [_body(stream, figures) for stream in context_of(request).ingests.by_name.values()]
+    audience = context_of(request).access.audience()
+    return [_body(stream, figures, audience) for stream in context_of(request).ingests.by_name.values()]
 
 
 @router.get("/ingests/{name}", summary="Get a stream of an encoder")
 async def get_ingest(request: Request, stream: AdministeredIngest) -> IngestBody:
     """Get one of them; needs roomAdmin of the room of this name."""
-    return _body(stream, await _figures(request))
+    return _body(stream, await _figures(request), context_of(request).access.audience())
 
 
 @router.delete("/ingests/{name}", status_code=204, summary="Send an encoder away")
@@ -88,7 +90,7 @@ async def _figures(request: Request) -> dict[int, dict[str, int]]:
     }
 
 
-def _body(stream: IngestStream, figures: dict[int, dict[str, int]]) -> IngestBody:
+def _body(stream: IngestStream, figures: dict[int, dict[str, int]], audience: dict[str, int]) -> IngestBody:
     return IngestBody(
         name=stream.name,
         protocol=stream.protocol,
@@ -97,6 +99,7 @@ def _body(stream: IngestStream, figures: dict[int, dict[str, int]]) -> IngestBod
         publishing=stream.ingest is not None,
         started_at=stream.started_at,
         playlist=f"/live/{stream.name}/index.m3u8",
+        hls_viewers=audience.get(stream.name, 0),
         tracks=[
             IngestTrackBody(
                 name=track.name, codec=track.codec, width=track.width, height=track.height, channels=track.channels

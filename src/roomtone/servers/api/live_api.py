@@ -45,7 +45,9 @@ AdministeredStream = Annotated[LiveStream, Depends(administered_stream)]
 async def list_streams(request: Request) -> list[StreamBody]:
     """List all live streams; needs roomList."""
     authorize(request, "", Grant.LIST)
-    return [_body(stream) for stream in context_of(request).live.by_name.values()]
+    context = context_of(request)
+    audience = context.access.audience()
+    return [_body(stream, audience) for stream in context.live.by_name.values()]
 
 
 @router.post(
@@ -65,13 +67,15 @@ async def create_stream(request: Request, body: StreamCreateBody) -> StreamBody:
     The playlist can be read once the first group of pictures has come: the state is `live` then.
     """
     authorize(request, body.room, Grant.ADMINISTER)
-    return _body(await context_of(request).live.go_live(body.room, body.participant, body.sound))
+    context = context_of(request)
+    stream = await context.live.go_live(body.room, body.participant, body.sound, public=body.public)
+    return _body(stream, context.access.audience())
 
 
 @router.get("/streams/{name}", summary="Read a live stream")
-async def read_stream(stream: AdministeredStream) -> StreamBody:
+async def read_stream(request: Request, stream: AdministeredStream) -> StreamBody:
     """Give one live stream."""
-    return _body(stream)
+    return _body(stream, context_of(request).access.audience())
 
 
 @router.delete("/streams/{name}", status_code=204, summary="End a live stream")
@@ -111,7 +115,7 @@ async def stream_statistics(stream: AdministeredStream) -> StreamStatistics:
     )
 
 
-def _body(stream: LiveStream) -> StreamBody:
+def _body(stream: LiveStream, audience: dict[str, int]) -> StreamBody:
     return StreamBody(
         name=stream.name,
         state=stream.state,
@@ -132,6 +136,8 @@ def _body(stream: LiveStream) -> StreamBody:
         ],
         created_at=stream.created_at,
         started_at=stream.started_at,
+        public=stream.public,
+        hls_viewers=audience.get(stream.name, 0),
         webrtc_viewers=len(stream.room.viewers),
         warnings={warning.value: count for warning, count in stream.warnings.items()},
     )

@@ -24,6 +24,8 @@ class StreamCreateBody(_Live):
     """Whose tracks are shown; otherwise those of who began to publish first."""
     sound: LiveSound = LiveSound.ONE
     """one: the sound of who is shown, as it was published; mix: everybody's, phones' too, decoded and mixed."""
+    public: bool = False
+    """It takes no token to watch it, whatever `live.public` says."""
 
 
 class StreamTrackBody(_Live):
@@ -56,10 +58,32 @@ class StreamBody(_Live):
     """Seconds since the epoch."""
     started_at: float | None
     """When its playlist could be read first."""
+    public: bool
+    """Whether it takes no token to watch it; all are where `live.public` is set."""
+    hls_viewers: int
+    """Who watches by HLS."""
     webrtc_viewers: int
     """Who watches the room by WHEP."""
     warnings: dict[str, int]
     """What was wrong with what it was given, and how often that was told."""
+
+
+class ViewerBody(_Live):
+    """One who watches a live stream by HLS."""
+
+    id: str
+    identity: str | None
+    """In the token that it showed, if that names one."""
+    granted: bool
+    """It watches by a grant; otherwise it is known by address and agent, and may be several."""
+    address: str
+    agent: str
+    since: float
+    """Seconds since the epoch."""
+    seen: float
+    """When it last asked for a playlist."""
+    playlists: int
+    """How many it asked for."""
 
 
 class StreamEventBody(_Live):
