@@ -405,7 +405,7 @@ fn by_grant(open_to_loopback: bool) -> LiveConfig {
     LiveConfig {
         public: false,
         open_to_loopback,
-        grant_key: (0..32).map(|byte| format!("{byte:02x}")).collect(),
+        grant_key: "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f".into(),
     }
 }
 

@@ -123,8 +123,7 @@ mod tests {
     const GRANT: &str = "AAAAAAAAAAd3NZQAy_JxYSZ5SzBeQk_2q1bSUw";
 
     fn grants() -> Grants {
-        let key: String = (0..32).map(|byte| format!("{byte:02x}")).collect();
-        Grants::new(&key).unwrap()
+        Grants::new("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f").unwrap()
     }
 
     #[test]
