@@ -20,6 +20,43 @@ navigator.mediaDevices.getUserMedia = async () => {{
   return to.stream;
 }};
 """
+# A camera that sees one colour: green.
+CAMERA = """
+const sound = navigator.mediaDevices.getUserMedia;
+navigator.mediaDevices.getUserMedia = async wanted => {
+  const stream = await sound.call(navigator.mediaDevices, wanted);
+  if (!wanted.video) return stream;
+  const canvas = Object.assign(document.createElement("canvas"), { width: 160, height: 120 });
+  const context = canvas.getContext("2d");
+  let at = 0;
+  setInterval(() => {
+    context.fillStyle = at++ % 2 ? "#00c800" : "#00ca00";
+    context.fillRect(0, 0, 160, 120);
+  }, 50);
+  stream.addTrack(canvas.captureStream(20).getVideoTracks()[0]);
+  return stream;
+};
+"""
+# What is in the middle of the picture that comes, as red, green and blue.
+SEES = """
+() => {
+  const video = document.querySelector("video[aria-label='What the other side shows']");
+  if (!video || !video.videoWidth) return null;
+  const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight), context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0);
+  return [...context.getImageData(video.videoWidth / 2, video.videoHeight / 2, 1, 1).data.slice(0, 3)];
+}
+"""
+# The lines of this window, so that one can be cut.
+LINES = """
+window.lines = [];
+window.WebSocket = class extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    lines.push(this);
+  }
+};
+"""
 # No codec but one is offered, so that the server has to convert for a phone with another.
 OPUS_ALONE = """
 const connection = RTCPeerConnection.prototype, offer = connection.createOffer;
@@ -80,6 +117,24 @@ class PhonePage:
     def transfer(self, number: str) -> None:
         self.page.get_by_label("Transfer the call to").fill(number)
         self.press("Transfer")
+
+    def ask(self, number: str) -> None:
+        """Call somebody beside the call there is."""
+        self.page.get_by_label("Transfer the call to").fill(number)
+        self.press("Ask first")
+
+    def cut_line(self) -> None:
+        """Lose the connection to the server."""
+        self.page.evaluate("() => lines.at(-1).close()")
+
+    def sees_green(self) -> None:
+        """Wait until the picture that comes is green."""
+
+        def is_green() -> bool:
+            seen = self.page.evaluate(SEES)
+            return seen is not None and seen[1] > 150 and max(seen[0], seen[2]) < 80
+
+        until(is_green, "a green picture")
 
     def wait_call(self, stage: str) -> None:
         self.page.locator(f"[data-call={stage}]").wait_for()

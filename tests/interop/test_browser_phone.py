@@ -11,7 +11,7 @@ from account_page import look, sign_in
 from conftest import Server, until
 from dashboard_page import go
 from meeting_page import OpenPage
-from phone_page import BROWSER_HZ, OPUS_ALONE, PhonePage, phone_page
+from phone_page import BROWSER_HZ, CAMERA, LINES, OPUS_ALONE, PhonePage, phone_page
 from test_desk_phone import MODULES, api, baresip
 from test_phone_in_a_room import PHONE_HZ, strongest, write_tone
 
@@ -219,6 +219,83 @@ def test_a_browser_transfers_its_call_and_the_other_two_hear_each_other(
         cyd.hears(PHONE_HZ)
         until(lambda: hears_the_browser(tmp_path / "bob"), "the browser's tone at the phone")
         cyd.press("Hang up")
+    nothing_is_left(server)
+
+
+@pytest.mark.long
+def test_a_browser_asks_somebody_first_and_connects_the_other_two(
+    server: Server, open_page: OpenPage, tmp_path: Path, account: Callable[..., str]
+) -> None:
+    for name in ("ada", "cyd"):
+        account(name)
+    with baresip(tmp_path / "bob", account("bob", algorithm="MD5"), tone=write_tone, hertz=PHONE_HZ):
+        registered(server, "bob")
+        ada, cyd = (phone_page(open_page, server, name) for name in ("ada", "cyd"))
+        ada.dial("bob")
+        ada.wait_call("up")
+        ada.hears(PHONE_HZ)
+        for answers in (False, True):
+            ada.ask("cyd")
+            ada.says("bob waits on hold")
+            cyd.wait_call("incoming")
+            if answers:
+                cyd.press("Answer")
+                ada.says("In a call with cyd")
+                break
+            cyd.press("Decline")  # and who was waiting is back
+            ada.says("In a call with bob")
+            ada.press("Hold")
+            ada.press("Resume")
+        ada.press("Connect bob with cyd")
+        ada.wait_call("ended")
+        cyd.hears(PHONE_HZ)
+        until(lambda: hears_the_browser(tmp_path / "bob"), "the browser's tone at the phone")
+        cyd.press("Hang up")
+    nothing_is_left(server)
+
+
+def test_a_call_outlives_the_line_of_a_browser(
+    server: Server, open_page: OpenPage, tmp_path: Path, account: Callable[..., str]
+) -> None:
+    account("ada")
+    with baresip(tmp_path / "bob", account("bob", algorithm="MD5"), tone=write_tone, hertz=PHONE_HZ):
+        registered(server, "bob")
+        ada = phone_page(open_page, server, "ada", LINES)
+        ada.dial("bob")
+        ada.wait_call("up")
+        ada.hears(PHONE_HZ)
+        ada.cut_line()
+        ada.wait_line("lost")
+        ada.wait_line("registered")
+        ada.says("The line was lost and is back")
+        ada.hears(PHONE_HZ)
+        ada.press("Hold")
+        ada.says("On hold")
+        ada.press("Resume")
+        ada.hears(PHONE_HZ)
+        # What the server says comes by the new line.
+        (call,) = api(server, "calls")
+        api(server, f"calls/{call['id']}", "DELETE")
+        ada.wait_call("ended")
+    nothing_is_left(server)
+
+
+@pytest.mark.long
+def test_pictures_pass_between_two_browsers(server: Server, open_page: OpenPage, account: Callable[..., str]) -> None:
+    for name in ("ada", "cyd"):
+        account(name)
+    ada, cyd = (phone_page(open_page, server, name, CAMERA) for name in ("ada", "cyd"))
+    ada.page.get_by_label("With my camera").check()
+    ada.dial("cyd")
+    cyd.wait_call("incoming")
+    cyd.press("Answer with pictures")
+    for one in (ada, cyd):
+        one.wait_call("up")
+        one.sees_green()
+        one.hears(BROWSER_HZ)
+    look(ada.page, "phone-pictures")
+    ada.press("Hang up")
+    cyd.wait_call("ended")
     nothing_is_left(server)
 
 

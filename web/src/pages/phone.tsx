@@ -35,8 +35,8 @@ function PhonePage() {
     };
   }, []);
   const off = state.line === "off" || state.line === "refused";
-  const dial = (number: string) => {
-    phone.dial(number);
+  const dial = (number: string, pictures = false) => {
+    phone.dial(number, pictures);
   };
   const ready = state.line === "registered" && !isBusy(state);
   return (
@@ -60,7 +60,7 @@ function PhonePage() {
       {state.line === "refused" && <Problem>{sayLine(state)}</Problem>}
       {off && <SignIn />}
       <div className="phone">
-        {state.call !== null && <CallPanel key={state.call.id} phone={phone} call={state.call} />}
+        {state.call !== null && <CallPanel key={state.call.id} phone={phone} call={state.call} aside={state.aside} />}
         {ready && <Dialler onDial={dial} />}
         {!off && <CallList list={state.list} onDial={ready ? dial : null} />}
       </div>

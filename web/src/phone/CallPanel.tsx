@@ -1,4 +1,4 @@
-import { type SubmitEvent, useState } from "react";
+import { type SubmitEvent, useEffect, useRef, useState } from "react";
 import { Problem } from "../account/fields";
 import { text } from "../strings";
 import { Keypad } from "./Keypad";
@@ -13,7 +13,7 @@ function sayStage({ stage, peer, why }: Call): string {
 }
 
 /** The call there is, and what can be done with it. */
-export function CallPanel({ phone, call }: { phone: Phone; call: Call }) {
+export function CallPanel({ phone, call, aside }: { phone: Phone; call: Call; aside: Call | null }) {
   const up = call.stage === "up";
   return (
     <section className="card call" aria-labelledby="call" data-call={call.stage}>
@@ -24,6 +24,7 @@ export function CallPanel({ phone, call }: { phone: Phone; call: Call }) {
       {call.held && <p className="status">{WORDS.held}</p>}
       {call.heldThere && <p className="status">{WORDS.heldThere}</p>}
       {call.muted && <p className="status">{WORDS.mutedNow}</p>}
+      {aside !== null && <p className="status">{WORDS.waits(aside.peer)}</p>}
       {call.notice !== null && <Say notice={call.notice} />}
       {call.stage !== "ended" && (
         <div className="row">
@@ -35,6 +36,26 @@ export function CallPanel({ phone, call }: { phone: Phone; call: Call }) {
               }}
             >
               {WORDS.answer}
+            </button>
+          )}
+          {call.stage === "incoming" && call.pictures && (
+            <button
+              type="button"
+              onClick={() => {
+                phone.answer(true);
+              }}
+            >
+              {WORDS.answerWithPictures}
+            </button>
+          )}
+          {up && aside !== null && (
+            <button
+              type="button"
+              onClick={() => {
+                phone.connect();
+              }}
+            >
+              {WORDS.connect(aside.peer, call.peer)}
             </button>
           )}
           {up && <Switch on={call.held} words={[WORDS.hold, WORDS.resume]} onSwitch={(on) => { phone.hold(on); }} />}
@@ -57,7 +78,8 @@ export function CallPanel({ phone, call }: { phone: Phone; call: Call }) {
           }}
         />
       )}
-      {up && <Transfer phone={phone} />}
+      {up && call.pictures && <Pictures phone={phone} />}
+      {up && aside === null && <Transfer phone={phone} />}
     </section>
   );
 }
@@ -86,9 +108,28 @@ function Say({ notice }: { notice: Notice }) {
       return <p className="status">{WORDS.transferred(notice.to)}</p>;
     case "transferFailed":
       return <Problem>{WORDS.transferFailed(notice.why)}</Problem>;
+    case "backAgain":
+      return <p className="status">{WORDS.backAgain}</p>;
     case "noMicrophone":
       return <Problem>{WORDS.noMicrophone(notice.why)}</Problem>;
   }
+}
+
+/** What the other side shows, and in a corner of it what it is shown. */
+function Pictures({ phone }: { phone: Phone }) {
+  const there = useRef<HTMLVideoElement>(null);
+  const here = useRef<HTMLVideoElement>(null);
+  useEffect(() => {
+    const seen = phone.seen();
+    if (there.current !== null) there.current.srcObject = seen.there;
+    if (here.current !== null) here.current.srcObject = seen.here;
+  }, [phone]);
+  return (
+    <div className="pictures">
+      <video ref={there} autoPlay muted playsInline aria-label={WORDS.there} />
+      <video ref={here} autoPlay muted playsInline aria-label={WORDS.here} className="own" />
+    </div>
+  );
 }
 
 function Transfer({ phone }: { phone: Phone }) {
@@ -98,7 +139,10 @@ function Transfer({ phone }: { phone: Phone }) {
     event.preventDefault();
     const to = dialled(typed);
     setBad(to === null);
-    if (to !== null) phone.transfer(to);
+    if (to === null) return;
+    const { submitter } = event.nativeEvent;
+    if (submitter?.getAttribute("name") === "ask") phone.ask(to);
+    else phone.transfer(to);
   };
   return (
     <form className="transfer" onSubmit={submit}>
@@ -116,6 +160,9 @@ function Transfer({ phone }: { phone: Phone }) {
       </label>
       <button type="submit" className="quiet">
         {WORDS.transfer}
+      </button>
+      <button type="submit" name="ask" className="quiet">
+        {WORDS.ask}
       </button>
       {bad && <Problem>{WORDS.badNumber}</Problem>}
     </form>

@@ -7,14 +7,15 @@ import { dialled } from "./model";
 const WORDS = text.phone;
 
 /** Where a number is typed, by the keys of the page or of the keyboard. */
-export function Dialler({ onDial }: { onDial: (number: string) => void }) {
+export function Dialler({ onDial }: { onDial: (number: string, pictures: boolean) => void }) {
   const [typed, setTyped] = useState("");
   const [bad, setBad] = useState(false);
+  const [pictures, setPictures] = useState(false);
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const number = dialled(typed);
     setBad(number === null);
-    if (number !== null) onDial(number);
+    if (number !== null) onDial(number, pictures);
   };
   return (
     <form className="card dialler" onSubmit={submit}>
@@ -47,6 +48,16 @@ export function Dialler({ onDial }: { onDial: (number: string) => void }) {
           setTyped(typed + tone);
         }}
       />
+      <label className="check">
+        <input
+          type="checkbox"
+          checked={pictures}
+          onChange={(event) => {
+            setPictures(event.target.checked);
+          }}
+        />
+        {WORDS.withPictures}
+      </label>
       <button type="submit">{WORDS.dial}</button>
       {bad && <Problem>{WORDS.badNumber}</Problem>}
     </form>

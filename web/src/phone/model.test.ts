@@ -43,6 +43,22 @@ describe("a call", () => {
     expect(next(state, ended(4_000, { id: "2" }))).toBe(state);
   });
 
+  it("waits while somebody else is asked, and is the call again afterwards", () => {
+    const asking = after(begun("in"), up(2_000), { kind: "flags", id: "1", flags: { held: true } }, {
+      kind: "begun",
+      id: "2",
+      direction: "out",
+      peer: "cleo",
+      at: 3_000,
+      beside: true,
+    });
+    expect([asking.call?.peer, asking.aside?.peer, asking.aside?.held]).toEqual(["cleo", "bob", true]);
+    const back = next(next(asking, ended(4_000, { id: "2" })), { kind: "flags", id: "1", flags: { held: false } });
+    expect([back.call?.peer, back.call?.held, back.aside]).toEqual(["bob", false, null]);
+    const alone = next(next(asking, up(4_000, "2")), ended(5_000));
+    expect([alone.call?.peer, alone.aside, alone.list.length]).toEqual(["cleo", null, 1]);
+  });
+
   it("leaves its last notice to be read", () => {
     const state = after(begun("out"), up(2_000), ended(3_000), {
       kind: "flags",

@@ -14,6 +14,8 @@ export interface Call {
   readonly held: boolean;
   readonly heldThere: boolean;
   readonly muted: boolean;
+  /** Whether the other side offers pictures, or sends them. */
+  readonly pictures: boolean;
   readonly notice: Notice | null;
   /** Why it ended, in the words of SIP. */
   readonly why: string;
@@ -22,6 +24,7 @@ export interface Call {
 /** What there is to say about a transfer, or a microphone. */
 export type Notice =
   | { readonly kind: "asked" | "trying" | "transferred"; readonly to: string }
+  | { readonly kind: "backAgain" }
   | { readonly kind: "transferFailed" | "noMicrophone"; readonly why: string };
 
 export type Outcome = "answered" | "missed" | "declined" | "busy" | "failed";
@@ -41,19 +44,21 @@ export interface PhoneState {
   readonly who: string;
   readonly problem: string;
   readonly call: Call | null;
+  /** The call that waits while somebody else is asked. */
+  readonly aside: Call | null;
   readonly list: readonly Entry[];
 }
 
-export const EMPTY: PhoneState = { line: "off", who: "", problem: "", call: null, list: [] };
+export const EMPTY: PhoneState = { line: "off", who: "", problem: "", call: null, aside: null, list: [] };
 /** Calls that are remembered; the oldest is forgotten for another. */
 export const LIST_LIMIT = 50;
 
 export type Change =
   | { readonly kind: "line"; readonly line: Line; readonly problem?: string }
   | { readonly kind: "signedIn"; readonly who: string }
-  | { readonly kind: "begun"; readonly id: string; readonly direction: Direction; readonly peer: string; readonly at: number }
+  | { readonly kind: "begun"; readonly id: string; readonly direction: Direction; readonly peer: string; readonly at: number; readonly beside?: boolean; readonly pictures?: boolean }
   | { readonly kind: "stage"; readonly id: string; readonly stage: "ringing" | "up"; readonly at: number }
-  | { readonly kind: "flags"; readonly id: string; readonly flags: Partial<Pick<Call, "held" | "heldThere" | "muted" | "notice">> }
+  | { readonly kind: "flags"; readonly id: string; readonly flags: Partial<Pick<Call, "held" | "heldThere" | "muted" | "pictures" | "notice">> }
   | { readonly kind: "ended"; readonly id: string; readonly at: number; readonly why: string; readonly declined: boolean }
   | { readonly kind: "turnedAway"; readonly id: string; readonly peer: string; readonly at: number };
 
@@ -65,11 +70,24 @@ export function next(state: PhoneState, change: Change): PhoneState {
     case "signedIn":
       return { ...EMPTY, line: "connecting", who: change.who, list: state.list };
     case "begun":
-      return { ...state, call: fresh(change) };
+      return { ...state, aside: change.beside === true ? state.call : null, call: fresh(change) };
     case "turnedAway":
       return { ...state, list: remember(state.list, { ...change, direction: "in", seconds: null, outcome: "busy", why: "" }) };
     default:
-      return state.call?.id === change.id ? ofCall(state, state.call, change) : state;
+      if (state.call?.id === change.id) return ofCall(state, state.call, change);
+      return state.aside?.id === change.id ? ofAside(state, state.aside, change) : state;
+  }
+}
+
+/** What happens to the call that waits. */
+function ofAside(state: PhoneState, call: Call, change: Extract<Change, { kind: "stage" | "flags" | "ended" }>): PhoneState {
+  switch (change.kind) {
+    case "stage":
+      return state;
+    case "flags":
+      return { ...state, aside: { ...call, ...change.flags } };
+    case "ended":
+      return { ...state, aside: null, list: remember(state.list, entryOf(call, change)) };
   }
 }
 
@@ -86,16 +104,18 @@ function ofCall(state: PhoneState, call: Call, change: Extract<Change, { kind: "
     case "ended":
       return {
         ...state,
-        call: { ...call, stage: "ended", why: change.why },
+        // Who was waiting is the call again.
+        call: state.aside ?? { ...call, stage: "ended", why: change.why },
+        aside: null,
         list: remember(state.list, entryOf(call, change)),
       };
   }
 }
 
-function fresh({ id, direction, peer, at }: Extract<Change, { kind: "begun" }>): Call {
+function fresh({ id, direction, peer, at, pictures = false }: Extract<Change, { kind: "begun" }>): Call {
   const stage = direction === "in" ? "incoming" : "calling";
   const none = { held: false, heldThere: false, muted: false, notice: null, why: "", answeredAt: null };
-  return { id, direction, peer, stage, begunAt: at, ...none };
+  return { id, direction, peer, stage, begunAt: at, pictures, ...none };
 }
 
 function entryOf(call: Call, { at, why, declined }: Extract<Change, { kind: "ended" }>): Entry {

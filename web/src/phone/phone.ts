@@ -11,6 +11,7 @@ const DECLINED = { status_code: 603, reason_phrase: "Decline" };
 const RFC2833 = "RFC2833" as never;
 const REGISTER_FOR_S = 300;
 const SOUND = { mediaConstraints: { audio: true, video: false }, rtcOfferConstraints: { offerToReceiveAudio: true } };
+const PICTURES = { mediaConstraints: { audio: true, video: true } };
 const TONE_MS = 120;
 const AGAIN_MS = 4_000;
 
@@ -28,6 +29,10 @@ export class Phone {
   private state: PhoneState = EMPTY;
   private agent: UA | null = null;
   private session: RTCSession | null = null;
+  /** The call that waits while somebody else is asked. */
+  private first: RTCSession | null = null;
+  /** What the other side shows. */
+  private shown: MediaStream | null = null;
   private declined = false;
   private readonly listeners = new Set<() => void>();
   private readonly sound = new Audio();
@@ -45,6 +50,13 @@ export class Phone {
   };
 
   readonly read = () => this.state;
+
+  /** What there is to see: of the other side, and of this one. */
+  readonly seen = (): { readonly there: MediaStream | null; readonly here: MediaStream | null } => {
+    const own = this.session?.connection.getSenders().map((sender) => sender.track) ?? [];
+    const camera = own.find((track) => track?.kind === "video") ?? null;
+    return { there: this.shown, here: camera === null ? null : new MediaStream([camera]) };
+  };
 
   /** Registers an account, and takes calls for it from then on. */
   signIn(username: string, password: string): void {
@@ -67,6 +79,7 @@ export class Phone {
     };
     agent.on("registered", () => {
       ifCurrent({ kind: "line", line: "registered" });
+      if (this.agent === agent) this.comeBack();
     });
     agent.on("disconnected", () => {
       ifCurrent({ kind: "line", line: "lost" });
@@ -95,19 +108,39 @@ export class Phone {
   signOut(): void {
     const agent = this.agent;
     this.agent = null;
+    this.first?.terminate();
     this.hangUp();
     agent?.stop();
     this.change({ kind: "line", line: "off" });
   }
 
   /** Calls a number or name of this server. */
-  dial(number: string): void {
+  dial(number: string, pictures = false): void {
     if (this.agent === null || isBusy(this.state)) return;
-    this.agent.call(number, SOUND);
+    this.agent.call(number, pictures ? PICTURES : SOUND);
   }
 
-  answer(): void {
-    this.session?.answer(SOUND);
+  answer(pictures = false): void {
+    const { session } = this;
+    if (session === null) return;
+    this.change({ kind: "flags", id: session.id, flags: { pictures } });
+    session.answer(pictures ? PICTURES : SOUND);
+  }
+
+  /** Puts the call on hold and calls somebody else, to whom it may then be connected. */
+  ask(number: string): void {
+    const { agent, session, state } = this;
+    if (agent === null || session === null || state.call?.stage !== "up" || this.first !== null) return;
+    if (!state.call.held) session.hold();
+    this.first = session;
+    agent.call(number, SOUND);
+  }
+
+  /** Connects who waits with who was asked (RFC 5589 section 7); both lines end then. */
+  connect(): void {
+    const { first, session, state } = this;
+    if (first === null || session === null || state.call?.stage !== "up") return;
+    this.refer(first, session.remote_identity.uri.toString(), state.call.peer, session);
   }
 
   /** Declines, gives up or hangs up, whichever the call asks for. */
@@ -135,9 +168,12 @@ export class Phone {
 
   /** Asks the server to connect the other side with somebody else (RFC 3515); it tells how that goes. */
   transfer(to: string): void {
-    const { session, state } = this;
-    if (session === null || state.call === null) return;
-    const { id } = state.call;
+    if (this.session !== null) this.refer(this.session, to, to, null);
+  }
+
+  private refer(session: RTCSession, target: string, to: string, replaces: RTCSession | null): void {
+    if (this.state.call === null) return;
+    const { id } = this.state.call;
     const tell = (notice: NonNullable<PhoneState["call"]>["notice"]) => {
       this.change({ kind: "flags", id, flags: { notice } });
     };
@@ -145,7 +181,8 @@ export class Phone {
       tell({ kind: "transferFailed", why: wordsOf(said) });
     };
     tell({ kind: "asked", to });
-    session.refer(to, {
+    session.refer(target, {
+      ...(replaces === null ? {} : { replaces }),
       eventHandlers: {
         requestFailed: failed,
         failed,
@@ -157,7 +194,7 @@ export class Phone {
         },
         accepted: () => {
           tell({ kind: "transferred", to });
-          this.hangUp();
+          for (const one of [session, replaces]) if (one !== null && !one.isEnded()) one.terminate();
         },
       },
     });
@@ -174,9 +211,11 @@ export class Phone {
       return;
     }
     this.session = session;
+    this.shown = null;
     this.declined = false;
     const { id } = session;
-    this.change({ kind: "begun", id, direction: incoming ? "in" : "out", peer, at });
+    const pictures = incoming && /^m=video [1-9]/m.test(event.request.body);
+    this.change({ kind: "begun", id, direction: incoming ? "in" : "out", peer, at, beside: this.first !== null, pictures });
     const flags = (changed: Extract<Change, { kind: "flags" }>["flags"]) => {
       this.change({ kind: "flags", id, flags: changed });
     };
@@ -184,7 +223,13 @@ export class Phone {
       this.change({ kind: "stage", id, stage: reached, at: Date.now() });
     };
     const end = ({ cause, message }: { cause: string; message: Said | null }) => {
-      if (this.session === session) this.session = null;
+      if (this.session === session) {
+        this.session = this.first;
+        this.first = null;
+        if (this.session?.isOnHold().local === true) this.session.unhold();
+      } else if (this.first === session) {
+        this.first = null;
+      }
       const why = message?.status_code === undefined ? cause : wordsOf(message);
       this.change({ kind: "ended", id, at: Date.now(), why, declined: this.declined });
     };
@@ -214,15 +259,32 @@ export class Phone {
     // Of a call that comes in the connection is made when it is answered.
     if (incoming) {
       session.on("peerconnection", ({ peerconnection }) => {
-        this.hear(peerconnection);
+        this.hear(peerconnection, id);
       });
     } else {
-      this.hear(session.connection);
+      this.hear(session.connection, id);
     }
   }
 
-  private hear(connection: RTCPeerConnection): void {
+  /** After the line was lost: has the server go on by the new one, and looks for new ways for media. */
+  private comeBack(): void {
+    for (const session of [this.first, this.session]) {
+      if (session?.isEstablished() !== true) continue;
+      if (session.renegotiate({ rtcOfferConstraints: { iceRestart: true } })) {
+        this.change({ kind: "flags", id: session.id, flags: { notice: { kind: "backAgain" } } });
+      }
+    }
+  }
+
+  private hear(connection: RTCPeerConnection, id: string): void {
     connection.addEventListener("track", ({ track, streams }) => {
+      if (track.kind === "video") {
+        this.shown = new MediaStream([track]);
+        track.addEventListener("unmute", () => {
+          this.change({ kind: "flags", id, flags: { pictures: true } });
+        });
+        return;
+      }
       this.sound.srcObject = streams[0] ?? new MediaStream([track]);
       void this.sound.play().catch(() => undefined);
     });

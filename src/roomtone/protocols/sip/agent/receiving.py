@@ -197,6 +197,7 @@ def _receive_reinvite(agent: UserAgent, leg: Leg, transaction: ServerTransaction
     if before is not None:  # its ACK is lost, but the peer has its 2xx: it would not go on otherwise
         before.stop()
     leg.dialog.refresh_target(request)
+    leg.dialog.follow(transaction.flow)
     incoming = IncomingInvite(leg, transaction, request, is_initial=False)
     incoming.session, incoming.session_block = session
     leg.incoming = incoming
@@ -222,6 +223,7 @@ def _receive_update(agent: UserAgent, leg: Leg, transaction: ServerTransaction, 
         agent.answer(transaction, 422, now, b"Min-SE: %d\r\n" % session.min_s)
         return
     leg.dialog.refresh_target(request)
+    leg.dialog.follow(transaction.flow)
     transaction.owner = leg
     if request.body:
         leg.remote_offer = True
