@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::config::{self, Limits};
 use crate::stats::Stats;
 
 /// What a quiet connection is waited for.
@@ -30,10 +31,11 @@ struct Notes {
     open_requests: usize,
     /// Since when the connection has been without a request.
     quiet_since: Instant,
-    /// When the first bytes of an unfinished head came; always `None` in HTTP/2, whose control frames are bytes too.
+    /// When the first bytes of an unfinished head came; always `None` in HTTP/2 and 3, whose control frames are bytes
+    /// too.
     head_since: Option<Instant>,
     first_request_seen: bool,
-    is_http2: bool,
+    has_streams: bool,
 }
 
 impl Activity {
@@ -43,7 +45,7 @@ impl Activity {
             quiet_since: now,
             head_since: Some(now),
             first_request_seen: false,
-            is_http2: false,
+            has_streams: false,
         })))
     }
 
@@ -53,18 +55,18 @@ impl Activity {
 
     fn on_bytes(&self, now: Instant) {
         let mut notes = self.notes();
-        if notes.open_requests == 0 && notes.first_request_seen && !notes.is_http2 {
+        if notes.open_requests == 0 && notes.first_request_seen && !notes.has_streams {
             notes.head_since.get_or_insert(now);
         }
     }
 
     /// Notes a request until the result is dropped.
-    pub(crate) fn begin_request(self: &Arc<Self>, is_http2: bool) -> RequestMark {
+    pub(crate) fn begin_request(self: &Arc<Self>, has_streams: bool) -> RequestMark {
         let mut notes = self.notes();
         notes.open_requests += 1;
         notes.head_since = None;
         notes.first_request_seen = true;
-        notes.is_http2 = is_http2;
+        notes.has_streams = has_streams;
         RequestMark(Arc::clone(self))
     }
 
@@ -82,6 +84,29 @@ impl Activity {
             Some(since) => (since + head, Waiting::Head),
             None => (notes.quiet_since + idle, Waiting::Idle),
         })
+    }
+}
+
+/// Returns, and counts, when a connection has waited too long for a request or the rest of a head.
+pub(crate) async fn quiet_for_too_long(activity: &Activity, limits: &Limits, stats: &Stats) {
+    let head = config::timeout(limits.header_timeout_ms);
+    let idle = config::timeout(limits.idle_timeout_ms);
+    // What it waits for changes while we sleep, so it is looked at once in the shorter of both.
+    let interval = head.min(idle);
+    loop {
+        let now = Instant::now();
+        match activity.deadline(head, idle) {
+            Some((deadline, waiting)) if deadline <= now => {
+                return match waiting {
+                    Waiting::Head => stats.header_timeouts.increment(),
+                    Waiting::Idle => stats.idle_timeouts.increment(),
+                };
+            }
+            Some((deadline, _)) => {
+                tokio::time::sleep_until(deadline.min(now + interval)).await;
+            }
+            None => tokio::time::sleep(interval).await,
+        }
     }
 }
 

@@ -30,6 +30,12 @@ pub(crate) enum BodyError {
     /// It stalled.
     #[error("the body stalled")]
     TimedOut,
+    /// The client broke it off.
+    #[error("the body broke off")]
+    BrokenOff,
+    /// It is longer or shorter than its head says.
+    #[error("the body is not as long as was said")]
+    WrongLength,
 }
 
 /// A body from a client, whatever the HTTP version.

@@ -57,6 +57,8 @@ pub struct BindConfig {
     pub address: SocketAddr,
     /// Whether connections speak TLS.
     pub tls: bool,
+    /// Whether the UDP port of the same number speaks HTTP/3; needs `tls`.
+    pub http3: bool,
     /// When not empty, only these path prefixes are served here, and nowhere else (a metrics port, say).
     pub only: Vec<String>,
     /// When set, an address in use leaves this bind out instead of failing the start.
@@ -69,6 +71,7 @@ impl Default for BindConfig {
             name: String::from("http"),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: false,
+            http3: false,
             only: Vec::new(),
             optional: false,
         }
@@ -143,7 +146,7 @@ pub struct Limits {
     pub max_viewers: usize,
     /// Addresses whose rate is remembered; when full, further addresses share one bucket.
     pub max_rate_addresses: usize,
-    /// Concurrent HTTP/2 streams of one connection.
+    /// Concurrent HTTP/2 or HTTP/3 streams of one connection.
     pub max_streams: u32,
     /// Requests and WebSockets open towards the application at once; one more gets 503.
     pub max_application_requests: usize,

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::activity::{Activity, RequestMark, Waiting, WatchedStream};
+use crate::activity::{Activity, RequestMark, WatchedStream, quiet_for_too_long};
 use crate::body::{GuardedBody, ResponseBody};
 use crate::config::{self, Limits};
 use crate::door::{Door, Entrance, OpenConnection, Peer};
@@ -176,7 +176,7 @@ impl Listener {
         let mut connection = pin!(connection);
         let mut ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
-            () = self.quiet_for_too_long(&activity) => None,
+            () = quiet_for_too_long(&activity, &self.door.limits, &self.door.stats) => None,
             () = drained(self.lifetimes.draining()) => None,
         };
         if ended.is_none() {
@@ -185,29 +185,6 @@ impl Listener {
         }
         if let Some(Err(error)) = ended {
             self.count_failure(error.as_ref());
-        }
-    }
-
-    /// Returns when the connection has waited too long for a request or the rest of a head.
-    async fn quiet_for_too_long(&self, activity: &Activity) {
-        let head = config::timeout(self.door.limits.header_timeout_ms);
-        let idle = config::timeout(self.door.limits.idle_timeout_ms);
-        // What it waits for changes while we sleep, so it is looked at once in the shorter of both.
-        let interval = head.min(idle);
-        loop {
-            let now = Instant::now();
-            match activity.deadline(head, idle) {
-                Some((deadline, waiting)) if deadline <= now => {
-                    return match waiting {
-                        Waiting::Head => self.stats().header_timeouts.increment(),
-                        Waiting::Idle => self.stats().idle_timeouts.increment(),
-                    };
-                }
-                Some((deadline, _)) => {
-                    tokio::time::sleep_until(deadline.min(now + interval)).await;
-                }
-                None => tokio::time::sleep(interval).await,
-            }
         }
     }
 
@@ -243,13 +220,13 @@ async fn respond(
 }
 
 /// One request until the last byte of its response is on its way.
-struct OpenRequest {
+pub(crate) struct OpenRequest {
     stats: Arc<Stats>,
     _mark: RequestMark,
 }
 
 impl OpenRequest {
-    fn new(stats: Arc<Stats>, mark: RequestMark) -> Self {
+    pub(crate) fn new(stats: Arc<Stats>, mark: RequestMark) -> Self {
         stats.requests_open.increment();
         Self { stats, _mark: mark }
     }

@@ -1,14 +1,15 @@
 //! One request, from any HTTP version, to one response.
 //!
-//! HTTP/3 will call [`Door::handle`] as HTTP/1.1 and 2 do: a request with a boxed body in, a response with a boxed
-//! body out. Live streams and static files are answered here, all else by the application.
+//! All versions call [`Door::handle`]: a request with a boxed body in, a response with a boxed body out. Live streams and static files are answered here, all else by the application.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
-use hyper::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{
+    ALT_SVC, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING,
+};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, Uri, Version};
 use roomtone_hls::Shelf;
@@ -87,6 +88,8 @@ impl Drop for OpenGauge {
 pub(crate) struct Entrance {
     pub(crate) name: HeaderValue,
     pub(crate) only: Vec<String>,
+    /// Says where the same is served by HTTP/3 (RFC 7838), if it is.
+    pub(crate) alternative: Option<HeaderValue>,
 }
 
 impl Door {
@@ -127,10 +130,11 @@ impl Door {
         peer: &Peer,
         mut request: Request<RequestBody>,
     ) -> Response<ResponseBody> {
-        if request.version() == Version::HTTP_2 {
-            self.stats.requests_http2.increment();
-        } else {
-            self.stats.requests_http1.increment();
+        let version = request.version();
+        match version {
+            Version::HTTP_3 => self.stats.requests_http3.increment(),
+            Version::HTTP_2 => self.stats.requests_http2.increment(),
+            _ => self.stats.requests_http1.increment(),
         }
         let host = settle_host(&mut request);
         let client =
@@ -145,6 +149,13 @@ impl Door {
             refusal.response(&id)
         });
         response.headers_mut().insert(headers::REQUEST_ID, id);
+        if let Some(alternative) = &peer.entrance.alternative
+            && version != Version::HTTP_3
+            && !client.by_proxy
+        {
+            let alternative = alternative.clone();
+            response.headers_mut().insert(ALT_SVC, alternative);
+        }
         self.stats.count_response(response.status());
         response
     }
@@ -279,8 +290,8 @@ fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
-/// Makes `Host` say where the request was sent: in HTTP/2, and with an absolute target, the target's authority
-/// decides (RFC 9113 section 8.3.1, RFC 9112 section 3.2.2).
+/// Makes `Host` say where the request was sent: in HTTP/2 and 3, and with an absolute target, the target's authority
+/// decides (RFC 9113 section 8.3.1, RFC 9114 section 4.3.1, RFC 9112 section 3.2.2).
 fn settle_host(request: &mut Request<RequestBody>) -> Result<(), Refusal> {
     if let Some(authority) = request.uri().authority() {
         let host = HeaderValue::try_from(authority.as_str())
@@ -326,7 +337,7 @@ fn for_application(
     Ok(request)
 }
 
-/// HTTP/2 may split cookies over several fields; towards HTTP/1.1 they are one (RFC 9113 section 8.2.3).
+/// HTTP/2 and 3 may split cookies over several fields; towards HTTP/1.1 they are one (RFC 9113 section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) -> Result<(), Refusal> {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {
         return Ok(());

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// What went wrong, in one line that says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum FrontError {
-    /// Another process listens there.
+    /// Another process listens there, by TCP or, for HTTP/3, by UDP.
     #[error("{name}: {address} is in use; stop what listens there, or configure another port")]
     AddrInUse {
         /// The bind's name.

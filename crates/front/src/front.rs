@@ -18,6 +18,7 @@ use crate::config::{self, FrontConfig};
 use crate::connection::{self, Listener};
 use crate::door::{Door, Entrance};
 use crate::error::FrontError;
+use crate::http3::QuicListener;
 use crate::live::{KickError, Viewer};
 use crate::rate::ConnectionTable;
 use crate::sniff::MediaTcpSink;
@@ -26,6 +27,8 @@ use crate::tls::Certificate;
 
 /// How long closing waits for a read from disk that does not come back.
 const DISK_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a client may remember, in seconds, that it is served by HTTP/3.
+const ALTERNATIVE_S: u32 = 86_400;
 
 /// The running front door. Dropping it closes it.
 pub struct Front {
@@ -72,16 +75,21 @@ impl Front {
             .map(|one| (one.config.name.clone(), one.address))
             .collect();
         let runtime = runtime(config.threads)?;
-        let listeners = {
+        let (listeners, quic) = {
             let _inside = runtime.enter();
-            bound
-                .into_iter()
-                .map(|one| shared.listener(one))
-                .collect::<Result<Vec<_>, _>>()?
+            let mut listeners = Vec::new();
+            let mut quic = Vec::new();
+            for one in bound {
+                let entrance = Arc::new(entrance(&one)?);
+                quic.extend(shared.quic(&one, &entrance, certificate.as_ref())?);
+                listeners.push(shared.listener(one, entrance)?);
+            }
+            (listeners, quic)
         };
         let drain = config::timeout(limits.drain_timeout_ms);
         let main = serve(
             listeners,
+            quic,
             Arc::clone(&lifetimes),
             drain,
             Arc::clone(&door.stats),
@@ -198,24 +206,66 @@ struct Listening {
     lifetimes: Arc<Lifetimes>,
 }
 
+/// What requests see of a bind.
+fn entrance(bound: &Bound) -> Result<Entrance, FrontError> {
+    let Bound {
+        config,
+        address,
+        quic,
+        ..
+    } = bound;
+    let name = HeaderValue::try_from(config.name.as_str())
+        .map_err(|_| FrontError::BadConfig(format!("{:?} is no name for a bind", config.name)))?;
+    let alternative = format!("h3=\":{}\"; ma={ALTERNATIVE_S}", address.port());
+    Ok(Entrance {
+        name,
+        only: config.only.clone(),
+        alternative: quic
+            .as_ref()
+            .and_then(|_| HeaderValue::try_from(alternative).ok()),
+    })
+}
+
 impl Listening {
-    fn listener(&self, bound: Bound) -> Result<(Arc<Listener>, TcpListener), FrontError> {
+    fn quic(
+        &self,
+        bound: &Bound,
+        entrance: &Arc<Entrance>,
+        certificate: Option<&Arc<Certificate>>,
+    ) -> Result<Option<Arc<QuicListener>>, FrontError> {
+        let (Some(socket), Some(certificate)) = (&bound.quic, certificate) else {
+            return Ok(None);
+        };
+        let socket = socket
+            .try_clone()
+            .map_err(|error| FrontError::io("cannot listen for HTTP/3", error))?;
+        let listener = QuicListener::new(
+            socket,
+            certificate,
+            Arc::clone(&self.door),
+            Arc::clone(entrance),
+            Arc::clone(&self.table),
+            Arc::clone(&self.lifetimes),
+        )?;
+        Ok(Some(Arc::new(listener)))
+    }
+
+    fn listener(
+        &self,
+        bound: Bound,
+        entrance: Arc<Entrance>,
+    ) -> Result<(Arc<Listener>, TcpListener), FrontError> {
         let Bound {
             config,
             listener,
             address,
+            ..
         } = bound;
-        let name = HeaderValue::try_from(config.name.as_str()).map_err(|_| {
-            FrontError::BadConfig(format!("{:?} is no name for a bind", config.name))
-        })?;
         let socket = TcpListener::from_std(listener)
             .map_err(|error| FrontError::io(format!("cannot listen on {address}"), error))?;
         let listener = Listener {
             door: Arc::clone(&self.door),
-            entrance: Arc::new(Entrance {
-                name,
-                only: config.only,
-            }),
+            entrance,
             tls: self.acceptor.clone().filter(|_| config.tls),
             media: self.media.clone(),
             table: Arc::clone(&self.table),
@@ -228,12 +278,16 @@ impl Listening {
 
 async fn serve(
     listeners: Vec<(Arc<Listener>, TcpListener)>,
+    quic: Vec<Arc<QuicListener>>,
     lifetimes: Arc<Lifetimes>,
     drain: Duration,
     stats: Arc<Stats>,
 ) {
     for (listener, socket) in listeners {
         tokio::spawn(listener.run(socket));
+    }
+    for listener in &quic {
+        tokio::spawn(Arc::clone(listener).run());
     }
     let _ = lifetimes.draining().wait_for(|draining| *draining).await;
     let mut open = lifetimes.open.subscribe();
@@ -243,6 +297,9 @@ async fn serve(
     {
         let cut = *open.borrow();
         (0..cut).for_each(|_| stats.drain_cut.increment());
+    }
+    for listener in quic {
+        listener.settle().await;
     }
 }
 

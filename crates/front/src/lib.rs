@@ -1,6 +1,6 @@
 //! The front door: one HTTP server for everything that is not media over RTP.
 //!
-//! It speaks HTTP/1.1 and HTTP/2 (with prior knowledge on plain ports, by ALPN on TLS ports), serves the web
+//! It speaks HTTP/1.1 and HTTP/2 (with prior knowledge on plain ports, by ALPN on TLS ports) and HTTP/3 on the UDP ports beside TLS ports, serves the web
 //! pages from disk and live streams from memory ([`roomtone_hls`]), and proxies all else, WebSockets included, to the application on a Unix domain socket.
 //! It is the one place for body limits, header limits, time-outs, rate limits and forwarding headers, so that
 //! the application may believe what it is told: nobody but the front door can reach its socket.
@@ -27,6 +27,7 @@ mod error;
 mod forwarded;
 mod front;
 mod headers;
+mod http3;
 mod linger;
 mod live;
 mod media_type;

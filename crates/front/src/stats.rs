@@ -68,10 +68,16 @@ counters! {
     media_tcp_connections,
     /// Connections on a TLS port that were neither TLS nor wanted by anybody.
     not_tls_connections,
+    /// QUIC connections, which carry HTTP/3, whose handshake was finished.
+    quic_connections,
+    /// QUIC clients that had to prove their address because too many handshakes were under way.
+    quic_retries,
     /// Requests that came by HTTP/1.
     requests_http1,
     /// Requests that came by HTTP/2.
     requests_http2,
+    /// Requests that came by HTTP/3.
+    requests_http3,
     /// Requests being answered now (gauge).
     requests_open,
     /// Responses 1xx (switching protocols).

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use crate::certificate;
 use crate::config::TlsConfig;
@@ -39,14 +39,27 @@ impl Certificate {
 
     /// A server configuration that offers HTTP/2 and HTTP/1.1.
     pub(crate) fn server_config(self: &Arc<Self>) -> Result<ServerConfig, FrontError> {
+        self.offering(rustls::DEFAULT_VERSIONS, &[b"h2", b"http/1.1"])
+    }
+
+    /// A server configuration that offers HTTP/3, without early data.
+    pub(crate) fn quic_config(self: &Arc<Self>) -> Result<ServerConfig, FrontError> {
+        self.offering(&[&rustls::version::TLS13], &[b"h3"])
+    }
+
+    fn offering(
+        self: &Arc<Self>,
+        versions: &[&'static SupportedProtocolVersion],
+        protocols: &[&[u8]],
+    ) -> Result<ServerConfig, FrontError> {
         let refused = |error: rustls::Error| FrontError::BadConfig(format!("TLS: {error}"));
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Self>::clone(self);
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .map_err(refused)?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(refused)?;
         Ok(config)
     }

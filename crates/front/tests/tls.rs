@@ -11,13 +11,9 @@ use std::sync::{Arc, mpsc};
 
 use hyper::StatusCode;
 use roomtone_front::{Front, FrontConfig};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use support::{Client, Setup, address, bind, counter, eventually, read_to_end};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 fn https(config: &mut FrontConfig) {
@@ -30,20 +26,7 @@ async fn connect(
     trusted: &Path,
     alpn: &[u8],
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(trusted).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![alpn.to_vec()];
-    let stream = TcpStream::connect(address(front, "https")).await?;
-    let name = ServerName::try_from("localhost").unwrap();
-    support::bounded(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
+    support::tls(address(front, "https"), trusted, alpn).await
 }
 
 /// A certificate and key of our own, written where the configuration points.

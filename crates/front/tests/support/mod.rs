@@ -3,6 +3,8 @@
 
 mod application;
 mod client;
+pub(crate) mod http3_client;
+mod secure;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -13,6 +15,8 @@ use tempfile::TempDir;
 
 pub(crate) use application::Application;
 pub(crate) use client::{Client, ReplyText, chunks, full, read_to_end, streamed};
+pub(crate) use http3_client::Http3;
+pub(crate) use secure::{over_tls, tls};
 
 /// Longer than anything here takes; it only catches hangs.
 const BOUND: Duration = Duration::from_secs(20);
