@@ -20,11 +20,15 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One socket; ``optional``: taken is a warning. IPv6 beside IPv4 is left out where the machine has none."""
+    """One socket; ``optional``: taken is a warning. IPv6 beside IPv4 is left out where the machine has none.
+
+    ``http3``: the UDP port of the same number, too.
+    """
 
     name: str
     address: Address
     optional: bool
+    http3: bool = False
 
     def to_bind(self) -> FrontBind:
         """Describe it to the front door."""
@@ -32,6 +36,7 @@ class Listener:
             name=self.name,
             address=str(self.address),
             tls=self.name == HTTPS,
+            http3=self.http3,
             only=[METRICS_PATH] if self.name == METRICS else [],
             optional=self.optional,
         )
@@ -55,7 +60,8 @@ def listeners(settings: Settings, *, has_ipv6: bool) -> list[Listener]:
         chosen = on_loopback(addresses) if dev else tuple(addresses)
         if not has_ipv6 and not configured:
             chosen = tuple(address for address in chosen if ":" not in address.host)
-        made += [Listener(name, address, optional=dev and not configured) for address in chosen]
+        http3 = name == HTTPS and settings.http.http3
+        made += [Listener(name, address, optional=dev and not configured, http3=http3) for address in chosen]
     return made
 
 

@@ -100,6 +100,8 @@ class HttpSettings(Section):
     """Plain HTTP; empty switches it off."""
     tls_listen: Addresses = (Address("0.0.0.0", 8443), Address("::", 8443))  # noqa: S104 - likewise
     """HTTPS; empty switches it off."""
+    http3: bool = True
+    """Speak HTTP/3 on the UDP ports of the same numbers as those of HTTPS, and say so to clients (Alt-Svc)."""
     cert: Path | None = None
     """PEM file with the certificate chain, leaf first. Without it a self-signed one is made in the data directory.
     SIGHUP reads both again."""

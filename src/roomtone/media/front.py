@@ -16,12 +16,14 @@ from roomtone.media.errors import EngineStartError, MediaError
 class FrontBind(msgspec.Struct, frozen=True, kw_only=True):
     """One listening socket.
 
-    ``optional``: an address in use leaves it out. ``only``: path prefixes that are served nowhere else.
+    ``http3``: the UDP port of the same number speaks HTTP/3, which needs ``tls``. ``optional``: an address in use
+    leaves it out. ``only``: path prefixes that are served nowhere else.
     """
 
     name: str
     address: str
     tls: bool = False
+    http3: bool = False
     only: list[str] = []
     optional: bool = False
 

@@ -52,6 +52,13 @@ def test_the_metrics_listener_serves_metrics_only_and_the_https_one_speaks_tls()
     ]
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_http3_is_spoken_beside_https_unless_it_is_switched_off(wanted: bool) -> None:
+    settings = Settings.model_validate({"http": {"http3": wanted}})
+    binds = [one.to_bind() for one in listeners(settings, has_ipv6=False)]
+    assert [(bind.name, bind.http3) for bind in binds] == [("http", False), ("https", wanted), ("metrics", False)]
+
+
 def test_the_engine_listens_on_loopback_with_dev() -> None:
     dev = Settings.model_validate({"server": {"dev": True}})
     assert engine_config(dev, has_ipv6=True).listen_ips == ["127.0.0.1", "::1"]
