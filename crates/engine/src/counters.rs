@@ -228,6 +228,12 @@ counters! {
     dropped_srt_cookies,
     /// Requests at ports of SRT that were refused: by who decides, for their passphrase, their version, or too many.
     srt_rejected,
+    /// Datagrams at ports of RTP that no input takes.
+    dropped_rtp_strangers,
+    /// Datagrams at ports of RTP that are neither RTP nor RTCP nor MPEG-TS.
+    dropped_rtp_malformed,
+    /// Packets of payload types that an input has no use for, JPEG XS for one.
+    dropped_rtp_unused,
     /// Connections closed since too many are open.
     ingest_connections_refused,
     /// Errors of sockets.

@@ -461,6 +461,7 @@ fn subject(command: &Command) -> Subject {
         Command::GetEngineStats {} => Subject::Engine,
         Command::DoTogether { ref commands } => commands.first().map_or(Subject::Nothing, subject),
         Command::OpenIngestListener { .. }
+        | Command::OpenIngestInput { .. }
         | Command::CloseIngestListener { .. }
         | Command::CloseIngest { .. } => Subject::Ingest,
         Command::CloseRouter { router: id, .. }

@@ -40,6 +40,7 @@ fn policy(event: &Event) -> Policy {
         | Event::EstimateChanged { .. }
         | Event::FeedbackActed { .. }
         | Event::PackagerWarned { .. }
+        | Event::IngestStranger { .. }
         | Event::IngestWarned { .. } => Policy::Statistic,
         Event::IceStateChanged { transport, .. } => Policy::Merge((0, transport, 0)),
         Event::DtlsStateChanged { transport, .. } => Policy::Merge((1, transport, 0)),

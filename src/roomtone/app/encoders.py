@@ -1,4 +1,4 @@
-"""Ports for encoders, opened with the server: SRT and RTMP after the settings."""
+"""Ports for encoders, opened with the server: SRT, RTMP and RTP after the settings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode, IngestProtocol
 
 if TYPE_CHECKING:
-    from roomtone.config import RtmpSettings, Settings, SrtSettings
+    from roomtone.config import RtmpSettings, RtpIngestSettings, Settings, SrtSettings
     from roomtone.control.live import Ingests
+
+    Section = SrtSettings | RtmpSettings | RtpIngestSettings
 
 
 class Encoders:
@@ -26,7 +28,12 @@ class Encoders:
     async def open(self) -> list[str]:
         """Open the ports and give warnings about those that could not be had; raise `StartError`."""
         warnings: list[str] = []
-        for protocol, section in ((IngestProtocol.SRT, self._settings.srt), (IngestProtocol.RTMP, self._settings.rtmp)):
+        wanted: tuple[tuple[IngestProtocol, Section], ...] = (
+            (IngestProtocol.SRT, self._settings.srt),
+            (IngestProtocol.RTMP, self._settings.rtmp),
+            (IngestProtocol.RTP, self._settings.rtp_ingest),
+        )
+        for protocol, section in wanted:
             if section.enabled and self._settings.live.enabled:
                 warnings += await self._open(protocol, section)
         return warnings
@@ -35,7 +42,7 @@ class Encoders:
         """Where it listens, by the protocol."""
         return self._found
 
-    async def _open(self, protocol: IngestProtocol, section: SrtSettings | RtmpSettings) -> list[str]:
+    async def _open(self, protocol: IngestProtocol, section: Section) -> list[str]:
         dev, configured = self._settings.server.dev, "listen" in section.model_fields_set
         addresses = on_loopback(section.listen) if dev else section.listen
         if not self._has_ipv6 and not configured:

@@ -61,6 +61,7 @@ LIVE_FAMILIES = (
     Family("ingests_accepted", "Times an encoder was let in.", counter=True),
     Family("ingests_refused", "Times an encoder was not let in, by reason.", counter=True, label="reason"),
     Family("ingests_ended", "Times an encoder ended, by reason.", counter=True, label="reason"),
+    Family("ingest_strangers", "Sources of datagrams that no input takes, each told once.", counter=True),
     Family("ingest_warnings", "What was wrong with what encoders sent.", counter=True, label="warning"),
     Family("live_tracks_left_out", "Tracks that came and a live stream could not carry.", counter=True),
 )
@@ -207,6 +208,7 @@ def live_values(live: LiveStreams, ingests: Ingests, access: LiveAccess) -> Mapp
         "ingests_accepted": ingests.accepted,
         "ingests_refused": dict(ingests.refused),
         "ingests_ended": _by_name(ingests.ended),
+        "ingest_strangers": ingests.strangers,
         "ingest_warnings": _by_name(ingests.warned),
     }
 

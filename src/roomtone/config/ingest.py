@@ -1,4 +1,4 @@
-"""Settings of encoders that publish by SRT and RTMP."""
+"""Settings of encoders that publish by SRT, RTMP and RTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 from roomtone.config.section import Section
 from roomtone.config.types import Address, Addresses
 
-_SRT, _RTMP = 8890, 1935
+_SRT, _RTMP, _RTP = 8890, 1935, 5004
 
 
 class SrtSettings(Section):
@@ -32,3 +32,12 @@ class RtmpSettings(Section):
     """Whether it is listened for."""
     listen: Addresses = (Address("0.0.0.0", _RTMP), Address("::", _RTMP))  # noqa: S104 - likewise
     """TCP addresses."""
+
+
+class RtpIngestSettings(Section):
+    """The port to which RTP and MPEG-TS of all inputs come that have no port of their own (`/api/v1/inputs`)."""
+
+    enabled: bool = True
+    """Whether it is listened for."""
+    listen: Addresses = (Address("0.0.0.0", _RTP),)  # noqa: S104 - likewise
+    """UDP addresses; RTCP comes to the port above."""

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from roomtone.config.ingest import RtmpSettings, SrtSettings
+from roomtone.config.ingest import RtmpSettings, RtpIngestSettings, SrtSettings
 from roomtone.config.live import LiveSettings
 from roomtone.config.people import AccountSettings, DatabaseSettings, MailSettings, RedisSettings
 from roomtone.config.rooms import ChatSettings, RoomSettings, SpeakerSettings
@@ -355,6 +355,7 @@ class Settings(Section):
     live: LiveSettings = LiveSettings()
     srt: SrtSettings = SrtSettings()
     rtmp: RtmpSettings = RtmpSettings()
+    rtp_ingest: RtpIngestSettings = RtpIngestSettings()
     keys: dict[str, SecretStr] = Field(default_factory=dict)
     """API keys and their secrets, which sign tokens: name = "secret" (32 characters or more)."""
     limits: LimitSettings = LimitSettings()

@@ -25,6 +25,7 @@ from roomtone.media.values import (
     IceStateChanged,
     IngestEnded,
     IngestStarted,
+    IngestStranger,
     IngestWarned,
     MixerClosed,
     MixerEffortChanged,
@@ -73,6 +74,7 @@ SUBJECTS: dict[type[Event], tuple[str, ...]] = {
     PackagerEnded: ("packager",),
     IngestStarted: ("listener", "ingest", "packager"),
     IngestWarned: ("listener", "ingest", "packager"),
+    IngestStranger: ("listener",),
     IngestEnded: ("listener", "ingest", "packager"),
     ChannelOpened: ("transport", "channel"),
     ChannelMessage: ("channel",),
@@ -102,7 +104,15 @@ MERGED: dict[type[Event], tuple[type[Event], tuple[str, ...]]] = {
 }
 """States: what they are a value of, and of what; a newer one takes the place of an older one of the same."""
 
-STATISTICS = (ActiveSpeakers, ProducerScore, EstimateChanged, FeedbackActed, PackagerWarned, IngestWarned)
+STATISTICS = (
+    ActiveSpeakers,
+    ProducerScore,
+    EstimateChanged,
+    FeedbackActed,
+    PackagerWarned,
+    IngestWarned,
+    IngestStranger,
+)
 """What goes first when there is no place."""
 
 

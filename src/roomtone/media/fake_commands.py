@@ -62,6 +62,7 @@ from roomtone.media.values import (
     ObserverId,
     ObserverOpened,
     OpenChannel,
+    OpenIngestInput,
     OpenIngestListener,
     OpenMixer,
     OpenPackager,
@@ -364,7 +365,7 @@ class FakeCommands(FakeState):
         return fake_mixers.execute(self, command)
 
     @_execute.register
-    def _ingest(self, command: OpenIngestListener | CloseIngestListener | CloseIngest) -> AnyResult:
+    def _ingest(self, command: OpenIngestListener | OpenIngestInput | CloseIngestListener | CloseIngest) -> AnyResult:
         return fake_ingests.execute(self, command)
 
     @_execute.register

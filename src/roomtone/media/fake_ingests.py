@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, assert_never
 
@@ -17,17 +18,20 @@ from roomtone.media.values import (
     IngestListenerId,
     IngestListenerOpened,
     IngestProtocol,
+    OpenIngestInput,
     OpenIngestListener,
+    RtpInput,
 )
 
 if TYPE_CHECKING:
     from roomtone.media.fake_state import FakeState
 
-IngestCommand = OpenIngestListener | CloseIngestListener | CloseIngest
+IngestCommand = OpenIngestListener | OpenIngestInput | CloseIngestListener | CloseIngest
 
 _PASSPHRASE = range(10, 81)
 _LATENCY_MS = range(20, 8_001)
 _FIRST_PORT = 20_000
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def execute(state: FakeState, command: IngestCommand) -> AnyResult:
@@ -35,6 +39,8 @@ def execute(state: FakeState, command: IngestCommand) -> AnyResult:
     match command:
         case OpenIngestListener():
             return _open(state, command)
+        case OpenIngestInput():
+            return _open_input(state, command)
         case CloseIngestListener():
             listener = state.get(FakeIngestListener, command.listener)
             for ingest in [held for held in state.find(FakeIngest) if held.listener == listener.id]:
@@ -49,16 +55,13 @@ def execute(state: FakeState, command: IngestCommand) -> AnyResult:
 
 
 def _open(state: FakeState, command: OpenIngestListener) -> AnyResult:
-    host, _, port = command.address.rpartition(":")
-    try:
-        ip_address(host.strip("[]"))
-        number = int(port)
-    except ValueError:
-        raise Refused(ErrorCode.INVALID, "address is not IP:PORT") from None
+    if command.protocol is IngestProtocol.MPEGTS:
+        raise Refused(ErrorCode.INVALID, "MPEG-TS in datagrams comes by an input")
+    host, number = _read_address(command.address)
     if command.latency_ms not in _LATENCY_MS:
         raise Refused(ErrorCode.INVALID, "latency_ms is 20 to 8000")
     if command.passphrase is not None and command.protocol is not IngestProtocol.SRT:
-        raise Refused(ErrorCode.INVALID, "RTMP has no passphrase")
+        raise Refused(ErrorCode.INVALID, "only SRT has a passphrase")
     if command.passphrase is not None and len(command.passphrase) not in _PASSPHRASE:
         raise Refused(ErrorCode.INVALID, "a passphrase has 10 to 80 characters")
     id_ = state.new_id()
@@ -68,3 +71,34 @@ def _open(state: FakeState, command: OpenIngestListener) -> AnyResult:
         raise Refused(ErrorCode.NO_PORT, f"cannot listen on {address}")
     state.objects[id_] = FakeIngestListener(id_, command.protocol, address)
     return IngestListenerOpened(listener=IngestListenerId(id_), port=number)
+
+
+def _open_input(state: FakeState, command: OpenIngestInput) -> AnyResult:
+    source = command.source
+    if not _NAME.fullmatch(command.name):
+        raise Refused(ErrorCode.INVALID, "the name cannot stand in a URL")
+    protocol = IngestProtocol.MPEGTS
+    if isinstance(source, RtpInput):
+        protocol = IngestProtocol.RTP
+        types = [track.payload_type for track in source.tracks]
+        if not types or len(types) != len(set(types)):
+            raise Refused(ErrorCode.INVALID, "a description tells its streams apart by payload type")
+    id_ = state.new_id()
+    if source.listener is not None:
+        address = state.get(FakeIngestListener, source.listener).address
+    else:
+        host, number = _read_address(source.address or "[::]:0")
+        address = f"{host}:{number or _FIRST_PORT + id_}"
+        if any(held.address == address for held in state.find(FakeIngestListener)):
+            raise Refused(ErrorCode.NO_PORT, f"cannot listen on {address}")
+    state.objects[id_] = FakeIngestListener(id_, protocol, address, command.name)
+    return IngestListenerOpened(listener=IngestListenerId(id_), port=int(address.rpartition(":")[2]))
+
+
+def _read_address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    try:
+        ip_address(host.strip("[]"))
+        return host, int(port)
+    except ValueError:
+        raise Refused(ErrorCode.INVALID, "address is not IP:PORT") from None

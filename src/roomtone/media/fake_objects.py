@@ -163,6 +163,8 @@ class FakeIngestListener:
     id: int
     protocol: IngestProtocol
     address: str
+    name: str = ""
+    """Of an input: what its stream is called."""
 
 
 @dataclass(slots=True)

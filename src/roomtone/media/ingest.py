@@ -13,8 +13,11 @@ from roomtone.media.values import (
     IngestListenerId,
     IngestListenerOpened,
     IngestProtocol,
+    IngestSource,
+    OpenIngestInput,
     OpenIngestListener,
     PackagerId,
+    RtpInput,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ class IngestListener(EngineObject):
     `IngestStarted` and `IngestEnded` tell of them. Their streams lie at ``/live/NAME/index.m3u8``.
     """
 
-    __slots__ = ("port", "protocol")
+    __slots__ = ("ipv6", "port", "protocol", "shared")
 
     @classmethod
     async def open(
@@ -54,11 +57,26 @@ class IngestListener(EngineObject):
             part_ms=part_ms,
         )
         opened = await engine.ask(command, IngestListenerOpened)
+        listener = cls(engine, opened.listener, protocol, opened.port)
+        listener.shared, listener.ipv6 = True, address.startswith("[")
+        return listener
+
+    @classmethod
+    async def open_input(
+        cls, engine: Engine, name: str, source: IngestSource, *, window_ms: int = 120_000, part_ms: int | None = None
+    ) -> IngestListener:
+        """Take a stream from a source that does not ask; the values are those of `OpenIngestInput`."""
+        command = OpenIngestInput(name=name, source=source, window_ms=window_ms, part_ms=part_ms)
+        opened = await engine.ask(command, IngestListenerOpened)
+        protocol = IngestProtocol.RTP if isinstance(source, RtpInput) else IngestProtocol.MPEGTS
         return cls(engine, opened.listener, protocol, opened.port)
 
     def __init__(self, engine: Engine, id_: IngestListenerId, protocol: IngestProtocol, port: int) -> None:
         super().__init__(engine, id_)
         self.protocol = protocol
+        self.shared = False
+        """Whether inputs may share it; an input itself is shared by none."""
+        self.ipv6 = False
         self.port = port
 
     @property

@@ -19,6 +19,7 @@ from roomtone.media.value_parts import (
     IceMode,
     IngestListenerId,
     IngestProtocol,
+    IngestSource,
     Latching,
     MediaKind,
     MixerId,
@@ -437,8 +438,21 @@ class OpenIngestListener(Command, tag="open_ingest_listener", frozen=True, kw_on
     part_ms: int | None = None
 
 
+class OpenIngestInput(Command, tag="open_ingest_input", frozen=True, kw_only=True):
+    """Take a stream from a source that does not ask: whoever gives the command has decided.
+
+    The stream ``name`` is begun whenever the source sends. ``window_ms`` and ``part_ms`` are as in `OpenPackager`. An
+    input is closed as a listener is.
+    """
+
+    name: str
+    source: IngestSource
+    window_ms: int = 120_000
+    part_ms: int | None = None
+
+
 class CloseIngestListener(Command, tag="close_ingest_listener", frozen=True, kw_only=True):
-    """Close a listener; who publishes through it is sent away."""
+    """Close a listener, or an input; who publishes through it is sent away."""
 
     listener: IngestListenerId
 
@@ -522,6 +536,7 @@ AnyCommand = (
     | RemovePackagerTrack
     | ClosePackager
     | OpenIngestListener
+    | OpenIngestInput
     | CloseIngestListener
     | CloseIngest
     | OpenChannel

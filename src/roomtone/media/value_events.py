@@ -351,6 +351,17 @@ class IngestEnded(Event, tag="ingest_ended", frozen=True, kw_only=True):
     detail: str
 
 
+class IngestStranger(Event, tag="ingest_stranger", frozen=True, kw_only=True):
+    """What came at a listener or input is not taken: it belongs to none, or may not begin; told once a source.
+
+    ``detail`` says what it is and why, in words.
+    """
+
+    listener: IngestListenerId
+    remote: str
+    detail: str
+
+
 class PackagerEnded(Event, tag="packager_ended", frozen=True, kw_only=True):
     """A packager is gone; its lists say that they have ended, and can be read for a minute yet."""
 
@@ -419,6 +430,7 @@ AnyEvent = (
     | PackagerEnded
     | IngestStarted
     | IngestWarned
+    | IngestStranger
     | IngestEnded
     | ChannelOpened
     | ChannelMessage

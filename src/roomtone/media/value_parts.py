@@ -28,6 +28,10 @@ class IngestProtocol(StrEnum):
     """MPEG-TS over SRT."""
     RTMP = "rtmp"
     """RTMP, Enhanced RTMP too."""
+    RTP = "rtp"
+    """RTP, as a description says."""
+    MPEGTS = "mpegts"
+    """MPEG-TS in datagrams, bare or behind RTP."""
 
 
 class MediaKind(StrEnum):
@@ -339,3 +343,42 @@ class MixerWav(Value, tag_field="source", tag="wav", frozen=True, kw_only=True):
 
 
 MixerSource = MixerTone | MixerClip | MixerWav
+
+
+class IngestRtpTrack(Value, frozen=True, kw_only=True):
+    """A stream of an RTP source, as a description of it says (RFC 8866).
+
+    ``codec`` is its encoding name; what HLS cannot carry is named when it comes. ``config`` is the
+    `AudioSpecificConfig` of AAC, ``parameter_sets`` are NAL units said beforehand.
+    """
+
+    payload_type: int
+    codec: str
+    is_video: bool
+    clock_rate: int
+    channels: int = 0
+    config: bytes = b""
+    parameter_sets: list[bytes] = []
+
+
+class RtpInput(Value, tag_field="kind", tag="rtp", frozen=True, kw_only=True):
+    """RTP through a listener that inputs share, or at ``address``, ``IP:PORT``, alone; RTCP goes to the port above.
+
+    ``remote``, ``IP`` or ``IP:PORT``, is where it comes from; None: anywhere.
+    """
+
+    listener: IngestListenerId | None = None
+    address: str | None = None
+    remote: str | None = None
+    tracks: list[IngestRtpTrack]
+
+
+class MpegTsInput(Value, tag_field="kind", tag="mpegts", frozen=True, kw_only=True):
+    """MPEG-TS in datagrams, bare or behind RTP; fields as in `RtpInput`. An address of multicast is joined."""
+
+    listener: IngestListenerId | None = None
+    address: str | None = None
+    remote: str | None = None
+
+
+IngestSource = RtpInput | MpegTsInput

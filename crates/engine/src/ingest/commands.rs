@@ -37,6 +37,19 @@ impl IngestThread {
                     })
                     .map(|(listener, port)| CommandResult::IngestListenerOpened { listener, port })
             }
+            Command::OpenIngestInput {
+                name,
+                source,
+                window_ms,
+                part_ms,
+            } => {
+                let packaging = Packaging {
+                    window_us: window_ms * 1000,
+                    part_us: part_ms.map(|part_ms| u64::from(part_ms) * 1000),
+                };
+                self.open_input(name, source, packaging, now)
+                    .map(|(listener, port)| CommandResult::IngestListenerOpened { listener, port })
+            }
             Command::CloseIngestListener { listener } => self.close_listener(listener, now),
             Command::CloseIngest { packager } => self.close_ingest(packager, now),
             _ => Err(Failure::invalid("no command of ingests")),
@@ -55,7 +68,7 @@ impl IngestThread {
         let address: SocketAddr = address
             .parse()
             .map_err(|_| Failure::invalid("address is not IP:PORT"))?;
-        if self.srt.len() + self.rtmp.len() >= MAX_LISTENERS {
+        if self.srt.len() + self.rtmp.len() + self.rtp.len() >= MAX_LISTENERS {
             let message = format!("{MAX_LISTENERS} listeners are open");
             return Err(Failure::new(ErrorCode::Limit, message));
         }
@@ -77,10 +90,14 @@ impl IngestThread {
                     now,
                 )
             }
-            IngestProtocol::Rtmp if passphrase.is_some() => {
-                return Err(Failure::invalid("RTMP has no passphrase"));
+            IngestProtocol::Rtmp | IngestProtocol::Rtp if passphrase.is_some() => {
+                return Err(Failure::invalid("only SRT has a passphrase"));
             }
             IngestProtocol::Rtmp => self.open_rtmp(id, address),
+            IngestProtocol::Rtp => self.open_rtp_port(id, address),
+            IngestProtocol::Mpegts => {
+                return Err(Failure::invalid("MPEG-TS in datagrams comes by an input"));
+            }
         };
         let port = port.map_err(|error| {
             Failure::new(
@@ -120,7 +137,8 @@ impl IngestThread {
 
     /// Who publishes through it is sent away too.
     fn close_listener(&mut self, listener: u64, now: Instant) -> Result<CommandResult, Failure> {
-        if self.packaging.remove(&listener).is_none() {
+        let was_input = self.close_input(listener, now);
+        if self.packaging.remove(&listener).is_none() && !was_input {
             return Err(Failure::not_found("listener", listener));
         }
         let through = self

@@ -21,6 +21,10 @@ pub(super) enum Line {
     Rtmp {
         connection: usize,
     },
+    /// By its id.
+    Input {
+        input: u64,
+    },
 }
 
 /// Why somebody may not publish.

@@ -1,4 +1,4 @@
-//! Live streams that come from encoders: SRT and RTMP, on a thread of their own.
+//! Live streams that come from encoders: SRT, RTMP, RTP and MPEG-TS, on a thread of their own.
 //!
 //! A listener asks who may publish before anything is taken. What is published becomes units, and these go to the live
 //! thread, which packages them: an ingest and a tap differ in nothing from there on. The queue between is bounded; when
@@ -8,12 +8,14 @@ mod accepting;
 mod asking;
 mod commands;
 mod connection;
+mod inputs;
 mod publisher;
 mod rtmp;
 mod serving;
 mod srt;
 mod streams;
 mod thread;
+mod transport_stream;
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -141,6 +141,7 @@ impl IngestThread {
                     }
                 }
                 Line::Rtmp { .. } => self.refuse(asker, &No::InUse, now),
+                Line::Input { .. } => {}
             }
             return;
         };
@@ -157,6 +158,23 @@ impl IngestThread {
             }
             one.publisher = Some(id);
         }
+        self.announce(id, line, wish, packager, now);
+        match line {
+            Line::Srt { port, .. } => self.serve_srt(port, now),
+            Line::Rtmp { connection } => self.finish_rtmp(connection, now),
+            Line::Input { .. } => {}
+        }
+    }
+
+    /// Somebody publishes from now on.
+    pub(super) fn announce(
+        &mut self,
+        id: u64,
+        line: Line,
+        wish: Wish,
+        packager: u64,
+        now: Instant,
+    ) {
         let event = Event::IngestStarted {
             ingest: id,
             listener: wish.listener,
@@ -171,10 +189,6 @@ impl IngestThread {
             .insert(id, Publisher::new(id, wish, line, packager, now));
         // Only messages of channels are ever refused.
         let _ = self.shared.outbox.event(event);
-        match line {
-            Line::Srt { port, .. } => self.serve_srt(port, now),
-            Line::Rtmp { connection } => self.finish_rtmp(connection, now),
-        }
     }
 
     pub(super) fn heard(&mut self, publisher: u64, bytes: u64, now: Instant) {
@@ -269,6 +283,7 @@ impl IngestThread {
                     port.send(now);
                 }
             }
+            Line::Input { input } => self.input_ended(input, now),
             Line::Rtmp { connection } => {
                 if let Some(one) = self.connections.get_mut(connection) {
                     one.publisher = None;

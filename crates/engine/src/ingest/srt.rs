@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use roomtone_mpegts::{Codec, Demuxer, Event, Limits};
+use roomtone_mpegts::{Demuxer, Limits};
 use roomtone_srt::{
     Acceptance, ConnectionConfig, ConnectionId, Listener, ListenerConfig, ListenerEvent,
     ListenerStats, MAX_DATAGRAM, Passphrase, RejectReason, Request, RequestId, StreamId,
@@ -16,14 +16,13 @@ use rustc_hash::FxHashMap;
 use super::asking::Wish;
 use super::connection::No;
 use super::publisher::Sent;
+use super::transport_stream::sent;
 use crate::counters::IngestCounters;
 use crate::sys::{Datagrams, enable_gro, send};
 use crate::values::IngestProtocol;
 
 /// Rounds of datagrams taken before others have their turn.
 const ROUNDS: usize = 8;
-/// What keys of streams have that its demultiplexer gives no number.
-const OF_PIDS: u32 = 1 << 31;
 
 /// A caller that publishes. Keys of its tracks are those of its demultiplexer.
 struct Feed {
@@ -246,36 +245,6 @@ fn reason(no: &No) -> RejectReason {
 
 fn drain(feed: &mut Feed, told: &mut Vec<Told>) {
     while let Some(event) = feed.demuxer.poll_event() {
-        let sent = match event {
-            Event::TrackAdded { track, stream } => match stream.codec {
-                Codec::Video(_) => Sent::Track(track.0, true),
-                Codec::AacAdts | Codec::AacLatm | Codec::Opus { .. } => Sent::Track(track.0, false),
-                // Nobody reads timed events yet.
-                Codec::MpegAudio | Codec::Ac3 | Codec::Eac3 | Codec::Scte35 | Codec::Id3 => {
-                    Sent::Refused(track.0, stream.codec.name().to_owned())
-                }
-            },
-            Event::TrackRemoved { track } => Sent::TrackGone(track.0),
-            Event::Format { track, format } => Sent::Format(track.0, format),
-            Event::Unit { track, unit } => Sent::Unit(track.0, unit),
-            Event::Dropped { .. } => Sent::Dropped,
-            Event::StreamRefused {
-                pid,
-                stream_type,
-                reason,
-                ..
-            } => Sent::Refused(
-                OF_PIDS | u32::from(pid.number()),
-                format!("a stream of type {stream_type:#04x} ({reason})"),
-            ),
-            Event::Splice { .. }
-            | Event::Id3 { .. }
-            | Event::Clock { .. }
-            | Event::Discontinuity { .. } => continue,
-            Event::Refused { .. } => {
-                Sent::Unreadable("its packets are not the 188 bytes of MPEG-TS")
-            }
-        };
-        told.push(Told::Sent(feed.publisher, sent));
+        told.extend(sent(event).map(|sent| Told::Sent(feed.publisher, sent)));
     }
 }

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::asking::Questions;
+use super::inputs::{Input, RtpPort};
 use super::publisher::Publisher;
 use super::rtmp::Connection;
 use super::srt::SrtPort;
@@ -37,6 +38,8 @@ const SORT: u32 = 32;
 pub(super) const SRT_PORT: u64 = 1;
 pub(super) const RTMP_PORT: u64 = 2;
 pub(super) const RTMP_CONNECTION: u64 = 3;
+pub(super) const RTP_PORT: u64 = 4;
+pub(super) const RTCP_PORT: u64 = 5;
 
 pub(super) fn token(sort: u64, index: usize) -> u64 {
     sort << SORT | index as u64
@@ -68,7 +71,9 @@ pub(super) struct IngestThread {
     pub(super) srt: Slab<SrtPort>,
     pub(super) rtmp: Slab<RtmpPort>,
     pub(super) connections: Slab<Connection>,
-    /// By the id of the listener.
+    pub(super) rtp: Slab<RtpPort>,
+    pub(super) inputs: Slab<Input>,
+    /// By the id of the listener or the input.
     pub(super) packaging: FxHashMap<u64, Packaging>,
     pub(super) publishers: FxHashMap<u64, Publisher>,
     pub(super) streams: Streams,
@@ -101,6 +106,8 @@ impl IngestThread {
             srt: Slab::new(),
             rtmp: Slab::new(),
             connections: Slab::new(),
+            rtp: Slab::new(),
+            inputs: Slab::new(),
             packaging: FxHashMap::default(),
             publishers: FxHashMap::default(),
             questions: Questions::default(),
@@ -135,7 +142,10 @@ impl IngestThread {
 
     /// Nothing is looked for while there is nothing.
     fn next_timeout(&self) -> Option<Instant> {
-        let idle = self.srt.is_empty() && self.connections.is_empty() && self.streams.is_empty();
+        let idle = self.srt.is_empty()
+            && self.connections.is_empty()
+            && self.streams.is_empty()
+            && self.inputs.is_empty();
         let look = (!idle).then_some(self.look_at);
         let ports = self.srt.iter().filter_map(|(_, port)| port.next_timeout());
         ports.chain(look).min()
@@ -158,6 +168,8 @@ impl IngestThread {
                 }
                 self.serve_srt(index, now);
             }
+            RTP_PORT => self.receive_rtp(index, false, datagrams, now),
+            RTCP_PORT => self.receive_rtp(index, true, datagrams, now),
             RTMP_PORT => self.accept_connections(index, now),
             RTMP_CONNECTION => {
                 let mut told = Vec::new();
@@ -228,6 +240,7 @@ impl IngestThread {
             self.connections[index].handle_timeout(now);
             self.serve_rtmp(index, Vec::new(), now);
         }
+        self.drain_inputs(now, true);
         for name in self.streams.overdue(now) {
             self.close_stream(&name);
         }

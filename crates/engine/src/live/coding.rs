@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use roomtone_frames::depacketize::{
-    Av1Depacketizer, H264Depacketizer, HevcDepacketizer, OpusDepacketizer, Payload,
+    AacDepacketizer, Av1Depacketizer, H264Depacketizer, HevcDepacketizer, OpusDepacketizer, Payload,
 };
 use roomtone_frames::timeline::Stamps;
-use roomtone_frames::{AccessUnit, Format, OpusFormat};
+use roomtone_frames::{AacFormat, AccessUnit, Format, OpusFormat};
 use roomtone_rtp::Codec;
 
 use super::silence::Silence;
@@ -20,10 +21,45 @@ pub(crate) enum Coding {
     Opus {
         channels: u8,
     },
+    /// As RFC 3640 packs it in its mode of high rates.
+    Aac {
+        config: AacConfig,
+        clock_rate: u32,
+        channels: u8,
+    },
     /// Nothing has to be put together: units come whole, from an ingest.
     Whole {
         is_video: bool,
     },
+}
+
+/// `AudioSpecificConfig` of AAC (ISO/IEC 14496-3 section 1.6.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AacConfig {
+    bytes: [u8; Self::MOST_BYTES],
+    len: usize,
+}
+
+impl AacConfig {
+    /// More than that is said of no AAC that plays in browsers.
+    const MOST_BYTES: usize = 16;
+
+    /// None where it is too short to be one, or too long.
+    pub(crate) fn new(config: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::MOST_BYTES];
+        if config.len() < 2 {
+            return None;
+        }
+        bytes.get_mut(..config.len())?.copy_from_slice(config);
+        Some(Self {
+            bytes,
+            len: config.len(),
+        })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
 }
 
 /// Ticks a second in which an ingest stamps all tracks of a source: rates of sound and 90 kHz divide it.
@@ -49,7 +85,7 @@ impl Coding {
     pub(super) fn is_video(self) -> bool {
         match self {
             Self::H264 | Self::Hevc | Self::Av1 => true,
-            Self::Opus { .. } => false,
+            Self::Opus { .. } | Self::Aac { .. } => false,
             Self::Whole { is_video } => is_video,
         }
     }
@@ -67,7 +103,12 @@ impl Coding {
             // The reports of all taps are written by the clock of this process.
             source: OF_TAPS,
             shared: false,
-            rate: if self.is_video() { 90_000 } else { 48_000 },
+            rate: match self {
+                Self::H264 | Self::Hevc | Self::Av1 => 90_000,
+                Self::Opus { .. } => 48_000,
+                Self::Aac { clock_rate, .. } => clock_rate,
+                Self::Whole { .. } => INGEST_RATE,
+            },
             bits: 32,
         }
     }
@@ -86,6 +127,7 @@ pub(super) enum Depacketizer {
     Hevc(Box<HevcDepacketizer>),
     Av1(Box<Av1Depacketizer>),
     Opus(Box<Sound>),
+    Aac(Box<(AacDepacketizer, Format)>),
     /// What comes is whole already.
     Whole,
 }
@@ -107,7 +149,28 @@ impl Depacketizer {
                 },
                 silence: Silence::default(),
             })),
+            Coding::Aac {
+                config,
+                clock_rate,
+                channels,
+            } => {
+                let format = AacFormat {
+                    config: Bytes::copy_from_slice(config.bytes()),
+                    sample_rate: clock_rate,
+                    channels,
+                };
+                Self::Aac(Box::new((AacDepacketizer::new(1024), Format::Aac(format))))
+            }
             Coding::Whole { .. } => Self::Whole,
+        }
+    }
+
+    /// Take a parameter set that a description of the stream gave.
+    pub(super) fn handle_parameter_set(&mut self, nal: &[u8]) {
+        match self {
+            Self::H264(h264) => h264.handle_parameter_set(nal),
+            Self::Hevc(hevc) => hevc.handle_parameter_set(nal),
+            _ => {}
         }
     }
 
@@ -155,6 +218,13 @@ impl Depacketizer {
                     found((unit, Some(Format::Opus(sound.format)), arrival));
                 }
             }
+            Self::Aac(aac) => {
+                let (aac, format) = &mut **aac;
+                aac.handle_payload(payload);
+                while let Some(unit) = aac.poll_unit() {
+                    found((unit, Some(format.clone()), arrival));
+                }
+            }
             Self::Whole => {}
         }
     }
@@ -174,7 +244,7 @@ impl Depacketizer {
             Self::H264(h264) => h264.wants_keyframe(),
             Self::Hevc(hevc) => hevc.wants_keyframe(),
             Self::Av1(av1) => av1.wants_keyframe(),
-            Self::Opus(_) | Self::Whole => false,
+            Self::Opus(_) | Self::Aac(_) | Self::Whole => false,
         }
     }
 
@@ -185,6 +255,7 @@ impl Depacketizer {
             Self::Hevc(hevc) => hevc.dropped().total(),
             Self::Av1(av1) => av1.dropped().total(),
             Self::Opus(sound) => sound.opus.malformed + sound.silence.late,
+            Self::Aac(aac) => aac.0.dropped().total(),
             Self::Whole => 0,
         }
     }

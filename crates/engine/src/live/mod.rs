@@ -31,9 +31,9 @@ use crate::counters::LiveCounters;
 use crate::shard::{Batch, ShardHandle, Shared};
 use crate::values::Report;
 
-pub(crate) use coding::{Coding, Found, INGEST_RATE};
-pub(crate) use program::ProgramConfig;
-pub(crate) use track::NewTrack;
+pub(crate) use coding::{AacConfig, Coding, Found, INGEST_RATE};
+pub(crate) use program::{ProgramConfig, unix_us};
+pub(crate) use track::{NewTrack, Step, Track};
 
 /// Tracks of one packager.
 pub(crate) const MAX_TRACKS: usize = 8;

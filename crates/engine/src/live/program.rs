@@ -324,7 +324,7 @@ impl Program {
 }
 
 /// Microseconds since 1970 of seconds since 1900, 32.32.
-fn unix_us(ntp: u64) -> i64 {
+pub(crate) fn unix_us(ntp: u64) -> i64 {
     let seconds = (ntp >> 32) as i64 - NtpTime::UNIX_EPOCH_SECONDS as i64;
     let micros = ((ntp & 0xffff_ffff) * 1_000_000) >> 32;
     seconds * 1_000_000 + micros as i64

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use roomtone_frames::depacketize::Payload;
 use roomtone_frames::timeline::{Placed, Stamp};
 use roomtone_frames::{AccessUnit, Format, FrameRate, Timeline};
@@ -34,7 +35,7 @@ pub(crate) struct NewTrack {
 
 /// A unit on its way to the packager.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// What follows does not go on from what came before.
     Broken,
     /// From the next unit on it is coded so.
@@ -83,7 +84,7 @@ pub(super) struct Figures {
 }
 
 /// One stream of a program.
-pub(super) struct Track {
+pub(crate) struct Track {
     pub(super) id: u64,
     pub(super) name: String,
     pub(super) ssrc: u32,
@@ -98,16 +99,16 @@ pub(super) struct Track {
     /// The newest sender report: wall time, and the timestamp it belongs to.
     report: Option<(i64, u32)>,
     /// The newest format, once there was a unit.
-    pub(super) format: Option<Format>,
+    pub(crate) format: Option<Format>,
     held: VecDeque<Raw>,
     /// Its place in the packager and on the timeline, once they have begun.
-    pub(super) place: Option<(usize, usize)>,
+    pub(crate) place: Option<(usize, usize)>,
     /// Nothing feeds it.
     pub(super) vacant: bool,
     /// Its next unit does not follow on the one before.
     broken: bool,
     pub(super) first_packet: Option<Instant>,
-    pub(super) last_packet: Option<Instant>,
+    pub(crate) last_packet: Option<Instant>,
     pub(super) last_keyframe: Option<Instant>,
     pub(super) last_asked: Option<Instant>,
     pub(super) figures: Figures,
@@ -115,7 +116,7 @@ pub(super) struct Track {
 
 impl Track {
     /// None where nothing it may carry is given.
-    pub(super) fn new(new: NewTrack) -> Option<Self> {
+    pub(crate) fn new(new: NewTrack) -> Option<Self> {
         let (_, coding) = *new.codings.first()?;
         Some(Self {
             id: new.track,
@@ -140,6 +141,13 @@ impl Track {
             last_asked: None,
             figures: Figures::default(),
         })
+    }
+
+    /// Take parameter sets that a description of the stream gave.
+    pub(crate) fn handle_parameter_sets(&mut self, sets: &[Bytes]) {
+        for set in sets {
+            self.depacketizer.handle_parameter_set(set);
+        }
     }
 
     /// Another source goes on where the one before has ended.
@@ -178,17 +186,17 @@ impl Track {
     }
 
     /// Whether nothing can be shown before a keyframe comes.
-    pub(super) fn wants_keyframe(&self) -> bool {
+    pub(crate) fn wants_keyframe(&self) -> bool {
         self.depacketizer.wants_keyframe()
     }
 
     /// Units that could not be put together.
-    pub(super) fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.figures.dropped_before + self.depacketizer.dropped()
     }
 
     /// Take an RTP packet.
-    pub(super) fn handle_rtp(&mut self, packet: &RtpPacket<'_>, now: Instant) {
+    pub(crate) fn handle_rtp(&mut self, packet: &RtpPacket<'_>, now: Instant) {
         if self.coding_of(packet).is_none() {
             self.figures.ignored += 1;
             return;
@@ -204,7 +212,7 @@ impl Track {
     }
 
     /// Go on behind holes that nobody waits for any more.
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
         while let Some(turn) = self.reorder.pop(now) {
             let Ok(packet) = RtpPacket::parse(&turn.packet) else {
                 continue;
@@ -286,7 +294,7 @@ impl Track {
     }
 
     /// Whether there are units that wait.
-    pub(super) fn has_units(&self) -> bool {
+    pub(crate) fn has_units(&self) -> bool {
         !self.held.is_empty()
     }
 
@@ -297,7 +305,7 @@ impl Track {
     }
 
     /// Its place in the packager; from now on units are placed.
-    pub(super) fn begin(&mut self, place: usize, timeline: &mut Timeline) {
+    pub(crate) fn begin(&mut self, place: usize, timeline: &mut Timeline) {
         let stamps = self.coding.stamps();
         let rate = self.format.as_ref().map_or(stamps.rate, Format::clock_rate);
         let number = timeline.add_track(stamps, rate);
@@ -308,7 +316,7 @@ impl Track {
     }
 
     /// A sender report: at this wall time its timestamps were there.
-    pub(super) fn handle_report(&mut self, wall_us: i64, stamp: u32, timeline: &mut Timeline) {
+    pub(crate) fn handle_report(&mut self, wall_us: i64, stamp: u32, timeline: &mut Timeline) {
         self.report = Some((wall_us, stamp));
         if let Some((_, number)) = self.place {
             timeline.handle_report(number, wall_us, stamp.into());
@@ -316,12 +324,12 @@ impl Track {
     }
 
     /// Whether a report has tied it to wall time, or its clock is that of the others anyway.
-    pub(super) fn is_tied(&self) -> bool {
+    pub(crate) fn is_tied(&self) -> bool {
         self.report.is_some() || self.coding.stamps().shared
     }
 
     /// The next step towards the packager.
-    pub(super) fn next_step(&mut self, timeline: &mut Timeline) -> Option<Step> {
+    pub(crate) fn next_step(&mut self, timeline: &mut Timeline) -> Option<Step> {
         let (_, number) = self.place?;
         let raw = self.held.front_mut()?;
         if let Some(format) = raw.format.take()

@@ -171,6 +171,7 @@ impl Shard {
             Command::Dump { id } => self.dump(id),
             Command::GetEngineStats {}
             | Command::OpenIngestListener { .. }
+            | Command::OpenIngestInput { .. }
             | Command::CloseIngestListener { .. }
             | Command::CloseIngest { .. } => Err(Failure::new(
                 ErrorCode::Internal,

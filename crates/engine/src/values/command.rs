@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
-    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, Latching, MediaKind,
-    MixerSource, SrtpKeys,
+    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, IngestSource,
+    Latching, MediaKind, MixerSource, SrtpKeys,
 };
 
 /// One command; each is answered by one reply.
@@ -500,7 +500,21 @@ pub enum Command {
         #[serde(default)]
         part_ms: Option<u32>,
     },
-    /// Close a listener; who publishes through it is sent away.
+    /// Take a stream from a source that does not ask: whoever gives the command has decided. It is begun whenever its source
+    /// sends; closed as a listener is.
+    OpenIngestInput {
+        /// Name of the stream.
+        name: String,
+        /// Where it comes from.
+        source: IngestSource,
+        /// As in `open_packager`.
+        #[serde(default = "default_window")]
+        window_ms: u64,
+        /// As in `open_packager`.
+        #[serde(default)]
+        part_ms: Option<u32>,
+    },
+    /// Close a listener, or an input; who publishes through it is sent away.
     CloseIngestListener {
         /// Which.
         listener: u64,

@@ -422,6 +422,15 @@ pub enum Event {
         /// More of it, in words; may be empty.
         detail: String,
     },
+    /// What came at a listener belongs to no input of it, or an input may not begin; told once a source.
+    IngestStranger {
+        /// At which listener, or by which input.
+        listener: u64,
+        /// Where it comes from.
+        remote: String,
+        /// What it is and why it is not taken, in words.
+        detail: String,
+    },
     /// A data channel is open, by us or by the peer.
     ChannelOpened {
         /// On which transport.

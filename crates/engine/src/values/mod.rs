@@ -18,8 +18,8 @@ pub use event::{
 };
 pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
-    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, Latching, MediaKind,
-    MixerSource, SrtpKeys, ToneKind,
+    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, IngestRtpTrack,
+    IngestSource, Latching, MediaKind, MixerSource, SrtpKeys, ToneKind,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,

@@ -231,6 +231,10 @@ pub enum IngestProtocol {
     Srt,
     /// RTMP, Enhanced RTMP too.
     Rtmp,
+    /// RTP, as a description says.
+    Rtp,
+    /// MPEG-TS in datagrams, bare or behind RTP.
+    Mpegts,
 }
 
 impl IngestProtocol {
@@ -239,6 +243,62 @@ impl IngestProtocol {
         match self {
             Self::Srt => "srt",
             Self::Rtmp => "rtmp",
+            Self::Rtp => "rtp",
+            Self::Mpegts => "mpegts",
         }
     }
+}
+
+/// A stream of an RTP source, as a description of it says (RFC 8866).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IngestRtpTrack {
+    /// By which it is told from the others.
+    pub payload_type: u8,
+    /// Its encoding name; what HLS cannot carry is named when it comes.
+    pub codec: String,
+    /// Whether it is pictures.
+    pub is_video: bool,
+    /// Ticks of its timestamps a second.
+    pub clock_rate: u32,
+    /// Of sound.
+    #[serde(default)]
+    pub channels: u8,
+    /// `AudioSpecificConfig` of AAC.
+    #[serde(default, with = "serde_bytes")]
+    pub config: Vec<u8>,
+    /// NAL units that are said beforehand.
+    #[serde(default)]
+    pub parameter_sets: Vec<serde_bytes::ByteBuf>,
+}
+
+/// Where an input takes its stream from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum IngestSource {
+    /// Datagrams of RTP.
+    Rtp {
+        /// The listener through which it comes; or none and `address`.
+        #[serde(default)]
+        listener: Option<u64>,
+        /// Where to listen for it alone, as IP:PORT; port 0 is any even one. RTCP goes to the port above.
+        #[serde(default)]
+        address: Option<String>,
+        /// Where it comes from, as IP or IP:PORT; absent: anywhere.
+        #[serde(default)]
+        remote: Option<String>,
+        /// What it is.
+        tracks: Vec<IngestRtpTrack>,
+    },
+    /// MPEG-TS in datagrams, bare or behind RTP.
+    Mpegts {
+        /// As above.
+        #[serde(default)]
+        listener: Option<u64>,
+        /// As above; a group of multicast is joined.
+        #[serde(default)]
+        address: Option<String>,
+        /// As above.
+        #[serde(default)]
+        remote: Option<String>,
+    },
 }

@@ -28,6 +28,11 @@ impl H264Depacketizer {
         }
     }
 
+    /// Take a parameter set that a description of the stream gave.
+    pub fn handle_parameter_set(&mut self, nal: &[u8]) {
+        self.sets.take(nal);
+    }
+
     /// Give the next whole unit.
     pub fn poll_unit(&mut self) -> Option<AccessUnit> {
         self.assembly.poll_unit()

@@ -3,6 +3,7 @@
 from roomtone.control.live.access import Audience, LiveAccess, LiveViewer, WatchGrant, WatchRules
 from roomtone.control.live.choosing import CARRIED, Choice, choose
 from roomtone.control.live.ingests import IngestRules, Ingests, IngestStream
+from roomtone.control.live.inputs import InputRefusal, InputRefusedError, InputRequest, Inputs, LiveInput
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.streams import LiveStreams
 from roomtone.control.live.values import (
@@ -24,11 +25,16 @@ __all__ = [
     "IngestRules",
     "IngestStream",
     "Ingests",
+    "InputRefusal",
+    "InputRefusedError",
+    "InputRequest",
+    "Inputs",
     "LiveAccess",
     "LiveEnd",
     "LiveError",
     "LiveEvent",
     "LiveEventKind",
+    "LiveInput",
     "LiveLimits",
     "LiveRefusal",
     "LiveSound",

@@ -26,6 +26,7 @@ from roomtone.media.values import (
     IngestEnded,
     IngestProtocol,
     IngestStarted,
+    IngestStranger,
     IngestWarned,
     PackagerEnded,
     PackagerStarted,
@@ -86,6 +87,8 @@ class Ingests:
         self.by_name: dict[str, IngestStream] = {}
         self.listeners: list[IngestListener] = []
         self.accepted = 0
+        self.strangers = 0
+        """Sources of datagrams that belong to no input, or may not begin."""
         self.refused: Counter[str] = Counter()
         self.ended: Counter[IngestEnd] = Counter()
         self.warned: Counter[PackagerWarning] = Counter()
@@ -93,6 +96,7 @@ class Ingests:
         self._keys = keys
         self._rules = rules or IngestRules()
         self._clock = clock
+        self._inputs: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         engine.answer_questions(self.decide)
 
@@ -119,6 +123,20 @@ class Ingests:
         self.listeners.append(listener)
         self._follow(listener.id, listener)
         return listener
+
+    def adopt(self, listener: IngestListener) -> None:
+        """Follow what is published through an input."""
+        self.listeners.append(listener)
+        self._inputs[listener.id] = self._follow(listener.id, listener)
+
+    async def abandon(self, listener: IngestListener) -> None:
+        """Close an input and end what it publishes."""
+        self.listeners.remove(listener)
+        for stream in [one for one in self.by_name.values() if one.listener is listener]:
+            await self.end(stream)
+        with suppress(EngineCommandError):
+            await listener.close()
+        self._inputs.pop(listener.id).cancel()
 
     async def close(self) -> None:
         """Take nobody in any more and send away who publishes."""
@@ -206,6 +224,9 @@ class Ingests:
                 self._on_started(event, listener)
             case IngestWarned():
                 self._on_warned(event)
+            case IngestStranger():
+                self.strangers += 1
+                _log.warning("not taken, from %s: %s", event.remote, event.detail)
             case IngestEnded():
                 self._on_ended(event)
             case PackagerStarted() | PackagerWarned() | PackagerEnded():

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from roomtone.control.live import IngestRules, Ingests, LiveAccess, LiveLimits, LiveStreams, WatchRules
+from roomtone.control.live import IngestRules, Ingests, Inputs, LiveAccess, LiveLimits, LiveStreams, WatchRules
 from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api.resources import ResourceTable
@@ -56,6 +56,7 @@ class ApiContext:
     live: LiveStreams = field(init=False)
     ingests: Ingests = field(init=False)
     access: LiveAccess = field(init=False)
+    inputs: Inputs = field(init=False)
     ice_rules: tuple[IceServerRule, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,6 +72,9 @@ class ApiContext:
         self.ingests = Ingests(self.engine, self.keys, rules, clock=self.wall_clock)
         watching = WatchRules(public=live.public, open_to_loopback=self.settings.server.dev, grant_s=live.grant_s)
         self.access = LiveAccess(self.keys, watching, clock=self.wall_clock)
+        self.inputs = Inputs(
+            self.engine, self.ingests, window_ms=live.window_s * 1000, part_ms=live.part_ms, clock=self.wall_clock
+        )
         self.limiter = JoinLimiter(
             limits.joins_per_second, limits.sessions_per_address, max_addresses=limits.max_addresses
         )

@@ -1,0 +1,40 @@
+//! What a demultiplexer of MPEG-TS tells, as what a publisher sends.
+
+use roomtone_mpegts::{Codec, Event};
+
+use super::publisher::Sent;
+
+/// What keys of streams have that the demultiplexer gives no number.
+const OF_PIDS: u32 = 1 << 31;
+
+/// None where nobody reads it yet.
+pub(super) fn sent(event: Event) -> Option<Sent> {
+    Some(match event {
+        Event::TrackAdded { track, stream } => match stream.codec {
+            Codec::Video(_) => Sent::Track(track.0, true),
+            Codec::AacAdts | Codec::AacLatm | Codec::Opus { .. } => Sent::Track(track.0, false),
+            // Nobody reads timed events yet.
+            Codec::MpegAudio | Codec::Ac3 | Codec::Eac3 | Codec::Scte35 | Codec::Id3 => {
+                Sent::Refused(track.0, stream.codec.name().to_owned())
+            }
+        },
+        Event::TrackRemoved { track } => Sent::TrackGone(track.0),
+        Event::Format { track, format } => Sent::Format(track.0, format),
+        Event::Unit { track, unit } => Sent::Unit(track.0, unit),
+        Event::Dropped { .. } => Sent::Dropped,
+        Event::StreamRefused {
+            pid,
+            stream_type,
+            reason,
+            ..
+        } => Sent::Refused(
+            OF_PIDS | u32::from(pid.number()),
+            format!("a stream of type {stream_type:#04x} ({reason})"),
+        ),
+        Event::Splice { .. }
+        | Event::Id3 { .. }
+        | Event::Clock { .. }
+        | Event::Discontinuity { .. } => return None,
+        Event::Refused { .. } => Sent::Unreadable("its packets are not the 188 bytes of MPEG-TS"),
+    })
+}
