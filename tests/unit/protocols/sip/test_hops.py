@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roomtone.protocols.sip.dialog import Dialog, contact_block, next_flow, via_prefix
+from roomtone.protocols.sip.dialog import contact_block, next_flow, via_prefix
 from roomtone.protocols.sip.flow import Flow, Transport
 from roomtone.protocols.sip.tokens import Tokens
 
@@ -50,18 +50,3 @@ def test_words_are_never_the_same_and_differ_by_secret() -> None:
     assert {len(word) for word in words} == {16}
     assert one.stable("x") == one.stable("x") != other.stable("x")
     assert one.stable("x") not in words
-
-
-@pytest.mark.parametrize(
-    ("before", "by", "then"),
-    [
-        (WSS, WSS._replace(remote_port=40_001, connection=9), WSS._replace(remote_port=40_001, connection=9)),
-        (UDP, UDP._replace(remote_port=40_001), UDP),  # its contact says where it is
-        (WSS, TCP, WSS),
-        (TCP._replace(connection=0), TCP, TCP._replace(connection=0)),
-    ],
-)
-def test_a_dialog_follows_its_peer_to_another_connection_and_no_other_way(before: Flow, by: Flow, then: Flow) -> None:
-    dialog = Dialog("id", "tag", b"<sip:a@x>", b"<sip:b@x>", "sip:b@y.invalid;transport=ws", before)
-    dialog.follow(by)
-    assert dialog.flow == then

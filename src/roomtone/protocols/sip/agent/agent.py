@@ -10,7 +10,7 @@ from roomtone.protocols.sip.agent.inviting import OutgoingInvite
 from roomtone.protocols.sip.agent.outgoing import FAILURES, Outgoing
 from roomtone.protocols.sip.agent.publications import Publications
 from roomtone.protocols.sip.agent.published import PublishedStates
-from roomtone.protocols.sip.agent.receiving import receive_ack, receive_request
+from roomtone.protocols.sip.agent.receiving import challenge, receive_ack, receive_request
 from roomtone.protocols.sip.agent.settings import (
     AgentCounters,
     AgentLimits,
@@ -22,6 +22,7 @@ from roomtone.protocols.sip.agent.subscriptions import Subscriptions
 from roomtone.protocols.sip.dialog import Dialog, DialogKey, DialogState, contact_block
 from roomtone.protocols.sip.errors import SipSyntaxError
 from roomtone.protocols.sip.grammar import encode
+from roomtone.protocols.sip.message import Request
 from roomtone.protocols.sip.transaction import (
     AckReceived,
     CancelReceived,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from roomtone.protocols.sip.agent.reoffer import Reoffer
     from roomtone.protocols.sip.flow import Flow, Transmit
     from roomtone.protocols.sip.headers.address import Address
-    from roomtone.protocols.sip.message import Request, Response
+    from roomtone.protocols.sip.message import Response
 
 _FINAL, _REDIRECT = 200, 300
 _SDP = b"Content-Type: application/sdp\r\n"
@@ -102,6 +103,8 @@ class UserAgent:
 
     def handle_message(self, message: Request | Response, flow: Flow, now: int) -> None:
         """Take a message. Raises `SipSyntaxError` when a header that transactions match by cannot be read."""
+        if self.guard is not None and isinstance(message, Request) and challenge(self, self.guard, message, flow):
+            return
         self.layer.handle_message(message, flow, now)
         self._work(now)
 

@@ -10,14 +10,41 @@ from roomtone.protocols.sip.agent.leg import Leg
 from roomtone.protocols.sip.agent.session import TooShort
 from roomtone.protocols.sip.dialog import Dialog, DialogState, contact_block, dialog_of_request
 from roomtone.protocols.sip.headers.dialogs import parse_replaces
+from roomtone.protocols.sip.message.check import check_message
+from roomtone.protocols.sip.transaction.answers import Answers
 
 if TYPE_CHECKING:
     from roomtone.protocols.sip.agent.agent import UserAgent
+    from roomtone.protocols.sip.agent.hooks import Guard
+    from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request
     from roomtone.protocols.sip.transaction import ServerTransaction
 
 _RETRY = b"Retry-After: 5\r\n"
+_CHALLENGED = frozenset({"MESSAGE", "PUBLISH", "REGISTER", "SUBSCRIBE"})
+"""What is challenged without a transaction; that of an INVITE takes the ACK of its 401."""
 _NEED_DIALOG = frozenset({"BYE", "UPDATE", "PRACK", "INFO"})
+
+
+def challenge(agent: UserAgent, guard: Guard, request: Request, flow: Flow) -> bool:
+    """Refuse who does not say who it is, and remember nothing of that (8.2.7): strangers take up no transaction.
+
+    A request that is repeated is challenged anew, and either challenge may be answered.
+    """
+    headers, layer = request.headers, agent.layer
+    if request.method not in _CHALLENGED or "authorization" in headers or request.to_tag is not None:
+        return False
+    if layer.overloaded or request.method not in agent.settings.methods:
+        return False
+    refusal = guard.check(request, flow)
+    if refusal is None:
+        return False
+    check_message(request)
+    back = layer.answer_flow(request, flow)
+    answers = Answers(request)
+    answers.tag = layer.tokens.stable(f"{request.call_id} {headers.text('cseq')}").encode()
+    layer.send(back, answers.write(*refusal))
+    return True
 
 
 def receive_request(agent: UserAgent, transaction: ServerTransaction, request: Request, now: int) -> None:
@@ -197,7 +224,6 @@ def _receive_reinvite(agent: UserAgent, leg: Leg, transaction: ServerTransaction
     if before is not None:  # its ACK is lost, but the peer has its 2xx: it would not go on otherwise
         before.stop()
     leg.dialog.refresh_target(request)
-    leg.dialog.follow(transaction.flow)
     incoming = IncomingInvite(leg, transaction, request, is_initial=False)
     incoming.session, incoming.session_block = session
     leg.incoming = incoming
@@ -223,7 +249,6 @@ def _receive_update(agent: UserAgent, leg: Leg, transaction: ServerTransaction, 
         agent.answer(transaction, 422, now, b"Min-SE: %d\r\n" % session.min_s)
         return
     leg.dialog.refresh_target(request)
-    leg.dialog.follow(transaction.flow)
     transaction.owner = leg
     if request.body:
         leg.remote_offer = True

@@ -116,14 +116,6 @@ class Dialog:
         if uri is not None:
             self.target = uri
 
-    def follow(self, flow: Flow) -> None:
-        """Go on by the connection that a refresh of the target came by: the old one may be gone (RFC 5626 section 5.3).
-
-        A peer that is reached by its address stays where it said it is.
-        """
-        if self.flow.connection and flow.connection and self.flow.transport is flow.transport:
-            self.flow = flow
-
     def takes(self, request: Request) -> bool:
         """Whether a request of the peer is in order (12.2.2); it is then the last one."""
         number = request.cseq.number

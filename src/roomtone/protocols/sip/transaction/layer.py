@@ -180,7 +180,7 @@ class TransactionLayer:
             check_message(request)
         if request.cseq.method != method:
             raise SipSyntaxError(Fault.CSEQ_METHOD, 0, "not the method of the request", header="CSeq")
-        back = self._answer_flow(request, flow)
+        back = self.answer_flow(request, flow)
         if len(self.servers) >= self.limits.server or (self.overloaded and request.to_tag is None):
             self._refuse(request, back)
             return
@@ -213,7 +213,7 @@ class TransactionLayer:
         if invite.state is State.INVITE_SERVER_PROCEEDING:
             self.events.append(CancelReceived(invite, cancel))
 
-    def _answer_flow(self, request: Request, flow: Flow) -> Flow:
+    def answer_flow(self, request: Request, flow: Flow) -> Flow:
         """Write where a request came from into its Via, and find where responses go (18.2.1, 18.2.2).
 
         Back by the connection; by UDP to the port of sent-by, or by rport.
@@ -238,7 +238,7 @@ class TransactionLayer:
             return
         refusal = refusal_of(error)
         try:
-            answer_flow = self._answer_flow(request, flow)
+            answer_flow = self.answer_flow(request, flow)
         except SipSyntaxError:
             answer_flow = flow  # its Via cannot be read: to where it came from
         tag = self.tokens.stable(str(request.headers.text("call-id")))

@@ -31,7 +31,7 @@ from roomtone.protocols.sip.digest import (
 from roomtone.protocols.sip.digest.hooks import DigestAuthenticator
 from roomtone.protocols.sip.flow import Flow
 from roomtone.protocols.sip.headers.address import Address
-from roomtone.protocols.sip.message import Request, header_line
+from roomtone.protocols.sip.message import Request, Response, header_line, parse_message
 from roomtone.protocols.sip.uri import SipUri, parse_uri
 
 
@@ -145,3 +145,29 @@ def test_a_refer_to_nobody_says_how_it_is_refused(lines: tuple[str, ...], status
     with pytest.raises(RefersToNobodyError) as caught:
         read_referral(request)
     assert caught.value.status == status
+
+
+REGISTER = (
+    b"REGISTER sip:example.org SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK%b;rport\r\n"
+    b"From: <sip:alice@example.org>;tag=f\r\nTo: <sip:alice@example.org>\r\nCall-ID: c\r\nCSeq: 7 REGISTER\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
+
+
+def test_strangers_are_challenged_without_a_transaction() -> None:
+    pair, keeper, _ = guarded("sesame")
+    agent, flow = pair.b.agent, pair.b.flow
+    told = []
+    for branch in (b"1", b"1", b"2"):  # the first is repeated
+        agent.handle_message(parse_message(REGISTER % branch), flow, pair.now)
+        transmit = agent.poll_transmit()
+        assert transmit is not None
+        answer = parse_message(transmit.data)
+        assert isinstance(answer, Response)
+        assert (answer.status, len(agent.layer.servers), len(agent.layer.wheel)) == (401, 0, 0)
+        assert answer.via.params.has("received")
+        told.append((answer.to_tag, answer.headers.text("www-authenticate")))
+    assert len({tag for tag, _ in told}) == 1, "a tag stays where its request is repeated"
+    assert len({nonce for _, nonce in told}) == 3
+    assert keeper.verdicts == [Verdict.NO_CREDENTIALS] * 3
+    assert agent.poll_event() is None
