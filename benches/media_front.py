@@ -15,11 +15,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from roomtone.control.calls.bridge import join, produce
-from roomtone.control.calls.offering import answer_like, read_sdp, wanted_like
-from roomtone.control.calls.pipes import Pipes
-from roomtone.control.calls.plain_media import PlainLegMedia
-from roomtone.control.calls.streams import Wanted
+from roomtone.control.calls.media.bridge import join, produce
+from roomtone.control.calls.media.offering import answer_like, read_sdp, wanted_like
+from roomtone.control.calls.media.pipes import Pipes
+from roomtone.control.calls.media.plain_media import PlainLegMedia
+from roomtone.control.calls.media.streams import Wanted
 from roomtone.media import CoreLink, Engine, Mixer, Router
 from roomtone.media.values import EngineConfig, MediaKind
 from roomtone.protocols.sdp.telephony import MediaSecurity, PhoneDescription

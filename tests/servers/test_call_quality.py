@@ -17,7 +17,7 @@ import pytest
 from phone_peers import Exchange, Phone, exchange, phone, pick_up
 from sip_peers import PATIENCE_S, until
 
-from roomtone.control.calls import legs
+from roomtone.control.calls.parties import legs
 from roomtone.protocols.sip.agent import Answered, Ended, Invited
 
 pytestmark = [

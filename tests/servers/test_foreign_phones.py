@@ -15,7 +15,7 @@ from sip_peers import PATIENCE_S, until
 from test_watched_accounts import Mailbox, account, next_presence
 from test_watched_accounts import at as name_at
 
-from roomtone.control.calls.legs import Leg
+from roomtone.control.calls.parties.legs import Leg
 from roomtone.protocols.sip.agent import Answered, Ended
 from roomtone.protocols.sip.digest import Algorithm
 

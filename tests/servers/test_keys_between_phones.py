@@ -14,7 +14,7 @@ from phone_peers import Exchange, Phone, exchange, phone
 from sip_peers import PATIENCE_S, until
 from test_phone_pins import HIGH_HZ, LOW_HZ, ROWS, press, sound
 
-from roomtone.control.calls.keypad import read_info, write_info
+from roomtone.control.calls.parties.keypad import read_info, write_info
 from roomtone.protocols.sip.agent import Answered, Invited, Leg, Requested
 
 pytestmark = [

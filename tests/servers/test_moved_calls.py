@@ -17,7 +17,7 @@ from test_phone_conversion import PCMU, Voice, hears
 from test_phone_server import heard, not_heard
 
 from roomtone.control.calls import Hold, Merge, Mute, PressKeys, Redirect, Transfer
-from roomtone.control.calls.keys import sound_of
+from roomtone.control.calls.media.keys import sound_of
 from roomtone.media.values import MixerClip
 from roomtone.protocols.sip.agent import (
     Answered,

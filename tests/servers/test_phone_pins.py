@@ -15,7 +15,7 @@ from sip_peers import PATIENCE_S, until
 from test_phones_in_rooms import MD5, Voice, caller, hears, mu_law
 
 from roomtone.control.calls import CallEnd, RuleTarget, TargetKind
-from roomtone.control.calls.keypad import write_info
+from roomtone.control.calls.parties.keypad import write_info
 from roomtone.control.calls.pins import PinCount, PinGuard, PinRules
 from roomtone.protocols.sip.agent import Answered, Ended, EndReason, Refused, Responded
 

@@ -6,14 +6,14 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls.bridge import codec_of, join
-from roomtone.control.calls.pipes import Pipes
+from roomtone.control.calls.media.bridge import codec_of, join
+from roomtone.control.calls.media.pipes import Pipes
 from roomtone.media import EngineCommandError
 from roomtone.sip.errors import SipError
 from roomtone.sip.media import media_step
 
 if TYPE_CHECKING:
-    from roomtone.control.calls.conversion import Conversion
+    from roomtone.control.calls.media.conversion import Conversion
     from roomtone.sip.call import Call
     from roomtone.sip.media import CallMedia
 

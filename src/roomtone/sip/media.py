@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from roomtone.control.calls.bridge import feed, produce
 from roomtone.control.calls.errors import CallError
-from roomtone.control.calls.ice_media import IceLegMedia
-from roomtone.control.calls.offering import read_sdp, take_first_offer
-from roomtone.control.calls.plain_media import PlainLegMedia
-from roomtone.control.calls.streams import Wanted
+from roomtone.control.calls.media.bridge import feed, produce
+from roomtone.control.calls.media.ice_media import IceLegMedia
+from roomtone.control.calls.media.offering import read_sdp, take_first_offer
+from roomtone.control.calls.media.plain_media import PlainLegMedia
+from roomtone.control.calls.media.streams import Wanted
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow, Mixer
 from roomtone.media.values import DtmfReceived, MediaKind, MixerClip, MixerSourceEnded
 from roomtone.protocols.sdp.attributes import Direction
@@ -28,7 +28,7 @@ from roomtone.sip.tones import RATE_HZ, key_tone
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from roomtone.control.calls.streams import LegMedia, Stream
+    from roomtone.control.calls.media.streams import LegMedia, Stream
     from roomtone.media import Engine, Mailbox, Producer, Router
     from roomtone.media.values import MixerInputId, MixerSource
     from roomtone.protocols.sdp import Codec

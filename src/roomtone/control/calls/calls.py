@@ -7,14 +7,14 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls.dialed_call import DialedCall
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
-from roomtone.control.calls.keypad import KeyKind
-from roomtone.control.calls.legs import LegState
-from roomtone.control.calls.phone_call import PhoneCall
+from roomtone.control.calls.parties.dialed_call import DialedCall
+from roomtone.control.calls.parties.keypad import KeyKind
+from roomtone.control.calls.parties.legs import LegState
+from roomtone.control.calls.parties.phone_call import PhoneCall
+from roomtone.control.calls.parties.room_call import RoomCall
+from roomtone.control.calls.parties.room_party import RoomParty
 from roomtone.control.calls.reasons import CallEnd
-from roomtone.control.calls.room_call import RoomCall
-from roomtone.control.calls.room_party import RoomParty
 from roomtone.control.calls.values import CallId, Commanded, KeyPressed, MediaLost
 from roomtone.media import MailboxOverflow
 from roomtone.media.values import (
@@ -29,10 +29,10 @@ from roomtone.observe import get_logger
 from roomtone.store import StoreError
 
 if TYPE_CHECKING:
-    from roomtone.control.calls.book import PhoneBook
-    from roomtone.control.calls.call import Call, CallParts
-    from roomtone.control.calls.commands import Command
-    from roomtone.control.calls.dialing import DialRequest
+    from roomtone.control.calls.directory.book import PhoneBook
+    from roomtone.control.calls.parties.call import Call, CallParts
+    from roomtone.control.calls.parties.commands import Command
+    from roomtone.control.calls.parties.dialing import DialRequest
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import Invitation
     from roomtone.control.rooms import Participant

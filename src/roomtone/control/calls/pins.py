@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from roomtone.control.calls.rules import Entry
+    from roomtone.control.calls.directory.rules import Entry
     from roomtone.control.calls.values import Caller
 
 END_KEY, CLEAR_KEY = "#", "*"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from roomtone.control.calls.call import Call
+    from roomtone.control.calls.directory.trunk import Trunk
+    from roomtone.control.calls.directory.trunk_life import TrunkReply
+    from roomtone.control.calls.parties.call import Call
     from roomtone.control.calls.reasons import CallEnd
-    from roomtone.control.calls.trunk import Trunk
-    from roomtone.control.calls.trunk_life import TrunkReply
     from roomtone.control.calls.values import Caller, Target
     from roomtone.store import CallRecord, DispatchRuleRecord, SipAccountRecord, SipBindingRecord, SipTrunkRecord
 

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from roomtone.control.calls.bindings import Binding
-    from roomtone.control.calls.call import Call
-    from roomtone.control.calls.commands import Command
-    from roomtone.control.calls.keypad import KeyKind
-    from roomtone.control.calls.legs import Leg
+    from roomtone.control.calls.directory.bindings import Binding
+    from roomtone.control.calls.directory.trunk import Trunk
+    from roomtone.control.calls.parties.call import Call
+    from roomtone.control.calls.parties.commands import Command
+    from roomtone.control.calls.parties.keypad import KeyKind
+    from roomtone.control.calls.parties.legs import Leg
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.reasons import CallEnd
-    from roomtone.control.calls.trunk import Trunk
     from roomtone.media import Router
     from roomtone.media.values import MixerInputId
     from roomtone.protocols.sip.flow import Flow

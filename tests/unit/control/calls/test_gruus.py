@@ -9,7 +9,7 @@ from phone_tables import MemoryBindings
 from test_registrar import DESK, FLOW, NOW, registration
 
 from roomtone.control.calls import Registrar
-from roomtone.control.calls.bindings import Contact
+from roomtone.control.calls.directory.bindings import Contact
 
 KEY = bytes(range(32))
 DEVICE = replace(DESK, instance="urn:uuid:1")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from roomtone.control.calls import Caller, DispatchRule, RuleTarget, TargetKind
-from roomtone.control.calls.keypad import KeyFilter, KeyKind, read_info, write_info
+from roomtone.control.calls.directory.rules import Entry
+from roomtone.control.calls.parties.keypad import KeyFilter, KeyKind, read_info, write_info
 from roomtone.control.calls.pins import PinCount, PinEntry, PinGuard, PinRules
-from roomtone.control.calls.rules import Entry
 
 MALLORY, ADA = Caller("+49666", trunk="carrier"), Caller("ada")
 

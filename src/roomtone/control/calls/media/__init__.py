@@ -1,0 +1,1 @@
+"""The media of calls: what each leg has, and what joins them."""

@@ -1,0 +1,1 @@
+"""Calls and their parties: who rings, talks, is moved or meets in a room."""
