@@ -32,7 +32,9 @@ def challenge(agent: UserAgent, guard: Guard, request: Request, flow: Flow) -> b
     A request that is repeated is challenged anew, and either challenge may be answered.
     """
     headers, layer = request.headers, agent.layer
-    if request.method not in _CHALLENGED or "authorization" in headers or request.to_tag is not None:
+    if request.method not in _CHALLENGED or request.to_tag is not None:
+        return False
+    if "authorization" in headers or "proxy-authorization" in headers:  # which the guard is to see once
         return False
     if layer.overloaded or request.method not in agent.settings.methods:
         return False
