@@ -7,33 +7,33 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roomtone.protocols.sip.agent import EndReason, replaces_of
-from roomtone.protocols.sip.headers import Address
-from roomtone.protocols.sip.uri import SipUri, parse_uri
-from roomtone.sip.ends import CallEnd, CallState
-from roomtone.sip.errors import PeerError, SipCode, SipError, UseError, peer_error
+from roomtone.protocols.sip.agent import EndReason
+from roomtone.sip.ends import CallEnd, CallState, failure_of
+from roomtone.sip.errors import SipCode, SipError, UseError, peer_error
+from roomtone.sip.pressed import Pressed
 from roomtone.sip.requests import header_block
-from roomtone.sip.stock import Stock, StockOver
+from roomtone.sip.stock import Stock
 from roomtone.sip.tones import RATE_HZ, tone
-from roomtone.sip.transfer import Transfer
+from roomtone.sip.transfer import Transfer, refer_to
 from roomtone.sip.wiring import Waiting, commanding
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from roomtone.media.values import MixerSource
     from roomtone.protocols.sip.agent import Leg, OutgoingInvite
     from roomtone.protocols.sip.message import Response
     from roomtone.sip.account import Account
     from roomtone.sip.bridging import Bridge
-    from roomtone.sip.media import CallMedia, Playing
+    from roomtone.sip.media import CallMedia
+    from roomtone.sip.playing import Playing
     from roomtone.sip.wiring import Wiring
 
 KEYS = frozenset("0123456789*#ABCD")
 _REDIRECT = 300
 
 
-class Call:
+class Call(Pressed):
     """One call. `OutboundCall` is made by `Endpoint.call`, `InboundCall` is given to `Server.on_invite`.
 
     Errors are `SipError`: `PeerError` for what the peer refused, `UseError` for what cannot be done now. What the
@@ -41,6 +41,7 @@ class Call:
     """
 
     def __init__(self, wiring: Wiring, account: Account | None) -> None:
+        super().__init__(Stock(wiring.limits.waiting, wiring.counters))
         self.wiring = wiring
         self.account = account
         """Whose credentials its requests are sent with."""
@@ -64,7 +65,6 @@ class Call:
         self.when_over: Callable[[Call], object] | None = None
         """Told once of its end."""
         self._followers: list[Call] = []
-        self._keys: Stock[str] = Stock(wiring.limits.waiting, wiring.counters)
         self._changed = asyncio.Event()
         self._waits: set[Waiting] = set()
 
@@ -112,60 +112,14 @@ class Call:
         with suppress(UseError):
             await self.wait_for(lambda call: call.state is CallState.ANSWERED or call.is_over)
         if self.end is not None:
-            raise self._failure(self.end)
+            raise failure_of(self.end)
 
     async def wait_ended(self) -> CallEnd:
         """Wait for the end, and give its reason."""
         await self.wait_for(lambda call: call.is_over)
         return self.end or CallEnd(EndReason.GONE)
 
-    def _failure(self, end: CallEnd) -> PeerError:
-        match end.reason:
-            case EndReason.REFUSED:
-                return peer_error(end.message, "call")  # type: ignore[arg-type]
-            case EndReason.CANCELLED:
-                return PeerError(SipCode.CANCELLED, "call: cancelled")
-            case EndReason.TIMEOUT:
-                return PeerError(SipCode.NO_ANSWER, "call: no final response")
-            case EndReason.TRANSPORT_ERROR:
-                return PeerError(SipCode.UNREACHABLE, "call: the INVITE could not be sent")
-            case _:
-                return PeerError(SipCode.REFUSED, f"call: {end.reason}")
-
-    # keys
-
-    async def next_key(self, timeout_s: float | None = None) -> str:
-        """Take the next key the peer pressed (telephone events, tones in the sound, INFO).
-
-        Raises `TimeoutError`; `UseError` when the call is over.
-        """
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._keys.get()
-        except StockOver:
-            raise UseError(SipCode.WRONG_STATE, "the call is over") from None
-
-    async def gather_keys(self, most: int, *, until: str = "#", pause_s: float = 5.0) -> str:
-        """Take keys until there are ``most``, one is ``until`` (which is left out), or none came for ``pause_s``."""
-        found = ""
-        while len(found) < most:
-            try:
-                key = await self.next_key(pause_s)
-            except TimeoutError:
-                break
-            if key == until:
-                break
-            found += key
-        return found
-
-    async def keys(self) -> AsyncIterator[str]:
-        """Go over the keys the peer presses, until the call ends."""
-        async for key in self._keys:
-            yield key
-
-    def take_key(self, key: str) -> None:
-        """Note a key of the peer."""
-        self._keys.put(key)
+    # what is played and pressed
 
     async def send_dtmf(self, keys: str, *, by_info: bool = False) -> None:
         """Send keys (0-9, *, #, A-D): as telephone events (RFC 4733) or tones, or by INFO, answers awaited."""
@@ -179,8 +133,6 @@ class Call:
             response = await self.request("INFO", body, "application/dtmf-relay")
             if response.status >= _REDIRECT:
                 raise peer_error(response, "INFO")
-
-    # sound
 
     async def play(self, wav: str | Path | bytes, *, repeat: bool = False) -> Playing:
         """Play a WAV file (16-bit PCM, A-law or mu-law, one or two channels) to the peer, by its path or its bytes."""
@@ -286,7 +238,7 @@ class Call:
         leg = self._confirmed()
         outcome = Transfer(self.account)
         with commanding():
-            self.wiring.agent.subscriptions.refer(leg.dialog, _refer_to(to), self.wiring.now(), owner=outcome)
+            self.wiring.agent.subscriptions.refer(leg.dialog, refer_to(to), self.wiring.now(), owner=outcome)
         self.wiring.drain()
         status = await outcome.outcome(timeout_s)
         await self.hang_up()
@@ -348,17 +300,6 @@ class Call:
             await self.media.close()
         if self.when_over is not None:
             self.when_over(self)
-
-
-def _refer_to(to: str | Call) -> Address:
-    if isinstance(to, str):
-        return Address(to)
-    if to.leg is None or to.is_over:
-        raise UseError(SipCode.WRONG_STATE, "the call to be taken over is over, or has no answer")
-    uri = parse_uri(to.leg.dialog.target)
-    if not isinstance(uri, SipUri):
-        raise UseError(SipCode.BAD_INPUT, f"{to.leg.dialog.target} is no SIP URI")
-    return replaces_of(to.leg).refer_to(uri)
 
 
 __all__ = ["KEYS", "Call", "SipError"]

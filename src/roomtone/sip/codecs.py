@@ -1,15 +1,17 @@
-"""Codecs by their names, for who offers fewer than all."""
+"""Codecs by their names, for who offers fewer than all; and the one that is spoken."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from roomtone.protocols.sdp.telephony_codecs import default_audio, is_speech
+from roomtone.protocols.sdp.telephony_codecs import default_audio, first_choice, is_speech, shared_codecs
 from roomtone.sip.errors import SipCode, UseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from roomtone.control.calls.media.streams import Stream
     from roomtone.protocols.sdp import Codec
 
 
@@ -28,3 +30,15 @@ def audio_codecs(names: Iterable[str]) -> tuple[Codec, ...]:
     speech = tuple(known[name] for name in wanted)
     rates = {codec.clock_rate for codec in speech}
     return speech + tuple(one for one in default_audio() if not is_speech(one) and one.clock_rate in rates)
+
+
+def narrow(stream: Stream) -> None:
+    """Take the first codec that both sides have as the one spoken: a bridge passes it where the other speaks it too."""
+    if stream.remote is not None:
+        shared = first_choice([pair.theirs for pair in shared_codecs(stream.ours, stream.takes)])
+        stream.remote = replace(stream.remote, codecs=shared)
+
+
+def spoken_codec(stream: Stream) -> Codec | None:
+    """Give the codec that is spoken, as the peer describes it."""
+    return next((pair.theirs for pair in shared_codecs(stream.ours, stream.takes) if is_speech(pair.ours)), None)

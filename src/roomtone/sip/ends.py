@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from roomtone.protocols.sip.agent import EndReason
+from roomtone.sip.errors import PeerError, SipCode, peer_error
 
 if TYPE_CHECKING:
     from roomtone.protocols.sip.message import Request, Response
@@ -36,3 +37,18 @@ class CallEnd:
 
 
 __all__ = ["CallEnd", "CallState", "EndReason"]
+
+
+def failure_of(end: CallEnd) -> PeerError:
+    """Say what kept a call from being answered."""
+    match end.reason:
+        case EndReason.REFUSED:
+            return peer_error(end.message, "call")  # type: ignore[arg-type]
+        case EndReason.CANCELLED:
+            return PeerError(SipCode.CANCELLED, "call: cancelled")
+        case EndReason.TIMEOUT:
+            return PeerError(SipCode.NO_ANSWER, "call: no final response")
+        case EndReason.TRANSPORT_ERROR:
+            return PeerError(SipCode.UNREACHABLE, "call: the INVITE could not be sent")
+        case _:
+            return PeerError(SipCode.REFUSED, f"call: {end.reason}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from roomtone.control.calls.errors import CallError
@@ -21,8 +20,10 @@ from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow, M
 from roomtone.media.values import DtmfReceived, MediaKind, MixerClip, MixerSourceEnded
 from roomtone.protocols.sdp.attributes import Direction
 from roomtone.protocols.sdp.telephony import Keying, MediaSecurity
-from roomtone.protocols.sdp.telephony_codecs import EVENTS, first_choice, is_speech, shared_codecs
+from roomtone.protocols.sdp.telephony_codecs import EVENTS, first_choice, shared_codecs
+from roomtone.sip.codecs import narrow, spoken_codec
 from roomtone.sip.errors import SipCode, SipError, UseError
+from roomtone.sip.playing import Playing
 from roomtone.sip.tones import RATE_HZ, key_tone
 
 if TYPE_CHECKING:
@@ -30,47 +31,13 @@ if TYPE_CHECKING:
 
     from roomtone.control.calls.media.streams import LegMedia, Stream
     from roomtone.media import Engine, Mailbox, Producer, Router
-    from roomtone.media.values import MixerInputId, MixerSource
+    from roomtone.media.values import MixerSource
     from roomtone.protocols.sdp import Codec
     from roomtone.protocols.sdp.telephony import PhoneDescription
     from roomtone.protocols.sip.flow import Flow
 
 KEY_MS, KEY_GAP_MS = 120, 80
 _T = TypeVar("_T")
-
-
-class Playing:
-    """Something that is played to a peer: `wait` for its end, or `stop` it."""
-
-    def __init__(self, source: MixerSource, mixer: Mixer, input_: MixerInputId) -> None:
-        self.source = source
-        self.input = input_
-        self._mixer = mixer
-        self._ended = asyncio.Event()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has played to its end, was stopped, or went with its call."""
-        return self._ended.is_set()
-
-    async def wait(self) -> None:
-        """Wait for its end; what repeats has one only when it is stopped or the call ends."""
-        await self._ended.wait()
-
-    async def stop(self) -> None:
-        """Stop it; nothing when it is over."""
-        if not self._ended.is_set():
-            self._ended.set()
-            with suppress(EngineCommandError):  # it came to its end meanwhile
-                await self._mixer.remove_input(self.input)
-
-    async def move(self, mixer: Mixer) -> None:
-        """Begin again on another mixer: the call speaks another codec now."""
-        self._mixer, self.input = mixer, await mixer.add_source(self.source)
-
-    def note_end(self) -> None:
-        """Note that the engine has played it to its end."""
-        self._ended.set()
 
 
 class CallMedia:
@@ -214,7 +181,7 @@ class CallMedia:
     def codec(self) -> str:
         """The codec spoken, such as ``PCMU/8000``; empty before there is one."""
         stream = self._found
-        spoken = None if stream is None else _spoken(stream)
+        spoken = None if stream is None else spoken_codec(stream)
         return "" if spoken is None else f"{spoken.name}/{spoken.clock_rate}"
 
     # what is heard and played
@@ -222,9 +189,9 @@ class CallMedia:
     async def _flow(self) -> None:
         """Bring mixer and consumer in step with what both sides said last."""
         stream = self._stream
-        _narrow(stream)
+        narrow(stream)
         await produce(stream)
-        spoken = _spoken(stream)
+        spoken = spoken_codec(stream)
         if spoken is None or stream.producer is None:
             raise SipError(SipCode.MEDIA_FAILED, "no codec that can be decoded")
         made_for = (stream.producer.id, spoken)
@@ -317,18 +284,6 @@ class CallMedia:
         if mixer is not None:
             with suppress(EngineCommandError):
                 await mixer.close()
-
-
-def _narrow(stream: Stream) -> None:
-    """Take the first codec that both sides have as the one spoken: a bridge passes it where the other speaks it too."""
-    if stream.remote is not None:
-        shared = first_choice([pair.theirs for pair in shared_codecs(stream.ours, stream.takes)])
-        stream.remote = replace(stream.remote, codecs=shared)
-
-
-def _spoken(stream: Stream) -> Codec | None:
-    """Give the codec that is spoken, as the peer describes it."""
-    return next((pair.theirs for pair in shared_codecs(stream.ours, stream.takes) if is_speech(pair.ours)), None)
 
 
 async def media_step(step: Awaitable[_T]) -> _T:

@@ -6,9 +6,11 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from roomtone.protocols.sip.agent import Referral, WrongStateError
+from roomtone.protocols.sip.agent import Referral, WrongStateError, replaces_of
 from roomtone.protocols.sip.errors import SipSyntaxError
+from roomtone.protocols.sip.headers import Address
 from roomtone.protocols.sip.message import Response, parse_message
+from roomtone.protocols.sip.uri import SipUri, parse_uri
 from roomtone.sip.errors import PeerError, SipCode, UseError, ended_error, peer_error
 from roomtone.sip.requests import Received
 
@@ -126,3 +128,15 @@ class TransferRequest(Received):
             with suppress(WrongStateError):  # the peer has gone meanwhile
                 self._wiring.agent.subscriptions.tell_refer(told, status, self._wiring.now())
         self._wiring.drain()
+
+
+def refer_to(to: str | Call) -> Address:
+    """Write whom a peer is to call: a URI, or the peer of a call, which it takes over."""
+    if isinstance(to, str):
+        return Address(to)
+    if to.leg is None or to.is_over:
+        raise UseError(SipCode.WRONG_STATE, "the call to be taken over is over, or has no answer")
+    uri = parse_uri(to.leg.dialog.target)
+    if not isinstance(uri, SipUri):
+        raise UseError(SipCode.BAD_INPUT, f"{to.leg.dialog.target} is no SIP URI")
+    return replaces_of(to.leg).refer_to(uri)

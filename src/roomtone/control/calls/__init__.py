@@ -22,11 +22,12 @@ from roomtone.control.calls.directory.trunks import Trunks
 from roomtone.control.calls.errors import BindingError, BindingRefusal, CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.media.melody import melody
 from roomtone.control.calls.media.plain_media import Marking
-from roomtone.control.calls.parties.call import Call, CallParts
+from roomtone.control.calls.parties.call import Call
 from roomtone.control.calls.parties.commands import Command, Hold, Merge, Mute, PressKeys, Redirect, Transfer
 from roomtone.control.calls.parties.dialed_call import DialedCall
 from roomtone.control.calls.parties.dialing import DialRequest
 from roomtone.control.calls.parties.legs import Leg
+from roomtone.control.calls.parties.parts import CallParts
 from roomtone.control.calls.pins import PinGuard, PinRules
 from roomtone.control.calls.ports import Signal, Signalling
 from roomtone.control.calls.reasons import CallEnd, end_of_status, most_telling, sip_status

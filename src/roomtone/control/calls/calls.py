@@ -30,9 +30,10 @@ from roomtone.store import StoreError
 
 if TYPE_CHECKING:
     from roomtone.control.calls.directory.book import PhoneBook
-    from roomtone.control.calls.parties.call import Call, CallParts
+    from roomtone.control.calls.parties.call import Call
     from roomtone.control.calls.parties.commands import Command
     from roomtone.control.calls.parties.dialing import DialRequest
+    from roomtone.control.calls.parties.parts import CallParts
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import Invitation
     from roomtone.control.rooms import Participant

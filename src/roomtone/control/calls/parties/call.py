@@ -9,19 +9,15 @@ import asyncio
 import contextlib
 import json
 import secrets
-import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.media.floor import Floor
 from roomtone.control.calls.media.leg_media import media_for
-from roomtone.control.calls.media.plain_media import Marking
 from roomtone.control.calls.media.quality import measure
 from roomtone.control.calls.parties.legs import Leg, LegState
 from roomtone.control.calls.parties.unwanted import end_given, turn_away
-from roomtone.control.calls.pins import PinGuard, PinRules
 from roomtone.control.calls.reasons import CallEnd, sip_status
 from roomtone.control.calls.values import (
     Caller,
@@ -48,48 +44,18 @@ from roomtone.observe import get_logger
 from roomtone.store import CallRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from roomtone.control.calls.directory.dispatch import Dispatch
     from roomtone.control.calls.media.conversion import Conversion
     from roomtone.control.calls.media.quality import LegQuality
     from roomtone.control.calls.parties.commands import Command
-    from roomtone.control.calls.ports import Signal, Signalling
-    from roomtone.control.rooms import Rooms
-    from roomtone.media import Engine, Router
-    from roomtone.media.values import MixerId, MixerSource
+    from roomtone.control.calls.parties.parts import CallParts
+    from roomtone.control.calls.ports import Signal
+    from roomtone.media import Router
+    from roomtone.media.values import MixerId
     from roomtone.protocols.sdp.telephony import MediaSecurity, PhoneDescription
 
 MAX_WAITING = 64
 """Events of one call that may wait; more end it as overloaded."""
 _log = get_logger(__name__)
-
-
-def nobody_begins(call: Call) -> None:
-    """Stand for what has calls live, where there is nothing of that kind; raise `CallError`."""
-    raise CallError(CallEnd.UNSUPPORTED, f"nothing has {type(call).__name__} live")
-
-
-@dataclass(frozen=True, slots=True)
-class CallParts:
-    """What all calls share."""
-
-    engine: Engine
-    dispatch: Dispatch
-    signalling: Signalling
-    clock: Callable[[], float]
-    ring_timeout_s: float = 60.0
-    rooms: Rooms | None = None
-    """Where calls to rooms lead; None: there are none."""
-    pins: PinGuard = field(default_factory=lambda: PinGuard(PinRules(), time.monotonic))
-    music: MixerSource | None = None
-    """What is heard on hold; None: nothing."""
-    marking: Marking = field(default_factory=Marking)
-    """Of what is sent to phones."""
-    extended_reports: bool = False
-    """Whether phones are sent RTCP XR (RFC 3611)."""
-    begin: Callable[[Call], None] = nobody_begins
-    """Has a call live that another one makes."""
 
 
 class Call(ABC):

@@ -34,9 +34,9 @@ from roomtone.control.calls.values import (
 from roomtone.control.rooms import JoinRequest, RoomError
 
 if TYPE_CHECKING:
-    from roomtone.control.calls.parties.call import CallParts
     from roomtone.control.calls.parties.dialing import DialRequest
     from roomtone.control.calls.parties.legs import Leg
+    from roomtone.control.calls.parties.parts import CallParts
     from roomtone.control.calls.values import Caller, LegEvent, Target
     from roomtone.control.rooms import Participant, Rooms
     from roomtone.store import CallRecord

@@ -27,8 +27,8 @@ from roomtone.control.calls.values import (
 if TYPE_CHECKING:
     import asyncio
 
-    from roomtone.control.calls.parties.call import CallParts
     from roomtone.control.calls.parties.commands import Command
+    from roomtone.control.calls.parties.parts import CallParts
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import Invitation
     from roomtone.protocols.sdp.telephony import PhoneDescription

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from roomtone.control.calls.directory.rules import Entry
-    from roomtone.control.calls.parties.call import Call, CallParts
+    from roomtone.control.calls.parties.call import Call
     from roomtone.control.calls.parties.legs import Leg
+    from roomtone.control.calls.parties.parts import CallParts
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import CallEvent, Invitation, LegEvent
     from roomtone.control.rooms import Rooms

@@ -27,9 +27,9 @@ from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.telephony_codecs import EVENTS, default_audio, first_choice, is_speech, shared_codecs
 
 if TYPE_CHECKING:
-    from roomtone.control.calls.parties.call import CallParts
     from roomtone.control.calls.parties.commands import Command
     from roomtone.control.calls.parties.legs import Leg
+    from roomtone.control.calls.parties.parts import CallParts
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.values import Acknowledged, Invitation, Offered
     from roomtone.control.rooms import JoinRequest, Participant, Rooms, Seat

@@ -21,8 +21,8 @@ from roomtone.observe import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from roomtone.control.calls.parties.call import CallParts
     from roomtone.control.calls.parties.legs import Leg
+    from roomtone.control.calls.parties.parts import CallParts
     from roomtone.control.calls.ports import Signal
     from roomtone.control.calls.reasons import CallEnd
     from roomtone.control.calls.values import CallEvent, InfoSent, Invitation

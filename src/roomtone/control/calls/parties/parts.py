@@ -1,0 +1,49 @@
+"""What all calls share."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.media.plain_media import Marking
+from roomtone.control.calls.pins import PinGuard, PinRules
+from roomtone.control.calls.reasons import CallEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from roomtone.control.calls.directory.dispatch import Dispatch
+    from roomtone.control.calls.parties.call import Call
+    from roomtone.control.calls.ports import Signalling
+    from roomtone.control.rooms import Rooms
+    from roomtone.media import Engine
+    from roomtone.media.values import MixerSource
+
+
+def nobody_begins(call: Call) -> None:
+    """Stand for what has calls live, where there is nothing of that kind; raise `CallError`."""
+    raise CallError(CallEnd.UNSUPPORTED, f"nothing has {type(call).__name__} live")
+
+
+@dataclass(frozen=True, slots=True)
+class CallParts:
+    """What all calls share."""
+
+    engine: Engine
+    dispatch: Dispatch
+    signalling: Signalling
+    clock: Callable[[], float]
+    ring_timeout_s: float = 60.0
+    rooms: Rooms | None = None
+    """Where calls to rooms lead; None: there are none."""
+    pins: PinGuard = field(default_factory=lambda: PinGuard(PinRules(), time.monotonic))
+    music: MixerSource | None = None
+    """What is heard on hold; None: nothing."""
+    marking: Marking = field(default_factory=Marking)
+    """Of what is sent to phones."""
+    extended_reports: bool = False
+    """Whether phones are sent RTCP XR (RFC 3611)."""
+    begin: Callable[[Call], None] = nobody_begins
+    """Has a call live that another one makes."""
