@@ -91,6 +91,18 @@ async def test_who_enters_the_pin_by_events_is_in_the_room_and_nobody_before(her
         await gone(here)
 
 
+async def test_a_phone_that_is_asked_for_a_pin_may_offer_anew(here: Exchange) -> None:
+    async with caller(here, "bob", LOCKED) as bob:
+        leg = (await bob.wait_for(Answered)).leg
+        await hears(bob.rtp, {660: 0.8}, (880,), lambda: None)
+        assert (await bob.reoffer(leg, bob.sdp("0 101", "a=sendonly"))).status == 200
+        assert (await bob.reoffer(leg, bob.sdp("0 101"))).status == 200
+        await enter(bob, "4711")
+        await until(lambda: in_room(here, "standup", "sip_bob"))
+        bob.hang_up(leg)
+        await gone(here)
+
+
 async def test_the_pin_says_which_room_it_is(here: Exchange) -> None:
     async with caller(here, "bob", LOCKED) as bob:
         leg = (await bob.wait_for(Answered)).leg

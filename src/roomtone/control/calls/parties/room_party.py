@@ -13,7 +13,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
-from roomtone.control.calls.media.bridge import produce
+from roomtone.control.calls.media.bridge import feed, produce
 from roomtone.control.calls.media.offering import read_sdp
 from roomtone.control.calls.media.ringback import RINGS, Ringback
 from roomtone.control.calls.parties.commands import Hold, Mute, PressKeys, checked_keys, settle
@@ -148,7 +148,7 @@ class RoomParty(PressingCall):
 
     async def _on_offered(self, leg: Leg, event: Offered) -> None:
         stream = leg.media.streams.get(MediaKind.AUDIO)
-        if stream is None or self._mix is None:
+        if stream is None or stream.consumer is None:
             leg.signal.refuse_offer(event.offer, CallEnd.MEDIA_INCOMPATIBLE)
             return
         if event.sdp is None:
@@ -173,7 +173,7 @@ class RoomParty(PressingCall):
         if event.sdp is None:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "our offer was acknowledged without an answer")
         await leg.media.take_answer(read_sdp(event.sdp))
-        if self._mix is None:
+        if leg.media.streams[MediaKind.AUDIO].consumer is None:
             await self._on_first_answer(leg)
         else:
             await self._arrange()
@@ -190,8 +190,13 @@ class RoomParty(PressingCall):
     async def _arrange(self) -> None:
         """Send the mix, or hold it back, as the phone and whoever holds it say."""
         leg = self._phone
-        if leg is not None and not leg.is_over and self._mix is not None:
+        if leg is None or leg.is_over:
+            return
+        stream = leg.media.streams[MediaKind.AUDIO]
+        if self._mix is not None:
             await self.floor.tell(leg, *self._mix)
+        elif stream.consumer is not None:  # it is spoken to before it is in the room
+            await feed(stream, stream.fed, stream.mapped, flows=stream.peer_receives)
 
     # --- what is asked of it from outside ---
 
