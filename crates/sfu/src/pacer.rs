@@ -31,8 +31,9 @@ struct Run {
     since_us: u64,
 }
 
-/// The budget of one transport.
+/// The budget of one transport. The probe comes behind what every packet reads.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Pacer {
     /// Bits per second; 0: everything leaves at once.
     rate_bps: u64,
@@ -43,9 +44,9 @@ pub(crate) struct Pacer {
     /// What repairs may still take before new pictures have their turn.
     repair_credit: i64,
     filled_us: u64,
-    run: Option<Run>,
     /// Whether pictures were left behind by the last burst.
     held_back: bool,
+    run: Option<Run>,
     /// When the transport is to be written again.
     pub(crate) armed: Option<u64>,
 }

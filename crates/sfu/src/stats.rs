@@ -114,19 +114,22 @@ pub struct RemoteInboundStats {
     pub voip: Option<Box<VoipMetrics>>,
 }
 
-/// One sent RTP stream (W3C `outbound-rtp`).
+/// One sent RTP stream (W3C `outbound-rtp`). What each packet counts comes first, in one cache line.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[repr(C)]
 pub struct OutboundStreamStats {
-    /// The SSRC.
-    pub ssrc: u32,
-    /// The SSRC of retransmissions.
-    pub rtx_ssrc: Option<u32>,
     /// Packets sent, retransmissions included.
     pub packets_sent: u64,
     /// Payload bytes sent, retransmissions included.
     pub bytes_sent: u64,
     /// Header bytes sent.
     pub header_bytes_sent: u64,
+    /// Packets not sent: before the first keyframe, other payload types, late ones from before a switch.
+    pub packets_skipped: u64,
+    /// The SSRC.
+    pub ssrc: u32,
+    /// The SSRC of retransmissions.
+    pub rtx_ssrc: Option<u32>,
     /// Retransmissions sent.
     pub retransmitted_packets_sent: u64,
     /// Payload bytes of those.
@@ -153,8 +156,6 @@ pub struct OutboundStreamStats {
     pub fir_count: u64,
     /// Packets that the history had dropped before they could be sent.
     pub overruns: u64,
-    /// Packets not sent: before the first keyframe, other payload types, late ones from before a switch.
-    pub packets_skipped: u64,
     /// Frames left out because the line had not carried them in time.
     pub frames_dropped_late: u64,
     /// Packets that did not fit the caller's buffer.
@@ -207,9 +208,16 @@ pub enum PauseReason {
     Bandwidth,
 }
 
-/// One transport.
+/// One transport. What each packet counts comes first, in one cache line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct TransportStats {
+    /// Bursts given out.
+    pub bursts: u64,
+    /// RTP packets written.
+    pub rtp_packets_sent: u64,
+    /// Their bytes.
+    pub rtp_bytes_sent: u64,
     /// Extended reports (RFC 3611) written.
     pub extended_sent: u64,
     /// Extended reports received that were of use.
@@ -220,10 +228,6 @@ pub struct TransportStats {
     pub rtp_packets_received: u64,
     /// Their bytes.
     pub rtp_bytes_received: u64,
-    /// RTP packets written.
-    pub rtp_packets_sent: u64,
-    /// Their bytes.
-    pub rtp_bytes_sent: u64,
     /// RTCP compounds received.
     pub rtcp_packets_received: u64,
     /// RTCP compounds written.
@@ -270,8 +274,6 @@ pub struct TransportStats {
     pub allocations: u64,
     /// The last round trip (W3C `currentRoundTripTime`) in microseconds.
     pub current_round_trip_us: Option<u64>,
-    /// Bursts given out.
-    pub bursts: u64,
     /// How good the connection is, by the worst of what it carries both ways; `None`: not known yet.
     pub quality: Option<Quality>,
     /// The state of the line from the peer.

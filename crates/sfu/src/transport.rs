@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::allocation::Tally;
 use crate::consumer::Chosen;
@@ -42,13 +43,15 @@ pub(crate) struct Slot {
     pub(crate) len: u32,
 }
 
-/// The consumers that have something to send, in the order they are served.
+/// The consumers that have something to send, in the order they are served. Their first ones lie in the transport
+/// itself, where a burst finds them without a way through the heap.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Ready {
-    pub(crate) video: Vec<Slot>,
-    pub(crate) audio: Vec<Slot>,
+    pub(crate) audio: SmallVec<[u32; 4]>,
+    pub(crate) video: SmallVec<[Slot; 1]>,
     /// The video slot served last, and the length of its packet.
-    pub(crate) at: usize,
+    pub(crate) at: u32,
     pub(crate) run_len: u32,
     /// What the packets of a frame are brought to.
     pub(crate) even: Even,
@@ -64,35 +67,41 @@ pub(crate) struct Even {
 
 impl Ready {
     pub(crate) fn push(&mut self, consumer: u32, video: bool) {
-        let slot = Slot {
-            consumer,
-            next: None,
-            len: 0,
-        };
         if video {
-            self.video.push(slot);
+            self.video.push(Slot {
+                consumer,
+                next: None,
+                len: 0,
+            });
         } else {
-            self.audio.push(slot);
+            self.audio.push(consumer);
         }
+    }
+
+    /// All of them.
+    pub(crate) fn consumers(&self) -> impl Iterator<Item = u32> {
+        let video = self.video.iter().map(|slot| slot.consumer);
+        video.chain(self.audio.iter().copied())
     }
 
     pub(crate) fn remove(&mut self, consumer: u32) {
         self.video.retain(|slot| slot.consumer != consumer);
-        self.audio.retain(|slot| slot.consumer != consumer);
+        self.audio.retain(|other| *other != consumer);
         self.at = 0;
     }
 }
 
 /// What of the next RTCP report is still to be written.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Report {
     pub(crate) due: bool,
+    pub(crate) feedback_due: bool,
+    pub(crate) remb_due: bool,
     /// Consumers whose sender report is to be written.
     pub(crate) consumers: Vec<u32>,
     /// Streams whose report block is to be written.
     pub(crate) streams: Vec<u32>,
-    pub(crate) feedback_due: bool,
-    pub(crate) remb_due: bool,
 }
 
 /// SSRCs in an order that looks random and has none twice: the state of a closed stream is
@@ -137,16 +146,30 @@ const fn inverse(odd: u32) -> u32 {
     inverse
 }
 
-/// One transport.
+/// One transport. What a burst reads and writes comes first, in few cache lines, as in a
+/// [`crate::consumer::Consumer`].
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Transport {
     pub(crate) id: TransportId,
+    pub(crate) estimator: Box<dyn BandwidthEstimator>,
+    /// The next transport-wide sequence number.
+    pub(crate) next_sequence: u16,
+    pub(crate) tracks_packets: bool,
+    pub(crate) writable: bool,
+    /// Whether it is in the router's queue.
+    pub(crate) queued: bool,
+    pub(crate) ready: Ready,
+    pub(crate) pacer: Pacer,
+    pub(crate) report: Report,
+    pub(crate) messages: VecDeque<Message>,
+    pub(crate) stats: TransportStats,
+
     pub(crate) cname: String,
     pub(crate) max_bitrate: u64,
     pub(crate) reduced_size: bool,
     pub(crate) mixed_extensions: bool,
     pub(crate) ignore_audio_levels: bool,
-    pub(crate) writable: bool,
     /// The SSRC of our own feedback.
     pub(crate) local_ssrc: u32,
     pub(crate) producers: Vec<u32>,
@@ -159,39 +182,28 @@ pub(crate) struct Transport {
     pub(crate) drawn: DrawnSsrcs,
     /// Whether a packet may be sent again under its own number, where there is no RTX.
     pub(crate) repeats: bool,
-    pub(crate) ready: Ready,
-    /// Whether it is in the router's queue.
-    pub(crate) queued: bool,
     /// When audio of the peer comes.
     pub(crate) audio_rhythm: Rhythm,
     /// Video streams of the peer with a frame that waits for audio.
     pub(crate) held: Vec<u32>,
-    pub(crate) messages: VecDeque<Message>,
-    pub(crate) report: Report,
     pub(crate) report_armed: Option<u64>,
     /// Draws when its reports leave. Of each transport its own: what one does changes the windows of no
     /// other.
     pub(crate) moments: Random,
     pub(crate) estimator_armed: Option<u64>,
     pub(crate) arrivals: Option<Box<ArrivalLog>>,
-    /// The next transport-wide sequence number.
-    pub(crate) next_sequence: u16,
     pub(crate) round_trip: Option<Duration>,
     /// Our wall clock less the peer's, as 32.32; one for all its streams, so that they stay in sync.
     pub(crate) clock_offset: Option<i64>,
-    pub(crate) estimator: Box<dyn BandwidthEstimator>,
-    pub(crate) tracks_packets: bool,
     /// Whether the estimator was named by the driver; else the router chooses by what was negotiated.
     pub(crate) estimator_given: bool,
     /// Whether the feedback that was agreed to did not come, and reports are followed instead.
     pub(crate) lacks_feedback: bool,
-    pub(crate) pacer: Pacer,
     pub(crate) last_estimate: u64,
     pub(crate) tally: Tally,
     pub(crate) line: Box<LineWatch>,
     /// Where extended reports were agreed on.
     pub(crate) extended: Option<Box<Extended>>,
-    pub(crate) stats: TransportStats,
 }
 
 impl Transport {
@@ -259,20 +271,15 @@ impl Transport {
         self.messages.push_back(message);
     }
 
-    /// Reads what a burst reads, so that it is in the caches then.
+    /// Reads a word of each line that a burst reads, so that they are in the caches then.
     #[inline]
     pub(crate) fn touch(&self) -> u64 {
-        let ready = &self.ready;
-        let first = |slots: &[Slot]| slots.first().map_or(0, |slot| u64::from(slot.consumer));
-        first(&ready.video)
-            ^ first(&ready.audio)
-            ^ u64::from(self.next_sequence)
-            ^ u64::from(self.writable)
-            ^ self.stats.rtp_packets_sent
-            ^ self.stats.bursts
+        u64::from(self.next_sequence)
+            ^ self.ready.video.len() as u64
+            ^ u64::from(self.ready.at)
+            ^ u64::from(self.pacer.has_held_back())
             ^ u64::from(self.report.due)
-            ^ self.report.streams.len() as u64
-            ^ self.messages.len() as u64
+            ^ self.stats.bursts
             ^ self.estimator.touch()
     }
 
@@ -323,6 +330,12 @@ mod tests {
             assert!(seen.insert(ssrc));
         }
         assert!(seen.iter().all(|ssrc| drawn.contains(*ssrc)));
+    }
+
+    #[test]
+    fn what_a_burst_reads_and_writes_lies_in_six_lines() {
+        let end = std::mem::offset_of!(Transport, stats) + 24;
+        assert!(end <= 6 * 64, "{end}");
     }
 
     #[test]

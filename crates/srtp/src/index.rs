@@ -17,41 +17,42 @@ pub(crate) fn nearest_index(highest: u64, sequence: u16) -> Result<u64, SrtpErro
     }
 }
 
-/// Which of the latest indices have been seen: a ring of `WORDS` 64-bit words.
+/// Which of the latest indices have been seen: a ring of `WORDS` 64-bit words, of which the newest is kept apart.
 ///
 /// One word is always partly ahead of the highest index, so `64 * (WORDS - 1)` indices are held
-/// for sure.
-#[derive(Clone, Debug)]
-pub(crate) struct ReplayWindow<const WORDS: usize> {
-    bits: [u64; WORDS],
+/// for sure. Packets mostly come in order: then nothing but this is read, and the ring stays out of the caches.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Newest {
     highest: Option<u64>,
+    /// The word of the highest index.
+    word: u64,
 }
 
-impl<const WORDS: usize> ReplayWindow<WORDS> {
-    pub(crate) const fn new() -> Self {
-        Self {
-            bits: [0; WORDS],
-            highest: None,
-        }
-    }
+/// The other words. What lies at the place of the newest one means nothing.
+pub(crate) type Ring<const WORDS: usize> = [u64; WORDS];
 
+impl Newest {
     /// The highest index seen.
     pub(crate) const fn highest(&self) -> Option<u64> {
         self.highest
     }
 
     /// Whether `index` is new.
-    pub(crate) fn check(&self, index: u64) -> Result<(), SrtpError> {
-        let Some(highest) = self.highest else {
+    pub(crate) fn check<const WORDS: usize>(
+        &self,
+        ring: &Ring<WORDS>,
+        index: u64,
+    ) -> Result<(), SrtpError> {
+        let Some(highest) = self.highest.filter(|highest| index <= *highest) else {
             return Ok(());
         };
-        if index > highest {
-            return Ok(());
-        }
-        if highest / 64 - index / 64 >= WORDS as u64 {
-            return Err(SrtpError::TooOld);
-        }
-        if self.bits[Self::word(index)] & Self::bit(index) == 0 {
+        let back = highest / 64 - index / 64;
+        let word = match back {
+            0 => self.word,
+            _ if back >= WORDS as u64 => return Err(SrtpError::TooOld),
+            _ => ring[place::<WORDS>(index / 64)],
+        };
+        if word & bit(index) == 0 {
             Ok(())
         } else {
             Err(SrtpError::Replayed)
@@ -59,32 +60,56 @@ impl<const WORDS: usize> ReplayWindow<WORDS> {
     }
 
     /// Marks `index` as seen; the caller has [checked](Self::check) and authenticated it.
-    pub(crate) fn accept(&mut self, index: u64) {
-        let from = self.highest.map_or(index / 64, |highest| highest / 64);
-        let ahead = (index / 64).saturating_sub(from).min(WORDS as u64);
-        for step in 1..=ahead {
-            self.bits[((from + step) % WORDS as u64) as usize] = 0;
+    pub(crate) fn accept<const WORDS: usize>(&mut self, ring: &mut Ring<WORDS>, index: u64) {
+        let at = index / 64;
+        let from = self.highest.map_or(at, |highest| highest / 64);
+        if at < from {
+            ring[place::<WORDS>(at)] |= bit(index);
+            return;
         }
-        // After a jump beyond the whole ring the loop above has cleared it all.
-        self.bits[Self::word(index)] |= Self::bit(index);
+        if at > from {
+            ring[place::<WORDS>(from)] = self.word;
+            // After a jump beyond the whole ring this clears it all.
+            for step in 1..=(at - from).min(WORDS as u64) {
+                ring[place::<WORDS>(from + step)] = 0;
+            }
+            self.word = 0;
+        }
+        self.word |= bit(index);
         self.highest = Some(self.highest.map_or(index, |highest| highest.max(index)));
     }
+}
 
-    const fn word(index: u64) -> usize {
-        (index / 64 % WORDS as u64) as usize
-    }
+const fn place<const WORDS: usize>(word: u64) -> usize {
+    (word % WORDS as u64) as usize
+}
 
-    const fn bit(index: u64) -> u64 {
-        1 << (index % 64)
-    }
+const fn bit(index: u64) -> u64 {
+    1 << (index % 64)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LAST_RTP_INDEX, ReplayWindow, nearest_index};
+    use super::{LAST_RTP_INDEX, Newest, Ring, nearest_index};
     use crate::SrtpError;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+
+    #[derive(Default)]
+    struct Window {
+        newest: Newest,
+        ring: Ring<4>,
+    }
+
+    impl Window {
+        fn check(&self, index: u64) -> Result<(), SrtpError> {
+            self.newest.check(&self.ring, index)
+        }
+
+        fn accept(&mut self, index: u64) {
+            self.newest.accept(&mut self.ring, index);
+        }
+    }
 
     #[test]
     fn guess_follows_wraps_both_ways() {
@@ -100,7 +125,7 @@ mod tests {
 
     #[test]
     fn window_refuses_second_and_old() {
-        let mut window = ReplayWindow::<4>::new();
+        let mut window = Window::default();
         window.accept(1000);
         assert_eq!(window.check(1000), Err(SrtpError::Replayed));
         assert_eq!(window.check(999), Ok(()));
@@ -114,7 +139,7 @@ mod tests {
     proptest! {
         #[test]
         fn window_agrees_with_a_set(steps in prop::collection::vec((-300_i64..300, any::<bool>()), 1..300)) {
-            let mut window = ReplayWindow::<4>::new();
+            let mut window = Window::default();
             let mut seen = BTreeSet::new();
             let mut at = 100_000_u64;
             for (step, far) in steps {

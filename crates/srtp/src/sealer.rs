@@ -26,14 +26,17 @@ pub enum Repeats {
     Allow,
 }
 
-/// Protects outbound RTP and RTCP of one master key, in place.
+/// Protects outbound RTP and RTCP of one master key, in place. What an RTP packet reads and writes comes first: a
+/// forwarder has many of these, and comes to each when it is in no cache any more.
+#[repr(C, align(64))]
 pub struct Sealer {
+    rtp: SessionCipher,
     profile: Profile,
-    keys: SessionKeys,
-    streams: Streams<WINDOW_WORDS>,
-    next_rtcp_index: u32,
     repeats: Repeats,
     counters: SealCounters,
+    streams: Streams<WINDOW_WORDS>,
+    next_rtcp_index: u32,
+    rtcp: SessionCipher,
 }
 
 impl std::fmt::Debug for Sealer {
@@ -49,17 +52,19 @@ impl std::fmt::Debug for Sealer {
 impl Sealer {
     /// A context for `master`; every stream begins with roll-over counter zero.
     pub fn new(profile: Profile, master: &MasterKey) -> Result<Self, SrtpError> {
+        let keys = SessionKeys::derive(profile, master)?;
         Ok(Self {
+            rtp: keys.rtp,
             profile,
-            keys: SessionKeys::derive(profile, master)?,
-            streams: Streams::new(SEALER_STREAMS),
-            next_rtcp_index: 0,
             repeats: if profile.is_aead() {
                 Repeats::Refuse
             } else {
                 Repeats::Allow
             },
             counters: SealCounters::default(),
+            streams: Streams::new(SEALER_STREAMS),
+            next_rtcp_index: 0,
+            rtcp: keys.rtcp,
         })
     }
 
@@ -71,7 +76,7 @@ impl Sealer {
     /// Reads the state of the first streams, so that it is in the caches for their next packets.
     /// The value means nothing.
     pub fn touch(&self) -> u64 {
-        self.streams.touch()
+        self.counters.rtp ^ self.streams.touch()
     }
 
     /// What has been sealed and refused.
@@ -87,7 +92,8 @@ impl Sealer {
     /// Changes to a new master key. Roll-over counters and the RTCP index go on (RFC 3711
     /// sections 3.3.1 and 3.4).
     pub fn rekey(&mut self, master: &MasterKey) -> Result<(), SrtpError> {
-        self.keys = SessionKeys::derive(self.profile, master)?;
+        let keys = SessionKeys::derive(self.profile, master)?;
+        (self.rtp, self.rtcp) = (keys.rtp, keys.rtcp);
         Ok(())
     }
 
@@ -133,7 +139,7 @@ impl Sealer {
             ssrc: clear.ssrc,
             index,
         };
-        match &self.keys.rtp {
+        match &self.rtp {
             SessionCipher::Gcm(gcm) => {
                 let (header, rest) = buf[..sealed_len].split_at_mut(clear.header_len);
                 let (data, tag) = rest.split_at_mut(len - clear.header_len);
@@ -175,7 +181,7 @@ impl Sealer {
             index: u64::from(index),
         };
         let word = (RTCP_ENCRYPTED | index).to_be_bytes();
-        match &self.keys.rtcp {
+        match &self.rtcp {
             SessionCipher::Gcm(gcm) => {
                 // RFC 7714 section 9: the tag stands before the index word, and the additional
                 // data is the clear header followed by that word.

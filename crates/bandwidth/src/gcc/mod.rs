@@ -92,12 +92,19 @@ struct Arrived {
     probe: u8,
 }
 
-/// Google congestion control over transport-wide feedback.
+/// Google congestion control over transport-wide feedback. What is noted of each packet sent comes first, in few
+/// cache lines.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct GccEstimator {
-    config: GccConfig,
     base: Option<Instant>,
     log: SentLog,
+    /// Bytes sent since the source's budget was looked at.
+    unaccounted_bytes: u64,
+    last_sent_us: Option<i64>,
+    /// The first packet sent after the last feedback.
+    unanswered_us: Option<i64>,
+    config: GccConfig,
     arrivals: Vec<Arrived>,
     acknowledged: AcknowledgedRate,
     delay: DelayDetector,
@@ -109,14 +116,9 @@ pub struct GccEstimator {
     results: ProbeResults,
     remb_bps: Option<u64>,
     counters: EstimatorCounters,
-    /// Bytes sent since the source's budget was looked at.
-    unaccounted_bytes: u64,
     /// Bytes sent since the time beside it.
     sent_bytes: u64,
     sent_since_us: i64,
-    last_sent_us: Option<i64>,
-    /// The first packet sent after the last feedback.
-    unanswered_us: Option<i64>,
     last_heard_us: Option<i64>,
     last_backoff_us: i64,
     /// Nothing was heard for long; losses of packets sent until then say nothing.

@@ -11,6 +11,7 @@ mod sending;
 
 use roomtone_rtp::MediaKind;
 use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::allocation::{ALL_TEMPORAL, Allotment, Gate};
 use crate::audio::MOST_BLOCKS;
@@ -49,16 +50,22 @@ pub(crate) struct News {
 }
 
 /// One consumer.
+///
+/// A burst comes to it a frame after the last one, when nothing of it is in the caches any more. So what a packet reads
+/// and writes comes first, in few lines of 64 bytes, and with no list beside it.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Consumer {
-    pub(crate) id: ConsumerId,
     pub(crate) transport: u32,
-    pub(crate) producer: Option<u32>,
+    pub(crate) ssrc: u32,
+    /// The stream it forwards.
+    pub(crate) current: Option<Tap>,
+    pub(crate) resends: Option<Box<Resends>>,
+    /// Until then it sends nothing.
+    hushed_until_us: u64,
     pub(crate) kind: MediaKind,
-    pub(crate) mid: Option<String>,
     /// Whether it sends nothing: by command, or because the line does not carry it.
     pub(crate) paused: bool,
-    pub(crate) allotment: Allotment,
     pub(crate) verbatim: bool,
     /// Whether it gets its producer's audio also while that is withheld.
     pub(crate) pinned: bool,
@@ -66,52 +73,54 @@ pub(crate) struct Consumer {
     pub(crate) dirty: bool,
     /// Whether it waits for an entry point of its current stream.
     pub(crate) waiting: bool,
-    pub(crate) feedback: FeedbackKinds,
-    pub(crate) ssrc: u32,
-    pub(crate) header: HeaderTemplate,
-    /// The producer's payload types and ours.
-    pub(crate) payload_types: Vec<(u8, u8)>,
+    /// Whether a sender report went out since the last start.
+    pub(crate) reported: bool,
+    pub(crate) score: u8,
+
+    /// Where it looks next for the keyframe that it is to go on with.
+    longing: Option<u64>,
+    /// What happened while it was read, until the router has taken notice.
+    pub(crate) news: Option<News>,
     /// Redundancy that is made for it.
     pub(crate) redundancy: Option<Redundancy>,
-    pub(crate) rtx: Option<Rtx>,
-    /// The stream it forwards.
-    pub(crate) current: Option<Tap>,
     /// The stream it switches to at the next entry point.
     pub(crate) target: Option<Tap>,
+
+    pub(crate) id: ConsumerId,
+    pub(crate) producer: Option<u32>,
+    pub(crate) rewriting: Rewriting,
+    /// Packets and payload bytes for sender reports: media only, without retransmissions.
+    pub(crate) report_packets: u32,
+    pub(crate) report_bytes: u32,
+    pub(crate) counters: OutboundStreamStats,
+
+    pub(crate) header: HeaderTemplate,
+    /// The producer's payload types and ours.
+    pub(crate) payload_types: SmallVec<[(u8, u8); 8]>,
+    /// Which frames of its current stream it forwards.
+    pub(crate) selector: Selector,
+
+    pub(crate) allotment: Allotment,
+    pub(crate) mid: Option<String>,
+    pub(crate) feedback: FeedbackKinds,
+    pub(crate) rtx: Option<Rtx>,
     /// All streams of its producer, where it is verbatim.
     pub(crate) taps: Vec<Tap>,
     /// The numbers that it sends each of them with.
     piped: Vec<piping::Piped>,
-    /// What happened while it was read, until the router has taken notice.
-    pub(crate) news: Option<News>,
-    /// Which frames of its current stream it forwards.
-    pub(crate) selector: Selector,
-    pub(crate) rewriting: Rewriting,
     /// The last timeline that was right, where the present one is not.
     pub(crate) reference: Option<Reference>,
     pub(crate) preferred_spatial: Option<u8>,
     pub(crate) preferred_temporal: Option<u8>,
-    pub(crate) resends: Option<Box<Resends>>,
     /// The serial of a stream it has left because the line did not carry it: its packets are not
     /// sent again.
     pub(crate) abandoned: Option<u32>,
-    /// Where it looks next for the keyframe that it is to go on with.
-    longing: Option<u64>,
-    /// Until then it sends nothing.
-    hushed_until_us: u64,
     /// Where it went on with one.
     renewed: Option<renewing::Renewed>,
     /// The newest entry point of its stream that it forwarded.
     entered: u64,
-    pub(crate) counters: OutboundStreamStats,
     pub(crate) remote: RemoteInboundStats,
     pub(crate) watch: Option<Box<ViewerWatch>>,
-    pub(crate) score: u8,
-    /// Packets and payload bytes for sender reports: media only, without retransmissions.
-    pub(crate) report_packets: u32,
-    pub(crate) report_bytes: u32,
-    /// Whether a sender report went out since the last start.
-    pub(crate) reported: bool,
 }
 
 /// The most a consumer may be given; `None`: no limit.
@@ -167,7 +176,7 @@ impl Consumer {
             feedback: params.feedback,
             ssrc: draws.ssrc,
             header: HeaderTemplate::new(&params.extensions, params.mid.as_deref(), mixed)?,
-            payload_types: params.payload_types.clone(),
+            payload_types: SmallVec::from_slice(&params.payload_types),
             redundancy: params.redundancy,
             rtx,
             current: None,
@@ -282,22 +291,15 @@ impl Consumer {
         }
     }
 
-    /// Reads what sending a packet reads, so that it is in the caches then.
+    /// Reads a word of each line that sending a packet reads, so that they are in the caches then.
     #[inline]
     pub(crate) fn touch(&self) -> u64 {
-        let payload_type = self.payload_types.first().map_or(0, |pair| pair.1);
-        let cursor = self.current.as_ref().map_or(0, |tap| tap.cursor);
-        u64::from(payload_type)
-            ^ cursor
-            ^ u64::from(self.paused)
-            ^ u64::from(self.ssrc)
-            ^ u64::from(self.report_packets)
-            ^ u64::from(self.resends.is_some())
-            ^ self.counters.packets_sent
-            ^ self.counters.packets_skipped
+        u64::from(self.paused)
+            ^ u64::from(self.longing.is_some())
             ^ self.rewriting.touch()
-            ^ u64::from(self.selector.frame())
+            ^ self.counters.packets_sent
             ^ self.header.touch()
+            ^ u64::from(self.selector.frame())
     }
 
     /// Its figures; `current` is the encoding it forwards.
@@ -349,4 +351,42 @@ fn check_payload_types(pairs: &[(u8, u8)]) -> Result<(), SfuError> {
         return Err(SfuError::Range("payload type"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::mem::offset_of;
+
+    use super::{Consumer, HeaderTemplate, Rewriting, Selector};
+
+    /// Cache lines of the fields between these offsets.
+    fn lines(fields: &[(usize, usize)]) -> BTreeSet<usize> {
+        let lines = fields
+            .iter()
+            .map(|(start, end)| start / 64..=(end - 1) / 64);
+        lines.flatten().collect()
+    }
+
+    #[test]
+    fn what_a_packet_reads_and_writes_lies_in_six_lines() {
+        let within = |start: usize, (from, to): (usize, usize)| (start + from, start + to);
+        let audio = [
+            (0, offset_of!(Consumer, id)),
+            within(offset_of!(Consumer, rewriting), Rewriting::HOT),
+            (
+                offset_of!(Consumer, report_packets),
+                offset_of!(Consumer, counters) + 32,
+            ),
+            within(offset_of!(Consumer, header), HeaderTemplate::HOT),
+            (
+                offset_of!(Consumer, payload_types),
+                offset_of!(Consumer, selector),
+            ),
+        ];
+        assert_eq!(lines(&audio).len(), 6, "{:?}", lines(&audio));
+        let selector = within(offset_of!(Consumer, selector), Selector::HOT);
+        let video = [&audio[..], &[selector]].concat();
+        assert_eq!(lines(&video).len(), 6, "{:?}", lines(&video));
+    }
 }

@@ -50,42 +50,52 @@ pub(crate) struct Origin {
     pub(crate) pictures: PictureShift,
 }
 
-/// The numbering of one consumer.
+/// The numbering of one consumer. What each packet reads lies together, behind the rest: see [`super::Consumer`].
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Rewriting {
-    segments: VecDeque<Segment>,
-    limit: usize,
-    /// The number the next packet gets, and the highest source number seen in the last segment.
-    next_out: u64,
-    highest_source: u64,
-    last_timestamp: u32,
-    last_arrival_us: u64,
-    last_picture_id: u16,
-    last_tl0: u8,
-    last_frame: u16,
-    /// What timestamps are still off by.
-    pub(crate) slew: i32,
-    sent: bool,
+    /// The segments before the present one, oldest first.
+    older: VecDeque<Segment>,
+    /// So many of these are kept.
+    most_older: usize,
     /// What numbers below stood for is forgotten.
     remembered_from: u64,
+    /// The present segment.
+    segment: Option<Segment>,
+    /// The number the next packet gets, and the highest source number seen in the present segment.
+    next_out: u64,
+    highest_source: u64,
+    last_arrival_us: u64,
+    last_timestamp: u32,
+    /// What timestamps are still off by.
+    pub(crate) slew: i32,
+    last_picture_id: u16,
+    last_frame: u16,
+    last_tl0: u8,
+    sent: bool,
 }
 
 impl Rewriting {
+    /// Where lies what each packet reads.
+    #[cfg(test)]
+    pub(super) const HOT: (usize, usize) = (std::mem::offset_of!(Self, segment), size_of::<Self>());
+
     /// A numbering that begins at `first`.
     pub(crate) fn new(first: u16, limit: usize) -> Self {
         Self {
-            segments: VecDeque::new(),
-            limit: limit.max(1),
+            older: VecDeque::new(),
+            most_older: limit.saturating_sub(1),
+            remembered_from: 0,
+            segment: None,
             next_out: 0x1_0000 + u64::from(first),
             highest_source: 0,
-            last_timestamp: 0,
             last_arrival_us: 0,
-            last_picture_id: 0,
-            last_tl0: 0,
-            last_frame: 0,
-            sent: false,
+            last_timestamp: 0,
             slew: 0,
-            remembered_from: 0,
+            last_picture_id: 0,
+            last_frame: 0,
+            last_tl0: 0,
+            sent: false,
         }
     }
 
@@ -120,15 +130,24 @@ impl Rewriting {
     /// See [`super::Consumer::touch`].
     #[inline]
     pub(super) fn touch(&self) -> u64 {
-        let segment = self.segments.back().map_or(0, |segment| segment.out);
-        segment ^ self.next_out ^ self.last_arrival_us
+        u64::from(self.segment.is_some()) ^ u64::from(self.last_timestamp)
     }
 
     fn push(&mut self, segment: Segment) {
-        if self.segments.len() >= self.limit {
-            self.segments.pop_front();
+        let Some(before) = self.segment.replace(segment) else {
+            return;
+        };
+        if self.older.len() >= self.most_older {
+            self.older.pop_front();
         }
-        self.segments.push_back(segment);
+        if self.most_older > 0 {
+            self.older.push_back(before);
+        }
+    }
+
+    /// All segments, newest first.
+    fn newest_first(&self) -> impl Iterator<Item = &Segment> {
+        self.segment.iter().chain(self.older.iter().rev())
     }
 
     /// The shift that makes this packet's timestamp follow the last one by the time between their
@@ -162,7 +181,7 @@ impl Rewriting {
         if self.is_late(entry) {
             return;
         }
-        let Some(segment) = self.segments.back_mut() else {
+        let Some(segment) = self.segment.as_mut() else {
             return;
         };
         let timestamp = entry.timestamp.wrapping_add(segment.timestamp_offset);
@@ -190,7 +209,7 @@ impl Rewriting {
     /// before the segment, or its number was given away).
     #[inline]
     pub(crate) fn map(&mut self, entry: &Entry) -> Option<Numbers> {
-        let segment = self.segments.back()?;
+        let segment = self.segment.as_ref()?;
         if entry.seq < segment.source {
             return self.map_late(entry);
         }
@@ -226,9 +245,9 @@ impl Rewriting {
     }
 
     fn map_late(&self, entry: &Entry) -> Option<Numbers> {
-        let last = self.segments.back()?;
+        let last = self.segment.as_ref()?;
         let mut end = last.out;
-        for segment in self.segments.iter().rev().skip(1) {
+        for segment in self.older.iter().rev() {
             if segment.serial != last.serial {
                 return None;
             }
@@ -247,7 +266,7 @@ impl Rewriting {
 
     /// Whether a packet has its number, if any, among those given out already.
     pub(crate) fn is_late(&self, entry: &Entry) -> bool {
-        self.segments.back().is_some_and(|segment| {
+        self.segment.as_ref().is_some_and(|segment| {
             // The first number of a segment is still free while nothing of it is out.
             let first = entry.seq == segment.source && self.next_out == segment.out;
             entry.seq < segment.source || (entry.seq <= self.highest_source && !first)
@@ -260,7 +279,7 @@ impl Rewriting {
         if self.is_late(entry) {
             return;
         }
-        let Some(segment) = self.segments.back_mut() else {
+        let Some(segment) = self.segment.as_mut() else {
             return;
         };
         let picture = &entry.facts.picture;
@@ -298,11 +317,7 @@ impl Rewriting {
         if seq < self.remembered_from {
             return None;
         }
-        let segment = self
-            .segments
-            .iter()
-            .rev()
-            .find(|segment| segment.out <= seq)?;
+        let segment = self.newest_first().find(|segment| segment.out <= seq)?;
         Some(Origin {
             stream: segment.stream,
             serial: segment.serial,
@@ -314,7 +329,7 @@ impl Rewriting {
 
     /// Whether everything from `first` to this packet has kept its distance and its time.
     pub(crate) fn carries(&self, first: u64, entry: &Entry) -> bool {
-        self.segments.back().is_some_and(|segment| {
+        self.segment.as_ref().is_some_and(|segment| {
             segment.source <= first && first <= entry.seq && segment.timestamp_offset == 0
         })
     }
@@ -323,16 +338,16 @@ impl Rewriting {
     /// another place.
     pub(crate) fn first_of(&self, entry: &Entry) -> u64 {
         let found = self
-            .segments
-            .iter()
-            .rev()
+            .newest_first()
             .find(|segment| segment.source <= entry.seq);
         found.map_or(entry.seq, |segment| segment.source)
     }
 
     /// The shift of timestamps now; `None` before the first packet.
     pub(crate) fn timestamp_offset(&self) -> Option<u32> {
-        self.segments.back().map(|segment| segment.timestamp_offset)
+        self.segment
+            .as_ref()
+            .map(|segment| segment.timestamp_offset)
     }
 
     /// The timestamp sent last.
@@ -342,7 +357,7 @@ impl Rewriting {
 
     /// The serial number of the stream in the current segment.
     pub(crate) fn serial(&self) -> Option<u32> {
-        self.segments.back().map(|segment| segment.serial)
+        self.segment.as_ref().map(|segment| segment.serial)
     }
 
     /// Whether anything was sent.
@@ -357,7 +372,7 @@ impl Rewriting {
 
     /// Segments remembered.
     pub(crate) fn segments(&self) -> usize {
-        self.segments.len()
+        self.older.len() + usize::from(self.segment.is_some())
     }
 }
 

@@ -241,9 +241,8 @@ impl Router {
             read ^= transport.touch();
         }
         for transport in next() {
-            let ready = &transport.ready;
-            for slot in ready.video.iter().chain(&ready.audio).take(READ_AHEAD) {
-                let consumer = self.consumers.get(slot.consumer as usize);
+            for listed in transport.ready.consumers().take(READ_AHEAD) {
+                let consumer = self.consumers.get(listed as usize);
                 read ^= consumer.map_or(0, Consumer::touch);
             }
         }
@@ -315,8 +314,8 @@ impl Router {
 
     fn next_audio(&mut self, at: u32) -> Option<(u32, Chosen)> {
         loop {
-            let slot = *self.transports[at as usize].ready.audio.first()?;
-            let consumer = &mut self.consumers[slot.consumer as usize];
+            let index = *self.transports[at as usize].ready.audio.first()?;
+            let consumer = &mut self.consumers[index as usize];
             let chosen = consumer.next(&self.streams, true);
             let told = consumer.news.take();
             if chosen.is_none() {
@@ -324,10 +323,10 @@ impl Router {
                 self.transports[at as usize].ready.audio.remove(0);
             }
             if let Some(told) = told {
-                self.on_news(slot.consumer, told);
+                self.on_news(index, told);
             }
             if let Some(chosen) = chosen {
-                return Some((slot.consumer, chosen));
+                return Some((index, chosen));
             }
         }
     }
@@ -455,7 +454,7 @@ fn next_video(
         }
         return chosen.map(|chosen| (slot.consumer, chosen));
     }
-    let at = ready.at.min(ready.video.len().checked_sub(1)?);
+    let at = (ready.at as usize).min(ready.video.len().checked_sub(1)?);
     fill(&mut ready.video[at], consumers, streams, news, repairs);
     if ready.video[at].next.is_some() && ready.video[at].len == ready.run_len {
         return take(ready, at);
@@ -464,7 +463,7 @@ fn next_video(
         .video
         .retain_mut(|slot| fill(slot, consumers, streams, news, repairs));
     let at = next_slot(&ready.video, ready.run_len)?;
-    ready.at = at;
+    ready.at = at as u32;
     ready.run_len = ready.video[at].len;
     take(ready, at)
 }

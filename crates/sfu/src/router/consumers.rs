@@ -243,7 +243,7 @@ impl Router {
             // must not stand for other bytes.
             consumer.rewriting.forget();
         }
-        consumer.payload_types = payload_types;
+        consumer.payload_types = payload_types.into();
         if let Some(source) = source {
             self.attach(index, source, now);
         }

@@ -175,8 +175,8 @@ impl Router {
         let transport = &mut self.transports[at as usize];
         let ready = std::mem::take(&mut transport.ready);
         transport.messages.clear();
-        for slot in ready.video.iter().chain(&ready.audio) {
-            if let Some(consumer) = self.consumers.get_mut(slot.consumer as usize) {
+        for listed in ready.consumers() {
+            if let Some(consumer) = self.consumers.get_mut(listed as usize) {
                 consumer.dirty = false;
             }
         }

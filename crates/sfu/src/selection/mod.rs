@@ -61,12 +61,17 @@ enum Standing {
     Broken,
 }
 
-/// The choice of frames for one viewer.
+/// The choice of frames for one viewer. What a plain stream reads for each frame comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Selector {
     /// The frame decided last.
     frame: u32,
+    /// The newest frame decided.
+    newest: u32,
     verdict: Verdict,
+    /// A frame that is needed and has not come, and since when.
+    missing: Option<(u32, u64)>,
     wish: bool,
     moved: bool,
     absences: u8,
@@ -80,10 +85,6 @@ pub(crate) struct Selector {
     timestamp: Option<u32>,
     /// The frame that forwarding began with; older ones were not forwarded.
     floor: u32,
-    /// The newest frame decided.
-    newest: u32,
-    /// A frame that is needed and has not come, and since when.
-    missing: Option<(u32, u64)>,
     wished_us: Option<u64>,
     fates: Fates,
 }
@@ -118,6 +119,10 @@ impl Default for Selector {
 }
 
 impl Selector {
+    /// Where lies what each frame of a plain stream reads, but for its fate.
+    #[cfg(test)]
+    pub(crate) const HOT: (usize, usize) = (0, std::mem::offset_of!(Self, missing) + 8);
+
     /// Says what the viewer should have; `None`: the best there is.
     pub(crate) fn want(&mut self, spatial: Option<u8>, temporal: Option<u8>) {
         let wanted = Layer {
