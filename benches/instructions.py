@@ -1,6 +1,7 @@
 """Instructions a packet takes, forwarded or of a transport stream (callgrind), held to a baseline.
 
-A regression check that no neighbour disturbs.
+A regression check that no neighbour disturbs. Of bursts the cache lines are counted too that they bring from memory:
+callgrind is given caches so small (64 KB) that nothing of a viewer is left in them from its last burst.
 
 `python benches/instructions.py` counts and compares; `--update` writes the baseline.
 """
@@ -31,6 +32,9 @@ SCENES = [f"{kind}:{n}" for kind in ("video", "audio") for n in SUBSCRIBERS]
 ADAPTIVE = ["adaptive:100", "grid:30"]
 # What such a scene may cost beside plain fan-out to a hundred.
 ADAPTIVE_GROWTH = {"adaptive:100": 0.20, "grid:30": 0.25}
+# Whose cache lines a burst are counted, in callgrind's caches of this form.
+LINED = ["audio:100", "video:100", "adaptive:100"]
+SMALL_CACHES = ("--cache-sim=yes", "--D1=32768,8,64", "--LL=65536,16,64")
 # Only what these functions spend is counted, not the making of the traffic.
 COUNTED = ("rtp", "rtcp", "next_burst", "timeout", "next_packet")
 # Of transport streams: pictures of a short and a long run.
@@ -53,36 +57,57 @@ def count_all(*, quick: bool = False) -> dict[str, float]:
         (few, few_packets), (many, many_packets) = (count_stream(STREAMS[case], n) for n in PICTURES)
         return case, (many - few) / (many_packets - few_packets)
 
+    def lines(scene: str) -> tuple[str, float]:
+        kind, size = scene.split(":")
+        (few, few_bursts), (many, many_bursts) = (count_lines(scene, n) for n in FRAMES[kind])
+        return f"lines a burst, {kind} {size}", (many - few) / (many_bursts - few_bursts)
+
     # What is counted does not depend on what runs beside it.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(pool.map(one, cases)) | dict(pool.map(stream, STREAMS))
+        counts = dict(pool.map(one, cases)) | dict(pool.map(stream, STREAMS))
+        return counts | dict(pool.map(lines, LINED))
 
 
 def count(scene: str, profile: str, frames: int) -> tuple[int, int]:
     """Instructions of one run, and the packets it forwarded."""
+    counted, (packets, _, _) = count_path((), scene, profile, frames)
+    return counted[0], packets
+
+
+def count_lines(scene: str, frames: int) -> tuple[int, int]:
+    """Cache lines of data that one run misses, and its bursts."""
+    counted, (_, bursts, _) = count_path(SMALL_CACHES, scene, "gcm", frames)
+    # The last two events: data missed in the last cache by reads and by writes.
+    return sum(counted[-2:]), bursts
+
+
+def count_path(options: tuple[str, ...], scene: str, profile: str, frames: int) -> tuple[list[int], tuple[int, ...]]:
+    """What callgrind counts in one run of the packet path, and the packets, bursts and messages of it."""
     program = CARGO_TARGET / "release" / "roomtone-packet-path"
     functions = [f"roomtone_packet_path::counted::{name}" for name in COUNTED]
-    return callgrind(functions, str(program), scene, profile, str(frames))
+    counted, printed = callgrind(functions, str(program), scene, profile, str(frames), options=options)
+    return counted, tuple(int(word) for word in printed.split())
 
 
 def count_stream(function: str, pictures: int) -> tuple[int, int]:
     """Instructions of a transport stream that is read or written once, and its packets."""
     program = CARGO_TARGET / "release" / "examples" / "ts_cost"
-    return callgrind([f"ts_cost::counted::{function}*"], str(program), "count", str(pictures))
+    counted, printed = callgrind([f"ts_cost::counted::{function}*"], str(program), "count", str(pictures))
+    return counted[0], int(printed.split()[0])
 
 
-def callgrind(functions: list[str], *program: str) -> tuple[int, int]:
-    """Instructions that a program spends in these functions, and the packets it prints."""
+def callgrind(functions: list[str], *program: str, options: tuple[str, ...] = ()) -> tuple[list[int], str]:
+    """What a program spends in these functions, instructions first, and what it prints."""
     if shutil.which("valgrind") is None:
         raise BenchError("valgrind is not installed (Debian package valgrind)")
     with tempfile.TemporaryDirectory(prefix="roomtone-callgrind-") as folder:
         words = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", "--collect-atstart=no"]
-        words += [f"--toggle-collect={function}" for function in functions]
+        words += [*options, *(f"--toggle-collect={function}" for function in functions)]
         done = subprocess.run([*words, *program], capture_output=True, text=True, check=False, timeout=600)
-    found = re.search(r"Collected : (\d+)", done.stderr)
+    found = re.search(r"Collected : ([\d ]+)", done.stderr)
     if done.returncode != 0 or found is None:
         raise BenchError(f"callgrind of {program[0]}: {done.stderr.strip()[-500:]}")
-    return int(found[1]), int(done.stdout.split()[0])
+    return [int(word) for word in found[1].split()], done.stdout
 
 
 def nanoseconds() -> dict[str, float]:
