@@ -169,6 +169,7 @@ fn a_packager_that_breaks_costs_no_other_and_gives_its_name_back() {
             name: name.into(),
             window_ms: 20_000,
             part_ms: None,
+            encryption: None,
         };
         match call(&engine, command) {
             CommandResult::PackagerOpened { packager } => packager,

@@ -93,6 +93,7 @@ fn a_camera_is_listed_on_the_shelf_and_asked_for_the_keyframes_that_segments_nee
         name: "camera".into(),
         window_ms: 20_000,
         part_ms: None,
+        encryption: None,
     });
     let CommandResult::PackagerOpened { packager } = opened else {
         panic!("{opened:?}");

@@ -11,7 +11,10 @@ use http_body_util::BodyExt;
 use hyper::{Request, StatusCode};
 use roomtone_frames::{AccessUnit, Format, OpusFormat};
 use roomtone_front::{Front, KickError, LiveConfig};
-use roomtone_hls::{Channel, KEY_BYTES, Packager, PackagerConfig, Shelf, Track};
+use roomtone_hls::{
+    Channel, EncryptionConfig, EncryptionMethod, Packager, PackagerConfig, SECRET_BYTES, Shelf,
+    Track,
+};
 use support::{Client, ReplyText, Setup, address, bounded, counter, eventually, full};
 
 /// A stream of sound, and the clock of whoever feeds it.
@@ -30,12 +33,12 @@ impl Stream {
     }
 
     /// The same, encrypted by a key.
-    fn start_with(seconds: i64, key: Option<[u8; KEY_BYTES]>) -> Self {
-        Self::start_by(seconds, key, LiveConfig::default())
+    fn start_with(seconds: i64, encryption: Option<EncryptionConfig>) -> Self {
+        Self::start_by(seconds, encryption, LiveConfig::default())
     }
 
     /// The same, for those whom the configuration lets.
-    fn start_by(seconds: i64, key: Option<[u8; KEY_BYTES]>, live: LiveConfig) -> Self {
+    fn start_by(seconds: i64, encryption: Option<EncryptionConfig>, live: LiveConfig) -> Self {
         let mut setup = Setup::new();
         setup.config.live = live;
         let shelf = Arc::new(Shelf::default());
@@ -54,8 +57,8 @@ impl Stream {
             format,
         };
         let mut packager = Packager::new(config, vec![track]);
-        if let Some(key) = key {
-            assert!(packager.encrypt(key).unwrap());
+        if let Some(encryption) = &encryption {
+            assert!(packager.encrypt(encryption).unwrap());
         }
         let channel = Arc::new(Channel::new(packager));
         shelf.put("tone".into(), Arc::clone(&channel));
@@ -153,15 +156,20 @@ async fn media(
 
 #[tokio::test]
 async fn the_key_of_an_encrypted_stream_is_given_and_kept_by_no_cache() {
-    let stream = Stream::start_with(10, Some([9; KEY_BYTES]));
+    let encryption = EncryptionConfig {
+        method: EncryptionMethod::Aes128,
+        secret: [9; SECRET_BYTES],
+        segments_per_key: 0,
+    };
+    let stream = Stream::start_with(10, Some(encryption));
     let text = stream.playlist().await.text;
     assert!(
-        text.contains("#EXT-X-KEY:METHOD=AES-128,URI=\"r-k.key\""),
+        text.contains("#EXT-X-KEY:METHOD=AES-128,URI=\"r-k0.key\""),
         "{text}"
     );
-    let path = "/live/tone/audio/r-k.key";
+    let path = "/live/tone/audio/r-k0.key";
     let (status, headers, key) = media(&mut stream.client().await, path, &[]).await;
-    assert_eq!((status, key), (StatusCode::OK, vec![9; KEY_BYTES]));
+    assert_eq!((status, key.len()), (StatusCode::OK, 16));
     assert_eq!(headers["cache-control"], "no-store");
     assert_eq!(headers["access-control-allow-origin"], "*");
     let clear = Stream::start(10);

@@ -78,10 +78,9 @@ impl Packager {
                 Some(map) => MediaAnswer::Ready(vec![map.clone()]),
                 None => MediaAnswer::Unknown,
             },
-            MediaName::Key => match &rendition.encryption {
-                Some(encryption) => MediaAnswer::Key(encryption.key().clone()),
-                None => MediaAnswer::Unknown,
-            },
+            MediaName::Key(number) => rendition
+                .key(number)
+                .map_or(MediaAnswer::Unknown, MediaAnswer::Key),
             MediaName::Segment(number) => rendition
                 .fetchable()
                 .filter(|segment| segment.number < rendition.open.number)
@@ -199,7 +198,7 @@ fn is_there(rendition: &Rendition, wanted: Wanted) -> bool {
 
 /// A file name, taken apart.
 enum MediaName {
-    Key,
+    Key(u64),
     Map(u32),
     Segment(u64),
     Part(u64),
@@ -217,7 +216,7 @@ impl MediaName {
                 .then(|| digits.parse::<u64>().ok())?
         };
         match extension {
-            "key" => (stem == "k").then_some(Self::Key),
+            "key" => number('k').map(Self::Key),
             "mp4" => number('i')
                 .and_then(|number| u32::try_from(number).ok())
                 .map(Self::Map),

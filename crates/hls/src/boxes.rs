@@ -10,6 +10,8 @@ use mp4_atom::{
 use roomtone_frames::{AacFormat, Av1Format, Format, H264Format, HevcFormat, OpusFormat};
 use thiserror::Error;
 
+use crate::protection::{Protection, Runs, append_to_track, auxiliary};
+
 const TRACK: u32 = 1;
 /// Not a point to begin at, depends on others; and the opposite (ISO/IEC 14496-12 section 8.8.3.1).
 const DEPENDENT_SAMPLE: u32 = 0x0101_0000;
@@ -24,6 +26,9 @@ pub enum BoxError {
     /// There is no box for the codec, or no player that would read it.
     #[error("HLS does not carry {0}")]
     Codec(&'static str),
+    /// Samples of the codec are not encrypted one by one here.
+    #[error("{0} is not encrypted by SAMPLE-AES here: choose AES-128")]
+    Unprotectable(&'static str),
     /// The cipher refused; it says no more.
     #[error("what should be encrypted could not be")]
     Encryption,
@@ -51,10 +56,15 @@ pub(crate) struct Sample {
     pub keyframe: bool,
     /// As the track's format has it.
     pub data: Bytes,
+    /// Which of it is encrypted, where the sample is.
+    pub runs: Runs,
 }
 
-/// Write the header of a track with one format and no samples.
-pub(crate) fn init_segment(format: &Format) -> Result<Bytes, BoxError> {
+/// Write the header of a track with one format and no samples; of samples that are encrypted, where a protection is given.
+pub(crate) fn init_segment(
+    format: &Format,
+    protection: Option<&Protection>,
+) -> Result<Bytes, BoxError> {
     let ftyp = Ftyp {
         major_brand: b"iso6".into(),
         minor_version: 0,
@@ -82,6 +92,9 @@ pub(crate) fn init_segment(format: &Format) -> Result<Bytes, BoxError> {
     let mut out = Vec::new();
     ftyp.encode(&mut out)?;
     moov.encode(&mut out)?;
+    if let Some(protection) = protection {
+        protection.mark(&mut out);
+    }
     Ok(out.into())
 }
 
@@ -278,11 +291,13 @@ fn sound(channels: u8, rate: u16) -> Audio {
     }
 }
 
-/// Write one chunk, `moof` and `mdat`, that begins at `decode_time` ticks. `sequence` rises from chunk to chunk.
+/// Write one chunk, `moof` and `mdat`, that begins at `decode_time` ticks. `sequence` rises from chunk to chunk; with
+/// `protected` the samples are encrypted, and their runs are told.
 pub(crate) fn chunk(
     sequence: u32,
     decode_time: u64,
     samples: &[Sample],
+    protected: bool,
 ) -> Result<Bytes, BoxError> {
     let mut moof = Moof {
         mfhd: Mfhd {
@@ -307,10 +322,17 @@ pub(crate) fn chunk(
     let size: usize = samples.iter().map(|sample| sample.data.len()).sum();
     let mut out = Vec::with_capacity(size + 128 + samples.len() * 16);
     moof.encode(&mut out)?;
+    let boxes = if protected {
+        let runs: Vec<Runs> = samples.iter().map(|sample| sample.runs.clone()).collect();
+        auxiliary(&runs, out.len())
+    } else {
+        Vec::new()
+    };
     // The samples begin behind the `moof` and the eight bytes of the `mdat`'s header; its size is known only now.
-    moof.traf[0].trun[0].data_offset = Some(out.len() as i32 + 8);
+    moof.traf[0].trun[0].data_offset = Some((out.len() + boxes.len()) as i32 + 8);
     out.clear();
     moof.encode(&mut out)?;
+    append_to_track(&mut out, &boxes);
     out.extend((size as u32 + 8).to_be_bytes());
     out.extend(b"mdat");
     for sample in samples {
@@ -350,6 +372,7 @@ mod tests {
                 composition_offset: 0,
                 keyframe: number == 0,
                 data: Bytes::from(vec![number; 10 + usize::from(number)]),
+                runs: Runs::new(),
             })
             .collect()
     }
@@ -364,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_chunk_has_its_samples_where_it_says() {
-        let chunk = chunk(7, 90_000, &samples()).unwrap();
+        let chunk = chunk(7, 90_000, &samples(), false).unwrap();
         let [Any::Moof(moof), Any::Mdat(mdat)] = &boxes(&chunk)[..] else {
             panic!("moof and mdat")
         };
@@ -398,7 +421,7 @@ mod tests {
         for nal in annexb::split(h264) {
             sets.take(nal);
         }
-        let init = init_segment(&Format::H264(sets.format().unwrap())).unwrap();
+        let init = init_segment(&Format::H264(sets.format().unwrap()), None).unwrap();
         let theirs = include_bytes!("../../frames/tests/vectors/h264.h264.mp4box");
         assert_eq!(body(&init, *b"avcC"), theirs);
 
@@ -407,14 +430,14 @@ mod tests {
         for nal in annexb::split(hevc) {
             sets.take(nal);
         }
-        let init = init_segment(&Format::Hevc(sets.format().unwrap())).unwrap();
+        let init = init_segment(&Format::Hevc(sets.format().unwrap()), None).unwrap();
         let theirs = include_bytes!("../../frames/tests/vectors/hevc.hevc.mp4box");
         assert_eq!(body(&init, *b"hvcC"), theirs);
 
         let av1 = include_bytes!("../../frames/tests/vectors/av1.obu");
         let header = av1::split(av1).nth(1).unwrap();
         let format = Format::Av1(av1::read_sequence_header(&header).unwrap());
-        let init = init_segment(&format).unwrap();
+        let init = init_segment(&format, None).unwrap();
         let theirs = include_bytes!("../../frames/tests/vectors/av1.obu.mp4box");
         assert_eq!(body(&init, *b"av1C"), theirs);
     }
@@ -427,7 +450,7 @@ mod tests {
             channels: 0,
         });
         assert!(!carries(&vp8));
-        let refused = init_segment(&vp8).unwrap_err();
+        let refused = init_segment(&vp8, None).unwrap_err();
         assert_eq!(refused.to_string(), "HLS does not carry VP8");
     }
 
@@ -437,7 +460,7 @@ mod tests {
             channels: 2,
             pre_skip: 312,
         });
-        let init = init_segment(&opus).unwrap();
+        let init = init_segment(&opus, None).unwrap();
         let [Any::Ftyp(_), Any::Moov(moov)] = &boxes(&init)[..] else {
             panic!("ftyp and moov")
         };

@@ -17,6 +17,7 @@ mod gathering;
 mod master;
 mod packager;
 mod playlist;
+mod protection;
 mod rendition;
 mod segment;
 
@@ -25,6 +26,6 @@ pub use boxes::{BoxError, carries};
 pub use cadence::{Cadence, Observed};
 pub use channel::{Changed, Channel, MAX_WAITING, Shelf, TooManyWait};
 pub use directives::{DirectiveError, Directives, Wanted};
-pub use encryption::KEY_BYTES;
+pub use encryption::{EncryptionConfig, EncryptionMethod, KEY_BYTES, SECRET_BYTES};
 pub use packager::{Packager, PackagerConfig, Track};
 pub use playlist::Playlist;

@@ -7,7 +7,7 @@ use roomtone_frames::{AccessUnit, Format};
 
 use crate::boxes::BoxError;
 use crate::cadence::Cadence;
-use crate::encryption::{Encryption, KEY_BYTES};
+use crate::encryption::{Encryption, EncryptionConfig};
 use crate::gathering::Gathering;
 use crate::master::master_playlist;
 use crate::playlist::Playlist;
@@ -58,7 +58,7 @@ pub struct Packager {
     pub(crate) version: u64,
     pub(crate) cache: Vec<Cached>,
     master: Option<(u64, Arc<Playlist>)>,
-    encryption: Option<Arc<Encryption>>,
+    encryption: Option<Encryption>,
     /// Segments that had to begin without a keyframe.
     pub forced_cuts: u64,
     /// Cuts that a rendition too far behind did not follow.
@@ -125,13 +125,13 @@ impl Packager {
         }
     }
 
-    /// Encrypt all segments and parts with a key, which stands in each playlist by its name and is then one of the
-    /// [`media`](Self::media): whoever may fetch that may decrypt. For a program that has not begun; false otherwise.
-    pub fn encrypt(&mut self, key: [u8; KEY_BYTES]) -> Result<bool, BoxError> {
+    /// Encrypt all media with keys that stand in each playlist by their names and are then among the
+    /// [`media`](Self::media): whoever may fetch them may decrypt. For a program that has not begun; false otherwise.
+    pub fn encrypt(&mut self, config: &EncryptionConfig) -> Result<bool, BoxError> {
         if self.gathering.is_none() {
             return Ok(false);
         }
-        self.encryption = Some(Arc::new(Encryption::new(key)?));
+        self.encryption = Some(Encryption::new(config, &self.config.run)?);
         Ok(true)
     }
 
@@ -268,10 +268,15 @@ impl Packager {
             let start =
                 first.unwrap_or(begun.start_us * i64::from(track.format.clock_rate()) / 1_000_000);
             let window = self.config.window_us;
-            let mut rendition =
-                Rendition::new(track.name, track.format, begun.cadence, window, start)?;
-            rendition.encryption.clone_from(&self.encryption);
-            self.renditions.push(rendition);
+            let encryption = self.encryption.clone();
+            self.renditions.push(Rendition::new(
+                track.name,
+                track.format,
+                begun.cadence,
+                window,
+                start,
+                encryption,
+            )?);
             self.lanes.push(Lane {
                 boundaries: std::collections::VecDeque::new(),
                 owes_discontinuity: false,

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 
+use crate::encryption::EncryptionMethod;
 use crate::rendition::Rendition;
 use crate::segment::Segment;
 
@@ -64,6 +65,7 @@ pub(crate) fn media_playlist(
         rendition,
         shared,
         map: None,
+        key: None,
     };
     let skipped = if skip { skippable(rendition) } else { 0 };
     writer.head(skipped);
@@ -136,16 +138,17 @@ pub(crate) fn map_name(run: &str, number: u32) -> String {
     format!("{run}-i{number}.mp4")
 }
 
-pub(crate) fn key_name(run: &str) -> String {
-    format!("{run}-k.key")
+pub(crate) fn key_name(run: &str, number: u64) -> String {
+    format!("{run}-k{number}.key")
 }
 
 struct Writer<'a> {
     out: String,
     rendition: &'a Rendition,
     shared: &'a Shared<'a>,
-    /// The map in force.
+    /// The map in force, and the number of the key.
     map: Option<u32>,
+    key: Option<u64>,
 }
 
 impl Writer<'_> {
@@ -193,22 +196,38 @@ impl Writer<'_> {
             self.line(format_args!("#EXT-X-DISCONTINUITY"));
         }
         if self.map != Some(segment.map) {
-            let is_first = self.map.is_none();
             self.map = Some(segment.map);
-            let encrypted = self.rendition.encryption.is_some();
             // A key that stands before a header is its key, too; headers are not encrypted.
-            if encrypted && !is_first {
+            if self.key.take().is_some() {
                 self.line(format_args!("#EXT-X-KEY:METHOD=NONE"));
             }
             let map = map_name(self.shared.run, segment.map);
             self.line(format_args!("#EXT-X-MAP:URI=\"{map}\""));
-            if encrypted {
-                let key = key_name(self.shared.run);
-                self.line(format_args!("#EXT-X-KEY:METHOD=AES-128,URI=\"{key}\""));
-            }
         }
+        self.key_of(segment);
         let at = self.shared.zero_us + self.rendition.us(segment.start + segment.shown_after);
         self.line(format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", date_time(at)));
+    }
+
+    fn key_of(&mut self, segment: &Segment) {
+        let Some(encryption) = &self.rendition.encryption else {
+            return;
+        };
+        let number = encryption.key_of(segment.number);
+        if self.key == Some(number) {
+            return;
+        }
+        let name = key_name(self.shared.run, number);
+        let vector = u128::from_be_bytes(encryption.vector);
+        match encryption.method {
+            EncryptionMethod::Aes128 => {
+                self.line(format_args!("#EXT-X-KEY:METHOD=AES-128,URI=\"{name}\""));
+            }
+            EncryptionMethod::SampleAes => self.line(format_args!(
+                "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"{name}\",IV=0x{vector:032x}"
+            )),
+        }
+        self.key = Some(number);
     }
 
     fn parts(&mut self, segment: &Segment) {

@@ -1,7 +1,6 @@
 //! One media playlist's worth of media: samples gathered into parts, parts into segments, in a window.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use roomtone_frames::{AccessUnit, Format};
@@ -9,6 +8,7 @@ use roomtone_frames::{AccessUnit, Format};
 use crate::boxes::{BoxError, Sample, chunk, init_segment};
 use crate::cadence::Cadence;
 use crate::encryption::Encryption;
+use crate::protection::{Protection, Runs, protect};
 use crate::segment::{Part, Segment};
 
 /// A longer hole is a jump of the source's clock and becomes a discontinuity; a shorter one is listed as lost.
@@ -21,7 +21,7 @@ pub(crate) struct Rendition {
     pub format: Format,
     pub cadence: Cadence,
     /// By what all media is encrypted, if by anything.
-    pub encryption: Option<Arc<Encryption>>,
+    pub encryption: Option<Encryption>,
     /// Complete segments that are listed, the oldest first.
     pub segments: VecDeque<Segment>,
     /// The one being made.
@@ -59,14 +59,15 @@ impl Rendition {
         cadence: Cadence,
         window_us: u64,
         start: i64,
+        encryption: Option<Encryption>,
     ) -> Result<Self, BoxError> {
-        let maps = BTreeMap::from([(0, init_segment(&format)?)]);
+        let maps = BTreeMap::from([(0, header(&format, encryption.as_ref(), 0)?)]);
         let window = window_us * u64::from(format.clock_rate()) / 1_000_000;
         Ok(Self {
             name,
             format,
             cadence,
-            encryption: None,
+            encryption,
             maps,
             window,
             segments: VecDeque::new(),
@@ -175,6 +176,7 @@ impl Rendition {
             composition_offset: unit.pts - unit.dts,
             keyframe: unit.keyframe,
             data: unit.data,
+            runs: Runs::new(),
         });
         if self.part_duration + duration > target {
             self.close_part()?;
@@ -186,13 +188,27 @@ impl Rendition {
         if self.samples.is_empty() {
             return Ok(());
         }
-        let body = chunk(self.chunks, self.part_start.max(0) as u64, &self.samples)?;
+        let by_samples = self
+            .encryption
+            .as_mut()
+            .filter(|encryption| encryption.is_by_samples());
+        let protected = by_samples.is_some();
+        if let Some(encryption) = by_samples {
+            for sample in &mut self.samples {
+                (sample.data, sample.runs) =
+                    protect(&self.format, encryption, self.open.number, &sample.data)?;
+            }
+        }
+        let start = self.part_start.max(0) as u64;
+        let body = chunk(self.chunks, start, &self.samples, protected)?;
         self.chunks = self.chunks.wrapping_add(1);
         let independent = self.samples[0].keyframe;
         self.samples.clear();
-        let sealed = match &self.encryption {
-            Some(encryption) => Some(encryption.seal(self.open.number, &[&body[..]])?),
-            None => None,
+        let sealed = match &mut self.encryption {
+            Some(encryption) if !protected => {
+                Some(encryption.seal(self.open.number, &[&body[..]])?)
+            }
+            _ => None,
         };
         match sealed {
             Some(sealed) => self.list(independent, Some(sealed), Some(body)),
@@ -246,22 +262,42 @@ impl Rendition {
         // One that begins with a gap goes on as the one before.
         next.shown_after = self.open.shown_after;
         let mut done = std::mem::replace(&mut self.open, next);
-        if let Some(encryption) = &self.encryption {
+        if let Some(encryption) = &mut self.encryption {
             done.seal(encryption)?;
         }
+        self.turn_key()?;
         self.measure(&done);
         self.segments.push_back(done);
         self.slide();
         Ok(())
     }
 
+    /// Where samples are encrypted headers name the key: another key needs another header.
+    fn turn_key(&mut self) -> Result<(), BoxError> {
+        let number = self.open.number;
+        match &self.encryption {
+            Some(encryption)
+                if encryption.is_by_samples()
+                    && encryption.key_of(number) != encryption.key_of(number - 1) => {}
+            _ => return Ok(()),
+        }
+        let header = header(&self.format, self.encryption.as_ref(), number)?;
+        self.open.map = self.add_map(header);
+        Ok(())
+    }
+
+    fn add_map(&mut self, header: Bytes) -> u32 {
+        let number = self.maps.last_key_value().map_or(0, |(last, _)| last + 1);
+        self.maps.insert(number, header);
+        number
+    }
+
     /// From the next sample on the format is another.
     pub(crate) fn change_format(&mut self, format: Format) -> Result<(), BoxError> {
         self.flush()?;
         self.cut()?;
-        let number = self.maps.last_key_value().map_or(0, |(last, _)| last + 1);
-        self.maps.insert(number, init_segment(&format)?);
-        self.open.map = number;
+        let header = header(&format, self.encryption.as_ref(), self.open.number)?;
+        self.open.map = self.add_map(header);
         self.open.discontinuity = true;
         self.format = format;
         Ok(())
@@ -286,6 +322,14 @@ impl Rendition {
             .iter()
             .chain(&self.segments)
             .chain(std::iter::once(&self.open))
+    }
+
+    /// A key that something that can be fetched is encrypted by.
+    pub(crate) fn key(&self, number: u64) -> Option<Bytes> {
+        let encryption = self.encryption.as_ref()?;
+        let oldest = self.fetchable().next()?.number;
+        let good = encryption.key_of(oldest)..=encryption.key_of(self.open.number);
+        good.contains(&number).then(|| encryption.key(number))
     }
 
     /// The number that the next part will have.
@@ -357,6 +401,23 @@ impl Rendition {
         let oldest = self.fetchable().next().map_or(0, |first| first.map);
         self.maps = self.maps.split_off(&oldest);
     }
+}
+
+fn header(
+    format: &Format,
+    encryption: Option<&Encryption>,
+    segment: u64,
+) -> Result<Bytes, BoxError> {
+    let Some(encryption) = encryption.filter(|one| one.is_by_samples()) else {
+        return init_segment(format, None);
+    };
+    let protection = Protection::of(format, encryption, segment).ok_or_else(|| {
+        BoxError::Unprotectable(match format {
+            Format::Carried(carried) => carried.codec.name(),
+            _ => "AV1",
+        })
+    })?;
+    init_segment(format, Some(&protection))
 }
 
 fn bits_a_second(segment: &Segment, clock_rate: u32) -> u64 {

@@ -50,7 +50,7 @@ impl Segment {
     }
 
     /// Encrypt the whole of it: a part that was encrypted alone is none of a whole.
-    pub(crate) fn seal(&mut self, encryption: &Encryption) -> Result<(), BoxError> {
+    pub(crate) fn seal(&mut self, encryption: &mut Encryption) -> Result<(), BoxError> {
         let clear: Vec<Bytes> = self
             .parts
             .iter_mut()

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use roomtone_frames::{AacFormat, AccessUnit, Format, NalCodec, annexb, av1, h264, hevc};
 use roomtone_hls::{
-    Directives, KEY_BYTES, MediaAnswer, Packager, PackagerConfig, PlaylistAnswer, Track,
+    Directives, EncryptionConfig, EncryptionMethod, KEY_BYTES, MediaAnswer, Packager,
+    PackagerConfig, PlaylistAnswer, SECRET_BYTES, Track,
 };
 
 /// Ticks of 90 kHz between pictures, and how often each stream is played in a row.
@@ -193,7 +194,7 @@ fn aac_stream() -> Stream {
 }
 
 /// Package the streams as one program, and write all that a player may fetch into a folder.
-fn package(name: &str, streams: &[Stream], key: Option<[u8; KEY_BYTES]>) -> PathBuf {
+fn package(name: &str, streams: &[Stream], encryption: Option<EncryptionConfig>) -> PathBuf {
     let tracks = streams.iter().zip(["first", "second"]);
     let tracks = tracks.map(|(stream, name)| Track {
         name: name.to_owned(),
@@ -206,8 +207,8 @@ fn package(name: &str, streams: &[Stream], key: Option<[u8; KEY_BYTES]>) -> Path
         zero_us: 1_767_225_600_000_000,
     };
     let mut packager = Packager::new(config, tracks.collect());
-    if let Some(key) = key {
-        assert!(packager.encrypt(key).unwrap());
+    if let Some(encryption) = encryption {
+        assert!(packager.encrypt(&encryption).unwrap());
     }
     #[allow(clippy::disallowed_methods, reason = "some moment to count from")]
     let begun = Instant::now();
@@ -250,8 +251,7 @@ fn write(packager: &mut Packager, track: &str, folder: &Path) {
     let named = text
         .lines()
         .filter(|line| line.starts_with("#EXT-X-MAP") || line.starts_with("#EXT-X-KEY"))
-        .filter_map(|line| line.split_once("URI=\""))
-        .map(|(_, rest)| rest.trim_end_matches('"'));
+        .filter_map(|line| line.split('"').nth(1));
     let segments = text.lines().filter(|line| !line.starts_with('#'));
     for file in named.chain(segments) {
         let bytes = match packager.media(track, file) {
@@ -303,13 +303,103 @@ fn sound_is_what_was_packaged_beside_the_pictures() {
     assert!(pictures(&["-i", list.to_str().unwrap()], &[]).len() > 200);
 }
 
+fn encryption(method: EncryptionMethod) -> EncryptionConfig {
+    EncryptionConfig {
+        method,
+        secret: [7; SECRET_BYTES],
+        segments_per_key: 0,
+    }
+}
+
+#[test]
+fn keys_that_change_are_followed() {
+    let stream = nal_stream("h264_reordered.h264", NalCodec::H264);
+    let encryption = EncryptionConfig {
+        segments_per_key: 1,
+        ..encryption(EncryptionMethod::Aes128)
+    };
+    let folder = package("rotated", std::slice::from_ref(&stream), Some(encryption)).join("first");
+    let list = folder.join("index.m3u8");
+    let text = fs::read_to_string(&list).unwrap();
+    assert!(text.matches("METHOD=AES-128").count() > 1, "{text}");
+    let input = ["-allowed_extensions", "ALL", "-i", list.to_str().unwrap()];
+    let played = pictures(&input, &[]);
+    assert_eq!(played.len(), stream.units.len() * ROUNDS as usize);
+}
+
+/// Header and segments of a track as one file: FFmpeg decrypts samples of files, and of no lists.
+fn as_one_file(folder: &Path) -> (PathBuf, String) {
+    let text = fs::read_to_string(folder.join("index.m3u8")).unwrap();
+    let read = |name: &str| fs::read(folder.join(name)).unwrap();
+    let mut bytes = read("r1-i0.mp4");
+    for name in text.lines().filter(|line| !line.starts_with('#')) {
+        bytes.extend(read(name));
+    }
+    let file = folder.join("whole.mp4");
+    fs::write(&file, bytes).unwrap();
+    let key: String = read("r1-k0.key")
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    (file, key)
+}
+
+#[test]
+fn samples_that_are_encrypted_are_decrypted_by_ffmpeg() {
+    for (name, codec) in [
+        ("h264_reordered.h264", NalCodec::H264),
+        ("hevc.hevc", NalCodec::Hevc),
+    ] {
+        let stream = nal_stream(name, codec);
+        let one = std::slice::from_ref(&stream);
+        let by_samples = Some(encryption(EncryptionMethod::SampleAes));
+        let sealed = package(&format!("samples-{name}"), one, by_samples).join("first");
+        let clear = package(&format!("plain-{name}"), one, None).join("index.m3u8");
+        let clear = pictures(&["-i", clear.to_str().unwrap()], &[]);
+        let (file, key) = as_one_file(&sealed);
+        let played = pictures(
+            &["-decryption_key", &key, "-i", file.to_str().unwrap()],
+            &[],
+        );
+        let digests = |list: &[(String, i64)]| -> Vec<String> {
+            list.iter().map(|(digest, _)| digest.clone()).collect()
+        };
+        assert_eq!(digests(&played), digests(&clear), "{name}");
+        let blind = Command::new(program())
+            .args(["-v", "quiet", "-i", file.to_str().unwrap()])
+            .args(["-f", "framemd5", "-"])
+            .output()
+            .unwrap();
+        let blind = String::from_utf8(blind.stdout).unwrap();
+        let seen = digests(&clear)
+            .iter()
+            .filter(|one| blind.contains(*one))
+            .count();
+        assert!(seen < clear.len() / 4, "{name}: {seen} of {}", clear.len());
+    }
+}
+
+#[test]
+fn sound_whose_samples_are_encrypted_is_decrypted_by_ffmpeg() {
+    let streams = [nal_stream("hevc.hevc", NalCodec::Hevc), aac_stream()];
+    let by_samples = Some(encryption(EncryptionMethod::SampleAes));
+    let folder = package("samples-aac", &streams, by_samples).join("second");
+    let (file, key) = as_one_file(&folder);
+    let to = ["-map", "0:a", "-c", "copy", "-f", "data", "-"];
+    let input = ["-decryption_key", &key, "-i", file.to_str().unwrap()];
+    let sound = ffmpeg(&[&input, &to[..]].concat(), &[]);
+    let frames = streams[1].units.iter().map(|unit| &unit.data[..]);
+    let once: Vec<u8> = frames.collect::<Vec<_>>().concat();
+    assert!(sound.len() > 10 * once.len(), "{}", sound.len());
+    assert_eq!(sound, once.repeat(ROUNDS as usize)[..sound.len()]);
+}
+
 #[test]
 fn what_is_encrypted_plays_with_its_key_and_with_no_other() {
     let stream = nal_stream("hevc_reordered.hevc", NalCodec::Hevc);
     let folder = package(
         "encrypted",
         std::slice::from_ref(&stream),
-        Some([7; KEY_BYTES]),
+        Some(encryption(EncryptionMethod::Aes128)),
     )
     .join("first");
     let list = folder.join("index.m3u8");
@@ -319,7 +409,7 @@ fn what_is_encrypted_plays_with_its_key_and_with_no_other() {
     assert_eq!(played.len(), stream.units.len() * ROUNDS as usize);
     let clear = package("clear", std::slice::from_ref(&stream), None).join("index.m3u8");
     assert_eq!(played, pictures(&["-i", clear.to_str().unwrap()], &[]));
-    fs::write(folder.join("r1-k.key"), [8; KEY_BYTES]).unwrap();
+    fs::write(folder.join("r1-k0.key"), [8; KEY_BYTES]).unwrap();
     let wrong = Command::new(program())
         .args(["-v", "quiet"])
         .args(input)

@@ -7,7 +7,10 @@ mod reader;
 mod source;
 
 use reader::{Rules, fetch, length, ready};
-use roomtone_hls::{DirectiveError, Directives, KEY_BYTES, MediaAnswer, Packager, PlaylistAnswer};
+use roomtone_hls::{
+    DirectiveError, Directives, EncryptionConfig, EncryptionMethod, MediaAnswer, Packager,
+    PlaylistAnswer, SECRET_BYTES,
+};
 use source::{RUN, Source, config, h264, sound, video};
 
 /// Play, and hold every state of both playlists against the rules.
@@ -355,13 +358,52 @@ fn another_format_comes_behind_a_discontinuity_with_a_header_of_its_own() {
     assert_eq!(rules[1].last().discontinuity_sequence, 1);
 }
 
+/// By whole segments.
+fn encryption(segments_per_key: u64) -> EncryptionConfig {
+    EncryptionConfig {
+        method: EncryptionMethod::Aes128,
+        secret: [3; SECRET_BYTES],
+        segments_per_key,
+    }
+}
+
+#[test]
+fn keys_change_with_the_segments_and_old_ones_go_with_what_they_open() {
+    for method in [EncryptionMethod::Aes128, EncryptionMethod::SampleAes] {
+        let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
+        let encryption = EncryptionConfig {
+            method,
+            ..encryption(3)
+        };
+        assert!(source.packager.encrypt(&encryption).unwrap());
+        play(&mut source, &mut rules, 400.0);
+        for (track, rules) in ["video", "audio"].into_iter().zip(&rules) {
+            let media = rules.last();
+            for segment in &media.segments {
+                let key = format!("{RUN}-k{}.key", segment.number / 3);
+                assert_eq!(segment.key.as_ref(), Some(&key), "{}", media.text);
+            }
+            let of = |number: u64| {
+                source
+                    .packager
+                    .media(track, &format!("{RUN}-k{number}.key"))
+            };
+            let newest = media.segments.last().unwrap().number / 3;
+            assert!(matches!(of(newest), MediaAnswer::Key(_)));
+            assert_ne!(of(newest), of(newest - 1));
+            assert_eq!(of(0), MediaAnswer::Unknown);
+            assert_eq!(of(newest + 1), MediaAnswer::Unknown);
+        }
+    }
+}
+
 #[test]
 fn what_is_encrypted_keeps_every_rule_and_each_part_is_decrypted_alone() {
     let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
-    assert!(source.packager.encrypt([3; KEY_BYTES]).unwrap());
+    assert!(source.packager.encrypt(&encryption(0)).unwrap());
     play(&mut source, &mut rules, 60.0);
     assert!(
-        !source.packager.encrypt([4; KEY_BYTES]).unwrap(),
+        !source.packager.encrypt(&encryption(0)).unwrap(),
         "too late"
     );
     source.packager.handle_format(source::VIDEO, h264(640));
@@ -369,7 +411,7 @@ fn what_is_encrypted_keeps_every_rule_and_each_part_is_decrypted_alone() {
     play(&mut source, &mut rules, 20.0);
     for rules in &rules {
         let media = rules.last();
-        let key = Some("r1-k.key".to_owned());
+        let key = Some("r1-k0.key".to_owned());
         assert!(
             media.segments.iter().all(|one| one.key == key),
             "{}",
@@ -386,7 +428,7 @@ fn what_is_encrypted_keeps_every_rule_and_each_part_is_decrypted_alone() {
 fn what_is_not_encrypted_has_no_key() {
     let mut source = both();
     source.play(10.0, |_| {});
-    let key = source.packager.media("video", "r1-k.key");
+    let key = source.packager.media("video", "r1-k0.key");
     assert_eq!(key, MediaAnswer::Unknown);
 }
 

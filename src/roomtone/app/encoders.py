@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
 from roomtone.app.listeners import on_loopback
+from roomtone.control.live import StreamEncryption, encryption_of
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode, IngestProtocol
 
@@ -60,6 +61,7 @@ class Encoders:
                     latency_ms=latency_ms,
                     window_ms=live.window_s * 1000,
                     part_ms=live.part_ms,
+                    encryption=encryption_of(StreamEncryption(live.encryption), live.segments_per_key),
                 )
             except EngineCommandError as error:
                 if error.code is ErrorCode.NO_PORT and dev and not configured:

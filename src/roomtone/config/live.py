@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,11 @@ class LiveSettings(Section):
     from this machine."""
     grant_s: Annotated[int, Field(ge=60, le=604_800)] = 14_400
     """How long may be watched after the token was checked."""
+    encryption: Literal["none", "aes-128", "sample-aes"] = "none"
+    """By what media is encrypted: aes-128 whole, as all players read it; sample-aes by cbcs, which AV1 is not. Keys are
+    given to whoever may watch. A room that goes live may choose otherwise."""
+    segments_per_key: NotNegative = 0
+    """A key is good for so many segments; 0: for the life of a stream."""
     window_s: Annotated[int, Field(ge=12, le=14_400)] = 120
     """How far back viewers can go."""
     part_ms: Annotated[int, Field(ge=100, le=2_000)] = 333

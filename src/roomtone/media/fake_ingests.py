@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, assert_never
 
 from roomtone.media.fake_objects import FakeIngest, FakeIngestListener
+from roomtone.media.fake_packagers import check_encryption
 from roomtone.media.fake_state import Refused
 from roomtone.media.values import (
     AnyResult,
@@ -64,6 +65,7 @@ def _open(state: FakeState, command: OpenIngestListener) -> AnyResult:
         raise Refused(ErrorCode.INVALID, "only SRT has a passphrase")
     if command.passphrase is not None and len(command.passphrase) not in _PASSPHRASE:
         raise Refused(ErrorCode.INVALID, "a passphrase has 10 to 80 characters")
+    check_encryption(command.encryption)
     id_ = state.new_id()
     number = number or _FIRST_PORT + id_
     address = f"{host}:{number}"
@@ -75,6 +77,7 @@ def _open(state: FakeState, command: OpenIngestListener) -> AnyResult:
 
 def _open_input(state: FakeState, command: OpenIngestInput) -> AnyResult:
     source = command.source
+    check_encryption(command.encryption)
     if not _NAME.fullmatch(command.name):
         raise Refused(ErrorCode.INVALID, "the name cannot stand in a URL")
     protocol = IngestProtocol.MPEGTS

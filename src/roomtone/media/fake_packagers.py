@@ -25,11 +25,13 @@ from roomtone.media.values import (
 
 if TYPE_CHECKING:
     from roomtone.media.fake_state import FakeState
+    from roomtone.media.values import LiveEncryption
 
 PackagerCommand = OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager
 
 _MAX_NAME = 256
 _MAX_TRACKS = 8
+_SECRET_BYTES = 32
 _MAX_WINDOW_MS = 4 * 3_600_000
 _PART_MS = range(100, 2_001)
 _CARRIED = {("H264", 90_000), ("H265", 90_000), ("AV1", 90_000), ("OPUS", 48_000)}
@@ -73,12 +75,19 @@ def _open(state: FakeState, command: OpenPackager) -> AnyResult:
         raise Refused(ErrorCode.INVALID, "window_ms is above four hours")
     if command.part_ms is not None and command.part_ms not in _PART_MS:
         raise Refused(ErrorCode.INVALID, "part_ms is 100 to 2000")
+    check_encryption(command.encryption)
     router = state.get(FakeRouter, command.router)
     if any(packager.name == name for packager in state.find(FakePackager)):
         raise Refused(ErrorCode.WRONG_STATE, f"another packager is called {name}")
     packager = FakePackager(state.new_id(), router.id, name, command.window_ms, command.part_ms)
     state.objects[packager.id] = packager
     return PackagerOpened(packager=PackagerId(packager.id))
+
+
+def check_encryption(encryption: LiveEncryption | None) -> None:
+    """Refuse a secret of another length, as the engine does."""
+    if encryption is not None and len(encryption.secret) != _SECRET_BYTES:
+        raise Refused(ErrorCode.INVALID, "encryption.secret has 32 bytes")
 
 
 def _add_track(state: FakeState, packager: FakePackager, producer: int) -> AnyResult:

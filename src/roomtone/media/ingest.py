@@ -22,6 +22,7 @@ from roomtone.media.values import (
 
 if TYPE_CHECKING:
     from roomtone.media.engine import Engine
+    from roomtone.media.values import LiveEncryption
 
 
 class IngestListener(EngineObject):
@@ -43,6 +44,7 @@ class IngestListener(EngineObject):
         latency_ms: int = 120,
         window_ms: int = 120_000,
         part_ms: int | None = None,
+        encryption: LiveEncryption | None = None,
     ) -> IngestListener:
         """Listen at ``IP:PORT``; the values are those of `OpenIngestListener`.
 
@@ -55,6 +57,7 @@ class IngestListener(EngineObject):
             latency_ms=latency_ms,
             window_ms=window_ms,
             part_ms=part_ms,
+            encryption=encryption,
         )
         opened = await engine.ask(command, IngestListenerOpened)
         listener = cls(engine, opened.listener, protocol, opened.port)
@@ -63,10 +66,19 @@ class IngestListener(EngineObject):
 
     @classmethod
     async def open_input(
-        cls, engine: Engine, name: str, source: IngestSource, *, window_ms: int = 120_000, part_ms: int | None = None
+        cls,
+        engine: Engine,
+        name: str,
+        source: IngestSource,
+        *,
+        window_ms: int = 120_000,
+        part_ms: int | None = None,
+        encryption: LiveEncryption | None = None,
     ) -> IngestListener:
         """Take a stream from a source that does not ask; the values are those of `OpenIngestInput`."""
-        command = OpenIngestInput(name=name, source=source, window_ms=window_ms, part_ms=part_ms)
+        command = OpenIngestInput(
+            name=name, source=source, window_ms=window_ms, part_ms=part_ms, encryption=encryption
+        )
         opened = await engine.ask(command, IngestListenerOpened)
         protocol = IngestProtocol.RTP if isinstance(source, RtpInput) else IngestProtocol.MPEGTS
         return cls(engine, opened.listener, protocol, opened.port)

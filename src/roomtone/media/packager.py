@@ -20,6 +20,7 @@ from roomtone.media.values import (
 if TYPE_CHECKING:
     from roomtone.media.engine import Engine
     from roomtone.media.objects import Producer, Router
+    from roomtone.media.values import LiveEncryption
 
 
 class Packager(EngineObject):
@@ -33,14 +34,22 @@ class Packager(EngineObject):
     __slots__ = ("name",)
 
     @classmethod
-    async def open(cls, router: Router, name: str, *, window_ms: int = 120_000, part_ms: int | None = None) -> Packager:
+    async def open(
+        cls,
+        router: Router,
+        name: str,
+        *,
+        window_ms: int = 120_000,
+        part_ms: int | None = None,
+        encryption: LiveEncryption | None = None,
+    ) -> Packager:
         """Open a packager on a router, by a name that no other open packager has (`ErrorCode.WRONG_STATE`).
 
         ``name`` is one step of a path; ``window_ms`` is how much is listed, at most four hours; ``part_ms`` how long
-        parts are wished to be, 100 to 2000, None for a third of a second.
+        parts are wished to be, 100 to 2000, None for a third of a second. With ``encryption`` its media is encrypted.
         """
         engine = router.engine
-        command = OpenPackager(router=router.id, name=name, window_ms=window_ms, part_ms=part_ms)
+        command = OpenPackager(router=router.id, name=name, window_ms=window_ms, part_ms=part_ms, encryption=encryption)
         return cls(engine, (await engine.ask(command, PackagerOpened)).packager, name)
 
     def __init__(self, engine: Engine, id_: PackagerId, name: str) -> None:

@@ -21,6 +21,7 @@ from roomtone.media.value_parts import (
     IngestProtocol,
     IngestSource,
     Latching,
+    LiveEncryption,
     MediaKind,
     MixerId,
     MixerInputId,
@@ -394,12 +395,14 @@ class OpenPackager(Command, tag="open_packager", frozen=True, kw_only=True):
 
     ``name`` is one step of a path, of 1 to 256 bytes. ``window_ms`` is how much is listed, three segments at least, and
     at most four hours; ``part_ms`` how long parts are wished to be, 100 to 2000, None for a third of a second.
+    AV1 is not encrypted by samples: such a packager ends where it would begin.
     """
 
     router: RouterId
     name: str
     window_ms: int = 120_000
     part_ms: int | None = None
+    encryption: LiveEncryption | None = None
 
 
 class AddPackagerTrack(Command, tag="add_packager_track", frozen=True, kw_only=True):
@@ -427,7 +430,7 @@ class OpenIngestListener(Command, tag="open_ingest_listener", frozen=True, kw_on
 
     ``address`` is ``IP:PORT``, port 0 is any. With ``passphrase``, 10 to 80 characters and SRT only, callers without or
     with another are refused, and without it those that have one. ``latency_ms``, 20 to 8,000, is how long SRT waits
-    for what is missing. ``window_ms`` and ``part_ms`` are as in `OpenPackager`.
+    for what is missing. ``window_ms``, ``part_ms`` and ``encryption`` are as in `OpenPackager`.
     """
 
     protocol: IngestProtocol
@@ -436,19 +439,21 @@ class OpenIngestListener(Command, tag="open_ingest_listener", frozen=True, kw_on
     latency_ms: int = 120
     window_ms: int = 120_000
     part_ms: int | None = None
+    encryption: LiveEncryption | None = None
 
 
 class OpenIngestInput(Command, tag="open_ingest_input", frozen=True, kw_only=True):
     """Take a stream from a source that does not ask: whoever gives the command has decided.
 
-    The stream ``name`` is begun whenever the source sends. ``window_ms`` and ``part_ms`` are as in `OpenPackager`. An
-    input is closed as a listener is.
+    The stream ``name`` is begun whenever the source sends. ``window_ms``, ``part_ms`` and ``encryption`` are as in
+    `OpenPackager`. An input is closed as a listener is.
     """
 
     name: str
     source: IngestSource
     window_ms: int = 120_000
     part_ms: int | None = None
+    encryption: LiveEncryption | None = None
 
 
 class CloseIngestListener(Command, tag="close_ingest_listener", frozen=True, kw_only=True):

@@ -34,6 +34,15 @@ class IngestProtocol(StrEnum):
     """MPEG-TS in datagrams, bare or behind RTP."""
 
 
+class EncryptionMethod(StrEnum):
+    """What of a live stream is encrypted."""
+
+    AES_128 = "aes128"
+    """Whole segments and parts (RFC 8216bis section 4.4.4.4)."""
+    SAMPLE_AES = "sample_aes"
+    """Samples, as `cbcs` has it (ISO/IEC 23001-7)."""
+
+
 class MediaKind(StrEnum):
     """Kind of media of a stream."""
 
@@ -310,6 +319,22 @@ class HeaderExtension(Value, frozen=True, kw_only=True):
 
     id: int
     uri: str
+
+
+class LiveEncryption(Value, frozen=True, kw_only=True):
+    """How live streams are encrypted.
+
+    ``secret``, 32 bytes, is what keys are derived from, no two streams' alike; a key is good for ``segments_per_key``
+    segments, 0 for all.
+    """
+
+    method: EncryptionMethod
+    secret: bytes
+    segments_per_key: int = 0
+
+    def __repr__(self) -> str:
+        """Leave the secret out."""
+        return f"LiveEncryption(method={self.method!r}, segments_per_key={self.segments_per_key})"
 
 
 class ToneKind(StrEnum):

@@ -9,6 +9,7 @@ use super::srt::SrtPort;
 use super::thread::{IngestThread, Packaging, RTMP_PORT, RtmpPort, SRT_PORT, token};
 use crate::failure::Failure;
 use crate::ids;
+use crate::live;
 use crate::values::{Command, CommandResult, ErrorCode, IngestEnd, IngestProtocol};
 
 /// Listeners at a time.
@@ -26,30 +27,34 @@ impl IngestThread {
                 latency_ms,
                 window_ms,
                 part_ms,
-            } => {
+                encryption,
+            } => live::encryption(encryption).and_then(|encryption| {
                 let packaging = Packaging {
                     window_us: window_ms * 1000,
                     part_us: part_ms.map(|part_ms| u64::from(part_ms) * 1000),
+                    encryption,
                 };
                 self.open_listener(protocol, &address, passphrase.as_deref(), latency_ms, now)
                     .inspect(|(listener, _)| {
                         self.packaging.insert(*listener, packaging);
                     })
                     .map(|(listener, port)| CommandResult::IngestListenerOpened { listener, port })
-            }
+            }),
             Command::OpenIngestInput {
                 name,
                 source,
                 window_ms,
                 part_ms,
-            } => {
+                encryption,
+            } => live::encryption(encryption).and_then(|encryption| {
                 let packaging = Packaging {
                     window_us: window_ms * 1000,
                     part_us: part_ms.map(|part_ms| u64::from(part_ms) * 1000),
+                    encryption,
                 };
                 self.open_input(name, source, packaging, now)
                     .map(|(listener, port)| CommandResult::IngestListenerOpened { listener, port })
-            }
+            }),
             Command::CloseIngestListener { listener } => self.close_listener(listener, now),
             Command::CloseIngest { packager } => self.close_ingest(packager, now),
             _ => Err(Failure::invalid("no command of ingests")),

@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use roomtone_hls::EncryptionConfig;
 use roomtone_webrtc::{Random, SystemRandom};
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -56,6 +57,7 @@ pub(super) struct RtmpPort {
 pub(super) struct Packaging {
     pub(super) window_us: u64,
     pub(super) part_us: Option<u64>,
+    pub(super) encryption: Option<EncryptionConfig>,
 }
 
 /// The ingest thread's state.
@@ -274,6 +276,7 @@ impl IngestThread {
             run: format!("{:x}{packager:x}", clock.ntp >> 32),
             window_us: packaging.map_or(0, |one| one.window_us),
             part_us: packaging.and_then(|one| one.part_us),
+            encryption: packaging.and_then(|one| one.encryption),
             clock,
         }
     }

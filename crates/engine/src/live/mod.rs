@@ -24,12 +24,13 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use roomtone_hls::Shelf;
+use roomtone_hls::{EncryptionConfig, Shelf};
 use rustc_hash::FxHashMap;
 
 use crate::counters::LiveCounters;
+use crate::failure::Failure;
 use crate::shard::{Batch, ShardHandle, Shared};
-use crate::values::Report;
+use crate::values::{EncryptionMethod, LiveEncryption, Report};
 
 pub(crate) use coding::{AacConfig, Coding, Found, INGEST_RATE};
 pub(crate) use program::{ProgramConfig, unix_us};
@@ -41,6 +42,24 @@ pub(crate) const MAX_TRACKS: usize = 8;
 const MAX_BATCHES: usize = 4096;
 /// Runs of units that may wait for the thread; an ingest that finds no place drops to the next keyframe.
 const MAX_RUNS: usize = 1024;
+
+/// How a program is to be encrypted, if it is, as the packager has it.
+pub(crate) fn encryption(
+    wanted: Option<LiveEncryption>,
+) -> Result<Option<EncryptionConfig>, Failure> {
+    let Some(wanted) = wanted else {
+        return Ok(None);
+    };
+    let secret = wanted.secret.try_into();
+    Ok(Some(EncryptionConfig {
+        method: match wanted.method {
+            EncryptionMethod::Aes128 => roomtone_hls::EncryptionMethod::Aes128,
+            EncryptionMethod::SampleAes => roomtone_hls::EncryptionMethod::SampleAes,
+        },
+        secret: secret.map_err(|_| Failure::invalid("encryption.secret has 32 bytes"))?,
+        segments_per_key: wanted.segments_per_key.into(),
+    }))
+}
 
 /// Units of one ingest, each with its track, that came together.
 #[derive(Debug)]

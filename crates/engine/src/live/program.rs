@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roomtone_frames::{AccessUnit, Format, Timeline};
-use roomtone_hls::{Channel, Packager, PackagerConfig, Track as PackagerTrack};
+use roomtone_hls::{Channel, EncryptionConfig, Packager, PackagerConfig, Track as PackagerTrack};
 use roomtone_rtp::rtcp::{RtcpPacket, parse_compound};
 use roomtone_rtp::{NtpTime, RtpPacket};
 use roomtone_sfu::WallClock;
@@ -43,6 +43,7 @@ pub(crate) struct ProgramConfig {
     pub(crate) run: String,
     pub(crate) window_us: u64,
     pub(crate) part_us: Option<u64>,
+    pub(crate) encryption: Option<EncryptionConfig>,
     /// What sender reports are written by.
     pub(crate) clock: WallClock,
 }
@@ -171,7 +172,7 @@ impl Program {
             }
         }
         if self.channel.is_none() && self.is_ready(now) && may_begin(self.tracks.len()) {
-            self.begin();
+            self.begin()?;
         }
         self.feed(now)?;
         let open_us = self.open_us();
@@ -188,7 +189,7 @@ impl Program {
     /// No more comes: what there is is listed, and then the end.
     pub(super) fn end(&mut self, now: Instant) -> Result<(), Unpackable> {
         if self.channel.is_none() && self.tracks.iter().any(|track| track.format.is_some()) {
-            self.begin();
+            self.begin()?;
         }
         self.feed(now)?;
         if let Some(channel) = &self.channel {
@@ -224,7 +225,7 @@ impl Program {
         ready + PATIENCE <= now
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self) -> Result<(), Unpackable> {
         let mut listed = Vec::new();
         for track in &mut self.tracks {
             let Some(format) = track.format.clone() else {
@@ -245,8 +246,13 @@ impl Program {
             window_us: self.config.window_us,
             zero_us: self.unix_zero_us(),
         };
-        self.channel = Some(Arc::new(Channel::new(Packager::new(config, listed))));
+        let mut packager = Packager::new(config, listed);
+        if let Some(encryption) = &self.config.encryption {
+            packager.encrypt(encryption).map_err(|_| Unpackable)?;
+        }
+        self.channel = Some(Arc::new(Channel::new(packager)));
         self.told.push(Told::Begun);
+        Ok(())
     }
 
     /// All tracks' units in the order of their times, so that none runs ahead of the others.

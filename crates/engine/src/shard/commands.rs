@@ -6,6 +6,7 @@ use std::time::Duration;
 use roomtone_sfu::{ConsumerLimits, Limits, Router, RouterConfig, TransportId, TransportParams};
 
 use super::objects::{Carrier, Object, ProducerEntry, RouterEntry, TransportEntry};
+use super::packaging::Window;
 use super::{Panicked, Shard, guard, translate};
 use crate::audio::MAX_OUTPUTS;
 use crate::failure::Failure;
@@ -150,7 +151,11 @@ impl Shard {
                 name,
                 window_ms,
                 part_ms,
-            } => self.open_packager(router, name, window_ms, part_ms),
+                encryption,
+            } => {
+                let window = Window { window_ms, part_ms };
+                self.open_packager(router, name, window, encryption)
+            }
             Command::AddPackagerTrack { packager, producer } => {
                 self.add_packager_track(packager, producer)
             }

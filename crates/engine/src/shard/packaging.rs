@@ -22,8 +22,8 @@ use super::objects::{Carrier, Object};
 use crate::counters::Counters;
 use crate::failure::Failure;
 use crate::ids;
-use crate::live::{Board, Coding, MAX_TRACKS, Message, NewTrack, ProgramConfig};
-use crate::values::{CloseReason, CommandResult, ErrorCode};
+use crate::live::{self, Board, Coding, MAX_TRACKS, Message, NewTrack, ProgramConfig};
+use crate::values::{CloseReason, CommandResult, ErrorCode, LiveEncryption};
 
 /// Empty batches kept for a packager's taps.
 const KEPT_BATCHES: usize = 64;
@@ -89,15 +89,24 @@ impl PackagerEnd {
     }
 }
 
+/// How much is listed, and in what parts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub(super) window_ms: u64,
+    pub(super) part_ms: Option<u32>,
+}
+
 impl Shard {
     pub(super) fn open_packager(
         &mut self,
         router: u64,
         name: String,
-        window_ms: u64,
-        part_ms: Option<u32>,
+        window: Window,
+        encryption: Option<LiveEncryption>,
     ) -> Answered {
+        let Window { window_ms, part_ms } = window;
         check_name(&name)?;
+        let encryption = live::encryption(encryption)?;
         if window_ms > MAX_WINDOW.as_millis() as u64 {
             return Err(Failure::invalid("window_ms is above four hours"));
         }
@@ -135,6 +144,7 @@ impl Shard {
                 run,
                 window_us: window_ms * 1000,
                 part_us: part_ms.map(|part_ms| u64::from(part_ms) * 1000),
+                encryption,
                 clock,
             }),
             board,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, IngestSource,
-    Latching, MediaKind, MixerSource, SrtpKeys,
+    Latching, LiveEncryption, MediaKind, MixerSource, SrtpKeys,
 };
 
 /// One command; each is answered by one reply.
@@ -461,6 +461,9 @@ pub enum Command {
         /// How long parts are wished to be, in milliseconds; absent: a third of a second.
         #[serde(default)]
         part_ms: Option<u32>,
+        /// How it is encrypted, if it is.
+        #[serde(default)]
+        encryption: Option<LiveEncryption>,
     },
     /// Have a packager carry a producer of its router, as a new track or on one of its kind that nothing feeds.
     AddPackagerTrack {
@@ -499,6 +502,9 @@ pub enum Command {
         /// As in `open_packager`.
         #[serde(default)]
         part_ms: Option<u32>,
+        /// As in `open_packager`.
+        #[serde(default)]
+        encryption: Option<LiveEncryption>,
     },
     /// Take a stream from a source that does not ask: whoever gives the command has decided. It is begun whenever its source
     /// sends; closed as a listener is.
@@ -513,6 +519,9 @@ pub enum Command {
         /// As in `open_packager`.
         #[serde(default)]
         part_ms: Option<u32>,
+        /// As in `open_packager`.
+        #[serde(default)]
+        encryption: Option<LiveEncryption>,
     },
     /// Close a listener, or an input; who publishes through it is sent away.
     CloseIngestListener {

@@ -18,8 +18,9 @@ pub use event::{
 };
 pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
-    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, IngestRtpTrack,
-    IngestSource, Latching, MediaKind, MixerSource, SrtpKeys, ToneKind,
+    EncodingParameters, EncryptionMethod, Fingerprint, HeaderExtension, IceMode, IngestProtocol,
+    IngestRtpTrack, IngestSource, Latching, LiveEncryption, MediaKind, MixerSource, SrtpKeys,
+    ToneKind,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,

@@ -86,6 +86,38 @@ pub struct DtlsParameters {
     pub fingerprints: Vec<Fingerprint>,
 }
 
+/// What of a live stream is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EncryptionMethod {
+    /// Whole segments and parts (RFC 8216bis section 4.4.4.4).
+    Aes128,
+    /// Samples, as `cbcs` has it (ISO/IEC 23001-7).
+    SampleAes,
+}
+
+/// How a live stream is encrypted.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveEncryption {
+    /// By what.
+    pub method: EncryptionMethod,
+    /// 32 bytes, from which the keys of all streams that have it are derived, no two equal.
+    #[serde(with = "serde_bytes")]
+    pub secret: Vec<u8>,
+    /// A key is good for so many segments; 0: for all.
+    #[serde(default)]
+    pub segments_per_key: u32,
+}
+
+impl std::fmt::Debug for LiveEncryption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveEncryption")
+            .field("method", &self.method)
+            .field("segments_per_key", &self.segments_per_key)
+            .finish_non_exhaustive()
+    }
+}
+
 /// SRTP keys given by hand (SDES, RFC 4568).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SrtpKeys {

@@ -23,6 +23,8 @@ pub(crate) struct Segment {
     pub map: String,
     /// What decrypts it, if it is encrypted.
     pub key: Option<String>,
+    /// Samples are, and not the whole.
+    pub by_samples: bool,
     pub discontinuity: bool,
     pub gap: bool,
     pub parts: Vec<Part>,
@@ -30,6 +32,8 @@ pub(crate) struct Segment {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Media {
+    /// Whether the last key is one of samples.
+    pub by_samples: bool,
     pub text: String,
     pub target: f64,
     pub part_target: f64,
@@ -103,8 +107,9 @@ pub(crate) fn parse(text: &str) -> Media {
             }
             "#EXT-X-KEY" => {
                 key = (of["METHOD"] != "NONE").then(|| {
-                    assert_eq!(of["METHOD"], "AES-128");
-                    assert!(!of.contains_key("IV"));
+                    media.by_samples = of["METHOD"] == "SAMPLE-AES";
+                    assert!(media.by_samples || of["METHOD"] == "AES-128");
+                    assert_eq!(of.contains_key("IV"), media.by_samples);
                     of["URI"].clone()
                 });
             }
@@ -132,6 +137,7 @@ pub(crate) fn parse(text: &str) -> Media {
                 uri.clone_into(&mut open.uri);
                 open.map.clone_from(&map);
                 open.key.clone_from(&key);
+                open.by_samples = media.by_samples;
                 media.segments.push(std::mem::take(&mut open));
             }
             other => panic!("unknown tag {other}"),
@@ -139,6 +145,7 @@ pub(crate) fn parse(text: &str) -> Media {
     }
     if !open.parts.is_empty() {
         (open.map, open.key) = (map, key);
+        open.by_samples = media.by_samples;
         media.segments.push(open);
     }
     for (place, segment) in media.segments.iter_mut().enumerate() {
@@ -198,7 +205,7 @@ impl Rules {
 /// What belongs to the segment of a number, decrypted where it is encrypted; each alone (rule 49).
 fn clear(packager: &Packager, name: &str, segment: &Segment, uri: &str) -> Vec<u8> {
     let mut bytes = fetch(packager, name, uri).unwrap();
-    let Some(key) = &segment.key else {
+    let Some(key) = segment.key.as_ref().filter(|_| !segment.by_samples) else {
         return bytes;
     };
     let key = fetch(packager, name, key).unwrap();

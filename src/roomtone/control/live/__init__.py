@@ -15,7 +15,10 @@ from roomtone.control.live.values import (
     LiveRefusal,
     LiveSound,
     LiveState,
+    LiveTerms,
     LiveTrack,
+    StreamEncryption,
+    encryption_of,
 )
 
 __all__ = [
@@ -41,9 +44,12 @@ __all__ = [
     "LiveState",
     "LiveStream",
     "LiveStreams",
+    "LiveTerms",
     "LiveTrack",
     "LiveViewer",
+    "StreamEncryption",
     "WatchGrant",
     "WatchRules",
     "choose",
+    "encryption_of",
 ]

@@ -37,7 +37,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomtone.media import Engine, Mailbox
-    from roomtone.media.values import AnyEvent, IngestId, PackagerId, PackagerTrack, PackagerWarning, Question
+    from roomtone.media.values import (
+        AnyEvent,
+        IngestId,
+        LiveEncryption,
+        PackagerId,
+        PackagerTrack,
+        PackagerWarning,
+        Question,
+    )
 
 _log = logging.getLogger(__name__)
 PUBLISH = "publish"
@@ -109,6 +117,7 @@ class Ingests:
         latency_ms: int = 120,
         window_ms: int = 120_000,
         part_ms: int | None = None,
+        encryption: LiveEncryption | None = None,
     ) -> IngestListener:
         """Take encoders in at ``IP:PORT``; raise `EngineCommandError` where the address cannot be had."""
         listener = await IngestListener.open(
@@ -119,6 +128,7 @@ class Ingests:
             latency_ms=latency_ms,
             window_ms=window_ms,
             part_ms=part_ms,
+            encryption=encryption,
         )
         self.listeners.append(listener)
         self._follow(listener.id, listener)

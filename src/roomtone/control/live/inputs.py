@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from roomtone.control.live.ingests import Ingests
     from roomtone.media import Engine
+    from roomtone.media.values import LiveEncryption
 
 MAX_INPUTS = 100
 """Inputs at a time; one more is refused."""
@@ -86,6 +87,7 @@ class Inputs:
         *,
         window_ms: int = 120_000,
         part_ms: int | None = None,
+        encryption: LiveEncryption | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.by_name: dict[str, LiveInput] = {}
@@ -93,6 +95,7 @@ class Inputs:
         self._ingests = ingests
         self._window_ms = window_ms
         self._part_ms = part_ms
+        self._encryption = encryption
         self._clock = clock
         self._opening: set[str] = set()
 
@@ -120,7 +123,12 @@ class Inputs:
         source = RtpInput(tracks=tracks, **where) if tracks else MpegTsInput(**where)  # type: ignore[arg-type]
         try:
             listener = await IngestListener.open_input(
-                self._engine, request.name, source, window_ms=self._window_ms, part_ms=self._part_ms
+                self._engine,
+                request.name,
+                source,
+                window_ms=self._window_ms,
+                part_ms=self._part_ms,
+                encryption=self._encryption,
             )
         except EngineCommandError as error:
             code = InputRefusal.PORT_TAKEN if error.code is ErrorCode.NO_PORT else InputRefusal.INVALID

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from roomtone.control.live.values import LiveEvent, LiveSound, LiveState
+from roomtone.control.live.values import LiveEvent, LiveSound, LiveState, LiveTerms
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,7 +43,7 @@ class LiveStream:
         *,
         pinned: str | None = None,
         mix: StreamMix | None = None,
-        public: bool = False,
+        terms: LiveTerms | None = None,
     ) -> None:
         self.name = room.name
         self.room = room
@@ -51,8 +51,7 @@ class LiveStream:
         self.pinned = pinned
         self.mix = mix
         """All sound of the room as one track; None: the sound of one."""
-        self.public = public
-        """Whether it takes no token to watch it."""
+        self.terms = terms or LiveTerms()
         self.state = LiveState.STARTING
         self.created_at = clock()
         self.started_at: float | None = None

@@ -25,7 +25,9 @@ from roomtone.control.live.values import (
     LiveRefusal,
     LiveSound,
     LiveState,
+    LiveTerms,
     LiveTrack,
+    encryption_of,
 )
 from roomtone.control.rooms import RoomError, RoomEventKind
 from roomtone.media import EngineCommandError, MailboxClosed, MailboxOverflow, Packager
@@ -78,16 +80,19 @@ class LiveStreams:
         return stream
 
     async def go_live(
-        self, name: str, pinned: str | None = None, sound: LiveSound = LiveSound.ONE, *, public: bool = False
+        self,
+        name: str,
+        pinned: str | None = None,
+        sound: LiveSound = LiveSound.ONE,
+        *,
+        terms: LiveTerms | None = None,
     ) -> LiveStream:
         """Make a room's tracks a live stream; raise `LiveError`, or `RoomError` for what the room or engine refuses.
 
-        It takes no token to watch it where it is ``public``.
+        Its encryption is that of the limits where there are no ``terms``.
         """
         self._check_may_start(name)
-        stream = await self._open(self._rooms.find(name), pinned, sound)
-        stream.public = public
-        return stream
+        return await self._open(self._rooms.find(name), pinned, sound, terms)
 
     async def ensure_live(self, room: Room) -> LiveStream:
         """Give the stream of a room, started where there is none; errors are those of `go_live`."""
@@ -127,14 +132,17 @@ class LiveStreams:
                 LiveRefusal.TOO_MANY_STREAMS, f"there are {self.limits.max_streams} live streams already"
             )
 
-    async def _open(self, room: Room, pinned: str | None, sound: LiveSound) -> LiveStream:
+    async def _open(
+        self, room: Room, pinned: str | None, sound: LiveSound, terms: LiveTerms | None = None
+    ) -> LiveStream:
         opening = self._opening.get(room.name)
         if opening is None:
-            opening = self._opening[room.name] = asyncio.ensure_future(self._make(room, pinned, sound))
+            opening = self._opening[room.name] = asyncio.ensure_future(self._make(room, pinned, sound, terms))
         # Shielded: one caller that gives up must not take the stream from the others who wait for it.
         return await asyncio.shield(opening)
 
-    async def _make(self, room: Room, pinned: str | None, sound: LiveSound) -> LiveStream:
+    async def _make(self, room: Room, pinned: str | None, sound: LiveSound, terms: LiveTerms | None) -> LiveStream:
+        terms = terms or LiveTerms(encryption=self.limits.encryption, segments_per_key=self.limits.segments_per_key)
         try:
             self._rooms.require_clear(room, "a live stream")
             try:
@@ -149,12 +157,13 @@ class LiveStreams:
                         room.name,
                         window_ms=self.limits.window_s * 1000,
                         part_ms=self.limits.part_ms,
+                        encryption=encryption_of(terms.encryption, terms.segments_per_key),
                     )
                     undo.push_async_callback(_close_quietly, packager)
                     mix = await StreamMix.open(self._rooms, room) if sound is LiveSound.MIX else None
                     if mix is not None:
                         undo.push_async_callback(_close_quietly, mix)
-                    stream = LiveStream(room, packager, self._clock, pinned=pinned, mix=mix)
+                    stream = LiveStream(room, packager, self._clock, pinned=pinned, mix=mix, terms=terms)
                     ids = [packager.id] if mix is None else [packager.id, mix.mixer.id]
                     mailbox = room.router.engine.subscribe(*ids)
                     undo.callback(mailbox.close)

@@ -6,7 +6,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from roomtone.control.live import IngestRules, Ingests, Inputs, LiveAccess, LiveLimits, LiveStreams, WatchRules
+from roomtone.control.live import (
+    IngestRules,
+    Ingests,
+    Inputs,
+    LiveAccess,
+    LiveLimits,
+    LiveStreams,
+    StreamEncryption,
+    WatchRules,
+    encryption_of,
+)
 from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api.resources import ResourceTable
@@ -15,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomtone.config import Settings
+    from roomtone.config.live import LiveSettings
     from roomtone.control.accounts import Accounts, ApiKeys
     from roomtone.control.calls import Calls, PhoneBook
     from roomtone.control.rooms import Rooms
@@ -29,6 +40,12 @@ class AuditTrail(Protocol):
     async def list(self, limit: int, *, before: int | None = None, account: str | None = None) -> list[AuditRecord]:
         """Give events, the newest first; ``before`` an id, of one account."""
         ...
+
+
+def live_limits(live: LiveSettings) -> LiveLimits:
+    """Say what the settings say of rooms that go live."""
+    given = live.model_dump(exclude={"public", "grant_s", "encryption"})
+    return LiveLimits(**given, encryption=StreamEncryption(live.encryption))
 
 
 @dataclass(eq=False, slots=True)
@@ -62,7 +79,7 @@ class ApiContext:
     def __post_init__(self) -> None:
         """Take from the settings what requests need."""
         limits = self.settings.limits
-        self.live = LiveStreams(self.rooms, LiveLimits(**self.settings.live.model_dump(exclude={"public", "grant_s"})))
+        self.live = LiveStreams(self.rooms, live_limits(self.settings.live))
         if self.accounts is None:
             self.keys = KeyTable(self.settings.api_keys, limits.max_token_ttl_s)
         else:
@@ -73,7 +90,12 @@ class ApiContext:
         watching = WatchRules(public=live.public, open_to_loopback=self.settings.server.dev, grant_s=live.grant_s)
         self.access = LiveAccess(self.keys, watching, clock=self.wall_clock)
         self.inputs = Inputs(
-            self.engine, self.ingests, window_ms=live.window_s * 1000, part_ms=live.part_ms, clock=self.wall_clock
+            self.engine,
+            self.ingests,
+            window_ms=live.window_s * 1000,
+            part_ms=live.part_ms,
+            encryption=encryption_of(StreamEncryption(live.encryption), live.segments_per_key),
+            clock=self.wall_clock,
         )
         self.limiter = JoinLimiter(
             limits.joins_per_second, limits.sessions_per_address, max_addresses=limits.max_addresses

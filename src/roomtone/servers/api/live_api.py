@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
-from roomtone.control.live import LiveEnd, LiveStream
+from roomtone.control.live import LiveEnd, LiveLimits, LiveStream, LiveTerms
 from roomtone.control.policy import Grant
 from roomtone.control.rooms import CloseReason
 from roomtone.media import EngineCommandError
@@ -68,7 +68,9 @@ async def create_stream(request: Request, body: StreamCreateBody) -> StreamBody:
     """
     authorize(request, body.room, Grant.ADMINISTER)
     context = context_of(request)
-    stream = await context.live.go_live(body.room, body.participant, body.sound, public=body.public)
+    stream = await context.live.go_live(
+        body.room, body.participant, body.sound, terms=_terms(body, context.live.limits)
+    )
     return _body(stream, context.access.audience())
 
 
@@ -115,6 +117,16 @@ async def stream_statistics(stream: AdministeredStream) -> StreamStatistics:
     )
 
 
+def _terms(body: StreamCreateBody, limits: LiveLimits) -> LiveTerms:
+    """Read how a stream is given to its audience; the settings say what the body does not."""
+    rotation = body.segments_per_key
+    return LiveTerms(
+        public=body.public,
+        encryption=limits.encryption if body.encryption is None else body.encryption,
+        segments_per_key=limits.segments_per_key if rotation is None else rotation,
+    )
+
+
 def _body(stream: LiveStream, audience: dict[str, int]) -> StreamBody:
     return StreamBody(
         name=stream.name,
@@ -136,7 +148,8 @@ def _body(stream: LiveStream, audience: dict[str, int]) -> StreamBody:
         ],
         created_at=stream.created_at,
         started_at=stream.started_at,
-        public=stream.public,
+        public=stream.terms.public,
+        encryption=stream.terms.encryption,
         hls_viewers=audience.get(stream.name, 0),
         webrtc_viewers=len(stream.room.viewers),
         warnings={warning.value: count for warning, count in stream.warnings.items()},

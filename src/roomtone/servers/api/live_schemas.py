@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from roomtone.control.live import LiveEventKind, LiveSound, LiveState
+from roomtone.control.live import LiveEventKind, LiveSound, LiveState, StreamEncryption
 from roomtone.media.values import MediaKind
 from roomtone.servers.api.schemas import Body
 
@@ -26,6 +26,10 @@ class StreamCreateBody(_Live):
     """one: the sound of who is shown, as it was published; mix: everybody's, phones' too, decoded and mixed."""
     public: bool = False
     """It takes no token to watch it, whatever `live.public` says."""
+    encryption: StreamEncryption | None = None
+    """How its media is encrypted; otherwise as `live.encryption` says."""
+    segments_per_key: int | None = Field(default=None, ge=0)
+    """Otherwise as `live.segments_per_key` says."""
 
 
 class StreamTrackBody(_Live):
@@ -60,6 +64,7 @@ class StreamBody(_Live):
     """When its playlist could be read first."""
     public: bool
     """Whether it takes no token to watch it; all are where `live.public` is set."""
+    encryption: StreamEncryption
     hls_viewers: int
     """Who watches by HLS."""
     webrtc_viewers: int

@@ -33,6 +33,7 @@ impl Studio {
             run: "r".to_owned(),
             window_us: 20_000_000,
             part_us: None,
+            encryption: None,
             clock: WallClock {
                 at: begun,
                 ntp: NEW_YEAR << 32,

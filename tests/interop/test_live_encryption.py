@@ -1,0 +1,97 @@
+"""Live streams whose media is encrypted: played by hls.js and FFmpeg with the keys, and held to the rules."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import httpx
+import pytest
+from aiortc_peer import TONE_HZ, assert_is_the_picture, tone_share
+from conftest import PATIENCE_S, Server, start_server, stop_server, token, until
+from playwright.sync_api import Page
+from test_encoders import H264, encoder, playlist, rtmp
+from test_live_lists import decode
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+NAME = "sealed"
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that encrypts whole segments, by a key for every two, and a stream on it."""
+    folder = tmp_path_factory.mktemp("sealed")
+    running = start_server(folder, ROOMTONE_LIVE__ENCRYPTION="aes-128", ROOMTONE_LIVE__SEGMENTS_PER_KEY="2")
+    with encoder(folder / "log", rtmp(running, NAME), *H264):
+        until(lambda: playlist(running, NAME).count("#EXTINF") >= 3, "three segments")
+        yield running
+    stop_server(running)
+
+
+def keys(text: str) -> list[str]:
+    return re.findall(r'#EXT-X-KEY:METHOD=[A-Z0-9-]+,URI="([^"]+)"', text)
+
+
+def test_ffmpeg_follows_the_keys_behind_a_grant(sealed: Server) -> None:
+    pictures, _, sound = decode(f"{sealed.http}/live/{NAME}/index.m3u8?token={token(NAME, 'bob')}", 5.0)
+    assert_is_the_picture(pictures[-1])
+    assert tone_share(sound[-48_000:], TONE_HZ) > 0.9
+    text = playlist(sealed, NAME)
+    assert len(set(keys(text))) >= 2, text
+    key = httpx.get(f"{sealed.http}/live/{NAME}/video/{keys(text)[0]}")
+    assert (key.status_code, len(key.content), key.headers["cache-control"]) == (200, 16, "no-store")
+    segment = next(line for line in text.splitlines() if line.endswith(".m4s"))
+    media = httpx.get(f"{sealed.http}/live/{NAME}/video/{segment}").content
+    assert b"moof" not in media[:16], "whole segments are encrypted"
+
+
+def test_hls_js_plays_it(sealed: Server, open_page: Callable[..., Page]) -> None:
+    page = open_page(f"/play/?room={NAME}#token={token(NAME, 'carol')}", sealed)
+    page.wait_for_function("document.querySelector('video')?.currentTime > 0", timeout=PATIENCE_S * 1000)
+    began = page.evaluate("document.querySelector('video').currentTime")
+    page.wait_for_function(
+        "until => document.querySelector('video').currentTime >= until",
+        arg=began + 4,
+        timeout=2 * PATIENCE_S * 1000,
+    )
+    assert page.evaluate("document.querySelector('video').videoWidth") == 320
+
+
+def test_the_checker_finds_no_rule_broken(sealed: Server) -> None:
+    url = f"{sealed.http}/live/{NAME}/index.m3u8"
+    command = [sys.executable, "-m", "roomtone", "check-hls", url, "--seconds", "12", "--json", "--slack-ms", "2000"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    report = json.loads(done.stdout)
+    broken = {one["rule"]: one["evidence"] for one in report["rules"] if one["verdict"] == "fail"}
+    assert broken == {}
+    found = {one["rule"]: one["verdict"] for one in report["rules"]}
+    assert found[49] == "pass", "encrypted parts can be decrypted alone"
+
+
+def test_samples_are_decrypted_with_the_key(tmp_path: Path) -> None:
+    running = start_server(tmp_path / "data", ROOMTONE_LIVE__ENCRYPTION="sample-aes")
+    try:
+        with encoder(tmp_path / "log", rtmp(running, NAME), *H264):
+            until(lambda: playlist(running, NAME).count("#EXTINF") >= 2, "two segments")
+            base = f"{running.http}/live/{NAME}/video"
+            text = playlist(running, NAME)
+            assert "METHOD=SAMPLE-AES" in text
+            header = re.findall(r'#EXT-X-MAP:URI="([^"]+)"', text)[0]
+            names = [header, *(line for line in text.splitlines() if line.endswith(".m4s"))]
+            whole = b"".join(httpx.get(f"{base}/{name}").content for name in names)
+            key = httpx.get(f"{base}/{keys(text)[0]}").content
+    finally:
+        stop_server(running)
+    assert b"encv" in whole
+    assert b"cbcs" in whole
+    file = tmp_path / "sealed.mp4"
+    file.write_bytes(whole)
+    with av.open(str(file), options={"decryption_key": key.hex()}) as container:
+        pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    assert len(pictures) >= 25
+    assert_is_the_picture(pictures[-1])
