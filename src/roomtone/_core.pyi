@@ -73,6 +73,12 @@ class Front:
     def audience(self) -> bytes:
         """Give how many watch each live stream that is watched, as a MessagePack map."""
 
+    def keyframe(self, name: str) -> bytes | None:
+        """Give the last keyframe of a live stream as a file (MP4) of one picture."""
+
+    def held(self, name: str) -> bytes | None:
+        """Give what is in memory of a live stream, as a MessagePack map of ``waiting`` and ``tracks``."""
+
     def kick(self, name: str, viewer: int) -> bytes:
         """Send a viewer of a live stream away, and give it; `FrontError`: ``unknown_viewer``, ``too_many_kicked``."""
 

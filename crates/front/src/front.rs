@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use hyper::header::HeaderValue;
-use roomtone_hls::Shelf;
+use roomtone_hls::{Held, Shelf};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -134,6 +135,16 @@ impl Front {
     pub fn audience(&self) -> HashMap<String, u64> {
         let live = self.door.live.as_ref();
         live.map_or_else(HashMap::new, |live| live.audience(&self.door.stats))
+    }
+
+    /// The last keyframe of a live stream as a file of one picture; none where there is no such stream, or no keyframe.
+    pub fn keyframe(&self, name: &str) -> Option<Bytes> {
+        self.door.live.as_ref()?.keyframe(name)
+    }
+
+    /// What is in memory of a live stream, by track, and how many requests wait for it; none where there is no such stream.
+    pub fn held(&self, name: &str) -> Option<(Vec<Held>, u64)> {
+        self.door.live.as_ref()?.held(name)
     }
 
     /// Sends a viewer of a live stream away, and gives it: its grant is good no more, one without is kept away for a while.

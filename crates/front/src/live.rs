@@ -17,9 +17,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Method, Response};
-use roomtone_hls::{Channel, DirectiveError, Directives, MediaAnswer, PlaylistAnswer, Shelf};
+use roomtone_hls::{Channel, DirectiveError, Directives, Held, MediaAnswer, PlaylistAnswer, Shelf};
 
 use self::audience::{Asking, Audience};
 pub use self::audience::{KickError, Viewer};
@@ -152,6 +153,20 @@ impl Live {
     /// How many watch each stream.
     pub(crate) fn audience(&self, stats: &Stats) -> HashMap<String, u64> {
         self.audience.counts(since_epoch_ms(), stats)
+    }
+
+    /// The last keyframe of a stream.
+    pub(crate) fn keyframe(&self, name: &str) -> Option<Bytes> {
+        let channel = self.shelf.get(name)?;
+        // What cannot be written was not packaged either.
+        channel.with(|packager| packager.keyframe()).ok().flatten()
+    }
+
+    /// What is in memory of a stream, and how many requests wait for it.
+    pub(crate) fn held(&self, name: &str) -> Option<(Vec<Held>, u64)> {
+        let channel = self.shelf.get(name)?;
+        let held = channel.with(|packager| packager.held());
+        Some((held, channel.waiting() as u64))
     }
 
     /// Sends a viewer of a stream away.

@@ -27,5 +27,5 @@ pub use cadence::{Cadence, Observed};
 pub use channel::{Changed, Channel, MAX_WAITING, Shelf, TooManyWait};
 pub use directives::{DirectiveError, Directives, Wanted};
 pub use encryption::{EncryptionConfig, EncryptionMethod, KEY_BYTES, SECRET_BYTES};
-pub use packager::{Packager, PackagerConfig, Track};
+pub use packager::{Held, Packager, PackagerConfig, Track};
 pub use playlist::Playlist;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use roomtone_frames::{AccessUnit, Format};
 
 use crate::boxes::BoxError;
@@ -12,6 +13,7 @@ use crate::gathering::Gathering;
 use crate::master::master_playlist;
 use crate::playlist::Playlist;
 use crate::rendition::Rendition;
+use crate::segment::Segment;
 
 /// Times above this, three years of 90 kHz, cannot be told in microseconds.
 const MAX_TICKS: i64 = 1 << 43;
@@ -27,6 +29,23 @@ pub struct PackagerConfig {
     pub window_us: u64,
     /// Wall clock at the zero of the program's time, in microseconds since 1970.
     pub zero_us: i64,
+}
+
+/// What of a track is in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The track's.
+    pub name: String,
+    /// How much is listed.
+    pub listed_ms: u64,
+    /// Whole segments that are listed.
+    pub segments: u64,
+    /// Of all that can be fetched.
+    pub bytes: u64,
+    /// Units that came too late to have a place.
+    pub late: u64,
+    /// Of its whole segments.
+    pub mean_bps: u64,
 }
 
 /// One track of a program.
@@ -154,6 +173,34 @@ impl Packager {
     pub fn bytes_held(&self) -> u64 {
         let segments = self.renditions.iter().flat_map(Rendition::fetchable);
         segments.map(|segment| segment.bytes() as u64).sum()
+    }
+
+    /// The last keyframe as a file of one picture, not encrypted whatever the program is; none where there is no video, or
+    /// no keyframe yet.
+    pub fn keyframe(&self) -> Result<Option<Bytes>, BoxError> {
+        match self.renditions.get(self.lead) {
+            Some(rendition) if rendition.format.is_video() => rendition.keyframe(),
+            _ => Ok(None),
+        }
+    }
+
+    /// What each track holds.
+    pub fn held(&self) -> Vec<Held> {
+        self.renditions
+            .iter()
+            .map(|one| {
+                let listed: u64 = one.segments.iter().map(Segment::duration).sum();
+                let all: usize = one.fetchable().map(Segment::bytes).sum();
+                Held {
+                    name: one.name.clone(),
+                    listed_ms: one.us((listed + one.open.duration()) as i64) as u64 / 1000,
+                    segments: one.segments.len() as u64,
+                    bytes: all as u64,
+                    late: one.late,
+                    mean_bps: one.mean_bps(),
+                }
+            })
+            .collect()
     }
 
     /// How long the leading rendition's open segment is, in microseconds; 0 before the first playlist.

@@ -35,6 +35,8 @@ pub(crate) struct Rendition {
     pub late: u64,
     /// The most bits a second of any complete segment.
     pub peak_bps: u64,
+    /// The last unit that decoding may begin with, before it is encrypted.
+    keyframe: Option<Bytes>,
     /// Headers that a segment may still need, by number.
     maps: BTreeMap<u32, Bytes>,
     window: u64,
@@ -77,6 +79,7 @@ impl Rendition {
             ended: false,
             late: 0,
             peak_bps: 0,
+            keyframe: None,
             samples: Vec::new(),
             part_start: start,
             part_duration: 0,
@@ -168,6 +171,9 @@ impl Rendition {
         }
         if self.open.parts.is_empty() && self.samples.is_empty() {
             self.open.shown_after = unit.pts - unit.dts;
+        }
+        if unit.keyframe {
+            self.keyframe = Some(unit.data.clone());
         }
         self.nominal = duration;
         self.part_duration += duration;
@@ -299,7 +305,7 @@ impl Rendition {
         let header = header(&format, self.encryption.as_ref(), self.open.number)?;
         self.open.map = self.add_map(header);
         self.open.discontinuity = true;
-        self.format = format;
+        (self.format, self.keyframe) = (format, None);
         Ok(())
     }
 
@@ -322,6 +328,25 @@ impl Rendition {
             .iter()
             .chain(&self.segments)
             .chain(std::iter::once(&self.open))
+    }
+
+    /// The last unit that decoding may begin with, alone in a file of its own; none before there was one.
+    pub(crate) fn keyframe(&self) -> Result<Option<Bytes>, BoxError> {
+        let Some(data) = self.keyframe.clone() else {
+            return Ok(None);
+        };
+        let sample = Sample {
+            duration: self.nominal.max(1) as u32,
+            composition_offset: 0,
+            keyframe: true,
+            data,
+            runs: Runs::new(),
+        };
+        let file = [
+            init_segment(&self.format, None)?,
+            chunk(0, 0, &[sample], false)?,
+        ];
+        Ok(Some(file.concat().into()))
     }
 
     /// A key that something that can be fetched is encrypted by.

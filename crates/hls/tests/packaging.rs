@@ -425,6 +425,25 @@ fn what_is_encrypted_keeps_every_rule_and_each_part_is_decrypted_alone() {
 }
 
 #[test]
+fn the_last_keyframe_is_a_clear_file_of_one_picture() {
+    let mut source = both();
+    assert!(source.packager.encrypt(&encryption(0)).unwrap());
+    assert_eq!(source.packager.keyframe().unwrap(), None);
+    source.play(20.0, |_| {});
+    let file = source.packager.keyframe().unwrap().unwrap();
+    assert_eq!(file[4..8], *b"ftyp");
+    assert_eq!(file.windows(4).filter(|four| four == b"moof").count(), 1);
+    let held = source.packager.held();
+    assert_eq!(held.len(), 2);
+    assert!(
+        held.iter()
+            .all(|one| one.listed_ms > 15_000 && one.bytes > 0 && one.segments > 2)
+    );
+    let bytes: u64 = held.iter().map(|one| one.bytes).sum();
+    assert_eq!(bytes, source.packager.bytes_held());
+}
+
+#[test]
 fn what_is_not_encrypted_has_no_key() {
     let mut source = both();
     source.play(10.0, |_| {});

@@ -63,6 +63,36 @@ struct Viewer {
     playlists: u64,
 }
 
+/// What is in memory of a stream, as it crosses.
+#[derive(Serialize)]
+struct Held {
+    waiting: u64,
+    tracks: Vec<HeldTrack>,
+}
+
+#[derive(Serialize)]
+struct HeldTrack {
+    name: String,
+    listed_ms: u64,
+    segments: u64,
+    bytes: u64,
+    late: u64,
+    mean_bps: u64,
+}
+
+impl From<roomtone_hls::Held> for HeldTrack {
+    fn from(held: roomtone_hls::Held) -> Self {
+        Self {
+            name: held.name,
+            listed_ms: held.listed_ms,
+            segments: held.segments,
+            bytes: held.bytes,
+            late: held.late,
+            mean_bps: held.mean_bps,
+        }
+    }
+}
+
 impl From<roomtone_front::Viewer> for Viewer {
     fn from(viewer: roomtone_front::Viewer) -> Self {
         Self {
@@ -157,6 +187,22 @@ impl Front {
     /// How many watch each live stream that is watched, as a MessagePack map.
     fn audience<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         encode(py, &self.ask(roomtone_front::Front::audience)?)
+    }
+
+    /// The last keyframe of a live stream as a file (MP4) of one picture; none where there is no such stream, or no keyframe.
+    fn keyframe<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let file = self.ask(|front| front.keyframe(name))?;
+        Ok(file.map(|file| PyBytes::new(py, &file)))
+    }
+
+    /// What is in memory of a live stream: a MessagePack map of `waiting` and `tracks`; none where there is no such stream.
+    fn held<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let held = self.ask(|front| front.held(name))?;
+        held.map(|(tracks, waiting)| {
+            let tracks = tracks.into_iter().map(HeldTrack::from).collect();
+            encode(py, &Held { waiting, tracks })
+        })
+        .transpose()
     }
 
     /// Sends a viewer of a live stream away, and gives it as a MessagePack map. Raises `FrontError`: `unknown_viewer`, or
