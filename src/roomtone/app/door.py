@@ -15,7 +15,7 @@ from roomtone.app.engine_config import any_address
 from roomtone.app.errors import StartError
 from roomtone.app.listeners import HTTPS, SFU, Listener
 from roomtone.media import EngineStartError, SharedTcpPort
-from roomtone.media.front import FrontConfig, FrontDoor, FrontLive, FrontStaticDir, FrontTls, FrontViewer
+from roomtone.media.front import FrontConfig, FrontDoor, FrontHeld, FrontLive, FrontStaticDir, FrontTls, FrontViewer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -181,6 +181,14 @@ class Door:
     def audience(self) -> dict[str, int]:
         """Give how many watch each live stream that is watched."""
         return self._doors[0].audience()
+
+    def keyframe(self, name: str) -> bytes | None:
+        """Give the last keyframe of a live stream as a file (MP4) of one picture."""
+        return self._doors[0].keyframe(name)
+
+    def held(self, name: str) -> FrontHeld | None:
+        """Give what is in memory of a live stream."""
+        return self._doors[0].held(name)
 
     def kick(self, name: str, viewer: int) -> FrontViewer:
         """Send a viewer of a live stream away; raise `KickRefusedError`."""

@@ -25,6 +25,7 @@ from roomtone.control.accounts import (
     WithdrawnTokens,
 )
 from roomtone.control.calls import PhoneBook, RegistrarRules, open_book
+from roomtone.control.live import StreamKeys
 from roomtone.control.policy import KeyTable, OwnKeys, Role
 from roomtone.control.policy.attempts import AttemptLimiter, Buckets, MemoryBuckets, Rate
 from roomtone.control.rooms.chat import ChatMessage
@@ -109,6 +110,7 @@ class People:
     audit_table: SqlAudit
     chat: SqlChat[ChatMessage]
     webhooks: SqlWebhooks
+    stream_keys: StreamKeys
     phones: PhoneBook
     memory_buckets: MemoryBuckets
     redis_buckets: RedisBuckets | None
@@ -231,6 +233,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, clock: Callable[[], f
         audit_table=audit_table,
         chat=people_sql.SqlChat(database, ChatMessage),
         webhooks=people_sql.SqlWebhooks(database),
+        stream_keys=StreamKeys(people_sql.SqlStreamKeys(database), clock),
         phones=open_book(
             people_sql.phone_tables(database), sealer, RegistrarRules(**settings.sip.registrar.model_dump()), clock
         ),

@@ -13,6 +13,7 @@ from roomtone.store.keys import SqlApiKeys
 from roomtone.store.phones import SqlCallRecords, SqlDispatchRules, SqlSipAccounts, SqlSipBindings, SqlSipTrunks
 from roomtone.store.sealing import Sealer, open_key_file
 from roomtone.store.sql import Database
+from roomtone.store.stream_keys import SqlStreamKeys
 from roomtone.store.urls import database_url
 from roomtone.store.webhooks import SqlWebhooks
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SqlAudit",
     "SqlChat",
+    "SqlStreamKeys",
     "SqlWebhooks",
     "make_database",
     "open_sealer",

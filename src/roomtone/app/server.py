@@ -48,6 +48,7 @@ from roomtone.app.live_demo import LiveDemo
 from roomtone.app.operator import operator_app
 from roomtone.app.people import People, open_people
 from roomtone.app.phones import Phones, is_wanted
+from roomtone.app.previews import Previews
 from roomtone.app.public_address import ask_public_address
 from roomtone.app.supervisor import WorkerError
 from roomtone.app.wiring import Parts, wire
@@ -262,7 +263,8 @@ class Server:
         engine = self._link if isinstance(self._link, CoreLink) else None
         door = await Door.open(self.settings, wanted, path, pages, engine, grant_key=parts.context.access.key)
         self._open.push_async_callback(door.close)
-        parts.context.access.door = door
+        parts.context.access.door = parts.context.shelf = door
+        parts.context.picture = Previews()
         self._check_listening(wanted, door)
         return door
 

@@ -11,8 +11,12 @@ from roomtone.clients.webhooks import SendRules, WebhookDelivery
 
 if TYPE_CHECKING:
     from roomtone.app.people import People
+    from roomtone.clients.webhooks.asking import PublishAsker
     from roomtone.clients.webhooks.posting import WebhookPoster
     from roomtone.config import Settings
+
+HOOK_TIMEOUT_S = 2.5
+"""An encoder is refused when nothing was decided in three seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,29 @@ def make_webhooks(settings: Settings, people: People) -> Webhooks:
     return Webhooks(WebhookDelivery(rules, poster, people.webhooks, clock=time.time), poster)
 
 
-def _poster(settings: Settings, people: People) -> WebhookPoster:
+@dataclass(frozen=True, slots=True)
+class PublishAsking:
+    """The hook that is asked who may publish, and what it posts with."""
+
+    ask: PublishAsker
+    poster: WebhookPoster
+
+    async def close(self) -> None:
+        """Ask no more."""
+        await self.poster.close()
+
+
+def make_publish_hook(settings: Settings, people: People) -> PublishAsking | None:
+    """Give the hook of the settings; raise `StartError` where there is no key to sign with."""
+    if not settings.live.publish_hook:
+        return None
+    from roomtone.clients.webhooks.asking import PublishAsker  # noqa: PLC0415 - most servers have none
+
+    poster = _poster(settings, people, timeout_s=HOOK_TIMEOUT_S)
+    return PublishAsking(PublishAsker(settings.live.publish_hook, poster), poster)
+
+
+def _poster(settings: Settings, people: People, timeout_s: float | None = None) -> WebhookPoster:
     from roomtone.clients.webhooks.addresses import GuardedBackend  # noqa: PLC0415 - most servers send none
     from roomtone.clients.webhooks.posting import WebhookPoster  # noqa: PLC0415 - likewise
 
@@ -63,5 +89,5 @@ def _poster(settings: Settings, people: People) -> WebhookPoster:
         backend=GuardedBackend(allow_private=of.allow_private),
         clock=time.time,
         connect_timeout_s=of.connect_timeout_s,
-        timeout_s=of.timeout_s,
+        timeout_s=of.timeout_s if timeout_s is None else timeout_s,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
-from roomtone.app.webhooks import Webhooks, make_webhooks
+from roomtone.app.webhooks import PublishAsking, Webhooks, make_publish_hook, make_webhooks
 from roomtone.control.policy import Pace
 from roomtone.control.rooms import RoomLimits, Rooms, SpeakerRules
 from roomtone.protocols.sdp import Support
@@ -38,6 +38,7 @@ class Parts:
     webhooks: Webhooks
     context: ApiContext
     """Of the API; phones join it when they are open."""
+    hook: PublishAsking | None
 
     async def start(self) -> None:
         """Begin what runs by itself."""
@@ -51,6 +52,8 @@ class Parts:
         await self.live.close()
         await self.rooms.close()
         await self.sfu.close()
+        if self.hook is not None:
+            await self.hook.close()
         await self.webhooks.close()  # last: it tells of all that has ended
 
 
@@ -69,7 +72,10 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
         accounts=people.accounts,
         api_keys=people.api_keys,
         audit=people.audit_table,
+        stream_keys=people.stream_keys,
     )
+    hook = make_publish_hook(settings, people)
+    context.rights.hook = None if hook is None else hook.ask
     webhooks = make_webhooks(settings, people)
     context.webhooks = webhooks.delivery
     context.phone_book = people.phones
@@ -81,7 +87,7 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
     api.router.routes.extend([*livekit_routes(livekit), *twirp_routes(livekit)])
     sfu = Sfu(SfuContext(settings, rooms, context.keys, context.limiter, people.accounts, support))
     add_rest(api, sfu)
-    return Parts(rooms, context.live, api, context.limiter, livekit, sfu, SocketServer(sfu), webhooks, context)
+    return Parts(rooms, context.live, api, context.limiter, livekit, sfu, SocketServer(sfu), webhooks, context, hook)
 
 
 def livekit_context(api: ApiContext) -> LiveKitContext:

@@ -21,6 +21,9 @@ class LiveSettings(Section):
     from this machine."""
     grant_s: Annotated[int, Field(ge=60, le=604_800)] = 14_400
     """How long may be watched after the token was checked."""
+    publish_hook: str = ""
+    """Asked who may publish by SRT and RTMP where the server does not know what an encoder shows: a URL that gets a
+    signed POST and lets it in by answering 2xx within 2.5 s. Addresses are limited by `webhooks.allow_private`."""
     encryption: Literal["none", "aes-128", "sample-aes"] = "none"
     """By what media is encrypted: aes-128 whole, as all players read it; sample-aes by cbcs, which AV1 is not. Keys are
     given to whoever may watch. A room that goes live may choose otherwise."""

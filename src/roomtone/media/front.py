@@ -64,6 +64,24 @@ class FrontViewer(msgspec.Struct, frozen=True, kw_only=True):
     playlists: int
 
 
+class FrontHeldTrack(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a track of a live stream is in memory; ``late`` units came when their place was gone."""
+
+    name: str
+    listed_ms: int
+    segments: int
+    bytes: int
+    late: int
+    mean_bps: int
+
+
+class FrontHeld(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a live stream is in memory, and how many requests wait for what is to come."""
+
+    waiting: int
+    tracks: list[FrontHeldTrack]
+
+
 class KickRefusal(StrEnum):
     """Why a viewer was not sent away."""
 
@@ -130,6 +148,16 @@ class FrontDoor:
     def audience(self) -> dict[str, int]:
         """Give how many watch each live stream that is watched."""
         return msgspec.msgpack.decode(self._front.audience(), type=dict[str, int])
+
+    def keyframe(self, name: str) -> bytes | None:
+        """Give the last keyframe of a live stream as a file (MP4) of one picture."""
+        file: bytes | None = self._front.keyframe(name)
+        return file
+
+    def held(self, name: str) -> FrontHeld | None:
+        """Give what is in memory of a live stream."""
+        held: bytes | None = self._front.held(name)
+        return None if held is None else msgspec.msgpack.decode(held, type=FrontHeld)
 
     def kick(self, name: str, viewer: int) -> FrontViewer:
         """Send a viewer of a live stream away; raise `KickRefusedError`."""

@@ -18,6 +18,7 @@ from roomtone.store.records import (
     SipAccountRecord,
     SipBindingRecord,
     SipTrunkRecord,
+    StreamKeyRecord,
     WaitingWebhookRecord,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "SipTrunkRecord",
     "StoreError",
     "StoreFailure",
+    "StreamKeyRecord",
     "WaitingWebhookRecord",
 ]

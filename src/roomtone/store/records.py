@@ -226,3 +226,16 @@ class CallRecord:
     """Such as ``PCMU/8000``; empty where nobody answered."""
     quality: str | None = None
     """How good the sound of each leg was, each way, in JSON; None where that was not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKeyRecord:
+    """A key that lets publish under one name."""
+
+    id: str
+    digest: str = field(repr=False)
+    """SHA-256 of the key."""
+    stream: str
+    label: str
+    created_at: float
+    created_by: str

@@ -163,6 +163,18 @@ webhooks_waiting = Table(
     **_MYSQL,
 )
 
+stream_keys = Table(
+    "stream_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("stream", String(64), nullable=False, index=True),
+    Column("label", String(128), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", String(256), nullable=False),
+    **_MYSQL,
+)
+
 sip_accounts = Table(
     "sip_accounts",
     metadata,

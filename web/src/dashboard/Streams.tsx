@@ -13,7 +13,7 @@ const LOOK_MS = 3000;
 
 interface StreamInfo {
   readonly name: string;
-  readonly state: "starting" | "live" | "waiting" | "ended";
+  readonly state: "starting" | "live" | "waiting" | "paused" | "ended";
   readonly publishers: readonly string[];
   readonly tracks: readonly { readonly name: string; readonly codec: string; readonly width: number | null; readonly height: number | null }[];
   readonly created_at: number;

@@ -48,7 +48,7 @@ export const dashboard = {
     none: "No room is live.",
     headings: ["Room", "State", "Shown", "Tracks", "Viewers", "Warnings", "Since", "End it"],
     viewers: (hls: number, webrtc: number) => (webrtc === 0 ? String(hls) : `${String(hls)} + ${String(webrtc)} by WebRTC`),
-    state: { starting: "waiting for the first keyframes", live: "live", waiting: "its publisher has gone", ended: "ended" },
+    state: { starting: "waiting for the first keyframes", live: "live", waiting: "its publisher has gone", paused: "paused", ended: "ended" },
     warning: {
       gop_too_long: "keyframes too far apart",
       no_keyframe: "no keyframe comes",

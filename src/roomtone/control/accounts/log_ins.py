@@ -45,6 +45,10 @@ class LogIns:
         self._second_factor = second_factor
 
     async def log_in(self, login: str, password: str, code: str | None, address: str) -> LogIn:
+        """Give tokens for a user name or mail address with its password; see `check`."""
+        return await self.open(await self.check(login, password, code, address))
+
+    async def check(self, login: str, password: str, code: str | None, address: str) -> AccountRecord:
         """Check a user name or mail address with its password, and a one-time password where one is set up.
 
         Whether the account exists or not, one password is hashed: the time says nothing.
@@ -63,7 +67,7 @@ class LogIns:
         if parts.hasher.is_stale(account.password_hash):
             await parts.tables.accounts.update(account.id, password_hash=await parts.hasher.hash(password))
         parts.note(AuditKind.LOGIN, account=account.username, address=address)
-        return await self.open(account)
+        return account
 
     async def refresh(self, token: str, address: str) -> LogIn:
         """Exchange a refresh token for its successor."""

@@ -1,10 +1,12 @@
 """Live streams: rooms packaged for an audience that reads playlists."""
 
-from roomtone.control.live.access import Audience, LiveAccess, LiveViewer, WatchGrant, WatchRules
+from roomtone.control.live.access import Audience, LiveAccess, LiveShelf, LiveViewer, WatchGrant, WatchRules
 from roomtone.control.live.choosing import CARRIED, Choice, choose
-from roomtone.control.live.ingests import IngestRules, Ingests, IngestStream
+from roomtone.control.live.ingests import Ingests, IngestStream
 from roomtone.control.live.inputs import InputRefusal, InputRefusedError, InputRequest, Inputs, LiveInput
+from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
 from roomtone.control.live.stream import LiveStream
+from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
 from roomtone.control.live.streams import LiveStreams
 from roomtone.control.live.values import (
     LiveEnd,
@@ -23,9 +25,9 @@ from roomtone.control.live.values import (
 
 __all__ = [
     "CARRIED",
+    "AccountCheck",
     "Audience",
     "Choice",
-    "IngestRules",
     "IngestStream",
     "Ingests",
     "InputRefusal",
@@ -40,6 +42,7 @@ __all__ = [
     "LiveInput",
     "LiveLimits",
     "LiveRefusal",
+    "LiveShelf",
     "LiveSound",
     "LiveState",
     "LiveStream",
@@ -47,7 +50,12 @@ __all__ = [
     "LiveTerms",
     "LiveTrack",
     "LiveViewer",
+    "NewStreamKey",
+    "PublishHook",
+    "PublishRights",
     "StreamEncryption",
+    "StreamKeyStore",
+    "StreamKeys",
     "WatchGrant",
     "WatchRules",
     "choose",

@@ -34,7 +34,7 @@ from roomtone.media.front import KickRefusal, KickRefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from roomtone.media.front import FrontViewer
+    from roomtone.media.front import FrontHeld, FrontViewer
 
 PURPOSE = b"roomtone live grant"
 MAC_BYTES = 16
@@ -55,6 +55,18 @@ class Audience(Protocol):
 
     def kick(self, name: str, viewer: int) -> FrontViewer:
         """Send a viewer away; raise `KickRefusedError`."""
+        ...
+
+
+class LiveShelf(Protocol):
+    """The front door, which holds what is watched."""
+
+    def keyframe(self, name: str) -> bytes | None:
+        """Give the last keyframe of a stream as a file (MP4) of one picture."""
+        ...
+
+    def held(self, name: str) -> FrontHeld | None:
+        """Give what is in memory of a stream."""
         ...
 
 

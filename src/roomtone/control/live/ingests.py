@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from roomtone.control.policy import AccessError, Grant, KeyTable, require
+from roomtone.control.policy import AccessError
 from roomtone.media import EngineCommandError, IngestListener, MailboxClosed, MailboxOverflow
 from roomtone.media.values import (
     Answer,
@@ -36,6 +34,7 @@ from roomtone.media.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from roomtone.control.live.publish_rights import PublishRights
     from roomtone.media import Engine, Mailbox
     from roomtone.media.values import (
         AnyEvent,
@@ -73,23 +72,15 @@ class IngestStream:
     watching: asyncio.Task[None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class IngestRules:
-    """Who may publish without showing anything: with ``open_to_loopback`` programs of this machine; how many may."""
-
-    open_to_loopback: bool = False
-    max_streams: int = 100
-
-
 class Ingests:
     """All encoders of this node."""
 
     def __init__(
         self,
         engine: Engine,
-        keys: KeyTable,
-        rules: IngestRules | None = None,
+        rights: PublishRights,
         *,
+        max_streams: int = 100,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.by_name: dict[str, IngestStream] = {}
@@ -101,8 +92,8 @@ class Ingests:
         self.ended: Counter[IngestEnd] = Counter()
         self.warned: Counter[PackagerWarning] = Counter()
         self._engine = engine
-        self._keys = keys
-        self._rules = rules or IngestRules()
+        self._rights = rights
+        self._max_streams = max_streams
         self._clock = clock
         self._inputs: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -172,38 +163,18 @@ class Ingests:
         """Decide whether an encoder may publish under a name."""
         if question.topic != PUBLISH:
             return Answer(id=question.id, allowed=False, detail=f"nobody decides {question.topic}")
-        if question.subject not in self.by_name and len(self.by_name) >= self._rules.max_streams:
+        if question.subject not in self.by_name and len(self.by_name) >= self._max_streams:
             self.refused[TOO_MANY] += 1
-            detail = f"{self._rules.max_streams} streams are published already"
+            detail = f"{self._max_streams} streams are published already"
             return Answer(id=question.id, allowed=False, detail=detail)
         try:
-            self._check(question)
+            await self._rights.require(question)
         except AccessError as error:
             self.refused[error.denial.value] += 1
             _log.info("refused %s of %s: %s", question.subject, question.remote, error)
             return Answer(id=question.id, allowed=False, detail=str(error))
         self.accepted += 1
         return Answer(id=question.id, allowed=True)
-
-    def _check(self, question: Question) -> None:
-        if question.user is not None:
-            self._check_pair(question.user, question.credential or "", question)
-        elif question.credential is not None or not self._is_open_to(question.remote):
-            require(self._keys.verify(question.credential, self._clock()), question.subject, Grant.PUBLISH)
-
-    def _check_pair(self, user: str, password: str, question: Question) -> None:
-        """Check an API key and its secret; a token may stand in the place of the secret."""
-        secret = self._keys.secrets.get(user)
-        if secret is not None and secrets.compare_digest(secret.encode(), password.encode()):
-            return
-        require(self._keys.verify(password, self._clock()), question.subject, Grant.PUBLISH)
-
-    def _is_open_to(self, remote: str | None) -> bool:
-        if not self._rules.open_to_loopback or remote is None:
-            return False
-        address = ip_address(remote.rpartition(":")[0].strip("[]"))
-        mapped = getattr(address, "ipv4_mapped", None)
-        return (mapped or address).is_loopback
 
     # --- what there is ---
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from roomtone.control.live.values import LiveEvent, LiveSound, LiveState, LiveTerms
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from roomtone.control.live.mixing import StreamMix
@@ -62,10 +62,15 @@ class LiveStream:
         """Tracks that it cannot carry, so that each is told of once."""
         self.warnings: Counter[PackagerWarning] = Counter()
         self.events: deque[LiveEvent] = deque(maxlen=MAX_EVENTS)
+        self.paused = False
+        self.mix_track: PackagerTrackId | None = None
+        """What carries the mix."""
         self.grace: asyncio.TimerHandle | None = None
         self.watching: asyncio.Task[None] | None = None
         self.busy = False
         self.again = False
+        self.in_step = asyncio.Event()
+        """Nothing is being taken on or off."""
         self._clock = clock
         self._seq = 0
 
@@ -77,7 +82,8 @@ class LiveStream:
     @property
     def is_fed(self) -> bool:
         """Whether anybody feeds it."""
-        return any(feed.publication is not None for feed in self.feeds) or (self.mix is not None and self.mix.hears > 0)
+        mixed = self.mix is not None and self.mix_track is not None and self.mix.hears > 0
+        return mixed or any(feed.publication is not None for feed in self.feeds)
 
     @property
     def sound(self) -> LiveSound:

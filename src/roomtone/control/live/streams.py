@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from roomtone.control.rooms import Publication, Room, RoomEvent, Rooms
     from roomtone.media import Mailbox
-    from roomtone.media.values import PackagerWarning
+    from roomtone.media.values import PackagerTrackId, PackagerWarning
 
 _log = logging.getLogger(__name__)
 _CHANGES = frozenset({RoomEventKind.TRACK_PUBLISHED, RoomEventKind.TRACK_UNPUBLISHED})
@@ -120,6 +120,25 @@ class LiveStreams:
         if stream.mix is not None:
             await _close_quietly(stream.mix)
 
+    async def pause(self, stream: LiveStream) -> None:
+        """Take what feeds a stream off it; once more is no error."""
+        if not stream.paused:
+            stream.paused = True
+            stream.emit(LiveEventKind.PAUSED)
+            await self._get_in_step(stream)
+
+    async def resume(self, stream: LiveStream) -> None:
+        """Go on with a stream that was paused; one that was not is no error."""
+        if stream.paused:
+            stream.paused = False
+            stream.emit(LiveEventKind.RESUMED)
+            await self._get_in_step(stream)
+
+    async def _get_in_step(self, stream: LiveStream) -> None:
+        stream.in_step.clear()
+        self._refresh(stream)
+        await stream.in_step.wait()
+
     # --- starting ---
 
     def _check_may_start(self, name: str) -> None:
@@ -170,7 +189,7 @@ class LiveStreams:
                     for publication in choice.tracks():
                         await self._feed(stream, publication)
                     if mix is not None:
-                        await packager.add_track(mix.output)
+                        stream.mix_track = await packager.add_track(mix.output)
                         self.left_out += await mix.follow()
                 if self._closed or room.closed is not None:
                     raise self._refuse(LiveRefusal.NOTHING_PUBLISHED, "the room closed meanwhile")
@@ -234,24 +253,33 @@ class LiveStreams:
             while stream.again and stream.ended is None:
                 stream.again = False
                 await self._drop_withdrawn(stream)
-                if stream.mix is not None:
-                    self.left_out += await stream.mix.follow()
-                await self._fill_vacant(stream)
+                await self._follow_mix(stream)
+                if not stream.paused:
+                    await self._fill_vacant(stream)
                 self._mind_grace(stream)
         finally:
             stream.busy = False
+            stream.in_step.set()
+
+    async def _follow_mix(self, stream: LiveStream) -> None:
+        if stream.mix is None:
+            return
+        self.left_out += await stream.mix.follow()
+        if stream.paused and stream.mix_track is not None:
+            track, stream.mix_track = stream.mix_track, None
+            await _take_off(stream, track)
+        elif not stream.paused and stream.mix_track is None:
+            stream.mix_track = await stream.packager.add_track(stream.mix.output)
 
     async def _drop_withdrawn(self, stream: LiveStream) -> None:
         for feed in stream.feeds:
             publication = feed.publication
-            if publication is None or publication.id in publication.participant.publications:
+            there = publication is not None and publication.id in publication.participant.publications
+            if publication is None or (there and not stream.paused):
                 continue
             feed.publication = None
             stream.emit(LiveEventKind.TRACK_VACANT, feed.kind.value)
-            try:
-                await stream.packager.remove_track(feed.track)
-            except EngineCommandError as error:
-                _log.debug("a track left its packager before it was taken off: %s", error)
+            await _take_off(stream, feed.track)
 
     async def _fill_vacant(self, stream: LiveStream) -> None:
         try:
@@ -272,12 +300,14 @@ class LiveStreams:
                     _log.warning("live stream %s goes on without a track: %s", stream.name, error)
 
     def _mind_grace(self, stream: LiveStream) -> None:
-        """Let a stream that nobody feeds wait; end it when nobody comes."""
-        if stream.is_fed:
+        """Let a stream that nobody feeds wait; end it when nobody comes. One that is paused waits without an end."""
+        if stream.paused or stream.is_fed:
             if stream.grace is not None:
                 stream.grace.cancel()
                 stream.grace = None
-            if stream.state is LiveState.WAITING:
+            if stream.paused:
+                stream.state = LiveState.PAUSED
+            elif stream.state in {LiveState.WAITING, LiveState.PAUSED}:
                 stream.state = LiveState.STARTING if stream.started_at is None else LiveState.LIVE
         elif stream.grace is None:
             stream.state = LiveState.WAITING
@@ -337,6 +367,13 @@ class LiveStreams:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _take_off(stream: LiveStream, track: PackagerTrackId) -> None:
+    try:
+        await stream.packager.remove_track(track)
+    except EngineCommandError as error:
+        _log.debug("a track left its packager before it was taken off: %s", error)
 
 
 async def _close_quietly(opened: Packager | StreamMix) -> None:

@@ -22,6 +22,8 @@ class LiveState(StrEnum):
     STARTING = "starting"
     """It waits for the first group of pictures: its playlist cannot be read yet."""
     LIVE = "live"
+    PAUSED = "paused"
+    """What feeds it was taken off until it is resumed."""
     WAITING = "waiting"
     """Nobody feeds it: its publisher has gone and may come back within the grace time."""
     ENDED = "ended"
@@ -49,7 +51,11 @@ class LiveRefusal(StrEnum):
     NEEDS_TRANSCODING = "needs_transcoding"
     """What is published cannot be carried as it is."""
     TOO_MANY_STREAMS = "too_many_streams"
+    NO_KEYFRAME = "no_keyframe_yet"
+    PREVIEW_FAILED = "preview_failed"
     NO_SUCH_VIEWER = "no_such_viewer"
+    NO_SUCH_KEY = "no_such_stream_key"
+    TOO_MANY_KEYS = "too_many_stream_keys"
     TOO_MANY_KICKED = "too_many_kicked"
 
 
@@ -89,6 +95,8 @@ class LiveEventKind(StrEnum):
     TRACK_VACANT = "track_vacant"
     TRACK_LEFT_OUT = "track_left_out"
     """A track came that the stream cannot carry any more, or at all."""
+    PAUSED = "paused"
+    RESUMED = "resumed"
     WARNED = "warned"
     ENDED = "ended"
 

@@ -20,6 +20,11 @@ class AccessDenial(StrEnum):
     OTHER_ROOM = "other_room"
     NOT_GRANTED = "not_granted"
     SENT_AWAY = "sent_away"
+    WRONG_STREAM_KEY = "wrong_stream_key"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a word for it
+    HOOK_REFUSED = "hook_refused"
+    UNDECIDED = "undecided"
+    """What would decide does not answer."""
 
     @property
     def is_forbidden(self) -> bool:

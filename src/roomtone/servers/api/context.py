@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from roomtone.control.accounts import AccountError
 from roomtone.control.live import (
-    IngestRules,
     Ingests,
     Inputs,
     LiveAccess,
     LiveLimits,
+    LiveShelf,
     LiveStreams,
+    PublishRights,
     StreamEncryption,
+    StreamKeys,
     WatchRules,
     encryption_of,
 )
-from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
+from roomtone.control.policy import AccessDenial, AccessError, IceServerRule, JoinLimiter, KeyTable, Role
+from roomtone.control.policy.attempts import AttemptsError
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api.resources import ResourceTable
+from roomtone.store import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from roomtone.config import Settings
     from roomtone.config.live import LiveSettings
@@ -42,9 +48,19 @@ class AuditTrail(Protocol):
         ...
 
 
+async def _role_of(accounts: Accounts, login: str, password: str, address: str) -> Role:
+    """Give the role of who logs in as an encoder does, by a password alone."""
+    try:
+        return Role((await accounts.log_ins.check(login, password, None, address)).role)
+    except (AccountError, AttemptsError) as error:
+        raise AccessError(AccessDenial.WRONG_PASSWORD, str(error)) from error
+    except StoreError as error:
+        raise AccessError(AccessDenial.UNDECIDED, "accounts cannot be read now: try again") from error
+
+
 def live_limits(live: LiveSettings) -> LiveLimits:
     """Say what the settings say of rooms that go live."""
-    given = live.model_dump(exclude={"public", "grant_s", "encryption"})
+    given = live.model_dump(exclude={"public", "grant_s", "encryption", "publish_hook"})
     return LiveLimits(**given, encryption=StreamEncryption(live.encryption))
 
 
@@ -65,12 +81,19 @@ class ApiContext:
     accounts: Accounts | None = None
     api_keys: ApiKeys | None = None
     audit: AuditTrail | None = None
+    stream_keys: StreamKeys | None = None
+    shelf: LiveShelf | None = None
+    """The front door, once it is open."""
+    picture: Callable[[bytes], Awaitable[bytes]] | None = None
+    """Makes a JPEG of a keyframe."""
     webhooks: DeadLetters | None = None
     phone_book: PhoneBook | None = None
     calls: Calls | None = None
     """Of phones, once SIP is open."""
     limiter: JoinLimiter = field(init=False)
     live: LiveStreams = field(init=False)
+    rights: PublishRights = field(init=False)
+    """Who may publish by SRT and RTMP; a hook joins it when there is one."""
     ingests: Ingests = field(init=False)
     access: LiveAccess = field(init=False)
     inputs: Inputs = field(init=False)
@@ -85,8 +108,14 @@ class ApiContext:
         else:
             self.keys = self.accounts.parts.keys
         live = self.settings.live
-        rules = IngestRules(open_to_loopback=self.settings.server.dev, max_streams=live.max_streams)
-        self.ingests = Ingests(self.engine, self.keys, rules, clock=self.wall_clock)
+        self.rights = PublishRights(
+            self.keys,
+            self.wall_clock,
+            open_to_loopback=self.settings.server.dev,
+            stream_keys=self.stream_keys,
+            accounts=None if self.accounts is None else partial(_role_of, self.accounts),
+        )
+        self.ingests = Ingests(self.engine, self.rights, max_streams=live.max_streams, clock=self.wall_clock)
         watching = WatchRules(public=live.public, open_to_loopback=self.settings.server.dev, grant_s=live.grant_s)
         self.access = LiveAccess(self.keys, watching, clock=self.wall_clock)
         self.inputs = Inputs(

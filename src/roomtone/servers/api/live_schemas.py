@@ -91,6 +91,50 @@ class ViewerBody(_Live):
     """How many it asked for."""
 
 
+class BufferedTrackBody(_Live):
+    """What of a track is in memory."""
+
+    name: str
+    listed_ms: int
+    segments: int
+    """Whole segments that are listed."""
+    bytes: int
+    """Of all that can be fetched, of what is listed no more too."""
+    late: int
+    """Pictures and frames that came when their place was gone."""
+    mean_bps: int
+
+
+class BufferBody(_Live):
+    """What of a live stream is in memory."""
+
+    waiting: int
+    """Requests that wait for what is to come."""
+    tracks: list[BufferedTrackBody]
+
+
+class VideoBody(_Live):
+    """A video track as it is packaged."""
+
+    name: str
+    codec: str
+    width: int
+    height: int
+    mean_bps: int
+    """Of its whole segments."""
+    late: int
+    """Pictures that came when their place was gone."""
+
+
+class ParametersBody(_Live):
+    """How a live stream is packaged."""
+
+    window_s: int
+    part_ms: int
+    encryption: StreamEncryption
+    tracks: list[StreamTrackBody]
+
+
 class StreamEventBody(_Live):
     """Something that happened to a live stream."""
 

@@ -1,4 +1,4 @@
 """Migrations of the tables, run by Alembic."""
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest revision."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from roomtone.control.live import IngestRules, Ingests
+from roomtone.control.live import Ingests, PublishRights
 from roomtone.control.policy import KeyTable, VideoGrants
 from roomtone.media import Engine, EngineCommandError, FakeLink
 from roomtone.media.values import Answer, ErrorCode, IngestEnd, IngestProtocol, Question
@@ -47,7 +47,8 @@ async def stage_with(*, open_to_loopback: bool, max_streams: int = 100) -> Async
     engine = Engine(link)
     await engine.start()
     keys = KeyTable({KEY: SECRET})
-    ingests = Ingests(engine, keys, IngestRules(open_to_loopback=open_to_loopback, max_streams=max_streams))
+    rights = PublishRights(keys, time.time, open_to_loopback=open_to_loopback)
+    ingests = Ingests(engine, rights, max_streams=max_streams)
     yield Stage(link, ingests, keys)
     await ingests.close()
     await engine.close()

@@ -1,0 +1,174 @@
+"""`/api/v1/streams/{name}/...`: pictures, buffers and parameters of a live stream; pausing it.
+
+What is not there answers 501 with a sentence.
+"""
+
+# ruff: noqa: FAST003 - the dependency takes the stream's name
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPBearer
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
+from starlette.responses import Response
+
+from roomtone.control.live import LiveError, LiveRefusal
+from roomtone.media.values import MediaKind
+from roomtone.servers.api.live_schemas import BufferBody, BufferedTrackBody, ParametersBody, StreamTrackBody, VideoBody
+from roomtone.servers.api.requests import context_of
+from roomtone.servers.api.status import HttpProblem
+from roomtone.servers.api.viewers_api import watched
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from roomtone.control.live import LiveStream, LiveTrack
+    from roomtone.media.values import PackagerTrack
+    from roomtone.servers.api.context import ApiContext
+
+router = APIRouter(prefix="/api/v1", tags=["Live streams"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+WatchedStream = Annotated[str, Depends(watched)]
+_PICTURE: dict[int | str, dict[str, Any]] = {409: {"description": "There is no keyframe yet, or no video"}}
+
+
+@router.get("/streams/{name}/iframe", summary="The last keyframe of a live stream", responses=_PICTURE)
+async def last_keyframe(request: Request, stream: WatchedStream) -> Response:
+    """Give it as an MP4 file of one picture, not encrypted; needs roomAdmin for its room."""
+    return _fresh(_keyframe(request, stream), "video/mp4")
+
+
+@router.get(
+    "/streams/{name}/preview",
+    summary="A picture of a live stream",
+    responses=_PICTURE | {503: {"description": "The picture could not be made, or too many are being made"}},
+)
+async def preview(request: Request, stream: WatchedStream) -> Response:
+    """Give its last keyframe as JPEG, at most 640 pixels wide; needs roomAdmin for its room."""
+    picture = context_of(request).picture
+    if picture is None:
+        raise LiveError(LiveRefusal.PREVIEW_FAILED, "this server makes no pictures")
+    return _fresh(await picture(_keyframe(request, stream)), "image/jpeg")
+
+
+@router.get("/streams/{name}/buffer", summary="What of a live stream is in memory")
+async def buffer(request: Request, stream: WatchedStream) -> BufferBody:
+    """Give what is listed and held of each track, and how many requests wait for what is to come."""
+    shelf = context_of(request).shelf
+    held = None if shelf is None else shelf.held(stream)
+    if held is None:
+        return BufferBody(waiting=0, tracks=[])
+    tracks = [
+        BufferedTrackBody(
+            name=one.name,
+            listed_ms=one.listed_ms,
+            segments=one.segments,
+            bytes=one.bytes,
+            late=one.late,
+            mean_bps=one.mean_bps,
+        )
+        for one in held.tracks
+    ]
+    return BufferBody(waiting=held.waiting, tracks=tracks)
+
+
+@router.get("/streams/{name}/parameters", summary="How a live stream is packaged")
+async def parameters(request: Request, stream: WatchedStream) -> ParametersBody:
+    """Give its tracks and how they are listed."""
+    context = context_of(request)
+    live = context.settings.live
+    room = context.live.by_name.get(stream)
+    return ParametersBody(
+        window_s=live.window_s,
+        part_ms=live.part_ms,
+        encryption=context.live.limits.encryption if room is None else room.terms.encryption,
+        tracks=[
+            StreamTrackBody(
+                name=one.name,
+                kind=MediaKind.AUDIO if one.width is None else MediaKind.VIDEO,
+                codec=one.codec,
+                width=one.width,
+                height=one.height,
+                channels=one.channels,
+            )
+            for one in _tracks(context, stream)
+        ],
+    )
+
+
+@router.post("/streams/{name}/pause", status_code=204, summary="Pause a live stream")
+async def pause(request: Request, stream: WatchedStream) -> None:
+    """Take what feeds a stream off it until it is resumed: viewers get a gap. Not of encoders: 501."""
+    context = context_of(request)
+    await context.live.pause(_of_room(context, stream))
+
+
+@router.post("/streams/{name}/resume", status_code=204, summary="Resume a live stream")
+async def resume(request: Request, stream: WatchedStream) -> None:
+    """Go on with a stream that was paused."""
+    context = context_of(request)
+    await context.live.resume(_of_room(context, stream))
+
+
+@router.get("/streams/{name}/video", summary="Figures of the video of a live stream")
+async def video(request: Request, stream: WatchedStream) -> list[VideoBody]:
+    """Give size, codec and rate of each video track as packaged; `stats` has what the engine counts of its source."""
+    shelf = context_of(request).shelf
+    held = None if shelf is None else shelf.held(stream)
+    found = {} if held is None else {one.name: one for one in held.tracks}
+    return [
+        VideoBody(
+            name=one.name,
+            codec=one.codec,
+            width=one.width,
+            height=one.height or 0,
+            mean_bps=found[one.name].mean_bps if one.name in found else 0,
+            late=found[one.name].late if one.name in found else 0,
+        )
+        for one in _tracks(context_of(request), stream)
+        if one.width is not None
+    ]
+
+
+@router.get("/streams/{name}/backpressure", status_code=501, summary="Not there")
+@router.put("/streams/{name}/backpressure", status_code=501, include_in_schema=False)
+async def backpressure(_: WatchedStream) -> None:
+    """Refuse: publishers are not slowed down."""
+    raise _not_there("publishers are not slowed down; what a full queue dropped is in the metrics")
+
+
+@router.get("/streams/{name}/sync", status_code=501, summary="Not there")
+@router.put("/streams/{name}/sync", status_code=501, include_in_schema=False)
+async def sync(_: WatchedStream) -> None:
+    """Refuse: the offset of sound and pictures can neither be read nor set."""
+    raise _not_there("the offset of sound and pictures can neither be read nor set")
+
+
+def _of_room(context: ApiContext, name: str) -> LiveStream:
+    stream = context.live.by_name.get(name)
+    if stream is None:
+        raise _not_there("a stream of an encoder cannot be paused: stop the encoder, or end the stream")
+    return stream
+
+
+def _tracks(context: ApiContext, name: str) -> Sequence[LiveTrack | PackagerTrack]:
+    room = context.live.by_name.get(name)
+    return context.ingests.by_name[name].tracks if room is None else room.tracks
+
+
+def _keyframe(request: Request, name: str) -> bytes:
+    shelf = context_of(request).shelf
+    file = None if shelf is None else shelf.keyframe(name)
+    if file is None:
+        raise LiveError(LiveRefusal.NO_KEYFRAME, "there is no keyframe of this stream yet, or no video in it")
+    return file
+
+
+def _fresh(body: bytes, media_type: str) -> Response:
+    return Response(body, media_type=media_type, headers={"Cache-Control": "no-store"})
+
+
+def _not_there(why: str) -> HttpProblem:
+    return HttpProblem(HTTPStatus.NOT_IMPLEMENTED, "not_supported", why)

@@ -1,0 +1,1 @@
+"""A picture out of a keyframe."""
