@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from roomtone.app.people import People
     from roomtone.app.phones import Phones
+    from roomtone.app.previews import Previews
     from roomtone.clients.webhooks import WebhookDelivery
     from roomtone.control.calls import Calls, PhoneBook
     from roomtone.control.live import Ingests, LiveAccess, LiveStreams
@@ -63,6 +64,7 @@ LIVE_FAMILIES = (
     Family("ingests_ended", "Times an encoder ended, by reason.", counter=True, label="reason"),
     Family("ingest_strangers", "Sources of datagrams that no input takes, each told once.", counter=True),
     Family("ingest_warnings", "What was wrong with what encoders sent.", counter=True, label="warning"),
+    Family("previews", "Pictures of live streams, by what became of them.", counter=True, label="outcome"),
     Family("live_tracks_left_out", "Tracks that came and a live stream could not carry.", counter=True),
 )
 LIVEKIT_FAMILIES = (
@@ -191,7 +193,9 @@ def room_values(rooms: Rooms) -> Mapping[str, float | Mapping[str, float]]:
     }
 
 
-def live_values(live: LiveStreams, ingests: Ingests, access: LiveAccess) -> Mapping[str, float | Mapping[str, float]]:
+def live_values(
+    live: LiveStreams, ingests: Ingests, access: LiveAccess, previews: Previews
+) -> Mapping[str, float | Mapping[str, float]]:
     """Values of `LIVE_FAMILIES`."""
     states = [stream.state for stream in live.by_name.values()]
     return {
@@ -201,6 +205,7 @@ def live_values(live: LiveStreams, ingests: Ingests, access: LiveAccess) -> Mapp
         "live_refused": _by_name(live.refused),
         "live_warnings": _by_name(live.warned),
         "live_tracks_left_out": live.left_out,
+        "previews": {"made": previews.made, "failed": previews.failed},
         "live_grants": access.granted,
         "live_grants_refused": _by_name(access.refused),
         "live_viewers_kicked": access.kicked,

@@ -26,6 +26,7 @@ class Previews:
     async def __call__(self, keyframe: bytes) -> bytes:
         """Make a JPEG of an MP4 file of one picture; raise `LiveError`."""
         if self._waiting >= MAX_WAITING:
+            self.failed += 1
             raise LiveError(LiveRefusal.PREVIEW_FAILED, "too many pictures are being made: ask again later")
         self._waiting += 1
         try:

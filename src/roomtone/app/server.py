@@ -150,10 +150,11 @@ class Server:
         self.parts = parts
         self._open.push_async_callback(parts.close)
         await parts.start()
+        parts.context.picture = previews = Previews()
         self.metrics.read_engine(engine.stats)
         self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
         self.metrics.read_families(
-            LIVE_FAMILIES, lambda: live_values(parts.live, parts.context.ingests, parts.context.access)
+            LIVE_FAMILIES, lambda: live_values(parts.live, parts.context.ingests, parts.context.access, previews)
         )
         self.metrics.read_families(LIVEKIT_FAMILIES, lambda: livekit_values(parts.livekit))
         self.metrics.read_families(WEBHOOK_FAMILIES, lambda: webhook_values(parts.webhooks.delivery))
@@ -264,7 +265,6 @@ class Server:
         door = await Door.open(self.settings, wanted, path, pages, engine, grant_key=parts.context.access.key)
         self._open.push_async_callback(door.close)
         parts.context.access.door = parts.context.shelf = door
-        parts.context.picture = Previews()
         self._check_listening(wanted, door)
         return door
 

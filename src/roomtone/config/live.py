@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from roomtone.config.section import NotNegative, Positive, Section
 
@@ -37,3 +38,10 @@ class LiveSettings(Section):
     """How long a stream waits for its publisher to come back."""
     max_streams: Positive = 100
     """Most rooms that are live at once, above it 503; and most streams of encoders, further ones are refused."""
+
+    @model_validator(mode="after")
+    def _is_url(self) -> Self:
+        parts = urlsplit(self.publish_hook)
+        if self.publish_hook and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise ValueError(f"publish_hook: {self.publish_hook!r} is no http or https URL")
+        return self

@@ -76,9 +76,7 @@ class IngestListener(EngineObject):
         encryption: LiveEncryption | None = None,
     ) -> IngestListener:
         """Take a stream from a source that does not ask; the values are those of `OpenIngestInput`."""
-        command = OpenIngestInput(
-            name=name, source=source, window_ms=window_ms, part_ms=part_ms, encryption=encryption
-        )
+        command = OpenIngestInput(name=name, source=source, window_ms=window_ms, part_ms=part_ms, encryption=encryption)
         opened = await engine.ask(command, IngestListenerOpened)
         protocol = IngestProtocol.RTP if isinstance(source, RtpInput) else IngestProtocol.MPEGTS
         return cls(engine, opened.listener, protocol, opened.port)

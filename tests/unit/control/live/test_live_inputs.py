@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 
-from roomtone.control.live import Ingests, InputRefusal, InputRefusedError, InputRequest, Inputs
+from roomtone.control.live import Ingests, InputRefusal, InputRefusedError, InputRequest, Inputs, PublishRights
 from roomtone.control.live import inputs as module
 from roomtone.control.policy import KeyTable
 from roomtone.media import Engine, FakeLink
@@ -29,7 +30,8 @@ async def stage() -> AsyncIterator[Stage]:
     link = FakeLink()
     engine = Engine(link)
     await engine.start()
-    ingests = Ingests(engine, KeyTable({"key": "a secret that is long enough for everybody"}))
+    keys = KeyTable({"key": "a secret that is long enough for everybody"})
+    ingests = Ingests(engine, PublishRights(keys, time.time))
     yield Stage(link, ingests, Inputs(engine, ingests))
     await ingests.close()
     await engine.close()
