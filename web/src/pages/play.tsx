@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "react";
+import { signedIn } from "../account/credentials";
 import { LivePanel } from "../live/LivePanel";
 import { type LivePlayer, playLive } from "../live/player";
 import { isBehind, type LiveReport } from "../live/report";
@@ -8,10 +9,13 @@ import { text } from "../strings";
 
 const AGAIN_MS = 2_000;
 const REPORT_MS = 500;
-const token = givenToken();
-// The server answers a token with a redirect to where the stream is open to its holder.
-const playlist =
-  `/live/${encodeURIComponent(roomName)}/index.m3u8` + (token === null ? "" : `?token=${encodeURIComponent(token)}`);
+const master = `/live/${encodeURIComponent(roomName)}/index.m3u8`;
+
+/** Where the server answers a token with a redirect to what is open to its holder: the one given, or the account's. */
+async function playlist(): Promise<string> {
+  const token = givenToken() ?? (await signedIn())?.token ?? null;
+  return token === null ? master : `${master}?token=${encodeURIComponent(token)}`;
+}
 
 function Play() {
   const video = useRef<HTMLVideoElement>(null);
@@ -28,10 +32,13 @@ function Play() {
       player.current?.close();
       player.current = null;
       setReport(null);
-      later = setTimeout(play, AGAIN_MS);
+      later = setTimeout(() => void play(), AGAIN_MS);
     };
-    const play = () => {
-      player.current = playLive(element, playlist, {
+    let left = false;
+    const play = async () => {
+      const url = await playlist();
+      if (left) return;
+      player.current = playLive(element, url, {
         onPlaying: () => {
           setStatus(text.line.live);
         },
@@ -46,11 +53,12 @@ function Play() {
       again();
     };
     element.addEventListener("ended", onEnded);
-    play();
+    void play();
     const ticking = setInterval(() => {
       if (player.current !== null) setReport(player.current.report());
     }, REPORT_MS);
     return () => {
+      left = true;
       element.removeEventListener("ended", onEnded);
       clearTimeout(later);
       clearInterval(ticking);
@@ -91,7 +99,7 @@ function Play() {
       {report !== null && <LivePanel report={report} />}
       <p className="row">
         <a href={`/watch/?room=${encodeURIComponent(roomName)}`}>{text.play.whep}</a>
-        <a href={playlist}>{text.play.playlist}</a>
+        <a href={master}>{text.play.playlist}</a>
       </p>
     </Page>
   );
