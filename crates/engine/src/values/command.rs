@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::defaults::{
+    default_entries, default_hold, default_interval, default_latency, default_listen_ip,
+    default_message_size, default_percentile, default_press, default_ptime, default_rebind_silence,
+    default_smoothing, default_threshold, default_tick, default_window, yes,
+};
 use super::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, IngestSource,
@@ -545,64 +550,4 @@ pub enum Command {
     },
     /// Counters of all shards.
     GetEngineStats {},
-}
-
-fn default_rebind_silence() -> u32 {
-    1000
-}
-
-fn default_latency() -> u32 {
-    120
-}
-
-fn default_window() -> u64 {
-    120_000
-}
-
-fn default_press() -> u32 {
-    100
-}
-
-fn default_tick() -> u32 {
-    20
-}
-
-fn default_ptime() -> u32 {
-    20
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn default_message_size() -> u32 {
-    262_144
-}
-
-fn default_listen_ip() -> String {
-    "127.0.0.1".to_owned()
-}
-
-fn default_interval() -> u32 {
-    400
-}
-
-fn default_threshold() -> i32 {
-    -50
-}
-
-fn default_percentile() -> u8 {
-    40
-}
-
-fn default_smoothing() -> f64 {
-    0.3
-}
-
-fn default_hold() -> u32 {
-    1000
-}
-
-fn default_entries() -> usize {
-    3
 }

@@ -5,6 +5,7 @@
 
 mod command;
 mod config;
+mod defaults;
 mod event;
 mod parts;
 mod quality;
