@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::gcc::LineBelief;
+use crate::neighbours::{Company, Sighting};
+
 /// What a packet that leaves is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SentKind {
@@ -180,6 +183,24 @@ pub trait BandwidthEstimator: Send + std::fmt::Debug {
     fn poll_probe(&mut self, _now: Instant) -> Option<Probe> {
         None
     }
+    /// What it knows that tells who shares its line; none where it knows nothing, or cannot share a rate.
+    fn sighting(&self) -> Option<Sighting> {
+        None
+    }
+    /// From now on its rate is that of a line which carries `bps` for other senders than before.
+    fn begin_line(&mut self, _bps: f64, _now: Instant) {}
+    /// What it believes of its line, for those who share it.
+    fn belief(&self) -> Option<LineBelief> {
+        None
+    }
+    /// One who shares the line believes this.
+    fn follow(&mut self, _belief: &LineBelief, _now: Instant) {}
+    /// Whether others are known to share its line.
+    fn is_accompanied(&self) -> bool {
+        false
+    }
+    /// What those who share the line do; `None`: nobody is known to.
+    fn set_company(&mut self, _company: Option<Company>, _now: Instant) {}
     /// What it believes.
     fn estimate(&self) -> Estimate;
     /// When it wants [`Self::handle_timeout`].

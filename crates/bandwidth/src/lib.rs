@@ -9,11 +9,13 @@
 mod closed_loop;
 mod estimator;
 mod gcc;
+mod neighbours;
 mod receiver_reports;
 
 pub use estimator::{
     BandwidthEstimator, Estimate, EstimatorCounters, EstimatorDetails, FeedbackEntry, LineState,
     Probe, ReportedLoss, SentKind, SentPacket,
 };
-pub use gcc::{ArrivalModel, GccConfig, GccEstimator};
+pub use gcc::{ArrivalModel, GccConfig, GccEstimator, LineBelief};
+pub use neighbours::{Company, Neighbours, Sighting};
 pub use receiver_reports::ReceiverReportEstimator;

@@ -315,6 +315,10 @@ pub struct RouterStats {
     pub audio_refusals: u64,
     /// Timers waiting.
     pub timers: usize,
+    /// Transports that share a line with others, as far as is known, and are led by one rate.
+    pub led_together: usize,
+    /// Feedback of peers at an address where too many are for them to be compared.
+    pub neighbours_left_out: u64,
 }
 
 /// One stream of a producer, inside.

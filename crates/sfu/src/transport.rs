@@ -193,6 +193,8 @@ pub(crate) struct Transport {
     pub(crate) estimator_armed: Option<u64>,
     pub(crate) arrivals: Option<Box<ArrivalLog>>,
     pub(crate) round_trip: Option<Duration>,
+    /// Where the peer is: those with the same number may share a line.
+    pub(crate) site: Option<u128>,
     /// Our wall clock less the peer's, as 32.32; one for all its streams, so that they stay in sync.
     pub(crate) clock_offset: Option<i64>,
     /// Whether the estimator was named by the driver; else the router chooses by what was negotiated.
@@ -242,6 +244,7 @@ impl Transport {
             arrivals: None,
             next_sequence: 0,
             round_trip: None,
+            site: None,
             clock_offset: None,
             tracks_packets: estimator.tracks_packets(),
             estimator_given: false,

@@ -1,12 +1,11 @@
-//! What happens when feedback comes: looked up, measured, and turned into a rate.
+//! What happens when feedback has been taken in: what was measured is turned into a rate.
 
+use super::GccEstimator;
 use super::loss::{Known, LossState};
 use super::probe_results::Shown;
 use super::probes::Restraint;
-use super::sent_log::Lookup;
-use super::standing::{Queue, Sight, Standing};
-use super::{Arrived, GccEstimator};
-use crate::{FeedbackEntry, LineState};
+use super::standing::{Sight, Standing};
+use crate::LineState;
 
 /// Feedback that is overdue by this lowers the estimate, by a share, at an interval.
 const SILENCE_US: i64 = 1_000_000;
@@ -23,13 +22,13 @@ const QUEUE_SHARES: (f64, f64) = (0.75, 1.25);
 /// After a probe its queue is heard of for so long, and a round trip.
 const PROBE_ECHO_US: i64 = 200_000;
 /// No probes into a queue longer than this.
-const PROBE_QUEUE_US: i64 = 50_000;
+pub(super) const PROBE_QUEUE_US: i64 = 50_000;
 /// Delay that scatters makes no queue: so many times the scatter is taken for chance, but not more
 /// than this.
 const CHANCE_SCATTERS: f64 = 4.0;
 const MAX_CHANCE_US: i64 = 40_000;
 /// Of what is lost no more than this is taken for chance.
-const MAX_CHANCE: f64 = 0.1;
+pub(super) const MAX_CHANCE: f64 = 0.1;
 /// So much more sent than arrives is a step up, whose arrival is to be seen at once. What is sent is
 /// looked at over this time.
 const STEP_UP: f64 = 2.0;
@@ -58,6 +57,7 @@ impl GccEstimator {
             LineState::Overused if self.queue.delay_us() < least_us + self.chance_us() => {
                 LineState::Normal
             }
+            _ if self.is_unseen(least_us) => LineState::Normal,
             LineState::Normal if self.queue.is_kept() => LineState::Overused,
             state => state,
         }
@@ -83,7 +83,7 @@ impl GccEstimator {
         } else {
             OVERFLOW
         };
-        let acknowledged = self.acknowledged.bps();
+        let acknowledged = self.arriving_bps();
         acknowledged.is_some_and(|bps| {
             self.rate.bps() > passing * bps && bps < FALLEN * self.drain_began_bps
         })
@@ -98,118 +98,24 @@ impl GccEstimator {
 
     pub(super) fn estimate_bps(&self) -> f64 {
         let remb = self.remb_bps.map_or(f64::MAX, |bps| bps as f64);
-        let loss = self.loss_limit().unwrap_or(f64::MAX);
-        self.rate
-            .bps()
-            .min(loss)
+        (self.part() * self.line_bps())
             .min(remb)
             .clamp(self.config.min_bps as f64, self.config.max_bps as f64)
     }
 
-    /// Looks up what feedback names; fills `arrivals`.
-    pub(super) fn collect(&mut self, entries: &[FeedbackEntry], now_us: i64) {
-        self.arrivals.clear();
-        for entry in entries {
-            match self
-                .log
-                .look_up(entry.sequence, entry.arrival_us.is_some(), now_us)
-            {
-                Lookup::NeverSent | Lookup::Forgotten => self.counters.bogus += 1,
-                Lookup::Repeated => self.counters.repeated += 1,
-                Lookup::Lost {
-                    bytes,
-                    sent_us,
-                    probe,
-                } => {
-                    self.counters.lost += 1;
-                    if probe != 0 {
-                        self.results.lose(probe, sent_us, bytes);
-                    }
-                    if sent_us > self.silent_until_us {
-                        self.loss.window.push(sent_us, bytes, true);
-                    }
-                }
-                Lookup::Arrived {
-                    sent_us,
-                    bytes,
-                    probe,
-                    was_lost,
-                    ..
-                } => {
-                    if was_lost {
-                        self.counters.lost -= 1;
-                        self.loss.window.take_back(bytes);
-                    } else {
-                        self.loss.window.push(sent_us, bytes, false);
-                    }
-                    let Some(arrival_us) = entry.arrival_us else {
-                        continue;
-                    };
-                    self.arrivals.push(Arrived {
-                        sent_us,
-                        // Far from the ends, so that differences cannot overflow.
-                        arrival_us: arrival_us.clamp(i64::MIN / 4, i64::MAX / 4),
-                        bytes,
-                        probe,
-                    });
-                }
-            }
-        }
-        if !self.arrivals.is_sorted_by_key(|packet| packet.arrival_us) {
-            self.arrivals
-                .sort_by_key(|packet| (packet.arrival_us, packet.sent_us));
-        }
+    /// What the line carries for all who are known to share it.
+    fn line_bps(&self) -> f64 {
+        let loss = self.loss_limit().unwrap_or(f64::MAX);
+        self.rate.bps().min(loss)
     }
 
-    pub(super) fn measure_round_trip(&mut self, now_us: i64) {
-        let Some(latest) = self.arrivals.iter().map(|packet| packet.sent_us).max() else {
-            return;
-        };
-        let sample = (now_us - latest).max(0);
-        let smoothed = self
-            .round_trip_us
-            .map_or(sample, |before| (before * 7 + sample) / 8);
-        self.round_trip_us = Some(smoothed);
-        self.rate.set_round_trip(smoothed);
-    }
-
-    /// What arrived goes through all that measures; gives the rate that a probe showed.
-    pub(super) fn measure(&mut self, now_us: i64) -> Option<Shown> {
-        let is_limited = self.limit.since_us().is_some();
-        if self.was_limited && !is_limited {
-            self.acknowledged.expect_change();
+    /// What is used of the line, and what probes begin from.
+    fn used_bps(&self) -> f64 {
+        if self.company.is_some() {
+            self.line_bps()
+        } else {
+            self.estimate_bps()
         }
-        self.was_limited = is_limited;
-        // A source that has little to send fills no queue: where one has, what arrives is what the line carries.
-        let is_limited = is_limited && self.queue.delay_us() <= PROBE_QUEUE_US;
-        let chance = self.loss.inherent().min(MAX_CHANCE);
-        let mut shown = None;
-        for index in 0..self.arrivals.len() {
-            let packet = self.arrivals[index];
-            if packet.probe != 0 {
-                let rate = self.results.push(
-                    packet.probe,
-                    packet.sent_us,
-                    packet.arrival_us,
-                    packet.bytes,
-                    chance,
-                );
-                // The last packets may have been held up: the best that was seen counts.
-                let before = shown.filter(|old: &Shown| rate.is_none_or(|new| !new.is_better(old)));
-                shown = before.or(rate);
-            }
-            let is_sound = self
-                .delay
-                .push(packet.sent_us, packet.arrival_us, packet.bytes, now_us);
-            if !is_sound {
-                self.queue = Queue::default();
-                self.acknowledged.reset_window();
-            }
-            self.acknowledged
-                .push(packet.arrival_us, packet.bytes, is_limited);
-        }
-        self.counters.probes_measured += u64::from(shown.is_some());
-        shown
     }
 
     pub(super) fn control(
@@ -233,11 +139,13 @@ impl GccEstimator {
             line,
             round_trip_us: self.round_trip_us.unwrap_or(0),
             chance_us: self.chance_us(),
-            used_bps: is_telling.then_some(self.estimate_bps()),
+            drain_us: self.drained_above_us(),
+            used_bps: is_telling.then_some(self.used_bps()),
             overflows: self.drains_too_little(),
         };
         let standing = self.queue.step(sight, now_us);
-        let acknowledged = self.acknowledged.bps();
+        let acknowledged = self.arriving_bps();
+        let shown = shown.map(|shown| self.of_the_line(shown));
         match shown {
             _ if standing == Standing::Draining => {
                 let begins = was != Standing::Draining;
@@ -314,7 +222,12 @@ impl GccEstimator {
                 _ => Restraint::Free,
             }
         };
-        let bps = self.estimate_bps();
+        let restraint = if self.may_probe() {
+            restraint
+        } else {
+            Restraint::Forbidden
+        };
+        let bps = self.used_bps();
         self.probes.set_limited(self.limit.since_us());
         self.probes.set_doubtful(self.rate.is_doubted());
         self.probes
@@ -324,8 +237,10 @@ impl GccEstimator {
 
     pub(super) fn count_sent(&mut self, now_us: i64) {
         let bytes = std::mem::take(&mut self.unaccounted_bytes);
-        let bps = self.estimate_bps();
-        self.limit.push(bytes, bps, now_us);
+        let seconds = (now_us - self.counted_us).max(0) as f64 / 1e6;
+        self.counted_us = now_us;
+        let others = (self.others_bps() / 8.0 * seconds) as u64;
+        self.limit.push(bytes + others, self.used_bps(), now_us);
         self.mind_steps(bytes, now_us);
     }
 

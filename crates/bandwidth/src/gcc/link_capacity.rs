@@ -3,7 +3,7 @@
 //! Follows libwebrtc's `link_capacity_estimator.cc`.
 
 /// What the link carried when queues built up: mean and deviation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct LinkCapacity {
     pub(super) kbps: Option<f64>,
     deviation: f64,

@@ -9,6 +9,7 @@ mod arrival;
 mod control;
 mod delay;
 mod detector;
+mod intake;
 mod kalman;
 mod link_capacity;
 mod loss;
@@ -21,6 +22,7 @@ mod sent_log;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod together;
 mod trendline;
 
 use std::time::{Duration, Instant};
@@ -34,6 +36,8 @@ use self::probes::Probes;
 use self::rate_control::RateControl;
 use self::sent_log::SentLog;
 use self::standing::{Queue, Standing};
+pub use self::together::LineBelief;
+use crate::neighbours::{Company, Sighting};
 use crate::{
     BandwidthEstimator, Estimate, EstimatorCounters, EstimatorDetails, FeedbackEntry, LineState,
     Probe, ReportedLoss, SentPacket,
@@ -78,6 +82,8 @@ impl Default for GccConfig {
 /// eight pictures at a change of layers: faster than the line it stands in the line's queue instead,
 /// and looks like over-use.
 const PACING_FACTOR: f64 = 1.1;
+/// Those who share a line change to a layer together, with a keyframe for each.
+const SHARED_PACING_FACTOR: f64 = 1.0;
 /// How often time is looked at.
 const TICK_US: i64 = 250_000;
 /// Scratch memory kept between calls, in packets.
@@ -133,6 +139,12 @@ pub struct GccEstimator {
     before_drain_bps: f64,
     /// What filled the line when the last drain began, whatever the rate was.
     drain_began_bps: f64,
+    /// Those who share the line, and whose rate is the same one.
+    company: Option<Company>,
+    /// What there is to send.
+    wanted_bps: f64,
+    /// Up to when what is sent was counted.
+    counted_us: i64,
     now_us: i64,
 }
 
@@ -179,6 +191,9 @@ impl GccEstimator {
             was_limited: false,
             before_drain_bps: 0.0,
             drain_began_bps: 0.0,
+            company: None,
+            wanted_bps: 0.0,
+            counted_us: 0,
             now_us: 0,
         }
     }
@@ -254,12 +269,14 @@ impl BandwidthEstimator for GccEstimator {
 
     fn set_wanted(&mut self, bps: u64, now: Instant) {
         let now_us = self.micros(now);
-        self.probes.set_wanted(bps as f64, now_us);
+        self.wanted_bps = bps as f64;
+        self.probes.set_wanted(self.wanted_by_all(), now_us);
     }
 
     fn poll_probe(&mut self, now: Instant) -> Option<Probe> {
         let now_us = self.micros(now);
         let probe = self.probes.poll(now_us)?;
+        let probe = self.own_probe(probe);
         self.results.open(probe);
         let length_us = (f64::from(probe.min_bytes) * 8e6 / probe.bps.max(1) as f64) as i64;
         self.probing_bps = probe.bps as f64;
@@ -268,9 +285,41 @@ impl BandwidthEstimator for GccEstimator {
         Some(probe)
     }
 
+    fn sighting(&self) -> Option<Sighting> {
+        GccEstimator::sighting(self)
+    }
+
+    fn begin_line(&mut self, bps: f64, now: Instant) {
+        let now_us = self.micros(now);
+        GccEstimator::begin_line(self, bps, now_us);
+    }
+
+    fn belief(&self) -> Option<LineBelief> {
+        Some(self.belief_now())
+    }
+
+    fn follow(&mut self, belief: &LineBelief, now: Instant) {
+        let now_us = self.micros(now);
+        self.take_over(belief, now_us);
+    }
+
+    fn is_accompanied(&self) -> bool {
+        self.company.is_some()
+    }
+
+    fn set_company(&mut self, company: Option<Company>, now: Instant) {
+        let now_us = self.micros(now);
+        self.meet(company, now_us);
+    }
+
     fn estimate(&self) -> Estimate {
         let bps = self.estimate_bps();
-        let pacing = bps * PACING_FACTOR;
+        let factor = if self.company.is_some() {
+            SHARED_PACING_FACTOR
+        } else {
+            PACING_FACTOR
+        };
+        let pacing = bps * factor;
         Estimate {
             bps: bps as u64,
             pacing_bps: Some(pacing as u64),

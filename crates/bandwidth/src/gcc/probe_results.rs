@@ -31,6 +31,8 @@ pub(super) struct Shown {
     /// Of which probe.
     pub(super) id: u32,
     pub(super) bps: f64,
+    /// At what rate it was sent.
+    pub(super) sent_bps: f64,
     /// It arrived slower than it was sent.
     pub(super) is_saturated: bool,
 }
@@ -197,6 +199,7 @@ impl Cluster {
             } else {
                 sent_bps.min(arrived_bps)
             },
+            sent_bps,
             is_saturated,
         })
     }

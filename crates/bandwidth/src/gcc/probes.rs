@@ -113,6 +113,17 @@ impl Probes {
         }
     }
 
+    /// The same, where it is no reason to try at once.
+    pub(super) fn know_wanted(&mut self, bps: f64) {
+        self.wanted = bps;
+    }
+
+    /// The estimate is one of other senders from now on: it has not fallen.
+    pub(super) fn rebase(&mut self, bps: f64) {
+        self.estimate = bps;
+        self.drop = None;
+    }
+
     /// What there is to send in all; more than before is tried for at once.
     pub(super) fn set_wanted(&mut self, bps: f64, now_us: i64) {
         let grew = bps > self.wanted * 1.05;

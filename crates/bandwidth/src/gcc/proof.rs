@@ -10,7 +10,7 @@ use super::probe_results::Shown;
 const DOUBT_US: i64 = 5_000_000;
 
 /// The last proof, and the doubt about it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Proof {
     /// What probes have shown.
     bps: f64,
@@ -45,6 +45,13 @@ impl Proof {
         self.doubt.is_some()
     }
 
+    /// The same on a clock that began so much later.
+    pub(super) fn shift(&mut self, us: i64) {
+        if let Some((_, at)) = &mut self.doubt {
+            *at += us;
+        }
+    }
+
     /// The rate was lowered for another reason.
     pub(super) fn settle(&mut self) {
         self.doubt = None;
@@ -59,6 +66,7 @@ mod tests {
         Shown {
             id,
             bps,
+            sent_bps: bps,
             is_saturated: true,
         }
     }

@@ -50,7 +50,7 @@ enum Phase {
 }
 
 /// The delay-based estimate.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RateControl {
     bps: f64,
     min_bps: f64,
@@ -85,6 +85,38 @@ impl RateControl {
             filled: None,
             proof: Proof::default(),
         }
+    }
+
+    /// The rate is one of other senders from now on: what was learned of the line is not true of them.
+    pub(super) fn rebase(&mut self, bps: f64, now_us: i64) {
+        *self = Self {
+            decreases: self.decreases,
+            round_trip_us: self.round_trip_us,
+            last_change_us: Some(now_us),
+            last_decrease_us: self.last_decrease_us,
+            ..Self::new(
+                bps.clamp(self.min_bps, self.max_bps),
+                self.min_bps,
+                self.max_bps,
+            )
+        };
+    }
+
+    /// Takes over what another one believes, whose clock began so much later.
+    pub(super) fn follow(&mut self, other: &Self, shift_us: i64) {
+        let shift = |at: Option<i64>| at.map(|at| at + shift_us);
+        let (min_bps, max_bps) = (self.min_bps, self.max_bps);
+        *self = Self {
+            bps: other.bps.clamp(min_bps, max_bps),
+            min_bps,
+            max_bps,
+            last_change_us: shift(other.last_change_us),
+            last_decrease_us: shift(other.last_decrease_us),
+            round_trip_us: self.round_trip_us,
+            gain: other.gain.map(|(bps, at)| (bps, at + shift_us)),
+            ..other.clone()
+        };
+        self.proof.shift(shift_us);
     }
 
     pub(super) fn bps(&self) -> f64 {

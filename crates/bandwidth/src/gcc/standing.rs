@@ -11,9 +11,9 @@ use crate::LineState;
 /// learned.
 const BASE_DRIFT_US: f64 = 500.0;
 /// With over-use, a queue above this is drained.
-const DRAIN_US: i64 = 50_000;
+pub(super) const DRAIN_US: i64 = 50_000;
 /// Without, one above this that stands for so long.
-const STANDING_US: i64 = 110_000;
+pub(super) const STANDING_US: i64 = 110_000;
 const STANDING_TIME_US: i64 = 700_000;
 /// A queue above this, for which nobody gives way, is over-use after so long, though it has no trend: the others on
 /// the line have given way for it.
@@ -108,6 +108,8 @@ pub(super) struct Sight {
     pub(super) round_trip_us: i64,
     /// What of the delay may be chance.
     pub(super) chance_us: i64,
+    /// A longer one is drained where there is over-use.
+    pub(super) drain_us: i64,
     /// The rate that is used, or none where it says nothing: probes, or a limited source.
     pub(super) used_bps: Option<f64>,
     /// Clearly more is sent than arrives: a queue that stands is this sender's own.
@@ -204,7 +206,7 @@ impl Queue {
             .high_since_us
             .is_some_and(|since| now_us - since > STANDING_TIME_US);
         let is_rising =
-            sight.line == LineState::Overused && self.delay_us > DRAIN_US + sight.chance_us;
+            sight.line == LineState::Overused && self.delay_us > sight.drain_us + sight.chance_us;
         if self.suspicions >= SUSPICIONS && (is_standing || is_rising) {
             self.enter(Standing::Foreign, now_us);
         } else if is_standing || is_rising {
@@ -221,7 +223,7 @@ impl Queue {
             }
             return Cause::None;
         }
-        if self.delay_us < DRAIN_US + sight.chance_us {
+        if self.delay_us < sight.drain_us + sight.chance_us {
             return Cause::None;
         }
         let (Some((before, _)), Some(bps)) = (self.empty.take(), sight.used_bps) else {

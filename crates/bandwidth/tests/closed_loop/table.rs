@@ -92,6 +92,8 @@ pub struct Scenario {
     pub line: Line,
     pub script: Script,
     pub flows: usize,
+    /// Nothing says that those who share the line may: their addresses differ.
+    pub strangers: bool,
     pub transfer: bool,
     pub seconds: f64,
     pub judge: fn(&Scenario, &Outcome) -> Vec<Figure>,
@@ -109,6 +111,7 @@ impl Scenario {
             line: Line::default(),
             script,
             flows: 1,
+            strangers: false,
             transfer: false,
             seconds,
             judge,
@@ -174,6 +177,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ]
     };
     let steps = vec![(s(20), Change::Rate(LOW)), (s(40), Change::Rate(FULL))];
+    let narrowed = vec![(s(20), Change::Rate(M)), (s(40), Change::Rate(FULL))];
     let mut valley = ramp((15.0, FULL), (30.0, LOW));
     valley.extend(ramp((40.0, LOW), (55.0, FULL)));
     let mut saw = vec![];
@@ -204,6 +208,20 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario {
             flows: 4,
             ..Scenario::new("four on one line", 45.0, vec![], shared)
+        },
+        Scenario {
+            flows: 2,
+            strangers: true,
+            ..Scenario::new("two strangers", 45.0, vec![], apart)
+        },
+        Scenario {
+            flows: 4,
+            strangers: true,
+            ..Scenario::new("four strangers", 45.0, vec![], apart)
+        },
+        Scenario {
+            flows: 4,
+            ..Scenario::new("four, 2.5, 1, 2.5", 60.0, narrowed, followed_together)
         },
         Scenario {
             transfer: true,
@@ -367,8 +385,8 @@ pub fn even(row: &Scenario, outcome: &Outcome) -> Vec<Figure> {
     vec![at_least("Jain", jain_of_rates(row, outcome), 0.9)]
 }
 
-/// Who shares a line, and is given one of a few layers: what is forwarded cannot be equal and fill the line, but
-/// nobody has a layer less than an equal share carries, and what is believed of the line is alike.
+/// Who is known to share a line, and is given one of a few layers: none has less than an equal share carries, and
+/// what is believed of the line, and what is forwarded, is alike.
 fn shared(row: &Scenario, outcome: &Outcome) -> Vec<Figure> {
     let rates = |record: &Record| record.received_bps(30.0, row.seconds);
     let shares: Vec<f64> = outcome.records.iter().map(rates).collect();
@@ -384,24 +402,46 @@ fn shared(row: &Scenario, outcome: &Outcome) -> Vec<Figure> {
         mean(samples.map(|sample| f64::from(u8::from(usize::from(sample.layer) >= carried))))
     };
     let least = outcome.records.iter().map(has_it).fold(1.0, f64::min);
-    // Where that layer for each leaves most of the line unused, what is equal is not what is best.
-    let filled = LAYERS[carried - 1] * row.flows as u64;
-    let of_rates = if 4 * filled > 3 * FULL {
-        at_least("Jain of rates", jain_of_rates(row, outcome), 0.9)
-    } else {
-        least_noted("Jain of rates", jain_of_rates(row, outcome))
-    };
     let queues = outcome.records.iter();
     let queues = queues.map(|record| record.queue_p95_ms(30.0, row.seconds - 1.0));
     vec![
         at_least("equal share's layer, % of the time", 100.0 * least, 90.0),
         at_least("Jain of estimates", jain(&beliefs), 0.9),
-        of_rates,
+        at_least("Jain of rates", jain_of_rates(row, outcome), 0.9),
         noted(
             "line used %",
             100.0 * shares.iter().sum::<f64>() / FULL as f64,
         ),
         noted("queue p95 ms", percentile(queues, 1.0)),
+    ]
+}
+
+/// The same where nothing tells who shares the line: shown, not judged, but what is believed by two.
+fn apart(row: &Scenario, outcome: &Outcome) -> Vec<Figure> {
+    let figures = shared(row, outcome).into_iter();
+    let shown = figures.map(|figure| match figure.bound {
+        Bound::AtLeast(_) if row.flows > 2 || !figure.name.contains("estimates") => {
+            least_noted(figure.name, figure.value)
+        }
+        _ => figure,
+    });
+    shown.collect()
+}
+
+/// Several who share a line that becomes narrow, and wide again.
+fn followed_together(row: &Scenario, outcome: &Outcome) -> Vec<Figure> {
+    let records = || outcome.records.iter();
+    let out = records().map(|record| record.time_out_of_overload(20.0, 40.0).unwrap_or(NEVER));
+    let share = FULL / row.flows as u64;
+    let back = records().map(|record| {
+        let back = record.time_to(0.85, share, 40.0, row.seconds);
+        back.unwrap_or(NEVER)
+    });
+    let queues = records().map(|record| record.queue_p95_ms(25.0, 39.0));
+    vec![
+        at_most("out of overload s", percentile(out, 1.0), 3.0),
+        at_most("back to 85 % of a share s", percentile(back, 1.0), 10.0),
+        noted("queue p95 low ms", percentile(queues, 1.0)),
     ]
 }
 

@@ -25,6 +25,7 @@ mod pipe;
 mod plain;
 mod plain_dtls;
 mod plain_ingress;
+mod site;
 mod stats;
 mod stream;
 mod streams;

@@ -75,6 +75,7 @@ impl Shard {
             "transports": stats.transports, "producers": stats.producers, "consumers": stats.consumers,
             "packetsReceived": stats.packets_in, "packetsSent": stats.packets_out,
             "historyBytes": stats.history_bytes, "eventsDropped": stats.events_dropped, "timers": stats.timers,
+            "ledTogether": stats.led_together, "neighboursLeftOut": stats.neighbours_left_out,
             "audioPacketsWithheld": stats.audio_packets_withheld, "audioAdmissions": stats.audio_admissions,
             "audioEvictions": stats.audio_evictions, "audioRefusals": stats.audio_refusals,
         }

@@ -302,6 +302,7 @@ impl Shard {
                 let news = peer.selected.replace(tuple) != Some(tuple);
                 self.learn_address(slot, tuple.protocol, tuple.remote);
                 if news {
+                    self.tell_site(slot, tuple.remote.ip());
                     self.events
                         .push(ice_event(id, IceState::Connected, Some(tuple)));
                 }

@@ -10,6 +10,8 @@ use super::{
 
 /// The cool-down grows by so many doublings at most.
 const MOST_STRIKES: u8 = 4;
+/// Where others on the line are known there is no need to guess how long they take.
+const MOST_LED_STRIKES: u8 = 1;
 
 /// A video track that takes part.
 struct Slot {
@@ -269,8 +271,13 @@ fn remember(slot: &Slot, track: &Track<'_>, terms: Terms, config: &AllocationCon
         let relapsed = past
             .raised_us
             .is_some_and(|raised| now_us.saturating_sub(raised) < relapse_us);
+        let most_strikes = if terms.is_led {
+            MOST_LED_STRIKES
+        } else {
+            MOST_STRIKES
+        };
         memory.strikes = if relapsed {
-            (past.strikes + 1).min(MOST_STRIKES)
+            (past.strikes + 1).min(most_strikes)
         } else {
             0
         };

@@ -57,7 +57,7 @@ pub(super) fn rise(
 /// Up to half a hold, another one for each subscriber and time: those who share a line step down
 /// together, and must not step up together again.
 pub(super) fn scatter(held_us: u64, terms: Terms) -> u64 {
-    if terms.salt == 0 {
+    if terms.salt == 0 || terms.is_led {
         return 0;
     }
     let mixed = (terms.salt ^ terms.now_us.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -215,6 +215,9 @@ pub(crate) struct Terms {
     pub(crate) is_contended: bool,
     /// Different for each subscriber; none: 0.
     pub(crate) salt: u64,
+    /// Whether those who share its line are known, and led by one rate with it: they step up together, since all of
+    /// them fit, and nobody need wait for others.
+    pub(crate) is_led: bool,
 }
 
 /// What was decided.

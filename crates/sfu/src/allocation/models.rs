@@ -161,6 +161,7 @@ pub(super) fn run(models: &[Model], budget: Budget, now_us: u64) -> Allocation {
         now_us,
         is_contended: false,
         salt: 0,
+        is_led: false,
     };
     allocate(&tracks, terms, &AllocationConfig::default())
 }

@@ -485,6 +485,7 @@ fn those_who_fell_together_do_not_rise_together() {
                 now_us: second as u64 * SECOND,
                 is_contended: false,
                 salt,
+                is_led: false,
             };
             let given = allocate(&[model.track()], terms, &AllocationConfig::default());
             model.memory = given.memories[0];
@@ -537,6 +538,7 @@ fn the_first_can_be_kept_where_nothing_else_would_tell_of_a_better_line() {
             now_us: 0,
             is_contended: false,
             salt: 0,
+            is_led: false,
         };
         let given = allocate(&tracks, terms, &AllocationConfig::default());
         assert_eq!(words(&models, &given), expected);

@@ -235,6 +235,7 @@ impl Router {
                 .details()
                 .is_competing,
             salt: self.transports[at as usize].id.0.wrapping_add(1),
+            is_led: self.transports[at as usize].estimator.is_accompanied(),
         };
         allocate(&tracks, terms, &self.config.allocation)
     }

@@ -280,6 +280,7 @@ impl Router {
         let (missing, runs) = missing_runs(entries);
         transport.line.on_missing(missing, runs);
         transport.estimator.on_feedback(entries, now);
+        self.tell_neighbours(at, now);
         self.follow_estimator(at, now);
     }
 }

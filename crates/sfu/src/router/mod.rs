@@ -10,6 +10,7 @@ mod ingest;
 mod layers;
 mod loudest;
 mod nearing;
+mod neighbours;
 mod offering;
 mod pacing;
 mod producers;
@@ -86,6 +87,9 @@ pub struct Router {
     pending: VecDeque<(u64, u32)>,
     company: Company,
     timers: Timers,
+    /// Peers behind one address.
+    sites: neighbours::Sites,
+    neighbours_left_out: u64,
     events: VecDeque<RouterEvent>,
     speakers: SpeakerObserver,
     loudest: Loudest,
@@ -123,6 +127,8 @@ impl Router {
             pending: VecDeque::new(),
             company: Company::default(),
             timers,
+            sites: neighbours::Sites::default(),
+            neighbours_left_out: 0,
             events: VecDeque::new(),
             speakers: SpeakerObserver::default(),
             loudest,

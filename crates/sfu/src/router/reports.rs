@@ -21,6 +21,8 @@ impl Router {
                 .map(|(_, stream)| stream.history.bytes() as u64)
                 .sum(),
             events_dropped: self.events_dropped,
+            led_together: self.led_together(),
+            neighbours_left_out: self.neighbours_left_out,
             audio_packets_withheld: self.audio_packets_withheld,
             audio_admissions: self.loudest.admissions,
             audio_evictions: self.loudest.evictions,

@@ -73,6 +73,7 @@ impl Router {
         for producer in self.transports[at as usize].producers.clone() {
             self.remove_producer(producer, now);
         }
+        self.leave_site(at, now);
         self.transport_ids.remove(&id);
         self.recent = (TransportId(u64::MAX), u32::MAX);
         self.queue.retain(|queued| *queued != at);

@@ -51,6 +51,8 @@ pub struct World {
     script: Script,
     due: VecDeque<(Duration, Change)>,
     down: Link,
+    /// A line of its own for the last who watches, of so many bits per second.
+    aside: Option<Link>,
     pub publisher: Publisher,
     pub viewers: Vec<Viewer>,
     transfer: Option<(Cubic, Link)>,
@@ -98,6 +100,7 @@ impl World {
             base,
             now: base,
             down: Link::new(line.down(true), seed).expect("the line's shares are shares"),
+            aside: None,
             line,
             due: script.iter().copied().collect(),
             script,
@@ -156,6 +159,22 @@ impl World {
         self.counted.push((0, 0));
     }
 
+    /// Says that all who watch are at one address.
+    fn settle(&mut self) {
+        for viewer in &self.viewers {
+            let site = self.router.set_site(viewer.transport, Some(1), self.now);
+            site.unwrap();
+        }
+    }
+
+    /// Gives the last who watches a line of its own.
+    pub fn set_aside(&mut self, bps: u64) {
+        let mut line = self.line.clone();
+        line.bps = bps;
+        let link = Link::new(line.down(true), self.seed ^ 0xa51d);
+        self.aside = Some(link.expect("the line's shares are shares"));
+    }
+
     /// Adds a bulk transfer over the same line.
     pub fn add_transfer(&mut self) {
         let up = Link::new(self.line.up(true), self.seed).expect("the line's shares are shares");
@@ -174,6 +193,9 @@ impl World {
         let mut world = Self::new(row.line.clone(), row.script.clone(), seed);
         for _ in 0..row.flows {
             world.watch(feedback);
+        }
+        if !row.strangers {
+            world.settle();
         }
         if row.transfer {
             world.add_transfer();
@@ -227,6 +249,7 @@ impl World {
             viewers,
             transfer,
             self.down.next_timeout(),
+            self.aside.as_ref().and_then(Link::next_timeout),
             self.router.next_timeout(),
             self.due.front().map(|(at, _)| self.base + *at),
             Some(self.publisher.next_timeout()),
@@ -252,6 +275,9 @@ impl World {
             self.router.handle_rtp(PUBLISHER, &packet, now).unwrap();
         }
         while let Some(data) = self.down.poll(now) {
+            self.deliver(&data);
+        }
+        while let Some(data) = self.aside.as_mut().and_then(|line| line.poll(now)) {
             self.deliver(&data);
         }
         for viewer in &mut self.viewers {
@@ -317,7 +343,11 @@ impl World {
         let flow = (transport.0 - 100) as u8;
         let viewer = &mut self.viewers[flow as usize];
         let data = viewer.envelop(flow, packet, rtcp, self.now);
-        self.down.send(self.now, data);
+        let is_last = usize::from(flow) + 1 == self.viewers.len();
+        match self.aside.as_mut().filter(|_| is_last) {
+            Some(line) => line.send(self.now, data),
+            None => self.down.send(self.now, data),
+        }
     }
 
     fn ask_publisher(&mut self, rtcp: &[u8]) {

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use roomtone_bandwidth::{
-    BandwidthEstimator, Estimate, EstimatorDetails, FeedbackEntry, GccConfig, GccEstimator, Probe,
-    ReportedLoss, SentPacket,
+    BandwidthEstimator, Company, Estimate, EstimatorDetails, FeedbackEntry, GccConfig,
+    GccEstimator, LineBelief, Probe, ReportedLoss, SentPacket, Sighting,
 };
 
 /// What was thought, and when; and the probes that were given out.
@@ -66,6 +66,24 @@ impl BandwidthEstimator for Traced {
         let at = now.saturating_duration_since(self.base);
         self.thoughts.lock().unwrap().probes.push((at, probe));
         Some(probe)
+    }
+    fn sighting(&self) -> Option<Sighting> {
+        BandwidthEstimator::sighting(&self.inner)
+    }
+    fn begin_line(&mut self, bps: f64, now: Instant) {
+        BandwidthEstimator::begin_line(&mut self.inner, bps, now);
+    }
+    fn belief(&self) -> Option<LineBelief> {
+        self.inner.belief()
+    }
+    fn follow(&mut self, belief: &LineBelief, now: Instant) {
+        self.inner.follow(belief, now);
+    }
+    fn is_accompanied(&self) -> bool {
+        self.inner.is_accompanied()
+    }
+    fn set_company(&mut self, company: Option<Company>, now: Instant) {
+        self.inner.set_company(company, now);
     }
     fn estimate(&self) -> Estimate {
         self.inner.estimate()
