@@ -462,6 +462,7 @@ fn subject(command: &Command) -> Subject {
         Command::DoTogether { ref commands } => commands.first().map_or(Subject::Nothing, subject),
         Command::OpenIngestListener { .. }
         | Command::OpenIngestInput { .. }
+        | Command::OpenIngestPull { .. }
         | Command::CloseIngestListener { .. }
         | Command::CloseIngest { .. } => Subject::Ingest,
         Command::CloseRouter { router: id, .. }

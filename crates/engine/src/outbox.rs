@@ -74,6 +74,7 @@ fn policy(event: &Event) -> Policy {
         | Event::PackagerEnded { .. }
         | Event::IngestStarted { .. }
         | Event::IngestEnded { .. }
+        | Event::IngestPullEnded { .. }
         | Event::MixerSourceEnded { .. }
         | Event::ProducerClosed { .. }
         | Event::ConsumerClosed { .. }

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from roomtone.control.calls import TrunkState
-from roomtone.control.live import LiveState
+from roomtone.control.live import LiveState, PullState
 from roomtone.observe import Family
 from roomtone.protocols.sip.transaction import State
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from roomtone.app.previews import Previews
     from roomtone.clients.webhooks import WebhookDelivery
     from roomtone.control.calls import Calls, PhoneBook
-    from roomtone.control.live import Ingests, LiveAccess, LiveStreams
+    from roomtone.control.live import Ingests, LiveAccess, LiveStreams, Pulls
     from roomtone.control.policy import JoinLimiter
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
@@ -63,6 +63,7 @@ LIVE_FAMILIES = (
     Family("ingests_refused", "Times an encoder was not let in, by reason.", counter=True, label="reason"),
     Family("ingests_ended", "Times an encoder ended, by reason.", counter=True, label="reason"),
     Family("ingest_strangers", "Sources of datagrams that no input takes, each told once.", counter=True),
+    Family("pulls", "Streams that are fetched from other servers, by state.", label="state"),
     Family("ingest_warnings", "What was wrong with what encoders sent.", counter=True, label="warning"),
     Family("previews", "Pictures of live streams, by what became of them.", counter=True, label="outcome"),
     Family("live_tracks_left_out", "Tracks that came and a live stream could not carry.", counter=True),
@@ -194,11 +195,13 @@ def room_values(rooms: Rooms) -> Mapping[str, float | Mapping[str, float]]:
 
 
 def live_values(
-    live: LiveStreams, ingests: Ingests, access: LiveAccess, previews: Previews
+    live: LiveStreams, ingests: Ingests, access: LiveAccess, previews: Previews, pulls: Pulls | None
 ) -> Mapping[str, float | Mapping[str, float]]:
     """Values of `LIVE_FAMILIES`."""
     states = [stream.state for stream in live.by_name.values()]
+    fetched = [pull.state for pull in pulls.by_name.values()] if pulls is not None else []
     return {
+        "pulls": {state.value: fetched.count(state) for state in PullState},
         "live_streams": {state.value: states.count(state) for state in LiveState if state is not LiveState.ENDED},
         "live_streams_started": live.started,
         "live_streams_ended": _by_name(live.ended),

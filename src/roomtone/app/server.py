@@ -52,6 +52,8 @@ from roomtone.app.previews import Previews
 from roomtone.app.public_address import ask_public_address
 from roomtone.app.supervisor import WorkerError
 from roomtone.app.wiring import Parts, wire
+from roomtone.clients.targets import GuardedTargets
+from roomtone.control.live import Pulls, StreamEncryption, encryption_of
 from roomtone.media import CoreLink, Engine, EngineStartError
 from roomtone.media.values import IngestProtocol
 from roomtone.observe import OK, Health, LoopLag, Metrics, ServerInput, ServerState, Verdict, get_logger
@@ -152,9 +154,10 @@ class Server:
         await parts.start()
         parts.context.picture = previews = Previews()
         self.metrics.read_engine(engine.stats)
+        context = parts.context
         self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
         self.metrics.read_families(
-            LIVE_FAMILIES, lambda: live_values(parts.live, parts.context.ingests, parts.context.access, previews)
+            LIVE_FAMILIES, lambda: live_values(parts.live, context.ingests, context.access, previews, context.pulls)
         )
         self.metrics.read_families(LIVEKIT_FAMILIES, lambda: livekit_values(parts.livekit))
         self.metrics.read_families(WEBHOOK_FAMILIES, lambda: webhook_values(parts.webhooks.delivery))
@@ -277,6 +280,16 @@ class Server:
         self.metrics.read_families(SIP_FAMILIES, lambda: sip_values(phones))
 
     async def _open_encoders(self, parts: Parts) -> None:
+        live = self.settings.live
+        pulls = parts.context.pulls = Pulls(
+            parts.context.engine,
+            parts.context.ingests,
+            GuardedTargets(allow_private=self.settings.pull.allow_private),
+            window_ms=live.window_s * 1000,
+            part_ms=live.part_ms,
+            encryption=encryption_of(StreamEncryption(live.encryption), live.segments_per_key),
+        )
+        self._open.push_async_callback(pulls.close_all)
         encoders = Encoders(self.settings, parts.context.ingests, has_ipv6=self._ipv6)
         for warning in await encoders.open():
             self.health.warnings.append(warning)

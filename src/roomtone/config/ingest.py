@@ -34,6 +34,13 @@ class RtmpSettings(Section):
     """TCP addresses."""
 
 
+class PullSettings(Section):
+    """Streams that are fetched from other servers (`/api/v1/pulls`)."""
+
+    allow_private: bool = False
+    """Whether they may come from loopback, private and link-local addresses, by name or not."""
+
+
 class RtpIngestSettings(Section):
     """The port to which RTP and MPEG-TS of all inputs come that have no port of their own (`/api/v1/inputs`)."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from roomtone.config.ingest import RtmpSettings, RtpIngestSettings, SrtSettings
+from roomtone.config.ingest import PullSettings, RtmpSettings, RtpIngestSettings, SrtSettings
 from roomtone.config.live import LiveSettings
 from roomtone.config.people import AccountSettings, DatabaseSettings, MailSettings, RedisSettings
 from roomtone.config.rooms import ChatSettings, RoomSettings, SpeakerSettings
@@ -356,6 +356,7 @@ class Settings(Section):
     srt: SrtSettings = SrtSettings()
     rtmp: RtmpSettings = RtmpSettings()
     rtp_ingest: RtpIngestSettings = RtpIngestSettings()
+    pull: PullSettings = PullSettings()
     keys: dict[str, SecretStr] = Field(default_factory=dict)
     """API keys and their secrets, which sign tokens: name = "secret" (32 characters or more)."""
     limits: LimitSettings = LimitSettings()

@@ -200,6 +200,13 @@ class FakeLink:
             for event in self._state.take_caused():
                 self.emit(event)
 
+    def end_pull(self, listener: int, detail: str) -> None:
+        """Let a pull be over, and with it what it publishes."""
+        with self._lock:
+            self._state.drop_pull(self._state.get(FakeIngestListener, listener), IngestEnd.PEER, detail)
+            for event in self._state.take_caused():
+                self.emit(event)
+
     def give_up_ingest(self, packager: int) -> None:
         """Let the time be over in which a stream waits for its encoder."""
         with self._lock:

@@ -64,6 +64,7 @@ from roomtone.media.values import (
     OpenChannel,
     OpenIngestInput,
     OpenIngestListener,
+    OpenIngestPull,
     OpenMixer,
     OpenPackager,
     OpenPlainTransport,
@@ -365,7 +366,9 @@ class FakeCommands(FakeState):
         return fake_mixers.execute(self, command)
 
     @_execute.register
-    def _ingest(self, command: OpenIngestListener | OpenIngestInput | CloseIngestListener | CloseIngest) -> AnyResult:
+    def _ingest(
+        self, command: OpenIngestListener | OpenIngestInput | OpenIngestPull | CloseIngestListener | CloseIngest
+    ) -> AnyResult:
         return fake_ingests.execute(self, command)
 
     @_execute.register

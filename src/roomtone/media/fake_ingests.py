@@ -19,15 +19,18 @@ from roomtone.media.values import (
     IngestListenerId,
     IngestListenerOpened,
     IngestProtocol,
+    IngestPullOpened,
     OpenIngestInput,
     OpenIngestListener,
+    OpenIngestPull,
     RtpInput,
+    SrtPull,
 )
 
 if TYPE_CHECKING:
     from roomtone.media.fake_state import FakeState
 
-IngestCommand = OpenIngestListener | OpenIngestInput | CloseIngestListener | CloseIngest
+IngestCommand = OpenIngestListener | OpenIngestInput | OpenIngestPull | CloseIngestListener | CloseIngest
 
 _PASSPHRASE = range(10, 81)
 _LATENCY_MS = range(20, 8_001)
@@ -42,11 +45,16 @@ def execute(state: FakeState, command: IngestCommand) -> AnyResult:
             return _open(state, command)
         case OpenIngestInput():
             return _open_input(state, command)
+        case OpenIngestPull():
+            return _open_pull(state, command)
         case CloseIngestListener():
             listener = state.get(FakeIngestListener, command.listener)
             for ingest in [held for held in state.find(FakeIngest) if held.listener == listener.id]:
                 state.drop_ingest(ingest, IngestEnd.REQUESTED)
-            del state.objects[listener.id]
+            if listener.fetches:
+                state.drop_pull(listener, IngestEnd.REQUESTED, "the pull closes")
+            else:
+                del state.objects[listener.id]
             return Done()
         case CloseIngest():
             state.drop_ingest(state.get(FakeIngest, command.packager), IngestEnd.REQUESTED)
@@ -96,6 +104,16 @@ def _open_input(state: FakeState, command: OpenIngestInput) -> AnyResult:
             raise Refused(ErrorCode.NO_PORT, f"cannot listen on {address}")
     state.objects[id_] = FakeIngestListener(id_, protocol, address, command.name)
     return IngestListenerOpened(listener=IngestListenerId(id_), port=int(address.rpartition(":")[2]))
+
+
+def _open_pull(state: FakeState, command: OpenIngestPull) -> AnyResult:
+    if not _NAME.fullmatch(command.name):
+        raise Refused(ErrorCode.INVALID, "the name cannot stand in a URL")
+    _read_address(command.origin.address)
+    protocol = IngestProtocol.SRT if isinstance(command.origin, SrtPull) else IngestProtocol.RTMP
+    id_ = state.new_id()
+    state.objects[id_] = FakeIngestListener(id_, protocol, command.origin.address, command.name, fetches=True)
+    return IngestPullOpened(listener=IngestListenerId(id_))
 
 
 def _read_address(text: str) -> tuple[str, int]:

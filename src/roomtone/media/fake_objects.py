@@ -164,7 +164,8 @@ class FakeIngestListener:
     protocol: IngestProtocol
     address: str
     name: str = ""
-    """Of an input: what its stream is called."""
+    """Of an input or pull: what its stream is called."""
+    fetches: bool = False
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ from roomtone.media.values import (
     IngestEnded,
     IngestId,
     IngestListenerId,
+    IngestPullEnded,
     MediaKind,
     MixerClosed,
     MixerId,
@@ -217,6 +218,13 @@ class FakeState:
         )
         stream.publisher = None
         self.caused.append(ended)
+
+    def drop_pull(self, pull: FakeIngestListener, reason: IngestEnd, detail: str) -> None:
+        """Take a pull away, and what it publishes; the stream waits for another."""
+        for stream in [held for held in self.find(FakeIngest) if held.listener == pull.id]:
+            self.lose_publisher(stream, reason)
+        del self.objects[pull.id]
+        self.caused.append(IngestPullEnded(listener=IngestListenerId(pull.id), reason=reason, detail=detail))
 
     def drop_ingest(self, stream: FakeIngest, reason: IngestEnd) -> None:
         """End a stream of encoders, and what is published for it."""

@@ -13,11 +13,15 @@ from roomtone.media.values import (
     IngestListenerId,
     IngestListenerOpened,
     IngestProtocol,
+    IngestPull,
+    IngestPullOpened,
     IngestSource,
     OpenIngestInput,
     OpenIngestListener,
+    OpenIngestPull,
     PackagerId,
     RtpInput,
+    SrtPull,
 )
 
 if TYPE_CHECKING:
@@ -80,6 +84,23 @@ class IngestListener(EngineObject):
         opened = await engine.ask(command, IngestListenerOpened)
         protocol = IngestProtocol.RTP if isinstance(source, RtpInput) else IngestProtocol.MPEGTS
         return cls(engine, opened.listener, protocol, opened.port)
+
+    @classmethod
+    async def open_pull(
+        cls,
+        engine: Engine,
+        name: str,
+        origin: IngestPull,
+        *,
+        window_ms: int = 120_000,
+        part_ms: int | None = None,
+        encryption: LiveEncryption | None = None,
+    ) -> IngestListener:
+        """Fetch a stream from another server, one attempt; the values are those of `OpenIngestPull`."""
+        command = OpenIngestPull(name=name, origin=origin, window_ms=window_ms, part_ms=part_ms, encryption=encryption)
+        opened = await engine.ask(command, IngestPullOpened)
+        protocol = IngestProtocol.SRT if isinstance(origin, SrtPull) else IngestProtocol.RTMP
+        return cls(engine, opened.listener, protocol, 0)
 
     def __init__(self, engine: Engine, id_: IngestListenerId, protocol: IngestProtocol, port: int) -> None:
         super().__init__(engine, id_)

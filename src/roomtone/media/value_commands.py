@@ -19,6 +19,7 @@ from roomtone.media.value_parts import (
     IceMode,
     IngestListenerId,
     IngestProtocol,
+    IngestPull,
     IngestSource,
     Latching,
     LiveEncryption,
@@ -456,6 +457,19 @@ class OpenIngestInput(Command, tag="open_ingest_input", frozen=True, kw_only=Tru
     encryption: LiveEncryption | None = None
 
 
+class OpenIngestPull(Command, tag="open_ingest_pull", frozen=True, kw_only=True):
+    """Fetch a stream from another server: one attempt, over with `IngestPullEnded`; closed before as a listener is.
+
+    ``window_ms``, ``part_ms`` and ``encryption`` are as in `OpenPackager`.
+    """
+
+    name: str
+    origin: IngestPull
+    window_ms: int = 120_000
+    part_ms: int | None = None
+    encryption: LiveEncryption | None = None
+
+
 class CloseIngestListener(Command, tag="close_ingest_listener", frozen=True, kw_only=True):
     """Close a listener, or an input; who publishes through it is sent away."""
 
@@ -542,6 +556,7 @@ AnyCommand = (
     | ClosePackager
     | OpenIngestListener
     | OpenIngestInput
+    | OpenIngestPull
     | CloseIngestListener
     | CloseIngest
     | OpenChannel

@@ -351,6 +351,14 @@ class IngestEnded(Event, tag="ingest_ended", frozen=True, kw_only=True):
     detail: str
 
 
+class IngestPullEnded(Event, tag="ingest_pull_ended", frozen=True, kw_only=True):
+    """A pull is over, and is no more; ``detail`` says more of why, in words."""
+
+    listener: IngestListenerId
+    reason: IngestEnd
+    detail: str
+
+
 class IngestStranger(Event, tag="ingest_stranger", frozen=True, kw_only=True):
     """What came at a listener or input is not taken: it belongs to none, or may not begin; told once a source.
 
@@ -431,6 +439,7 @@ AnyEvent = (
     | IngestStarted
     | IngestWarned
     | IngestStranger
+    | IngestPullEnded
     | IngestEnded
     | ChannelOpened
     | ChannelMessage

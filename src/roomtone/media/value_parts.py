@@ -407,3 +407,22 @@ class MpegTsInput(Value, tag_field="kind", tag="mpegts", frozen=True, kw_only=Tr
 
 
 IngestSource = RtpInput | MpegTsInput
+
+
+class SrtPull(Value, tag_field="kind", tag="srt", frozen=True, kw_only=True):
+    """A listener of SRT at ``address``, ``IP:PORT``, to call for a stream; ``stream_id`` as it understands it."""
+
+    address: str
+    stream_id: str = ""
+    passphrase: str | None = None
+    latency_ms: int = 120
+
+
+class RtmpPull(Value, tag_field="kind", tag="rtmp", frozen=True, kw_only=True):
+    """A server of RTMP at ``address``, ``IP:PORT``, to play ``url`` from, which is how it knows itself."""
+
+    address: str
+    url: str
+
+
+IngestPull = SrtPull | RtmpPull

@@ -111,6 +111,12 @@ class IngestListenerOpened(Result, tag="ingest_listener_opened", frozen=True, kw
     port: int
 
 
+class IngestPullOpened(Result, tag="ingest_pull_opened", frozen=True, kw_only=True):
+    """The new pull; its id is that of a listener, and events tell what comes of it."""
+
+    listener: IngestListenerId
+
+
 class PackagerTrackAdded(Result, tag="packager_track_added", frozen=True, kw_only=True):
     """The new track of a packager, or the one without a source that goes on."""
 
@@ -176,6 +182,7 @@ AnyResult = (
     | PackagerOpened
     | PackagerTrackAdded
     | IngestListenerOpened
+    | IngestPullOpened
     | ChannelOpening
     | Stats
     | Dumped

@@ -55,6 +55,21 @@ impl IngestThread {
                 self.open_input(name, source, packaging, now)
                     .map(|(listener, port)| CommandResult::IngestListenerOpened { listener, port })
             }),
+            Command::OpenIngestPull {
+                name,
+                origin,
+                window_ms,
+                part_ms,
+                encryption,
+            } => live::encryption(encryption).and_then(|encryption| {
+                let packaging = Packaging {
+                    window_us: window_ms * 1000,
+                    part_us: part_ms.map(|part_ms| u64::from(part_ms) * 1000),
+                    encryption,
+                };
+                self.open_pull(name, origin, packaging, now)
+                    .map(|listener| CommandResult::IngestPullOpened { listener })
+            }),
             Command::CloseIngestListener { listener } => self.close_listener(listener, now),
             Command::CloseIngest { packager } => self.close_ingest(packager, now),
             _ => Err(Failure::invalid("no command of ingests")),
@@ -142,7 +157,7 @@ impl IngestThread {
 
     /// Who publishes through it is sent away too.
     fn close_listener(&mut self, listener: u64, now: Instant) -> Result<CommandResult, Failure> {
-        let was_input = self.close_input(listener, now);
+        let was_input = self.close_input(listener, now) || self.close_pull(listener, now);
         if self.packaging.remove(&listener).is_none() && !was_input {
             return Err(Failure::not_found("listener", listener));
         }

@@ -10,6 +10,7 @@ mod commands;
 mod connection;
 mod inputs;
 mod publisher;
+mod pulls;
 mod rtmp;
 mod serving;
 mod srt;

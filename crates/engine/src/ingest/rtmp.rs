@@ -126,23 +126,7 @@ impl Connection {
                 self.server.refuse(Refusal::Unsupported, &what.to_string());
             }
         }
-        while let Some(output) = self.tracks.poll_output() {
-            match output {
-                Output::Format(media, Format::Carried(carried)) => {
-                    told.push(Told::Sent(Sent::Refused(
-                        key(media),
-                        carried.codec.name().to_owned(),
-                    )));
-                }
-                Output::Format(media, format) => {
-                    let is_video = format.is_video();
-                    told.push(Told::Sent(Sent::Track(key(media), is_video)));
-                    told.push(Told::Sent(Sent::Format(key(media), format)));
-                }
-                Output::Unit(media, unit) => told.push(Told::Sent(Sent::Unit(key(media), unit))),
-                Output::End(media) => told.push(Told::Sent(Sent::TrackGone(key(media)))),
-            }
-        }
+        told.extend(outputs(&mut self.tracks).into_iter().map(Told::Sent));
     }
 
     /// Write what waits; whether there is more than the kernel takes.
@@ -222,6 +206,25 @@ impl AsRawFd for Connection {
     fn as_raw_fd(&self) -> RawFd {
         self.stream.as_raw_fd()
     }
+}
+
+/// What tags have been put together to.
+pub(super) fn outputs(tracks: &mut Tracks) -> Vec<Sent> {
+    let mut sent = Vec::new();
+    while let Some(output) = tracks.poll_output() {
+        match output {
+            Output::Format(media, Format::Carried(carried)) => {
+                sent.push(Sent::Refused(key(media), carried.codec.name().to_owned()));
+            }
+            Output::Format(media, format) => {
+                sent.push(Sent::Track(key(media), format.is_video()));
+                sent.push(Sent::Format(key(media), format));
+            }
+            Output::Unit(media, unit) => sent.push(Sent::Unit(key(media), unit)),
+            Output::End(media) => sent.push(Sent::TrackGone(key(media))),
+        }
+    }
+    sent
 }
 
 fn key(media: Media) -> u32 {

@@ -283,7 +283,10 @@ impl IngestThread {
                     port.send(now);
                 }
             }
-            Line::Input { input } => self.input_ended(input, now),
+            Line::Input { input } => {
+                self.input_ended(input, now);
+                self.pull_ended(input, detail);
+            }
             Line::Rtmp { connection } => {
                 if let Some(one) = self.connections.get_mut(connection) {
                     one.publisher = None;

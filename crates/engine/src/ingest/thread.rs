@@ -14,6 +14,7 @@ use slab::Slab;
 use super::asking::Questions;
 use super::inputs::{Input, RtpPort};
 use super::publisher::Publisher;
+use super::pulls::Pull;
 use super::rtmp::Connection;
 use super::srt::SrtPort;
 use super::streams::Streams;
@@ -41,6 +42,7 @@ pub(super) const RTMP_PORT: u64 = 2;
 pub(super) const RTMP_CONNECTION: u64 = 3;
 pub(super) const RTP_PORT: u64 = 4;
 pub(super) const RTCP_PORT: u64 = 5;
+pub(super) const PULL: u64 = 6;
 
 pub(super) fn token(sort: u64, index: usize) -> u64 {
     sort << SORT | index as u64
@@ -75,6 +77,7 @@ pub(super) struct IngestThread {
     pub(super) connections: Slab<Connection>,
     pub(super) rtp: Slab<RtpPort>,
     pub(super) inputs: Slab<Input>,
+    pub(super) pulls: Slab<Pull>,
     /// By the id of the listener or the input.
     pub(super) packaging: FxHashMap<u64, Packaging>,
     pub(super) publishers: FxHashMap<u64, Publisher>,
@@ -110,6 +113,7 @@ impl IngestThread {
             connections: Slab::new(),
             rtp: Slab::new(),
             inputs: Slab::new(),
+            pulls: Slab::new(),
             packaging: FxHashMap::default(),
             publishers: FxHashMap::default(),
             questions: Questions::default(),
@@ -147,10 +151,15 @@ impl IngestThread {
         let idle = self.srt.is_empty()
             && self.connections.is_empty()
             && self.streams.is_empty()
-            && self.inputs.is_empty();
+            && self.inputs.is_empty()
+            && self.pulls.is_empty();
         let look = (!idle).then_some(self.look_at);
         let ports = self.srt.iter().filter_map(|(_, port)| port.next_timeout());
-        ports.chain(look).min()
+        let pulls = self
+            .pulls
+            .iter()
+            .filter_map(|(_, pull)| pull.next_timeout());
+        ports.chain(pulls).chain(look).min()
     }
 
     fn on_ready(
@@ -172,6 +181,7 @@ impl IngestThread {
             }
             RTP_PORT => self.receive_rtp(index, false, datagrams, now),
             RTCP_PORT => self.receive_rtp(index, true, datagrams, now),
+            PULL => self.receive_pull(index, datagrams, space, now),
             RTMP_PORT => self.accept_connections(index, now),
             RTMP_CONNECTION => {
                 let mut told = Vec::new();
@@ -223,6 +233,7 @@ impl IngestThread {
         for index in due {
             self.serve_srt(index, now);
         }
+        self.serve_pulls(now);
         if self.look_at > now {
             return;
         }

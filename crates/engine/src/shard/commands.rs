@@ -177,6 +177,7 @@ impl Shard {
             Command::GetEngineStats {}
             | Command::OpenIngestListener { .. }
             | Command::OpenIngestInput { .. }
+            | Command::OpenIngestPull { .. }
             | Command::CloseIngestListener { .. }
             | Command::CloseIngest { .. } => Err(Failure::new(
                 ErrorCode::Internal,

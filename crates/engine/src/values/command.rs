@@ -9,8 +9,8 @@ use super::defaults::{
 };
 use super::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
-    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, IngestSource,
-    Latching, LiveEncryption, MediaKind, MixerSource, SrtpKeys,
+    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, IngestPull,
+    IngestSource, Latching, LiveEncryption, MediaKind, MixerSource, SrtpKeys,
 };
 
 /// One command; each is answered by one reply.
@@ -528,7 +528,23 @@ pub enum Command {
         #[serde(default)]
         encryption: Option<LiveEncryption>,
     },
-    /// Close a listener, or an input; who publishes through it is sent away.
+    /// Fetch a stream from another server: one attempt. An event tells when it is over; closed before as a listener is.
+    OpenIngestPull {
+        /// Name of the stream here.
+        name: String,
+        /// From where.
+        origin: IngestPull,
+        /// As in `open_packager`.
+        #[serde(default = "default_window")]
+        window_ms: u64,
+        /// As in `open_packager`.
+        #[serde(default)]
+        part_ms: Option<u32>,
+        /// As in `open_packager`.
+        #[serde(default)]
+        encryption: Option<LiveEncryption>,
+    },
+    /// Close a listener, an input or a pull; who publishes through it is sent away.
     CloseIngestListener {
         /// Which.
         listener: u64,

@@ -422,6 +422,15 @@ pub enum Event {
         /// More of it, in words; may be empty.
         detail: String,
     },
+    /// A pull is over, and is no more.
+    IngestPullEnded {
+        /// Which.
+        listener: u64,
+        /// Why.
+        reason: IngestEnd,
+        /// More of it, in words.
+        detail: String,
+    },
     /// What came at a listener belongs to no input of it, or an input may not begin; told once a source.
     IngestStranger {
         /// At which listener, or by which input.

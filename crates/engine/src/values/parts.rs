@@ -334,3 +334,29 @@ pub enum IngestSource {
         remote: Option<String>,
     },
 }
+
+/// Where a stream is fetched from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum IngestPull {
+    /// A listener of SRT, called.
+    Srt {
+        /// Its IP:PORT.
+        address: String,
+        /// Which stream, as it understands.
+        #[serde(default)]
+        stream_id: String,
+        /// With it the stream is encrypted.
+        #[serde(default)]
+        passphrase: Option<String>,
+        /// How long to wait for what is missing, in milliseconds.
+        latency_ms: u32,
+    },
+    /// A server of RTMP, played from.
+    Rtmp {
+        /// Its IP:PORT.
+        address: String,
+        /// As it knows itself.
+        url: String,
+    },
+}

@@ -203,6 +203,11 @@ pub enum CommandResult {
         /// Where it listens.
         port: u16,
     },
+    /// The new pull; events tell what comes of it.
+    IngestPullOpened {
+        /// Its id, which is that of a listener.
+        listener: u64,
+    },
     /// The new data channel; an event tells when it is open.
     ChannelOpening {
         /// Its id.

@@ -5,6 +5,7 @@ from roomtone.control.live.choosing import CARRIED, Choice, choose
 from roomtone.control.live.ingests import Ingests, IngestStream
 from roomtone.control.live.inputs import InputRefusal, InputRefusedError, InputRequest, Inputs, LiveInput
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
+from roomtone.control.live.pulls import Pull, PullRefusal, PullRefusedError, Pulls, PullState, PullTargets
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
 from roomtone.control.live.streams import LiveStreams
@@ -53,6 +54,12 @@ __all__ = [
     "NewStreamKey",
     "PublishHook",
     "PublishRights",
+    "Pull",
+    "PullRefusal",
+    "PullRefusedError",
+    "PullState",
+    "PullTargets",
+    "Pulls",
     "StreamEncryption",
     "StreamKeyStore",
     "StreamKeys",

@@ -23,6 +23,7 @@ from roomtone.media.values import (
     IngestEnd,
     IngestEnded,
     IngestProtocol,
+    IngestPullEnded,
     IngestStarted,
     IngestStranger,
     IngestWarned,
@@ -130,6 +131,11 @@ class Ingests:
         self.listeners.append(listener)
         self._inputs[listener.id] = self._follow(listener.id, listener)
 
+    def forget(self, listener: IngestListener) -> None:
+        """Follow a pull no more, which is over; its stream waits for another."""
+        self.listeners.remove(listener)
+        self._inputs.pop(listener.id)  # which ends with what is told last of the pull
+
     async def abandon(self, listener: IngestListener) -> None:
         """Close an input and end what it publishes."""
         self.listeners.remove(listener)
@@ -210,6 +216,8 @@ class Ingests:
                 _log.warning("not taken, from %s: %s", event.remote, event.detail)
             case IngestEnded():
                 self._on_ended(event)
+            case IngestPullEnded():
+                return True
             case PackagerStarted() | PackagerWarned() | PackagerEnded():
                 return self._on_packager(event)
             case _:

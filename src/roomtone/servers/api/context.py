@@ -16,6 +16,7 @@ from roomtone.control.live import (
     LiveShelf,
     LiveStreams,
     PublishRights,
+    Pulls,
     StreamEncryption,
     StreamKeys,
     WatchRules,
@@ -88,6 +89,8 @@ class ApiContext:
     """Makes a JPEG of a keyframe."""
     webhooks: DeadLetters | None = None
     phone_book: PhoneBook | None = None
+    pulls: Pulls | None = None
+    """Once the engine runs."""
     calls: Calls | None = None
     """Of phones, once SIP is open."""
     limiter: JoinLimiter = field(init=False)

@@ -425,7 +425,7 @@ impl IngestThread {
         false
     }
 
-    fn publish_input(&mut self, id: u64, wish: Wish, now: Instant) -> bool {
+    pub(super) fn publish_input(&mut self, id: u64, wish: Wish, now: Instant) -> bool {
         if let Some(publisher) = self.streams.get(&wish.name).and_then(|one| one.publisher) {
             let is_silent = |one: &Publisher| one.last_heard + TRY_AGAIN <= now;
             if !self.publishers.get(&publisher).is_none_or(is_silent) {

@@ -350,3 +350,125 @@ fn coding(described: &IngestRtpTrack) -> Option<Coding> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use roomtone_rtp::rtcp::Goodbye;
+    use roomtone_rtp::{RtpHeader, write_header};
+
+    use super::*;
+
+    const SPS: &[u8] = &[
+        0x67, 0x4d, 0x40, 0x1f, 0xd9, 0x00, 0x50, 0x05, 0xba, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10,
+        0x00, 0x00, 0x03, 0x03, 0xc8, 0xf1, 0x83, 0x24, 0x80,
+    ];
+    const PPS: &[u8] = &[0x68, 0xeb, 0xc3, 0xcb, 0x20];
+    const VIDEO: u8 = 96;
+    const XS: u8 = 97;
+
+    fn described(payload_type: u8, codec: &str) -> IngestRtpTrack {
+        IngestRtpTrack {
+            payload_type,
+            codec: codec.to_owned(),
+            is_video: true,
+            clock_rate: 90_000,
+            channels: 0,
+            config: Vec::new(),
+            parameter_sets: [SPS, PPS].map(|set| set.to_vec().into()).to_vec(),
+        }
+    }
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], port))
+    }
+
+    fn packet(payload_type: u8, ssrc: u32, number: u16) -> Vec<u8> {
+        let header = RtpHeader {
+            marker: true,
+            payload_type,
+            sequence: number,
+            timestamp: u32::from(number) * 3_600,
+            ssrc,
+        };
+        let mut bytes = vec![0; 12];
+        write_header(&mut bytes, &header);
+        bytes.extend([0x65, 1, 2, 3]);
+        bytes
+    }
+
+    fn take(source: &mut RtpSource, from: u16, bytes: &[u8], now: Instant) -> Taken {
+        source.handle_packet(address(from), &RtpPacket::parse(bytes).unwrap(), now)
+    }
+
+    fn sent(source: &mut RtpSource, now: Instant) -> Vec<Sent> {
+        let (mut sent, mut reports) = (Vec::new(), Vec::new());
+        source.drain(now, &mut sent, &mut reports);
+        sent
+    }
+
+    #[test]
+    fn parameter_sets_of_the_description_are_enough_to_begin() {
+        let now = Instant::now();
+        let mut source = RtpSource::new(&[described(VIDEO, "H264")], 1, now);
+        assert_eq!(
+            take(&mut source, 5000, &packet(VIDEO, 7, 0), now),
+            Taken::Yes
+        );
+        let sent = sent(&mut source, now);
+        let [
+            Sent::Track(0, true),
+            Sent::Format(0, format),
+            Sent::Unit(0, unit),
+        ] = &sent[..]
+        else {
+            panic!("{sent:?}")
+        };
+        assert_eq!(format.size(), Some((1280, 720)));
+        assert!(unit.keyframe);
+    }
+
+    #[test]
+    fn what_is_not_carried_is_named_once_and_counted_each_time() {
+        let now = Instant::now();
+        let mut source = RtpSource::new(&[described(XS, "jxsv")], 1, now);
+        for number in 0..2 {
+            assert_eq!(
+                take(&mut source, 5000, &packet(XS, 7, number), now),
+                Taken::Unused
+            );
+        }
+        let first = sent(&mut source, now);
+        assert!(matches!(&first[..], [Sent::Refused(0, name)] if name == "jxsv"));
+        assert!(sent(&mut source, now).is_empty());
+    }
+
+    #[test]
+    fn another_source_is_a_stranger_until_the_first_is_silent_or_gone() {
+        let begun = Instant::now();
+        let mut source = RtpSource::new(&[described(VIDEO, "H264")], 1, begun);
+        take(&mut source, 5000, &packet(VIDEO, 7, 0), begun);
+        let other = packet(VIDEO, 8, 0);
+        assert_eq!(take(&mut source, 5002, &other, begun), Taken::Stranger);
+        assert_eq!(take(&mut source, 5002, &other, begun + SILENT), Taken::Anew);
+        source.renew(begun + SILENT);
+        assert_eq!(take(&mut source, 5002, &other, begun + SILENT), Taken::Yes);
+    }
+
+    #[test]
+    fn a_goodbye_counts_from_where_its_source_is() {
+        let now = Instant::now();
+        let mut source = RtpSource::new(&[described(VIDEO, "H264")], 1, now);
+        take(&mut source, 5000, &packet(VIDEO, 7, 0), now);
+        let mut space = [0; 64];
+        let mut writer = CompoundWriter::new(&mut space);
+        let goodbye = Goodbye {
+            ssrcs: [7][..].into(),
+            reason: &[],
+        };
+        writer.push(&goodbye).unwrap();
+        let len = writer.finish();
+        let elsewhere = SocketAddr::from(([192, 0, 2, 2], 5001));
+        assert!(!source.handle_rtcp(elsewhere, &space[..len], now));
+        assert!(source.handle_rtcp(address(5001), &space[..len], now));
+    }
+}

@@ -1,0 +1,294 @@
+//! Streams that are fetched: this side calls by SRT, or plays by RTMP.
+//!
+//! One attempt each: when it is over, an event says so and why, and the pull is no more. Control, which looks names up and
+//! judges addresses, decides whether and when to try again.
+
+mod rtmp;
+mod srt;
+
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use roomtone_rtmp::Target;
+use roomtone_srt::{ConnectionConfig, DialConfig, Passphrase};
+
+use self::rtmp::RtmpPull;
+use self::srt::SrtPull;
+use super::asking::{Wish, is_name};
+use super::publisher::Sent;
+use super::thread::{IngestThread, PULL, Packaging, token};
+use crate::failure::Failure;
+use crate::ids;
+use crate::sys::Datagrams;
+use crate::values::{ErrorCode, Event, IngestEnd, IngestProtocol, IngestPull};
+
+/// Pulls at a time.
+const MAX_PULLS: usize = 256;
+
+enum Kind {
+    Srt(Box<SrtPull>),
+    Rtmp(Box<RtmpPull>),
+}
+
+/// One of them.
+pub(super) struct Pull {
+    /// As of a listener.
+    pub(super) id: u64,
+    name: String,
+    remote: SocketAddr,
+    kind: Kind,
+    publisher: Option<u64>,
+    /// Nothing was done for it yet: what comes of it is told behind the answer to the command.
+    fresh: bool,
+    /// It is over, by what happened to its publisher.
+    over: Option<String>,
+}
+
+impl Pull {
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        match &self.kind {
+            Kind::Srt(pull) => pull.next_timeout(),
+            Kind::Rtmp(pull) => pull.next_timeout(),
+        }
+    }
+
+    fn started(&self) -> bool {
+        match &self.kind {
+            Kind::Srt(pull) => pull.started,
+            Kind::Rtmp(pull) => pull.started,
+        }
+    }
+
+    fn ended(&self) -> Option<(IngestEnd, String)> {
+        let ended = match &self.kind {
+            Kind::Srt(pull) => pull.ended.clone(),
+            Kind::Rtmp(pull) => pull.ended.clone(),
+        };
+        ended.or_else(|| Some((IngestEnd::Replaced, self.over.clone()?)))
+    }
+
+    fn protocol(&self) -> IngestProtocol {
+        match self.kind {
+            Kind::Srt(_) => IngestProtocol::Srt,
+            Kind::Rtmp(_) => IngestProtocol::Rtmp,
+        }
+    }
+}
+
+impl AsRawFd for Pull {
+    fn as_raw_fd(&self) -> RawFd {
+        match &self.kind {
+            Kind::Srt(pull) => pull.as_raw_fd(),
+            Kind::Rtmp(pull) => pull.as_raw_fd(),
+        }
+    }
+}
+
+impl IngestThread {
+    /// Fetch a stream; the pull's id, which is that of a listener.
+    pub(super) fn open_pull(
+        &mut self,
+        name: String,
+        from: IngestPull,
+        packaging: Packaging,
+        now: Instant,
+    ) -> Result<u64, Failure> {
+        if self.pulls.len() >= MAX_PULLS {
+            let message = format!("{MAX_PULLS} pulls are open");
+            return Err(Failure::new(ErrorCode::Limit, message));
+        }
+        if !is_name(&name) {
+            return Err(Failure::invalid("the name cannot stand in a URL"));
+        }
+        let secret = self.secret();
+        let unreachable = |error: std::io::Error| {
+            Failure::new(ErrorCode::NoPort, format!("cannot be reached: {error}"))
+        };
+        let (remote, kind) = match from {
+            IngestPull::Srt {
+                address,
+                stream_id,
+                passphrase,
+                latency_ms,
+            } => {
+                let remote = parse(&address)?;
+                let passphrase = passphrase.as_deref().map(Passphrase::new).transpose();
+                let passphrase = passphrase
+                    .map_err(|_| Failure::invalid("a passphrase has 10 to 80 characters"))?;
+                let config = DialConfig {
+                    connection: ConnectionConfig {
+                        latency: Duration::from_millis(latency_ms.clamp(20, 8_000).into()),
+                        ..ConnectionConfig::default()
+                    },
+                    stream_id,
+                    passphrase,
+                    ..DialConfig::default()
+                };
+                let pull = SrtPull::call(remote, config, &secret, now).map_err(unreachable)?;
+                (remote, Kind::Srt(Box::new(pull)))
+            }
+            IngestPull::Rtmp { address, url } => {
+                let remote = parse(&address)?;
+                let target = Target::parse(&url)
+                    .map_err(|_| Failure::invalid("the URL is not rtmp://HOST/APP/NAME"))?;
+                if target.tls {
+                    return Err(Failure::invalid("RTMPS is not built"));
+                }
+                let pull = RtmpPull::connect(remote, target, secret, now).map_err(unreachable)?;
+                (remote, Kind::Rtmp(Box::new(pull)))
+            }
+        };
+        let pull = Pull {
+            id: ids::allocate(ids::INGEST),
+            name,
+            remote,
+            kind,
+            publisher: None,
+            fresh: true,
+            over: None,
+        };
+        let id = pull.id;
+        let entry = self.pulls.vacant_entry();
+        let index = entry.key();
+        self.poller
+            .add(&pull, token(PULL, index))
+            .map_err(unreachable)?;
+        entry.insert(pull);
+        self.packaging.insert(id, packaging);
+        Ok(id)
+    }
+
+    /// Close a pull; false where it is gone.
+    pub(super) fn close_pull(&mut self, id: u64, now: Instant) -> bool {
+        let found = self.pulls.iter().find(|(_, pull)| pull.id == id);
+        let Some(index) = found.map(|(index, _)| index) else {
+            return false;
+        };
+        self.drop_pull(index, IngestEnd::Requested, "the pull closes", now);
+        true
+    }
+
+    /// The publisher of a pull is no more.
+    pub(super) fn pull_ended(&mut self, id: u64, detail: &str) {
+        let mut all = self.pulls.iter_mut();
+        if let Some((_, pull)) = all.find(|(_, pull)| pull.id == id) {
+            pull.publisher = None;
+            pull.over.get_or_insert_with(|| detail.to_owned());
+        }
+    }
+
+    /// Take what has come for a pull.
+    pub(super) fn receive_pull(
+        &mut self,
+        index: usize,
+        datagrams: &mut Datagrams,
+        space: &mut [u8],
+        now: Instant,
+    ) {
+        let (mut sent, mut bytes) = (Vec::new(), 0);
+        let Some(pull) = self.pulls.get_mut(index) else {
+            return;
+        };
+        match &mut pull.kind {
+            Kind::Srt(pull) => pull.receive(datagrams, now),
+            Kind::Rtmp(pull) => bytes = pull.receive(space, now, &mut sent),
+        }
+        self.serve_pull(index, sent, bytes, now);
+    }
+
+    /// Do what is due at a pull.
+    pub(super) fn serve_pull(
+        &mut self,
+        index: usize,
+        mut sent: Vec<Sent>,
+        mut bytes: u64,
+        now: Instant,
+    ) {
+        let Some(pull) = self.pulls.get_mut(index) else {
+            return;
+        };
+        pull.fresh = false;
+        let mut failed = false;
+        match &mut pull.kind {
+            Kind::Srt(pull) => bytes += pull.serve(now, &mut sent),
+            Kind::Rtmp(rtmp) => {
+                let more = rtmp.serve(now);
+                let watched = self
+                    .poller
+                    .watch_writable(&**rtmp, token(PULL, index), more);
+                failed = watched.is_err();
+            }
+        }
+        if failed {
+            self.counters.ingest_sockets_failed.up();
+        }
+        if pull.started() && pull.publisher.is_none() && pull.over.is_none() {
+            self.begin_pull(index, now);
+        }
+        if let Some(publisher) = self.pulls.get(index).and_then(|pull| pull.publisher) {
+            self.heard(publisher, bytes, now);
+            for one in sent {
+                self.sent(publisher, one, now);
+            }
+        }
+        if let Some((end, detail)) = self.pulls.get(index).and_then(Pull::ended) {
+            self.drop_pull(index, end, &detail, now);
+        }
+    }
+
+    fn begin_pull(&mut self, index: usize, now: Instant) {
+        let pull = &self.pulls[index];
+        let wish = Wish {
+            protocol: pull.protocol(),
+            listener: pull.id,
+            remote: pull.remote,
+            name: pull.name.clone(),
+            user: None,
+            credential: None,
+            encoder: String::new(),
+        };
+        let id = ids::allocate(ids::INGEST);
+        let may = self.publish_input(id, wish, now);
+        let pull = &mut self.pulls[index];
+        if may {
+            pull.publisher = Some(id);
+        } else {
+            pull.over = Some(format!("somebody else publishes as {}", pull.name));
+        }
+    }
+
+    fn drop_pull(&mut self, index: usize, end: IngestEnd, detail: &str, now: Instant) {
+        let mut pull = self.pulls.remove(index);
+        self.packaging.remove(&pull.id);
+        if let Some(publisher) = pull.publisher.take() {
+            self.end_publisher(publisher, end, detail, now);
+        }
+        if let Kind::Srt(srt) = &mut pull.kind {
+            srt.close(now);
+        }
+        let _ = self.shared.outbox.event(Event::IngestPullEnded {
+            listener: pull.id,
+            reason: end,
+            detail: detail.to_owned(),
+        });
+    }
+
+    /// Do what is due at all pulls.
+    pub(super) fn serve_pulls(&mut self, now: Instant) {
+        let is_due = |pull: &Pull| {
+            pull.fresh || pull.ended().is_some() || pull.next_timeout().is_some_and(|at| at <= now)
+        };
+        let due = self.pulls.iter().filter(|(_, pull)| is_due(pull));
+        let due: Vec<usize> = due.map(|(index, _)| index).collect();
+        for index in due {
+            self.serve_pull(index, Vec::new(), 0, now);
+        }
+    }
+}
+
+fn parse(address: &str) -> Result<SocketAddr, Failure> {
+    address
+        .parse()
+        .map_err(|_| Failure::invalid("address is not IP:PORT"))
+}

@@ -1,0 +1,248 @@
+"""Streams that are fetched from other servers, by the API: SRT listeners are called, RTMP servers are played from.
+
+A pull lasts until somebody closes it. Each attempt looks the name up anew and checks the addresses that it leads to;
+between attempts there are pauses that double.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+from roomtone.media import EngineCommandError, IngestListener, MailboxClosed, MailboxOverflow
+from roomtone.media.values import IngestPullEnded, IngestStarted, RtmpPull, SrtPull
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from roomtone.control.live.ingests import Ingests
+    from roomtone.media import Engine, Mailbox
+    from roomtone.media.values import IngestPull, LiveEncryption
+
+_log = logging.getLogger(__name__)
+MAX_PULLS = 100
+"""Pulls at a time; one more is refused."""
+FIRST_PAUSE_S = 1.0
+MAX_PAUSE_S = 60.0
+STEADY_S = 30.0
+"""A stream that came for so long was no failure: the next pause is the first again."""
+_RTMP_PORT = 1935
+_MAX_PASSPHRASE = range(10, 81)
+
+
+class PullRefusal(StrEnum):
+    """Why a stream is not fetched."""
+
+    EXISTS = "pull_exists"
+    TOO_MANY = "too_many_pulls"
+    UNSUPPORTED = "unsupported_scheme"
+    BAD_URL = "bad_url"
+    PRIVATE = "private_address"
+
+
+class PullRefusedError(Exception):
+    """A stream is not fetched."""
+
+    def __init__(self, refusal: PullRefusal, message: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
+class PullState(StrEnum):
+    """What a pull does."""
+
+    CONNECTING = "connecting"
+    PUBLISHING = "publishing"
+    WAITING = "waiting"
+    """For its next attempt."""
+
+
+class PullTargets(Protocol):
+    """Finds where a pull may go."""
+
+    async def find(self, host: str, port: int) -> list[str]:
+        """Give the addresses of a host that may be connected to; raise `PullRefusedError` or ``OSError``."""
+
+
+@dataclass(slots=True)
+class Pull:
+    """A stream that is fetched; ``last_error`` says why the newest attempt is over."""
+
+    name: str
+    url: str
+    opened_at: float
+    state: PullState = PullState.CONNECTING
+    attempts: int = 0
+    last_error: str = ""
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+    listener: IngestListener | None = field(default=None, repr=False)
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without its query and login, in which secrets are."""
+        parts = urlsplit(self.url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        port = "" if parts.port is None else f":{parts.port}"
+        return f"{parts.scheme}://{host}{port}{parts.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    host: str
+    port: int
+    to: Callable[[str], IngestPull]
+
+
+def read_url(url: str) -> _Target:
+    """Read from where a stream is to be fetched; raise `PullRefusedError`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise PullRefusedError(PullRefusal.BAD_URL, str(error)) from error
+    if parts.scheme not in {"srt", "rtmp"}:
+        message = "streams are fetched by srt:// and rtmp://; RTMPS, RTSP and HLS are not built"
+        raise PullRefusedError(PullRefusal.UNSUPPORTED, message)
+    if not parts.hostname:
+        raise PullRefusedError(PullRefusal.BAD_URL, "the URL has no host")
+    if parts.scheme == "srt":
+        return _read_srt(parts.hostname, port, parts.query)
+    if parts.path.strip("/").count("/") < 1:
+        raise PullRefusedError(PullRefusal.BAD_URL, "the URL is not rtmp://HOST/APP/NAME")
+    return _Target(parts.hostname, port or _RTMP_PORT, lambda address: RtmpPull(address=address, url=url))
+
+
+def _read_srt(host: str, port: int | None, query: str) -> _Target:
+    given = {key: values[-1] for key, values in parse_qs(query).items()}
+    if port is None:
+        raise PullRefusedError(PullRefusal.BAD_URL, "an SRT URL says its port")
+    if given.pop("mode", "caller") != "caller":
+        raise PullRefusedError(PullRefusal.BAD_URL, "mode is caller: who listens or meets is not called")
+    passphrase = given.get("passphrase")
+    if passphrase is not None and len(passphrase) not in _MAX_PASSPHRASE:
+        raise PullRefusedError(PullRefusal.BAD_URL, "a passphrase has 10 to 80 characters")
+    latency = given.get("latency_ms", "120")
+    if not latency.isdecimal():
+        raise PullRefusedError(PullRefusal.BAD_URL, "latency_ms is no number")
+
+    def to(address: str) -> IngestPull:
+        return SrtPull(
+            address=address, stream_id=given.get("streamid", ""), passphrase=passphrase, latency_ms=int(latency)
+        )
+
+    return _Target(host, port, to)
+
+
+class Pulls:
+    """All pulls of this node, by the names of their streams."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        ingests: Ingests,
+        targets: PullTargets,
+        *,
+        window_ms: int = 120_000,
+        part_ms: int | None = None,
+        encryption: LiveEncryption | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.by_name: dict[str, Pull] = {}
+        self.attempts = 0
+        self._engine = engine
+        self._ingests = ingests
+        self._targets = targets
+        self._window_ms = window_ms
+        self._part_ms = part_ms
+        self._encryption = encryption
+        self._clock = clock
+        self._sleep = sleep
+
+    async def open(self, name: str, url: str) -> Pull:
+        """Fetch a stream from now on; raise `PullRefusedError`, for addresses that are private already here."""
+        target = read_url(url)
+        with suppress(OSError):  # it may be there later
+            await self._targets.find(target.host, target.port)
+        if name in self.by_name:
+            raise PullRefusedError(PullRefusal.EXISTS, f"{name} is fetched already")
+        if len(self.by_name) >= MAX_PULLS:
+            raise PullRefusedError(PullRefusal.TOO_MANY, f"{MAX_PULLS} streams are fetched")
+        pull = self.by_name[name] = Pull(name, url, self._clock())
+        pull.task = asyncio.ensure_future(self._run(pull, target))
+        return pull
+
+    async def close(self, name: str) -> None:
+        """Fetch a stream no more and end it; `KeyError` where there is no such pull."""
+        pull = self.by_name.pop(name)
+        if pull.task is not None:
+            pull.task.cancel()
+            await asyncio.gather(pull.task, return_exceptions=True)
+        if pull.listener is not None:
+            await self._ingests.abandon(pull.listener)
+
+    async def close_all(self) -> None:
+        """Fetch nothing any more."""
+        for name in list(self.by_name):
+            await self.close(name)
+
+    async def _run(self, pull: Pull, target: _Target) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            pull.state = PullState.CONNECTING
+            pull.attempts += 1
+            self.attempts += 1
+            begun = self._clock()
+            try:
+                pull.last_error = await self._attempt(pull, target)
+            except (PullRefusedError, EngineCommandError, OSError) as error:
+                pull.last_error = str(error)
+            if self._clock() - begun >= STEADY_S:
+                pause = FIRST_PAUSE_S
+            pull.state = PullState.WAITING
+            _log.info("%s is not fetched from %s: %s", pull.name, pull.shown_url, pull.last_error)
+            await self._sleep(pause)
+            pause = min(MAX_PAUSE_S, pause * 2)
+
+    async def _attempt(self, pull: Pull, target: _Target) -> str:
+        """Fetch until it is over; why it is."""
+        why = f"{target.host} has no address"
+        for found in await self._targets.find(target.host, target.port):
+            address = f"[{found}]:{target.port}" if ":" in found else f"{found}:{target.port}"
+            pull.listener = await IngestListener.open_pull(
+                self._engine,
+                pull.name,
+                target.to(address),
+                window_ms=self._window_ms,
+                part_ms=self._part_ms,
+                encryption=self._encryption,
+            )
+            self._ingests.adopt(pull.listener)
+            was_there, why = await self._follow(pull, self._engine.subscribe(pull.listener.id))
+            self._ingests.forget(pull.listener)
+            pull.listener = None
+            if was_there:
+                break
+        return why
+
+    async def _follow(self, pull: Pull, mailbox: Mailbox) -> tuple[bool, str]:
+        """Wait for the end of an attempt; whether the stream was there, and why it is over."""
+        was_there = False
+        with mailbox:
+            try:
+                while True:
+                    match await mailbox.get():
+                        case IngestStarted():
+                            was_there, pull.state = True, PullState.PUBLISHING
+                        case IngestPullEnded(detail=detail, reason=reason):
+                            return was_there, detail or reason.value
+                        case _:
+                            pass
+            except (MailboxOverflow, MailboxClosed):
+                return was_there, "what became of it is not known"

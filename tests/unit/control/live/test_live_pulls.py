@@ -1,0 +1,189 @@
+"""Streams that are fetched from other servers: where from, how often, and what is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from roomtone.control.live import Ingests, PullRefusal, PullRefusedError, Pulls, PullState
+from roomtone.control.live import pulls as module
+from roomtone.control.live.pulls import read_url
+from roomtone.control.policy import KeyTable
+from roomtone.media import Engine, FakeLink
+from roomtone.media.values import RtmpPull, SrtPull
+
+URL = "rtmp://origin.example/live/studio?token=secret"
+
+
+@dataclass
+class Targets:
+    found: list[str] = field(default_factory=lambda: ["203.0.113.7"])
+    refusal: PullRefusedError | None = None
+    asked: int = 0
+
+    async def find(self, host: str, port: int) -> list[str]:
+        self.asked += 1
+        if self.refusal is not None:
+            raise self.refusal
+        if not self.found:
+            raise OSError(f"no such host: {host}:{port}")
+        return self.found
+
+
+@dataclass
+class Stage:
+    link: FakeLink
+    ingests: Ingests
+    targets: Targets
+    pulls: Pulls
+    pauses: list[float]
+    now: list[float]
+    may_go_on: asyncio.Semaphore
+
+    async def refused(self, name: str, url: str) -> PullRefusal:
+        with pytest.raises(PullRefusedError) as caught:
+            await self.pulls.open(name, url)
+        return caught.value.refusal
+
+    async def connected(self) -> int:
+        """Wait for an attempt; the id by which the engine knows it."""
+        await settled(lambda: self.pulls.by_name["studio"].listener)
+        listener = self.pulls.by_name["studio"].listener
+        assert listener is not None
+        return listener.id
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    link = FakeLink()
+    engine = Engine(link)
+    await engine.start()
+    ingests = Ingests(engine, KeyTable({"key": "a secret that is long enough for everybody"}))
+    pauses: list[float] = []
+    now = [0.0]
+    may_go_on = asyncio.Semaphore(0)
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await may_go_on.acquire()
+
+    targets = Targets()
+    pulls = Pulls(engine, ingests, targets, clock=lambda: now[0], sleep=sleep)
+    yield Stage(link, ingests, targets, pulls, pauses, now, may_go_on)
+    await pulls.close_all()
+    await ingests.close()
+    await engine.close()
+
+
+async def settled(look: object) -> None:
+    async with asyncio.timeout(40):
+        while not look():  # type: ignore[operator]  # noqa: ASYNC110 - a dictionary tells nobody
+            await asyncio.sleep(0)
+
+
+def test_a_url_says_where_and_what() -> None:
+    srt = read_url(
+        "srt://[2001:db8::1]:8890?streamid=%23!::r=studio,m=request&passphrase=long%20enough%20phrase&latency_ms=400"
+    )
+    assert (srt.host, srt.port) == ("2001:db8::1", 8890)
+    assert srt.to("[2001:db8::1]:8890") == SrtPull(
+        address="[2001:db8::1]:8890",
+        stream_id="#!::r=studio,m=request",
+        passphrase="long enough phrase",
+        latency_ms=400,
+    )
+    rtmp = read_url(URL)
+    assert (rtmp.host, rtmp.port) == ("origin.example", 1935)
+    assert rtmp.to("203.0.113.7:1935") == RtmpPull(address="203.0.113.7:1935", url=URL)
+
+
+@pytest.mark.parametrize(
+    ("url", "refusal"),
+    [
+        ("rtsp://camera.example/1", PullRefusal.UNSUPPORTED),
+        ("https://origin.example/live/index.m3u8", PullRefusal.UNSUPPORTED),
+        ("rtmps://origin.example/live/studio", PullRefusal.UNSUPPORTED),
+        ("rtmp://origin.example/studio", PullRefusal.BAD_URL),
+        ("srt://origin.example", PullRefusal.BAD_URL),
+        ("srt://origin.example:99999", PullRefusal.BAD_URL),
+        ("srt://origin.example:8890?mode=listener", PullRefusal.BAD_URL),
+        ("srt://origin.example:8890?passphrase=short", PullRefusal.BAD_URL),
+        ("srt://origin.example:8890?latency_ms=soon", PullRefusal.BAD_URL),
+        ("srt:///studio", PullRefusal.BAD_URL),
+    ],
+)
+async def test_what_cannot_be_fetched_is_refused_at_once(stage: Stage, url: str, refusal: PullRefusal) -> None:
+    assert await stage.refused("studio", url) is refusal
+    assert stage.pulls.by_name == {}
+
+
+async def test_an_address_that_is_private_is_refused_at_once_and_at_each_attempt(stage: Stage) -> None:
+    stage.targets.refusal = PullRefusedError(PullRefusal.PRIVATE, "origin.example is 10.0.0.1")
+    assert await stage.refused("studio", URL) is PullRefusal.PRIVATE
+    stage.targets.refusal = None
+    pull = await stage.pulls.open("studio", URL)
+    stage.link.end_pull(await stage.connected(), "refused")
+    await settled(lambda: pull.state is PullState.WAITING)
+    stage.targets.refusal = PullRefusedError(PullRefusal.PRIVATE, "origin.example is 10.0.0.1")
+    stage.may_go_on.release()
+    await settled(lambda: "10.0.0.1" in pull.last_error)
+    assert pull.listener is None
+
+
+async def test_pauses_double_and_begin_anew_behind_a_stream_that_has_lasted(stage: Stage) -> None:
+    pull = await stage.pulls.open("studio", URL)
+    for _ in range(3):
+        stage.link.end_pull(await stage.connected(), "refused: NetStream.Play.StreamNotFound")
+        await settled(lambda: pull.state is PullState.WAITING)
+        assert "StreamNotFound" in pull.last_error
+        stage.may_go_on.release()
+        await settled(lambda: pull.state is PullState.CONNECTING)
+    assert stage.pauses == [1.0, 2.0, 4.0]
+    id_ = await stage.connected()
+    stage.link.begin_ingest(id_, "studio")
+    await settled(lambda: pull.state is PullState.PUBLISHING)
+    await settled(lambda: "studio" in stage.ingests.by_name)
+    stage.now[0] += module.STEADY_S
+    stage.link.end_pull(id_, "the stream has ended")
+    await settled(lambda: pull.state is PullState.WAITING)
+    assert stage.pauses[-1] == module.FIRST_PAUSE_S
+    await settled(lambda: stage.ingests.by_name["studio"].ingest is None)
+    assert pull.attempts == 4
+
+
+async def test_a_host_that_is_not_found_is_looked_for_again(stage: Stage) -> None:
+    stage.targets.found = []
+    pull = await stage.pulls.open("studio", URL)
+    await settled(lambda: pull.state is PullState.WAITING)
+    assert "no such host" in pull.last_error
+    stage.targets.found = ["203.0.113.7", "203.0.113.8"]
+    stage.may_go_on.release()
+    first = await stage.connected()
+    stage.link.end_pull(first, "no route")
+    await settled(lambda: pull.listener is not None and pull.listener.id != first)
+
+
+async def test_a_name_is_fetched_once_and_no_more_when_that_is_said(stage: Stage) -> None:
+    pull = await stage.pulls.open("studio", URL)
+    assert await stage.refused("studio", URL) is PullRefusal.EXISTS
+    stage.link.begin_ingest(await stage.connected(), "studio")
+    await settled(lambda: "studio" in stage.ingests.by_name)
+    await stage.pulls.close("studio")
+    await settled(lambda: not stage.ingests.by_name)
+    assert stage.pulls.by_name == {}
+    assert pull.task is not None
+    assert pull.task.done()
+
+
+async def test_so_many_are_fetched_and_no_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PULLS", 1)
+    await stage.pulls.open("studio", URL)
+    assert await stage.refused("other", URL) is PullRefusal.TOO_MANY
+
+
+async def test_secrets_of_a_url_are_not_shown(stage: Stage) -> None:
+    pull = await stage.pulls.open("studio", "rtmp://me:word@origin.example:1936/live/studio?token=secret")
+    assert pull.shown_url == "rtmp://origin.example:1936/live/studio"
