@@ -152,3 +152,41 @@ def test_a_source_that_comes_back_goes_on_behind_a_discontinuity(server: Server,
         with source(tmp_path / f"log{number}", *SOURCE, *AAC, *H264, "-f", "mpegts", url):
             until(lambda wanted=sign_of_life: wanted in playlist(server, "back"), sign_of_life)
     inputs(server, "DELETE", "back")
+
+
+@pytest.mark.long
+def test_gstreamer_is_seen_and_heard_with_the_reports_of_its_rtpbin(server: Server, tmp_path: Path) -> None:
+    opened = inputs(server, "POST", "gst", {"name": "gst", "sdp": describe("H264", "opus"), "listen": "127.0.0.1:0"})
+    port = opened["port"]
+    rtp, rtcp = f"udpsink host=127.0.0.1 port={port}", f"udpsink host=127.0.0.1 port={port + 1} sync=false async=false"
+    pipeline = (
+        f"rtpbin name=bin fdsrc ! tsdemux ! h264parse ! rtph264pay pt={VIDEO} ! bin.send_rtp_sink_0 "
+        f"bin.send_rtp_src_0 ! {rtp} bin.send_rtcp_src_0 ! {rtcp} "
+        f"audiotestsrc is-live=true freq={TONE_HZ} ! audioconvert ! audioresample ! audio/x-raw,channels=2 "
+        f"! opusenc ! rtpopuspay pt={SOUND} ! bin.send_rtp_sink_1 "
+        f"bin.send_rtp_src_1 ! {rtp} bin.send_rtcp_src_1 ! {rtcp}"
+    )
+    command = [
+        FFMPEG,
+        "-hide_banner",
+        "-nostdin",
+        "-loglevel",
+        "error",
+        *SOURCE,
+        *H264,
+        "-map",
+        "0:v",
+        "-f",
+        "mpegts",
+        "-",
+    ]
+    with (tmp_path / "log").open("wb") as log:
+        encoder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+        sender = subprocess.Popen(["gst-launch-1.0", "-q", *pipeline.split()], stdin=encoder.stdout, stderr=log)
+        try:
+            is_seen_and_heard(server, "gst")
+        finally:
+            for process in (encoder, sender):
+                process.kill()
+                process.wait()
+    inputs(server, "DELETE", "gst")
