@@ -4,7 +4,6 @@
 //! of some inputs alone have encoders of their own.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use roomtone_audio::codec::{Codec, EncoderSetting};
@@ -18,7 +17,7 @@ use super::output::Group;
 use super::source::Source;
 use super::stream::Stream;
 use super::{Board, Mix, NewInput, NewOutput};
-use crate::shard::Batch;
+use crate::shard::{Batch, BatchPool};
 use crate::values::{Event, Report};
 
 /// Empty batches kept.
@@ -69,15 +68,14 @@ pub(super) struct Mixer {
     complexity: Option<u8>,
     failed: u64,
     batch: Batch,
-    returned: Receiver<Batch>,
-    home: SyncSender<Batch>,
+    pool: BatchPool,
     events: Vec<Event>,
     board: Arc<Board>,
 }
 
 impl Mixer {
     pub(super) fn new(id: u64, tick_ms: u32, board: Arc<Board>) -> Result<Self, MixerError> {
-        let (home, returned) = sync_channel(KEPT_BATCHES);
+        let pool = BatchPool::new(KEPT_BATCHES);
         Ok(Self {
             id,
             tick_ms,
@@ -89,9 +87,8 @@ impl Mixer {
             groups: Vec::new(),
             complexity: None,
             failed: 0,
-            batch: Batch::default(),
-            returned,
-            home,
+            batch: pool.empty(id),
+            pool,
             events: Vec::new(),
             board,
         })
@@ -387,11 +384,7 @@ impl Mixer {
         if self.batch.packets.is_empty() {
             return None;
         }
-        let fresh = self.returned.try_recv().unwrap_or_default();
-        let mut full = std::mem::replace(&mut self.batch, fresh);
-        full.to = self.id;
-        full.home = Some(self.home.clone());
-        Some(full)
+        Some(std::mem::replace(&mut self.batch, self.pool.empty(self.id)))
     }
 
     pub(super) fn drain_events(&mut self) -> Vec<Event> {

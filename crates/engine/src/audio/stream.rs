@@ -1,13 +1,11 @@
 //! One RTP stream out of a mixer.
 
 use roomtone_audio::dtmf::{Digit, EventSender, OutgoingEvent};
-use roomtone_rtp::{RtpHeader, write_header};
+use roomtone_rtp::RtpHeader;
 
 use super::NewOutput;
 use crate::shard::Batch;
 
-/// Bytes of a fixed RTP header.
-const HEADER: usize = 12;
 /// Between two keys.
 const PAUSE_MS: u32 = 60;
 
@@ -85,8 +83,6 @@ impl Stream {
         payload: &[u8],
         batch: &mut Batch,
     ) {
-        let at = batch.bytes.len();
-        batch.bytes.resize(at + HEADER, 0);
         let header = RtpHeader {
             marker,
             payload_type,
@@ -94,9 +90,7 @@ impl Stream {
             timestamp,
             ssrc: self.ssrc,
         };
-        write_header(&mut batch.bytes[at..], &header);
-        batch.bytes.extend_from_slice(payload);
-        batch.packets.push(((HEADER + payload.len()) as u32, false));
+        batch.push_rtp(&header, payload);
         self.sequence = self.sequence.wrapping_add(1);
     }
 }

@@ -7,8 +7,9 @@ use std::os::fd::{AsRawFd, RawFd};
 use roomtone_sfu::{Router, TransportId};
 use roomtone_webrtc::{FiveTuple, Protocol};
 
+use super::inbox::{Batch, BatchPool};
 use super::mail::{Mail, Run, send_alone};
-use super::objects::{Carrier, Object};
+use super::objects::{Carrier, Object, PipeEnd};
 use super::{Panicked, Shard, guard};
 use crate::counters::Counters;
 use crate::sys::fetch;
@@ -69,6 +70,36 @@ impl Writer<'_> {
         }
         take(buffer, Packet::End);
         at
+    }
+
+    /// Writes packets into batches for the transport `to` of another thread; `hand_over` gets each that is not empty.
+    pub(super) fn write_batches(
+        &mut self,
+        buffer: &mut [u8],
+        pool: &BatchPool,
+        to: u64,
+        with_rtcp: bool,
+        mut hand_over: impl FnMut(Batch),
+    ) {
+        let mut batch = pool.empty(to);
+        self.write_all(
+            buffer,
+            0,
+            |_, len, _| Some(len),
+            |buffer, packet| match packet {
+                Packet::At { at, len, rtcp } => {
+                    if with_rtcp || !rtcp {
+                        batch.push(&buffer[at..at + len], rtcp);
+                    }
+                }
+                Packet::Full | Packet::End => {
+                    if !batch.packets.is_empty() {
+                        hand_over(std::mem::replace(&mut batch, pool.empty(to)));
+                    }
+                }
+            },
+        );
+        batch.send_home();
     }
 }
 
@@ -268,24 +299,10 @@ impl Shard {
             counters: &self.counters,
         };
         let (handle, counters) = (&self.handles[end.far_shard], &self.counters);
-        let mut batch = end.empty_batch();
-        writer.write_all(
-            mail.emptied(counters),
-            0,
-            |_, len, _| Some(len),
-            |buffer, packet| match packet {
-                Packet::At { at, len, rtcp } => {
-                    batch.bytes.extend_from_slice(&buffer[at..at + len]);
-                    batch.packets.push((len as u32, rtcp));
-                }
-                Packet::Full | Packet::End => {
-                    if !batch.packets.is_empty() {
-                        end.hand_over(std::mem::take(&mut batch), handle, counters);
-                        batch = end.empty_batch();
-                    }
-                }
-            },
-        );
+        let (buffer, to) = (mail.emptied(counters), end.far_transport);
+        writer.write_batches(buffer, &end.pool, to, true, |batch| {
+            PipeEnd::hand_over(batch, handle, counters);
+        });
     }
 
     /// Sends what transports have to say themselves: STUN, DTLS, SCTP.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
+use roomtone_rtp::{RtpHeader, write_header};
 use roomtone_sfu::ProducerParams;
 
 use crate::sys::EventFd;
@@ -13,8 +14,10 @@ use crate::values::Request;
 
 /// Batches of piped packets that may wait; more are dropped and counted, NACK asks for them again.
 const MAX_BATCHES: usize = 1024;
+/// Bytes of a fixed RTP header.
+const RTP_HEADER: usize = 12;
 
-/// Packets on their way through a pipe. The buffers come back to the sender to be used again.
+/// Packets on their way from thread to thread. The buffers come back to the sender to be used again.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// Transport at the receiving end.
@@ -28,6 +31,22 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Add a packet.
+    pub(crate) fn push(&mut self, packet: &[u8], rtcp: bool) {
+        self.bytes.extend_from_slice(packet);
+        self.packets.push((packet.len() as u32, rtcp));
+    }
+
+    /// Add a packet of RTP without extensions.
+    pub(crate) fn push_rtp(&mut self, header: &RtpHeader, payload: &[u8]) {
+        let at = self.bytes.len();
+        self.bytes.resize(at + RTP_HEADER, 0);
+        write_header(&mut self.bytes[at..], header);
+        self.bytes.extend_from_slice(payload);
+        self.packets
+            .push(((RTP_HEADER + payload.len()) as u32, false));
+    }
+
     /// An empty batch goes back to where it was filled; when nobody wants it, it is freed.
     pub(crate) fn send_home(mut self) {
         self.bytes.clear();
@@ -35,6 +54,29 @@ impl Batch {
         if let Some(home) = self.home.take() {
             let _ = home.try_send(self);
         }
+    }
+}
+
+/// Batches of one sender: those that came back empty are filled again.
+#[derive(Debug)]
+pub(crate) struct BatchPool {
+    returned: Receiver<Batch>,
+    home: SyncSender<Batch>,
+}
+
+impl BatchPool {
+    /// At most `kept` empty ones are kept.
+    pub(crate) fn new(kept: usize) -> Self {
+        let (home, returned) = sync_channel(kept);
+        Self { returned, home }
+    }
+
+    /// An empty batch for a transport.
+    pub(crate) fn empty(&self, to: u64) -> Batch {
+        let mut batch = self.returned.try_recv().unwrap_or_default();
+        batch.to = to;
+        batch.home = Some(self.home.clone());
+        batch
     }
 }
 

@@ -4,7 +4,6 @@
 //! have: statistics, pauses, pipes to other shards.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use roomtone_audio::dtmf::Digit;
 use roomtone_rtp::{Codec, MediaKind};
@@ -15,8 +14,8 @@ use roomtone_sfu::{
 
 use super::Shard;
 use super::commands::{Answered, DONE};
-use super::egress::{Packet, Writer};
-use super::inbox::Batch;
+use super::egress::Writer;
+use super::inbox::BatchPool;
 use super::mail::Mail;
 use super::objects::{Carrier, Object};
 use crate::audio::{self, Board, MAX_INPUTS, Message, Mix, NewInput, NewOutput, Payload};
@@ -40,28 +39,18 @@ pub(crate) struct MixerEnd {
     pub(crate) sources: Vec<u64>,
     tick_ms: u32,
     pub(super) board: Arc<Board>,
-    returned: Receiver<Batch>,
-    home: SyncSender<Batch>,
+    pool: BatchPool,
 }
 
 impl MixerEnd {
     fn new(thread: usize, tick_ms: u32) -> Self {
-        let (home, returned) = sync_channel(KEPT_BATCHES);
         Self {
             thread,
             sources: Vec::new(),
             tick_ms,
             board: Arc::default(),
-            returned,
-            home,
+            pool: BatchPool::new(KEPT_BATCHES),
         }
-    }
-
-    pub(super) fn empty_batch(&mut self, mixer: u64) -> Batch {
-        let mut batch = self.returned.try_recv().unwrap_or_default();
-        batch.to = mixer;
-        batch.home = Some(self.home.clone());
-        batch
     }
 }
 
@@ -347,36 +336,18 @@ impl Shard {
             now: self.now,
             counters,
         };
-        let mut batch = end.empty_batch(id);
-        writer.write_all(
-            mail.emptied(counters),
-            0,
-            |_, len, _| Some(len),
-            |buffer, packet| match packet {
-                Packet::At { at, len, rtcp } => {
-                    // What a mixer hears needs no reports: its inputs are on one clock, its own.
-                    if !rtcp {
-                        batch.bytes.extend_from_slice(&buffer[at..at + len]);
-                        batch.packets.push((len as u32, false));
-                    }
+        // What a mixer hears needs no reports: its inputs are on one clock, its own.
+        let (buffer, with_rtcp) = (mail.emptied(counters), false);
+        writer.write_batches(buffer, &end.pool, id, with_rtcp, |batch| {
+            let count = batch.packets.len() as u64;
+            match handle.batch(batch) {
+                Ok(()) => counters.mixer_packets.add(count),
+                Err(batch) => {
+                    counters.mixer_dropped_full.add(count);
+                    batch.send_home();
                 }
-                Packet::Full | Packet::End => {
-                    if batch.packets.is_empty() {
-                        return;
-                    }
-                    let full = std::mem::replace(&mut batch, end.empty_batch(id));
-                    let count = full.packets.len() as u64;
-                    match handle.batch(full) {
-                        Ok(()) => counters.mixer_packets.add(count),
-                        Err(batch) => {
-                            counters.mixer_dropped_full.add(count);
-                            batch.send_home();
-                        }
-                    }
-                }
-            },
-        );
-        batch.send_home();
+            }
+        });
     }
 }
 

@@ -53,7 +53,7 @@ use crate::timers::Timers;
 use crate::values::{CloseReason, EngineConfig, Event};
 
 use gather::Gather;
-pub(crate) use inbox::{Batch, Control, Inbox, ShardHandle, inbox};
+pub(crate) use inbox::{Batch, BatchPool, Control, Inbox, ShardHandle, inbox};
 use mail::Mail;
 use objects::{Carrier, Object, Port, RouterEntry, TimerKey, Token, TransportEntry};
 use stream::Connection;

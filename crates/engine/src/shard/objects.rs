@@ -1,7 +1,6 @@
 //! What lives on a shard.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::mpsc::Receiver;
 
 use roomtone_rtp::MediaKind;
 use roomtone_sfu::{AudioLevelConfig, ProducerParams, Router};
@@ -9,7 +8,7 @@ use roomtone_srtp::{MasterKey, Opener, Profile, Sealer};
 use roomtone_webrtc::{ChannelId, FiveTuple, Protocol, Transport};
 use rustc_hash::FxHashMap;
 
-use super::inbox::Batch;
+use super::inbox::BatchPool;
 use super::lane::Lane;
 use super::latch::Latch;
 use super::mixing::MixerEnd;
@@ -175,10 +174,7 @@ pub(crate) struct PipeEnd {
     pub(crate) far_transport: u64,
     /// The producer that is carried, at the end it is carried from.
     pub(crate) source: Option<u64>,
-    /// Empty batches that came back.
-    pub(crate) returned: Receiver<Batch>,
-    /// Given along with each batch.
-    pub(crate) home: std::sync::mpsc::SyncSender<Batch>,
+    pub(crate) pool: BatchPool,
 }
 
 /// A producer as the driver knows it.

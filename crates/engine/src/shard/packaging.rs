@@ -4,7 +4,6 @@
 //! of its kind goes on in its place, since the lists of a packager that has begun cannot be given another track.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use roomtone_rtp::MediaKind;
@@ -15,8 +14,8 @@ use roomtone_sfu::{
 
 use super::Shard;
 use super::commands::{Answered, DONE};
-use super::egress::{Packet, Writer};
-use super::inbox::Batch;
+use super::egress::Writer;
+use super::inbox::BatchPool;
 use super::mail::Mail;
 use super::objects::{Carrier, Object};
 use crate::counters::Counters;
@@ -40,8 +39,7 @@ pub(crate) struct PackagerEnd {
     pub(crate) name: String,
     pub(crate) tracks: Vec<TapEnd>,
     pub(super) board: Arc<Board>,
-    returned: Receiver<Batch>,
-    home: SyncSender<Batch>,
+    pool: BatchPool,
 }
 
 /// A track as the shard knows it.
@@ -57,21 +55,12 @@ pub(crate) struct TapEnd {
 
 impl PackagerEnd {
     fn new(name: String) -> Self {
-        let (home, returned) = sync_channel(KEPT_BATCHES);
         Self {
             name,
             tracks: Vec::new(),
             board: Arc::default(),
-            returned,
-            home,
+            pool: BatchPool::new(KEPT_BATCHES),
         }
-    }
-
-    fn empty_batch(&mut self, packager: u64) -> Batch {
-        let mut batch = self.returned.try_recv().unwrap_or_default();
-        batch.to = packager;
-        batch.home = Some(self.home.clone());
-        batch
     }
 
     /// `video`, `video2` and so on.
@@ -304,31 +293,15 @@ impl Shard {
             now: self.now,
             counters,
         };
-        let mut batch = end.empty_batch(id);
-        writer.write_all(
-            mail.emptied(counters),
-            0,
-            |_, len, _| Some(len),
-            |buffer, packet| match packet {
-                // Sender reports tie the tracks to each other.
-                Packet::At { at, len, rtcp } => {
-                    batch.bytes.extend_from_slice(&buffer[at..at + len]);
-                    batch.packets.push((len as u32, rtcp));
-                }
-                Packet::Full | Packet::End => {
-                    if batch.packets.is_empty() {
-                        return;
-                    }
-                    let full = std::mem::replace(&mut batch, end.empty_batch(id));
-                    let count = full.packets.len() as u64;
-                    if let Err(batch) = live.batch(full) {
-                        counters.packager_dropped_full.add(count);
-                        batch.send_home();
-                    }
-                }
-            },
-        );
-        batch.send_home();
+        // Sender reports tie the tracks to each other.
+        let (buffer, with_rtcp) = (mail.emptied(counters), true);
+        writer.write_batches(buffer, &end.pool, id, with_rtcp, |batch| {
+            let count = batch.packets.len() as u64;
+            if let Err(batch) = live.batch(batch) {
+                counters.packager_dropped_full.add(count);
+                batch.send_home();
+            }
+        });
     }
 }
 

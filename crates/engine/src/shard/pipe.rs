@@ -6,15 +6,13 @@
 //! Which encodings anyone wants at the far end is told to the near one, which leaves the others out, and wants no more
 //! of its own source.
 
-use std::sync::mpsc::sync_channel;
-
 use roomtone_sfu::{
     ConsumerId, ConsumerParams, EncodingParams, FeedbackKinds, ProducerId, ProducerParams,
     TransportId, TransportParams,
 };
 
 use super::commands::Answered;
-use super::inbox::{Batch, Control, OpenPipe, ShardHandle};
+use super::inbox::{Batch, BatchPool, Control, OpenPipe, ShardHandle};
 use super::objects::{Carrier, Object, PipeEnd};
 use super::{Panicked, Shard, guard};
 use crate::counters::Counters;
@@ -27,28 +25,15 @@ const KEPT_BATCHES: usize = 8;
 
 impl PipeEnd {
     fn new(far_shard: usize, far_transport: u64, source: Option<u64>) -> Self {
-        let (home, returned) = sync_channel(KEPT_BATCHES);
         Self {
             far_shard,
             far_transport,
             source,
-            returned,
-            home,
+            pool: BatchPool::new(KEPT_BATCHES),
         }
     }
 
-    pub(super) fn empty_batch(&mut self) -> Batch {
-        self.returned.try_recv().unwrap_or_default()
-    }
-
-    pub(super) fn hand_over(
-        &mut self,
-        mut batch: Batch,
-        handle: &ShardHandle,
-        counters: &Counters,
-    ) {
-        batch.to = self.far_transport;
-        batch.home = Some(self.home.clone());
+    pub(super) fn hand_over(batch: Batch, handle: &ShardHandle, counters: &Counters) {
         let count = batch.packets.len() as u64;
         match handle.batch(batch) {
             Ok(()) => counters.pipe_packets.add(count),
