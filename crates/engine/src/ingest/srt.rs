@@ -142,6 +142,8 @@ impl SrtPort {
             feed.demuxer.handle_bytes(message.payload);
             drain(feed, told);
         }
+        // A connection has ended once its farewell is written.
+        self.send(now);
         while let Some(ListenerEvent::Closed {
             connection, reason, ..
         }) = self.listener.poll_event()
@@ -152,7 +154,6 @@ impl SrtPort {
                 told.push(Told::Gone(feed.publisher, reason));
             }
         }
-        self.send(now);
     }
 
     /// Send what waits.
