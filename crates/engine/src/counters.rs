@@ -218,6 +218,14 @@ counters! {
     ingest_tracks_refused,
     /// Units dropped since the live thread's queue was full.
     units_dropped_full,
+    /// Packets that routers were fed.
+    fed_packets,
+    /// Packets for routers dropped since the shard's queue was full.
+    fed_dropped_full,
+    /// Units of which no packets can be made.
+    units_unsendable,
+    /// Groups of pictures too long to be kept for who comes between two keyframes.
+    gops_too_large,
     /// Datagrams at ports of SRT that are no packets.
     dropped_srt_malformed,
     /// Packets at ports of SRT for connections that there are not.

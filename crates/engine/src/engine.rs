@@ -14,6 +14,7 @@ use roomtone_webrtc::{Certificate, Random, SystemRandom};
 use crate::audio::{self, AudioHandle};
 use crate::bind::{self, BindError};
 use crate::counters::{AudioCounters, Counters, IngestCounters, LiveCounters};
+use crate::feed::Outlets;
 use crate::ids::{self, MAX_SHARDS};
 use crate::ingest::{self, IngestEnds, IngestHandle};
 use crate::live::{self, LiveEnds, LiveHandle};
@@ -95,6 +96,7 @@ impl Engine {
             transports: AtomicUsize::new(0),
             loads: (0..config.shards).map(|_| AtomicUsize::new(0)).collect(),
             clock: wall_clock(),
+            outlets: Outlets::default(),
             config,
         });
         let config = &shared.config;
@@ -480,6 +482,9 @@ fn subject(command: &Command) -> Subject {
         | Command::AddPackagerTrack { packager: id, .. }
         | Command::RemovePackagerTrack { packager: id, .. }
         | Command::ClosePackager { packager: id }
+        | Command::OpenFeed { router: id }
+        | Command::AddFeedTrack { feed: id, .. }
+        | Command::CloseFeed { feed: id }
         | Command::SendMixerDtmf { output: id, .. }
         | Command::ConnectWebRtcTransport { transport: id, .. }
         | Command::AddRemoteCandidates { transport: id, .. }

@@ -9,6 +9,7 @@ mod bind;
 mod counters;
 mod engine;
 mod failure;
+mod feed;
 mod framing;
 mod ids;
 mod ingest;

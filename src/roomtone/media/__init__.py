@@ -11,6 +11,7 @@ from roomtone.media.errors import (
     QueueFull,
 )
 from roomtone.media.fake import FakeLink
+from roomtone.media.feed import Feed
 from roomtone.media.ingest import IngestListener
 from roomtone.media.link import Link
 from roomtone.media.mailbox import Mailbox
@@ -39,6 +40,7 @@ __all__ = [
     "EngineCommandError",
     "EngineStartError",
     "FakeLink",
+    "Feed",
     "IngestListener",
     "Link",
     "Mailbox",

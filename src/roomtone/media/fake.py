@@ -43,6 +43,9 @@ from roomtone.media.values import (
     IngestListenerId,
     IngestProtocol,
     IngestStarted,
+    IngestTrack,
+    IngestTrackEnded,
+    IngestTrackId,
     MediaKind,
     ObserverId,
     PackagerId,
@@ -53,6 +56,7 @@ from roomtone.media.values import (
     Question,
     Reply,
     RouterId,
+    TrackBar,
     TransportId,
 )
 
@@ -192,6 +196,33 @@ class FakeLink:
                 )
             )
             return PackagerId(stream.id)
+
+    def tell_track(
+        self, packager: int, kind: MediaKind, codec: str, bar: TrackBar | None = None, track: int | None = None
+    ) -> IngestTrackId:
+        """Let it be known how a track of an encoder is coded; a new one, or ``track`` anew."""
+        with self._lock:
+            stream = self._state.get(FakeIngest, packager)
+            id_ = IngestTrackId(self._state.new_id() if track is None else track)
+            stream.tracks[id_] = IngestTrack(
+                ingest=IngestId(stream.publisher or 0),
+                listener=IngestListenerId(stream.listener),
+                packager=PackagerId(stream.id),
+                track=id_,
+                kind=kind,
+                codec=codec,
+                bar=bar,
+            )
+            self.emit(stream.tracks[id_])
+            return id_
+
+    def end_track(self, packager: int, track: int) -> None:
+        """Let an encoder send a track no more."""
+        with self._lock:
+            told = self._state.get(FakeIngest, packager).tracks.pop(track)
+            self.emit(
+                IngestTrackEnded(ingest=told.ingest, listener=told.listener, packager=told.packager, track=told.track)
+            )
 
     def lose_encoder(self, packager: int, reason: IngestEnd = IngestEnd.PEER) -> None:
         """Let an encoder end; its stream waits for another."""

@@ -6,7 +6,7 @@ import json
 from functools import singledispatchmethod
 from typing import Any
 
-from roomtone.media import fake_ingests, fake_mixers, fake_packagers
+from roomtone.media import fake_feeds, fake_ingests, fake_mixers, fake_packagers
 from roomtone.media.event_kinds import subjects
 from roomtone.media.fake_objects import (
     FakeChannel,
@@ -20,6 +20,7 @@ from roomtone.media.fake_plain import check_plain, connect_plain, note_plain
 from roomtone.media.fake_state import STATS_TYPE, FakeState, Refused
 from roomtone.media.fake_together import MAX_TOGETHER, id_in, put_in
 from roomtone.media.values import (
+    AddFeedTrack,
     AddMixerInput,
     AddMixerOutput,
     AddMixerSource,
@@ -34,6 +35,7 @@ from roomtone.media.values import (
     ChannelOpening,
     CloseChannel,
     CloseConsumer,
+    CloseFeed,
     CloseIngest,
     CloseIngestListener,
     CloseMixer,
@@ -62,6 +64,7 @@ from roomtone.media.values import (
     ObserverId,
     ObserverOpened,
     OpenChannel,
+    OpenFeed,
     OpenIngestInput,
     OpenIngestListener,
     OpenIngestPull,
@@ -370,6 +373,10 @@ class FakeCommands(FakeState):
         self, command: OpenIngestListener | OpenIngestInput | OpenIngestPull | CloseIngestListener | CloseIngest
     ) -> AnyResult:
         return fake_ingests.execute(self, command)
+
+    @_execute.register
+    def _feed(self, command: OpenFeed | AddFeedTrack | CloseFeed) -> AnyResult:
+        return fake_feeds.execute(self, command)
 
     @_execute.register
     def _package(self, command: OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager) -> AnyResult:

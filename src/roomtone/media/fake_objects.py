@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DtlsParameters,
         EncodingParameters,
         IngestProtocol,
+        IngestTrack,
         MediaKind,
         MixerSource,
         SetConsumerLimits,
@@ -177,6 +178,16 @@ class FakeIngest:
     listener: int
     name: str
     publisher: int | None
+    tracks: dict[int, IngestTrack] = field(default_factory=dict)
+    """What its publisher sends (`FakeLink.tell_track`)."""
+
+
+@dataclass(slots=True)
+class FakeFeed:
+    """A feed of the fake; its producers have its id as their transport."""
+
+    id: int
+    router: int
 
 
 FakeObject = (
@@ -190,4 +201,5 @@ FakeObject = (
     | FakePackager
     | FakeIngestListener
     | FakeIngest
+    | FakeFeed
 )

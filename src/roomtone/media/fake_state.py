@@ -7,6 +7,7 @@ from typing import TypeVar
 from roomtone.media.fake_objects import (
     FakeChannel,
     FakeConsumer,
+    FakeFeed,
     FakeIngest,
     FakeIngestListener,
     FakeMixer,
@@ -67,6 +68,7 @@ T = TypeVar(
     FakePackager,
     FakeIngestListener,
     FakeIngest,
+    FakeFeed,
 )
 
 STATS_TYPE: dict[type[FakeObject], str] = {
@@ -80,6 +82,7 @@ STATS_TYPE: dict[type[FakeObject], str] = {
     FakePackager: "packager",
     FakeIngestListener: "listener",
     FakeIngest: "ingest",
+    FakeFeed: "transport",
 }
 
 
@@ -200,10 +203,21 @@ class FakeState:
             self.drop_mixer(mixer, of_transports)
         for packager in [held for held in self.find(FakePackager) if held.router == router.id]:
             self.drop_packager(packager, of_transports)
+        for feed in [held for held in self.find(FakeFeed) if held.router == router.id]:
+            self.drop_feed(feed, of_transports)
         for held in [held for held in self.objects.values() if getattr(held, "router", None) == router.id]:
             del self.objects[held.id]
         del self.objects[router.id]
         self.caused.append(RouterClosed(router=RouterId(router.id), reason=reason))
+
+    def drop_feed(self, feed: FakeFeed, reason: EngineCloseReason) -> None:
+        """Take a feed away with its producers, and cause the events."""
+        for producer in [held for held in self.find(FakeProducer) if held.transport == feed.id]:
+            self.drop_producer(producer)
+            closed = ProducerClosed(producer=ProducerId(producer.id), reason=EngineCloseReason.PARENT_CLOSED)
+            self.caused.append(closed)
+        del self.objects[feed.id]
+        self.caused.append(TransportClosed(transport=TransportId(feed.id), reason=reason, detail=""))
 
     def lose_publisher(self, stream: FakeIngest, reason: IngestEnd) -> None:
         """Take the publisher of a stream away, if it has one; the stream waits for another."""
@@ -217,6 +231,7 @@ class FakeState:
             detail="",
         )
         stream.publisher = None
+        stream.tracks.clear()
         self.caused.append(ended)
 
     def drop_pull(self, pull: FakeIngestListener, reason: IngestEnd, detail: str) -> None:

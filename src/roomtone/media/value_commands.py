@@ -21,6 +21,7 @@ from roomtone.media.value_parts import (
     IngestProtocol,
     IngestPull,
     IngestSource,
+    IngestTrackId,
     Latching,
     LiveEncryption,
     MediaKind,
@@ -482,6 +483,26 @@ class CloseIngest(Command, tag="close_ingest", frozen=True, kw_only=True):
     packager: PackagerId
 
 
+class OpenFeed(Command, tag="open_feed", frozen=True, kw_only=True):
+    """Open a feed: a transport whose producers are tracks of encoders."""
+
+    router: RouterId
+
+
+class AddFeedTrack(Command, tag="add_feed_track", frozen=True, kw_only=True):
+    """Have a feed produce a track of an encoder; the pictures since its last keyframe come first."""
+
+    feed: TransportId
+    track: IngestTrackId
+    codec: CodecParameters
+
+
+class CloseFeed(Command, tag="close_feed", frozen=True, kw_only=True):
+    """Close a feed with its producers."""
+
+    feed: TransportId
+
+
 class GetStats(Command, tag="get_stats", frozen=True, kw_only=True):
     """Statistics of an object, by its id; names of W3C webrtc-stats where they exist."""
 
@@ -559,6 +580,9 @@ AnyCommand = (
     | OpenIngestPull
     | CloseIngestListener
     | CloseIngest
+    | OpenFeed
+    | AddFeedTrack
+    | CloseFeed
     | OpenChannel
     | SendMessage
     | CloseChannel

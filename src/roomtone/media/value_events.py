@@ -17,7 +17,9 @@ from roomtone.media.value_parts import (
     IngestId,
     IngestListenerId,
     IngestProtocol,
+    IngestTrackId,
     LineDirection,
+    MediaKind,
     MixerId,
     MixerInputId,
     ObserverId,
@@ -341,6 +343,43 @@ class IngestWarned(Event, tag="ingest_warned", frozen=True, kw_only=True):
     detail: str
 
 
+class TrackBar(StrEnum):
+    """Why routers cannot be fed a track of an encoder."""
+
+    CODEC = "codec"
+    """WebRTC does not carry its codec."""
+    REORDERED = "reordered"
+    """Its pictures are not sent in the order in which they are shown (B-frames), which WebRTC cannot say."""
+
+
+class IngestTrack(Event, tag="ingest_track", frozen=True, kw_only=True):
+    """How a track of an encoder is coded; told again when that changes, or when it turns out that ``bar`` bars it.
+
+    ``codec`` is as in `CODECS` (RFC 6381), width and height in pixels are of video, channels of sound. Without a
+    ``bar`` a router can be fed it (`Feed.add_track`).
+    """
+
+    ingest: IngestId
+    listener: IngestListenerId
+    packager: PackagerId
+    track: IngestTrackId
+    kind: MediaKind
+    codec: str
+    width: int | None = None
+    height: int | None = None
+    channels: int | None = None
+    bar: TrackBar | None = None
+
+
+class IngestTrackEnded(Event, tag="ingest_track_ended", frozen=True, kw_only=True):
+    """An encoder sends a track no more, and goes on without."""
+
+    ingest: IngestId
+    listener: IngestListenerId
+    packager: PackagerId
+    track: IngestTrackId
+
+
 class IngestEnded(Event, tag="ingest_ended", frozen=True, kw_only=True):
     """An encoder publishes no more; its stream waits ten seconds for another unless that was wanted."""
 
@@ -440,6 +479,8 @@ AnyEvent = (
     | IngestWarned
     | IngestStranger
     | IngestPullEnded
+    | IngestTrack
+    | IngestTrackEnded
     | IngestEnded
     | ChannelOpened
     | ChannelMessage

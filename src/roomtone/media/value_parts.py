@@ -19,6 +19,7 @@ PackagerId = NewType("PackagerId", int)
 PackagerTrackId = NewType("PackagerTrackId", int)
 IngestListenerId = NewType("IngestListenerId", int)
 IngestId = NewType("IngestId", int)
+IngestTrackId = NewType("IngestTrackId", int)
 
 
 class IngestProtocol(StrEnum):

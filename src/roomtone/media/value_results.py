@@ -123,6 +123,12 @@ class PackagerTrackAdded(Result, tag="packager_track_added", frozen=True, kw_onl
     track: PackagerTrackId
 
 
+class FeedOpened(Result, tag="feed_opened", frozen=True, kw_only=True):
+    """The new feed."""
+
+    feed: TransportId
+
+
 class ChannelOpening(Result, tag="channel_opening", frozen=True, kw_only=True):
     """The new data channel; an event tells when it is open."""
 
@@ -183,6 +189,7 @@ AnyResult = (
     | PackagerTrackAdded
     | IngestListenerOpened
     | IngestPullOpened
+    | FeedOpened
     | ChannelOpening
     | Stats
     | Dumped

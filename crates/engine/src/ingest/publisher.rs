@@ -1,11 +1,13 @@
 //! One publisher: what it sends, as units of the tracks of a stream.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use roomtone_frames::{AccessUnit, Format};
 
 use super::asking::Wish;
 use super::connection::Line;
+use crate::feed::{self, Outlet, SourceClock};
 use crate::live::{Found, INGEST_RATE, Run};
 use crate::values::Report;
 
@@ -37,6 +39,8 @@ struct Carried {
     is_news: bool,
     /// Something was dropped: nothing can be decoded before a keyframe.
     waits_for_keyframe: bool,
+    /// Its way to routers.
+    outlet: Arc<Outlet>,
 }
 
 /// What a publisher has done so far.
@@ -63,10 +67,19 @@ pub(super) struct Publisher {
     refused: Vec<u32>,
     tracks: Vec<Carried>,
     gathered: Vec<(u64, Found)>,
+    pub(super) clock: SourceClock,
+    found_out: Vec<(Arc<Outlet>, feed::Found)>,
 }
 
 impl Publisher {
-    pub(super) fn new(id: u64, wish: Wish, line: Line, packager: u64, now: Instant) -> Self {
+    pub(super) fn new(
+        id: u64,
+        wish: Wish,
+        line: Line,
+        packager: u64,
+        clock: SourceClock,
+        now: Instant,
+    ) -> Self {
         Self {
             id,
             wish,
@@ -77,6 +90,8 @@ impl Publisher {
             refused: Vec::new(),
             tracks: Vec::new(),
             gathered: Vec::new(),
+            clock,
+            found_out: Vec::new(),
         }
     }
 
@@ -86,11 +101,13 @@ impl Publisher {
     }
 
     /// Carry a track of its source as this one of the stream.
-    pub(super) fn carry(&mut self, key: u32, track: u64, is_video: bool) {
+    pub(super) fn carry(&mut self, key: u32, track: u64, outlet: Arc<Outlet>) {
+        let is_video = outlet.is_video;
         self.tracks.push(Carried {
             key,
             track,
             is_video,
+            outlet,
             format: None,
             is_news: false,
             waits_for_keyframe: is_video,
@@ -102,16 +119,23 @@ impl Publisher {
         self.refused.push(key);
     }
 
-    /// The source has this track no more; its place in the stream.
-    pub(super) fn remove(&mut self, key: u32) -> Option<u64> {
+    /// The source has this track no more; its place in the stream, and its outlet.
+    pub(super) fn remove(&mut self, key: u32) -> Option<(u64, Arc<Outlet>)> {
         let at = self.tracks.iter().position(|one| one.key == key)?;
-        Some(self.tracks.swap_remove(at).track)
+        let track = self.tracks.swap_remove(at);
+        Some((track.track, track.outlet))
+    }
+
+    /// What has been found out about tracks since last asked.
+    pub(super) fn take_found_out(&mut self) -> Vec<(Arc<Outlet>, feed::Found)> {
+        std::mem::take(&mut self.found_out)
     }
 
     pub(super) fn handle_format(&mut self, key: u32, format: Format) {
         if let Some(track) = self.tracks.iter_mut().find(|one| one.key == key)
             && track.format.as_ref() != Some(&format)
         {
+            track.outlet.set_format(&format);
             track.format = Some(format);
             track.is_news = true;
         }
@@ -139,6 +163,9 @@ impl Publisher {
             in_ingest_ticks(unit.dts, rate),
             in_ingest_ticks(unit.pts, rate),
         );
+        if let Some(found) = track.outlet.send(&unit, now) {
+            self.found_out.push((track.outlet.clone(), found));
+        }
         let news = std::mem::take(&mut track.is_news).then(|| format.clone());
         self.gathered.push((track.track, (unit, news, now)));
     }

@@ -7,8 +7,9 @@ use super::connection::{Asker, Line, No};
 use super::publisher::{Publisher, Sent};
 use super::srt;
 use super::thread::IngestThread;
+use crate::feed::{Found, Outlet, SourceClock};
 use crate::ids;
-use crate::values::{Answer, CloseReason, Event, IngestEnd};
+use crate::values::{Answer, CloseReason, Event, IngestEnd, MediaKind};
 
 /// A publisher of whom nothing came for so long gives way to another.
 const SILENT: Duration = Duration::from_secs(2);
@@ -185,8 +186,9 @@ impl IngestThread {
             encoder: wish.encoder.clone(),
         };
         self.counters.publishers_accepted.up();
-        self.publishers
-            .insert(id, Publisher::new(id, wish, line, packager, now));
+        let clock = SourceClock::new(self.shared.clock);
+        let publisher = Publisher::new(id, wish, line, packager, clock, now);
+        self.publishers.insert(id, publisher);
         // Only messages of channels are ever refused.
         let _ = self.shared.outbox.event(event);
     }
@@ -211,7 +213,13 @@ impl IngestThread {
                 let fresh = ids::allocate(ids::INGEST);
                 let name = &publisher.wish.name;
                 if let Some(track) = self.streams.add_track(name, fresh, is_video) {
-                    publisher.carry(key, track, is_video);
+                    let outlet = self.shared.outlets.open(
+                        ids::allocate(ids::INGEST),
+                        is_video,
+                        publisher.clock.clone(),
+                        self.counters.clone(),
+                    );
+                    publisher.carry(key, track, outlet);
                 } else {
                     let kind = if is_video { "video" } else { "audio" };
                     let what = format!("a {kind} track that came too late, or beside another,");
@@ -223,12 +231,24 @@ impl IngestThread {
                 if let Some(Err(run)) = run.map(|run| self.live.run(run)) {
                     publisher.lost(&run);
                 }
-                if let Some(track) = publisher.remove(key) {
+                if let Some((track, outlet)) = publisher.remove(key) {
                     self.streams.remove_track(&publisher.wish.name, track);
+                    let _ = self.shared.outbox.event(Event::IngestTrackEnded {
+                        ingest: id,
+                        listener: publisher.wish.listener,
+                        packager: publisher.packager,
+                        track: outlet.id,
+                    });
                 }
             }
             Sent::Format(key, format) => publisher.handle_format(key, format),
-            Sent::Unit(key, unit) => publisher.handle_unit(key, unit, now),
+            Sent::Unit(key, unit) => {
+                publisher.handle_unit(key, unit, now);
+                for (outlet, found) in publisher.take_found_out() {
+                    let event = tell_track(publisher, &outlet, &found);
+                    let _ = self.shared.outbox.event(event);
+                }
+            }
             Sent::Refused(key, what) => self.leave_out(id, key, &what),
             Sent::Dropped => publisher.figures.dropped += 1,
             Sent::Unreadable(why) => self.end_publisher(id, IngestEnd::Protocol, why, now),
@@ -318,5 +338,29 @@ impl IngestThread {
                 reason: CloseReason::ParentClosed,
             });
         }
+    }
+}
+
+/// What is to be told of a track, once it is known.
+fn tell_track(publisher: &Publisher, outlet: &Outlet, found: &Found) -> Event {
+    let (format, bar) = match found {
+        Found::Ready(format) => (format, None),
+        Found::Barred(format, bar) => (format, Some(*bar)),
+    };
+    Event::IngestTrack {
+        ingest: publisher.id,
+        listener: publisher.wish.listener,
+        packager: publisher.packager,
+        track: outlet.id,
+        kind: if outlet.is_video {
+            MediaKind::Video
+        } else {
+            MediaKind::Audio
+        },
+        codec: format.codec_string(),
+        width: format.size().map(|(width, _)| width),
+        height: format.size().map(|(_, height)| height),
+        channels: format.channels(),
+        bar,
     }
 }

@@ -163,6 +163,11 @@ impl Shard {
                 self.remove_packager_track(packager, track)
             }
             Command::ClosePackager { packager } => self.close_packager(packager),
+            Command::OpenFeed { router } => self.open_feed(router),
+            Command::AddFeedTrack { feed, track, codec } => {
+                self.add_feed_track(feed, track, &codec)
+            }
+            Command::CloseFeed { feed } => self.close_feed(feed),
             command @ Command::ObserveAudioLevels { .. } => self.observe(&command),
             Command::CloseObserver { observer } => self.close_observer(observer),
             command @ Command::OpenChannel { .. } => self.open_channel(command),
@@ -301,7 +306,7 @@ impl Shard {
             Some(Object::Transport(slot))
                 if !matches!(
                     self.transports[*slot].carrier,
-                    Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_)
+                    Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) | Carrier::Feed(_)
                 ) =>
             {
                 Ok(*slot)

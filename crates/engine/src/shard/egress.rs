@@ -130,6 +130,7 @@ impl Shard {
             Carrier::Pipe(_) => self.burst_to_pipe(router, slot, &mut mail),
             Carrier::Mixer(_) => self.burst_to_mixer(router, slot, &mut mail),
             Carrier::Packager(_) => self.burst_to_packager(router, slot, &mut mail),
+            Carrier::Feed(_) => self.burst_to_nobody(router, id, &mut mail),
         });
         self.mail = Some(mail);
         if let Err(Panicked) = sent {
@@ -155,7 +156,9 @@ impl Shard {
                     peer.transport.sealer()
                 }
                 Carrier::Plain(plain) => plain.sealer.as_ref(),
-                Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => None,
+                Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) | Carrier::Feed(_) => {
+                    None
+                }
             };
             if let Some(sealer) = sealer {
                 fetch(sealer);
@@ -305,6 +308,18 @@ impl Shard {
         });
     }
 
+    /// Who feeds a router has no use for its reports.
+    fn burst_to_nobody(&mut self, router: usize, id: TransportId, mail: &mut Mail) {
+        let writer = &mut Writer {
+            router: &mut self.routers[router].router,
+            id,
+            now: self.now,
+            counters: &self.counters,
+        };
+        let buffer = mail.emptied(&self.counters);
+        writer.write_all(buffer, 0, |_, len, _| Some(len), |_, _| {});
+    }
+
     /// Sends what transports have to say themselves: STUN, DTLS, SCTP.
     pub(super) fn send_own(&mut self, tuple: FiveTuple, data: &[u8]) {
         match tuple.protocol {
@@ -345,7 +360,7 @@ impl Shard {
                 plain.send_goodbye(scratch, rtcp.len(), &self.counters);
                 None
             }
-            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => None,
+            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) | Carrier::Feed(_) => None,
         };
         if let Some((len, tuple)) = sealed {
             self.send_own(tuple, &scratch[..len]);

@@ -61,6 +61,7 @@ impl Shard {
                 self.end_opened(router, Event::MixerClosed { mixer: id, reason });
                 return;
             }
+            Carrier::Feed(end) => end.let_all_go(),
             Carrier::Packager(end) => {
                 self.live.tell(live::Message::Close { packager: id });
                 self.live.release(&end.name);
@@ -200,12 +201,15 @@ impl Shard {
                         .iter_mut()
                         .for_each(|opener| opener.forget(ssrc));
                 }
-                Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => {}
+                Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) | Carrier::Feed(_) => {}
             }
         }
         let router = self.transports[slot].router;
         self.touch_router(router);
         self.tell_mixer(slot, |mixer| Message::RemoveOutput { mixer, output: id });
+        if let Carrier::Feed(end) = &mut self.transports[slot].carrier {
+            end.let_go(id);
+        }
         self.transports[slot].producers.retain(|other| *other != id);
         self.forget_producer(id);
         if matches!(self.transports[slot].carrier, Carrier::Pipe(_)) {
@@ -248,7 +252,7 @@ impl Shard {
                         .iter_mut()
                         .for_each(|sealer| sealer.forget(ssrc));
                 }
-                Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => {}
+                Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) | Carrier::Feed(_) => {}
             }
         }
         Ok(())
@@ -261,7 +265,7 @@ impl Shard {
         let writable = match &entry.carrier {
             Carrier::WebRtc(peer) => peer.transport.is_writable(),
             Carrier::Plain(plain) => plain.can_send(),
-            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => true,
+            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) | Carrier::Feed(_) => true,
         };
         if entry.writable != writable {
             entry.writable = writable;
@@ -278,7 +282,7 @@ impl Shard {
         let profile = match &entry.carrier {
             Carrier::WebRtc(peer) => peer.transport.srtp_profile(),
             Carrier::Plain(plain) => plain.sealer.as_ref().map(Sealer::profile),
-            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => None,
+            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) | Carrier::Feed(_) => None,
         };
         let (id, router) = (TransportId(entry.id), entry.router);
         let repeats = profile.is_none_or(|profile| !profile.is_aead());

@@ -220,8 +220,8 @@ impl Shard {
         Ok(Some(CommandResult::Produced { producer: id }))
     }
 
-    /// An SSRC for a mix; its consumers draw their own.
-    fn draw_ssrc(&mut self) -> u32 {
+    /// An SSRC for what comes from within; its consumers draw their own.
+    pub(super) fn draw_ssrc(&mut self) -> u32 {
         self.seed = self
             .seed
             .wrapping_mul(0x5851_f42d_4c95_7f2d)

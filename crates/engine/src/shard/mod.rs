@@ -9,6 +9,7 @@ mod channels;
 mod commands;
 mod dial;
 mod egress;
+mod feeding;
 mod gather;
 mod inbox;
 mod ingress;
@@ -46,6 +47,7 @@ use slab::Slab;
 use crate::audio::AudioHandle;
 use crate::bind::{Listener, PlainPorts};
 use crate::counters::Counters;
+use crate::feed::Outlets;
 use crate::live::LiveHandle;
 use crate::outbox::Outbox;
 use crate::sys::{Datagrams, Epoll, Ready};
@@ -74,6 +76,8 @@ pub(crate) struct Shared {
     /// Objects on each shard, to find the least loaded.
     pub(crate) loads: Vec<AtomicUsize>,
     pub(crate) clock: roomtone_sfu::WallClock,
+    /// What routers can be fed.
+    pub(crate) outlets: Outlets,
 }
 
 /// A defect was met; the thread goes on.
@@ -343,7 +347,9 @@ impl Shard {
         let peer = match &mut entry.carrier {
             Carrier::WebRtc(peer) => peer,
             Carrier::Plain(_) => return self.on_plain_timer(slot),
-            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) => return,
+            Carrier::Pipe(_) | Carrier::Mixer(_) | Carrier::Packager(_) | Carrier::Feed(_) => {
+                return;
+            }
         };
         if peer.give_up.is_some_and(|deadline| deadline <= now) {
             let detail = "no remote parameters were given in time".to_owned();

@@ -8,6 +8,7 @@ use roomtone_srtp::{MasterKey, Opener, Profile, Sealer};
 use roomtone_webrtc::{ChannelId, FiveTuple, Protocol, Transport};
 use rustc_hash::FxHashMap;
 
+use super::feeding::FeedEnd;
 use super::inbox::BatchPool;
 use super::lane::Lane;
 use super::latch::Latch;
@@ -60,6 +61,8 @@ pub(crate) enum Carrier {
     Mixer(Box<MixerEnd>),
     /// The live thread.
     Packager(Box<PackagerEnd>),
+    /// Whoever has units.
+    Feed(Box<FeedEnd>),
 }
 
 /// One WebRTC peer.

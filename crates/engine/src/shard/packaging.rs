@@ -275,7 +275,7 @@ impl Shard {
         };
         matches!(
             self.transports[slot].carrier,
-            Carrier::Mixer(_) | Carrier::Packager(_)
+            Carrier::Mixer(_) | Carrier::Packager(_) | Carrier::Feed(_)
         )
     }
 

@@ -125,6 +125,7 @@ impl Shard {
             Carrier::Packager(end) => report! {
                 "carrier": "packager", "name": end.name.as_str(), "tracks": end.tracks.len(),
             },
+            Carrier::Feed(_) => report! { "carrier": "feed", "tracks": entry.producers.len() },
         });
         Ok(report)
     }
@@ -262,6 +263,7 @@ impl Shard {
                 "kind": "packager", "name": end.name,
                 "tracks": end.tracks.iter().map(|one| one.track).collect::<Vec<_>>(),
             }),
+            Carrier::Feed(_) => json!({ "kind": "feed" }),
         };
         Ok(json!({
             "id": id, "type": "transport", "router": self.routers[entry.router].id, "writable": dump.writable,

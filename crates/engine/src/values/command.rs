@@ -554,6 +554,25 @@ pub enum Command {
         /// The packager of the stream.
         packager: u64,
     },
+    /// Open a feed: a transport whose producers are tracks of encoders.
+    OpenFeed {
+        /// In which router.
+        router: u64,
+    },
+    /// Have a feed produce a track of an encoder; the pictures since the last keyframe come first.
+    AddFeedTrack {
+        /// Which.
+        feed: u64,
+        /// The track, as `ingest_track` told it.
+        track: u64,
+        /// What it is called and numbered.
+        codec: CodecParameters,
+    },
+    /// Close a feed with its producers.
+    CloseFeed {
+        /// Which.
+        feed: u64,
+    },
     /// Statistics of an object.
     GetStats {
         /// Which.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, IngestProtocol,
-    LineDirection, QualityLevel, QualitySubject, QualityTrend,
+    LineDirection, MediaKind, QualityLevel, QualitySubject, QualityTrend,
 };
 
 /// RTCIceTransportState of W3C WebRTC.
@@ -113,6 +113,16 @@ pub enum IngestEnd {
     Failed,
     /// The engine stops.
     EngineClosed,
+}
+
+/// Why routers cannot be fed a track of an encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrackBar {
+    /// WebRTC does not carry its codec.
+    Codec,
+    /// Its pictures are not sent in the order in which they are shown, which WebRTC cannot say.
+    Reordered,
 }
 
 /// What can be wrong with what a packager is given.
@@ -408,6 +418,41 @@ pub enum Event {
         packager: u64,
         /// What, in words.
         detail: String,
+    },
+    /// How a track of an encoder is coded; told again when that changes, or when it turns out that routers cannot be
+    /// fed it.
+    IngestTrack {
+        /// Of which encoder.
+        ingest: u64,
+        /// Through which listener.
+        listener: u64,
+        /// The packager of its stream.
+        packager: u64,
+        /// The track; `add_feed_track` takes it.
+        track: u64,
+        /// Pictures or sound.
+        kind: MediaKind,
+        /// As it stands in `CODECS` (RFC 6381).
+        codec: String,
+        /// In pixels; of video only.
+        width: Option<u32>,
+        /// In pixels; of video only.
+        height: Option<u32>,
+        /// Of sound only.
+        channels: Option<u8>,
+        /// Why routers cannot be fed it; absent: they can.
+        bar: Option<TrackBar>,
+    },
+    /// An encoder sends a track no more, and goes on without.
+    IngestTrackEnded {
+        /// Of which encoder.
+        ingest: u64,
+        /// Through which listener.
+        listener: u64,
+        /// The packager of its stream.
+        packager: u64,
+        /// The track.
+        track: u64,
     },
     /// An encoder publishes no more; its stream waits a while for another.
     IngestEnded {

@@ -15,7 +15,7 @@ pub use command::Command;
 pub use config::{ArrivalModel, BandwidthConfig, EngineConfig};
 pub use event::{
     CloseReason, DtlsState, Event, IceState, IngestEnd, PackagerTrackInfo, PackagerWarning,
-    SpeakerLevel,
+    SpeakerLevel, TrackBar,
 };
 pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,

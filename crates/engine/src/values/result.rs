@@ -208,6 +208,11 @@ pub enum CommandResult {
         /// Its id, which is that of a listener.
         listener: u64,
     },
+    /// The new feed.
+    FeedOpened {
+        /// Its id.
+        feed: u64,
+    },
     /// The new data channel; an event tells when it is open.
     ChannelOpening {
         /// Its id.

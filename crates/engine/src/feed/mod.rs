@@ -1,0 +1,224 @@
+//! Units that become producers of routers: what encoders send, and what workers make of it, for viewers by WebRTC.
+//!
+//! An [`Outlet`] is one track on the side of whoever has its units, on any thread. It looks whether its units can be sent
+//! by RTP at all, keeps the pictures since the last keyframe, and packs units for each [`Line`] that a shard ties to it;
+//! a line ends in a producer of a transport on that shard, its feed. Tracks of one source are placed on a
+//! common time by its [`SourceClock`], whose sender reports tell viewers what is to be heard with which picture.
+
+mod clock;
+mod gop;
+mod line;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use roomtone_frames::packetize::{Packet, Reordering, Unsendable, packetize};
+use roomtone_frames::{AccessUnit, CarriedCodec, Format};
+use rustc_hash::FxHashMap;
+
+use crate::counters::IngestCounters;
+use crate::failure::Failure;
+use crate::values::TrackBar;
+
+pub(crate) use clock::SourceClock;
+pub(crate) use line::Line;
+
+use gop::Gop;
+
+/// Bytes of a payload: with headers, extensions and what sealing adds it fits into what every IPv6 link carries.
+const PAYLOAD_BYTES: usize = 1_140;
+/// Units looked at before pictures are believed to come in order, where the format does not say so.
+const LOOKED_AT: u32 = 12;
+/// Lines of one outlet: one a room, and some while one takes the place of another.
+const MAX_LINES: usize = 8;
+
+/// All outlets, by their ids; shards find them here.
+#[derive(Debug, Default)]
+pub(crate) struct Outlets(Mutex<FxHashMap<u64, Weak<Outlet>>>);
+
+impl Outlets {
+    /// A new one; it is gone once its owner drops it.
+    pub(crate) fn open(
+        &self,
+        id: u64,
+        is_video: bool,
+        clock: SourceClock,
+        counters: Arc<IngestCounters>,
+    ) -> Arc<Outlet> {
+        let outlet = Arc::new(Outlet {
+            id,
+            is_video,
+            clock,
+            counters,
+            state: Mutex::default(),
+        });
+        let mut outlets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        outlets.retain(|_, one| one.strong_count() > 0);
+        outlets.insert(id, Arc::downgrade(&outlet));
+        outlet
+    }
+
+    pub(crate) fn find(&self, id: u64) -> Option<Arc<Outlet>> {
+        let outlets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        outlets.get(&id)?.upgrade()
+    }
+}
+
+/// What is found out about a track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It can be fed to routers, coded so.
+    Ready(Format),
+    /// It cannot.
+    Barred(Format, TrackBar),
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Its units are still looked at.
+    #[default]
+    Open,
+    Ready,
+    Barred(TrackBar),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    format: Option<Format>,
+    verdict: Verdict,
+    order: Reordering,
+    looked_at: u32,
+    gop: Gop,
+    lines: Vec<Line>,
+    packets: Vec<Packet>,
+}
+
+/// One track of units, for any number of routers.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    pub(crate) id: u64,
+    pub(crate) is_video: bool,
+    /// That of all tracks of its source, whoever has their units.
+    pub(crate) clock: SourceClock,
+    counters: Arc<IngestCounters>,
+    state: Mutex<State>,
+}
+
+impl Outlet {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What follows is coded so. Of another codec than before it is another track to routers: all lines end.
+    pub(crate) fn set_format(&self, format: &Format) {
+        let mut state = self.state();
+        let same = |old: &Format| std::mem::discriminant(old) == std::mem::discriminant(format);
+        if !state.format.as_ref().is_some_and(same) {
+            *state = State::default();
+        }
+        state.format = Some(format.clone());
+    }
+
+    /// Take a unit, its times in ticks of [`INGEST_RATE`](crate::live::INGEST_RATE). What it tells of the track is given once.
+    pub(crate) fn send(&self, unit: &AccessUnit, now: Instant) -> Option<Found> {
+        let placed = self.clock.place(unit.pts, now);
+        let state = &mut *self.state();
+        let format = state.format.as_ref()?;
+        let before = state.verdict;
+        let (is_out_of_order, known) = (state.order.handle_unit(unit), format.max_reorder());
+        state.looked_at += 1;
+        state.verdict = match before {
+            Verdict::Barred(_) => before,
+            _ if !is_sendable(format) => Verdict::Barred(TrackBar::Codec),
+            _ if self.is_video && is_out_of_order => Verdict::Barred(TrackBar::Reordered),
+            Verdict::Open if known == Some(0) || state.looked_at >= LOOKED_AT => Verdict::Ready,
+            Verdict::Open | Verdict::Ready => before,
+        };
+        if let Verdict::Barred(bar) = state.verdict {
+            state.lines.clear();
+            state.gop = Gop::default();
+            return (before != state.verdict).then(|| Found::Barred(format.clone(), bar));
+        }
+        if self.is_video && !state.gop.handle_unit(unit, placed, format) {
+            self.counters.gops_too_large.up();
+        }
+        if !state.lines.is_empty() {
+            state.packets.clear();
+            match packetize(format, unit, PAYLOAD_BYTES, &mut state.packets) {
+                Ok(()) => {
+                    for line in &mut state.lines {
+                        line.write(unit.keyframe, format, &state.packets, placed, now);
+                        line.flush(&self.counters);
+                    }
+                }
+                Err(Unsendable::Codec(_) | Unsendable::TooLarge | Unsendable::Empty) => {
+                    self.counters.units_unsendable.up();
+                }
+            }
+        }
+        (before != state.verdict).then(|| Found::Ready(format.clone()))
+    }
+
+    /// Tie a line to it, which begins with the pictures since the last keyframe.
+    pub(crate) fn attach(&self, mut line: Line, now: Instant) -> Result<(), Failure> {
+        let state = &mut *self.state();
+        let format = match (&state.format, state.verdict) {
+            (Some(format), Verdict::Ready) => format,
+            (Some(format), Verdict::Barred(bar)) => {
+                let message = format!("{}: {}", format.name(), sentence(bar));
+                return Err(Failure::unsupported(message));
+            }
+            _ => {
+                return Err(Failure::wrong_state(
+                    "how the track is coded is not known yet",
+                ));
+            }
+        };
+        if state.lines.len() >= MAX_LINES {
+            let message = format!("{MAX_LINES} producers are fed by this track");
+            return Err(Failure::new(crate::values::ErrorCode::Limit, message));
+        }
+        for (unit, placed, coded) in state.gop.units() {
+            state.packets.clear();
+            if packetize(coded, unit, PAYLOAD_BYTES, &mut state.packets).is_ok() {
+                line.write(unit.keyframe, format, &state.packets, *placed, now);
+            }
+        }
+        line.report_anew();
+        line.flush(&self.counters);
+        state.lines.push(line);
+        Ok(())
+    }
+
+    /// This producer is fed no more.
+    pub(crate) fn detach(&self, producer: u64) {
+        self.state().lines.retain(|line| line.producer != producer);
+    }
+
+    /// Whether some producer is fed.
+    #[cfg(test)]
+    pub(crate) fn is_attached(&self) -> bool {
+        !self.state().lines.is_empty()
+    }
+}
+
+/// Whether there are viewers by WebRTC that could take it.
+fn is_sendable(format: &Format) -> bool {
+    match format {
+        Format::H264(_) | Format::Hevc(_) | Format::Av1(_) | Format::Opus(_) => true,
+        Format::Carried(carried) => {
+            matches!(carried.codec, CarriedCodec::Pcmu | CarriedCodec::Pcma)
+        }
+        Format::Aac(_) => false,
+    }
+}
+
+fn sentence(bar: TrackBar) -> &'static str {
+    match bar {
+        TrackBar::Codec => "WebRTC does not carry the codec",
+        TrackBar::Reordered => "its pictures are not sent in the order in which they are shown",
+    }
+}
