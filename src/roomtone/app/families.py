@@ -66,6 +66,7 @@ LIVE_FAMILIES = (
     Family("pulls", "Streams that are fetched from other servers, by state.", label="state"),
     Family("ingest_warnings", "What was wrong with what encoders sent.", counter=True, label="warning"),
     Family("previews", "Pictures of live streams, by what became of them.", counter=True, label="outcome"),
+    Family("ingest_attendance", "What became of encoders and their tracks in rooms.", counter=True, label="outcome"),
     Family("live_tracks_left_out", "Tracks that came and a live stream could not carry.", counter=True),
 )
 LIVEKIT_FAMILIES = (
@@ -218,6 +219,7 @@ def live_values(
         "ingests_ended": _by_name(ingests.ended),
         "ingest_strangers": ingests.strangers,
         "ingest_warnings": _by_name(ingests.warned),
+        "ingest_attendance": {} if ingests.attendances is None else _by_name(ingests.attendances.counts),
     }
 
 

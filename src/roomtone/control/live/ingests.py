@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from roomtone.control.live.attendance import Attendance, Attendances
 from roomtone.control.policy import AccessError
 from roomtone.media import EngineCommandError, IngestListener, MailboxClosed, MailboxOverflow
 from roomtone.media.values import (
@@ -26,6 +27,8 @@ from roomtone.media.values import (
     IngestPullEnded,
     IngestStarted,
     IngestStranger,
+    IngestTrack,
+    IngestTrackEnded,
     IngestWarned,
     PackagerEnded,
     PackagerStarted,
@@ -36,11 +39,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomtone.control.live.publish_rights import PublishRights
+    from roomtone.control.rooms import Rooms
     from roomtone.media import Engine, Mailbox
     from roomtone.media.values import (
         AnyEvent,
         IngestId,
         LiveEncryption,
+        MediaKind,
         PackagerId,
         PackagerTrack,
         PackagerWarning,
@@ -82,6 +87,7 @@ class Ingests:
         rights: PublishRights,
         *,
         max_streams: int = 100,
+        rooms: Rooms | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.by_name: dict[str, IngestStream] = {}
@@ -92,6 +98,8 @@ class Ingests:
         self.refused: Counter[str] = Counter()
         self.ended: Counter[IngestEnd] = Counter()
         self.warned: Counter[PackagerWarning] = Counter()
+        self.attendances = None if rooms is None else Attendances(rooms, self._send_away, self._warn)
+        """Encoders in the rooms of their streams' names."""
         self._engine = engine
         self._rights = rights
         self._max_streams = max_streams
@@ -148,6 +156,8 @@ class Ingests:
     async def close(self) -> None:
         """Take nobody in any more and send away who publishes."""
         self._engine.answer_questions(None)
+        if self.attendances is not None:
+            await self.attendances.close()
         for listener in self.listeners:
             with suppress(EngineCommandError):
                 await listener.close()
@@ -162,6 +172,21 @@ class Ingests:
         except EngineCommandError as error:
             if error.code is not ErrorCode.NOT_FOUND:
                 raise
+
+    def is_in_room(self, stream: IngestStream) -> bool:
+        """Whether who publishes a stream is a participant of the room of its name."""
+        attendance = self._attendance_of(stream)
+        return attendance is not None and attendance.participant is not None
+
+    def unavailable(self, stream: IngestStream) -> dict[MediaKind, str]:
+        """Say which tracks of a stream nobody in its room can be given, and why."""
+        attendance = self._attendance_of(stream)
+        return {} if attendance is None else attendance.unavailable()
+
+    def _attendance_of(self, stream: IngestStream) -> Attendance | None:
+        if self.attendances is None or stream.ingest is None:
+            return None
+        return self.attendances.by_ingest.get(stream.ingest)
 
     # --- who may ---
 
@@ -194,7 +219,7 @@ class Ingests:
         while True:
             with mailbox:
                 try:
-                    while not self._heed(await mailbox.get(), listener):
+                    while not self._heed(await mailbox.get(), id_, listener):
                         pass
                 except MailboxOverflow:
                     _log.error("events of encoders were lost: what is listed may be out of date")
@@ -204,8 +229,12 @@ class Ingests:
                     return
             mailbox = self._engine.subscribe(id_)
 
-    def _heed(self, event: AnyEvent, listener: IngestListener) -> bool:
+    def _heed(self, event: AnyEvent, id_: int, listener: IngestListener) -> bool:
         """Note what happened; whether it was the last of its stream."""
+        if isinstance(event, PackagerStarted | PackagerWarned | PackagerEnded):
+            return self._on_packager(event)
+        if id_ != listener.id:
+            return False  # the listener is told it too: once, and in order
         match event:
             case IngestStarted():
                 self._on_started(event, listener)
@@ -214,17 +243,38 @@ class Ingests:
             case IngestStranger():
                 self.strangers += 1
                 _log.warning("not taken, from %s: %s", event.remote, event.detail)
+            case IngestTrack() | IngestTrackEnded():
+                self._on_track(event)
             case IngestEnded():
                 self._on_ended(event)
             case IngestPullEnded():
                 return True
-            case PackagerStarted() | PackagerWarned() | PackagerEnded():
-                return self._on_packager(event)
             case _:
                 pass
         return False
 
+    def _on_track(self, event: IngestTrack | IngestTrackEnded) -> None:
+        if self.attendances is None:
+            return
+        if isinstance(event, IngestTrack):
+            self.attendances.tell_track(event)
+        else:
+            self.attendances.end_track(event.ingest, event.track)
+
+    async def _send_away(self, name: str) -> None:
+        """End the stream of an encoder that was removed from its room."""
+        stream = self.by_name.get(name)
+        if stream is not None:
+            await self.end(stream)
+
+    def _warn(self, name: str, detail: str) -> None:
+        stream = self.by_name.get(name)
+        if stream is not None:
+            stream.warnings[detail] += 1
+
     def _on_started(self, event: IngestStarted, listener: IngestListener) -> None:
+        if self.attendances is not None:
+            self.attendances.begin(event.name, event.ingest)
         stream = self.by_name.get(event.name)
         if stream is not None and stream.packager == event.packager:
             if event.ingest != stream.ingest:
@@ -254,6 +304,8 @@ class Ingests:
             stream.warnings[event.detail] += 1
 
     def _on_ended(self, event: IngestEnded) -> None:
+        if self.attendances is not None:
+            self.attendances.end(event.ingest)
         stream = self._of(event.packager)
         if stream is None or stream.ingest != event.ingest:
             return

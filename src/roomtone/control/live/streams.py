@@ -62,6 +62,8 @@ class LiveStreams:
         self._opening: dict[str, asyncio.Task[LiveStream]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.is_taken: Callable[[str], bool] = lambda _name: False
+        """Whether an encoder publishes a live stream of a name."""
         rooms.when_opened.append(self._follow)
 
     async def close(self) -> None:
@@ -144,6 +146,8 @@ class LiveStreams:
     def _check_may_start(self, name: str) -> None:
         if not self.limits.enabled:
             raise self._refuse(LiveRefusal.SWITCHED_OFF, "live streams are switched off (live.enabled)")
+        if self.is_taken(name):
+            raise self._refuse(LiveRefusal.ALREADY_LIVE, "an encoder publishes the live stream of this name")
         if name in self.by_name or name in self._opening:
             raise self._refuse(LiveRefusal.ALREADY_LIVE, "the room is live already")
         if len(self.by_name) + len(self._opening) >= self.limits.max_streams:
@@ -232,6 +236,8 @@ class LiveStreams:
     def _is_wanted(self, room: Room, event: RoomEvent) -> bool:
         """Whether a room goes live by itself: with the first video that can be carried."""
         if not (self.limits.auto and self.limits.enabled) or self._closed or event.hidden or room.options.e2ee:
+            return False
+        if self.is_taken(room.name):
             return False
         publication = room.publication(event.track or "")
         return publication is not None and publication.offer.kind is MediaKind.VIDEO and carried(publication)

@@ -7,7 +7,7 @@ from roomtone.control.rooms.ended_log import EndedEntry, EndedKind, EndedLog
 from roomtone.control.rooms.events import EventMailbox, EventsLostError, EventStream, RoomEvent, RoomEventKind
 from roomtone.control.rooms.knocks import Knock, KnockDecision, KnockId
 from roomtone.control.rooms.mixing import MixCount, Seat
-from roomtone.control.rooms.model import Connection, Member, Participant, PlainConnection, Room, Viewer
+from roomtone.control.rooms.model import Connection, FeedConnection, Member, Participant, PlainConnection, Room, Viewer
 from roomtone.control.rooms.moving import UnawareMover
 from roomtone.control.rooms.options import RoomOptions
 from roomtone.control.rooms.permissions import Permissions, SubscriptionRules
@@ -56,6 +56,7 @@ __all__ = [
     "EventMailbox",
     "EventStream",
     "EventsLostError",
+    "FeedConnection",
     "JoinRequest",
     "Knock",
     "KnockDecision",

@@ -6,16 +6,18 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.directory import RoomDirectory
-from roomtone.control.rooms.model import Connection, PlainConnection, Viewer
+from roomtone.control.rooms.events import RoomEventKind
+from roomtone.control.rooms.model import Connection, FeedConnection, PlainConnection, Viewer
 from roomtone.control.rooms.reasons import Refusal
 from roomtone.control.rooms.tables import quietly
-from roomtone.media import EngineCommandError
+from roomtone.control.rooms.values import ParticipantState
+from roomtone.media import EngineCommandError, Feed
 from roomtone.media.values import ErrorCode, Latching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from roomtone.control.rooms.model import ChannelListener, Member
+    from roomtone.control.rooms.model import ChannelListener, Member, Participant
     from roomtone.control.rooms.values import PlainAddress
     from roomtone.media import Router
     from roomtone.media.objects import Transport
@@ -69,7 +71,22 @@ class RoomConnections(RoomDirectory):
                 await transport.connect(transport.ip, 0, srtp=address.srtp)
         return connection
 
-    async def _close_if_late(self, member: Member, transport: Transport) -> None:
+    async def open_feed_connection(self, participant: Participant) -> FeedConnection:
+        """Open a feed for a participant whose tracks an encoder sends; it is connected at once."""
+        self.require_clear(participant.room, "an encoder")
+        with self.commands():
+            async with self._place(participant) as router:
+                feed = await Feed.open(router)
+                await self._close_if_late(participant, feed)
+                connection = FeedConnection(feed, router, participant)
+        self.connections[feed.id] = participant.connections[feed.id] = connection
+        if participant.state is ParticipantState.JOINED:
+            participant.state = ParticipantState.ACTIVE
+            participant.version += 1
+        participant.emit(RoomEventKind.PARTICIPANT_CONNECTED)
+        return connection
+
+    async def _close_if_late(self, member: Member, transport: Transport | Feed) -> None:
         """Fail, and leave no transport, when its member ended while it was opened."""
         if member.closed is not None:
             await quietly(transport.close)

@@ -16,7 +16,7 @@ from roomtone.control.rooms.values import Ended
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from roomtone.control.rooms.model import Member, PlainConnection, Room
+    from roomtone.control.rooms.model import AnyConnection, Member, Room
     from roomtone.control.rooms.tracks import Publication, Subscription
 
 
@@ -31,7 +31,7 @@ class RoomEnds(RoomTables):
         """End a participant or viewer and all it has; nothing when it has ended already."""
         await self._close_all(self._detach(member, reason))
 
-    def _detach(self, member: Member, reason: CloseReason) -> list[Connection | PlainConnection]:
+    def _detach(self, member: Member, reason: CloseReason) -> list[AnyConnection]:
         """Take a member out of its room and of all tables, in one step; gives what is left to close."""
         if not member.mark_closed(reason):
             return []
@@ -86,7 +86,7 @@ class RoomEnds(RoomTables):
         """Undo a member that did not get in."""
         await self._close_all(self._detach(member, CloseReason.LEFT))
 
-    async def _close_all(self, connections: Sequence[Connection | PlainConnection]) -> None:
+    async def _close_all(self, connections: Sequence[AnyConnection]) -> None:
         """Close transports, also when the caller is cancelled meanwhile."""
         if connections:
             closing = asyncio.gather(*(quietly(connection.transport.close) for connection in connections))

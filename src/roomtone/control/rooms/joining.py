@@ -22,7 +22,7 @@ from roomtone.control.rooms.values import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from roomtone.control.rooms.model import Room
+    from roomtone.control.rooms.model import AnyConnection, Room
     from roomtone.control.rooms.permissions import Permissions
     from roomtone.control.rooms.requests import JoinRequest
     from roomtone.control.rooms.values import PlainAddress, TrackOffer
@@ -189,7 +189,7 @@ class RoomJoins(RoomTracks):
     def _new_participant(self, room: Room, request: JoinRequest) -> Participant:
         return Participant(room, ParticipantId(self._new_id("PA")), request, self._clock())
 
-    def _admit(self, participant: Participant) -> list[Connection | PlainConnection]:
+    def _admit(self, participant: Participant) -> list[AnyConnection]:
         """Put a participant into its room, in one step; gives what is left to close of the one it replaces."""
         self._check_open(participant)
         room = participant.room

@@ -17,6 +17,7 @@ from roomtone.control.rooms.options import RoomOptions
 from roomtone.control.rooms.permissions import SubscriptionRules
 from roomtone.control.rooms.routers import NoRouter
 from roomtone.control.rooms.values import ParticipantState, TrackId
+from roomtone.control.rooms.values import Protocol as Came
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.speakers import Speaker
     from roomtone.control.rooms.tracks import Publication, Subscription
     from roomtone.control.rooms.values import Ended, ParticipantId, RoomId, SubscriptionId, ViewerId
-    from roomtone.media import AudioLevelObserver, DataChannel, PlainTransport, Router, WebRtcTransport
+    from roomtone.media import AudioLevelObserver, DataChannel, Feed, PlainTransport, Router, WebRtcTransport
     from roomtone.media.values import ChannelId, MediaKind, QualityLevel, RouterId, TransportId
 
 MAX_ENDED = 200
@@ -110,12 +111,28 @@ class PlainConnection:
         self.connected = False
 
 
+class FeedConnection:
+    """A feed: the tracks of an encoder on a router, and whose they are. It is connected from the beginning."""
+
+    __slots__ = ("connected", "owner", "router", "transport")
+
+    def __init__(self, transport: Feed, router: Router, owner: Member) -> None:
+        self.transport = transport
+        self.router = router
+        self.owner = owner
+        self.connected = True
+
+
+AnyConnection = Connection | PlainConnection | FeedConnection
+"""How a member's media come or go."""
+
+
 class Member(ABC):
     """What participants and viewers have in common: a room, connections, subscriptions, an end."""
 
     def __init__(self, room: Room) -> None:
         self.room = room
-        self.connections: dict[TransportId, Connection | PlainConnection] = {}
+        self.connections: dict[TransportId, AnyConnection] = {}
         self.subscriptions: dict[SubscriptionId, Subscription] = {}
         self.closed: CloseReason | None = None
         self.quality: QualityLevel | None = None
@@ -185,6 +202,8 @@ class Participant(Member):
         self.data_sink: DataSink | None = None
         """Where data packets for it go, where what it came by takes any."""
         self.publications: dict[TrackId, Publication] = {}
+        self.unavailable: dict[MediaKind, str] = {}
+        """What it sends that nobody in a room can be given, and why, in words."""
         self.published_since = 0
         """Count of the room's first publications when this one's began; orders publishers by age."""
 
@@ -314,9 +333,16 @@ class Room:
         return [participant for participant in self.participants.values() if not participant.permissions.hidden]
 
     def newest_publisher(self) -> Participant | None:
-        """Find who, of those who publish now, began to publish last."""
-        publishing = (p for p in self.visible() if p.publications)
-        return max(publishing, key=lambda p: p.published_since, default=None)
+        """Find who, of those who publish now, began to publish last; an encoder before all others.
+
+        The encoder's is the live stream of the room's name, and a room and its live stream show the same.
+        """
+        publishing = (p for p in self.visible() if p.publications or p.unavailable)
+
+        def rank(publisher: Participant) -> tuple[bool, bool, int]:
+            return bool(publisher.publications), publisher.protocol is Came.ENCODER, publisher.published_since
+
+        return max(publishing, key=rank, default=None)
 
     def publication(self, id_: str) -> Publication | None:
         """Find a track by its id."""

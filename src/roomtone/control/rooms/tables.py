@@ -20,7 +20,7 @@ from roomtone.media import EngineCommandError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from roomtone.control.rooms.model import Connection, Member, PlainConnection, Room
+    from roomtone.control.rooms.model import AnyConnection, Connection, Member, Room
     from roomtone.control.rooms.tracks import Publication, Subscription
     from roomtone.media import Engine
     from roomtone.media.values import ChannelId, ObserverId, TransportId
@@ -50,7 +50,7 @@ class RoomTables:
         self.ended: Counter[CloseReason] = Counter()
         self.ended_log = EndedLog(self.limits.max_ended, clock)
         self.by_name: dict[str, Room] = {}
-        self.connections: dict[TransportId, Connection | PlainConnection] = {}
+        self.connections: dict[TransportId, AnyConnection] = {}
         self.channels: dict[ChannelId, Connection] = {}
         self.observed: dict[ObserverId, Room] = {}
         """Rooms by who listens for their speakers."""

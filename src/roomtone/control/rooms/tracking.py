@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.connections import RoomConnections
 from roomtone.control.rooms.events import EventsLostError, RoomEventKind
-from roomtone.control.rooms.model import Participant
+from roomtone.control.rooms.model import FeedConnection, Participant
 from roomtone.control.rooms.reasons import CloseReason, Refusal, RoomError
 from roomtone.control.rooms.tables import quietly
 from roomtone.control.rooms.tracks import Publication, Subscription
@@ -19,9 +19,9 @@ from roomtone.media.values import ErrorCode, MediaKind
 from roomtone.protocols.sdp import map_payload_types, media_feedback, redundancy_wanted, rtx_payload_types
 
 if TYPE_CHECKING:
-    from roomtone.control.rooms.model import Connection, Member, PlainConnection
+    from roomtone.control.rooms.model import AnyConnection, Member
     from roomtone.control.rooms.values import LayerInfo, SubscriptionOffer, TrackOffer
-    from roomtone.media import Router
+    from roomtone.media import Producer, Router
 
 _log = logging.getLogger(__name__)
 
@@ -29,9 +29,7 @@ _log = logging.getLogger(__name__)
 class RoomTracks(RoomConnections):
     """Rooms with publications and subscriptions."""
 
-    async def publish(
-        self, participant: Participant, connection: Connection | PlainConnection, track: TrackOffer
-    ) -> Publication:
+    async def publish(self, participant: Participant, connection: AnyConnection, track: TrackOffer) -> Publication:
         """Publish a track of a participant that is in the room."""
         publication = await self._produce(participant, connection, track)
         self._announce(publication)
@@ -108,12 +106,14 @@ class RoomTracks(RoomConnections):
     async def subscribe(
         self,
         member: Member,
-        connection: Connection | PlainConnection,
+        connection: AnyConnection,
         offer: SubscriptionOffer,
         source: Publication | None,
     ) -> Subscription:
         """Send a track, or at first none, to a member; raise `RoomError` when it may not have it or cannot take it."""
         self._check_may_subscribe(member, source)
+        if isinstance(connection, FeedConnection):
+            raise self.refuse(Refusal.NOT_PERMITTED, "an encoder only publishes")
         mapped = map_payload_types(source.offer.codecs, offer.codecs) if source is not None else []
         if source is not None and not mapped:
             raise self.refuse(
@@ -210,19 +210,10 @@ class RoomTracks(RoomConnections):
         if others + len(participant.publications) >= limit:
             raise self.refuse(Refusal.TOO_MANY_TRACKS, f"the room has {limit} tracks already")
 
-    async def _produce(
-        self, participant: Participant, connection: Connection | PlainConnection, track: TrackOffer
-    ) -> Publication:
+    async def _produce(self, participant: Participant, connection: AnyConnection, track: TrackOffer) -> Publication:
         self._check_may_publish(participant, track)
         with self.commands(on_transport=True):
-            producer = await connection.transport.produce(
-                track.kind,
-                [codec.to_parameters() for codec in track.codecs],
-                encodings=track.encodings,
-                mid=track.mid,
-                header_extensions=track.extensions,
-                paused=track.muted,
-            )
+            producer = await _produced(connection, track)
         try:
             self._check_open(participant)
             self._check_may_publish(participant, track)
@@ -261,6 +252,23 @@ class RoomTracks(RoomConnections):
     def _tell_track(self, publication: Publication, kind: RoomEventKind) -> None:
         publication.participant.version += 1
         publication.participant.emit(kind, track=publication.id)
+
+
+async def _produced(connection: AnyConnection, track: TrackOffer) -> Producer:
+    """Have a connection produce a track."""
+    codecs = [codec.to_parameters() for codec in track.codecs]
+    if isinstance(connection, FeedConnection):
+        if track.fed_by is None:
+            raise RoomError(Refusal.ENGINE_REFUSED, "a feed has only tracks of its encoder")
+        return await connection.transport.add_track(track.fed_by, track.kind, codecs[0])
+    return await connection.transport.produce(
+        track.kind,
+        codecs,
+        encodings=track.encodings,
+        mid=track.mid,
+        header_extensions=track.extensions,
+        paused=track.muted,
+    )
 
 
 def _names(source: Publication) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from roomtone.control.rooms.model import Room
     from roomtone.control.rooms.permissions import Permissions, SubscriptionRules
+    from roomtone.media.values import MediaKind
 
 T = TypeVar("T")
 
@@ -99,6 +100,15 @@ class RoomUpdates(RoomLobbies):
             self._tell_hidden(participant)
         if before[3] != participant.permissions:
             await self._apply_permissions(participant)
+
+    async def note_unavailable(self, participant: Participant, unavailable: Mapping[MediaKind, str]) -> None:
+        """Note what a participant sends that nobody can be given, and why: others see it as attributes."""
+        if participant.unavailable == unavailable:
+            return
+        gone = participant.unavailable.keys() - unavailable.keys()
+        participant.unavailable = dict(unavailable)
+        told = {f"unavailable.{kind.value}": reason for kind, reason in unavailable.items()}
+        await self.update(participant, attributes=told | {f"unavailable.{kind.value}": "" for kind in gone})
 
     async def update_own(
         self,

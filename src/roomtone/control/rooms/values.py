@@ -11,7 +11,7 @@ from roomtone.media.values import MediaKind
 
 if TYPE_CHECKING:
     from roomtone.control.rooms.reasons import CloseReason
-    from roomtone.media.values import EncodingParameters, HeaderExtension, SrtpKeys
+    from roomtone.media.values import EncodingParameters, HeaderExtension, IngestTrackId, SrtpKeys
     from roomtone.protocols.sdp import Codec
 
 RoomId = NewType("RoomId", str)
@@ -61,6 +61,8 @@ class Protocol(StrEnum):
     MEDIASOUP = "mediasoup"
     PLAIN = "plain"
     SIP = "sip"
+    ENCODER = "encoder"
+    """SRT, RTMP: what publishes a live stream."""
 
 
 class TrackSource(StrEnum):
@@ -121,6 +123,8 @@ class TrackOffer:
     stream: str = ""
     """Tracks of one stream name are played in step."""
     encryption: Encryption = Encryption.NONE
+    fed_by: IngestTrackId | None = None
+    """The track of an encoder that it is, where it comes by a feed."""
 
 
 @dataclass(frozen=True, slots=True)

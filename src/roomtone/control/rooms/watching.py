@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.joining import RoomJoins
 from roomtone.control.rooms.model import Connection, PlainConnection, Viewer
-from roomtone.control.rooms.reasons import Refusal
+from roomtone.control.rooms.reasons import Refusal, RoomError
 from roomtone.control.rooms.values import (
     ViewerId,
     is_room_name,
@@ -17,7 +17,7 @@ from roomtone.control.rooms.values import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from roomtone.control.rooms.model import Room
+    from roomtone.control.rooms.model import Participant, Room
     from roomtone.control.rooms.values import PlainAddress, SubscriptionOffer
     from roomtone.media.values import MediaKind
     from roomtone.protocols.sdp import RemotePeer
@@ -72,6 +72,8 @@ class RoomViewers(RoomJoins):
             self._check_viewers_may_enter(room)
         viewer = None if room is None else Viewer(room, ViewerId(self._new_id("VW")), follows, self._clock())
         source = None if viewer is None else viewer.source()
+        if source is not None and source.unavailable and not source.publications:
+            raise self._refuse_unavailable(source)
         if room is None or viewer is None or source is None or not source.publications:
             raise self.refuse(
                 Refusal.NOT_LIVE, "nobody publishes here yet" if follows is None else "not publishing yet"
@@ -104,4 +106,11 @@ class RoomViewers(RoomJoins):
 
     def _check_any_source(self, viewer: Viewer, kinds: Sequence[MediaKind]) -> None:
         if all(self.switching.wanted(viewer, kind) is None for kind in kinds):
+            source = viewer.source()
+            if source is not None and any(kind in source.unavailable for kind in kinds):
+                raise self._refuse_unavailable(source)
             raise self.refuse(Refusal.NOT_LIVE, f"no {' and no '.join(kinds)} is published here yet")
+
+    def _refuse_unavailable(self, source: Participant) -> RoomError:
+        why = "; ".join(f"{kind.value}: {reason}" for kind, reason in sorted(source.unavailable.items()))
+        return self.refuse(Refusal.NO_COMMON_CODEC, f"nothing of it can be watched by WebRTC: {why}")

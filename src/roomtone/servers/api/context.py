@@ -118,7 +118,10 @@ class ApiContext:
             stream_keys=self.stream_keys,
             accounts=None if self.accounts is None else partial(_role_of, self.accounts),
         )
-        self.ingests = Ingests(self.engine, self.rights, max_streams=live.max_streams, clock=self.wall_clock)
+        self.ingests = Ingests(
+            self.engine, self.rights, rooms=self.rooms, max_streams=live.max_streams, clock=self.wall_clock
+        )
+        self.live.is_taken = self.ingests.by_name.__contains__
         watching = WatchRules(public=live.public, open_to_loopback=self.settings.server.dev, grant_s=live.grant_s)
         self.access = LiveAccess(self.keys, watching, clock=self.wall_clock)
         self.inputs = Inputs(

@@ -5,18 +5,21 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
-from roomtone.control.live import IngestStream
+from roomtone.control.live import Ingests, IngestStream
 from roomtone.control.policy import Grant
-from roomtone.media.values import IngestProtocol  # noqa: TC001 - pydantic reads the annotation
+from roomtone.media.values import IngestProtocol, MediaKind  # noqa: TC001 - pydantic reads the annotation
 from roomtone.servers.api.requests import authorize, context_of
 from roomtone.servers.api.status import HttpProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 router = APIRouter(prefix="/api/v1", tags=["Live streams"], dependencies=[Depends(HTTPBearer(auto_error=False))])
 
@@ -32,7 +35,11 @@ class IngestTrackBody(BaseModel):
 
 
 class IngestBody(BaseModel):
-    """A stream that an encoder publishes; ``publishing`` is false while it waits for the encoder to come back."""
+    """A stream that an encoder publishes; ``publishing`` is false while it waits for the encoder to come back.
+
+    ``in_room`` says whether the encoder is a participant of the room of this name; ``unavailable`` which of its tracks
+    nobody there can be given, and why.
+    """
 
     name: str
     protocol: IngestProtocol
@@ -43,6 +50,8 @@ class IngestBody(BaseModel):
     playlist: str
     hls_viewers: int
     tracks: list[IngestTrackBody]
+    in_room: bool
+    unavailable: dict[MediaKind, str]
     warnings: dict[str, int]
     figures: dict[str, int]
 
@@ -63,15 +72,14 @@ AdministeredIngest = Annotated[IngestStream, Depends(administered_ingest)]
 async def list_ingests(request: Request) -> list[IngestBody]:
     """List all streams that encoders publish; needs roomList."""
     authorize(request, "", Grant.LIST)
-    figures = await _figures(request)
-    audience = context_of(request).access.audience()
-    return [_body(stream, figures, audience) for stream in context_of(request).ingests.by_name.values()]
+    return await _bodies(request, list(context_of(request).ingests.by_name.values()))
 
 
 @router.get("/ingests/{name}", summary="Get a stream of an encoder")
 async def get_ingest(request: Request, stream: AdministeredIngest) -> IngestBody:
     """Get one of them; needs roomAdmin of the room of this name."""
-    return _body(stream, await _figures(request), context_of(request).access.audience())
+    (body,) = await _bodies(request, [stream])
+    return body
 
 
 @router.delete("/ingests/{name}", status_code=204, summary="Send an encoder away")
@@ -90,7 +98,15 @@ async def _figures(request: Request) -> dict[int, dict[str, int]]:
     }
 
 
-def _body(stream: IngestStream, figures: dict[int, dict[str, int]], audience: dict[str, int]) -> IngestBody:
+async def _bodies(request: Request, streams: Sequence[IngestStream]) -> list[IngestBody]:
+    context = context_of(request)
+    figures, audience = await _figures(request), context.access.audience()
+    return [_body(context.ingests, stream, figures, audience) for stream in streams]
+
+
+def _body(
+    ingests: Ingests, stream: IngestStream, figures: dict[int, dict[str, int]], audience: dict[str, int]
+) -> IngestBody:
     return IngestBody(
         name=stream.name,
         protocol=stream.protocol,
@@ -106,6 +122,8 @@ def _body(stream: IngestStream, figures: dict[int, dict[str, int]], audience: di
             )
             for track in stream.tracks
         ],
+        in_room=ingests.is_in_room(stream),
+        unavailable=ingests.unavailable(stream),
         warnings=dict(stream.warnings),
         figures=figures.get(stream.ingest, {}) if stream.ingest is not None else {},
     )

@@ -1,0 +1,229 @@
+"""Encoders in rooms: what publishes a live stream is a participant of the room of its name, and only publishes.
+
+It comes and goes with the encoder; the one for which the stream waits then comes as another participant. Its tracks are
+those that WebRTC carries; of the others it says why not. Who is removed from the room, or whose room is closed, is
+sent away as an encoder too. ``counts`` says what became of encoders and tracks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING
+
+from roomtone.control.live.coded import offer_of, why_barred
+from roomtone.control.rooms import CloseReason, JoinRequest, ParticipantKind, Protocol, RoomError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from roomtone.control.rooms import FeedConnection, Participant, Publication, Rooms
+    from roomtone.media.values import IngestId, IngestTrack, IngestTrackId, MediaKind
+
+IDENTITY = "encoder"
+"""Of who publishes a live stream, in its room."""
+MAX_REPAIRS = 8
+"""Times that an encoder joins its room anew after the engine has lost its media there."""
+_SENT_AWAY = frozenset({CloseReason.REMOVED, CloseReason.ROOM_CLOSED, CloseReason.NOT_PERMITTED})
+_log = logging.getLogger(__name__)
+
+
+class AttendanceCount(StrEnum):
+    """What became of encoders in rooms, and of their tracks."""
+
+    JOINED = "joined"
+    REFUSED = "refused"
+    """It is in no room: its room is locked, full or encrypted, say."""
+    REPAIRED = "repaired"
+    SENT_AWAY = "sent_away"
+    TRACK_PUBLISHED = "track_published"
+    TRACK_BARRED = "track_barred"
+    TRACK_FAILED = "track_failed"
+
+
+@dataclass(eq=False, slots=True)
+class Attendance:
+    """One encoder, and what of it is in its room."""
+
+    name: str
+    ingest: IngestId
+    tracks: dict[IngestTrackId, IngestTrack] = field(default_factory=dict)
+    """As they were told last."""
+    participant: Participant | None = None
+    connection: FeedConnection | None = None
+    published: dict[IngestTrackId, tuple[str, Publication]] = field(default_factory=dict)
+    """With the codec of each."""
+    failed: dict[IngestTrackId, tuple[str, str]] = field(default_factory=dict)
+    """Tracks that the room refused: their codecs, and why."""
+    repairs: int = 0
+    outside: bool = False
+    """It is to be in no room any more, or was refused."""
+    over: bool = False
+    under_way: bool = False
+    again: bool = False
+
+    def unavailable(self) -> dict[MediaKind, str]:
+        """Say which of its tracks nobody in the room can be given, and why."""
+        barred = {told.kind: why for told in self.tracks.values() if (why := why_barred(told)) is not None}
+        failed = {self.tracks[id_].kind: why for id_, (_, why) in self.failed.items() if id_ in self.tracks}
+        return failed | barred
+
+
+class Attendances:
+    """All encoders that are in rooms. ``send_away`` ends what one publishes, ``warn`` tells of it; both by its name."""
+
+    def __init__(
+        self, rooms: Rooms, send_away: Callable[[str], Coroutine[None, None, None]], warn: Callable[[str, str], None]
+    ) -> None:
+        self.by_ingest: dict[IngestId, Attendance] = {}
+        self.counts: Counter[AttendanceCount] = Counter()
+        self._rooms = rooms
+        self._send_away = send_away
+        self._warn = warn
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, name: str, ingest: IngestId) -> None:
+        """Have an encoder join the room of its stream's name."""
+        if ingest not in self.by_ingest:
+            attendance = self.by_ingest[ingest] = Attendance(name, ingest)
+            self._refresh(attendance)
+
+    def tell_track(self, track: IngestTrack) -> None:
+        """Note how a track is coded, and whether it can be in a room."""
+        attendance = self.by_ingest.get(track.ingest)
+        if attendance is not None:
+            attendance.tracks[track.track] = track
+            if track.bar is not None:
+                self.counts[AttendanceCount.TRACK_BARRED] += 1
+            self._refresh(attendance)
+
+    def end_track(self, ingest: IngestId, track: IngestTrackId) -> None:
+        """Note that an encoder sends a track no more."""
+        attendance = self.by_ingest.get(ingest)
+        if attendance is not None and attendance.tracks.pop(track, None) is not None:
+            self._refresh(attendance)
+
+    def end(self, ingest: IngestId) -> None:
+        """Have an encoder leave."""
+        attendance = self.by_ingest.pop(ingest, None)
+        if attendance is not None:
+            attendance.over = True
+            self._refresh(attendance)
+
+    async def close(self) -> None:
+        """Have all leave."""
+        for ingest in tuple(self.by_ingest):
+            self.end(ingest)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # --- bringing rooms in step ---
+
+    def _refresh(self, attendance: Attendance) -> None:
+        attendance.again = True
+        if not attendance.under_way:
+            attendance.under_way = True
+            self._spawn(self._follow(attendance))
+
+    async def _follow(self, attendance: Attendance) -> None:
+        try:
+            while attendance.again:
+                attendance.again = False
+                try:
+                    await self._bring_in_step(attendance)
+                except RoomError as error:
+                    self._refused(attendance, error)
+        finally:
+            attendance.under_way = False
+
+    async def _bring_in_step(self, attendance: Attendance) -> None:
+        if attendance.over:
+            attendance.outside = True
+            if attendance.participant is not None:
+                await self._rooms.end(attendance.participant)
+            return
+        if attendance.outside:
+            return
+        if attendance.participant is None:
+            await self._join(attendance)
+        participant, connection = attendance.participant, attendance.connection
+        if participant is None or connection is None:
+            return
+        for id_, (codec, publication) in tuple(attendance.published.items()):
+            told = attendance.tracks.get(id_)
+            if told is None or told.codec != codec or told.bar is not None:
+                del attendance.published[id_]
+                await self._rooms.unpublish(publication)
+        for id_, told in tuple(attendance.tracks.items()):
+            if id_ not in attendance.published and attendance.failed.get(id_, ("", ""))[0] != told.codec:
+                await self._publish(attendance, participant, connection, told)
+        await self._rooms.note_unavailable(participant, attendance.unavailable())
+
+    async def _join(self, attendance: Attendance) -> None:
+        request = JoinRequest(
+            identity=IDENTITY, name=attendance.name, kind=ParticipantKind.INGEST, protocol=Protocol.ENCODER
+        )
+        participant = await self._rooms.join(attendance.name, request)
+        try:
+            attendance.connection = await self._rooms.open_feed_connection(participant)
+        except BaseException:
+            await self._rooms.end(participant)
+            raise
+        attendance.participant = participant
+        self.counts[AttendanceCount.JOINED] += 1
+        participant.when_closed(partial(self._on_closed, attendance, participant))
+
+    async def _publish(
+        self, attendance: Attendance, participant: Participant, connection: FeedConnection, told: IngestTrack
+    ) -> None:
+        offer = offer_of(told)
+        if offer is None:
+            return
+        try:
+            publication = await self._rooms.publish(participant, connection, offer)
+        except RoomError as error:
+            if attendance.tracks.get(told.track) is not told or participant.closed is not None:
+                return  # it has changed meanwhile, and so will this
+            self.counts[AttendanceCount.TRACK_FAILED] += 1
+            attendance.failed[told.track] = told.codec, error.message
+            self._warn(attendance.name, f"{told.kind.value} is not in the room: {error.message}")
+            return
+        self.counts[AttendanceCount.TRACK_PUBLISHED] += 1
+        attendance.published[told.track] = told.codec, publication
+
+    def _refused(self, attendance: Attendance, error: RoomError) -> None:
+        if attendance.over or attendance.participant is not None:
+            return  # what ended it meanwhile has its own way
+        attendance.outside = True
+        self.counts[AttendanceCount.REFUSED] += 1
+        _log.warning("the encoder of %s is not in the room: %s", attendance.name, error.message)
+        self._warn(attendance.name, f"it is not in the room: {error.message}")
+
+    def _on_closed(self, attendance: Attendance, participant: Participant, reason: CloseReason) -> None:
+        """Its participant has ended, by whoever's doing."""
+        if attendance.participant is not participant:
+            return
+        attendance.participant = attendance.connection = None
+        attendance.published.clear()
+        if attendance.over:
+            return
+        if reason is CloseReason.MEDIA_FAILED and attendance.repairs < MAX_REPAIRS:
+            attendance.repairs += 1
+            self.counts[AttendanceCount.REPAIRED] += 1
+            self._refresh(attendance)
+            return
+        attendance.outside = True
+        if reason in _SENT_AWAY:
+            self.counts[AttendanceCount.SENT_AWAY] += 1
+            self._spawn(self._send_away(attendance.name))
+        else:
+            self._warn(attendance.name, f"it is in the room no more: {reason.value}")
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
