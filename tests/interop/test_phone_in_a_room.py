@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aiortc_peer import TONE_HZ as ENCODER_HZ
 from conftest import PATIENCE_S, Server, token, until
 from livekit import rtc
 from livekit_peer import TONE_HZ, LiveKitPeer, hear_tone
 from test_desk_phone import MODULES, api, baresip
+from test_encoders import H264, OPUS, encoder, srt
 
 pytestmark = pytest.mark.skipif(
     shutil.which("baresip") is None or not MODULES.is_dir(), reason="baresip is not installed"
@@ -74,3 +76,21 @@ async def test_a_phone_and_a_livekit_client_hear_each_other(server: Server, tmp_
             (left,) = await alice.next_event("participant_disconnected")
             assert isinstance(left, rtc.RemoteParticipant)
             assert left.identity == "sip_1001"
+
+
+def test_a_phone_hears_what_an_encoder_sends_to_its_room(server: Server, tmp_path: Path) -> None:
+    sip = server.ready["sip_udp"][0]
+    api(server, "sip-accounts", "POST", {"username": "1002", "password": "secret of 1002", "algorithm": "MD5"})
+    target = {"kind": "room", "room": "broadcast"}
+    api(server, "dispatch-rules", "POST", {"name": "broadcast", "numbers": ["7001"], "target": target})
+    account = f'<sip:1002@{sip}>;auth_pass="secret of 1002"'
+    sending = encoder(tmp_path / "log", srt(server, "publish:broadcast"), *H264, sound=OPUS)
+    phone = baresip(tmp_path / "phone", account, "-e", f"/dial sip:7001@{sip}", tone=write_tone, hertz=PHONE_HZ)
+    with sending, phone:
+
+        def heard() -> bool:
+            recorded = sorted((tmp_path / "phone").glob("dump-*-dec.wav"))
+            return any(abs((strongest(path) or 0) - ENCODER_HZ) < 5 for path in recorded)
+
+        until(heard, "the encoder's tone at the phone")
+        assert sorted(server.identities("broadcast")) == ["encoder", "sip_1002"]

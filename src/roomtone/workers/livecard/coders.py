@@ -1,4 +1,4 @@
-"""H.264 and AAC by PyAV in an FLV stream, with cheap real-time settings."""
+"""H.264 and Opus by PyAV in an FLV stream, as HLS and WebRTC both take them, with cheap real-time settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from fractions import Fraction
 from typing import Any
 
 import av
-import numpy as np
 
 from roomtone.workers.testcard.picture import FPS, HEIGHT, WIDTH, TestCard
 from roomtone.workers.testcard.tone import FRAME_SAMPLES, RATE, tone
@@ -33,7 +32,7 @@ class LiveCard:
         video.gop_size = KEYFRAME_INTERVAL
         video.codec_context.thread_count = 1  # as for VP8: threads spin while they wait
         video.options = {"preset": "ultrafast", "tune": "zerolatency", "sc_threshold": "0"}
-        audio = self._container.add_stream("aac", rate=RATE)
+        audio = self._container.add_stream("libopus", rate=RATE)
         audio.layout, audio.bit_rate = "mono", AUDIO_BPS
         self._video, self._audio = video, audio
         self._card = TestCard()
@@ -50,8 +49,7 @@ class LiveCard:
             self._container.mux(self._video.encode(picture))
             self._frames += 1
         while self._samples < elapsed_s * RATE:
-            sound = (tone(self._samples).astype(np.float32) / 32_768).reshape(1, FRAME_SAMPLES)
-            frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout="mono")
+            frame = av.AudioFrame.from_ndarray(tone(self._samples).reshape(1, -1), format="s16", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = RATE, self._samples, Fraction(1, RATE)
             self._container.mux(self._audio.encode(frame))
             self._samples += FRAME_SAMPLES
