@@ -7,7 +7,7 @@ use super::clock::Placed;
 /// Pictures and bytes that are kept; of a longer group nothing is, and who comes waits for the next keyframe. Bytes are
 /// shared with what is packaged.
 const MAX_UNITS: usize = 1_200;
-const MAX_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 8 << 20;
 
 /// The newest group of pictures, from its keyframe on.
 #[derive(Debug, Default)]

@@ -188,7 +188,11 @@ fn a_line_begins_with_the_last_keyframe_and_goes_on() {
     let expected = [(0, 7_200, true), (1, 10_800, true), (2, 14_400, true)];
     assert_eq!(media, expected);
     let stamps: Vec<u32> = reports.iter().map(|(_, timestamp)| *timestamp).collect();
-    assert_eq!(stamps, [7_200, 14_400], "of the first, and of what is sent now");
+    assert_eq!(
+        stamps,
+        [7_200, 14_400],
+        "of the first, and of what is sent now"
+    );
     assert_eq!(reports[1].0.wrapping_sub(NTP) >> 16, (160 << 16) / 1000);
 
     pictures.detach(1);

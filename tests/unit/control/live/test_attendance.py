@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 from live_world import PEER, World, picture
 
-from roomtone.control.live import Ingests, LiveError, LiveLimits, LiveStreams
+from roomtone.control.live import Ingests, LiveError, LiveLimits, LiveStreams, PublishRights
 from roomtone.control.live.attendance import Attendances
 from roomtone.control.policy import KeyTable
 from roomtone.control.rooms import (
@@ -74,7 +75,7 @@ async def stage() -> AsyncIterator[Stage]:
     rooms = Rooms(engine)
     rooms.start()
     live = LiveStreams(rooms, LiveLimits(auto=True))
-    ingests = Ingests(engine, KeyTable({}), rooms=rooms)
+    ingests = Ingests(engine, PublishRights(KeyTable({}), time.time), rooms=rooms)
     live.is_taken = ingests.by_name.__contains__
     listener = await ingests.listen(IngestProtocol.SRT, "127.0.0.1:0")
     yield Stage(link, engine, rooms, live, ingests, listener)
