@@ -260,8 +260,8 @@ async fn answer(
     stats: &Stats,
 ) -> Result<Reply, Refusal> {
     let directives = Directives::parse(query.unwrap_or_default()).map_err(bad_request)?;
-    let (mut version, mut reply, target_s) = look(channel, wanted, directives)?;
-    if reply.is_none() {
+    let (mut seen, target_s) = look(channel, wanted, directives)?;
+    if seen.reply.is_none() {
         stats.live_waits.increment();
     }
     let patience = target_s.map_or(FIRST_PLAYLIST, |target| {
@@ -270,21 +270,32 @@ async fn answer(
     let give_up = tokio::time::sleep(patience);
     tokio::pin!(give_up);
     loop {
-        if let Some(reply) = reply {
+        if let Some(reply) = seen.reply {
             return Ok(reply);
         }
         tokio::select! {
-            changed = channel.changed_since(version) => changed.map_err(|_| Refusal::LiveWait)?,
+            changed = channel.changed_since(seen.version, seen.track) => changed.map_err(|_| Refusal::LiveWait)?,
             () = &mut give_up => return Err(Refusal::LiveWait),
         }
-        (version, reply, _) = look(channel, wanted, directives)?;
+        (seen, _) = look(channel, wanted, directives)?;
     }
 }
 
-/// What there is to say now, if anything, with the version that it was true for and the target duration.
-type Seen = (u64, Option<Reply>, Option<u32>);
+/// What there is to say now, if anything.
+struct Seen {
+    reply: Option<Reply>,
+    /// The version that this was true for.
+    version: u64,
+    /// The track that has to change before there is something else to say; none: any.
+    track: Option<usize>,
+}
 
-fn look(channel: &Channel, wanted: &Wanted<'_>, directives: Directives) -> Result<Seen, Refusal> {
+/// Looks for an answer; gives the target duration, too.
+fn look(
+    channel: &Channel,
+    wanted: &Wanted<'_>,
+    directives: Directives,
+) -> Result<(Seen, Option<u32>), Refusal> {
     channel.with(|packager| {
         let target = packager.cadence().map(|cadence| cadence.target_duration_s);
         let reply = match wanted {
@@ -305,7 +316,18 @@ fn look(channel: &Channel, wanted: &Wanted<'_>, directives: Directives) -> Resul
                 MediaAnswer::Unknown => return Err(Refusal::NotFound),
             },
         };
-        Ok((packager.version(), reply, target))
+        let track = match wanted {
+            Wanted::Media { track } | Wanted::File { track, .. } if reply.is_none() => {
+                packager.track(track)
+            }
+            _ => None,
+        };
+        let seen = Seen {
+            reply,
+            version: packager.version(),
+            track,
+        };
+        Ok((seen, target))
     })
 }
 

@@ -110,6 +110,14 @@ pub(crate) struct Lane {
     pub listed_at: Instant,
 }
 
+/// What a track's playlist lists so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    parts: u64,
+    segments: u64,
+    ended: bool,
+}
+
 /// The whole playlist and the delta of one version.
 #[derive(Default, Clone)]
 pub(crate) struct Cached {
@@ -157,6 +165,21 @@ impl Packager {
     /// Rises with every change that a waiting request may wait for.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The place of a track in the list given at the beginning, by its name; none before the first playlist.
+    pub fn track(&self, name: &str) -> Option<usize> {
+        self.renditions.iter().position(|one| one.name == name)
+    }
+
+    /// What each track shows, as far as anybody waits for it; nothing before the first playlist.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        let of = |one: &Rendition| Shown {
+            parts: one.next_part(),
+            segments: one.open.number,
+            ended: one.ended,
+        };
+        self.renditions.iter().map(of).collect()
     }
 
     /// Units that came too late to have a place.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -11,28 +12,43 @@ use crate::rendition::Rendition;
 use crate::segment::Segment;
 
 /// One state of a playlist; the same bytes serve all who ask for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Playlist {
     /// As it is.
     pub text: Bytes,
-    /// Compressed by gzip.
-    pub gzip: Bytes,
     /// Names this state among all of this stream.
     pub tag: String,
+    /// Compressed once somebody takes it so, by whoever asks first, while nobody else is held up.
+    gzip: OnceLock<Bytes>,
 }
+
+impl PartialEq for Playlist {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.text, &self.tag) == (&other.text, &other.tag)
+    }
+}
+
+impl Eq for Playlist {}
 
 impl Playlist {
     pub(crate) fn new(text: String, tag: String) -> Self {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(4));
-        let written = encoder.write_all(text.as_bytes());
-        let gzip = written
-            .and_then(|()| encoder.finish())
-            .expect("writing to memory does not fail");
         Self {
             text: text.into(),
-            gzip: gzip.into(),
             tag,
+            gzip: OnceLock::new(),
         }
+    }
+
+    /// Compressed by gzip.
+    pub fn gzip(&self) -> &Bytes {
+        self.gzip.get_or_init(|| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::new(4));
+            let written = encoder.write_all(&self.text);
+            let gzip = written
+                .and_then(|()| encoder.finish())
+                .expect("writing to memory does not fail");
+            gzip.into()
+        })
     }
 }
 

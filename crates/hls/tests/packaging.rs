@@ -428,7 +428,7 @@ fn all_who_ask_get_the_same_bytes_and_gzip_of_them() {
     };
     assert!(std::sync::Arc::ptr_eq(&one, &two));
     let mut text = Vec::new();
-    flate2::read::GzDecoder::new(&one.gzip[..])
+    flate2::read::GzDecoder::new(&one.gzip()[..])
         .read_to_end(&mut text)
         .unwrap();
     assert_eq!(text, one.text);

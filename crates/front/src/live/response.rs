@@ -131,7 +131,7 @@ fn send_playlist(
     }
     set(headers, CONTENT_TYPE, "application/vnd.apple.mpegurl");
     let bytes = if zipped {
-        &playlist.gzip
+        playlist.gzip()
     } else {
         &playlist.text
     };
