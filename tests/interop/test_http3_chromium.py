@@ -12,6 +12,7 @@ import pytest
 from conftest import PATIENCE_S, Server, start_server, stop_server, until
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from glass import glass
 from playwright.sync_api import Page, sync_playwright
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -23,10 +24,11 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def demo(data_dir: Path) -> Iterator[Server]:
-    running = start_server(data_dir, ROOMTONE_SERVER__DEMO="true")
-    until(lambda: httpx.get(f"{running.http}/live/demo/index.m3u8", timeout=PATIENCE_S).is_success, "the demo stream")
-    yield running
+def origin(data_dir: Path) -> Iterator[Server]:
+    running = start_server(data_dir)
+    with glass(running.ready["rtmp"][0], "glass"):
+        until(lambda: httpx.get(f"{running.http}/live/glass/index.m3u8", timeout=PATIENCE_S).is_success, "a stream")
+        yield running
     stop_server(running)
 
 
@@ -38,7 +40,7 @@ def key_hash(certificate: Path) -> str:
 
 
 @pytest.fixture
-def page(demo: Server, data_dir: Path) -> Iterator[Page]:
+def page(origin: Server, data_dir: Path) -> Iterator[Page]:
     """A page of a browser that speaks nothing but QUIC with the server."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
@@ -49,7 +51,7 @@ def page(demo: Server, data_dir: Path) -> Iterator[Page]:
                 "--disable-background-networking",
                 "--autoplay-policy=no-user-gesture-required",
                 "--enable-quic",
-                f"--origin-to-force-quic-on={demo.ready['https'][0]}",
+                f"--origin-to-force-quic-on={origin.ready['https'][0]}",
                 f"--ignore-certificate-errors-spki-list={key_hash(data_dir / 'tls' / 'self-signed.crt')}",
             ],
         )
@@ -58,8 +60,8 @@ def page(demo: Server, data_dir: Path) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("seconds", [8, pytest.param(120, marks=pytest.mark.long)])
-def test_a_live_stream_is_played_by_http3(demo: Server, page: Page, seconds: int) -> None:
-    page.goto(f"https://{demo.ready['https'][0]}/play/?room=demo")
+def test_a_live_stream_is_played_by_http3(origin: Server, page: Page, seconds: int) -> None:
+    page.goto(f"https://{origin.ready['https'][0]}/play/?room=glass")
     page.wait_for_function(
         "document.querySelector('[data-status]')?.textContent === 'Live.'", timeout=PATIENCE_S * 1000
     )
@@ -73,9 +75,9 @@ def test_a_live_stream_is_played_by_http3(demo: Server, page: Page, seconds: int
     # A busy machine may hold up a page at its start.
     assert seconds < 60 or stalls == "never stood still"
     loaded = page.evaluate("performance.getEntriesByType('resource').map(one => [one.name, one.nextHopProtocol])")
-    by = {protocol for name, protocol in loaded if "/live/demo/" in name or "/assets/" in name}
+    by = {protocol for name, protocol in loaded if "/live/glass/" in name or "/assets/" in name}
     assert by == {"h3"}, loaded
     assert page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h3"
-    counted = demo.metrics()
+    counted = origin.metrics()
     assert counted["roomtone_front_requests_http3_total"] >= seconds
     assert counted["roomtone_front_quic_connections_total"] >= 1
