@@ -96,7 +96,9 @@ impl Channel {
             waiting.served()
         };
         drop(packager);
-        served.into_iter().for_each(|one| one.waker.wake());
+        for one in served {
+            one.waker.wake();
+        }
         result
     }
 
