@@ -98,7 +98,7 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.bind(&address.into())?;
     match address.ip() {
         IpAddr::V4(group) if is_group => {
-            socket.join_multicast_v4(&group, &Ipv4Addr::UNSPECIFIED)?
+            socket.join_multicast_v4(&group, &Ipv4Addr::UNSPECIFIED)?;
         }
         IpAddr::V6(group) if is_group => socket.join_multicast_v6(&group, 0)?,
         IpAddr::V4(_) | IpAddr::V6(_) => {}

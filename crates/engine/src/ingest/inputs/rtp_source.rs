@@ -132,9 +132,8 @@ impl RtpSource {
         let (ssrc, sequence) = (packet.ssrc(), packet.sequence());
         match &stream.sender {
             Some(sender) if (sender.from, sender.ssrc) == (from, ssrc) && !sender.gone => {}
-            Some(_) if all_over => return Taken::Anew,
+            _ if all_over => return Taken::Anew,
             Some(_) => return Taken::Stranger,
-            None if all_over => return Taken::Anew,
             None => {
                 stream.sender = Some(Sender {
                     from,

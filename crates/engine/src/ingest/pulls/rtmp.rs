@@ -66,9 +66,8 @@ impl RtmpPull {
                     self.drain(told);
                 }
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => break,
-                    // It is being connected.
-                    io::ErrorKind::NotConnected => break,
+                    // Nothing is there yet, or it is being connected.
+                    io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected => break,
                     io::ErrorKind::Interrupted => {}
                     _ => self.end(IngestEnd::Peer, &error.to_string()),
                 },
