@@ -8,6 +8,7 @@
 pub mod annexb;
 pub mod av1;
 pub mod depacketize;
+pub mod exchange;
 mod format;
 pub mod h264;
 pub mod hevc;

@@ -10,6 +10,7 @@ mod g711;
 pub(crate) mod h264;
 pub(crate) mod hevc;
 mod opus;
+mod vp8;
 
 pub use aac::AacDepacketizer;
 pub use av1::Av1Depacketizer;
@@ -17,6 +18,7 @@ pub use g711::g711_unit;
 pub use h264::H264Depacketizer;
 pub use hevc::HevcDepacketizer;
 pub use opus::{OpusDepacketizer, OpusFrame, opus_samples};
+pub use vp8::Vp8Depacketizer;
 
 /// Units that were dropped, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
