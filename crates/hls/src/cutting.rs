@@ -15,6 +15,8 @@ const MAX_BOUNDARIES: usize = 64;
 const ROUNDING_US: u64 = 400_000;
 /// A keyframe is waited for so long behind the target: clocks waver, and groups of whole seconds end just there.
 const LEEWAY_US: u64 = 200_000;
+/// A picture at which decoding may begin is not waited for longer behind a cut of the leading rendition.
+const KEYFRAME_US: i64 = 500_000;
 
 impl Packager {
     pub(crate) fn take_leading(&mut self, unit: AccessUnit) -> Result<(), BoxError> {
@@ -48,10 +50,11 @@ impl Packager {
             || begins && length + self.group_us.unwrap_or(target) > target + ROUNDING_US;
         self.forced_cuts += u64::from(forced && !begins && rendition.format.is_video());
         let (lead, at) = (self.lead, rendition.us(unit.dts));
+        let (shown, independent) = (rendition.us(unit.pts), unit.keyframe);
         let number = rendition.open.number;
         self.renditions[lead].push(unit, cut)?;
         if self.renditions[lead].open.number != number {
-            self.spread_boundary(at);
+            self.spread_boundary(at, shown, independent);
         }
         Ok(())
     }
@@ -82,7 +85,7 @@ impl Packager {
     fn spread_discontinuity(&mut self, is_cut: bool, at_us: i64) {
         self.lanes[self.lead].owes_discontinuity = true;
         if is_cut {
-            return self.spread_boundary(at_us);
+            return self.spread_boundary(at_us, at_us, true);
         }
         self.pay_discontinuity(self.lead);
         for (track, lane) in self.lanes.iter_mut().enumerate() {
@@ -105,9 +108,21 @@ impl Packager {
 
     /// Come to where the leading rendition was cut.
     fn meet(&mut self, track: usize, at_us: i64) -> bool {
+        self.pass_boundary(track, |boundary| boundary.at_us <= at_us)
+    }
+
+    /// Come with a picture to the one at which the leading rendition was cut.
+    fn meet_picture(&mut self, track: usize, shown_us: i64, keyframe: bool) -> bool {
+        self.pass_boundary(track, |boundary| {
+            let over_us = shown_us - boundary.shown_us;
+            over_us >= 0 && (keyframe || !boundary.independent || over_us > KEYFRAME_US)
+        })
+    }
+
+    fn pass_boundary(&mut self, track: usize, is_met: impl FnOnce(&Boundary) -> bool) -> bool {
         let lane = &mut self.lanes[track];
         match lane.boundaries.front() {
-            Some(boundary) if boundary.at_us <= at_us => {
+            Some(boundary) if is_met(boundary) => {
                 lane.owes_discontinuity |= boundary.discontinuity;
                 lane.boundaries.pop_front();
                 true
@@ -163,13 +178,13 @@ impl Packager {
         if holds_media || rendition.open.duration() + ticks > target {
             rendition.cut()?;
             let at = rendition.us(rendition.end());
-            self.spread_boundary(at);
+            self.spread_boundary(at, at, false);
         }
         self.renditions[self.lead].gap(ticks)
     }
 
     /// All others are to be cut where the leading rendition was.
-    fn spread_boundary(&mut self, at_us: i64) {
+    fn spread_boundary(&mut self, at_us: i64, shown_us: i64, independent: bool) {
         let discontinuity = self.pay_discontinuity(self.lead);
         for (track, lane) in self.lanes.iter_mut().enumerate() {
             if track == self.lead {
@@ -182,6 +197,8 @@ impl Packager {
             } else if lane.boundaries.len() < MAX_BOUNDARIES {
                 lane.boundaries.push_back(Boundary {
                     at_us,
+                    shown_us,
+                    independent,
                     discontinuity,
                 });
             } else {
@@ -191,8 +208,13 @@ impl Packager {
     }
 
     pub(crate) fn follows_a_cut(&mut self, track: usize, unit: &AccessUnit) -> bool {
-        let at_us = self.renditions[track].us(unit.dts);
-        if self.meet(track, at_us) {
+        let rendition = &self.renditions[track];
+        let met = if rendition.format.is_video() {
+            self.meet_picture(track, rendition.us(unit.pts), unit.keyframe)
+        } else {
+            self.meet(track, rendition.us(unit.dts))
+        };
+        if met {
             return true;
         }
         let (lane, rendition) = (&mut self.lanes[track], &self.renditions[track]);

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::rendition::Rendition;
 
-/// Write it: every video rendition is a variant, with all sound as its alternatives; without video every sound is one.
+/// Write it: every video rendition is a variant, with all sound of a codec as its alternatives; without video every
+/// sound is one.
 pub(crate) fn master_playlist(renditions: &[Rendition]) -> String {
     let mut out = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned();
     let (videos, sounds): (Vec<&Rendition>, Vec<&Rendition>) =
@@ -15,7 +16,25 @@ pub(crate) fn master_playlist(renditions: &[Rendition]) -> String {
         }
         return out;
     }
-    for (number, sound) in sounds.iter().enumerate() {
+    let mut groups: Vec<(String, Vec<&Rendition>)> = Vec::new();
+    for sound in sounds {
+        let codec = sound.format.name();
+        let is_first = groups.is_empty();
+        match groups
+            .iter_mut()
+            .find(|(_, of)| of[0].format.name() == codec)
+        {
+            Some((_, group)) => group.push(sound),
+            // A player has one codec of sound, and takes the variants that are with it.
+            None if is_first => groups.push(("audio".to_owned(), vec![sound])),
+            None => groups.push((codec.to_lowercase(), vec![sound])),
+        }
+    }
+    let all = groups.iter().flat_map(|(group, sounds)| {
+        let numbered = sounds.iter().enumerate();
+        numbered.map(move |(number, sound)| (group, number, sound))
+    });
+    for (group, number, sound) in all {
         let default = if number == 0 { "YES" } else { "NO" };
         let Some(channels) = sound.format.channels() else {
             continue;
@@ -23,20 +42,28 @@ pub(crate) fn master_playlist(renditions: &[Rendition]) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(
             out,
-            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"{name}\",DEFAULT={default},AUTOSELECT=YES,\
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{name}\",DEFAULT={default},AUTOSELECT=YES,\
              CHANNELS=\"{channels}\",URI=\"{name}/index.m3u8\"",
             name = sound.name
         );
     }
-    // A variant may be heard with the dearest of its sounds.
-    let dearest = sounds.iter().max_by_key(|sound| sound.bandwidth()).copied();
-    for video in videos {
-        variant(&mut out, video, dearest);
+    for video in &videos {
+        if groups.is_empty() {
+            variant(&mut out, video, None);
+        }
+    }
+    for (group, sounds) in &groups {
+        // A variant may be heard with the dearest of its sounds.
+        let dearest = sounds.iter().max_by_key(|sound| sound.bandwidth());
+        for video in &videos {
+            variant(&mut out, video, dearest.map(|sound| (&group[..], *sound)));
+        }
     }
     out
 }
 
-fn variant(out: &mut String, rendition: &Rendition, sound: Option<&Rendition>) {
+fn variant(out: &mut String, rendition: &Rendition, with: Option<(&str, &Rendition)>) {
+    let sound = with.map(|(_, sound)| sound);
     let peak = rendition.bandwidth() + sound.map_or(0, Rendition::bandwidth);
     let mean = rendition.mean_bps() + sound.map_or(0, Rendition::mean_bps);
     let _ = write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={peak}");
@@ -54,8 +81,8 @@ fn variant(out: &mut String, rendition: &Rendition, sound: Option<&Rendition>) {
             let _ = write!(out, ",FRAME-RATE={rate:.3}");
         }
     }
-    if sound.is_some() {
-        out.push_str(",AUDIO=\"audio\"");
+    if let Some((group, _)) = with {
+        let _ = write!(out, ",AUDIO=\"{group}\"");
     }
     let _ = writeln!(out, "\n{}/index.m3u8", rendition.name);
 }

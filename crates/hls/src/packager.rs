@@ -17,6 +17,10 @@ use crate::segment::Segment;
 
 /// Times above this, three years of 90 kHz, cannot be told in microseconds.
 const MAX_TICKS: i64 = 1 << 43;
+/// Nothing is late before two parts might have come: networks waver.
+const AS_IT_CAME: u32 = 2;
+/// What is coded in this place is so much later, where the processor is not free.
+const CODED_HERE: u32 = 6;
 
 /// How a program is packaged; fixed for its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +78,8 @@ pub struct Packager {
     pub(crate) last_keyframe: Option<i64>,
     /// The leading rendition's next unit comes from another encoder.
     pub(crate) breaks: bool,
+    /// Tracks that are coded in this place.
+    patient: Vec<usize>,
     pub(crate) version: u64,
     pub(crate) cache: Vec<Cached>,
     master: Option<(u64, Arc<Playlist>)>,
@@ -90,8 +96,12 @@ pub struct Packager {
 /// Where a segment of the leading rendition began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Boundary {
-    /// In microseconds of the program.
+    /// When it is decoded, in microseconds of the program.
     pub at_us: i64,
+    /// When it is shown: other pictures are cut at the same one, which those without reordering decode later.
+    pub shown_us: i64,
+    /// Decoding may begin there.
+    pub independent: bool,
     pub discontinuity: bool,
 }
 
@@ -106,6 +116,8 @@ pub(crate) struct Lane {
     /// Cuts made before the leading rendition made them.
     pub ahead: u32,
     pub waits_for_keyframe: bool,
+    /// So many parts may be late.
+    pub patience: u32,
     /// When something was listed last.
     pub listed_at: Instant,
 }
@@ -142,6 +154,7 @@ impl Packager {
             group_us: None,
             last_keyframe: None,
             breaks: false,
+            patient: Vec::new(),
             version: 1,
             cache: Vec::new(),
             master: None,
@@ -160,6 +173,11 @@ impl Packager {
         }
         self.encryption = Some(Encryption::new(config, &self.config.run)?);
         Ok(true)
+    }
+
+    /// A track is coded in this place: it is waited for longer than one that only passes. For a program that has not begun.
+    pub fn be_patient_with(&mut self, track: usize) {
+        self.patient.push(track);
     }
 
     /// Rises with every change that a waiting request may wait for.
@@ -270,10 +288,18 @@ impl Packager {
         }
     }
 
-    /// The track's next unit comes from another encoder. Told in the lists where the track leads them; sound beside
-    /// pictures goes on without, as its units depend on none before them.
+    /// The track's next unit comes from another encoder. Told in the lists at once where the track leads them, and at the
+    /// next cut where it is another of pictures; sound beside pictures goes on without, as its units depend on none before
+    /// them.
     pub fn handle_discontinuity(&mut self, track: usize) {
-        self.breaks |= track == self.lead && !self.renditions.is_empty();
+        if track == self.lead {
+            self.breaks |= !self.renditions.is_empty();
+        } else if let Some(one) = self.renditions.get(track)
+            && one.format.is_video()
+        {
+            self.lanes[self.lead].owes_discontinuity = true;
+            self.lanes[track].waits_for_keyframe = true;
+        }
     }
 
     /// List what is lost where nothing has come in time.
@@ -353,6 +379,11 @@ impl Packager {
                 format: None,
                 ahead: 0,
                 waits_for_keyframe: false,
+                patience: if self.patient.contains(&at) {
+                    CODED_HERE
+                } else {
+                    AS_IT_CAME
+                },
                 listed_at: now,
             });
             self.cache.push(Cached::default());
@@ -395,9 +426,9 @@ impl Packager {
         Ok(())
     }
 
-    /// Nothing is late before two parts might have come: networks waver.
     fn deadline(&self, track: usize) -> Instant {
         let part = self.renditions[track].cadence.part_target_us;
-        self.lanes[track].listed_at + Duration::from_micros(2 * part)
+        let lane = &self.lanes[track];
+        lane.listed_at + Duration::from_micros(part) * lane.patience
     }
 }
