@@ -188,6 +188,14 @@ counters! {
     packagers_panicked,
     /// Packagers ended since their media could not be packaged.
     packagers_failed,
+    /// Units given to who codes them anew.
+    transcoder_units_sent,
+    /// Units left out since who codes them anew was not there or did not keep up.
+    transcoder_units_skipped,
+    /// Units that came back coded anew.
+    transcoder_units_made,
+    /// Connections of who codes anew that ended, or were ended since what they said cannot be read.
+    transcoders_lost,
     /// Keyframes that packagers asked for.
     keyframes_asked,
     /// Requests for keyframes that were dropped since the shard's queue was full.

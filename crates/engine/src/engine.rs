@@ -261,6 +261,13 @@ impl Engine {
             return Err(SubmitError::QueueFull);
         }
         let id = request.id;
+        if matches!(subject(&request.command), Subject::Live) {
+            if self.live.request(request) {
+                return Ok(());
+            }
+            self.shared.outbox.retract();
+            return Err(SubmitError::Closed);
+        }
         if matches!(subject(&request.command), Subject::Ingest) {
             if self.ingest.tell(ingest::Message::Request(request)) {
                 return Ok(());
@@ -300,7 +307,7 @@ impl Engine {
             Subject::NewRouter(Some(shard)) => Ok(shard),
             Subject::NewRouter(None) => Ok(self.least_loaded()),
             Subject::Nothing => failed(ErrorCode::Invalid, "there is nothing to do".to_owned()),
-            Subject::Ingest | Subject::Engine => Err(CommandResult::Stats {
+            Subject::Ingest | Subject::Live | Subject::Engine => Err(CommandResult::Stats {
                 reports: self.stats(),
             }),
         }
@@ -452,6 +459,7 @@ enum Subject {
     Object(u64),
     NewRouter(Option<usize>),
     Ingest,
+    Live,
     Engine,
     Nothing,
 }
@@ -462,6 +470,7 @@ fn subject(command: &Command) -> Subject {
         Command::OpenRouter { shard } => Subject::NewRouter(shard),
         Command::GetEngineStats {} => Subject::Engine,
         Command::DoTogether { ref commands } => commands.first().map_or(Subject::Nothing, subject),
+        Command::OpenTranscoder { .. } | Command::CloseTranscoder { .. } => Subject::Live,
         Command::OpenIngestListener { .. }
         | Command::OpenIngestInput { .. }
         | Command::OpenIngestPull { .. }

@@ -30,6 +30,7 @@ from roomtone.media.packager import Packager
 from roomtone.media.shared_port import SharedTcpPort
 from roomtone.media.socket_link import SocketLink
 from roomtone.media.together import Together
+from roomtone.media.transcoder import Transcoder
 
 __all__ = [
     "AudioLevelObserver",
@@ -57,6 +58,7 @@ __all__ = [
     "SharedTcpPort",
     "SocketLink",
     "Together",
+    "Transcoder",
     "Transport",
     "WebRtcTransport",
 ]

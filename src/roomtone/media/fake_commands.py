@@ -6,7 +6,7 @@ import json
 from functools import singledispatchmethod
 from typing import Any
 
-from roomtone.media import fake_feeds, fake_ingests, fake_mixers, fake_packagers
+from roomtone.media import fake_feeds, fake_ingests, fake_mixers, fake_packagers, fake_transcoders
 from roomtone.media.event_kinds import subjects
 from roomtone.media.fake_objects import (
     FakeChannel,
@@ -43,6 +43,7 @@ from roomtone.media.values import (
     ClosePackager,
     CloseProducer,
     CloseRouter,
+    CloseTranscoder,
     CloseTransport,
     ConnectPlainTransport,
     ConnectWebRtcTransport,
@@ -72,6 +73,7 @@ from roomtone.media.values import (
     OpenPackager,
     OpenPlainTransport,
     OpenRouter,
+    OpenTranscoder,
     OpenWebRtcTransport,
     PauseConsumer,
     PauseProducer,
@@ -377,6 +379,10 @@ class FakeCommands(FakeState):
     @_execute.register
     def _feed(self, command: OpenFeed | AddFeedTrack | CloseFeed) -> AnyResult:
         return fake_feeds.execute(self, command)
+
+    @_execute.register
+    def _transcode(self, command: OpenTranscoder | CloseTranscoder) -> AnyResult:
+        return fake_transcoders.execute(self, command)
 
     @_execute.register
     def _package(self, command: OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager) -> AnyResult:

@@ -158,6 +158,17 @@ class FakeChannel:
 
 
 @dataclass(slots=True)
+class FakeTranscoder:
+    """A transcoder of the fake."""
+
+    id: int
+    packager: int
+    kind: MediaKind
+    path: str
+    keep: bool
+
+
+@dataclass(slots=True)
 class FakeIngestListener:
     """A listener of encoders of the fake."""
 
@@ -199,6 +210,7 @@ FakeObject = (
     | FakeChannel
     | FakeMixer
     | FakePackager
+    | FakeTranscoder
     | FakeIngestListener
     | FakeIngest
     | FakeFeed

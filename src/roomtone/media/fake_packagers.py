@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from roomtone.media.fake_objects import FakePackager, FakePackagerTrack, FakeProducer, FakeRouter
+from roomtone.media.fake_objects import FakePackager, FakePackagerTrack, FakeProducer, FakeRouter, FakeTranscoder
 from roomtone.media.fake_state import Refused
 from roomtone.media.values import (
     AddPackagerTrack,
@@ -93,7 +93,8 @@ def check_encryption(encryption: LiveEncryption | None) -> None:
 def _add_track(state: FakeState, packager: FakePackager, producer: int) -> AnyResult:
     source = state.get(FakeProducer, producer)
     state.check_source(producer, packager.router, source.kind)
-    if not any((codec.name.upper(), codec.clock_rate) in _CARRIED for codec in source.codecs):
+    carried = _CARRIED | _decodable(state, packager, source.kind)
+    if not any((codec.name.upper(), codec.clock_rate) in carried for codec in source.codecs):
         raise Refused(ErrorCode.UNSUPPORTED, _cannot_carry(source.codecs, source.kind))
     free = [
         id_
@@ -114,6 +115,12 @@ def _add_track(state: FakeState, packager: FakePackager, producer: int) -> AnyRe
     track = PackagerTrackId(state.new_id())
     packager.tracks[track] = FakePackagerTrack(_free_name(packager, source.kind), source.kind, producer)
     return PackagerTrackAdded(track=track)
+
+
+def _decodable(state: FakeState, packager: FakePackager, kind: MediaKind) -> set[tuple[str, int]]:
+    """Give what only lists cannot have, where the track is coded anew and in no list itself."""
+    jobs = [held for held in state.find(FakeTranscoder) if (held.packager, held.kind) == (packager.id, kind)]
+    return {("VP8", 90_000)} if any(not job.keep for job in jobs) else set()
 
 
 def _free_name(packager: FakePackager, kind: MediaKind) -> str:

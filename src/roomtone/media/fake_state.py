@@ -16,6 +16,7 @@ from roomtone.media.fake_objects import (
     FakePackager,
     FakeProducer,
     FakeRouter,
+    FakeTranscoder,
     FakeTransport,
 )
 from roomtone.media.values import (
@@ -66,6 +67,7 @@ T = TypeVar(
     FakeChannel,
     FakeMixer,
     FakePackager,
+    FakeTranscoder,
     FakeIngestListener,
     FakeIngest,
     FakeFeed,
@@ -80,6 +82,7 @@ STATS_TYPE: dict[type[FakeObject], str] = {
     FakeChannel: "data-channel",
     FakeMixer: "mixer",
     FakePackager: "packager",
+    FakeTranscoder: "transcoder",
     FakeIngestListener: "listener",
     FakeIngest: "ingest",
     FakeFeed: "transport",
@@ -245,12 +248,18 @@ class FakeState:
         """End a stream of encoders, and what is published for it."""
         self.lose_publisher(stream, reason)
         del self.objects[stream.id]
+        self._drop_transcoders(stream.id)
         ended = PackagerEnded(packager=PackagerId(stream.id), reason=EngineCloseReason.PARENT_CLOSED)
         self.caused.append(ended)
+
+    def _drop_transcoders(self, packager: int) -> None:
+        for transcoder in [held for held in self.find(FakeTranscoder) if held.packager == packager]:
+            del self.objects[transcoder.id]
 
     def drop_packager(self, packager: FakePackager, reason: EngineCloseReason) -> None:
         """Take a packager away, and cause the event."""
         del self.objects[packager.id]
+        self._drop_transcoders(packager.id)
         self.caused.append(PackagerEnded(packager=PackagerId(packager.id), reason=reason))
 
     def drop_mixer(self, mixer: FakeMixer, reason: EngineCloseReason) -> None:

@@ -34,6 +34,7 @@ from roomtone.media.value_parts import (
     ProducerId,
     RouterId,
     SrtpKeys,
+    TranscoderId,
     TransportId,
     Value,
 )
@@ -427,6 +428,26 @@ class ClosePackager(Command, tag="close_packager", frozen=True, kw_only=True):
     packager: PackagerId
 
 
+class OpenTranscoder(Command, tag="open_transcoder", frozen=True, kw_only=True):
+    """Have the first track of a kind coded anew by a process, of a packager that has not begun.
+
+    ``path`` is where the engine listens for the process: a Unix socket that is not there yet. With ``keep`` the track
+    stays in the lists beside what is made of it.
+    """
+
+    packager: PackagerId
+    kind: MediaKind
+    path: str
+    keep: bool
+
+
+class CloseTranscoder(Command, tag="close_transcoder", frozen=True, kw_only=True):
+    """Have the track coded anew no more; what was made of it is listed as lost from then on."""
+
+    packager: PackagerId
+    transcoder: TranscoderId
+
+
 class OpenIngestListener(Command, tag="open_ingest_listener", frozen=True, kw_only=True):
     """Listen for encoders; what one publishes, after a question, becomes a live stream at ``/live/NAME/``.
 
@@ -575,6 +596,8 @@ AnyCommand = (
     | AddPackagerTrack
     | RemovePackagerTrack
     | ClosePackager
+    | OpenTranscoder
+    | CloseTranscoder
     | OpenIngestListener
     | OpenIngestInput
     | OpenIngestPull

@@ -280,6 +280,12 @@ class PackagerWarning(StrEnum):
     """The track said nothing that could be read before the others began."""
     UNPACKABLE = "unpackable"
     """What came cannot be packaged at all: the packager ends."""
+    TRANSCODER_SLOW = "transcoder_slow"
+    """Who codes a track anew does not keep up: pictures up to a keyframe, or sound, were left out."""
+    TRANSCODER_LOST = "transcoder_lost"
+    """Who codes a track anew is gone; another may come."""
+    TRANSCODER_MALFORMED = "transcoder_malformed"
+    """Who codes a track anew said what cannot be read, and was sent away."""
 
 
 class PackagerStarted(Event, tag="packager_started", frozen=True, kw_only=True):

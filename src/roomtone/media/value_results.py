@@ -17,6 +17,7 @@ from roomtone.media.value_parts import (
     PackagerTrackId,
     ProducerId,
     RouterId,
+    TranscoderId,
     TransportId,
     Value,
 )
@@ -104,6 +105,12 @@ class PackagerOpened(Result, tag="packager_opened", frozen=True, kw_only=True):
     packager: PackagerId
 
 
+class TranscoderOpened(Result, tag="transcoder_opened", frozen=True, kw_only=True):
+    """The new transcoder."""
+
+    transcoder: TranscoderId
+
+
 class IngestListenerOpened(Result, tag="ingest_listener_opened", frozen=True, kw_only=True):
     """The new listener of encoders, and the port it has."""
 
@@ -187,6 +194,7 @@ AnyResult = (
     | MixerInputAdded
     | PackagerOpened
     | PackagerTrackAdded
+    | TranscoderOpened
     | IngestListenerOpened
     | IngestPullOpened
     | FeedOpened

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use roomtone_frames::depacketize::{
     AacDepacketizer, Av1Depacketizer, H264Depacketizer, HevcDepacketizer, OpusDepacketizer, Payload,
+    Vp8Depacketizer,
 };
 use roomtone_frames::timeline::Stamps;
 use roomtone_frames::{AacFormat, AccessUnit, Format, OpusFormat};
@@ -18,6 +19,8 @@ pub(crate) enum Coding {
     H264,
     Hevc,
     Av1,
+    /// Only for who codes it anew.
+    Vp8,
     Opus {
         channels: u8,
     },
@@ -29,6 +32,10 @@ pub(crate) enum Coding {
     },
     /// Nothing has to be put together: units come whole, from an ingest.
     Whole {
+        is_video: bool,
+    },
+    /// Units come whole and with times of the program, from a transcoder.
+    Made {
         is_video: bool,
     },
 }
@@ -75,6 +82,7 @@ impl Coding {
             (Codec::H264, 90_000) => Some(Self::H264),
             (Codec::H265, 90_000) => Some(Self::Hevc),
             (Codec::Av1, 90_000) => Some(Self::Av1),
+            (Codec::Vp8, 90_000) => Some(Self::Vp8),
             (Codec::Opus, 48_000) => Some(Self::Opus {
                 channels: channels.clamp(1, 2),
             }),
@@ -82,16 +90,21 @@ impl Coding {
         }
     }
 
+    /// Whether lists can have it as it is.
+    pub(crate) fn is_carried(self) -> bool {
+        !matches!(self, Self::Vp8)
+    }
+
     pub(super) fn is_video(self) -> bool {
         match self {
-            Self::H264 | Self::Hevc | Self::Av1 => true,
+            Self::H264 | Self::Hevc | Self::Av1 | Self::Vp8 => true,
             Self::Opus { .. } | Self::Aac { .. } => false,
-            Self::Whole { is_video } => is_video,
+            Self::Whole { is_video } | Self::Made { is_video } => is_video,
         }
     }
 
     pub(super) fn stamps(self) -> Stamps {
-        if matches!(self, Self::Whole { .. }) {
+        if matches!(self, Self::Whole { .. } | Self::Made { .. }) {
             return Stamps {
                 source: OF_INGEST,
                 shared: true,
@@ -126,6 +139,7 @@ pub(super) enum Depacketizer {
     H264(Box<H264Depacketizer>),
     Hevc(Box<HevcDepacketizer>),
     Av1(Box<Av1Depacketizer>),
+    Vp8(Box<Vp8Depacketizer>),
     Opus(Box<Sound>),
     Aac(Box<(AacDepacketizer, Format)>),
     /// What comes is whole already.
@@ -141,6 +155,7 @@ impl Depacketizer {
             Coding::H264 => Self::H264(Box::default()),
             Coding::Hevc => Self::Hevc(Box::default()),
             Coding::Av1 => Self::Av1(Box::default()),
+            Coding::Vp8 => Self::Vp8(Box::default()),
             Coding::Opus { channels } => Self::Opus(Box::new(Sound {
                 opus: OpusDepacketizer::default(),
                 format: OpusFormat {
@@ -161,7 +176,7 @@ impl Depacketizer {
                 };
                 Self::Aac(Box::new((AacDepacketizer::new(1024), Format::Aac(format))))
             }
-            Coding::Whole { .. } => Self::Whole,
+            Coding::Whole { .. } | Coding::Made { .. } => Self::Whole,
         }
     }
 
@@ -204,6 +219,14 @@ impl Depacketizer {
                     found((unit, format.map(Format::Av1), arrival));
                 }
             }
+            Self::Vp8(vp8) => {
+                vp8.handle_payload(payload);
+                while let Some(unit) = vp8.poll_unit() {
+                    let format = Format::Carried(Vp8Depacketizer::FORMAT);
+                    let format = unit.keyframe.then_some(format);
+                    found((unit, format, arrival));
+                }
+            }
             Self::Opus(sound) => {
                 let (sequence, timestamp) = (payload.sequence, payload.timestamp);
                 let Some(frame) = sound.opus.handle_payload(payload) else {
@@ -244,6 +267,7 @@ impl Depacketizer {
             Self::H264(h264) => h264.wants_keyframe(),
             Self::Hevc(hevc) => hevc.wants_keyframe(),
             Self::Av1(av1) => av1.wants_keyframe(),
+            Self::Vp8(vp8) => vp8.wants_keyframe(),
             Self::Opus(_) | Self::Aac(_) | Self::Whole => false,
         }
     }
@@ -254,6 +278,7 @@ impl Depacketizer {
             Self::H264(h264) => h264.dropped().total(),
             Self::Hevc(hevc) => hevc.dropped().total(),
             Self::Av1(av1) => av1.dropped().total(),
+            Self::Vp8(vp8) => vp8.dropped().total(),
             Self::Opus(sound) => sound.opus.malformed + sound.silence.late,
             Self::Aac(aac) => aac.0.dropped().total(),
             Self::Whole => 0,

@@ -13,6 +13,7 @@ mod report;
 mod silence;
 mod thread;
 mod track;
+mod transcoding;
 mod watch;
 
 #[cfg(test)]
@@ -30,7 +31,7 @@ use rustc_hash::FxHashMap;
 use crate::counters::LiveCounters;
 use crate::failure::Failure;
 use crate::shard::{Batch, ShardHandle, Shared};
-use crate::values::{EncryptionMethod, LiveEncryption, Report};
+use crate::values::{EncryptionMethod, LiveEncryption, Report, Request};
 
 pub(crate) use coding::{AacConfig, Coding, Found, INGEST_RATE};
 pub(crate) use program::{ProgramConfig, unix_us};
@@ -90,6 +91,8 @@ pub(crate) enum Message {
     Close {
         packager: u64,
     },
+    /// A command about transcoders.
+    Request(Request),
     Shutdown,
     /// Panic while serving this packager.
     #[cfg(test)]
@@ -105,6 +108,8 @@ struct State {
     /// Tracks that were added before the beginning.
     added: usize,
     begun: bool,
+    /// Whether sound, and pictures, are coded anew: then they may be what lists cannot have.
+    transcoded: [bool; 2],
     /// Written once a second, read when somebody asks.
     reports: Vec<Report>,
 }
@@ -138,6 +143,15 @@ impl Board {
         self.state().begun
     }
 
+    /// Tracks of this kind are coded anew, or no more.
+    fn set_transcoded(&self, is_video: bool, transcoded: bool) {
+        self.state().transcoded[usize::from(is_video)] = transcoded;
+    }
+
+    pub(crate) fn is_transcoded(&self, is_video: bool) -> bool {
+        self.state().transcoded[usize::from(is_video)]
+    }
+
     fn write(&self, reports: Vec<Report>) {
         self.state().reports = reports;
     }
@@ -162,6 +176,11 @@ impl LiveHandle {
     /// A thread that is gone needs no message.
     pub(crate) fn tell(&self, message: Message) {
         let _ = self.messages.send(message);
+    }
+
+    /// Hands a command over; false where the thread is gone.
+    pub(crate) fn request(&self, request: Request) -> bool {
+        self.messages.send(Message::Request(request)).is_ok()
     }
 
     /// Hands packets over; gives them back when the queue is full or the thread is gone. They wait for the next tick.

@@ -13,6 +13,7 @@ use roomtone_sfu::WallClock;
 
 use super::coding::{Found, OF_INGEST};
 use super::track::{NewTrack, Step, Track};
+use super::transcoding::Job;
 use super::watch::Watch;
 use crate::values::{PackagerTrackInfo, PackagerWarning};
 
@@ -52,18 +53,20 @@ pub(crate) struct ProgramConfig {
 pub(super) struct Program {
     config: ProgramConfig,
     opened: Instant,
-    timeline: Timeline,
+    pub(super) timeline: Timeline,
     pub(super) tracks: Vec<Track>,
+    /// Who codes tracks of it anew.
+    pub(super) jobs: Vec<Job>,
     /// Once it has begun.
     pub(super) channel: Option<Arc<Channel>>,
     started: bool,
     /// When a track was added last, and when the first could begin.
     added: Option<Instant>,
     ready: Option<Instant>,
-    watch: Watch,
+    pub(super) watch: Watch,
     /// Units that had come too late when last asked.
     late: u64,
-    told: Vec<Told>,
+    pub(super) told: Vec<Told>,
     /// SSRCs of tracks whose sources are to make a keyframe.
     asked: Vec<u32>,
     /// Packets of tracks that there are not, and what is no RTP.
@@ -77,6 +80,7 @@ impl Program {
             timeline: Timeline::new(now),
             config,
             tracks: Vec::new(),
+            jobs: Vec::new(),
             channel: None,
             started: false,
             added: None,
@@ -102,7 +106,8 @@ impl Program {
             return false;
         }
         self.added = Some(now);
-        self.tracks.extend(Track::new(new));
+        let track = Track::new(new).map(|track| self.with_its_job(track));
+        self.tracks.extend(track);
         true
     }
 
@@ -171,7 +176,8 @@ impl Program {
                 track.fill_pause(now);
             }
         }
-        if self.channel.is_none() && self.is_ready(now) && may_begin(self.tracks.len()) {
+        let added = self.tracks.iter().filter(|track| !track.is_made()).count();
+        if self.channel.is_none() && self.is_ready(now) && may_begin(added) {
             self.begin()?;
         }
         self.feed(now)?;
@@ -188,7 +194,8 @@ impl Program {
 
     /// No more comes: what there is is listed, and then the end.
     pub(super) fn end(&mut self, now: Instant) -> Result<(), Unpackable> {
-        if self.channel.is_none() && self.tracks.iter().any(|track| track.format.is_some()) {
+        let has_any = |track: &Track| track.listed && track.format.is_some();
+        if self.channel.is_none() && self.tracks.iter().any(has_any) {
             self.begin()?;
         }
         self.feed(now)?;
@@ -212,14 +219,15 @@ impl Program {
 
     fn is_ready(&mut self, now: Instant) -> bool {
         let speaks = |track: &Track| track.format.is_some() && track.has_units();
-        if !self.tracks.iter().any(speaks) {
+        let listed = || self.tracks.iter().filter(|track| track.listed);
+        if !listed().any(speaks) || self.awaits_a_job(now) {
             self.ready = None;
             return false;
         }
         let ready = *self.ready.get_or_insert(now);
         let settled = self.added.is_none_or(|added| added + SETTLE <= now);
         let tied = self.tracks.len() < 2 || self.tracks.iter().all(Track::is_tied);
-        if self.tracks.iter().all(speaks) && settled && (tied || ready + SETTLE <= now) {
+        if listed().all(speaks) && settled && (tied || ready + SETTLE <= now) {
             return true;
         }
         ready + PATIENCE <= now
@@ -227,7 +235,8 @@ impl Program {
 
     fn begin(&mut self) -> Result<(), Unpackable> {
         let mut listed = Vec::new();
-        for track in &mut self.tracks {
+        let mut made = Vec::new();
+        for track in self.tracks.iter_mut().filter(|track| track.listed) {
             let Some(format) = track.format.clone() else {
                 track.forget();
                 let told = Told::Warned(Some(track.name.clone()), PackagerWarning::TrackLeftOut);
@@ -235,6 +244,7 @@ impl Program {
                 continue;
             };
             track.begin(listed.len(), &mut self.timeline);
+            made.extend(track.is_made().then_some(listed.len()));
             listed.push(PackagerTrack {
                 name: track.name.clone(),
                 format,
@@ -250,6 +260,9 @@ impl Program {
         if let Some(encryption) = &self.config.encryption {
             packager.encrypt(encryption).map_err(|_| Unpackable)?;
         }
+        for track in made {
+            packager.be_patient_with(track);
+        }
         self.channel = Some(Arc::new(Channel::new(packager)));
         self.told.push(Told::Begun);
         Ok(())
@@ -262,8 +275,10 @@ impl Program {
         };
         let mut steps: Vec<(i64, usize, Step)> = Vec::new();
         for track in &mut self.tracks {
-            let Some((place, _)) = track.place else {
-                track.forget();
+            let Some(place) = track.place else {
+                if track.listed {
+                    track.forget();
+                }
                 continue;
             };
             let mut at_us = 0;

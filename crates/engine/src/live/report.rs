@@ -33,6 +33,14 @@ pub(super) fn reports(program: &Program, now: Instant) -> Vec<Report> {
     }
     let mut reports = vec![own];
     reports.extend(program.tracks.iter().map(|track| of_track(track, now)));
+    reports.extend(program.jobs.iter().map(|job| {
+        let figures = job.figures;
+        report! {
+            "id": job.id.to_string(), "type": "packager-transcoder", "connected": job.connected,
+            "declared": job.declared, "unitsSent": figures.sent, "unitsSkipped": figures.skipped,
+            "unitsMade": figures.made, "timesLost": figures.lost,
+        }
+    }));
     reports
 }
 

@@ -11,11 +11,13 @@ use rustc_hash::FxHashMap;
 
 use super::program::{Program, Told, Unpackable};
 use super::report;
+use super::transcoding::{Job, Link};
 use super::{Board, LiveEnds, Message, Run};
 use crate::counters::LiveCounters;
+use crate::failure::Failure;
 use crate::ids;
 use crate::shard::{Batch, Control, ShardHandle, Shared};
-use crate::values::Event;
+use crate::values::{Command, CommandResult, Event, MediaKind};
 
 /// Packets wait so long at most: a part is many of them.
 const TICK: Duration = Duration::from_millis(20);
@@ -29,6 +31,8 @@ struct Running {
     name: String,
     program: Program,
     board: Arc<Board>,
+    /// Sockets of who codes its tracks anew.
+    links: Vec<Link>,
 }
 
 /// The live thread's state.
@@ -116,6 +120,7 @@ impl LiveThread {
                     name,
                     program,
                     board,
+                    links: Vec::new(),
                 };
                 self.running.insert(packager, running);
             }
@@ -130,6 +135,10 @@ impl LiveThread {
                 self.with(packager, |one| one.program.remove_track(track));
             }
             Message::Close { packager } => self.close(packager, now),
+            Message::Request(request) => {
+                let result = self.handle_command(request.command, now);
+                self.shared.outbox.reply(request.id, result);
+            }
             Message::Shutdown => self.runs = false,
             #[cfg(test)]
             Message::PanicAt(packager) => {
@@ -168,6 +177,63 @@ impl LiveThread {
         {
             self.shelf.take(name);
         }
+    }
+
+    fn handle_command(&mut self, command: Command, now: Instant) -> CommandResult {
+        let done = match command {
+            Command::OpenTranscoder {
+                packager,
+                kind,
+                path,
+                keep,
+            } => self.open_transcoder(packager, kind == MediaKind::Video, &path, keep, now),
+            Command::CloseTranscoder {
+                packager,
+                transcoder,
+            } => self.close_transcoder(packager, transcoder),
+            _ => Err(Failure::invalid("no command of transcoders")),
+        };
+        done.unwrap_or_else(CommandResult::from)
+    }
+
+    fn open_transcoder(
+        &mut self,
+        packager: u64,
+        is_video: bool,
+        path: &str,
+        keep: bool,
+        now: Instant,
+    ) -> Result<CommandResult, Failure> {
+        let running = self
+            .running
+            .get_mut(&packager)
+            .ok_or_else(|| Failure::not_found("packager", packager))?;
+        running.program.may_have_job(is_video)?;
+        let id = ids::allocate(ids::INGEST);
+        let link = Link::open(id, path)
+            .map_err(|error| Failure::invalid(format!("{path} cannot be listened at: {error}")))?;
+        running.board.set_transcoded(is_video, !keep);
+        running.links.push(link);
+        running.program.add_job(Job::new(id, is_video, keep, now));
+        Ok(CommandResult::TranscoderOpened { transcoder: id })
+    }
+
+    fn close_transcoder(
+        &mut self,
+        packager: u64,
+        transcoder: u64,
+    ) -> Result<CommandResult, Failure> {
+        let running = self
+            .running
+            .get_mut(&packager)
+            .ok_or_else(|| Failure::not_found("packager", packager))?;
+        let is_video = running
+            .program
+            .remove_job(transcoder)
+            .ok_or_else(|| Failure::not_found("transcoder", transcoder))?;
+        running.board.set_transcoded(is_video, false);
+        running.links.retain(|link| link.id() != transcoder);
+        Ok(CommandResult::Done {})
     }
 
     fn close(&mut self, id: u64, now: Instant) {
@@ -219,8 +285,13 @@ impl LiveThread {
         }
         self.take_batches(now);
         let ids: Vec<u64> = self.running.keys().copied().collect();
+        let counters = Arc::clone(&self.counters);
         for id in ids {
+            let counters = &counters;
             let done = self.with(id, |one| {
+                for link in &mut one.links {
+                    link.serve(&mut one.program, counters, now);
+                }
                 let board = &one.board;
                 one.program
                     .handle_timeout(now, |tracks| board.begin(tracks))

@@ -51,6 +51,30 @@ struct Raw {
     arrival: Instant,
     /// Once it is known.
     placed: Option<Placed>,
+    /// It does not follow on the one before; known with its place.
+    breaks: bool,
+    /// Whoever codes the track anew has it.
+    offered: bool,
+}
+
+impl Raw {
+    /// Put it on the timeline, if it is not there already; false where it has no place.
+    fn place(
+        &mut self,
+        timeline: &mut Timeline,
+        number: Option<usize>,
+        bits: u32,
+        broken: &mut bool,
+    ) -> bool {
+        if self.placed.is_none() {
+            self.placed =
+                number.and_then(|number| place(timeline, number, bits, &self.unit, self.arrival));
+            self.breaks = self
+                .placed
+                .is_some_and(|placed| placed.discontinuity.is_some() | std::mem::take(broken));
+        }
+        self.placed.is_some()
+    }
 }
 
 impl From<Found> for Raw {
@@ -60,6 +84,8 @@ impl From<Found> for Raw {
             format,
             arrival,
             placed: None,
+            breaks: false,
+            offered: false,
         }
     }
 }
@@ -101,8 +127,12 @@ pub(crate) struct Track {
     /// The newest format, once there was a unit.
     pub(crate) format: Option<Format>,
     held: VecDeque<Raw>,
-    /// Its place in the packager and on the timeline, once they have begun.
-    pub(crate) place: Option<(usize, usize)>,
+    /// Its place in the packager, once that has begun.
+    pub(crate) place: Option<usize>,
+    /// Its place on the timeline.
+    number: Option<usize>,
+    /// Whether it is in the lists, and not only coded anew.
+    pub(super) listed: bool,
     /// Nothing feeds it.
     pub(super) vacant: bool,
     /// Its next unit does not follow on the one before.
@@ -133,6 +163,8 @@ impl Track {
             format: None,
             held: VecDeque::new(),
             place: None,
+            number: None,
+            listed: true,
             vacant: false,
             broken: false,
             first_packet: None,
@@ -306,19 +338,99 @@ impl Track {
 
     /// Its place in the packager; from now on units are placed.
     pub(crate) fn begin(&mut self, place: usize, timeline: &mut Timeline) {
+        self.place = Some(place);
+        if !self.is_made() {
+            self.tie(timeline);
+        }
+    }
+
+    /// Its place on the timeline.
+    fn tie(&mut self, timeline: &mut Timeline) -> usize {
+        if let Some(number) = self.number {
+            return number;
+        }
         let stamps = self.coding.stamps();
         let rate = self.format.as_ref().map_or(stamps.rate, Format::clock_rate);
         let number = timeline.add_track(stamps, rate);
-        self.place = Some((place, number));
+        self.number = Some(number);
         if let Some((wall_us, stamp)) = self.report {
             timeline.handle_report(number, wall_us, stamp.into());
         }
+        number
+    }
+
+    /// Whether lists can have it as it is.
+    pub(super) fn can_be_listed(&self) -> bool {
+        self.coding.is_carried()
+    }
+
+    /// Whether its units can be placed: its clock is tied to those of others, or was waited for.
+    pub(super) fn may_be_placed(&self, patience: Duration, now: Instant) -> bool {
+        let waited = self
+            .first_packet
+            .is_some_and(|first| first + patience <= now);
+        self.has_units() && self.format.is_some() && (self.is_tied() || waited)
+    }
+
+    /// Whether it is made in this place, of another track.
+    pub(super) fn is_made(&self) -> bool {
+        matches!(self.coding, Coding::Made { .. })
+    }
+
+    /// Show units that have come since last asked to who codes them anew, with times of the program: each with its format
+    /// where that may be another, and whether it does not follow on the one before. What is in no list goes with that.
+    pub(super) fn offer(
+        &mut self,
+        timeline: &mut Timeline,
+        mut take: impl FnMut(AccessUnit, Option<&Format>, bool),
+    ) {
+        let (number, bits) = (self.tie(timeline), self.coding.stamps().bits);
+        for raw in self.held.iter_mut().filter(|raw| !raw.offered) {
+            raw.offered = true;
+            raw.place(timeline, Some(number), bits, &mut self.broken);
+            if let Some(placed) = raw.placed {
+                let unit = AccessUnit {
+                    dts: placed.dts,
+                    pts: placed.pts,
+                    ..raw.unit.clone()
+                };
+                take(unit, raw.format.as_ref(), raw.breaks);
+            }
+        }
+        if !self.listed {
+            self.figures.units += self.held.len() as u64;
+            self.held.clear();
+        }
+    }
+
+    /// Take a unit that was made of another track's; its times are those of the program.
+    pub(super) fn handle_made(&mut self, unit: AccessUnit, format: Option<Format>, now: Instant) {
+        self.figures.bytes += unit.data.len() as u64;
+        self.first_packet.get_or_insert(now);
+        self.last_packet = Some(now);
+        if unit.keyframe {
+            self.last_keyframe = Some(now);
+        }
+        let placed = Placed {
+            dts: unit.dts,
+            pts: unit.pts,
+            discontinuity: None,
+        };
+        let mut raw = Raw::from((unit, format, now));
+        (raw.placed, raw.breaks) = (Some(placed), std::mem::take(&mut self.broken));
+        self.held.push_back(raw);
+        self.note_news();
+    }
+
+    /// What is made of another track goes on anew.
+    pub(super) fn break_off(&mut self) {
+        self.broken = self.format.is_some();
     }
 
     /// A sender report: at this wall time its timestamps were there.
     pub(crate) fn handle_report(&mut self, wall_us: i64, stamp: u32, timeline: &mut Timeline) {
         self.report = Some((wall_us, stamp));
-        if let Some((_, number)) = self.place {
+        if let Some(number) = self.number {
             timeline.handle_report(number, wall_us, stamp.into());
         }
     }
@@ -330,7 +442,7 @@ impl Track {
 
     /// The next step towards the packager.
     pub(crate) fn next_step(&mut self, timeline: &mut Timeline) -> Option<Step> {
-        let (_, number) = self.place?;
+        self.place?;
         let raw = self.held.front_mut()?;
         if let Some(format) = raw.format.take()
             && self.format.as_ref() != Some(&format)
@@ -338,18 +450,13 @@ impl Track {
             self.format = Some(format.clone());
             return Some(Step::Format(format));
         }
-        let placed = if let Some(placed) = raw.placed {
-            placed
-        } else {
-            let bits = self.coding.stamps().bits;
-            let placed = place(timeline, number, bits, &raw.unit, raw.arrival)?;
-            raw.placed = Some(placed);
-            if placed.discontinuity.is_some() | std::mem::take(&mut self.broken) {
-                self.figures.breaks += 1;
-                return Some(Step::Broken);
-            }
-            placed
-        };
+        let bits = self.coding.stamps().bits;
+        raw.place(timeline, self.number, bits, &mut self.broken);
+        let placed = raw.placed?;
+        if std::mem::take(&mut raw.breaks) {
+            self.figures.breaks += 1;
+            return Some(Step::Broken);
+        }
         let mut unit = self.held.pop_front()?.unit;
         (unit.dts, unit.pts) = (placed.dts, placed.pts);
         self.figures.units += 1;

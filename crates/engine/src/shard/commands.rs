@@ -184,7 +184,9 @@ impl Shard {
             | Command::OpenIngestInput { .. }
             | Command::OpenIngestPull { .. }
             | Command::CloseIngestListener { .. }
-            | Command::CloseIngest { .. } => Err(Failure::new(
+            | Command::CloseIngest { .. }
+            | Command::OpenTranscoder { .. }
+            | Command::CloseTranscoder { .. } => Err(Failure::new(
                 ErrorCode::Internal,
                 "the engine answers this itself",
             )),

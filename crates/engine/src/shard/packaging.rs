@@ -146,7 +146,11 @@ impl Shard {
         let entry = self.producer(producer)?;
         let (kind, codecs) = (entry.kind, entry.params.codecs.clone());
         self.check_source(Some(producer), slot, kind)?;
-        let tap = Tap::new(&codecs, kind)?;
+        let Carrier::Packager(end) = &self.transports[slot].carrier else {
+            return Err(Failure::not_found("packager", packager));
+        };
+        let transcoded = end.board.is_transcoded(kind == MediaKind::Video);
+        let tap = Tap::new(&codecs, kind, transcoded)?;
         let vacant = self.vacant_track(slot, kind);
         if let Some(track) = vacant {
             return self.take_over(slot, track, producer, tap);
@@ -313,10 +317,10 @@ struct Tap {
 
 impl Tap {
     /// What a packager takes of these codecs.
-    fn new(codecs: &[CodecParams], kind: MediaKind) -> Result<Self, Failure> {
+    fn new(codecs: &[CodecParams], kind: MediaKind, transcoded: bool) -> Result<Self, Failure> {
         let carried = codecs.iter().filter_map(|codec| {
             let coding = Coding::of(codec.codec, codec.clock_rate, codec.channels)?;
-            Some((codec.payload_type, coding))
+            (coding.is_carried() || transcoded).then_some((codec.payload_type, coding))
         });
         let codings: Vec<_> = carried.collect();
         if codings.is_empty() {

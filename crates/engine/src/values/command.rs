@@ -489,6 +489,24 @@ pub enum Command {
         /// Which.
         packager: u64,
     },
+    /// Have tracks of a packager that has not begun coded anew by another process, which connects to a socket.
+    OpenTranscoder {
+        /// Which packager.
+        packager: u64,
+        /// Which of its tracks: the first of this kind.
+        kind: MediaKind,
+        /// Where to listen for the process: a Unix socket that is not there yet.
+        path: String,
+        /// Whether the track stays in the lists beside what is made of it.
+        keep: bool,
+    },
+    /// Have tracks coded anew no more; what was made is listed as lost.
+    CloseTranscoder {
+        /// Of which packager.
+        packager: u64,
+        /// Which.
+        transcoder: u64,
+    },
     /// Listen for encoders. What one publishes, after a question, becomes a live stream that the front door serves.
     OpenIngestListener {
         /// What they speak.

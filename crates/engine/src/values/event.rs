@@ -141,6 +141,12 @@ pub enum PackagerWarning {
     TrackLeftOut,
     /// What came cannot be packaged at all: the packager ends.
     Unpackable,
+    /// Who codes a track anew does not keep up: pictures up to a keyframe, or sound, were left out.
+    TranscoderSlow,
+    /// Who codes a track anew is gone; another may come.
+    TranscoderLost,
+    /// Who codes a track anew said what cannot be read, and was sent away.
+    TranscoderMalformed,
 }
 
 /// Something happened.

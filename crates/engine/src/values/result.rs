@@ -196,6 +196,11 @@ pub enum CommandResult {
         /// Its id.
         track: u64,
     },
+    /// The new transcoder.
+    TranscoderOpened {
+        /// Its id.
+        transcoder: u64,
+    },
     /// The new listener of encoders.
     IngestListenerOpened {
         /// Its id.

@@ -1,5 +1,6 @@
 //! A program in virtual time: packets of made-up sources in, what a reader of its lists would see out.
 
+mod jobs;
 mod source;
 
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ struct Studio {
     ms: u64,
     camera: Option<Camera>,
     microphone: Option<Microphone>,
+    /// Codes a track anew, while it is there.
+    process: Option<jobs::Echo>,
     told: Vec<(u64, Told)>,
     /// When keyframes were asked for.
     asked: Vec<u64>,
@@ -45,6 +48,7 @@ impl Studio {
             ms: 1_000,
             camera: None,
             microphone: None,
+            process: None,
             told: Vec::new(),
             asked: Vec::new(),
         }
@@ -81,6 +85,7 @@ impl Studio {
             for (rtcp, packet) in sent.chain(heard) {
                 self.program.handle_packet(&packet, rtcp, now);
             }
+            jobs::turn(&mut self.program, self.process.as_mut(), now);
             self.program.handle_timeout(now, |_| true).unwrap();
             for _ in self.program.drain_asked() {
                 self.asked.push(self.ms);

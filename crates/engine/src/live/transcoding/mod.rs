@@ -1,0 +1,180 @@
+//! Tracks of a program that another process codes anew: units with their places on the timeline go out to it, and what it
+//! makes of them comes back as tracks of the same program, by the same times.
+//!
+//! A job has one source, the first track of its kind. Its process may come, go and come again; until it has said what it
+//! makes, and each of that has come, the program does not begin, for as long as `PATIENCE`. Nothing here waits for it: it has a
+//! bounded queue, and where that is full it loses all up to the next keyframe, and is told.
+
+mod feeding;
+mod link;
+mod queue;
+
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use roomtone_frames::exchange::{self, ExchangeError, Reader, Said};
+use roomtone_frames::{AccessUnit, Format};
+
+pub(super) use link::Link;
+use queue::Queue;
+
+/// A process that starts, and its encoders, are waited for before the program begins.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a job has done so far.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Figures {
+    pub(super) sent: u64,
+    pub(super) skipped: u64,
+    pub(super) made: u64,
+    pub(super) lost: u64,
+}
+
+/// A track that is coded anew.
+pub(super) struct Job {
+    pub(super) id: u64,
+    /// The kind of its source.
+    pub(super) is_video: bool,
+    /// Whether the source is in the lists too.
+    pub(super) keeps_source: bool,
+    pub(super) opened: Instant,
+    queue: Queue,
+    reader: Reader,
+    /// Numbers of outputs, and the tracks that they are; none where there was no place for it.
+    outputs: Vec<(u8, Option<u64>)>,
+    /// Formats that go with the next units of outputs, by their numbers; as many as there are outputs.
+    formats: Vec<(u8, Format)>,
+    pub(super) declared: bool,
+    pub(super) connected: bool,
+    /// As the source is coded, and whether the process has to be told.
+    format: Option<Format>,
+    is_news: bool,
+    waits_for_keyframe: bool,
+    /// What follows does not go on from what was sent.
+    breaks: bool,
+    /// Left out since the last unit that was sent.
+    skipped: u32,
+    pub(super) figures: Figures,
+}
+
+impl Job {
+    pub(super) fn new(id: u64, is_video: bool, keeps_source: bool, now: Instant) -> Self {
+        Self {
+            id,
+            is_video,
+            keeps_source,
+            opened: now,
+            queue: Queue::default(),
+            reader: Reader::default(),
+            outputs: Vec::new(),
+            formats: Vec::new(),
+            declared: false,
+            connected: false,
+            format: None,
+            is_news: false,
+            waits_for_keyframe: true,
+            breaks: false,
+            skipped: 0,
+            figures: Figures::default(),
+        }
+    }
+
+    /// Take a unit of the source; true where the process does not keep up.
+    fn offer(&mut self, unit: &AccessUnit, format: Option<&Format>, breaks: bool) -> bool {
+        if let Some(format) = format
+            && self.format.as_ref() != Some(format)
+        {
+            self.format = Some(format.clone());
+            self.is_news = true;
+        }
+        self.breaks |= breaks;
+        let Some(format) = self.format.as_ref() else {
+            return false;
+        };
+        if self.waits_for_keyframe && !unit.keyframe {
+            self.skip(1);
+            return false;
+        }
+        self.waits_for_keyframe = false;
+        let mut out = BytesMut::new();
+        if std::mem::take(&mut self.breaks) {
+            exchange::write_break(&mut out);
+        }
+        let skipped = std::mem::take(&mut self.skipped);
+        if skipped > 0 {
+            exchange::write_skipped(skipped, &mut out);
+        }
+        if std::mem::take(&mut self.is_news) {
+            exchange::write_format(format, &mut out);
+        }
+        exchange::write_unit(format, unit, &mut out);
+        self.figures.sent += 1;
+        if self.queue.push(out.freeze(), unit.keyframe) {
+            return false;
+        }
+        let lost = self.queue.clear();
+        self.start_over();
+        self.skip(lost);
+        self.connected
+    }
+
+    fn skip(&mut self, units: usize) {
+        self.skipped = self.skipped.saturating_add(units as u32);
+        self.figures.skipped += units as u64;
+    }
+
+    /// The next unit that is sent is one at which decoding can begin, with its format before it.
+    fn start_over(&mut self) {
+        self.waits_for_keyframe = true;
+        self.is_news = self.format.is_some();
+    }
+
+    /// A process has connected. With `fresh` it is given all that waits, otherwise what follows the newest keyframe.
+    fn connect(&mut self, fresh: bool) {
+        self.connected = true;
+        self.reader = Reader::default();
+        self.formats.clear();
+        self.skipped = 0;
+        if !fresh {
+            let lost = self.queue.keep_newest_group();
+            self.figures.skipped += lost as u64;
+        }
+        if self.queue.is_empty() {
+            self.start_over();
+        } else if let Some(format) = &self.format {
+            let mut out = BytesMut::new();
+            exchange::write_format(format, &mut out);
+            self.queue.push_front(out.freeze());
+        }
+    }
+
+    /// It is gone.
+    fn disconnect(&mut self) {
+        self.connected = false;
+        self.figures.lost += 1;
+        let lost = self.queue.clear();
+        self.start_over();
+        self.skip(lost);
+    }
+
+    /// From its next unit on an output is coded so.
+    fn put_format(&mut self, number: u8, format: Format) {
+        self.formats.retain(|(of, _)| *of != number);
+        self.formats.push((number, format));
+    }
+
+    fn take_format(&mut self, number: u8) -> Option<Format> {
+        let at = self.formats.iter().position(|(of, _)| *of == number)?;
+        Some(self.formats.swap_remove(at).1)
+    }
+
+    /// Take what it sent.
+    fn handle_bytes(&mut self, bytes: &[u8]) -> Result<Vec<Said>, ExchangeError> {
+        self.reader.handle_bytes(bytes);
+        let mut said = Vec::new();
+        while let Some(one) = self.reader.poll()? {
+            said.push(one);
+        }
+        Ok(said)
+    }
+}

@@ -1,0 +1,135 @@
+//! What waits for a process that codes anew.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+/// Bytes that may wait: two seconds of 30 Mbit/s.
+const MAX_BYTES: usize = 8 << 20;
+/// Units that may wait: while the process starts, twenty seconds of 60 pictures or 50 frames of sound a second.
+const MAX_UNITS: usize = 1280;
+
+/// Units, each with what goes before it.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    /// Bytes of the first that are sent already.
+    written: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    bytes: Bytes,
+    keyframe: bool,
+}
+
+impl Queue {
+    /// Add a unit; false where it is one too many.
+    pub(super) fn push(&mut self, bytes: Bytes, keyframe: bool) -> bool {
+        if self.waiting.len() >= MAX_UNITS || self.bytes + bytes.len() > MAX_BYTES {
+            return false;
+        }
+        self.bytes += bytes.len();
+        self.waiting.push_back(Waiting { bytes, keyframe });
+        true
+    }
+
+    /// Before all others, of which nothing has been sent.
+    pub(super) fn push_front(&mut self, bytes: Bytes) {
+        self.bytes += bytes.len();
+        let keyframe = false;
+        self.waiting.push_front(Waiting { bytes, keyframe });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// What is to be sent next.
+    pub(super) fn front(&self) -> Option<&[u8]> {
+        let first = self.waiting.front()?;
+        Some(&first.bytes[self.written..])
+    }
+
+    /// So much of it was sent.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.written += bytes;
+        if let Some(first) = self.waiting.front()
+            && self.written >= first.bytes.len()
+        {
+            self.bytes -= first.bytes.len();
+            self.written = 0;
+            self.waiting.pop_front();
+        }
+    }
+
+    /// Drop all but what is half sent; how many units those were.
+    pub(super) fn clear(&mut self) -> usize {
+        let kept = usize::from(self.written > 0);
+        let lost = self.waiting.len().saturating_sub(kept);
+        self.waiting.truncate(kept);
+        self.bytes = self.waiting.iter().map(|one| one.bytes.len()).sum();
+        lost
+    }
+
+    /// Drop what is half sent too: nobody has the first half any more.
+    pub(super) fn begin_anew(&mut self) {
+        if std::mem::take(&mut self.written) > 0
+            && let Some(first) = self.waiting.pop_front()
+        {
+            self.bytes -= first.bytes.len();
+        }
+    }
+
+    /// Drop what is before the newest keyframe, or all; how many units those were.
+    pub(super) fn keep_newest_group(&mut self) -> usize {
+        let newest = self.waiting.iter().rposition(|one| one.keyframe);
+        let lost = newest.unwrap_or(self.waiting.len());
+        for one in self.waiting.drain(..lost) {
+            self.bytes -= one.bytes.len();
+        }
+        lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_is_half_sent_is_sent_to_its_end() {
+        let mut queue = Queue::default();
+        assert!(queue.push(Bytes::from_static(b"first"), true));
+        assert!(queue.push(Bytes::from_static(b"second"), false));
+        queue.advance(2);
+        assert_eq!(queue.clear(), 1);
+        assert_eq!(queue.front(), Some(&b"rst"[..]));
+        queue.advance(3);
+        assert!(queue.is_empty());
+        assert_eq!(queue.bytes, 0);
+    }
+
+    #[test]
+    fn it_is_bounded_by_bytes_and_by_units() {
+        let mut queue = Queue::default();
+        let large = Bytes::from(vec![0; MAX_BYTES / 2]);
+        assert!(queue.push(large.clone(), true) && queue.push(large.clone(), false));
+        assert!(!queue.push(Bytes::from_static(b"x"), false));
+        queue.clear();
+        for _ in 0..MAX_UNITS {
+            assert!(queue.push(Bytes::from_static(b"x"), false));
+        }
+        assert!(!queue.push(Bytes::from_static(b"x"), false));
+    }
+
+    #[test]
+    fn who_comes_late_begins_with_the_newest_keyframe() {
+        let mut queue = Queue::default();
+        for (bytes, keyframe) in [("k1", true), ("d1", false), ("k2", true), ("d2", false)] {
+            queue.push(Bytes::from_static(bytes.as_bytes()), keyframe);
+        }
+        assert_eq!(queue.keep_newest_group(), 2);
+        assert_eq!(queue.front(), Some(&b"k2"[..]));
+    }
+}
