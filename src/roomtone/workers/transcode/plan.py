@@ -1,0 +1,88 @@
+"""What a job is to make: rungs of pictures, or sound of a codec. Pure; it comes as JSON from who starts the process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+EVEN = 2
+"""Sides of pictures with halved chroma are even."""
+BITS_A_PIXEL = 0.07
+"""Of a rung that nobody gave a rate."""
+USUAL_FPS = 30
+USUAL_ENCODERS = ("libx264",)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One size of a ladder: ``lines`` is the shorter side; ``bps`` 0: by the size; ``fps`` 0: as the source."""
+
+    lines: int
+    bps: int = 0
+    fps: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        return f"v{self.lines}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A job: of pictures where ``rungs`` are given or the sound is None."""
+
+    rungs: tuple[Rung, ...] = ()
+    keeps_source: bool = True
+    """The source is in the lists too: keyframes are where its are, and no rung is as large."""
+    encoders: tuple[str, ...] = USUAL_ENCODERS
+    """Tried in this order."""
+    preset: str = "veryfast"
+    keyframe_s: float = 2.0
+    """Between keyframes where the source is not in the lists."""
+    measure: bool = False
+    """Compare what is made with its source."""
+    sound: str | None = None
+    """``aac`` or ``opus``."""
+    sound_bps: int = 0
+
+    @property
+    def is_video(self) -> bool:
+        """Whether pictures are made."""
+        return self.sound is None
+
+
+def read_plan(text: str) -> Plan:
+    """Read a plan; raise `ValueError` or `TypeError` where it is none."""
+    fields: dict[str, Any] = json.loads(text)
+    rungs = tuple(Rung(**rung) for rung in fields.pop("rungs", ()))
+    encoders = tuple(fields.pop("encoders", USUAL_ENCODERS))
+    return Plan(rungs=rungs, encoders=encoders, **fields)
+
+
+def fitting(plan: Plan, width: int, height: int, *, same_codec: bool) -> list[Rung]:
+    """Give the rungs that a source of this size has, the largest first.
+
+    None is larger than the source, and none as large that is in the lists beside it in the codec of the rungs. A source
+    that is in no list has one rung at least, of its own size.
+    """
+    source = min(width, height)
+    beside = plan.keeps_source and same_codec
+    rungs = [rung for rung in plan.rungs if rung.lines < source or (rung.lines == source and not beside)]
+    if not rungs and not plan.keeps_source:
+        rungs = [Rung(lines=source - source % EVEN)]
+    return sorted(rungs, key=lambda rung: -rung.lines)
+
+
+def sized(rung: Rung, width: int, height: int) -> tuple[int, int]:
+    """Give the width and height of a rung, in the proportion of the source."""
+    lines = rung.lines - rung.lines % EVEN
+    other = round(max(width, height) * lines / min(width, height) / EVEN) * EVEN
+    return (lines, other) if height > width else (other, lines)
+
+
+def rated(rung: Rung, width: int, height: int) -> Rung:
+    """Give the rung with a rate."""
+    if rung.bps:
+        return rung
+    return replace(rung, bps=int(width * height * (rung.fps or USUAL_FPS) * BITS_A_PIXEL))

@@ -1,0 +1,250 @@
+"""Pictures decoded once and encoded for each rung: the same keyframes in all of them, and times as they came."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+from av.video.frame import PictureType
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from roomtone.workers.transcode.controller import Step
+from roomtone.workers.transcode.messages import Codec, Format, Unit, output_break, output_format, output_unit, outputs
+from roomtone.workers.transcode.plan import EVEN, Plan, Rung, fitting, rated, sized
+from roomtone.workers.transcode.quality import Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CLOCK = 90_000
+_TICK = Fraction(1, CLOCK)
+_NEVER = 1 << 20
+"""Pictures between keyframes that nobody asked for."""
+_DECODERS = {Codec.H264: "h264", Codec.HEVC: "hevc", Codec.AV1: "libdav1d", Codec.VP8: "vp8", Codec.VP9: "vp9"}
+_MAX_MARKS = 256
+"""Keyframes whose pictures have not come out of the decoder."""
+_SOON = 0.75
+"""Times of pictures waver by less than a quarter."""
+_BUFFER_S = 1
+"""How much of its rate a rung may save up."""
+
+
+class UnsupportedError(Exception):
+    """The source cannot be decoded here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    frame: Any
+    keyframe: bool
+
+
+class RungEncoder:
+    """One rung."""
+
+    def __init__(self, rung: Rung, encoder: str, preset: str, quality: Quality | None) -> None:
+        self.rung = rung
+        self.step = Step()
+        self.encoded = 0
+        self.bytes = 0
+        self.quality = quality
+        self._encoder = encoder
+        self._preset = preset
+        self._context: Any = None
+        self._size = (0, 0)
+        self._scaler = VideoReformatter()  # a picture's own is not for several threads
+        self._turn = 0
+        self._last = 0
+        self._waits = False
+
+    def change(self, step: Step) -> None:
+        """Make it otherwise from now on; another size, or again after it was off, from the next keyframe on."""
+        if (step.size, step.on) != (self.step.size, self.step.on):
+            self._waits = True
+        self.step = step
+        if self._context is not None and not self._waits:
+            self._context.bit_rate = int(self.rung.bps * step.rate)
+
+    def encode(self, picture: _Picture) -> list[Unit]:
+        """Encode a picture; gives what is ready."""
+        frame = picture.frame
+        if picture.keyframe:
+            self._turn = 0
+            self._fit(frame)
+        if self._context is None or not self.step.on or self._waits or not self._is_due(frame.pts, picture.keyframe):
+            return []
+        scaled = self._scaler.reformat(frame, *self._size, "yuv420p", interpolation=Interpolation.BICUBIC, threads=1)
+        scaled.pts, scaled.time_base = frame.pts, _TICK
+        scaled.pict_type = PictureType.I if picture.keyframe else PictureType.NONE
+        units = [_unit(packet) for packet in self._context.encode(scaled)]
+        self.encoded += len(units)
+        self.bytes += sum(len(unit.data) for unit in units)
+        if self.quality is not None:
+            for unit in units:
+                self.quality.compare(scaled, unit)
+        return units
+
+    def _is_due(self, pts: int, keyframe: bool) -> bool:
+        """Whether a picture is among those that the rung has."""
+        too_soon = self.rung.fps and pts - self._last < CLOCK / self.rung.fps * _SOON
+        if not keyframe and too_soon:
+            return False
+        self._turn += 1
+        if (self._turn - 1) % self.step.every:
+            return False
+        self._last = pts
+        return True
+
+    def _fit(self, frame: Any) -> None:
+        width, height = sized(self.rung, frame.width, frame.height)
+        if self.step.size < 1:
+            width, height = (round(side * self.step.size / EVEN) * EVEN for side in (width, height))
+        if self._context is None or (width, height) != self._size:
+            self._size = (width, height)
+            self.rung = rated(self.rung, width, height)
+            self._context = _open(self._encoder, self._preset, self._size, int(self.rung.bps * self.step.rate))
+        self._waits = False
+
+
+def _unit(packet: Any) -> Unit:
+    return Unit(dts=packet.pts, pts=packet.pts, keyframe=packet.is_keyframe, data=bytes(packet))
+
+
+def _open(encoder: str, preset: str, size: tuple[int, int], bps: int) -> Any:
+    context: Any = av.CodecContext.create(encoder, "w")
+    context.width, context.height = size
+    context.pix_fmt = "yuv420p"
+    context.time_base, context.framerate = _TICK, Fraction(30)
+    context.bit_rate, context.gop_size, context.max_b_frames = bps, _NEVER, 0
+    context.thread_count = 1  # rungs are encoded beside each other
+    options = {"maxrate": str(bps), "bufsize": str(bps * _BUFFER_S)}
+    if encoder == "libx264":
+        options |= {"preset": preset, "tune": "zerolatency", "forced-idr": "1", "sc_threshold": "0", "profile": "high"}
+    elif encoder == "h264_nvenc":
+        options |= {"tune": "ull", "zerolatency": "1", "forced-idr": "1", "delay": "0", "rc": "cbr"}
+    elif encoder == "h264_qsv":
+        options |= {"forced_idr": "1", "async_depth": "1", "low_power": "0"}
+    context.options = options
+    return context
+
+
+class VideoJob:
+    """A ladder of one source.
+
+    Inputs: `handle_format`, `handle_unit`, `handle_break`. Output: messages, to ``send``.
+    """
+
+    def __init__(self, plan: Plan, encoder: str, send: Callable[[bytes], None]) -> None:
+        self.encoder = encoder
+        self.rungs: list[RungEncoder] = []
+        self.decoded = 0
+        self.undecodable = 0
+        self._plan = plan
+        self._send = send
+        self._decoder: Any = None
+        self._format: Format | None = None
+        self._marks: set[int] = set()
+        self._declared = False
+        self._grid: int | None = None
+        self._threads: ThreadPoolExecutor | None = None
+
+    def handle_format(self, format_: Format) -> None:
+        """Take how what follows is coded; raise `UnsupportedError`."""
+        name = _DECODERS.get(format_.codec)
+        if name is None:
+            raise UnsupportedError(f"{format_.codec.name} is not decoded here")
+        self._drain()
+        self._format = format_
+        self._decoder = av.CodecContext.create(name, "r")
+        self._decoder.thread_count = min(4, os.cpu_count() or 1)
+        self._decoder.thread_type = "SLICE"  # threads of pictures would hold some back
+        if name == "libdav1d":
+            self._decoder.options = {"max_frame_delay": "1"}
+
+    def handle_unit(self, unit: Unit) -> None:
+        """Decode a picture and encode what comes out."""
+        if self._decoder is None:
+            return
+        packet = av.Packet(unit.data)
+        packet.pts, packet.dts, packet.time_base = unit.pts, unit.dts, _TICK
+        if unit.keyframe and len(self._marks) < _MAX_MARKS:
+            self._marks.add(unit.pts)
+        try:
+            frames = self._decoder.decode(packet)
+        except av.FFmpegError:
+            self.undecodable += 1
+            return
+        for frame in frames:
+            self._take(frame)
+
+    def handle_break(self) -> None:
+        """Go on with what has nothing to do with what came before."""
+        self._drain()
+        self._grid = None
+        if self._format is not None:
+            self.handle_format(self._format)
+        for number in range(len(self.rungs)):
+            self._send(output_break(number))
+
+    def close(self) -> None:
+        """Let the threads go."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+
+    def _drain(self) -> None:
+        if self._decoder is not None:
+            try:
+                for frame in self._decoder.decode(None):
+                    self._take(frame)
+            except av.FFmpegError:
+                self.undecodable += 1
+        self._decoder = None
+        self._marks.clear()
+
+    def _take(self, frame: Any) -> None:
+        if frame.pts is None:
+            self.undecodable += 1
+            return
+        self.decoded += 1
+        if not self._declared:
+            self._declare(frame)
+        picture = _Picture(frame, self._begins_group(frame.pts))
+        if not self.rungs:
+            return
+        if self._threads is None or len(self.rungs) == 1:
+            made = [rung.encode(picture) for rung in self.rungs]
+        else:
+            made = list(self._threads.map(lambda rung: rung.encode(picture), self.rungs))
+        for number, units in enumerate(made):
+            for unit in units:
+                self._send(output_unit(number, unit))
+
+    def _begins_group(self, pts: int) -> bool:
+        """Whether all rungs have a keyframe here: where the source has one, or by the clock of the program."""
+        marked = pts in self._marks
+        self._marks.discard(pts)
+        if self._plan.keeps_source:
+            return marked
+        at = int(pts / (self._plan.keyframe_s * CLOCK))
+        begins = at != self._grid
+        self._grid = at
+        return begins
+
+    def _declare(self, frame: Any) -> None:
+        self._declared = True
+        same = self._format is not None and self._format.codec is Codec.H264
+        chosen = fitting(self._plan, frame.width, frame.height, same_codec=same)
+        measures = self._plan.measure
+        self.rungs = [
+            RungEncoder(replace(rung), self.encoder, self._plan.preset, Quality() if measures else None)
+            for rung in chosen
+        ]
+        self._send(outputs((rung.rung.name, True) for rung in self.rungs))
+        for number in range(len(self.rungs)):
+            self._send(output_format(number, Format(Codec.H264, CLOCK)))
+        if len(self.rungs) > 1:
+            self._threads = ThreadPoolExecutor(len(self.rungs), "rung")
