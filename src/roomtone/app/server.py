@@ -51,6 +51,7 @@ from roomtone.app.phones import Phones, is_wanted
 from roomtone.app.previews import Previews
 from roomtone.app.public_address import ask_public_address
 from roomtone.app.supervisor import WorkerError
+from roomtone.app.transcoders import TranscoderProcesses, check_transcoding
 from roomtone.app.wiring import Parts, wire
 from roomtone.clients.targets import GuardedTargets
 from roomtone.control.live import Pulls, StreamEncryption, encryption_of
@@ -146,6 +147,7 @@ class Server:
     async def _start(self) -> None:
         _prepare_data_dir(self.settings.server.data_path)
         _check_certificate(self.settings)
+        check_transcoding(self.settings.live)
         self._watch_loop()
         engine, people = await self._open_engine_and_people()
         parts = wire(self.settings, engine, version(), people)
@@ -259,6 +261,8 @@ class Server:
             entrances={SFU: create_rest_app(parts.sfu)},
         )
         folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="roomtone-"))
+        on_restart = self.metrics.worker_restarts.labels("transcoder").inc
+        parts.context.transcodings.workers = TranscoderProcesses(Path(folder), on_restart)
         path = Path(folder) / "application.sock"
         http = HttpServer(app, unix_socket(path), self.settings.server.shutdown_timeout_s)
         await http.start()

@@ -42,7 +42,8 @@ class Supervisor:
     """One worker process and its restarts.
 
     Before each start ``prepare`` makes what the worker needs and gives its command; it may raise `WorkerError`.
-    The worker's standard input stays open: it ends when that closes.
+    The worker's standard input stays open: it ends when that closes. ``on_line`` takes what it writes to standard
+    output, line by line; without, that goes nowhere.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Supervisor:
         prepare: Callable[[], Awaitable[Sequence[str]]],
         *,
         on_restart: Callable[[], None] = lambda: None,
+        on_line: Callable[[str], None] | None = None,
         backoff: Backoff | None = None,
         stop_timeout_s: float = 3.0,
     ) -> None:
@@ -59,6 +61,7 @@ class Supervisor:
         self.process: asyncio.subprocess.Process | None = None
         self._prepare = prepare
         self._on_restart = on_restart
+        self._on_line = on_line
         self._backoff = backoff or Backoff()
         self._stop_timeout_s = stop_timeout_s
         self._task: asyncio.Task[None] | None = None
@@ -82,6 +85,12 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 self.process.terminate()
 
+    def kill(self) -> None:
+        """End the process by force, as it does not heed anything; the supervisor starts it again."""
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+
     def verdict(self) -> Verdict:
         """Whether the worker runs."""
         if self.process is not None and self.process.returncode is None:
@@ -94,7 +103,7 @@ class Supervisor:
             return await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL if self._on_line is None else asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 limit=MAX_LINE,
             )
@@ -106,7 +115,7 @@ class Supervisor:
         while True:
             started = loop.time()
             if self.process is not None:
-                await self._read_errors(self.process)
+                await asyncio.gather(self._read_errors(self.process), self._read_lines(self.process))
                 code = await self.process.wait()
                 _log.warning("worker ended", worker=self.name, exit_code=code, last_line=self._last_line)
             await asyncio.sleep(self._backoff.next_pause(loop.time() - started))
@@ -132,6 +141,19 @@ class Supervisor:
                 return
             self._last_line = line.decode(errors="replace").strip()
             _log.info("worker says", worker=self.name, line=self._last_line)
+
+    async def _read_lines(self, process: asyncio.subprocess.Process) -> None:
+        """Hand on what the worker writes to standard output until it ends; overlong lines are left out."""
+        if process.stdout is None or self._on_line is None:
+            return
+        while True:
+            try:
+                line = await process.stdout.readline()
+            except ValueError:
+                continue
+            if not line:
+                return
+            self._on_line(line.decode(errors="replace"))
 
     async def _stop_process(self) -> None:
         process = self.process

@@ -50,6 +50,7 @@ class Parts:
         await self.sockets.close()
         await self.context.ingests.close()
         await self.live.close()
+        await self.context.transcodings.close()
         await self.rooms.close()
         await self.sfu.close()
         if self.hook is not None:

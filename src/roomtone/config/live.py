@@ -10,6 +10,17 @@ from pydantic import Field, model_validator
 from roomtone.config.section import NotNegative, Positive, Section
 
 
+class RungSettings(Section):
+    """One size of a ladder."""
+
+    lines: Annotated[int, Field(ge=64, le=2160)]
+    """Pixels of the shorter side."""
+    bps: Annotated[int, Field(ge=0, le=100_000_000)] = 0
+    """Bits a second, at most; 0: by the size."""
+    fps: Annotated[int, Field(ge=0, le=120)] = 0
+    """Pictures a second, at most; 0: as the source."""
+
+
 class LiveSettings(Section):
     """Live streams: rooms, and what encoders publish, watched by HLS at `/live/NAME/index.m3u8`."""
 
@@ -36,6 +47,23 @@ class LiveSettings(Section):
     """How long parts are wished to be; the frame rate decides the rest. Viewers are three parts behind and more."""
     grace_s: NotNegative = 10
     """How long a stream waits for its publisher to come back."""
+    ladder: str = "source"
+    """At which sizes streams are made anew beside what is published: `source` (none), `ladder-720`, `ladder-1080`, or a
+    name of `live.ladders`. Sizes that the source does not have are left out. Needs the extra `transcode`, and much of a
+    processor for each stream."""
+    ladders: dict[str, list[RungSettings]] = Field(default_factory=dict)
+    """Ladders of one's own, by name."""
+    transcode_rooms: bool = False
+    """Rooms whose video is VP8 go live too: it is made anew as H.264."""
+    sound: Literal["none", "aac", "opus"] = "none"
+    """Sound is made anew in this codec too, beside what is published, for players that do not have that."""
+    encoders: tuple[str, ...] = ("libx264",)
+    """Encoders of H.264, as FFmpeg names them; the first with which a picture can be encoded is taken. `h264_nvenc` and
+    `h264_qsv` are those of graphics cards."""
+    encoder_preset: str = "veryfast"
+    """Of `libx264`: faster ones take less of a processor and more of the line."""
+    measure_quality: bool = False
+    """Compare what is made with its source, by PSNR and SSIM of one picture a second; this decodes each rung again."""
     max_streams: Positive = 100
     """Most rooms that are live at once, above it 503; and most streams of encoders, further ones are refused."""
 

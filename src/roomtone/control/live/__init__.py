@@ -6,9 +6,19 @@ from roomtone.control.live.ingests import Ingests, IngestStream
 from roomtone.control.live.inputs import InputRefusal, InputRefusedError, InputRequest, Inputs, LiveInput
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
 from roomtone.control.live.pulls import Pull, PullRefusal, PullRefusedError, Pulls, PullState, PullTargets
+from roomtone.control.live.ladders import PRESETS, Rung, SoundCodec, TranscodeRules, rungs_of
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
 from roomtone.control.live.streams import LiveStreams
+from roomtone.control.live.transcoding import (
+    TranscodeEvent,
+    TranscodeEventKind,
+    Transcoding,
+    Transcodings,
+    Worker,
+    Workers,
+    WorkerStartError,
+)
 from roomtone.control.live.values import (
     LiveEnd,
     LiveError,
@@ -27,6 +37,7 @@ from roomtone.control.live.values import (
 __all__ = [
     "CARRIED",
     "AccountCheck",
+    "PRESETS",
     "Audience",
     "Choice",
     "IngestStream",
@@ -63,8 +74,19 @@ __all__ = [
     "StreamEncryption",
     "StreamKeyStore",
     "StreamKeys",
+    "Rung",
+    "SoundCodec",
+    "TranscodeEvent",
+    "TranscodeEventKind",
+    "TranscodeRules",
+    "Transcoding",
+    "Transcodings",
     "WatchGrant",
     "WatchRules",
+    "Worker",
+    "WorkerStartError",
+    "Workers",
     "choose",
     "encryption_of",
+    "rungs_of",
 ]

@@ -29,21 +29,32 @@ class Choice:
         return [track for track in (self.video, self.audio) if track is not None]
 
 
-def carried(publication: Publication) -> bool:
-    """Whether a track can be packaged as it is."""
-    return publication.offer.codecs[0].name in CARRIED[publication.offer.kind]
+DECODED = {MediaKind.VIDEO: frozenset({"VP8"}), MediaKind.AUDIO: frozenset[str]()}
+"""Codecs that lists cannot have and processes of ours decode."""
 
 
-def choose(participants: Sequence[Participant], pinned: str | None = None, sound: LiveSound = LiveSound.ONE) -> Choice:
+def carried(publication: Publication, *, decodes: bool = False) -> bool:
+    """Whether a track can be packaged as it is, or, where ``decodes``, made anew."""
+    name, kind = publication.offer.codecs[0].name, publication.offer.kind
+    return name in CARRIED[kind] or (decodes and name in DECODED[kind])
+
+
+def choose(
+    participants: Sequence[Participant],
+    pinned: str | None = None,
+    sound: LiveSound = LiveSound.ONE,
+    *,
+    decodes: bool = False,
+) -> Choice:
     """Choose the pinned participant's tracks, or else who began to publish first; raise `LiveError`.
 
     Sound is that of whose video it is, where there is any that can be carried; otherwise the first of the room. No
-    sound is chosen where all is mixed.
+    sound is chosen where all is mixed. Where ``decodes``, video that is to be made anew is chosen if there is no other.
     """
     people = [person for person in participants if pinned is None or person.identity == pinned]
     people = sorted(people, key=lambda person: person.published_since)
     videos = list(_tracks(people, MediaKind.VIDEO))
-    video = _first(videos)
+    video = _first(videos) or (_first(videos, decodes=True) if decodes else None)
     if video is not None:
         people = sorted(people, key=lambda person: person is not video.participant)
     mixed = sound is LiveSound.MIX
@@ -66,9 +77,9 @@ def _tracks(people: Iterable[Participant], kind: MediaKind) -> Iterable[Publicat
                 yield publication
 
 
-def _first(tracks: Sequence[Publication]) -> Publication | None:
+def _first(tracks: Sequence[Publication], *, decodes: bool = False) -> Publication | None:
     """Give the first that can be carried; one that is not muted before one that is."""
-    fit = [track for track in tracks if carried(track)]
+    fit = [track for track in tracks if carried(track, decodes=decodes)]
     return next((track for track in fit if not track.muted), fit[0] if fit else None)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from roomtone.control.live.attendance import Attendance, Attendances
+from roomtone.control.live.transcoding import WorkerStartError
 from roomtone.control.policy import AccessError
 from roomtone.media import EngineCommandError, IngestListener, MailboxClosed, MailboxOverflow
 from roomtone.media.values import (
@@ -36,10 +37,11 @@ from roomtone.media.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from roomtone.control.live.publish_rights import PublishRights
     from roomtone.control.rooms import Rooms
+    from roomtone.control.live.transcoding import Transcoding, Transcodings
     from roomtone.media import Engine, Mailbox
     from roomtone.media.values import (
         AnyEvent,
@@ -76,6 +78,8 @@ class IngestStream:
     """None before the first playlist can be read."""
     warnings: Counter[str] = field(default_factory=Counter)
     watching: asyncio.Task[None] | None = None
+    transcoding: Transcoding | None = None
+    """What is made anew of it."""
 
 
 class Ingests:
@@ -89,6 +93,7 @@ class Ingests:
         max_streams: int = 100,
         rooms: Rooms | None = None,
         clock: Callable[[], float] = time.time,
+        transcodings: Transcodings | None = None,
     ) -> None:
         self.by_name: dict[str, IngestStream] = {}
         self.listeners: list[IngestListener] = []
@@ -105,6 +110,7 @@ class Ingests:
         self._max_streams = max_streams
         self._clock = clock
         self._inputs: dict[int, asyncio.Task[None]] = {}
+        self._transcodings = transcodings
         self._tasks: set[asyncio.Task[None]] = set()
         engine.answer_questions(self.decide)
 
@@ -164,6 +170,9 @@ class Ingests:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._transcodings is not None:
+            for stream in self.by_name.values():
+                await self._transcodings.stop(stream.transcoding)
 
     async def end(self, stream: IngestStream) -> None:
         """End a stream and send away who publishes it; one that is gone already is no error."""
@@ -210,7 +219,10 @@ class Ingests:
     # --- what there is ---
 
     def _follow(self, id_: int, listener: IngestListener) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(self._read(self._engine.subscribe(id_), id_, listener))
+        return self._keep(self._read(self._engine.subscribe(id_), id_, listener))
+
+    def _keep(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -292,7 +304,20 @@ class Ingests:
         )
         self.by_name[event.name] = stream
         stream.watching = self._follow(event.packager, listener)
+        if self._transcodings is not None and self._transcodings.ready:
+            self._keep(self._make_anew(stream, self._transcodings))
         _log.info("%s publishes %s by %s", event.remote, event.name, event.protocol.value)
+
+    async def _make_anew(self, stream: IngestStream, transcodings: Transcodings) -> None:
+        try:
+            made = await transcodings.start(stream.name, stream.packager)
+        except (EngineCommandError, WorkerStartError) as error:
+            _log.warning("%s is not made anew: %s", stream.name, error)
+            stream.warnings[f"not made anew: {error}"] += 1
+            return
+        stream.transcoding = made
+        if self.by_name.get(stream.name) is not stream:
+            await transcodings.stop(made)
 
     def _of(self, packager: PackagerId) -> IngestStream | None:
         return next((stream for stream in self.by_name.values() if stream.packager == packager), None)
@@ -326,5 +351,7 @@ class Ingests:
                 stream.warnings[event.warning.value] += 1
             case PackagerEnded():
                 del self.by_name[stream.name]
+                if self._transcodings is not None:
+                    self._transcodings.stop_soon(stream.transcoding)
                 return True
         return False

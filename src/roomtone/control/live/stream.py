@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomtone.control.live.mixing import StreamMix
+    from roomtone.control.live.transcoding import Transcoding
     from roomtone.control.live.values import LiveEnd, LiveEventKind, LiveTrack
     from roomtone.control.rooms import Publication, Room, TrackId
     from roomtone.media import Packager
@@ -58,6 +59,10 @@ class LiveStream:
         self.ended: LiveEnd | None = None
         self.tracks: tuple[LiveTrack, ...] = ()
         self.feeds: list[Feed] = []
+        self.decodes = False
+        """Its video is made anew, and need not be what lists can have."""
+        self.transcoding: Transcoding | None = None
+        """What is made anew of it."""
         self.left_out: set[TrackId] = set()
         """Tracks that it cannot carry, so that each is told of once."""
         self.warnings: Counter[PackagerWarning] = Counter()

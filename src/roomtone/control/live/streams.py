@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from roomtone.control.live.choosing import carried, choose
 from roomtone.control.live.mixing import StreamMix
 from roomtone.control.live.stream import Feed, LiveStream
+from roomtone.control.live.transcoding import WorkerStartError
 from roomtone.control.live.values import (
     LiveEnd,
     LiveError,
@@ -36,6 +37,8 @@ from roomtone.media.values import MediaKind, MixerClosed, PackagerEnded, Package
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from roomtone.control.live.choosing import Choice
+    from roomtone.control.live.transcoding import Transcoding, Transcodings
     from roomtone.control.rooms import Publication, Room, RoomEvent, Rooms
     from roomtone.media import Mailbox
     from roomtone.media.values import PackagerTrackId, PackagerWarning
@@ -48,7 +51,12 @@ class LiveStreams:
     """All live streams of this node."""
 
     def __init__(
-        self, rooms: Rooms, limits: LiveLimits | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        rooms: Rooms,
+        limits: LiveLimits | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        transcodings: Transcodings | None = None,
     ) -> None:
         self.limits = limits or LiveLimits()
         self.by_name: dict[str, LiveStream] = {}
@@ -59,6 +67,7 @@ class LiveStreams:
         self.left_out = 0
         self._rooms = rooms
         self._clock = clock
+        self._transcodings = transcodings
         self._opening: dict[str, asyncio.Task[LiveStream]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -118,6 +127,8 @@ class LiveStreams:
             stream.grace.cancel()
         if stream.watching is not None and stream.watching is not asyncio.current_task():
             stream.watching.cancel()
+        if self._transcodings is not None:
+            await self._transcodings.stop(stream.transcoding)
         await _close_quietly(stream.packager)
         if stream.mix is not None:
             await _close_quietly(stream.mix)
@@ -169,7 +180,7 @@ class LiveStreams:
         try:
             self._rooms.require_clear(room, "a live stream")
             try:
-                choice = choose(room.visible(), pinned, sound)
+                choice = choose(room.visible(), pinned, sound, decodes=self._decodes())
             except LiveError as error:
                 self.refused[error.refusal] += 1
                 raise
@@ -183,10 +194,13 @@ class LiveStreams:
                         encryption=encryption_of(terms.encryption, terms.segments_per_key),
                     )
                     undo.push_async_callback(_close_quietly, packager)
+                    transcoding = await self._make_anew(room, packager, choice, undo)
                     mix = await StreamMix.open(self._rooms, room) if sound is LiveSound.MIX else None
                     if mix is not None:
                         undo.push_async_callback(_close_quietly, mix)
                     stream = LiveStream(room, packager, self._clock, pinned=pinned, mix=mix, terms=terms)
+                    stream.transcoding = transcoding
+                    stream.decodes = choice.video is not None and not carried(choice.video)
                     ids = [packager.id] if mix is None else [packager.id, mix.mixer.id]
                     mailbox = room.router.engine.subscribe(*ids)
                     undo.callback(mailbox.close)
@@ -206,6 +220,28 @@ class LiveStreams:
         stream.watching = asyncio.ensure_future(self._watch(stream, mailbox))
         self._refresh(stream)  # what was published meanwhile, or withdrawn
         return stream
+
+    def _decodes(self) -> bool:
+        """Whether video that lists cannot have is made anew."""
+        return self._transcodings is not None and self._transcodings.ready and self._transcodings.rules.rooms
+
+    async def _make_anew(
+        self, room: Room, packager: Packager, choice: Choice, undo: AsyncExitStack
+    ) -> Transcoding | None:
+        if self._transcodings is None or not self._transcodings.ready:
+            return None
+        keeps = choice.video is None or carried(choice.video)
+        try:
+            made = await self._transcodings.start(
+                room.name, packager.id, keeps_video=keeps, video=choice.video is not None
+            )
+        except WorkerStartError as error:
+            if keeps:
+                _log.warning("%s is not made anew: %s", room.name, error)
+                return None
+            raise self._refuse(LiveRefusal.NEEDS_TRANSCODING, f"video cannot be made anew: {error}") from error
+        undo.push_async_callback(self._transcodings.stop, made)
+        return made
 
     async def _feed(self, stream: LiveStream, publication: Publication) -> None:
         producer = await self._rooms.routers.producer_on(publication, stream.room.router)
@@ -240,7 +276,11 @@ class LiveStreams:
         if self.is_taken(room.name):
             return False
         publication = room.publication(event.track or "")
-        return publication is not None and publication.offer.kind is MediaKind.VIDEO and carried(publication)
+        return (
+            publication is not None
+            and publication.offer.kind is MediaKind.VIDEO
+            and carried(publication, decodes=self._decodes())
+        )
 
     async def _start_by_itself(self, room: Room) -> None:
         try:
@@ -289,7 +329,7 @@ class LiveStreams:
 
     async def _fill_vacant(self, stream: LiveStream) -> None:
         try:
-            choice = choose(stream.room.visible(), stream.pinned, stream.sound)
+            choice = choose(stream.room.visible(), stream.pinned, stream.sound, decodes=stream.decodes)
         except LiveError:
             return  # nobody is there who could feed it
         for publication in choice.tracks():

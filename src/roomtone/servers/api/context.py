@@ -19,8 +19,13 @@ from roomtone.control.live import (
     Pulls,
     StreamEncryption,
     StreamKeys,
+    Rung,
+    SoundCodec,
+    TranscodeRules,
+    Transcodings,
     WatchRules,
     encryption_of,
+    rungs_of,
 )
 from roomtone.control.policy import AccessDenial, AccessError, IceServerRule, JoinLimiter, KeyTable, Role
 from roomtone.control.policy.attempts import AttemptsError
@@ -61,7 +66,8 @@ async def _role_of(accounts: Accounts, login: str, password: str, address: str) 
 
 def live_limits(live: LiveSettings) -> LiveLimits:
     """Say what the settings say of rooms that go live."""
-    given = live.model_dump(exclude={"public", "grant_s", "encryption", "publish_hook"})
+    names = set(LiveLimits.__dataclass_fields__) - {"encryption"}
+    given = live.model_dump(include=names)
     return LiveLimits(**given, encryption=StreamEncryption(live.encryption))
 
 
@@ -100,12 +106,16 @@ class ApiContext:
     ingests: Ingests = field(init=False)
     access: LiveAccess = field(init=False)
     inputs: Inputs = field(init=False)
+    transcodings: Transcodings = field(init=False)
     ice_rules: tuple[IceServerRule, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Take from the settings what requests need."""
         limits = self.settings.limits
-        self.live = LiveStreams(self.rooms, live_limits(self.settings.live))
+        self.transcodings = Transcodings(self.engine, transcode_rules(self.settings.live))
+        self.live = LiveStreams(
+            self.rooms, live_limits(self.settings.live), transcodings=self.transcodings
+        )
         if self.accounts is None:
             self.keys = KeyTable(self.settings.api_keys, limits.max_token_ttl_s)
         else:
@@ -119,7 +129,12 @@ class ApiContext:
             accounts=None if self.accounts is None else partial(_role_of, self.accounts),
         )
         self.ingests = Ingests(
-            self.engine, self.rights, rooms=self.rooms, max_streams=live.max_streams, clock=self.wall_clock
+            self.engine,
+            self.rights,
+            rooms=self.rooms,
+            max_streams=live.max_streams,
+            clock=self.wall_clock,
+            transcodings=self.transcodings,
         )
         self.live.is_taken = self.ingests.by_name.__contains__
         watching = WatchRules(public=live.public, open_to_loopback=self.settings.server.dev, grant_s=live.grant_s)
@@ -145,3 +160,16 @@ class ApiContext:
             )
             for server in self.settings.ice.servers
         )
+
+
+def transcode_rules(live: LiveSettings) -> TranscodeRules:
+    """Give how live streams are made anew; raise `LookupError` where there is no ladder of the name."""
+    own = {name: tuple(Rung(**rung.model_dump()) for rung in rungs) for name, rungs in live.ladders.items()}
+    return TranscodeRules(
+        rungs=rungs_of(live.ladder, own),
+        rooms=live.transcode_rooms,
+        sound=SoundCodec(live.sound),
+        encoders=tuple(live.encoders),
+        preset=live.encoder_preset,
+        measure=live.measure_quality,
+    )

@@ -15,6 +15,7 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from roomtone.control.live import Ingests, IngestStream
 from roomtone.control.policy import Grant
 from roomtone.media.values import IngestProtocol, MediaKind  # noqa: TC001 - pydantic reads the annotation
+from roomtone.servers.api.live_schemas import TranscodingBody, transcoding_body
 from roomtone.servers.api.requests import authorize, context_of
 from roomtone.servers.api.status import HttpProblem
 
@@ -54,6 +55,7 @@ class IngestBody(BaseModel):
     unavailable: dict[MediaKind, str]
     warnings: dict[str, int]
     figures: dict[str, int]
+    transcoding: TranscodingBody | None
 
 
 def administered_ingest(request: Request, name: str) -> IngestStream:
@@ -126,4 +128,5 @@ def _body(
         unavailable=ingests.unavailable(stream),
         warnings=dict(stream.warnings),
         figures=figures.get(stream.ingest, {}) if stream.ingest is not None else {},
+        transcoding=transcoding_body(stream.transcoding),
     )

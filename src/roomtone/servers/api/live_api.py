@@ -21,6 +21,7 @@ from roomtone.servers.api.live_schemas import (
     StreamEventBody,
     StreamStatistics,
     StreamTrackBody,
+    transcoding_body,
 )
 from roomtone.servers.api.requests import authorize, context_of
 
@@ -153,6 +154,7 @@ def _body(stream: LiveStream, audience: dict[str, int]) -> StreamBody:
         hls_viewers=audience.get(stream.name, 0),
         webrtc_viewers=len(stream.room.viewers),
         warnings={warning.value: count for warning, count in stream.warnings.items()},
+        transcoding=transcoding_body(stream.transcoding),
     )
 
 

@@ -4,9 +4,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import ConfigDict, Field
 
-from roomtone.control.live import LiveEventKind, LiveSound, LiveState, StreamEncryption
+from roomtone.control.live import (
+    LiveEventKind,
+    LiveSound,
+    LiveState,
+    StreamEncryption,
+    TranscodeEventKind,
+    Transcoding,
+)
 from roomtone.media.values import MediaKind
 from roomtone.servers.api.schemas import Body
 
@@ -44,6 +53,36 @@ class StreamTrackBody(_Live):
     channels: int | None = None
 
 
+class TranscodeEventBody(_Live):
+    """What happened to the processes that make a stream anew; the oldest go."""
+
+    kind: TranscodeEventKind
+    detail: str
+
+
+class TranscodingBody(_Live):
+    """What is made anew of a stream; ``figures`` is what its processes said last, by kind of media."""
+
+    encoder: str | None
+    rungs: list[str]
+    restarts: int
+    events: list[TranscodeEventBody]
+    figures: dict[MediaKind, dict[str, Any]]
+
+
+def transcoding_body(transcoding: Transcoding | None) -> TranscodingBody | None:
+    """Describe what is made anew of a stream."""
+    if transcoding is None:
+        return None
+    return TranscodingBody(
+        encoder=transcoding.encoder,
+        rungs=list(transcoding.rungs),
+        restarts=transcoding.restarts,
+        events=[TranscodeEventBody(kind=event.kind, detail=event.detail) for event in transcoding.events],
+        figures={kind: dict(figures) for kind, figures in transcoding.figures.items()},
+    )
+
+
 class StreamBody(_Live):
     """A live stream."""
 
@@ -69,6 +108,8 @@ class StreamBody(_Live):
     """Who watches by HLS."""
     webrtc_viewers: int
     """Who watches the room by WHEP."""
+    transcoding: TranscodingBody | None = None
+    """What is made anew of it."""
     warnings: dict[str, int]
     """What was wrong with what it was given, and how often that was told."""
 

@@ -1,0 +1,75 @@
+"""Ladders: at which sizes and rates a live stream is made anew. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+SOURCE = "source"
+"""The ladder without rungs: what is published, as it is."""
+
+
+class SoundCodec(StrEnum):
+    """What sound is coded anew to, beside what is published."""
+
+    NONE = "none"
+    AAC = "aac"
+    OPUS = "opus"
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A size: ``lines`` of the shorter side; ``bps`` 0: by the size; ``fps`` 0: as the source."""
+
+    lines: int
+    bps: int = 0
+    fps: int = 0
+
+
+PRESETS: dict[str, tuple[Rung, ...]] = {
+    SOURCE: (),
+    "ladder-720": (Rung(720, 2_800_000), Rung(480, 1_200_000), Rung(360, 700_000)),
+    "ladder-1080": (Rung(1080, 5_000_000), Rung(720, 2_800_000), Rung(480, 1_200_000), Rung(360, 700_000)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TranscodeRules:
+    """How streams are made anew; see `roomtone.config.LiveSettings`."""
+
+    rungs: tuple[Rung, ...] = ()
+    rooms: bool = False
+    """Rooms whose video lists cannot have go live too."""
+    sound: SoundCodec = SoundCodec.NONE
+    encoders: tuple[str, ...] = ("libx264",)
+    preset: str = "veryfast"
+    measure: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything that needs a process."""
+        return bool(self.rungs) or self.rooms or self.sound is not SoundCodec.NONE
+
+    def video_plan(self, *, keeps_source: bool) -> dict[str, Any]:
+        """Give the plan of a process that makes pictures."""
+        return {
+            "rungs": [asdict(rung) for rung in self.rungs],
+            "keeps_source": keeps_source,
+            "encoders": list(self.encoders),
+            "preset": self.preset,
+            "measure": self.measure,
+        }
+
+    def sound_plan(self) -> dict[str, Any]:
+        """Give the plan of a process that makes sound."""
+        return {"sound": self.sound.value}
+
+
+def rungs_of(name: str, own: dict[str, tuple[Rung, ...]]) -> tuple[Rung, ...]:
+    """Give the rungs of a ladder by its name, one's own before the presets; raise `LookupError`."""
+    if name in own:
+        return own[name]
+    if name not in PRESETS:
+        raise LookupError(f"there is no ladder {name!r}: give one of {', '.join([*PRESETS, *own])}")
+    return PRESETS[name]
