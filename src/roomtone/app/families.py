@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from roomtone.app.previews import Previews
     from roomtone.clients.webhooks import WebhookDelivery
     from roomtone.control.calls import Calls, PhoneBook
-    from roomtone.control.live import Ingests, LiveAccess, LiveStreams, Pulls
+    from roomtone.control.live import Ingests, LiveAccess, LiveStreams, Pulls, Transcodings
     from roomtone.control.policy import JoinLimiter
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
@@ -58,6 +58,8 @@ LIVE_FAMILIES = (
     Family("live_grants", "Grants to watch live streams that were given.", counter=True),
     Family("live_grants_refused", "Times none was given, by reason.", counter=True, label="reason"),
     Family("live_viewers_kicked", "Viewers of live streams that were sent away.", counter=True),
+    Family("transcodings", "Live streams of which something is made anew."),
+    Family("transcoding_events", "What happened to the processes that do so.", counter=True, label="event"),
     Family("ingests", "Streams that encoders publish, or did until a moment ago."),
     Family("ingests_accepted", "Times an encoder was let in.", counter=True),
     Family("ingests_refused", "Times an encoder was not let in, by reason.", counter=True, label="reason"),
@@ -196,7 +198,12 @@ def room_values(rooms: Rooms) -> Mapping[str, float | Mapping[str, float]]:
 
 
 def live_values(
-    live: LiveStreams, ingests: Ingests, access: LiveAccess, previews: Previews, pulls: Pulls | None
+    live: LiveStreams,
+    ingests: Ingests,
+    access: LiveAccess,
+    previews: Previews,
+    transcodings: Transcodings,
+    pulls: Pulls | None,
 ) -> Mapping[str, float | Mapping[str, float]]:
     """Values of `LIVE_FAMILIES`."""
     states = [stream.state for stream in live.by_name.values()]
@@ -213,6 +220,8 @@ def live_values(
         "live_grants": access.granted,
         "live_grants_refused": _by_name(access.refused),
         "live_viewers_kicked": access.kicked,
+        "transcodings": transcodings.open,
+        "transcoding_events": _by_name(transcodings.events),
         "ingests": len(ingests.by_name),
         "ingests_accepted": ingests.accepted,
         "ingests_refused": dict(ingests.refused),

@@ -159,7 +159,10 @@ class Server:
         context = parts.context
         self.metrics.read_families(ROOM_FAMILIES, lambda: room_values(parts.rooms))
         self.metrics.read_families(
-            LIVE_FAMILIES, lambda: live_values(parts.live, context.ingests, context.access, previews, context.pulls)
+            LIVE_FAMILIES,
+            lambda: live_values(
+                parts.live, context.ingests, context.access, previews, context.transcodings, context.pulls
+            ),
         )
         self.metrics.read_families(LIVEKIT_FAMILIES, lambda: livekit_values(parts.livekit))
         self.metrics.read_families(WEBHOOK_FAMILIES, lambda: webhook_values(parts.webhooks.delivery))

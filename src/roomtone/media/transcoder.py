@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Transcoder(EngineObject):
     """Has the first track of a kind coded anew by a process that connects to a socket, takes units and gives units.
 
-    What it makes are further tracks of the packager, which waits twenty seconds for them before it begins. The process may
-    go and come again. `PackagerWarned` tells when it is behind, or gone.
+    What it makes are further tracks of the packager, which waits twenty seconds for them before it begins. The process
+    may go and come again. `PackagerWarned` tells when it is behind, or gone.
     """
 
     __slots__ = ("packager",)

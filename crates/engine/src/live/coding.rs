@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use roomtone_frames::depacketize::{
-    AacDepacketizer, Av1Depacketizer, H264Depacketizer, HevcDepacketizer, OpusDepacketizer, Payload,
-    Vp8Depacketizer,
+    AacDepacketizer, Av1Depacketizer, H264Depacketizer, HevcDepacketizer, OpusDepacketizer,
+    Payload, Vp8Depacketizer,
 };
 use roomtone_frames::timeline::Stamps;
 use roomtone_frames::{AacFormat, AccessUnit, Format, OpusFormat};
