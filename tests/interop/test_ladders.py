@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ import httpx
 import numpy as np
 import pytest
 from aiortc_peer import TONE_HZ, tone_share
-from conftest import PATIENCE_S, Server, start_server, stop_server, until
+from conftest import PATIENCE_S, Server, sign, start_server, stop_server, until
 from test_encoders import AAC, FFMPEG, ingests, playlist, rtmp
 
 pytestmark = pytest.mark.timeout(300)
@@ -81,14 +83,20 @@ def segments(server: Server, name: str, rung: str) -> list[tuple[float, str]]:
     return [(float(duration), uri) for duration, uri in found]
 
 
-def first_picture(server: Server, name: str, rung: str, uri: str) -> tuple[int, tuple[int, int], tuple[float, float]]:
-    """Number, size and mean colour of the first picture of a segment, which must be one to begin with."""
+def picture_of(server: Server, name: str, rung: str, uri: str) -> Any:
+    """Decode the first picture of a segment, which must be one to begin with."""
     base = f"{server.http}/live/{name}/{rung}"
-    (header,) = re.findall(r'#EXT-X-MAP:URI="([^"]+)"', playlist(server, name, rung))[-1:]
+    header = re.findall(r'#EXT-X-MAP:URI="([^"]+)"', playlist(server, name, rung))[-1]
     whole = b"".join(httpx.get(f"{base}/{file}", timeout=PATIENCE_S).content for file in (header, uri))
     with av.open(io.BytesIO(whole), format="mp4") as container:
         picture = next(container.decode(video=0))
     assert picture.key_frame
+    return picture
+
+
+def first_picture(server: Server, name: str, rung: str, uri: str) -> tuple[int, tuple[int, int], tuple[float, float]]:
+    """Number, size and mean colour of the first picture of a segment."""
+    picture = picture_of(server, name, rung, uri)
     planes = picture.to_ndarray(format="yuv420p")[picture.height :]
     half = len(planes) // 2
     colour = float(np.mean(planes[:half])), float(np.mean(planes[half:]))
@@ -126,6 +134,48 @@ def test_every_rung_has_the_same_pictures_at_its_cuts(ladder: Server, tmp_path: 
         made = until(lambda: (seen := ingests(ladder, "rungs")["transcoding"]) and seen["figures"] and seen, "figures")
         assert (made["encoder"], made["rungs"]) == ("libx264", ["v180", "v120"])
         assert made["events"][0]["kind"] == "encoder_refused"
+
+
+@pytest.mark.long
+def test_the_checker_finds_nothing_wrong_with_a_ladder(ladder: Server, tmp_path: Path) -> None:
+    with encoder(tmp_path / "log", rtmp(ladder, "checked")):
+        until(lambda: len(segments(ladder, "checked", "v120")) >= 3, "three segments")
+        url = f"{ladder.http}/live/checked/index.m3u8"
+        checked = subprocess.run(
+            [sys.executable, "-m", "roomtone", "check-hls", url, "--seconds", "15", "--json", "--slack-ms", "2000", "--slack-ms", "2000"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    failed = [rule for rule in json.loads(checked.stdout)["rules"] if rule["verdict"] == "fail"]
+    assert failed == []
+
+
+def test_a_room_of_vp8_goes_live_and_is_seen(tmp_path: Path) -> None:
+    running = start_server(
+        tmp_path / "data",
+        "--demo",
+        ROOMTONE_RTMP__ENABLED="false",
+        ROOMTONE_LIVE__TRANSCODE_ROOMS="true",
+        ROOMTONE_LIVE__ENCODER_PRESET="ultrafast",
+    )
+    try:
+        headers = {"Authorization": f"Bearer {sign('test', {'roomAdmin': True, 'room': 'demo'})}"}
+        url = f"{running.http}/api/v1/streams"
+        answer = httpx.post(url, json={"room": "demo"}, headers=headers, timeout=PATIENCE_S)
+        assert answer.is_success, answer.text
+        uri = until(lambda: segments(running, "demo", "v360"), "a segment")[0][1]
+        assert playlist(running, "demo", "video") == ""
+        picture = picture_of(running, "demo", "v360", uri)
+        assert (picture.width, picture.height) == (640, 360)
+        luma = picture.to_ndarray(format="yuv420p")[:20]
+        bars = [float(np.mean(luma[:, 90 * bar + 20 : 90 * bar + 70])) for bar in range(7)]
+        assert bars == pytest.approx([180, 162, 131, 112, 84, 65, 35], abs=8)
+        state = httpx.get(f"{url}/demo", headers=headers, timeout=PATIENCE_S).json()
+        assert state["transcoding"]["rungs"] == ["v360"]
+    finally:
+        stop_server(running)
 
 
 def test_a_process_that_is_killed_costs_its_rungs_a_gap_and_the_stream_nothing(ladder: Server, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ pub fn write_unit(format: &Format, unit: &AccessUnit, out: &mut BytesMut) {
             annexb::write(codec, sets.map(|set| &set[..]), &unit.data, out);
         }
         Format::Av1(_) | Format::Aac(_) | Format::Opus(_) | Format::Carried(_) => {
-            out.put_slice(&unit.data)
+            out.put_slice(&unit.data);
         }
     }
     let length = (out.len() - begin - 4) as u32;
