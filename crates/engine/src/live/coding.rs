@@ -117,10 +117,10 @@ impl Coding {
             source: OF_TAPS,
             shared: false,
             rate: match self {
-                Self::H264 | Self::Hevc | Self::Av1 => 90_000,
+                Self::H264 | Self::Hevc | Self::Av1 | Self::Vp8 => 90_000,
                 Self::Opus { .. } => 48_000,
                 Self::Aac { clock_rate, .. } => clock_rate,
-                Self::Whole { .. } => INGEST_RATE,
+                Self::Whole { .. } | Self::Made { .. } => INGEST_RATE,
             },
             bits: 32,
         }

@@ -94,7 +94,7 @@ fn a_source_that_is_only_made_anew_is_in_no_list() {
     studio.run(12_000);
     assert!(values(&studio.list("v360"), "#EXTINF:").len() >= 2);
     let channel = studio.program.channel.clone().unwrap();
-    let master = channel.with(|packager| packager.master()).unwrap();
+    let master = channel.with(roomtone_hls::Packager::master).unwrap();
     let master = String::from_utf8(master.text.to_vec()).unwrap();
     assert!(!master.contains("video/index.m3u8"), "{master}");
 }
