@@ -142,7 +142,18 @@ def test_the_checker_finds_nothing_wrong_with_a_ladder(ladder: Server, tmp_path:
         until(lambda: len(segments(ladder, "checked", "v120")) >= 3, "three segments")
         url = f"{ladder.http}/live/checked/index.m3u8"
         checked = subprocess.run(
-            [sys.executable, "-m", "roomtone", "check-hls", url, "--seconds", "15", "--json", "--slack-ms", "2000", "--slack-ms", "2000"],
+            [
+                sys.executable,
+                "-m",
+                "roomtone",
+                "check-hls",
+                url,
+                "--seconds",
+                "15",
+                "--json",
+                "--slack-ms",
+                "2000",
+            ],
             capture_output=True,
             text=True,
             check=False,

@@ -197,7 +197,7 @@ def room_values(rooms: Rooms) -> Mapping[str, float | Mapping[str, float]]:
     }
 
 
-def live_values(
+def live_values(  # noqa: PLR0917 - one a sort of stream
     live: LiveStreams,
     ingests: Ingests,
     access: LiveAccess,

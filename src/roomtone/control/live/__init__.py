@@ -4,9 +4,9 @@ from roomtone.control.live.access import Audience, LiveAccess, LiveShelf, LiveVi
 from roomtone.control.live.choosing import CARRIED, Choice, choose
 from roomtone.control.live.ingests import Ingests, IngestStream
 from roomtone.control.live.inputs import InputRefusal, InputRefusedError, InputRequest, Inputs, LiveInput
+from roomtone.control.live.ladders import PRESETS, Rung, SoundCodec, TranscodeRules, rungs_of
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
 from roomtone.control.live.pulls import Pull, PullRefusal, PullRefusedError, Pulls, PullState, PullTargets
-from roomtone.control.live.ladders import PRESETS, Rung, SoundCodec, TranscodeRules, rungs_of
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
 from roomtone.control.live.streams import LiveStreams
@@ -36,8 +36,8 @@ from roomtone.control.live.values import (
 
 __all__ = [
     "CARRIED",
-    "AccountCheck",
     "PRESETS",
+    "AccountCheck",
     "Audience",
     "Choice",
     "IngestStream",
@@ -71,11 +71,11 @@ __all__ = [
     "PullState",
     "PullTargets",
     "Pulls",
+    "Rung",
+    "SoundCodec",
     "StreamEncryption",
     "StreamKeyStore",
     "StreamKeys",
-    "Rung",
-    "SoundCodec",
     "TranscodeEvent",
     "TranscodeEventKind",
     "TranscodeRules",

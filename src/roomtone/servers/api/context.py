@@ -17,10 +17,10 @@ from roomtone.control.live import (
     LiveStreams,
     PublishRights,
     Pulls,
-    StreamEncryption,
-    StreamKeys,
     Rung,
     SoundCodec,
+    StreamEncryption,
+    StreamKeys,
     TranscodeRules,
     Transcodings,
     WatchRules,
@@ -113,9 +113,7 @@ class ApiContext:
         """Take from the settings what requests need."""
         limits = self.settings.limits
         self.transcodings = Transcodings(self.engine, transcode_rules(self.settings.live))
-        self.live = LiveStreams(
-            self.rooms, live_limits(self.settings.live), transcodings=self.transcodings
-        )
+        self.live = LiveStreams(self.rooms, live_limits(self.settings.live), transcodings=self.transcodings)
         if self.accounts is None:
             self.keys = KeyTable(self.settings.api_keys, limits.max_token_ttl_s)
         else:
