@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from roomtone.control.live.publish_rights import PublishRights
-    from roomtone.control.rooms import Rooms
     from roomtone.control.live.transcoding import Transcoding, Transcodings
+    from roomtone.control.rooms import Rooms
     from roomtone.media import Engine, Mailbox
     from roomtone.media.values import (
         AnyEvent,
