@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Engine;
 use crate::values::{
     CloseReason, CodecFeedback, CodecParameters, Command, CommandResult, EngineConfig, Event,
-    Latching, MediaKind, Outbound, Request,
+    Latching, Listing, MediaKind, Outbound, Request,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -167,9 +167,11 @@ fn a_packager_that_breaks_costs_no_other_and_gives_its_name_back() {
         let command = Command::OpenPackager {
             router,
             name: name.into(),
-            window_ms: 20_000,
-            part_ms: None,
-            encryption: None,
+            listing: Listing {
+                window_ms: 20_000,
+                part_ms: None,
+                encryption: None,
+            },
         };
         match call(&engine, command) {
             CommandResult::PackagerOpened { packager } => packager,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roomtone_engine::values::{
-    CodecFeedback, CodecParameters, Command, CommandResult, ErrorCode, Event, MediaKind,
+    CodecFeedback, CodecParameters, Command, CommandResult, ErrorCode, Event, Listing, MediaKind,
 };
 use roomtone_hls::{Directives, PlaylistAnswer, Shelf};
 use support::{Harness, PATIENCE, PlainOptions, codec, config, is_rtcp, rtp, socket};
@@ -91,9 +91,11 @@ fn a_camera_is_listed_on_the_shelf_and_asked_for_the_keyframes_that_segments_nee
     let opened = harness.call(Command::OpenPackager {
         router,
         name: "camera".into(),
-        window_ms: 20_000,
-        part_ms: None,
-        encryption: None,
+        listing: Listing {
+            window_ms: 20_000,
+            part_ms: None,
+            encryption: None,
+        },
     });
     let CommandResult::PackagerOpened { packager } = opened else {
         panic!("{opened:?}");

@@ -4,12 +4,29 @@
 
 from __future__ import annotations
 
+from roomtone.media.value_live_commands import (
+    AddFeedTrack,
+    AddPackagerTrack,
+    CloseFeed,
+    CloseIngest,
+    CloseIngestListener,
+    ClosePackager,
+    CloseTranscoder,
+    OpenFeed,
+    OpenIngestInput,
+    OpenIngestListener,
+    OpenIngestPull,
+    OpenPackager,
+    OpenTranscoder,
+    RemovePackagerTrack,
+)
 from roomtone.media.value_parts import (
     AudioRedundancy,
     Candidate,
     ChannelId,
     CodecFeedback,
     CodecParameters,
+    Command,
     ConsumerId,
     DtlsParameters,
     DtlsRole,
@@ -17,31 +34,17 @@ from roomtone.media.value_parts import (
     Fingerprint,
     HeaderExtension,
     IceMode,
-    IngestListenerId,
-    IngestProtocol,
-    IngestPull,
-    IngestSource,
-    IngestTrackId,
     Latching,
-    LiveEncryption,
     MediaKind,
     MixerId,
     MixerInputId,
     MixerSource,
     ObserverId,
-    PackagerId,
-    PackagerTrackId,
     ProducerId,
     RouterId,
     SrtpKeys,
-    TranscoderId,
     TransportId,
-    Value,
 )
-
-
-class Command(Value, tag_field="op", frozen=True, kw_only=True):
-    """Base of all commands."""
 
 
 class OpenRouter(Command, tag="open_router", frozen=True, kw_only=True):
@@ -391,137 +394,6 @@ class CloseMixer(Command, tag="close_mixer", frozen=True, kw_only=True):
     """Close a mixer with its inputs and outputs."""
 
     mixer: MixerId
-
-
-class OpenPackager(Command, tag="open_packager", frozen=True, kw_only=True):
-    """Open a packager: what it is given becomes a live stream that the front door serves at ``/live/NAME/`` (LL-HLS).
-
-    ``name`` is one step of a path, of 1 to 256 bytes. ``window_ms`` is how much is listed, three segments at least, and
-    at most four hours; ``part_ms`` how long parts are wished to be, 100 to 2000, None for a third of a second.
-    AV1 is not encrypted by samples: such a packager ends where it would begin.
-    """
-
-    router: RouterId
-    name: str
-    window_ms: int = 120_000
-    part_ms: int | None = None
-    encryption: LiveEncryption | None = None
-
-
-class AddPackagerTrack(Command, tag="add_packager_track", frozen=True, kw_only=True):
-    """Have a packager carry a producer of its router, as a new track or on one of its kind that nothing feeds."""
-
-    packager: PackagerId
-    producer: ProducerId
-
-
-class RemovePackagerTrack(Command, tag="remove_packager_track", frozen=True, kw_only=True):
-    """Take what feeds a track off it; before the packager has begun the track is gone with that."""
-
-    packager: PackagerId
-    track: PackagerTrackId
-
-
-class ClosePackager(Command, tag="close_packager", frozen=True, kw_only=True):
-    """End a packager's lists; they can be read for a minute yet."""
-
-    packager: PackagerId
-
-
-class OpenTranscoder(Command, tag="open_transcoder", frozen=True, kw_only=True):
-    """Have the first track of a kind coded anew by a process, of a packager that has not begun.
-
-    ``path`` is where the engine listens for the process: a Unix socket that is not there yet. With ``keep`` the track
-    stays in the lists beside what is made of it.
-    """
-
-    packager: PackagerId
-    kind: MediaKind
-    path: str
-    keep: bool
-
-
-class CloseTranscoder(Command, tag="close_transcoder", frozen=True, kw_only=True):
-    """Have the track coded anew no more; what was made of it is listed as lost from then on."""
-
-    packager: PackagerId
-    transcoder: TranscoderId
-
-
-class OpenIngestListener(Command, tag="open_ingest_listener", frozen=True, kw_only=True):
-    """Listen for encoders; what one publishes, after a question, becomes a live stream at ``/live/NAME/``.
-
-    ``address`` is ``IP:PORT``, port 0 is any. With ``passphrase``, 10 to 80 characters and SRT only, callers without or
-    with another are refused, and without it those that have one. ``latency_ms``, 20 to 8,000, is how long SRT waits
-    for what is missing. ``window_ms``, ``part_ms`` and ``encryption`` are as in `OpenPackager`.
-    """
-
-    protocol: IngestProtocol
-    address: str
-    passphrase: str | None = None
-    latency_ms: int = 120
-    window_ms: int = 120_000
-    part_ms: int | None = None
-    encryption: LiveEncryption | None = None
-
-
-class OpenIngestInput(Command, tag="open_ingest_input", frozen=True, kw_only=True):
-    """Take a stream from a source that does not ask: whoever gives the command has decided.
-
-    The stream ``name`` is begun whenever the source sends. ``window_ms``, ``part_ms`` and ``encryption`` are as in
-    `OpenPackager`. An input is closed as a listener is.
-    """
-
-    name: str
-    source: IngestSource
-    window_ms: int = 120_000
-    part_ms: int | None = None
-    encryption: LiveEncryption | None = None
-
-
-class OpenIngestPull(Command, tag="open_ingest_pull", frozen=True, kw_only=True):
-    """Fetch a stream from another server: one attempt, over with `IngestPullEnded`; closed before as a listener is.
-
-    ``window_ms``, ``part_ms`` and ``encryption`` are as in `OpenPackager`.
-    """
-
-    name: str
-    origin: IngestPull
-    window_ms: int = 120_000
-    part_ms: int | None = None
-    encryption: LiveEncryption | None = None
-
-
-class CloseIngestListener(Command, tag="close_ingest_listener", frozen=True, kw_only=True):
-    """Close a listener, or an input; who publishes through it is sent away."""
-
-    listener: IngestListenerId
-
-
-class CloseIngest(Command, tag="close_ingest", frozen=True, kw_only=True):
-    """End a stream of encoders, by its packager; who publishes it is sent away."""
-
-    packager: PackagerId
-
-
-class OpenFeed(Command, tag="open_feed", frozen=True, kw_only=True):
-    """Open a feed: a transport whose producers are tracks of encoders."""
-
-    router: RouterId
-
-
-class AddFeedTrack(Command, tag="add_feed_track", frozen=True, kw_only=True):
-    """Have a feed produce a track of an encoder; the pictures since its last keyframe come first."""
-
-    feed: TransportId
-    track: IngestTrackId
-    codec: CodecParameters
-
-
-class CloseFeed(Command, tag="close_feed", frozen=True, kw_only=True):
-    """Close a feed with its producers."""
-
-    feed: TransportId
 
 
 class GetStats(Command, tag="get_stats", frozen=True, kw_only=True):

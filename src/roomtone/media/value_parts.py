@@ -188,6 +188,10 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Base of all boundary values."""
 
 
+class Command(Value, tag_field="op", frozen=True, kw_only=True):
+    """Base of all commands."""
+
+
 class ArrivalModel(StrEnum):
     """How congestion shows in arrival times: the slope of a line through the last delays, or a Kalman filter."""
 

@@ -1,35 +1,27 @@
 """Every value that crosses between Python and the engine, as MessagePack maps.
 
-Commands (`value_commands`) go in, each answered by one `Reply` with a result (`value_results`); events
-(`value_events`) and questions come out. All are frozen values of numbers, strings, bytes and ids
-(`value_parts`), so the same values can travel through a socket to another process. The Rust side mirrors these
-files in ``crates/engine/src/values``.
+Commands (`value_commands`, `value_live_commands`) go in, each answered by one `Reply` with a result
+(`value_results`); events (`value_events`) and questions come out. All are frozen values of numbers, strings, bytes
+and ids (`value_parts`), so the same values can travel through a socket to another process. The Rust side mirrors
+these files in ``crates/engine/src/values``.
 """
 
 from __future__ import annotations
 
 from roomtone.media.value_commands import (
     OPENED,
-    AddFeedTrack,
     AddMixerInput,
     AddMixerOutput,
     AddMixerSource,
-    AddPackagerTrack,
     AddRemoteCandidates,
     AnyCommand,
     CloseChannel,
     CloseConsumer,
-    CloseFeed,
-    CloseIngest,
-    CloseIngestListener,
     CloseMixer,
     CloseObserver,
-    ClosePackager,
     CloseProducer,
     CloseRouter,
-    CloseTranscoder,
     CloseTransport,
-    Command,
     ConnectPlainTransport,
     ConnectWebRtcTransport,
     Consume,
@@ -39,23 +31,16 @@ from roomtone.media.value_commands import (
     GetStats,
     ObserveAudioLevels,
     OpenChannel,
-    OpenFeed,
     OpeningCommand,
-    OpenIngestInput,
-    OpenIngestListener,
-    OpenIngestPull,
     OpenMixer,
-    OpenPackager,
     OpenPlainTransport,
     OpenRouter,
-    OpenTranscoder,
     OpenWebRtcTransport,
     PauseConsumer,
     PauseProducer,
     PipeProducer,
     Produce,
     RemoveMixerInput,
-    RemovePackagerTrack,
     RequestKeyframe,
     RestartIce,
     ResumeConsumer,
@@ -117,6 +102,22 @@ from roomtone.media.value_events import (
     TrackBar,
     TransportClosed,
 )
+from roomtone.media.value_live_commands import (
+    AddFeedTrack,
+    AddPackagerTrack,
+    CloseFeed,
+    CloseIngest,
+    CloseIngestListener,
+    ClosePackager,
+    CloseTranscoder,
+    OpenFeed,
+    OpenIngestInput,
+    OpenIngestListener,
+    OpenIngestPull,
+    OpenPackager,
+    OpenTranscoder,
+    RemovePackagerTrack,
+)
 from roomtone.media.value_parts import (
     ArrivalModel,
     AudioRedundancy,
@@ -125,6 +126,7 @@ from roomtone.media.value_parts import (
     ChannelId,
     CodecFeedback,
     CodecParameters,
+    Command,
     CongestionState,
     ConsumerId,
     DegradationReason,

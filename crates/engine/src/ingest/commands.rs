@@ -10,12 +10,26 @@ use super::thread::{IngestThread, Packaging, RTMP_PORT, RtmpPort, SRT_PORT, toke
 use crate::failure::Failure;
 use crate::ids;
 use crate::live;
-use crate::values::{Command, CommandResult, ErrorCode, IngestEnd, IngestProtocol};
+use crate::values::{Command, CommandResult, ErrorCode, IngestEnd, IngestProtocol, Listing};
 
 /// Listeners at a time.
 const MAX_LISTENERS: usize = 64;
 /// How long SRT may hold back what it has, in milliseconds.
 const LATENCY_MS: std::ops::RangeInclusive<u32> = 20..=8_000;
+
+/// How streams are packaged that are to be listed so.
+fn packaging(listing: Listing) -> Result<Packaging, Failure> {
+    let Listing {
+        window_ms,
+        part_ms,
+        encryption,
+    } = listing;
+    Ok(Packaging {
+        window_us: window_ms * 1000,
+        part_us: part_ms.map(|part_ms| u64::from(part_ms) * 1000),
+        encryption: live::encryption(encryption)?,
+    })
+}
 
 impl IngestThread {
     pub(super) fn handle_command(&mut self, command: Command, now: Instant) -> CommandResult {
@@ -25,15 +39,8 @@ impl IngestThread {
                 address,
                 passphrase,
                 latency_ms,
-                window_ms,
-                part_ms,
-                encryption,
-            } => live::encryption(encryption).and_then(|encryption| {
-                let packaging = Packaging {
-                    window_us: window_ms * 1000,
-                    part_us: part_ms.map(|part_ms| u64::from(part_ms) * 1000),
-                    encryption,
-                };
+                listing,
+            } => packaging(listing).and_then(|packaging| {
                 self.open_listener(protocol, &address, passphrase.as_deref(), latency_ms, now)
                     .inspect(|(listener, _)| {
                         self.packaging.insert(*listener, packaging);
@@ -43,30 +50,16 @@ impl IngestThread {
             Command::OpenIngestInput {
                 name,
                 source,
-                window_ms,
-                part_ms,
-                encryption,
-            } => live::encryption(encryption).and_then(|encryption| {
-                let packaging = Packaging {
-                    window_us: window_ms * 1000,
-                    part_us: part_ms.map(|part_ms| u64::from(part_ms) * 1000),
-                    encryption,
-                };
+                listing,
+            } => packaging(listing).and_then(|packaging| {
                 self.open_input(name, source, packaging, now)
                     .map(|(listener, port)| CommandResult::IngestListenerOpened { listener, port })
             }),
             Command::OpenIngestPull {
                 name,
                 origin,
-                window_ms,
-                part_ms,
-                encryption,
-            } => live::encryption(encryption).and_then(|encryption| {
-                let packaging = Packaging {
-                    window_us: window_ms * 1000,
-                    part_us: part_ms.map(|part_ms| u64::from(part_ms) * 1000),
-                    encryption,
-                };
+                listing,
+            } => packaging(listing).and_then(|packaging| {
                 self.open_pull(name, origin, packaging, now)
                     .map(|listener| CommandResult::IngestPullOpened { listener })
             }),

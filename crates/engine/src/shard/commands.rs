@@ -6,7 +6,6 @@ use std::time::Duration;
 use roomtone_sfu::{ConsumerLimits, Limits, Router, RouterConfig, TransportId, TransportParams};
 
 use super::objects::{Carrier, Object, ProducerEntry, RouterEntry, TransportEntry};
-use super::packaging::Window;
 use super::{Panicked, Shard, guard, translate};
 use crate::audio::MAX_OUTPUTS;
 use crate::failure::Failure;
@@ -149,13 +148,8 @@ impl Shard {
             Command::OpenPackager {
                 router,
                 name,
-                window_ms,
-                part_ms,
-                encryption,
-            } => {
-                let window = Window { window_ms, part_ms };
-                self.open_packager(router, name, window, encryption)
-            }
+                listing,
+            } => self.open_packager(router, name, listing),
             Command::AddPackagerTrack { packager, producer } => {
                 self.add_packager_track(packager, producer)
             }

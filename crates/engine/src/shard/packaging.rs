@@ -22,7 +22,7 @@ use crate::counters::Counters;
 use crate::failure::Failure;
 use crate::ids;
 use crate::live::{self, Board, Coding, MAX_TRACKS, Message, NewTrack, ProgramConfig};
-use crate::values::{CloseReason, CommandResult, ErrorCode, LiveEncryption};
+use crate::values::{CloseReason, CommandResult, ErrorCode, Listing};
 
 /// Empty batches kept for a packager's taps.
 const KEPT_BATCHES: usize = 64;
@@ -78,22 +78,18 @@ impl PackagerEnd {
     }
 }
 
-/// How much is listed, and in what parts.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Window {
-    pub(super) window_ms: u64,
-    pub(super) part_ms: Option<u32>,
-}
-
 impl Shard {
     pub(super) fn open_packager(
         &mut self,
         router: u64,
         name: String,
-        window: Window,
-        encryption: Option<LiveEncryption>,
+        listing: Listing,
     ) -> Answered {
-        let Window { window_ms, part_ms } = window;
+        let Listing {
+            window_ms,
+            part_ms,
+            encryption,
+        } = listing;
         check_name(&name)?;
         let encryption = live::encryption(encryption)?;
         if window_ms > MAX_WINDOW.as_millis() as u64 {

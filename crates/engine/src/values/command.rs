@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::defaults::{
     default_entries, default_hold, default_interval, default_latency, default_listen_ip,
     default_message_size, default_percentile, default_press, default_ptime, default_rebind_silence,
-    default_smoothing, default_threshold, default_tick, default_window, yes,
+    default_smoothing, default_threshold, default_tick, yes,
 };
 use super::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, IngestPull,
-    IngestSource, Latching, LiveEncryption, MediaKind, MixerSource, SrtpKeys,
+    IngestSource, Latching, Listing, MediaKind, MixerSource, SrtpKeys,
 };
 
 /// One command; each is answered by one reply.
@@ -460,15 +460,9 @@ pub enum Command {
         router: u64,
         /// What it is served under: `/live/NAME/`.
         name: String,
-        /// How much is listed, in milliseconds; three segments at least are.
-        #[serde(default = "default_window")]
-        window_ms: u64,
-        /// How long parts are wished to be, in milliseconds; absent: a third of a second.
-        #[serde(default)]
-        part_ms: Option<u32>,
-        /// How it is encrypted, if it is.
-        #[serde(default)]
-        encryption: Option<LiveEncryption>,
+        /// How it is listed.
+        #[serde(flatten)]
+        listing: Listing,
     },
     /// Have a packager carry a producer of its router, as a new track or on one of its kind that nothing feeds.
     AddPackagerTrack {
@@ -519,15 +513,9 @@ pub enum Command {
         /// How long SRT holds back what it has for what is missing, in milliseconds.
         #[serde(default = "default_latency")]
         latency_ms: u32,
-        /// As in `open_packager`.
-        #[serde(default = "default_window")]
-        window_ms: u64,
-        /// As in `open_packager`.
-        #[serde(default)]
-        part_ms: Option<u32>,
-        /// As in `open_packager`.
-        #[serde(default)]
-        encryption: Option<LiveEncryption>,
+        /// How it is listed.
+        #[serde(flatten)]
+        listing: Listing,
     },
     /// Take a stream from a source that does not ask: whoever gives the command has decided. It is begun whenever its source
     /// sends; closed as a listener is.
@@ -536,15 +524,9 @@ pub enum Command {
         name: String,
         /// Where it comes from.
         source: IngestSource,
-        /// As in `open_packager`.
-        #[serde(default = "default_window")]
-        window_ms: u64,
-        /// As in `open_packager`.
-        #[serde(default)]
-        part_ms: Option<u32>,
-        /// As in `open_packager`.
-        #[serde(default)]
-        encryption: Option<LiveEncryption>,
+        /// How it is listed.
+        #[serde(flatten)]
+        listing: Listing,
     },
     /// Fetch a stream from another server: one attempt. An event tells when it is over; closed before as a listener is.
     OpenIngestPull {
@@ -552,15 +534,9 @@ pub enum Command {
         name: String,
         /// From where.
         origin: IngestPull,
-        /// As in `open_packager`.
-        #[serde(default = "default_window")]
-        window_ms: u64,
-        /// As in `open_packager`.
-        #[serde(default)]
-        part_ms: Option<u32>,
-        /// As in `open_packager`.
-        #[serde(default)]
-        encryption: Option<LiveEncryption>,
+        /// How it is listed.
+        #[serde(flatten)]
+        listing: Listing,
     },
     /// Close a listener, an input or a pull; who publishes through it is sent away.
     CloseIngestListener {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::defaults::default_window;
+
 /// Kind of media of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -116,6 +118,20 @@ impl std::fmt::Debug for LiveEncryption {
             .field("segments_per_key", &self.segments_per_key)
             .finish_non_exhaustive()
     }
+}
+
+/// How a live stream is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// How much is listed, in milliseconds; three segments at least are.
+    #[serde(default = "default_window")]
+    pub window_ms: u64,
+    /// How long parts are wished to be, in milliseconds; absent: a third of a second.
+    #[serde(default)]
+    pub part_ms: Option<u32>,
+    /// How it is encrypted, if it is.
+    #[serde(default)]
+    pub encryption: Option<LiveEncryption>,
 }
 
 /// SRTP keys given by hand (SDES, RFC 4568).
