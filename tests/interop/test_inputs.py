@@ -182,7 +182,9 @@ def test_gstreamer_is_seen_and_heard_with_the_reports_of_its_rtpbin(server: Serv
     ]
     with (tmp_path / "log").open("wb") as log:
         encoder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+        assert encoder.stdout is not None
         sender = subprocess.Popen(["gst-launch-1.0", "-q", *pipeline.split()], stdin=encoder.stdout, stderr=log)
+        encoder.stdout.close()
         try:
             is_seen_and_heard(server, "gst")
         finally:

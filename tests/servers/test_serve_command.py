@@ -43,6 +43,7 @@ def command(tmp_path: Path, *arguments: str) -> tuple[list[str], dict[str, str]]
         "ROOMTONE_METRICS__LISTEN": "127.0.0.1:0",
         "ROOMTONE_SIP__UDP_LISTEN": "127.0.0.1:0",
         "ROOMTONE_SRT__LISTEN": "127.0.0.1:0",
+        "ROOMTONE_RTP_INGEST__LISTEN": "127.0.0.1:0",
         "ROOMTONE_RTMP__LISTEN": "127.0.0.1:0",
         "ROOMTONE_SIP__TCP_LISTEN": "127.0.0.1:0",
         "ROOMTONE_SIP__TLS_LISTEN": "127.0.0.1:0",

@@ -87,7 +87,8 @@ async def test_wireshark_has_nothing_to_say_against_a_converted_call(tmp_path: P
         await until(lambda: heard_by(tmp_path / "ada", 880) and heard_by(tmp_path / "bob", 440))
         (call,) = here.calls.all()
         for leg in call.legs:
-            await is_sent_to(leg, LEAST_PACKETS)
+            # The last ones may still be on their way to the capture when the call ends.
+            await is_sent_to(leg, LEAST_PACKETS + 25)
         bob.do("hangup")
         await ada.says("session closed")
         await here.becomes_empty()
