@@ -98,8 +98,8 @@ def test_shaka_player_plays(live: str, open_page: Callable[..., Page], seconds: 
     )
     assert (seen["width"], seen["height"], seen["live"], seen["failed"]) == (WIDTH, HEIGHT, True, None)
     assert seen["decodedFrames"] >= seconds * RATE // 2
-    # It holds half a second, so a busy machine is felt.
-    assert seconds < LONG_S or seen["buffering"] <= 3
+    # It holds half a second, so what else a machine does is felt in the short form.
+    assert seconds < LONG_S or seen["buffering"] == 0
 
 
 def test_the_reader_of_python_understands_the_lists(live: str) -> None:
