@@ -245,4 +245,8 @@ class Pulls:
                         case _:
                             pass
             except (MailboxOverflow, MailboxClosed):
+                # It may go on: the next attempt would find its own name taken.
+                if pull.listener is not None:
+                    with suppress(EngineCommandError):
+                        await pull.listener.close()
                 return was_there, "what became of it is not known"
