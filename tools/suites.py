@@ -91,7 +91,8 @@ def pytest(arguments: list[str]) -> Outcome:
     """Run pytest once; what it counted is read from its report."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+        slow = ["--durations=40", "--durations-min=10"]
+        command = [sys.executable, "-m", "pytest", "-q", *slow, f"--junitxml={report}", *arguments]
         done = subprocess.run(command, cwd=ROOT, check=False)
         outcome = Outcome()
         if not report.exists():
