@@ -52,7 +52,7 @@ def test_an_administrator_makes_an_account_changes_its_role_and_locks_it_out(ope
     dora.evaluate("sessionStorage.clear()")
     dora.reload()
     parts = dora.get_by_role("navigation", name="Parts of the dashboard").get_by_role("link")
-    expect(parts).to_have_text(["Rooms", "Log"])
+    expect(parts).to_have_text(["Rooms", "Live streams", "Log"])
 
     dora.goto(dora.url.split("/dashboard")[0] + "/room/?room=locking")
     dora.get_by_role("button", name="Join", exact=True).click()
