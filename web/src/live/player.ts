@@ -21,7 +21,9 @@ export function playLive(video: HTMLVideoElement, url: string, news: LiveNews): 
 }
 
 function withHls(video: HTMLVideoElement, url: string, news: LiveNews): LivePlayer {
-  const hls = new Hls({ lowLatencyMode: true, backBufferLength: 30, maxLiveSyncPlaybackRate: 1.1 });
+  // What was played stays until the browser needs its room. When hls.js (1.7.4) itself takes it away, with a `backBufferLength`, it forgets
+  // which parts of the segment that is loading it has, and asks for no further one until the segment is whole.
+  const hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.1 });
   let stalls = 0;
   hls.on(Hls.Events.ERROR, (_, data) => {
     if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) stalls += 1;
