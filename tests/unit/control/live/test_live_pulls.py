@@ -12,7 +12,7 @@ from roomtone.control.live import Ingests, PullRefusal, PullRefusedError, Pulls,
 from roomtone.control.live import pulls as module
 from roomtone.control.live.pulls import read_url
 from roomtone.control.policy import KeyTable
-from roomtone.media import Engine, FakeLink
+from roomtone.media import Engine, FakeLink, Mailbox
 from roomtone.media.values import RtmpPull, SrtPull
 
 URL = "rtmp://origin.example/live/studio?token=secret"
@@ -187,3 +187,25 @@ async def test_so_many_are_fetched_and_no_more(stage: Stage, monkeypatch: pytest
 async def test_secrets_of_a_url_are_not_shown(stage: Stage) -> None:
     pull = await stage.pulls.open("studio", "rtmp://me:word@origin.example:1936/live/studio?token=secret")
     assert pull.shown_url == "rtmp://origin.example:1936/live/studio"
+
+
+async def test_an_attempt_whose_events_were_lost_is_closed_before_the_next(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailboxes: list[Mailbox] = []
+    subscribe = Engine.subscribe
+
+    def kept(engine: Engine, *ids: int) -> Mailbox:
+        mailboxes.append(subscribe(engine, *ids))
+        return mailboxes[-1]
+
+    monkeypatch.setattr(Engine, "subscribe", kept)
+    pull = await stage.pulls.open("studio", URL)
+    first = await stage.connected()
+    await settled(lambda: mailboxes and first in stage.link.objects)
+    mailboxes[-1].close()
+    await settled(lambda: pull.state is PullState.WAITING)
+    assert pull.last_error == "what became of it is not known"
+    assert first not in stage.link.objects
+    stage.may_go_on.release()
+    assert await stage.connected() != first
