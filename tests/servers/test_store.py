@@ -24,6 +24,7 @@ from roomtone.store import (
     CallRecord,
     DeadLetterRecord,
     DispatchRuleRecord,
+    IngressRecord,
     RefreshTokenRecord,
     ResetTokenRecord,
     SipAccountRecord,
@@ -36,6 +37,7 @@ from roomtone.store import (
 from roomtone.store.accounts import SqlAccounts, SqlBackupCodes, SqlRefreshTokens, SqlResetTokens
 from roomtone.store.audit import SqlAudit
 from roomtone.store.chat import SqlChat
+from roomtone.store.ingresses import SqlIngresses
 from roomtone.store.keys import SqlApiKeys
 from roomtone.store.migrate import revision, scripts
 from roomtone.store.migrations import HEAD
@@ -461,3 +463,15 @@ async def test_trunks_are_kept(database: Database) -> None:
     assert await trunks.list() == [changed]
     assert await trunks.delete("carrier")
     assert not await trunks.delete("carrier")
+
+
+async def test_ingresses_are_kept(database: Database) -> None:
+    ingresses = SqlIngresses(database)
+    younger, older = IngressRecord("IN_a", "{}", "sealed", NOW + 1), IngressRecord("IN_b", "{}", "", NOW)
+    for one in (younger, older):
+        await ingresses.add(one)
+    assert await ingresses.list() == [older, younger]
+    changed = replace(younger, profile='{"enabled": false}')
+    await ingresses.replace(changed)
+    assert await ingresses.list() == [older, changed]
+    assert [await ingresses.delete("IN_b"), await ingresses.delete("IN_b")] == [True, False]

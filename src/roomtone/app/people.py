@@ -25,7 +25,7 @@ from roomtone.control.accounts import (
     WithdrawnTokens,
 )
 from roomtone.control.calls import PhoneBook, RegistrarRules, open_book
-from roomtone.control.live import StreamKeys
+from roomtone.control.live import IngressBook, StreamKeys
 from roomtone.control.policy import KeyTable, OwnKeys, Role
 from roomtone.control.policy.attempts import AttemptLimiter, Buckets, MemoryBuckets, Rate
 from roomtone.control.rooms.chat import ChatMessage
@@ -111,6 +111,7 @@ class People:
     chat: SqlChat[ChatMessage]
     webhooks: SqlWebhooks
     stream_keys: StreamKeys
+    ingresses: IngressBook
     phones: PhoneBook
     memory_buckets: MemoryBuckets
     redis_buckets: RedisBuckets | None
@@ -234,6 +235,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, clock: Callable[[], f
         chat=people_sql.SqlChat(database, ChatMessage),
         webhooks=people_sql.SqlWebhooks(database),
         stream_keys=StreamKeys(people_sql.SqlStreamKeys(database), clock),
+        ingresses=IngressBook(people_sql.SqlIngresses(database), sealer, clock),
         phones=open_book(
             people_sql.phone_tables(database), sealer, RegistrarRules(**settings.sip.registrar.model_dump()), clock
         ),
@@ -250,6 +252,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, clock: Callable[[], f
         made.first_start = await _first_start(settings, made)
     await made.sync()
     await made.phones.load()
+    await made.ingresses.load()
     if serving:
         task = asyncio.create_task(made.keep_in_step(settings.accounts.refresh_cache_s), name="people")
         stack.push_async_callback(made.fall_out_of_step, task)

@@ -9,6 +9,7 @@ from roomtone.control.calls import PhoneTables
 from roomtone.store.accounts import SqlAccounts, SqlBackupCodes, SqlRefreshTokens, SqlResetTokens
 from roomtone.store.audit import SqlAudit
 from roomtone.store.chat import SqlChat
+from roomtone.store.ingresses import SqlIngresses
 from roomtone.store.keys import SqlApiKeys
 from roomtone.store.phones import SqlCallRecords, SqlDispatchRules, SqlSipAccounts, SqlSipBindings, SqlSipTrunks
 from roomtone.store.sealing import Sealer, open_key_file
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SqlAudit",
     "SqlChat",
+    "SqlIngresses",
     "SqlStreamKeys",
     "SqlWebhooks",
     "make_database",

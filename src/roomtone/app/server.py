@@ -297,6 +297,8 @@ class Server:
             encryption=encryption_of(StreamEncryption(live.encryption), live.segments_per_key),
         )
         self._open.push_async_callback(pulls.close_all)
+        if parts.context.ingresses is not None:
+            await parts.context.ingresses.start(pulls)
         encoders = Encoders(self.settings, parts.context.ingests, has_ipv6=self._ipv6)
         for warning in await encoders.open():
             self.health.warnings.append(warning)

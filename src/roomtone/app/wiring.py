@@ -11,7 +11,14 @@ from roomtone.control.policy import Pace
 from roomtone.control.rooms import RoomLimits, Rooms, SpeakerRules
 from roomtone.protocols.sdp import Support
 from roomtone.servers.api import ApiContext, create_app
-from roomtone.servers.livekit import SUPPORT, LiveKitContext, livekit_routes, report_rooms, twirp_routes
+from roomtone.servers.livekit import (
+    SUPPORT,
+    LiveKitContext,
+    livekit_routes,
+    report_ingresses,
+    report_rooms,
+    twirp_routes,
+)
 from roomtone.servers.socketio import Sfu, SfuContext, SocketServer, add_rest
 
 if TYPE_CHECKING:
@@ -74,6 +81,7 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
         api_keys=people.api_keys,
         audit=people.audit_table,
         stream_keys=people.stream_keys,
+        ingress_book=people.ingresses,
     )
     hook = make_publish_hook(settings, people)
     context.rights.hook = None if hook is None else hook.ask
@@ -85,6 +93,8 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
     livekit.phone_book = people.phones
     if settings.webhooks.urls:
         report_rooms(livekit, webhooks.delivery)
+        if context.ingresses is not None:
+            report_ingresses(livekit, webhooks.delivery, context.ingresses)
     api.router.routes.extend([*livekit_routes(livekit), *twirp_routes(livekit)])
     sfu = Sfu(SfuContext(settings, rooms, context.keys, context.limiter, people.accounts, support))
     add_rest(api, sfu)
@@ -103,6 +113,7 @@ def livekit_context(api: ApiContext) -> LiveKitContext:
         support=replace(SUPPORT, redundant_audio=api.support.redundant_audio, audio_nack=api.support.audio_nack),
         version=api.version,
         dev=api.settings.server.dev,
+        ingresses=api.ingresses,
     )
 
 

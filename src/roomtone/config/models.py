@@ -250,6 +250,11 @@ class LiveKitSettings(Section):
     """How long a call that unmutes a track waits for its publisher to do so."""
     calls_to_participants: Positive = 1_000
     """Method calls (PerformRpc) of the server API that may wait for their participants; above it they are refused."""
+    ingress_rtmp_url: str = ""
+    """Where encoders reach RTMP, as callers of the server API are told, `rtmp://HOST/live`; unset: by the host and port
+    of this server."""
+    ingress_whip_url: str = ""
+    """Where encoders reach WHIP, `https://HOST/whip`; unset: by the host that the API was called at."""
 
 
 class SfuApiSettings(Section):

@@ -239,3 +239,15 @@ class StreamKeyRecord:
     label: str
     created_at: float
     created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngressRecord:
+    """A place for a source that is made beforehand."""
+
+    id: str
+    profile: str
+    """All but its key, in JSON."""
+    key_sealed: str = field(repr=False)
+    """Empty where there is none."""
+    created_at: float

@@ -175,6 +175,16 @@ stream_keys = Table(
     **_MYSQL,
 )
 
+ingresses = Table(
+    "ingresses",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("profile", Text, nullable=False),
+    Column("key_sealed", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    **_MYSQL,
+)
+
 sip_accounts = Table(
     "sip_accounts",
     metadata,

@@ -3,6 +3,16 @@
 from roomtone.control.live.access import Audience, LiveAccess, LiveShelf, LiveViewer, WatchGrant, WatchRules
 from roomtone.control.live.choosing import CARRIED, Choice, choose
 from roomtone.control.live.ingests import Ingests, IngestStream
+from roomtone.control.live.ingress import (
+    Ingress,
+    IngressError,
+    IngressInput,
+    IngressRefusal,
+    IngressStatus,
+    TrackRule,
+)
+from roomtone.control.live.ingress_book import IngressBook, IngressTable, new_id, new_key
+from roomtone.control.live.ingress_lives import IngressChange, Ingresses, IngressLife
 from roomtone.control.live.inputs import InputRefusal, InputRefusedError, InputRequest, Inputs, LiveInput
 from roomtone.control.live.ladders import PRESETS, Rung, SoundCodec, TranscodeRules, rungs_of
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
@@ -42,6 +52,16 @@ __all__ = [
     "Choice",
     "IngestStream",
     "Ingests",
+    "Ingress",
+    "IngressBook",
+    "IngressChange",
+    "IngressError",
+    "IngressInput",
+    "IngressLife",
+    "IngressRefusal",
+    "IngressStatus",
+    "IngressTable",
+    "Ingresses",
     "InputRefusal",
     "InputRefusedError",
     "InputRequest",
@@ -76,6 +96,7 @@ __all__ = [
     "StreamEncryption",
     "StreamKeyStore",
     "StreamKeys",
+    "TrackRule",
     "TranscodeEvent",
     "TranscodeEventKind",
     "TranscodeRules",
@@ -88,5 +109,7 @@ __all__ = [
     "Workers",
     "choose",
     "encryption_of",
+    "new_id",
+    "new_key",
     "rungs_of",
 ]

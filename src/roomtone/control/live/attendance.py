@@ -1,5 +1,7 @@
 """Encoders in rooms: what publishes a live stream is a participant of the room of its name, and only publishes.
 
+What feeds an ingress is who the ingress says, in the room that it names.
+
 It comes and goes with the encoder; the one for which the stream waits then comes as another participant. Its tracks are
 those that WebRTC carries; of the others it says why not. Who is removed from the room, or whose room is closed, is
 sent away as an encoder too. ``counts`` says what became of encoders and tracks.
@@ -21,6 +23,7 @@ from roomtone.control.rooms import CloseReason, JoinRequest, ParticipantKind, Pr
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from roomtone.control.live.ingress import Ingress
     from roomtone.control.rooms import FeedConnection, Participant, Publication, Rooms
     from roomtone.media.values import IngestId, IngestTrack, IngestTrackId, MediaKind
 
@@ -59,9 +62,14 @@ class Attendance:
     """With the codec of each."""
     failed: dict[IngestTrackId, tuple[str, str]] = field(default_factory=dict)
     """Tracks that the room refused: their codecs, and why."""
+    ingress: Ingress | None = None
+    """Which says who it is, where it feeds one."""
     repairs: int = 0
     outside: bool = False
     """It is to be in no room any more, or was refused."""
+    why_outside: str = ""
+    why_over: str = ""
+    """Where what it sent could not be read."""
     over: bool = False
     under_way: bool = False
     again: bool = False
@@ -81,6 +89,10 @@ class Attendances:
     ) -> None:
         self.by_ingest: dict[IngestId, Attendance] = {}
         self.counts: Counter[AttendanceCount] = Counter()
+        self.ingress_of: Callable[[str], Ingress | None] = lambda _name: None
+        """Gives the ingress that a stream of a name feeds."""
+        self.when_changed: Callable[[Attendance], None] = lambda _attendance: None
+        """Called when one is in its room otherwise than before, or no longer."""
         self._rooms = rooms
         self._send_away = send_away
         self._warn = warn
@@ -89,7 +101,7 @@ class Attendances:
     def begin(self, name: str, ingest: IngestId) -> None:
         """Have an encoder join the room of its stream's name."""
         if ingest not in self.by_ingest:
-            attendance = self.by_ingest[ingest] = Attendance(name, ingest)
+            attendance = self.by_ingest[ingest] = Attendance(name, ingest, ingress=self.ingress_of(name))
             self._refresh(attendance)
 
     def tell_track(self, track: IngestTrack) -> None:
@@ -107,11 +119,15 @@ class Attendances:
         if attendance is not None and attendance.tracks.pop(track, None) is not None:
             self._refresh(attendance)
 
-    def end(self, ingest: IngestId) -> None:
-        """Have an encoder leave."""
+    def of(self, name: str) -> Attendance | None:
+        """Give that of the encoder that publishes under a name now."""
+        return next((one for one in self.by_ingest.values() if one.name == name), None)
+
+    def end(self, ingest: IngestId, why: str = "") -> None:
+        """Have an encoder leave; ``why`` is said where what it sent cannot be read."""
         attendance = self.by_ingest.pop(ingest, None)
         if attendance is not None:
-            attendance.over = True
+            attendance.over, attendance.why_over = True, why
             self._refresh(attendance)
 
     async def close(self) -> None:
@@ -139,6 +155,7 @@ class Attendances:
                     self._refused(attendance, error)
         finally:
             attendance.under_way = False
+            self.when_changed(attendance)
 
     async def _bring_in_step(self, attendance: Attendance) -> None:
         if attendance.over:
@@ -167,7 +184,10 @@ class Attendances:
         request = JoinRequest(
             identity=IDENTITY, name=attendance.name, kind=ParticipantKind.INGEST, protocol=Protocol.ENCODER
         )
-        participant = await self._rooms.join(attendance.name, request)
+        ingress = attendance.ingress
+        if ingress is not None:
+            request = ingress.join_request(Protocol.ENCODER)
+        participant = await self._rooms.join(attendance.name if ingress is None else ingress.room, request)
         try:
             attendance.connection = await self._rooms.open_feed_connection(participant)
         except BaseException:
@@ -183,6 +203,8 @@ class Attendances:
         offer = offer_of(told)
         if offer is None:
             return
+        if attendance.ingress is not None:
+            offer = attendance.ingress.offer(offer)
         try:
             publication = await self._rooms.publish(participant, connection, offer)
         except RoomError as error:
@@ -198,7 +220,7 @@ class Attendances:
     def _refused(self, attendance: Attendance, error: RoomError) -> None:
         if attendance.over or attendance.participant is not None:
             return  # what ended it meanwhile has its own way
-        attendance.outside = True
+        attendance.outside, attendance.why_outside = True, error.message
         self.counts[AttendanceCount.REFUSED] += 1
         _log.warning("the encoder of %s is not in the room: %s", attendance.name, error.message)
         self._warn(attendance.name, f"it is not in the room: {error.message}")
@@ -216,12 +238,13 @@ class Attendances:
             self.counts[AttendanceCount.REPAIRED] += 1
             self._refresh(attendance)
             return
-        attendance.outside = True
+        attendance.outside, attendance.why_outside = True, f"it is in the room no more: {reason.value}"
+        self.when_changed(attendance)
         if reason in _SENT_AWAY:
             self.counts[AttendanceCount.SENT_AWAY] += 1
             self._spawn(self._send_away(attendance.name))
         else:
-            self._warn(attendance.name, f"it is in the room no more: {reason.value}")
+            self._warn(attendance.name, attendance.why_outside)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)

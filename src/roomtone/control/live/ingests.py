@@ -330,7 +330,8 @@ class Ingests:
 
     def _on_ended(self, event: IngestEnded) -> None:
         if self.attendances is not None:
-            self.attendances.end(event.ingest)
+            unreadable = event.reason in {IngestEnd.PROTOCOL, IngestEnd.FAILED}
+            self.attendances.end(event.ingest, (event.detail or event.reason.value) if unreadable else "")
         stream = self._of(event.packager)
         if stream is None or stream.ingest != event.ingest:
             return

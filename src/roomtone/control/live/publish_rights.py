@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
+from roomtone.control.live.ingress import IngressInput
 from roomtone.control.live.stream_keys import PREFIX
 from roomtone.control.policy import Ability, AccessDenial, AccessError, Grant, KeyTable, Role, require, require_ability
 from roomtone.store import StoreError
@@ -18,6 +19,7 @@ from roomtone.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from roomtone.control.live.ingress_book import IngressBook
     from roomtone.control.live.stream_keys import StreamKeys
     from roomtone.media.values import Question
 
@@ -48,9 +50,15 @@ class PublishRights:
     stream_keys: StreamKeys | None = None
     accounts: AccountCheck | None = None
     hook: PublishHook | None = None
+    ingresses: IngressBook | None = None
+    """Names that are ingresses are opened by their own keys alone."""
 
     async def require(self, question: Question) -> None:
         """Let an encoder publish, or raise `AccessError`."""
+        ingress = None if self.ingresses is None else self.ingresses.find(question.subject)
+        if self.ingresses is not None and ingress is not None:
+            self.ingresses.require(ingress, question.credential, IngressInput.RTMP)
+            return
         try:
             await self._check(question)
         except AccessError:

@@ -156,6 +156,8 @@ class Pulls:
     ) -> None:
         self.by_name: dict[str, Pull] = {}
         self.attempts = 0
+        self.when_changed: Callable[[Pull], None] = lambda _pull: None
+        """Called when one does something else than before."""
         self._engine = engine
         self._ingests = ingests
         self._targets = targets
@@ -195,9 +197,9 @@ class Pulls:
     async def _run(self, pull: Pull, target: _Target) -> None:
         pause = FIRST_PAUSE_S
         while True:
-            pull.state = PullState.CONNECTING
             pull.attempts += 1
             self.attempts += 1
+            self._turn(pull, PullState.CONNECTING)
             begun = self._clock()
             try:
                 pull.last_error = await self._attempt(pull, target)
@@ -205,10 +207,14 @@ class Pulls:
                 pull.last_error = str(error)
             if self._clock() - begun >= STEADY_S:
                 pause = FIRST_PAUSE_S
-            pull.state = PullState.WAITING
+            self._turn(pull, PullState.WAITING)
             _log.info("%s is not fetched from %s: %s", pull.name, pull.shown_url, pull.last_error)
             await self._sleep(pause)
             pause = min(MAX_PAUSE_S, pause * 2)
+
+    def _turn(self, pull: Pull, state: PullState) -> None:
+        pull.state = state
+        self.when_changed(pull)
 
     async def _attempt(self, pull: Pull, target: _Target) -> str:
         """Fetch until it is over; why it is."""
@@ -239,7 +245,8 @@ class Pulls:
                 while True:
                     match await mailbox.get():
                         case IngestStarted():
-                            was_there, pull.state = True, PullState.PUBLISHING
+                            was_there = True
+                            self._turn(pull, PullState.PUBLISHING)
                         case IngestPullEnded(detail=detail, reason=reason):
                             return was_there, detail or reason.value
                         case _:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from roomtone.control.accounts import AccountError
 from roomtone.control.live import (
     Ingests,
+    IngressBook,
+    Ingresses,
     Inputs,
     LiveAccess,
     LiveLimits,
@@ -89,6 +91,7 @@ class ApiContext:
     api_keys: ApiKeys | None = None
     audit: AuditTrail | None = None
     stream_keys: StreamKeys | None = None
+    ingress_book: IngressBook | None = None
     shelf: LiveShelf | None = None
     """The front door, once it is open."""
     picture: Callable[[bytes], Awaitable[bytes]] | None = None
@@ -104,6 +107,8 @@ class ApiContext:
     rights: PublishRights = field(init=False)
     """Who may publish by SRT and RTMP; a hook joins it when there is one."""
     ingests: Ingests = field(init=False)
+    ingresses: Ingresses | None = field(init=False, default=None)
+    """Where there is a book of them."""
     access: LiveAccess = field(init=False)
     inputs: Inputs = field(init=False)
     transcodings: Transcodings = field(init=False)
@@ -134,6 +139,9 @@ class ApiContext:
             clock=self.wall_clock,
             transcodings=self.transcodings,
         )
+        if self.ingress_book is not None:
+            self.rights.ingresses = self.ingress_book
+            self.ingresses = Ingresses(self.ingress_book, self.ingests, self.rooms, clock=self.wall_clock)
         self.live.is_taken = self.ingests.by_name.__contains__
         watching = WatchRules(public=live.public, open_to_loopback=self.settings.server.dev, grant_s=live.grant_s)
         self.access = LiveAccess(self.keys, watching, clock=self.wall_clock)

@@ -11,10 +11,11 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
-from roomtone.control.live import CARRIED
+from roomtone.control.live import CARRIED, Ingress, IngressInput
 from roomtone.control.policy import Grant, JoinTicket, ice_servers
 from roomtone.control.rooms import (
     Connection,
+    JoinRequest,
     Participant,
     ParticipantKind,
     Protocol,
@@ -65,10 +66,12 @@ async def publish(
 ) -> Response:
     """Publish to a room (RFC 9725): the token's `sub` is the participant; an older one of that identity goes.
 
-    With `?live` the room goes live as soon as it has joined; where that cannot be, nothing is published.
+    With `?live` the room goes live as soon as it has joined; where that cannot be, nothing is published. Where `room`
+    is the id of an ingress, its stream key is the token, and the ingress says who joins which room.
     """
     context = context_of(request)
-    token = authorize(request, room, Grant.PUBLISH)
+    publisher = _publisher(request, room)
+    room = publisher.room
     goes_live = live is not None and live not in {"0", "false"}
     support = context.support.only(context.rooms.codecs_of(room))
     if goes_live:
@@ -79,9 +82,9 @@ async def publish(
     try:
         participant, connection = await context.rooms.join_with_tracks(
             room,
-            join_request(token, ParticipantKind.INGEST, Protocol.WHIP),
+            publisher.request,
             offer.peer,
-            [_track_offer(media) for media in offer.media],
+            [publisher.offer(media) for media in offer.media],
         )
     except BaseException:
         ticket.release()
@@ -100,8 +103,10 @@ async def publish(
         member=participant,
         connection=connection,
         ticket=ticket,
-        identity=token.identity,
+        identity=participant.identity,
     )
+    if publisher.ingress is not None and context.ingresses is not None:
+        context.ingresses.take_in(publisher.ingress, participant)
     return _created(request, made, offer)
 
 
@@ -191,6 +196,31 @@ async def patch(request: Request, room: str, resource_id: str) -> Response:
         text = whip.write_fragment(local, plan.fragment)
     headers = {"ETag": resource.generation.etag}
     return Response(text, HTTPStatus.OK, headers, media_type=fragment.MEDIA_TYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Publisher:
+    """Who publishes, and where."""
+
+    room: str
+    request: JoinRequest
+    ingress: Ingress | None = None
+
+    def offer(self, media: sdp.NegotiatedMedia) -> TrackOffer:
+        """Say what a track is in the room."""
+        offer = _track_offer(media)
+        return offer if self.ingress is None else self.ingress.offer(offer)
+
+
+def _publisher(request: Request, name: str) -> _Publisher:
+    """Give who publishes, of a token or the key of an ingress; raise `AccessError`."""
+    book = context_of(request).ingress_book
+    ingress = None if book is None else book.find(name)
+    if book is None or ingress is None:
+        token = authorize(request, name, Grant.PUBLISH)
+        return _Publisher(name, join_request(token, ParticipantKind.INGEST, Protocol.WHIP))
+    book.require(ingress, bearer(request), IngressInput.WHIP)
+    return _Publisher(ingress.room, ingress.join_request(Protocol.WHIP), ingress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from roomtone.config.models import LiveKitSettings
     from roomtone.control.calls import Calls, PhoneBook
+    from roomtone.control.live import Ingresses
     from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
     from roomtone.control.rooms import CloseReason, Participant, Rooms
     from roomtone.servers.livekit.session import Session
@@ -123,6 +124,8 @@ class LiveKitContext:
     phone_book: PhoneBook | None = None
     calls: Calls | None = None
     """Of phones, once SIP is open."""
+    ingresses: Ingresses | None = None
+    """Places for sources, where they are kept."""
 
     def now_ms(self) -> int:
         """Tell the time as clients are told it."""

@@ -11,12 +11,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from roomtone.control.calls import PhoneError
+from roomtone.control.live import IngressError, PullRefusedError
 from roomtone.control.policy import AccessError, AccessToken
 from roomtone.control.rooms import Refusal, RoomError
 from roomtone.protocols.livekit import TwirpCode, TwirpError, find_method, read_call, speaks_json, write_answer
 from roomtone.protocols.livekit.twirp import JSON, PROTOBUF
 from roomtone.servers.livekit.admission import DENIALS
 from roomtone.servers.livekit.twirp_access import Caller
+from roomtone.servers.livekit.twirp_ingress import CODES as INGRESS_CODES
+from roomtone.servers.livekit.twirp_ingress import INGRESS_SERVICE, PULL_CODES, IngressService
 from roomtone.servers.livekit.twirp_rooms import ROOM_SERVICE, RoomService
 from roomtone.servers.livekit.twirp_sip import CODES as PHONE_CODES
 from roomtone.servers.livekit.twirp_sip import SIP_SERVICE, SipService
@@ -34,10 +37,10 @@ _ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _MISSING = {
     "AgentDispatchService": "agents cannot be dispatched: there is no agent service",
     "Egress": "there is no egress service: rooms cannot be recorded or streamed out through this API",
-    "Ingress": "there is no ingress service: publish by WHIP instead",
     "Connector": "there are no connectors",
 }
 """Services whose calls are known and answered `unimplemented`."""
+_OTHERS = frozenset({"SIP", "Ingress"})
 CODES = {
     Refusal.BAD_NAME: TwirpCode.INVALID_ARGUMENT,
     Refusal.BAD_IDENTITY: TwirpCode.INVALID_ARGUMENT,
@@ -93,6 +96,7 @@ class Twirp:
         self._context = context
         self._rooms = RoomService(context)
         self._sip = SipService(context)
+        self._ingress = IngressService(context)
 
     async def serve(self, request: Request) -> Response:
         """Answer one call."""
@@ -107,7 +111,7 @@ class Twirp:
     async def _answer(self, request: Request) -> Response:
         method = find_method(request.method, request.scope["path"])
         as_json = speaks_json(request.headers.get("content-type", ""))
-        caller = Caller(self._token(request))
+        caller = Caller(self._token(request), str(request.base_url))
         body = await _read(request, self._context.settings.max_call_bytes)
         answer = write_answer(await self._call(method, caller, body, as_json=as_json), as_json=as_json)
         return Response(answer, media_type=JSON if as_json else PROTOBUF)
@@ -119,12 +123,18 @@ class Twirp:
         try:
             if method.service == "SIP" and (call := SIP_SERVICE.get(method.name)) is not None:
                 return await call(self._sip, caller, message)
-            if method.service != "SIP" and (handler := ROOM_SERVICE.get(method.name)) is not None:
+            if method.service == "Ingress" and (made := INGRESS_SERVICE.get(method.name)) is not None:
+                return await made(self._ingress, caller, message)
+            if method.service not in _OTHERS and (handler := ROOM_SERVICE.get(method.name)) is not None:
                 return await handler(self._rooms, caller, message)
         except RoomError as error:
             raise TwirpError(CODES[error.refusal], error.message) from error
         except PhoneError as error:
             raise TwirpError(PHONE_CODES.get(error.refusal, TwirpCode.INVALID_ARGUMENT), error.message) from error
+        except IngressError as error:
+            raise TwirpError(INGRESS_CODES[error.refusal], error.message) from error
+        except PullRefusedError as error:
+            raise TwirpError(PULL_CODES[error.refusal], f"url: {error}") from error
         except StoreError as error:
             raise TwirpError(TwirpCode.UNAVAILABLE, "the database does not answer") from error
         raise TwirpError(TwirpCode.UNIMPLEMENTED, f"{method.service}.{method.name}: there is no such method here")

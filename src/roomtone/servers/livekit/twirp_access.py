@@ -16,8 +16,10 @@ _DENIED = "permissions denied"
 class Caller:
     """Who calls; each check raises `TwirpError` when its token does not grant it."""
 
-    def __init__(self, token: AccessToken) -> None:
+    def __init__(self, token: AccessToken, base_url: str = "http://localhost/") -> None:
         self._token = token
+        self.base_url = base_url
+        """Where it reached this server, for URLs that it is told."""
 
     def must_create(self) -> None:
         """Check ``roomCreate``: rooms may be made and deleted."""
@@ -46,6 +48,10 @@ class Caller:
     def must_call_by_sip(self) -> None:
         """Check ``sip.call``: rooms call phones, and phones in them are transferred."""
         self._check(self._token.calls_by_sip or self._token.role is Role.ADMIN)
+
+    def must_administer_ingress(self) -> None:
+        """Check ``ingressAdmin``: places for sources are made, changed, listed and deleted."""
+        self._check(self._token.grants.ingress_admin)
 
     def _check(self, granted: bool) -> None:
         if not granted:

@@ -1,4 +1,4 @@
 """Migrations of the tables, run by Alembic."""
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest revision."""

@@ -16,6 +16,7 @@ from roomtone.control.policy import VideoGrants
 from roomtone.control.rooms import JoinRequest, ParticipantKind, Permissions, Refusal, TrackSource
 from roomtone.protocols.livekit import METHODS, TwirpCode
 from roomtone.servers.livekit.twirp import CODES
+from roomtone.servers.livekit.twirp_ingress import INGRESS_SERVICE
 from roomtone.servers.livekit.twirp_rooms import ROOM_SERVICE
 from roomtone.servers.livekit.twirp_sip import SIP_SERVICE
 
@@ -185,7 +186,12 @@ async def test_a_server_without_phones_says_so_to_who_may_ask(livekit: LiveKitWo
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in METHODS if "RoomService" not in name and name.partition("/")[2] not in SIP_SERVICE]
+    "name",
+    [
+        name
+        for name in METHODS
+        if "RoomService" not in name and name.partition("/")[2] not in {*SIP_SERVICE, *INGRESS_SERVICE}
+    ],
 )
 async def test_services_that_are_not_there_say_so(livekit: LiveKitWorld, name: str) -> None:
     service, _, method = name.removeprefix("livekit.").partition("/")
