@@ -1,34 +1,25 @@
 import { useState } from "react";
-import { asMe } from "../account/asMe";
 import { sayError } from "../api";
 import { Table } from "../parts/Table";
 import { text } from "../strings";
 import { timeOf } from "./format";
 import { Outcome } from "./Outcome";
+import { readStreams, type ShownStream } from "./streams";
+import { StreamViewers } from "./StreamViewers";
 import { useAct } from "./useAct";
 import { usePoll } from "./usePoll";
 
 const WORDS = text.dashboard.streams;
 const LOOK_MS = 3000;
 
-interface StreamInfo {
-  readonly name: string;
-  readonly state: "starting" | "live" | "waiting" | "paused" | "ended";
-  readonly publishers: readonly string[];
-  readonly tracks: readonly { readonly name: string; readonly codec: string; readonly width: number | null; readonly height: number | null }[];
-  readonly created_at: number;
-  readonly webrtc_viewers: number;
-  readonly hls_viewers: number;
-  readonly warnings: Readonly<Record<string, number>>;
-}
-
-/** Rooms that are live: what they carry, what is wrong with it; and going live. */
+/** Rooms and encoders that are live: what they carry, who watches, what is wrong with it; and going live. */
 export function Streams() {
-  const [streams, setStreams] = useState<readonly StreamInfo[] | null>(null);
+  const [streams, setStreams] = useState<readonly ShownStream[] | null>(null);
+  const [chosen, setChosen] = useState("");
   const [failed, setFailed] = useState("");
   const look = async () => {
     try {
-      setStreams(await asMe<StreamInfo[]>("/api/v1/streams"));
+      setStreams(await readStreams());
       setFailed("");
     } catch (error) {
       setFailed(text.dashboard.problem(sayError(error)));
@@ -36,8 +27,8 @@ export function Streams() {
   };
   usePoll(look, LOOK_MS, "streams");
   const { notice, problem, act } = useAct(look);
-  const end = ({ name }: StreamInfo) => {
-    if (confirm(WORDS.sure(name))) act({ path: `/api/v1/streams/${encodeURIComponent(name)}`, method: "DELETE", done: WORDS.isEnded(name) });
+  const end = ({ name, path }: ShownStream) => {
+    if (confirm(WORDS.sure(name))) act({ path, method: "DELETE", done: WORDS.isEnded(name) });
   };
   return (
     <section aria-labelledby="streams">
@@ -56,16 +47,28 @@ export function Streams() {
           rows={streams.map((stream) => ({
             key: stream.name,
             attributes: { "data-stream": stream.name },
+            chosen: chosen === stream.name,
             cells: [
               <a key="play" href={`/play/?room=${encodeURIComponent(stream.name)}`}>
                 {stream.name}
               </a>,
               WORDS.state[stream.state],
-              stream.publishers.join(", "),
-              stream.tracks.map(sayTrack).join(", "),
-              WORDS.viewers(stream.hls_viewers, stream.webrtc_viewers),
-              Object.entries(stream.warnings).map(([warning, count]) => `${WORDS.warning[warning as keyof typeof WORDS.warning]} (${count})`).join(", "),
-              timeOf(stream.created_at),
+              stream.from,
+              stream.tracks.join(", "),
+              <button
+                key="viewers"
+                type="button"
+                className="small"
+                aria-expanded={chosen === stream.name}
+                aria-label={WORDS.whoWatches(stream.name, WORDS.viewers(stream.hlsViewers, stream.webrtcViewers))}
+                onClick={() => {
+                  setChosen(chosen === stream.name ? "" : stream.name);
+                }}
+              >
+                {WORDS.viewers(stream.hlsViewers, stream.webrtcViewers)}
+              </button>,
+              Object.entries(stream.warnings).map(sayWarning).join(", "),
+              timeOf(stream.since),
               <button
                 key="end"
                 type="button"
@@ -81,12 +84,15 @@ export function Streams() {
           }))}
         />
       )}
+      {streams?.some(({ name }) => name === chosen) === true && <StreamViewers key={chosen} stream={chosen} />}
     </section>
   );
 }
 
-function sayTrack({ codec, width, height }: StreamInfo["tracks"][number]): string {
-  return width === null || height === null ? codec : `${codec} ${width}×${height}`;
+function sayWarning([warning, count]: [string, number]): string {
+  // Warnings of the packager have words here; those about an encoder are said in words already.
+  const words: Readonly<Record<string, string | undefined>> = WORDS.warning;
+  return `${words[warning] ?? warning} (${count})`;
 }
 
 function Begin({ onBegin }: { onBegin: (room: string, sound: "one" | "mix") => void }) {
