@@ -470,7 +470,10 @@ fn subject(command: &Command) -> Subject {
         Command::OpenRouter { shard } => Subject::NewRouter(shard),
         Command::GetEngineStats {} => Subject::Engine,
         Command::DoTogether { ref commands } => commands.first().map_or(Subject::Nothing, subject),
-        Command::OpenTranscoder { .. } | Command::CloseTranscoder { .. } => Subject::Live,
+        Command::OpenTranscoder { .. }
+        | Command::CloseTranscoder { .. }
+        | Command::OpenTrackTranscoder { .. }
+        | Command::CloseTrackTranscoder { .. } => Subject::Live,
         Command::OpenIngestListener { .. }
         | Command::OpenIngestInput { .. }
         | Command::OpenIngestPull { .. }

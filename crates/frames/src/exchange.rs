@@ -9,6 +9,7 @@
 //! | 2 unit | flags (1): 1 is a keyframe; decode time (8), time to be shown (8), data |
 //! | 3 break | nothing: what follows does not go on from what came before |
 //! | 4 skipped | number (4) of units left out, as the worker is behind; a keyframe follows |
+//! | 5 keyframe | nothing: the next picture that is made is to be one |
 //!
 //! From the worker come:
 //!
@@ -40,6 +41,7 @@ const FORMAT: u8 = 1;
 const UNIT: u8 = 2;
 const BREAK: u8 = 3;
 const SKIPPED: u8 = 4;
+const ASK_KEYFRAME: u8 = 5;
 const OUTPUTS: u8 = 16;
 const OUTPUT_FORMAT: u8 = 17;
 const OUTPUT_UNIT: u8 = 18;
@@ -151,6 +153,12 @@ pub fn write_skipped(units: u32, out: &mut BytesMut) {
     out.put_u32(5);
     out.put_u8(SKIPPED);
     out.put_u32(units);
+}
+
+/// Write that the next picture that is made is to be a keyframe.
+pub fn write_keyframe(out: &mut BytesMut) {
+    out.put_u32(1);
+    out.put_u8(ASK_KEYFRAME);
 }
 
 fn codec_number(format: &Format) -> u8 {

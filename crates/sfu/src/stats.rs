@@ -93,6 +93,8 @@ pub struct ProducerStats {
     pub streams: Vec<InboundStreamStats>,
     /// Packets dropped because the producer is paused.
     pub dropped_paused: u64,
+    /// Consumers that want it now: those that are paused do not.
+    pub wanted_by: usize,
     /// How good what arrives is, by the worst stream of it; `None`: not known yet.
     pub quality: Option<Quality>,
 }

@@ -30,7 +30,7 @@ from roomtone.media.packager import Packager
 from roomtone.media.shared_port import SharedTcpPort
 from roomtone.media.socket_link import SocketLink
 from roomtone.media.together import Together
-from roomtone.media.transcoder import Transcoder
+from roomtone.media.transcoder import TrackTranscoder, Transcoder
 
 __all__ = [
     "AudioLevelObserver",
@@ -58,6 +58,7 @@ __all__ = [
     "SharedTcpPort",
     "SocketLink",
     "Together",
+    "TrackTranscoder",
     "Transcoder",
     "Transport",
     "WebRtcTransport",

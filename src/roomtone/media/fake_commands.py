@@ -43,6 +43,7 @@ from roomtone.media.values import (
     ClosePackager,
     CloseProducer,
     CloseRouter,
+    CloseTrackTranscoder,
     CloseTranscoder,
     CloseTransport,
     ConnectPlainTransport,
@@ -73,6 +74,7 @@ from roomtone.media.values import (
     OpenPackager,
     OpenPlainTransport,
     OpenRouter,
+    OpenTrackTranscoder,
     OpenTranscoder,
     OpenWebRtcTransport,
     PauseConsumer,
@@ -381,7 +383,9 @@ class FakeCommands(FakeState):
         return fake_feeds.execute(self, command)
 
     @_execute.register
-    def _transcode(self, command: OpenTranscoder | CloseTranscoder) -> AnyResult:
+    def _transcode(
+        self, command: OpenTranscoder | CloseTranscoder | OpenTrackTranscoder | CloseTrackTranscoder
+    ) -> AnyResult:
         return fake_transcoders.execute(self, command)
 
     @_execute.register
@@ -456,6 +460,8 @@ class FakeCommands(FakeState):
         match held:
             case FakeProducer():
                 report |= {"kind": held.kind.value, "packetsReceived": 0, "bytesReceived": 0, "packetsLost": 0}
+                consumers = self.find(FakeConsumer)
+                report["wantedBy"] = sum(one.producer == held.id and not one.paused for one in consumers)
             case FakeConsumer():
                 report |= {"kind": held.kind.value, "packetsSent": 0, "bytesSent": 0, "ssrc": held.ssrc}
             case _:

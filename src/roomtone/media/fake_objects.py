@@ -169,6 +169,17 @@ class FakeTranscoder:
 
 
 @dataclass(slots=True)
+class FakeTrackTranscoder:
+    """A transcoder of an encoder's track, of the fake; what it makes is the track ``made`` of the same stream."""
+
+    id: int
+    packager: int
+    track: int
+    made: int
+    path: str
+
+
+@dataclass(slots=True)
 class FakeIngestListener:
     """A listener of encoders of the fake."""
 
@@ -211,6 +222,7 @@ FakeObject = (
     | FakeMixer
     | FakePackager
     | FakeTranscoder
+    | FakeTrackTranscoder
     | FakeIngestListener
     | FakeIngest
     | FakeFeed

@@ -16,6 +16,7 @@ from roomtone.media.fake_objects import (
     FakePackager,
     FakeProducer,
     FakeRouter,
+    FakeTrackTranscoder,
     FakeTranscoder,
     FakeTransport,
 )
@@ -68,6 +69,7 @@ T = TypeVar(
     FakeMixer,
     FakePackager,
     FakeTranscoder,
+    FakeTrackTranscoder,
     FakeIngestListener,
     FakeIngest,
     FakeFeed,
@@ -83,6 +85,7 @@ STATS_TYPE: dict[type[FakeObject], str] = {
     FakeMixer: "mixer",
     FakePackager: "packager",
     FakeTranscoder: "transcoder",
+    FakeTrackTranscoder: "transcoder",
     FakeIngestListener: "listener",
     FakeIngest: "ingest",
     FakeFeed: "transport",

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 from roomtone.media.objects import EngineObject
 from roomtone.media.values import (
     AnyCommand,
+    CloseTrackTranscoder,
     CloseTranscoder,
+    IngestTrackId,
     MediaKind,
+    OpenTrackTranscoder,
     OpenTranscoder,
     PackagerId,
+    TrackTranscoderOpened,
     TranscoderId,
     TranscoderOpened,
 )
@@ -48,3 +52,31 @@ class Transcoder(EngineObject):
 
     def _close_command(self) -> AnyCommand:
         return CloseTranscoder(packager=self.packager, transcoder=self.id)
+
+
+class TrackTranscoder(EngineObject):
+    """Has a track of an encoder coded anew by a process, for feeds: pictures as H.264, sound as Opus.
+
+    What it makes is ``track``, which a feed can be given at once. It is silent until a process is there, and again
+    while one is gone; what a new one makes goes on at its first keyframe.
+    """
+
+    __slots__ = ("track",)
+
+    @classmethod
+    async def open(cls, engine: Engine, track: IngestTrackId, path: str) -> TrackTranscoder:
+        """Listen for the process at ``path``; `ErrorCode.NOT_FOUND` where the encoder sends the track no more."""
+        opened = await engine.ask(OpenTrackTranscoder(track=track, path=path), TrackTranscoderOpened)
+        return cls(engine, opened.transcoder, opened.track)
+
+    def __init__(self, engine: Engine, id_: TranscoderId, track: IngestTrackId) -> None:
+        super().__init__(engine, id_)
+        self.track = track
+
+    @property
+    def id(self) -> TranscoderId:
+        """The transcoder's id."""
+        return TranscoderId(self._id)
+
+    def _close_command(self) -> AnyCommand:
+        return CloseTrackTranscoder(transcoder=self.id)

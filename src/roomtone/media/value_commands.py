@@ -11,12 +11,14 @@ from roomtone.media.value_live_commands import (
     CloseIngest,
     CloseIngestListener,
     ClosePackager,
+    CloseTrackTranscoder,
     CloseTranscoder,
     OpenFeed,
     OpenIngestInput,
     OpenIngestListener,
     OpenIngestPull,
     OpenPackager,
+    OpenTrackTranscoder,
     OpenTranscoder,
     RemovePackagerTrack,
 )
@@ -470,6 +472,8 @@ AnyCommand = (
     | ClosePackager
     | OpenTranscoder
     | CloseTranscoder
+    | OpenTrackTranscoder
+    | CloseTrackTranscoder
     | OpenIngestListener
     | OpenIngestInput
     | OpenIngestPull

@@ -76,6 +76,22 @@ class CloseTranscoder(Command, tag="close_transcoder", frozen=True, kw_only=True
     transcoder: TranscoderId
 
 
+class OpenTrackTranscoder(Command, tag="open_track_transcoder", frozen=True, kw_only=True):
+    """Have a track of an encoder coded anew by a process, so that feeds can have it: pictures as H.264, sound as Opus.
+
+    ``path`` is as in `OpenTranscoder`. Feeds can be given the new track at once; it is silent until a process makes it.
+    """
+
+    track: IngestTrackId
+    path: str
+
+
+class CloseTrackTranscoder(Command, tag="close_track_transcoder", frozen=True, kw_only=True):
+    """Have the track coded anew no more; what it feeds is silent from then on."""
+
+    transcoder: TranscoderId
+
+
 class OpenIngestListener(Command, tag="open_ingest_listener", frozen=True, kw_only=True):
     """Listen for encoders; what one publishes, after a question, becomes a live stream at ``/live/NAME/``.
 

@@ -10,6 +10,7 @@ from roomtone.media.value_parts import (
     ConsumerId,
     Fingerprint,
     IngestListenerId,
+    IngestTrackId,
     MixerId,
     MixerInputId,
     ObserverId,
@@ -111,6 +112,13 @@ class TranscoderOpened(Result, tag="transcoder_opened", frozen=True, kw_only=Tru
     transcoder: TranscoderId
 
 
+class TrackTranscoderOpened(Result, tag="track_transcoder_opened", frozen=True, kw_only=True):
+    """The new transcoder of a track, and the track that it makes."""
+
+    transcoder: TranscoderId
+    track: IngestTrackId
+
+
 class IngestListenerOpened(Result, tag="ingest_listener_opened", frozen=True, kw_only=True):
     """The new listener of encoders, and the port it has."""
 
@@ -195,6 +203,7 @@ AnyResult = (
     | PackagerOpened
     | PackagerTrackAdded
     | TranscoderOpened
+    | TrackTranscoderOpened
     | IngestListenerOpened
     | IngestPullOpened
     | FeedOpened

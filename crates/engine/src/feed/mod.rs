@@ -4,6 +4,9 @@
 //! by RTP at all, keeps the pictures since the last keyframe, and packs units for each [`Line`] that a shard ties to it;
 //! a line ends in a producer of a transport on that shard, its feed. Tracks of one source are placed on a
 //! common time by its [`SourceClock`], whose sender reports tell viewers what is to be heard with which picture.
+//!
+//! What cannot be sent can be made anew: a [`Maker`] has an outlet's units, and what its process makes of them goes to an
+//! outlet of its own, on the same time. That one is promised: lines are tied to it before there is anything.
 
 mod clock;
 mod gop;
@@ -12,6 +15,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -21,6 +25,7 @@ use rustc_hash::FxHashMap;
 
 use crate::counters::IngestCounters;
 use crate::failure::Failure;
+use crate::live::Maker;
 use crate::values::TrackBar;
 
 pub(crate) use clock::SourceClock;
@@ -48,13 +53,35 @@ impl Outlets {
         clock: SourceClock,
         counters: Arc<IngestCounters>,
     ) -> Arc<Outlet> {
-        let outlet = Arc::new(Outlet {
+        self.put(Outlet {
             id,
             is_video,
             clock,
+            promised: false,
+            asked: AtomicBool::new(false),
             counters,
             state: Mutex::default(),
-        });
+        })
+    }
+
+    /// A new one for what will be made of another's units.
+    pub(crate) fn promise(&self, id: u64, of: &Outlet) -> Arc<Outlet> {
+        self.put(Outlet {
+            id,
+            is_video: of.is_video,
+            clock: of.clock.clone(),
+            promised: true,
+            asked: AtomicBool::new(false),
+            counters: of.counters.clone(),
+            state: Mutex::new(State {
+                verdict: Verdict::Ready,
+                ..State::default()
+            }),
+        })
+    }
+
+    fn put(&self, outlet: Outlet) -> Arc<Outlet> {
+        let (id, outlet) = (outlet.id, Arc::new(outlet));
         let mut outlets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         outlets.retain(|_, one| one.strong_count() > 0);
         outlets.insert(id, Arc::downgrade(&outlet));
@@ -94,6 +121,7 @@ struct State {
     gop: Gop,
     lines: Vec<Line>,
     packets: Vec<Packet>,
+    makers: Vec<Arc<Maker>>,
 }
 
 /// One track of units, for any number of routers.
@@ -103,6 +131,10 @@ pub(crate) struct Outlet {
     pub(crate) is_video: bool,
     /// That of all tracks of its source, whoever has their units.
     pub(crate) clock: SourceClock,
+    /// It is made of another's units, of a codec and in an order that is known beforehand.
+    pub(crate) promised: bool,
+    /// Somebody needs a keyframe, and whoever makes one has not been told.
+    asked: AtomicBool,
     counters: Arc<IngestCounters>,
     state: Mutex<State>,
 }
@@ -116,8 +148,11 @@ impl Outlet {
     pub(crate) fn set_format(&self, format: &Format) {
         let mut state = self.state();
         let same = |old: &Format| std::mem::discriminant(old) == std::mem::discriminant(format);
-        if !state.format.as_ref().is_some_and(same) {
-            *state = State::default();
+        if !self.promised && !state.format.as_ref().is_some_and(same) {
+            *state = State {
+                makers: std::mem::take(&mut state.makers),
+                ..State::default()
+            };
         }
         state.format = Some(format.clone());
     }
@@ -127,11 +162,15 @@ impl Outlet {
         let placed = self.clock.place(unit.pts, now);
         let state = &mut *self.state();
         let format = state.format.as_ref()?;
+        for maker in &state.makers {
+            maker.handle_unit(unit, format);
+        }
         let before = state.verdict;
         let (is_out_of_order, known) = (state.order.handle_unit(unit), format.max_reorder());
         state.looked_at += 1;
         state.verdict = match before {
             Verdict::Barred(_) => before,
+            _ if self.promised => before,
             _ if !is_sendable(format) => Verdict::Barred(TrackBar::Codec),
             _ if self.is_video && is_out_of_order => Verdict::Barred(TrackBar::Reordered),
             Verdict::Open if known == Some(0) || state.looked_at >= LOOKED_AT => Verdict::Ready,
@@ -165,8 +204,16 @@ impl Outlet {
     /// Tie a line to it, which begins with the pictures since the last keyframe.
     pub(crate) fn attach(&self, mut line: Line, now: Instant) -> Result<(), Failure> {
         let state = &mut *self.state();
+        if state.lines.len() >= MAX_LINES {
+            let message = format!("{MAX_LINES} producers are fed by this track");
+            return Err(Failure::new(crate::values::ErrorCode::Limit, message));
+        }
         let format = match (&state.format, state.verdict) {
             (Some(format), Verdict::Ready) => format,
+            (None, _) if self.promised => {
+                state.lines.push(line);
+                return Ok(());
+            }
             (Some(format), Verdict::Barred(bar)) => {
                 let message = format!("{}: {}", format.name(), sentence(bar));
                 return Err(Failure::unsupported(message));
@@ -177,10 +224,6 @@ impl Outlet {
                 ));
             }
         };
-        if state.lines.len() >= MAX_LINES {
-            let message = format!("{MAX_LINES} producers are fed by this track");
-            return Err(Failure::new(crate::values::ErrorCode::Limit, message));
-        }
         for (unit, placed, coded) in state.gop.units() {
             state.packets.clear();
             if packetize(coded, unit, PAYLOAD_BYTES, &mut state.packets).is_ok() {
@@ -196,6 +239,26 @@ impl Outlet {
     /// This producer is fed no more.
     pub(crate) fn detach(&self, producer: u64) {
         self.state().lines.retain(|line| line.producer != producer);
+    }
+
+    /// Somebody who watches needs a keyframe.
+    pub(crate) fn ask_keyframe(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a keyframe was asked for since this was asked last.
+    pub(crate) fn take_asked(&self) -> bool {
+        self.asked.swap(false, Ordering::Relaxed)
+    }
+
+    /// Have its units made anew from now on.
+    pub(crate) fn tie(&self, maker: Arc<Maker>) {
+        self.state().makers.push(maker);
+    }
+
+    /// This one makes no more of them.
+    pub(crate) fn untie(&self, maker: u64) {
+        self.state().makers.retain(|one| one.id != maker);
     }
 
     /// Whether some producer is fed.

@@ -36,6 +36,7 @@ use crate::values::{EncryptionMethod, LiveEncryption, Report, Request};
 pub(crate) use coding::{AacConfig, Coding, Found, INGEST_RATE};
 pub(crate) use program::{ProgramConfig, unix_us};
 pub(crate) use track::{NewTrack, Step, Track};
+pub(crate) use transcoding::Maker;
 
 /// Tracks of one packager.
 pub(crate) const MAX_TRACKS: usize = 8;

@@ -11,13 +11,13 @@ use rustc_hash::FxHashMap;
 
 use super::program::{Program, Told, Unpackable};
 use super::report;
-use super::transcoding::{Job, Link};
+use super::transcoding::{Job, Link, Maker, Making};
 use super::{Board, LiveEnds, Message, Run};
 use crate::counters::LiveCounters;
 use crate::failure::Failure;
 use crate::ids;
 use crate::shard::{Batch, Control, ShardHandle, Shared};
-use crate::values::{Command, CommandResult, Event, MediaKind};
+use crate::values::{Command, CommandResult, ErrorCode, Event, MediaKind};
 
 /// Packets wait so long at most: a part is many of them.
 const TICK: Duration = Duration::from_millis(20);
@@ -25,6 +25,8 @@ const TICK: Duration = Duration::from_millis(20);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long a list that has ended can be read.
 const LINGER: Duration = Duration::from_mins(1);
+/// Tracks coded anew for routers at a time; one more is refused.
+const MAX_MAKINGS: usize = 256;
 
 /// A packager and where it is found.
 struct Running {
@@ -45,6 +47,8 @@ pub(super) struct LiveThread {
     counters: Arc<LiveCounters>,
     shelf: Arc<Shelf>,
     running: FxHashMap<u64, Running>,
+    /// What codes tracks anew for routers.
+    makings: Vec<Making>,
     /// Lists that have ended, until when they can be read.
     lingering: Vec<(Instant, String, Arc<Channel>)>,
     report_at: Instant,
@@ -72,6 +76,7 @@ impl LiveThread {
             counters,
             shelf,
             running: FxHashMap::default(),
+            makings: Vec::new(),
             lingering: Vec::new(),
             report_at: Instant::now(),
             runs: true,
@@ -81,7 +86,7 @@ impl LiveThread {
     pub(super) fn run(&mut self) {
         let mut next = Instant::now();
         while self.runs {
-            if self.running.is_empty() && self.lingering.is_empty() {
+            if self.running.is_empty() && self.lingering.is_empty() && self.makings.is_empty() {
                 // Nothing ticks; batches that are left are for nobody, and the next tick drops them.
                 let Ok(message) = self.messages.recv() else {
                     return;
@@ -191,6 +196,10 @@ impl LiveThread {
                 packager,
                 transcoder,
             } => self.close_transcoder(packager, transcoder),
+            Command::OpenTrackTranscoder { track, path } => {
+                self.open_track_transcoder(track, &path, now)
+            }
+            Command::CloseTrackTranscoder { transcoder } => self.close_track_transcoder(transcoder),
             _ => Err(Failure::invalid("no command of transcoders")),
         };
         done.unwrap_or_else(CommandResult::from)
@@ -210,8 +219,7 @@ impl LiveThread {
             .ok_or_else(|| Failure::not_found("packager", packager))?;
         running.program.may_have_job(is_video)?;
         let id = ids::allocate(ids::INGEST);
-        let link = Link::open(id, path)
-            .map_err(|error| Failure::invalid(format!("{path} cannot be listened at: {error}")))?;
+        let link = listen(id, path)?;
         running.board.set_transcoded(is_video, !keep);
         running.links.push(link);
         running.program.add_job(Job::new(id, is_video, keep, now));
@@ -234,6 +242,53 @@ impl LiveThread {
         running.board.set_transcoded(is_video, false);
         running.links.retain(|link| link.id() != transcoder);
         Ok(CommandResult::Done {})
+    }
+
+    fn open_track_transcoder(
+        &mut self,
+        track: u64,
+        path: &str,
+        now: Instant,
+    ) -> Result<CommandResult, Failure> {
+        let outlets = &self.shared.outlets;
+        let source = outlets.find(track);
+        let source = source.ok_or_else(|| Failure::not_found("track", track))?;
+        if source.promised {
+            return Err(Failure::wrong_state("the track is made of another"));
+        }
+        if self.makings.len() >= MAX_MAKINGS {
+            let message = format!("{MAX_MAKINGS} tracks are coded anew for routers");
+            return Err(Failure::new(ErrorCode::Limit, message));
+        }
+        let id = ids::allocate(ids::INGEST);
+        let link = listen(id, path)?;
+        let made = outlets.promise(ids::allocate(ids::INGEST), &source);
+        let track = made.id;
+        let maker = Maker::new(id, made, now);
+        self.makings.push(Making::begin(maker, &source, link));
+        Ok(CommandResult::TrackTranscoderOpened {
+            transcoder: id,
+            track,
+        })
+    }
+
+    fn close_track_transcoder(&mut self, transcoder: u64) -> Result<CommandResult, Failure> {
+        let at = self.makings.iter().position(|one| one.id() == transcoder);
+        let at = at.ok_or_else(|| Failure::not_found("transcoder", transcoder))?;
+        self.makings.swap_remove(at);
+        Ok(CommandResult::Done {})
+    }
+
+    /// Moves what is made for routers; a panic costs the one that met it.
+    fn serve_makings(&mut self, now: Instant) {
+        let counters = &self.counters;
+        self.makings.retain_mut(|making| {
+            let served = catch_unwind(AssertUnwindSafe(|| making.serve(counters, now)));
+            if served.is_err() {
+                counters.packagers_panicked.up();
+            }
+            served.is_ok()
+        });
     }
 
     fn close(&mut self, id: u64, now: Instant) {
@@ -290,7 +345,7 @@ impl LiveThread {
             let counters = &counters;
             let done = self.with(id, |one| {
                 for link in &mut one.links {
-                    link.serve(&mut one.program, counters, now);
+                    link.serve_program(&mut one.program, counters, now);
                 }
                 let board = &one.board;
                 one.program
@@ -302,6 +357,7 @@ impl LiveThread {
                 self.broken(id);
             }
         }
+        self.serve_makings(now);
         self.forget_old(now);
         if self.report_at <= now {
             self.report_at = now + REPORT_EVERY;
@@ -373,6 +429,11 @@ impl LiveThread {
             self.close(id, now);
         }
     }
+}
+
+fn listen(id: u64, path: &str) -> Result<Link, Failure> {
+    Link::open(id, path)
+        .map_err(|error| Failure::invalid(format!("{path} cannot be listened at: {error}")))
 }
 
 /// Requests for keyframes, as the shard reads them.

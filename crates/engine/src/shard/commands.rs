@@ -180,7 +180,9 @@ impl Shard {
             | Command::CloseIngestListener { .. }
             | Command::CloseIngest { .. }
             | Command::OpenTranscoder { .. }
-            | Command::CloseTranscoder { .. } => Err(Failure::new(
+            | Command::CloseTranscoder { .. }
+            | Command::OpenTrackTranscoder { .. }
+            | Command::CloseTrackTranscoder { .. } => Err(Failure::new(
                 ErrorCode::Internal,
                 "the engine answers this itself",
             )),

@@ -1,7 +1,7 @@
 //! Commands about feeds: transports whose far end is a thread that has units, of an encoder for one.
 //!
 //! A feed only has producers; each is a line of an outlet, which packs units and hands them over as batches of packets.
-//! Nobody there makes keyframes when asked, so nothing is asked for.
+//! Encoders make no keyframes when asked, so nothing is asked of them; who codes a track of theirs anew does.
 
 use std::sync::Weak;
 
@@ -74,7 +74,7 @@ impl Shard {
             return Err(Failure::invalid("the payload type is above 127"));
         }
         let ssrc = self.draw_ssrc();
-        let producer = self.add_producer(slot, fed(codec, outlet.is_video, ssrc))?;
+        let producer = self.add_producer(slot, fed(codec, &outlet, ssrc))?;
         let shard = self.handles[self.index].clone();
         let line = Line::new(producer, feed, ssrc, codec.payload_type, shard);
         if let Err(failure) = outlet.attach(line, self.now) {
@@ -86,6 +86,19 @@ impl Shard {
                 .push((producer, std::sync::Arc::downgrade(&outlet)));
         }
         Ok(Some(CommandResult::Produced { producer }))
+    }
+
+    /// A keyframe was asked for; of a producer that is none of a feed that has gone another way.
+    pub(super) fn ask_feed(&self, producer: u64) {
+        let Ok(entry) = self.producer(producer) else {
+            return;
+        };
+        if let Carrier::Feed(end) = &self.transports[entry.transport].carrier
+            && let Some((_, outlet)) = end.lines.iter().find(|(id, _)| *id == producer)
+            && let Some(outlet) = outlet.upgrade()
+        {
+            outlet.ask_keyframe();
+        }
     }
 
     pub(super) fn close_feed(&mut self, feed: u64) -> Answered {
@@ -107,9 +120,9 @@ impl Shard {
 }
 
 /// The producer that a track becomes.
-fn fed(codec: &CodecParameters, is_video: bool, ssrc: u32) -> ProducerParams {
+fn fed(codec: &CodecParameters, outlet: &Outlet, ssrc: u32) -> ProducerParams {
     ProducerParams {
-        kind: if is_video {
+        kind: if outlet.is_video {
             MediaKind::Video
         } else {
             MediaKind::Audio
@@ -119,9 +132,12 @@ fn fed(codec: &CodecParameters, is_video: bool, ssrc: u32) -> ProducerParams {
             payload_type: codec.payload_type,
             codec: Codec::from_name(&codec.name),
             clock_rate: codec.clock_rate,
-            channels: if is_video { 0 } else { codec.channels },
+            channels: if outlet.is_video { 0 } else { codec.channels },
             rtx_payload_type: None,
-            feedback: FeedbackKinds::default(),
+            feedback: FeedbackKinds {
+                pli: outlet.is_video && outlet.promised,
+                ..FeedbackKinds::default()
+            },
         }],
         encodings: vec![EncodingParams {
             ssrc: Some(ssrc),

@@ -493,6 +493,7 @@ impl Shard {
                 self.tell_source(producer.0, wanted);
                 self.events.extend(line_events::told(&event));
             }
+            RouterEvent::KeyframeRequested { producer, .. } => self.ask_feed(producer.0),
             RouterEvent::QualityChanged { subject, .. } if self.is_within(subject) => {}
             // The rest is told by commands and by statistics; a closed producer is reported where it is closed.
             other => self.events.extend(line_events::told(&other)),

@@ -143,6 +143,7 @@ impl Shard {
             "framesReceived": sum(|s| s.frames_received), "keyFramesReceived": sum(|s| s.key_frames_received),
             "nackCount": sum(|s| s.nack_count), "pliCount": sum(|s| s.pli_count), "firCount": sum(|s| s.fir_count),
             "bitrate": sum(|s| s.bitrate), "encodings": stats.streams.len(), "droppedPaused": stats.dropped_paused,
+            "wantedBy": stats.wanted_by,
         }];
         reports[0].extend(quality_report(stats.quality));
         for (index, stream) in stats.streams.iter().enumerate() {

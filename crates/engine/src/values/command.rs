@@ -494,6 +494,19 @@ pub enum Command {
         /// Whether the track stays in the lists beside what is made of it.
         keep: bool,
     },
+    /// Have a track of an encoder coded anew by another process, which connects to a socket, so that feeds can have it:
+    /// pictures as H.264 in the order in which they are shown, sound as Opus.
+    OpenTrackTranscoder {
+        /// Which track, as it was told of.
+        track: u64,
+        /// Where to listen for the process: a Unix socket that is not there yet.
+        path: String,
+    },
+    /// Have it coded anew no more; what it feeds is silent from then on.
+    CloseTrackTranscoder {
+        /// Which.
+        transcoder: u64,
+    },
     /// Have tracks coded anew no more; what was made is listed as lost.
     CloseTranscoder {
         /// Of which packager.

@@ -201,6 +201,13 @@ pub enum CommandResult {
         /// Its id.
         transcoder: u64,
     },
+    /// The new transcoder of a track, and the track that it makes.
+    TrackTranscoderOpened {
+        /// Its id.
+        transcoder: u64,
+        /// What feeds can be given.
+        track: u64,
+    },
     /// The new listener of encoders.
     IngestListenerOpened {
         /// Its id.

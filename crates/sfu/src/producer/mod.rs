@@ -194,7 +194,7 @@ impl Producer {
         self.kind == MediaKind::Audio && self.extension_id(ExtensionKind::AudioLevel).is_some()
     }
 
-    pub(crate) fn stats(&self, streams: &slab::Slab<Stream>) -> ProducerStats {
+    pub(crate) fn stats(&self, streams: &slab::Slab<Stream>, wanted_by: usize) -> ProducerStats {
         ProducerStats {
             id: self.id,
             kind: self.kind,
@@ -204,6 +204,7 @@ impl Producer {
                 .map(|at| streams[*at as usize].stats())
                 .collect(),
             dropped_paused: self.dropped_paused,
+            wanted_by,
             quality: self.gauge.quality(),
         }
     }

@@ -49,7 +49,7 @@ impl Router {
     }
 
     /// What a consumer wants of its producer.
-    fn want(&self, index: u32) -> Option<Want> {
+    pub(super) fn want(&self, index: u32) -> Option<Want> {
         let consumer = &self.consumers[index as usize];
         let producer = &self.producers[consumer.producer? as usize];
         if consumer.verbatim {

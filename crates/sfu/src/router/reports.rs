@@ -58,7 +58,10 @@ impl Router {
 
     /// Figures of a producer.
     pub fn producer_stats(&self, id: ProducerId) -> Result<ProducerStats, SfuError> {
-        Ok(self.producers[self.producer_of(id)? as usize].stats(&self.streams))
+        let producer = &self.producers[self.producer_of(id)? as usize];
+        let wants = |index: &&u32| self.want(**index).is_some();
+        let wanted_by = producer.consumers.iter().filter(wants).count();
+        Ok(producer.stats(&self.streams, wanted_by))
     }
 
     /// Figures of a consumer.

@@ -6,11 +6,51 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::super::program::Program;
+use super::queue::Queue;
 use crate::counters::LiveCounters;
 
 /// Read in a turn at most, so that no process keeps the thread.
 const MAX_READ: usize = 4 << 20;
 const READ_BYTES: usize = 64 << 10;
+
+/// Whoever has units for a process, and takes what that makes of them.
+pub(super) trait Served {
+    /// A process has come.
+    fn connected(&mut self);
+    /// It is gone.
+    fn lost(&mut self, now: Instant);
+    /// Take what it sent; how many units that was, or none where it cannot be read.
+    fn handle_bytes(&mut self, bytes: &[u8], now: Instant) -> Option<u64>;
+    /// Put what there is into the queue.
+    fn feed(&mut self, counters: &LiveCounters, now: Instant);
+    /// Work with what waits for the process; true where there is nothing to work with.
+    fn with_queue(&mut self, work: &mut dyn FnMut(&mut Queue) -> bool) -> bool;
+}
+
+/// A job of a program.
+pub(in super::super) struct OfProgram<'a>(pub(in super::super) &'a mut Program, u64);
+
+impl Served for OfProgram<'_> {
+    fn connected(&mut self) {
+        self.0.job_connected(self.1);
+    }
+
+    fn lost(&mut self, now: Instant) {
+        self.0.job_lost(self.1, now);
+    }
+
+    fn handle_bytes(&mut self, bytes: &[u8], now: Instant) -> Option<u64> {
+        self.0.handle_made(self.1, bytes, now)
+    }
+
+    fn feed(&mut self, counters: &LiveCounters, now: Instant) {
+        self.0.feed_job(self.1, counters, now);
+    }
+
+    fn with_queue(&mut self, work: &mut dyn FnMut(&mut Queue) -> bool) -> bool {
+        self.0.job_queue(self.1).is_none_or(work)
+    }
+}
 
 /// Where the process of a job connects.
 pub(in super::super) struct Link {
@@ -39,39 +79,50 @@ impl Link {
         self.job
     }
 
-    /// Take a process in, and move what there is in both directions.
-    pub(in super::super) fn serve(
+    /// Serve a job of a program.
+    pub(in super::super) fn serve_program(
         &mut self,
         program: &mut Program,
         counters: &LiveCounters,
         now: Instant,
     ) {
+        let mut job = OfProgram(program, self.job);
+        self.serve(&mut job, counters, now);
+    }
+
+    /// Take a process in, and move what there is in both directions.
+    pub(super) fn serve(
+        &mut self,
+        served: &mut impl Served,
+        counters: &LiveCounters,
+        now: Instant,
+    ) {
         // Whoever comes last is the one that was started last.
         while let Ok((stream, _)) = self.listener.accept() {
-            self.lose(program, counters, now);
+            self.lose(served, counters, now);
             if stream.set_nonblocking(true).is_ok() {
                 self.stream = Some(stream);
-                program.job_connected(self.job);
+                served.connected();
             }
         }
-        if self.stream.is_some() && !self.read(program, counters, now) {
-            self.lose(program, counters, now);
+        if self.stream.is_some() && !self.read(served, counters, now) {
+            self.lose(served, counters, now);
         }
-        program.feed_job(self.job, counters, now);
-        if self.stream.is_some() && !self.write(program) {
-            self.lose(program, counters, now);
+        served.feed(counters, now);
+        if self.stream.is_some() && !self.write(served) {
+            self.lose(served, counters, now);
         }
     }
 
-    fn lose(&mut self, program: &mut Program, counters: &LiveCounters, now: Instant) {
+    fn lose(&mut self, served: &mut impl Served, counters: &LiveCounters, now: Instant) {
         if self.stream.take().is_some() {
             counters.transcoders_lost.up();
-            program.job_lost(self.job, now);
+            served.lost(now);
         }
     }
 
     /// False where the process is gone, or is to go.
-    fn read(&mut self, program: &mut Program, counters: &LiveCounters, now: Instant) -> bool {
+    fn read(&mut self, served: &mut impl Served, counters: &LiveCounters, now: Instant) -> bool {
         let Some(stream) = &mut self.stream else {
             return true;
         };
@@ -82,7 +133,7 @@ impl Link {
                 Ok(bytes) => {
                     taken += bytes;
                     let space = &self.space[..bytes];
-                    match program.handle_made(self.job, space, now) {
+                    match served.handle_bytes(space, now) {
                         Some(units) => counters.transcoder_units_made.add(units),
                         None => return false,
                     }
@@ -95,22 +146,21 @@ impl Link {
     }
 
     /// False where the process is gone.
-    fn write(&mut self, program: &mut Program) -> bool {
+    fn write(&mut self, served: &mut impl Served) -> bool {
         let Some(stream) = &mut self.stream else {
             return true;
         };
-        let Some(queue) = program.job_queue(self.job) else {
-            return true;
-        };
-        while let Some(bytes) = queue.front() {
-            match stream.write(bytes) {
-                Ok(0) => return false,
-                Ok(written) => queue.advance(written),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        served.with_queue(&mut |queue| {
+            while let Some(bytes) = queue.front() {
+                match stream.write(bytes) {
+                    Ok(0) => return false,
+                    Ok(written) => queue.advance(written),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return error.kind() == ErrorKind::WouldBlock,
+                }
             }
-        }
-        true
+            true
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod feeding;
 mod link;
+mod maker;
 mod queue;
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,8 @@ use roomtone_frames::exchange::{self, ExchangeError, Reader, Said};
 use roomtone_frames::{AccessUnit, Format};
 
 pub(super) use link::Link;
+pub(crate) use maker::Maker;
+pub(super) use maker::Making;
 use queue::Queue;
 
 /// A process that starts, and its encoders, are waited for before the program begins.
@@ -50,6 +53,8 @@ pub(super) struct Job {
     format: Option<Format>,
     is_news: bool,
     waits_for_keyframe: bool,
+    /// It waits since the process did not keep up, and not since it has just come.
+    is_behind: bool,
     /// What follows does not go on from what was sent.
     breaks: bool,
     /// Left out since the last unit that was sent.
@@ -73,6 +78,7 @@ impl Job {
             format: None,
             is_news: false,
             waits_for_keyframe: true,
+            is_behind: false,
             breaks: false,
             skipped: 0,
             figures: Figures::default(),
@@ -92,10 +98,11 @@ impl Job {
             return false;
         };
         if self.waits_for_keyframe && !unit.keyframe {
-            self.skip(1);
+            self.figures.skipped += 1;
+            self.skipped = self.skipped.saturating_add(self.is_behind.into());
             return false;
         }
-        self.waits_for_keyframe = false;
+        (self.waits_for_keyframe, self.is_behind) = (false, false);
         let mut out = BytesMut::new();
         if std::mem::take(&mut self.breaks) {
             exchange::write_break(&mut out);
@@ -114,8 +121,17 @@ impl Job {
         }
         let lost = self.queue.clear();
         self.start_over();
+        self.is_behind = true;
         self.skip(lost);
         self.connected
+    }
+
+    /// Have the process make a keyframe of the next picture.
+    fn ask_keyframe(&mut self) {
+        let mut out = BytesMut::new();
+        exchange::write_keyframe(&mut out);
+        // A full queue is emptied, and begins with a keyframe then.
+        self.queue.push(out.freeze(), false);
     }
 
     fn skip(&mut self, units: usize) {
@@ -134,7 +150,7 @@ impl Job {
         self.connected = true;
         self.reader = Reader::default();
         self.formats.clear();
-        self.skipped = 0;
+        (self.skipped, self.is_behind) = (0, false);
         if !fresh {
             let lost = self.queue.keep_newest_group();
             self.figures.skipped += lost as u64;
