@@ -30,7 +30,8 @@ def check_transcoding(live: LiveSettings) -> None:
     except LookupError as error:
         raise StartError(f"live.ladder: {error.args[0]}") from error
     if rules.wanted and importlib.util.find_spec("av") is None:
-        raise StartError("live.ladder, live.transcode_rooms and live.sound need PyAV: install roomtone[transcode]")
+        wanting = "live.ladder, live.transcode_rooms, live.sound and live.webrtc_making"
+        raise StartError(f"{wanting} need PyAV: install roomtone[transcode]")
 
 
 class TranscoderProcesses:

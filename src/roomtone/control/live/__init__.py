@@ -14,13 +14,14 @@ from roomtone.control.live.ingress import (
 from roomtone.control.live.ingress_book import IngressBook, IngressTable, new_id, new_key
 from roomtone.control.live.ingress_lives import IngressChange, Ingresses, IngressLife
 from roomtone.control.live.inputs import InputRefusal, InputRefusedError, InputRequest, Inputs, LiveInput
-from roomtone.control.live.ladders import PRESETS, Rung, SoundCodec, TranscodeRules, rungs_of
+from roomtone.control.live.ladders import PRESETS, RoomMaking, Rung, SoundCodec, TranscodeRules, rungs_of
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
 from roomtone.control.live.pulls import Pull, PullRefusal, PullRefusedError, Pulls, PullState, PullTargets
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
 from roomtone.control.live.streams import LiveStreams
 from roomtone.control.live.transcoding import (
+    TrackMaking,
     TranscodeEvent,
     TranscodeEventKind,
     Transcoding,
@@ -91,11 +92,13 @@ __all__ = [
     "PullState",
     "PullTargets",
     "Pulls",
+    "RoomMaking",
     "Rung",
     "SoundCodec",
     "StreamEncryption",
     "StreamKeyStore",
     "StreamKeys",
+    "TrackMaking",
     "TrackRule",
     "TranscodeEvent",
     "TranscodeEventKind",

@@ -3,8 +3,9 @@
 What feeds an ingress is who the ingress says, in the room that it names.
 
 It comes and goes with the encoder; the one for which the stream waits then comes as another participant. Its tracks are
-those that WebRTC carries; of the others it says why not. Who is removed from the room, or whose room is closed, is
-sent away as an encoder too. ``counts`` says what became of encoders and tracks.
+those that WebRTC carries, and what is made of the others; of those of which nothing is made it says why not. Who is
+removed from the room, or whose room is closed, is sent away as an encoder too. ``counts`` says what became of encoders
+and tracks.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from roomtone.control.live.coded import offer_of, why_barred
+from roomtone.control.live.making import MadeTrack, made_offer
+from roomtone.control.live.transcoding import WorkerStartError
 from roomtone.control.rooms import CloseReason, JoinRequest, ParticipantKind, Protocol, RoomError
+from roomtone.media import MediaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from roomtone.control.live.ingress import Ingress
+    from roomtone.control.live.making import Makings
     from roomtone.control.rooms import FeedConnection, Participant, Publication, Rooms
     from roomtone.media.values import IngestId, IngestTrack, IngestTrackId, MediaKind
 
@@ -46,6 +51,10 @@ class AttendanceCount(StrEnum):
     TRACK_PUBLISHED = "track_published"
     TRACK_BARRED = "track_barred"
     TRACK_FAILED = "track_failed"
+    TRACK_MADE = "track_made"
+    """It is offered as what is made of it."""
+    TRACK_NOT_MADE = "track_not_made"
+    """It was to be, and cannot."""
 
 
 @dataclass(eq=False, slots=True)
@@ -60,8 +69,10 @@ class Attendance:
     connection: FeedConnection | None = None
     published: dict[IngestTrackId, tuple[str, Publication]] = field(default_factory=dict)
     """With the codec of each."""
+    made: dict[IngestTrackId, MadeTrack] = field(default_factory=dict)
+    """Tracks that are made anew, by those that they are made of."""
     failed: dict[IngestTrackId, tuple[str, str]] = field(default_factory=dict)
-    """Tracks that the room refused: their codecs, and why."""
+    """Tracks that the room refused, or that cannot be made anew: their codecs, and why."""
     ingress: Ingress | None = None
     """Which says who it is, where it feeds one."""
     repairs: int = 0
@@ -76,16 +87,24 @@ class Attendance:
 
     def unavailable(self) -> dict[MediaKind, str]:
         """Say which of its tracks nobody in the room can be given, and why."""
-        barred = {told.kind: why for told in self.tracks.values() if (why := why_barred(told)) is not None}
+        barred = {
+            told.kind: why
+            for told in self.tracks.values()
+            if told.track not in self.made and (why := why_barred(told)) is not None
+        }
         failed = {self.tracks[id_].kind: why for id_, (_, why) in self.failed.items() if id_ in self.tracks}
-        return failed | barred
+        return {kind: f"{why}; {failed[kind]}" if kind in failed else why for kind, why in (failed | barred).items()}
 
 
 class Attendances:
     """All encoders that are in rooms. ``send_away`` ends what one publishes, ``warn`` tells of it; both by its name."""
 
     def __init__(
-        self, rooms: Rooms, send_away: Callable[[str], Coroutine[None, None, None]], warn: Callable[[str, str], None]
+        self,
+        rooms: Rooms,
+        send_away: Callable[[str], Coroutine[None, None, None]],
+        warn: Callable[[str, str], None],
+        makings: Makings | None = None,
     ) -> None:
         self.by_ingest: dict[IngestId, Attendance] = {}
         self.counts: Counter[AttendanceCount] = Counter()
@@ -96,6 +115,7 @@ class Attendances:
         self._rooms = rooms
         self._send_away = send_away
         self._warn = warn
+        self._makings = makings
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, name: str, ingest: IngestId) -> None:
@@ -160,12 +180,15 @@ class Attendances:
     async def _bring_in_step(self, attendance: Attendance) -> None:
         if attendance.over:
             attendance.outside = True
+            await self._stop_making(attendance, tuple(attendance.made))
             if attendance.participant is not None:
                 await self._rooms.end(attendance.participant)
             return
         if attendance.outside:
+            await self._stop_making(attendance, tuple(attendance.made))
             return
         if attendance.participant is None:
+            await self._stop_making(attendance, tuple(attendance.made))
             await self._join(attendance)
         participant, connection = attendance.participant, attendance.connection
         if participant is None or connection is None:
@@ -175,8 +198,10 @@ class Attendances:
             if told is None or told.codec != codec or told.bar is not None:
                 del attendance.published[id_]
                 await self._rooms.unpublish(publication)
+        await self._drop_made(attendance)
         for id_, told in tuple(attendance.tracks.items()):
-            if id_ not in attendance.published and attendance.failed.get(id_, ("", ""))[0] != told.codec:
+            there = id_ in attendance.published or id_ in attendance.made
+            if not there and attendance.failed.get(id_, ("", ""))[0] != told.codec:
                 await self._publish(attendance, participant, connection, told)
         await self._rooms.note_unavailable(participant, attendance.unavailable())
 
@@ -202,6 +227,7 @@ class Attendances:
     ) -> None:
         offer = offer_of(told)
         if offer is None:
+            await self._make(attendance, participant, connection, told)
             return
         if attendance.ingress is not None:
             offer = attendance.ingress.offer(offer)
@@ -216,6 +242,58 @@ class Attendances:
             return
         self.counts[AttendanceCount.TRACK_PUBLISHED] += 1
         attendance.published[told.track] = told.codec, publication
+
+    async def _make(
+        self, attendance: Attendance, participant: Participant, connection: FeedConnection, told: IngestTrack
+    ) -> None:
+        """Offer what is made of a track that the room cannot have."""
+        if self._makings is None or not self._makings.ready:
+            return
+        try:
+            making = await self._makings.prepare(attendance.name, told)
+        except (MediaError, WorkerStartError) as error:
+            self._not_made(attendance, told, str(error))
+            return
+        try:
+            offer = made_offer(making)
+            if attendance.ingress is not None:
+                offer = attendance.ingress.offer(offer)
+            publication = await self._rooms.publish(participant, connection, offer)
+        except RoomError as error:
+            await self._makings.abandon(making)
+            if attendance.tracks.get(told.track) is told and participant.closed is None:
+                self._not_made(attendance, told, error.message)
+            return
+        made = attendance.made[told.track] = MadeTrack(making, publication)
+        making.when_given_up = partial(self._given_up, attendance, made)
+        self.counts[AttendanceCount.TRACK_MADE] += 1
+        self._makings.follow(made)
+
+    def _not_made(self, attendance: Attendance, told: IngestTrack, why: str) -> None:
+        self.counts[AttendanceCount.TRACK_NOT_MADE] += 1
+        attendance.failed[told.track] = told.codec, f"it cannot be made anew: {why}"
+        self._warn(attendance.name, f"{told.kind.value} is not made anew for the room: {why}")
+
+    def _given_up(self, attendance: Attendance, made: MadeTrack, why: str) -> None:
+        made.ended = why
+        self._refresh(attendance)
+
+    async def _drop_made(self, attendance: Attendance) -> None:
+        """Take away what is made of tracks that are gone, that can be had as they are, or that cannot be made."""
+        for id_, made in tuple(attendance.made.items()):
+            told = attendance.tracks.get(id_)
+            if made.ended is not None and told is not None:
+                self._not_made(attendance, told, made.ended)
+            if made.ended is not None or told is None or why_barred(told) is None:
+                publication = made.publication
+                await self._stop_making(attendance, (id_,))
+                await self._rooms.unpublish(publication)
+
+    async def _stop_making(self, attendance: Attendance, tracks: tuple[IngestTrackId, ...]) -> None:
+        for id_ in tracks:
+            made = attendance.made.pop(id_, None)
+            if made is not None and self._makings is not None:
+                await self._makings.stop(made)
 
     def _refused(self, attendance: Attendance, error: RoomError) -> None:
         if attendance.over or attendance.participant is not None:
@@ -240,6 +318,7 @@ class Attendances:
             return
         attendance.outside, attendance.why_outside = True, f"it is in the room no more: {reason.value}"
         self.when_changed(attendance)
+        self._refresh(attendance)
         if reason in _SENT_AWAY:
             self.counts[AttendanceCount.SENT_AWAY] += 1
             self._spawn(self._send_away(attendance.name))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from roomtone.control.live.attendance import Attendance, Attendances
+from roomtone.control.live.making import Makings
 from roomtone.control.live.transcoding import WorkerStartError
 from roomtone.control.policy import AccessError
 from roomtone.media import EngineCommandError, IngestListener, MailboxClosed, MailboxOverflow
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from roomtone.control.live.publish_rights import PublishRights
-    from roomtone.control.live.transcoding import Transcoding, Transcodings
+    from roomtone.control.live.transcoding import TrackMaking, Transcoding, Transcodings
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine, Mailbox
     from roomtone.media.values import (
@@ -103,7 +104,8 @@ class Ingests:
         self.refused: Counter[str] = Counter()
         self.ended: Counter[IngestEnd] = Counter()
         self.warned: Counter[PackagerWarning] = Counter()
-        self.attendances = None if rooms is None else Attendances(rooms, self._send_away, self._warn)
+        makings = None if transcodings is None else Makings(transcodings)
+        self.attendances = None if rooms is None else Attendances(rooms, self._send_away, self._warn, makings)
         """Encoders in the rooms of their streams' names."""
         self._engine = engine
         self._rights = rights
@@ -191,6 +193,11 @@ class Ingests:
         """Say which tracks of a stream nobody in its room can be given, and why."""
         attendance = self._attendance_of(stream)
         return {} if attendance is None else attendance.unavailable()
+
+    def made(self, stream: IngestStream) -> dict[MediaKind, TrackMaking]:
+        """Give what is made of tracks that the room of a stream cannot have as they are."""
+        attendance = self._attendance_of(stream)
+        return {} if attendance is None else {one.source.kind: one.making for one in attendance.made.values()}
 
     def _attendance_of(self, stream: IngestStream) -> Attendance | None:
         if self.attendances is None or stream.ingest is None:

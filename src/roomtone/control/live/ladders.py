@@ -6,6 +6,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from roomtone.media.values import MediaKind
+
+ROOM_KEYFRAME_S = 4.0
+"""Between keyframes for rooms, where nobody asks for one."""
 SOURCE = "source"
 """The ladder without rungs: what is published, as it is."""
 
@@ -16,6 +20,15 @@ class SoundCodec(StrEnum):
     NONE = "none"
     AAC = "aac"
     OPUS = "opus"
+
+
+class RoomMaking(StrEnum):
+    """When tracks of encoders that WebRTC does not carry are made anew for their rooms."""
+
+    OFF = "off"
+    DEMAND = "demand"
+    """While somebody wants them, and a little longer."""
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +58,15 @@ class TranscodeRules:
     encoders: tuple[str, ...] = ("libx264",)
     preset: str = "veryfast"
     measure: bool = False
+    making: RoomMaking = RoomMaking.OFF
+    room_lines: int = 1080
+    """The most that pictures made for rooms have, of the shorter side."""
 
     @property
     def wanted(self) -> bool:
         """Whether there is anything that needs a process."""
-        return bool(self.rungs) or self.rooms or self.sound is not SoundCodec.NONE
+        makes = self.making is not RoomMaking.OFF
+        return bool(self.rungs) or self.rooms or self.sound is not SoundCodec.NONE or makes
 
     def video_plan(self, *, keeps_source: bool) -> dict[str, Any]:
         """Give the plan of a process that makes pictures."""
@@ -64,6 +81,14 @@ class TranscodeRules:
     def sound_plan(self) -> dict[str, Any]:
         """Give the plan of a process that makes sound."""
         return {"sound": self.sound.value}
+
+    def room_plan(self, kind: MediaKind) -> dict[str, Any]:
+        """Give the plan of a process that makes what WebRTC carries: a profile that all clients have, or Opus."""
+        if kind is MediaKind.AUDIO:
+            return {"sound": SoundCodec.OPUS.value}
+        largest = asdict(Rung(self.room_lines))
+        apart = {"rungs": [largest], "profile": "baseline", "keyframe_s": ROOM_KEYFRAME_S, "measure": False}
+        return self.video_plan(keeps_source=False) | apart
 
 
 def rungs_of(name: str, own: dict[str, tuple[Rung, ...]]) -> tuple[Rung, ...]:

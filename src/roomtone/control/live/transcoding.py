@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from roomtone.control.live.ladders import SoundCodec, TranscodeRules
-from roomtone.media import EngineCommandError, MediaError, Transcoder
+from roomtone.control.live.ladders import RoomMaking, SoundCodec, TranscodeRules
+from roomtone.media import EngineCommandError, MediaError, TrackTranscoder, Transcoder
 from roomtone.media.values import ErrorCode, MediaKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from roomtone.media import Engine
-    from roomtone.media.values import PackagerId
+    from roomtone.media.values import IngestTrack, PackagerId
 
 _log = logging.getLogger(__name__)
 MAX_EVENTS = 50
@@ -101,10 +101,29 @@ class Transcoding:
         self.restarts = 0
         self.jobs: list[_Job] = []
         self.closed = False
+        self.when_given_up: Callable[[str], None] = lambda _why: None
+        """Told why something of it is made no more."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether a process is there."""
+        return any(job.worker is not None for job in self.jobs)
+
+
+class TrackMaking(Transcoding):
+    """What is made anew of one track of an encoder for its room; ``track`` is what its feed is given."""
+
+    def __init__(self, name: str, source: IngestTrack, transcoder: TrackTranscoder, path: str) -> None:
+        super().__init__(name)
+        self.source = source
+        self.track = transcoder.track
+        self.path = path
+        """Of the socket at which the engine listens for the process."""
+        self.jobs.append(_Job(source.kind, transcoder))
 
 
 class _Job:
-    def __init__(self, kind: MediaKind, transcoder: Transcoder) -> None:
+    def __init__(self, kind: MediaKind, transcoder: Transcoder | TrackTranscoder) -> None:
         self.kind = kind
         self.transcoder = transcoder
         self.worker: Worker | None = None
@@ -156,18 +175,56 @@ class Transcodings:
                 path = workers.socket_path()
                 job = _Job(kind, await Transcoder.open(self._engine, packager, kind, path, keep=keep))
                 transcoding.jobs.append(job)
-                job.worker = await workers.start(
-                    f"{name} {kind.value}",
-                    path,
-                    plan,
-                    lambda said, job=job: self._heed(transcoding, job, said),  # type: ignore[misc]
-                    lambda job=job: self._on_restart(transcoding, job),  # type: ignore[misc]
-                )
+                await self._run(workers, transcoding, job, path, plan)
         except BaseException:
             await self.stop(transcoding)
             raise
         self._spawn(self._watch(transcoding))
         return transcoding
+
+    async def prepare(self, name: str, track: IngestTrack) -> TrackMaking:
+        """Have a track of an encoder ready to be made anew for its room, without a process yet.
+
+        Raise `EngineCommandError`, or `WorkerStartError` where nothing is made anew here.
+        """
+        if self.workers is None or self.rules.making is RoomMaking.OFF:
+            raise WorkerStartError("nothing is made anew for rooms (live.webrtc_making)")
+        path = self.workers.socket_path()
+        transcoder = await TrackTranscoder.open(self._engine, track.track, path)
+        making = TrackMaking(name, track, transcoder, path)
+        self.open += 1
+        self._spawn(self._watch(making))
+        return making
+
+    async def run(self, making: TrackMaking) -> None:
+        """Start the process of a track; one that runs goes on. Raise `WorkerStartError`."""
+        if self.workers is None or making.closed or making.runs or not making.jobs:
+            return
+        (job,) = making.jobs
+        plan = self.rules.room_plan(making.source.kind)
+        await self._run(self.workers, making, job, making.path, plan)
+
+    async def rest(self, making: TrackMaking) -> None:
+        """End the process of a track, which may run again."""
+        for job in making.jobs:
+            worker, job.worker, job.heard_at = job.worker, None, None
+            if worker is not None:
+                await worker.close()
+
+    async def _run(
+        self, workers: Workers, transcoding: Transcoding, job: _Job, path: str, plan: Mapping[str, Any]
+    ) -> None:
+        worker = await workers.start(
+            f"{transcoding.name} {job.kind.value}",
+            path,
+            plan,
+            lambda said: self._heed(transcoding, job, said),
+            lambda: self._on_restart(transcoding, job),
+        )
+        if transcoding.closed:
+            await worker.close()
+        else:
+            job.worker = worker
 
     async def stop(self, transcoding: Transcoding | None) -> None:
         """End what makes a stream anew; may be called twice."""
@@ -241,6 +298,7 @@ class Transcodings:
             case "cannot":
                 self._note(transcoding, TranscodeEventKind.CANNOT, f"{job.kind.value}: {said.get('why')}")
                 self._spawn(self._give_up(transcoding, job))
+                transcoding.when_given_up(str(said.get("why")))
             case _:
                 pass
 

@@ -19,6 +19,7 @@ from roomtone.control.live import (
     LiveStreams,
     PublishRights,
     Pulls,
+    RoomMaking,
     Rung,
     SoundCodec,
     StreamEncryption,
@@ -178,4 +179,6 @@ def transcode_rules(live: LiveSettings) -> TranscodeRules:
         encoders=tuple(live.encoders),
         preset=live.encoder_preset,
         measure=live.measure_quality,
+        making=RoomMaking(live.webrtc_making),
+        room_lines=live.webrtc_lines,
     )

@@ -15,7 +15,7 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from roomtone.control.live import Ingests, IngestStream
 from roomtone.control.policy import Grant
 from roomtone.media.values import IngestProtocol, MediaKind  # noqa: TC001 - pydantic reads the annotation
-from roomtone.servers.api.live_schemas import TranscodingBody, transcoding_body
+from roomtone.servers.api.live_schemas import MadeTrackBody, TranscodingBody, made_track_body, transcoding_body
 from roomtone.servers.api.requests import authorize, context_of
 from roomtone.servers.api.status import HttpProblem
 
@@ -39,7 +39,7 @@ class IngestBody(BaseModel):
     """A stream that an encoder publishes; ``publishing`` is false while it waits for the encoder to come back.
 
     ``in_room`` says whether the encoder is a participant of the room of this name; ``unavailable`` which of its tracks
-    nobody there can be given, and why.
+    nobody there can be given, and why; ``made`` which are made anew for it, and how that goes.
     """
 
     name: str
@@ -53,6 +53,7 @@ class IngestBody(BaseModel):
     tracks: list[IngestTrackBody]
     in_room: bool
     unavailable: dict[MediaKind, str]
+    made: dict[MediaKind, MadeTrackBody]
     warnings: dict[str, int]
     figures: dict[str, int]
     transcoding: TranscodingBody | None
@@ -126,6 +127,7 @@ def _body(
         ],
         in_room=ingests.is_in_room(stream),
         unavailable=ingests.unavailable(stream),
+        made={kind: made_track_body(making) for kind, making in ingests.made(stream).items()},
         warnings=dict(stream.warnings),
         figures=figures.get(stream.ingest, {}) if stream.ingest is not None else {},
         transcoding=transcoding_body(stream.transcoding),

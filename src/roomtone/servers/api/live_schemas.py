@@ -13,6 +13,7 @@ from roomtone.control.live import (
     LiveSound,
     LiveState,
     StreamEncryption,
+    TrackMaking,
     TranscodeEventKind,
     Transcoding,
 )
@@ -80,6 +81,27 @@ def transcoding_body(transcoding: Transcoding | None) -> TranscodingBody | None:
         restarts=transcoding.restarts,
         events=[TranscodeEventBody(kind=event.kind, detail=event.detail) for event in transcoding.events],
         figures={kind: dict(figures) for kind, figures in transcoding.figures.items()},
+    )
+
+
+class MadeTrackBody(TranscodingBody):
+    """A track of an encoder that is made anew for its room; ``running``: somebody wants it, and a process makes it."""
+
+    source: str
+    """Codec of what it is made of, as in `CODECS` (RFC 6381)."""
+    running: bool
+
+
+def made_track_body(making: TrackMaking) -> MadeTrackBody:
+    """Describe a track that is made anew."""
+    return MadeTrackBody(
+        encoder=making.encoder,
+        rungs=list(making.rungs),
+        restarts=making.restarts,
+        events=[TranscodeEventBody(kind=event.kind, detail=event.detail) for event in making.events],
+        figures={kind: dict(figures) for kind, figures in making.figures.items()},
+        source=making.source.codec,
+        running=making.runs,
     )
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 
 from roomtone.workers.transcode.controller import Controller, Load
-from roomtone.workers.transcode.messages import Break, Format, MessageError, Reader, Skipped, Told, Unit
+from roomtone.workers.transcode.messages import Break, Format, Keyframe, MessageError, Reader, Skipped, Told, Unit
 from roomtone.workers.transcode.plan import read_plan
 from roomtone.workers.transcode.probe import first_working
 from roomtone.workers.transcode.sound import SoundJob
@@ -77,6 +77,9 @@ class Worker:
                 self._job.handle_break()
             case Skipped():
                 self._skipped += told.units
+            case Keyframe():
+                if isinstance(self._job, VideoJob):
+                    self._job.handle_keyframe()
 
     def _look(self) -> None:
         now = time.monotonic()

@@ -39,6 +39,7 @@ class _Kind(IntEnum):
     UNIT = 2
     BREAK = 3
     SKIPPED = 4
+    KEYFRAME = 5
     OUTPUTS = 16
     OUTPUT_FORMAT = 17
     OUTPUT_UNIT = 18
@@ -77,7 +78,12 @@ class Skipped:
     units: int
 
 
-Told = Format | Unit | Break | Skipped
+@dataclass(frozen=True, slots=True)
+class Keyframe:
+    """The next picture that is made is to be a keyframe."""
+
+
+Told = Format | Unit | Break | Skipped | Keyframe
 
 
 class MessageError(ValueError):
@@ -124,6 +130,8 @@ def _read(body: bytes) -> Told:
         raise MessageError(f"a message of kind {kind} is not whole: {error}") from error
     if kind == _Kind.BREAK:
         return Break()
+    if kind == _Kind.KEYFRAME:
+        return Keyframe()
     raise MessageError(f"a message of kind {kind}")
 
 

@@ -38,6 +38,8 @@ class Plan:
     encoders: tuple[str, ...] = USUAL_ENCODERS
     """Tried in this order."""
     preset: str = "veryfast"
+    profile: str = "high"
+    """Of H.264."""
     keyframe_s: float = 2.0
     """Between keyframes where the source is not in the lists."""
     measure: bool = False

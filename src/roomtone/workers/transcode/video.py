@@ -46,14 +46,14 @@ class _Picture:
 class RungEncoder:
     """One rung."""
 
-    def __init__(self, rung: Rung, encoder: str, preset: str, quality: Quality | None) -> None:
+    def __init__(self, rung: Rung, encoder: str, plan: Plan, quality: Quality | None) -> None:
         self.rung = rung
         self.step = Step()
         self.encoded = 0
         self.bytes = 0
         self.quality = quality
         self._encoder = encoder
-        self._preset = preset
+        self._plan = plan
         self._context: Any = None
         self._size = (0, 0)
         self._scaler = VideoReformatter()  # a picture's own is not for several threads
@@ -106,7 +106,7 @@ class RungEncoder:
         if self._context is None or (width, height) != self._size:
             self._size = (width, height)
             self.rung = rated(self.rung, width, height)
-            self._context = _open(self._encoder, self._preset, self._size, int(self.rung.bps * self.step.rate))
+            self._context = _open(self._encoder, self._plan, self._size, int(self.rung.bps * self.step.rate))
         self._waits = False
 
 
@@ -114,7 +114,7 @@ def _unit(packet: Any) -> Unit:
     return Unit(dts=packet.pts, pts=packet.pts, keyframe=packet.is_keyframe, data=bytes(packet))
 
 
-def _open(encoder: str, preset: str, size: tuple[int, int], bps: int) -> Any:
+def _open(encoder: str, plan: Plan, size: tuple[int, int], bps: int) -> Any:
     context: Any = av.CodecContext.create(encoder, "w")
     context.width, context.height = size
     context.pix_fmt = "yuv420p"
@@ -123,11 +123,13 @@ def _open(encoder: str, preset: str, size: tuple[int, int], bps: int) -> Any:
     context.thread_count = 1  # rungs are encoded beside each other
     options = {"maxrate": str(bps), "bufsize": str(bps * _BUFFER_S)}
     if encoder == "libx264":
-        options |= {"preset": preset, "tune": "zerolatency", "forced-idr": "1", "sc_threshold": "0", "profile": "high"}
+        options |= {"preset": plan.preset, "tune": "zerolatency", "forced-idr": "1", "sc_threshold": "0"}
+        options["profile"] = plan.profile
     elif encoder == "h264_nvenc":
         options |= {"tune": "ull", "zerolatency": "1", "forced-idr": "1", "delay": "0", "rc": "cbr"}
+        options["profile"] = plan.profile
     elif encoder == "h264_qsv":
-        options |= {"forced_idr": "1", "async_depth": "1", "low_power": "0"}
+        options |= {"forced_idr": "1", "async_depth": "1", "low_power": "0", "profile": plan.profile}
     context.options = options
     return context
 
@@ -135,7 +137,7 @@ def _open(encoder: str, preset: str, size: tuple[int, int], bps: int) -> Any:
 class VideoJob:
     """A ladder of one source.
 
-    Inputs: `handle_format`, `handle_unit`, `handle_break`. Output: messages, to ``send``.
+    Inputs: `handle_format`, `handle_unit`, `handle_break`, `handle_keyframe`. Output: messages, to ``send``.
     """
 
     def __init__(self, plan: Plan, encoder: str, send: Callable[[bytes], None]) -> None:
@@ -150,6 +152,7 @@ class VideoJob:
         self._marks: set[int] = set()
         self._declared = False
         self._grid: int | None = None
+        self._asked = False
         self._threads: ThreadPoolExecutor | None = None
 
     def handle_format(self, format_: Format) -> None:
@@ -190,6 +193,10 @@ class VideoJob:
         for number in range(len(self.rungs)):
             self._send(output_break(number))
 
+    def handle_keyframe(self) -> None:
+        """Make the next picture a keyframe."""
+        self._asked = True
+
     def close(self) -> None:
         """Let the threads go."""
         if self._threads is not None:
@@ -227,10 +234,11 @@ class VideoJob:
         """Whether all rungs have a keyframe here: where the source has one, or by the clock of the program."""
         marked = pts in self._marks
         self._marks.discard(pts)
+        asked, self._asked = self._asked, False
         if self._plan.keeps_source:
-            return marked
+            return marked or asked
         at = int(pts / (self._plan.keyframe_s * CLOCK))
-        begins = at != self._grid
+        begins = at != self._grid or asked
         self._grid = at
         return begins
 
@@ -240,8 +248,7 @@ class VideoJob:
         chosen = fitting(self._plan, frame.width, frame.height, same_codec=same)
         measures = self._plan.measure
         self.rungs = [
-            RungEncoder(replace(rung), self.encoder, self._plan.preset, Quality() if measures else None)
-            for rung in chosen
+            RungEncoder(replace(rung), self.encoder, self._plan, Quality() if measures else None) for rung in chosen
         ]
         self._send(outputs((rung.rung.name, True) for rung in self.rungs))
         for number in range(len(self.rungs)):

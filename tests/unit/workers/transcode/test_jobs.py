@@ -115,6 +115,24 @@ def test_what_is_in_no_list_has_keyframes_by_the_clock_and_one_rung_at_least() -
     assert keyframes == [900_000, 900_000 + 13 * TICKS, 900_000 + 25 * TICKS]
 
 
+def test_pictures_for_rooms_are_in_order_of_a_profile_that_all_have_and_keyframes_when_asked() -> None:
+    plan = Plan(rungs=(Rung(1080),), keeps_source=False, preset="ultrafast", keyframe_s=4.0, profile="baseline")
+    sent = Sent()
+    job = VideoJob(plan, "libx264", sent)
+    job.handle_format(Format(Codec.H264, 90_000))
+    for at, unit in enumerate(pictures("libx264", 30)):
+        if at == 15:
+            job.handle_keyframe()
+        job.handle_unit(unit)
+    job.close()
+    made = sent.units[0]
+    assert [unit.pts for unit in made] == [900_000 + at * TICKS for at in range(len(made))]
+    keyframes = [at for at, unit in enumerate(made) if unit.keyframe]
+    assert (len(keyframes), keyframes[0]) == (2, 0)
+    sets = next(nal for nal in made[0].data.split(b"\0\0\1") if nal[0] & 31 == 7)
+    assert (sets[1], sets[2] & 0x40) == (66, 0x40), "constrained baseline"
+
+
 def test_a_rung_is_made_otherwise_while_it_runs() -> None:
     sent = Sent()
     job = VideoJob(Plan(rungs=(Rung(180),), preset="ultrafast"), "libx264", sent)
