@@ -252,6 +252,6 @@ def _attending(attendance: Attendance) -> IngressLife:
     if attendance.outside:
         return IngressLife(IngressStatus.ERROR, attendance.why_outside, tracks=tracks)
     unavailable = "; ".join(f"{kind.value}: {why}" for kind, why in attendance.unavailable().items())
-    there = attendance.participant is not None and bool(attendance.published)
+    there = attendance.participant is not None and bool(attendance.published or attendance.made)
     status = IngressStatus.PUBLISHING if there else IngressStatus.BUFFERING
     return IngressLife(status, unavailable, participant=attendance.participant, tracks=tracks)
