@@ -20,7 +20,7 @@ from roomtone.config import Settings
 from roomtone.control.policy import KeyTable, VideoGrants
 from roomtone.media import FakeLink
 from roomtone.media.values import Candidate
-from roomtone.protocols.sdp.attributes import IceCandidate
+from roomtone.protocols.sdp.attributes_ice import IceCandidate
 from roomtone.protocols.sdp.model import parse_session
 
 pytestmark = pytest.mark.skipif(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from roomtone.protocols.sip.agent import EndReason
 from roomtone.sip.ends import CallEnd, CallState, failure_of
-from roomtone.sip.errors import SipCode, SipError, UseError, peer_error
-from roomtone.sip.pressed import Pressed
+from roomtone.sip.errors import SipCode, UseError, peer_error
+from roomtone.sip.pressed import KEYS, Pressed
 from roomtone.sip.requests import header_block
 from roomtone.sip.stock import Stock
 from roomtone.sip.tones import RATE_HZ, tone
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from roomtone.sip.playing import Playing
     from roomtone.sip.wiring import Wiring
 
-KEYS = frozenset("0123456789*#ABCD")
 _REDIRECT = 300
 
 
@@ -300,6 +299,3 @@ class Call(Pressed):
             await self.media.close()
         if self.when_over is not None:
             self.when_over(self)
-
-
-__all__ = ["KEYS", "Call", "SipError"]

@@ -25,8 +25,9 @@ from roomtone.protocols.sip.agent import (
     SubscriptionEnded,
 )
 from roomtone.protocols.sip.errors import SipSyntaxError
-from roomtone.sip.call import KEYS, Call
+from roomtone.sip.call import Call
 from roomtone.sip.living import LivingCall
+from roomtone.sip.pressed import KEYS
 
 if TYPE_CHECKING:
     from roomtone.protocols.sip.message import Request

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from roomtone.sip.stock import Stock
 
+KEYS = frozenset("0123456789*#ABCD")
+
 
 class Pressed:
     """Keys of a peer, in their order."""

@@ -1,7 +1,8 @@
 """SDP: parse, serialise, answer offers. Pure: nothing is opened, read from a clock or drawn at random."""
 
 from roomtone.protocols.sdp.answer import AnswerDetails, LocalPeer, Sending, order_candidates, write_answer
-from roomtone.protocols.sdp.attributes import Direction, IceCandidate
+from roomtone.protocols.sdp.attributes import Direction
+from roomtone.protocols.sdp.attributes_ice import IceCandidate
 from roomtone.protocols.sdp.codecs import (
     Codec,
     map_payload_types,

@@ -6,29 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from roomtone.media.values import Candidate, DtlsRole, Fingerprint
-from roomtone.protocols.sdp.attributes import (
-    Direction,
-    ExtMap,
-    Fmtp,
-    Group,
-    IceCandidate,
-    Msid,
-    Rid,
-    RtcpFeedback,
-    RtpMap,
-    Setup,
-    Simulcast,
-    SsrcAttribute,
-    SsrcGroup,
-)
+from roomtone.protocols.sdp.attributes import Direction, ExtMap, Fmtp, RtcpFeedback, RtpMap, Setup
+from roomtone.protocols.sdp.attributes_ice import IceCandidate
+from roomtone.protocols.sdp.attributes_streams import Group, Msid, Rid, Simulcast, SsrcAttribute, SsrcGroup
 from roomtone.protocols.sdp.codecs import Codec, feedback_lines
-from roomtone.protocols.sdp.model import (
-    Line,
-    MediaDescription,
-    SessionDescription,
-    attribute,
-    media_section,
-)
+from roomtone.protocols.sdp.lines import Line, attribute
+from roomtone.protocols.sdp.model import MediaDescription, SessionDescription, media_section
 from roomtone.protocols.sdp.negotiation import AnswerRole, Negotiated, NegotiatedMedia, allows_mixed
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from roomtone.protocols.sdp.attributes import Fmtp, RtcpFeedback, RtpMap
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from roomtone.protocols.sdp.model import Line, MediaDescription
+    from roomtone.protocols.sdp.lines import Line
+    from roomtone.protocols.sdp.model import MediaDescription
 
 # RFC 3551 table 4: static payload types a description may use without rtpmap.
 _STATIC = {

@@ -22,7 +22,8 @@ from roomtone.protocols.sdp.answer import (
 )
 from roomtone.protocols.sdp.attributes import Direction
 from roomtone.protocols.sdp.errors import NegotiationCode, NegotiationError
-from roomtone.protocols.sdp.model import Line, SessionDescription, attribute, media_section
+from roomtone.protocols.sdp.lines import Line, attribute
+from roomtone.protocols.sdp.model import SessionDescription, media_section
 from roomtone.protocols.sdp.negotiation import (
     AnswerRole,
     NegotiatedMedia,

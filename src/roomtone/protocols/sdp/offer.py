@@ -23,8 +23,9 @@ from roomtone.protocols.sdp.answer import (
 from roomtone.protocols.sdp.attributes import Direction, ExtMap, Setup
 from roomtone.protocols.sdp.codecs import Codec, read_codecs
 from roomtone.protocols.sdp.errors import NegotiationCode, NegotiationError
+from roomtone.protocols.sdp.lines import Line, attribute
 from roomtone.protocols.sdp.mixed import data_section
-from roomtone.protocols.sdp.model import Line, MediaDescription, SessionDescription, attribute, media_section
+from roomtone.protocols.sdp.model import MediaDescription, SessionDescription, media_section
 from roomtone.protocols.sdp.negotiation import RemotePeer, read_peer
 from roomtone.protocols.sdp.support import Support
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roomtone.protocols.sdp.attributes import Fmtp, RtpMap
-from roomtone.protocols.sdp.model import Line, MediaDescription, SessionDescription, attribute, media_section
+from roomtone.protocols.sdp.lines import Line, attribute
+from roomtone.protocols.sdp.model import MediaDescription, SessionDescription, media_section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from roomtone.media.values import CodecFeedback, HeaderExtension, MediaKind
 from roomtone.protocols.sdp.answer import LocalPeer, order_candidates, payload_types, transport_lines
-from roomtone.protocols.sdp.attributes import Direction, ExtMap, Group, Msid, Setup
+from roomtone.protocols.sdp.attributes import Direction, ExtMap, Setup
+from roomtone.protocols.sdp.attributes_streams import Group, Msid
 from roomtone.protocols.sdp.codecs import RED, Codec
-from roomtone.protocols.sdp.model import Line, MediaDescription, SessionDescription, attribute, media_section
+from roomtone.protocols.sdp.lines import Line, attribute
+from roomtone.protocols.sdp.model import MediaDescription, SessionDescription, media_section
 from roomtone.protocols.sdp.negotiation import read_peer
 from roomtone.protocols.sdp.support import MID, TRANSPORT_SEQUENCE, Support
 from roomtone.protocols.sdp.telephony import Keying, PhoneDescription, PhoneMedia

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from roomtone.media.values import MediaKind
     from roomtone.protocols.sdp.attributes import Direction
     from roomtone.protocols.sdp.codecs import Codec
-    from roomtone.protocols.sdp.model import Line
+    from roomtone.protocols.sdp.lines import Line
     from roomtone.protocols.sdp.telephony_write import Origin
 
 REMEMBERED = 256

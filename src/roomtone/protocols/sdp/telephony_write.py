@@ -10,7 +10,8 @@ from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.answer import codec_lines as browser_codec_lines
 from roomtone.protocols.sdp.answer import payload_types
 from roomtone.protocols.sdp.attributes import Direction, RtpMap, Setup
-from roomtone.protocols.sdp.model import Line, MediaDescription, SessionDescription, attribute, media_section
+from roomtone.protocols.sdp.lines import Line, attribute
+from roomtone.protocols.sdp.model import MediaDescription, SessionDescription, media_section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roomtone.protocols.sdp.attributes import IceCandidate
+from roomtone.protocols.sdp.attributes_ice import IceCandidate
 from roomtone.protocols.sdp.errors import SdpError
-from roomtone.protocols.sdp.model import Line, attribute, parse_lines
+from roomtone.protocols.sdp.lines import Line, attribute, parse_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,20 +9,11 @@ from pathlib import Path
 import pytest
 
 from roomtone.protocols.sdp import SdpError, parse_session
-from roomtone.protocols.sdp.attributes import (
-    ExtMap,
-    Fmtp,
-    Group,
-    IceCandidate,
-    Msid,
-    Rid,
-    RtcpFeedback,
-    RtpMap,
-    Simulcast,
-    SsrcAttribute,
-    SsrcGroup,
-)
-from roomtone.protocols.sdp.model import MAX_LINE_LENGTH, MAX_LINES, MAX_MEDIA
+from roomtone.protocols.sdp.attributes import ExtMap, Fmtp, RtcpFeedback, RtpMap
+from roomtone.protocols.sdp.attributes_ice import IceCandidate
+from roomtone.protocols.sdp.attributes_streams import Group, Msid, Rid, Simulcast, SsrcAttribute, SsrcGroup
+from roomtone.protocols.sdp.lines import MAX_LINE_LENGTH, MAX_LINES
+from roomtone.protocols.sdp.model import MAX_MEDIA
 
 VECTORS = sorted((Path(__file__).parents[3] / "vectors" / "sdp").glob("*.sdp"))
 HEAD = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"

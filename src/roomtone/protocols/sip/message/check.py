@@ -13,7 +13,7 @@ from roomtone.protocols.sip.errors import Fault, SipSyntaxError
 from roomtone.protocols.sip.grammar import decode
 from roomtone.protocols.sip.headers.address import Wildcard
 from roomtone.protocols.sip.headers.cseq import METHODS
-from roomtone.protocols.sip.message.message import PLAIN_ADDRESS, PLAIN_VIA
+from roomtone.protocols.sip.message.plain import PLAIN_ADDRESS, PLAIN_VIA
 from roomtone.protocols.sip.message.status import reason_phrase
 from roomtone.protocols.sip.uri import OtherUri, SipUri, parse_uri
 

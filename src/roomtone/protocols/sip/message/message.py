@@ -7,7 +7,6 @@ before the typed property of that header was read, or by the methods here.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,6 +15,7 @@ from roomtone.protocols.sip.grammar import decode, encode, split_list
 from roomtone.protocols.sip.headers.address import WILDCARD, Address, Wildcard, parse_address
 from roomtone.protocols.sip.headers.cseq import CSeq, parse_cseq, parse_number
 from roomtone.protocols.sip.headers.via import Via, parse_via
+from roomtone.protocols.sip.message.plain import PLAIN_ADDRESS
 from roomtone.protocols.sip.message.status import reason_phrase
 from roomtone.protocols.sip.uri import Uri, parse_uri
 
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 MAX_FORWARDS = 255
 """Highest ``Max-Forwards`` (RFC 3261, 20.22)."""
 DEFAULT_FORWARDS = 70
-
-
-# As nearly all are: what follows needs no closer look then, and no value to be made of it.
-PLAIN_ADDRESS = re.compile(
-    rb"(?:\"[^\"\\]*\"|[^\"<>,;]*)[ \t]*<([^<> \t\"]*)>(?:;tag=([A-Za-z0-9\-.!%*_+`'~]+))?"
-).fullmatch
-PLAIN_VIA = re.compile(
-    rb"SIP/2\.0/[A-Za-z]+ (?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9\-._]*)(?::[1-5]?[0-9]{1,4})?"
-    rb"(?:;[A-Za-z0-9\-.!%*_+`'~]+(?:=[A-Za-z0-9\-.!%*_+`'~:@/\[\]]+)?)*"
-).fullmatch
-
-
 _UNREAD = " "  # no tag
 
 
