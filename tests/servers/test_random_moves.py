@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 from phone_peers import Exchange, Phone, exchange, phone
 
-from roomtone.control.calls import CallEnd, Hold, Merge, Mute, PhoneError, PressKeys, Redirect, Transfer
+from roomtone.control.calls import (
+    CallEnd,
+    Hold,
+    Merge,
+    Mute,
+    PhoneError,
+    PressKeys,
+    Redirect,
+    RuleTarget,
+    TargetKind,
+    Transfer,
+)
 from roomtone.media.values import MixerClip
 from roomtone.protocols.sip.agent import Answered, Invited, Leg, WrongStateError, replaces_of
 from roomtone.protocols.sip.dialog import DialogState
@@ -27,6 +38,8 @@ pytestmark = [
 NAMES = ("ada", "bob", "cleo", "dora")
 MUSIC = MixerClip(rate_hz=8_000, samples=struct.pack("<80h", *range(80)), repeat=True)
 STEPS = 150
+ROOMS = {"7000": "standup", "7001": "annex"}
+NUMBERS = (*NAMES, *ROOMS)
 
 
 class Chaos:
@@ -49,7 +62,7 @@ class Chaos:
             case 1:
                 agent.refuse(event.leg, self.source.choice([486, 603, 480]), now)
             case 2:
-                to = f"<{self._uri(self.source.choice(NAMES))}>"
+                to = f"<{self._uri(self.source.choice(NUMBERS))}>"
                 agent.refuse(event.leg, 302, now, block=header_line("Contact", to) + b"\r\n")
             case _:
                 agent.answer_invite(event.leg, now, body=one.sdp(self.source.choice(["0 101", "8", "0"])))
@@ -91,7 +104,7 @@ class Chaos:
                 dialog = self.source.choice(named).dialog
                 value = f"{dialog.call_id};to-tag={dialog.remote_tag or 0};from-tag={dialog.local_tag}"
                 block = header_line("Replaces", value) + b"\r\n"
-        one.call(self.source.choice(NAMES), one.sdp(self.source.choice(["0 101", "8 0", "0"])), block)
+        one.call(self.source.choice(NUMBERS), one.sdp(self.source.choice(["0 101", "8 0", "0"])), block)
 
     @staticmethod
     def _hang_up(one: Phone, leg: Leg) -> None:
@@ -103,7 +116,7 @@ class Chaos:
     def _refer(self, one: Phone, leg: Leg, legs: list[Leg]) -> None:
         if leg.dialog.state is not DialogState.CONFIRMED:
             return
-        to = Address(self._uri(self.source.choice([*NAMES, "nobody"])))
+        to = Address(self._uri(self.source.choice([*NUMBERS, "nobody"])))
         other = self.source.choice(legs)
         uri = parse_uri(self._uri("ada"))
         if self.source.random() < 0.5 and other is not leg and other.dialog.remote_tag and isinstance(uri, SipUri):
@@ -122,19 +135,21 @@ class Chaos:
                 Hold(leg, on),
                 Mute(leg, on),
                 PressKeys(leg, "1"),
-                Transfer(leg, self.source.choice(NAMES)),
-                Redirect(self.source.choice(NAMES)),
+                Transfer(leg, self.source.choice(NUMBERS)),
+                Redirect(self.source.choice(NUMBERS)),
                 Merge(other),
             ]
         )
         self.commands.append(asyncio.create_task(self.here.calls.command(call.id, wanted)))
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 9))])
 async def test_phones_that_do_anything_leave_nothing(seed: int, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(exchange(tmp_path, *NAMES, music=MUSIC))
         phones = [await stack.enter_async_context(phone(here, name)) for name in NAMES]
+        for number, room in ROOMS.items():
+            await here.book.dispatch.create(room, [number], RuleTarget(TargetKind.ROOM, room=room))
         for one in phones:
             assert (await one.register()).status == 200
         chaos = Chaos(seed, here, phones)
@@ -143,11 +158,16 @@ async def test_phones_that_do_anything_leave_nothing(seed: int, tmp_path: Path) 
             await asyncio.sleep(0.01)
         for one in phones:
             one.answers = None
-        for call in here.calls.all():
-            call.ask_to_end(CallEnd.REMOVED)
+        while here.calls.all():
+            for call in here.calls.all():
+                call.ask_to_end(CallEnd.REMOVED)
+            await asyncio.sleep(0.01)
         results = await asyncio.gather(*chaos.commands, return_exceptions=True)
         assert {type(one) for one in results} <= {type(None), PhoneError}
+        for room in tuple(here.rooms.by_name.values()):
+            await here.rooms.close_room(room)
         await here.becomes_empty()
+        assert not here.rooms.mixes
         assert here.calls.started > STEPS / 10
         assert CallEnd.FAILED not in here.calls.ended, "no defect of ours was met"
         assert here.server.agent.subscriptions.count == 0, "everybody who referred was told the end"

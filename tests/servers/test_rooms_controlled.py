@@ -148,8 +148,8 @@ async def test_what_a_phone_in_a_room_cannot_do_says_why(here: Exchange, client:
         wishes: list[tuple[str, dict[str, str], int, str]] = [
             ("/hold", {"leg": "none"}, 404, "no_such_leg"),
             (f"/legs/{leg['id']}/dtmf", {"keys": "hello"}, 422, "bad_keys"),
-            ("/transfer", {"leg": leg["id"], "to": "bob"}, 409, "not_possible"),
-            ("/redirect", {"to": "bob"}, 409, "not_possible"),
+            ("/transfer", {"leg": leg["id"], "to": "bob"}, 409, "not_possible"),  # who has no phone
+            ("/redirect", {"to": "bob"}, 409, "not_possible"),  # what has been answered
         ]
         for where, body, status, code in wishes:
             answer = await client.post(path + where, json=body)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.parties.dialed_call import DialedCall
 from roomtone.control.calls.parties.keypad import KeyKind
+from roomtone.control.calls.parties.leaving import LeavingParty
 from roomtone.control.calls.parties.legs import LegState
+from roomtone.control.calls.parties.nobody import Nobody
 from roomtone.control.calls.parties.phone_call import PhoneCall
 from roomtone.control.calls.parties.room_call import RoomCall
-from roomtone.control.calls.parties.room_party import RoomParty
+from roomtone.control.calls.parties.taking_call import TakingCall
 from roomtone.control.calls.reasons import CallEnd
-from roomtone.control.calls.values import CallId, Commanded, KeyPressed, MediaLost
+from roomtone.control.calls.values import CallId, Commanded, Invitation, KeyPressed, MediaLost
 from roomtone.media import MailboxOverflow
 from roomtone.media.values import (
     DtmfReceived,
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
     from roomtone.control.calls.parties.call import Call
     from roomtone.control.calls.parties.commands import Command
     from roomtone.control.calls.parties.dialing import DialRequest
+    from roomtone.control.calls.parties.leaving import Departure
     from roomtone.control.calls.parties.parts import CallParts
     from roomtone.control.calls.ports import Signal
-    from roomtone.control.calls.values import Invitation
     from roomtone.control.rooms import Participant
     from roomtone.media.values import AnyEvent, MixerId, RouterId, TransportId
 
@@ -53,7 +55,7 @@ class Calls:
     """
 
     def __init__(self, parts: CallParts, book: PhoneBook, *, most: int = 10_000) -> None:
-        self.parts = replace(parts, begin=self._bring_to_life)
+        self.parts = replace(parts, begin=self._bring_to_life, send_on=self._send_on)
         self.records = book.records
         self.registrar = book.registrar
         self._accounts = book.accounts
@@ -118,9 +120,9 @@ class Calls:
         self._bring_to_life(call)
         return call
 
-    def of_participant(self, participant: Participant) -> RoomParty | None:
+    def of_participant(self, participant: Participant) -> LeavingParty | None:
         """Give the call whose phone is a participant."""
-        calls = (call for call in self._calls.values() if isinstance(call, RoomParty))
+        calls = (call for call in self._calls.values() if isinstance(call, LeavingParty))
         return next((call for call in calls if call.participant is participant), None)
 
     def _bring_to_life(self, call: Call) -> None:
@@ -129,6 +131,24 @@ class Calls:
         task = asyncio.create_task(self._live(call), name="call")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _send_on(self, departure: Departure) -> Call:
+        """Begin the call that takes a phone out of a room: to another room, or to phones; raise `CallError`."""
+        if self._closing or len(self._calls) >= self._most:
+            end = CallEnd.SERVER_SHUTDOWN if self._closing else CallEnd.OVERLOADED
+            self.ended[end] += 1
+            raise CallError(end, "no further call can be begun")
+        rooms, entries = self.parts.rooms, self.parts.dispatch.entries(departure.caller, departure.to)
+        call: Call
+        if entries and rooms is not None:
+            if any(entry.room == departure.room and not entry.rule.pin for entry in entries):
+                raise CallError(CallEnd.UNSUPPORTED, "the phone is in this room")
+            invitation = Invitation(departure.caller, departure.to, None)
+            call = RoomCall(self.parts, rooms, entries, invitation, Nobody(), comes_from=departure.comes_from)
+        else:
+            call = TakingCall(self.parts, departure)
+        self._bring_to_life(call)
+        return call
 
     def _call(self, invitation: Invitation, signal: Signal) -> Call:
         """Make the call that a number asks for: with a room, or with phones."""

@@ -5,6 +5,7 @@ from roomtone.control.rooms.chat_memory import MemoryChat
 from roomtone.control.rooms.data import DataKind, DataOutcome, DataPacket, DataSink
 from roomtone.control.rooms.ended_log import EndedEntry, EndedKind, EndedLog
 from roomtone.control.rooms.events import EventMailbox, EventsLostError, EventStream, RoomEvent, RoomEventKind
+from roomtone.control.rooms.held import HeldRouter
 from roomtone.control.rooms.knocks import Knock, KnockDecision, KnockId
 from roomtone.control.rooms.mixing import MixCount, Seat
 from roomtone.control.rooms.model import Connection, FeedConnection, Member, Participant, PlainConnection, Room, Viewer
@@ -57,6 +58,7 @@ __all__ = [
     "EventStream",
     "EventsLostError",
     "FeedConnection",
+    "HeldRouter",
     "JoinRequest",
     "Knock",
     "KnockDecision",

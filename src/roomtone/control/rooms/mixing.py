@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.forwarding import RoomForwardings
+from roomtone.control.rooms.held import HeldRouter
 from roomtone.control.rooms.reasons import CloseReason, RoomError
 from roomtone.control.rooms.tables import quietly
 from roomtone.control.rooms.tracks import Publication
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.events import RoomEvent
     from roomtone.control.rooms.model import Participant, Room
     from roomtone.control.rooms.values import RoomId, TrackId
-    from roomtone.media import Producer
+    from roomtone.media import Producer, Router
     from roomtone.media.values import MixerId, MixerInputId
     from roomtone.protocols.sdp import Codec
 
@@ -123,6 +124,16 @@ class RoomMixes(RoomForwardings):
             mix = await seat.mixer.add_output(codec.to_parameters(), events_payload_type=keys, without=seat.input)
         old, seat.mix, seat.takes_keys = seat.mix, mix, keys is not None
         await quietly(old.close)
+
+    def hold_router(self, router: Router) -> HeldRouter:
+        """Keep a room's router for a phone that leaves the room and keeps its ports."""
+        self.routers.hold(router)
+
+        async def give_back() -> None:
+            if self.routers.let_go(router):
+                await quietly(router.close)
+
+        return HeldRouter(router, give_back)
 
     def follow_mixed(self, room: Room) -> None:
         """Keep a room's mixer in step with its tracks; called with each new room."""

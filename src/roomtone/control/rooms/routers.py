@@ -60,7 +60,7 @@ class RoomRouters:
         self.piped: dict[ProducerId, tuple[Publication, RouterId]] = {}
         """Producers on branches, and whose they are."""
         self._shared: Counter[RouterId] = Counter()
-        """Of routers with guests, how many rooms hold them beside one."""
+        """Of routers with guests, how many rooms and others hold them beside one."""
         self._spawn = spawn
         self._engine = engine
         self._per_room = per_room
@@ -113,6 +113,10 @@ class RoomRouters:
         if router is room.router or router.id in room.branches or router.id in room.guests:
             return
         room.guests[router.id] = router
+        self._shared[router.id] += 1
+
+    def hold(self, router: Router) -> None:
+        """Keep a router for somebody outside its rooms; `let_go` gives it back."""
         self._shared[router.id] += 1
 
     def let_go(self, router: Router) -> bool:

@@ -52,16 +52,20 @@ async def send_keys(request: Request, call: str, leg: str, body: KeysBody) -> Re
 
 @router.post("/transfer", status_code=202, summary="Transfer a party")
 async def transfer(request: Request, call: str, body: TransferBody) -> Response:
-    """Connect a leg with another number; answered as soon as that is called.
+    """Connect a leg with another number; answered as soon as that is called, or a room has taken a phone in.
 
-    The other side of the call stays until somebody has answered there, and goes on as before where nobody does.
+    The other side of the call stays until somebody has answered there, and goes on as before where nobody does. So does
+    a phone in a room, which leaves it then; the call that it is in has another id.
     """
     return await _done(request, call, Transfer(body.leg, body.to), 202)
 
 
 @router.post("/redirect", status_code=202, summary="Redirect a call that rings")
 async def redirect(request: Request, call: str, body: RedirectBody) -> Response:
-    """Have a call ring at another number instead; where that cannot be called it goes on to ring where it does."""
+    """Have a call ring at another number instead; where that cannot be called it goes on to ring where it does.
+
+    A room answers at once, if it takes the caller in.
+    """
     return await _done(request, call, Redirect(body.to), 202)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.media.bridge import feed, produce
-from roomtone.control.calls.parties.room_party import keys_number, spoken_codec
+from roomtone.control.calls.media.offering import keys_number, spoken_codec
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.media import Mixer
 from roomtone.media.values import MediaKind, MixerClip

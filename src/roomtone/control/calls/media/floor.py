@@ -133,6 +133,10 @@ class Floor(Playing):
         if self.conversion is not None:
             await gone_already(self.conversion.mixer.close())
             self.conversion = None
+        if self.mix is not None:
+            await gone_already(self.mix.close())
+            self.mix = None
+        self._seats.clear()
         await self._deafen()
 
     # --- two, and one ---

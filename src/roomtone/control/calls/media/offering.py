@@ -123,6 +123,11 @@ async def answer_alone(near: LegMedia, phone: PhoneDescription) -> str:
     return near.answer(phone)
 
 
+def can_be_answered(near: LegMedia) -> bool:
+    """Whether what a caller has offered holds a codec that a mixer has."""
+    return MediaKind.AUDIO in near.streams and bool(first_choice(near.agree(MediaKind.AUDIO, default_audio())))
+
+
 def read_answer(text: str) -> PhoneDescription:
     """Read the answer to an offer of ours, or none; raise `CallError`."""
     if not text:
@@ -138,3 +143,21 @@ def check_talk(one: LegMedia, other: LegMedia) -> None:
         if may_convert or passes(first, second):
             return
     raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no codec that both sides have or that can be converted")
+
+
+def keys_number(ours: tuple[Codec, ...], theirs: tuple[Codec, ...], spoken: Codec) -> int | None:
+    """Give the payload type of telephone events beside what is spoken, as the peer takes them; None: it takes none."""
+    events = (pair for pair in shared_codecs(ours, theirs) if pair.ours.name == EVENTS)
+    return next((pair.theirs.payload_type for pair in events if pair.ours.clock_rate == spoken.clock_rate), None)
+
+
+def spoken_codec(ours: tuple[Codec, ...], theirs: tuple[Codec, ...]) -> Codec | None:
+    """Give the codec that is spoken, as the peer describes it."""
+    return next((pair.theirs for pair in shared_codecs(ours, theirs) if is_speech(pair.ours)), None)
+
+
+def check_still_spoken(ours: tuple[Codec, ...], phone: PhoneDescription) -> None:
+    """Refuse an offer without the codec that the seat was made for."""
+    audio = next((one for one in phone.media if one.kind is MediaKind.AUDIO and one.is_usable), None)
+    if audio is None or spoken_codec(ours, audio.codecs) is None:
+        raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "the room speaks another codec here")

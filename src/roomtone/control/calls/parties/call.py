@@ -38,6 +38,7 @@ from roomtone.control.calls.values import (
     TakenOver,
     Waited,
 )
+from roomtone.control.rooms import HeldRouter
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode
 from roomtone.observe import get_logger
@@ -215,6 +216,18 @@ class Call(ABC):
 
     # --- what happens ---
 
+    def _send_after(self, leg: Leg, to: Call) -> None:
+        """Hand on what has happened on a leg meanwhile."""
+        kept = []
+        while not self._inbox.empty():
+            signal, event = self._inbox.get_nowait()
+            if signal is leg.signal:
+                to.post(signal, event)
+            else:
+                kept.append((signal, event))
+        for item in kept:
+            self._inbox.put_nowait(item)
+
     async def _handle(self, signal: Signal | None, event: CallEvent) -> None:
         leg = self._leg_of(signal)
         match event:
@@ -272,6 +285,9 @@ class Call(ABC):
                 rings = leg is not self.caller and leg.state is not LegState.UP
                 told = CallEnd.CANCELLED if rings else end
                 await leg.finish(told, tell=True, with_call=bool(self.all_routers))
+        if any(isinstance(router, HeldRouter) for router in self.all_routers):
+            with contextlib.suppress(EngineCommandError):
+                await self.floor.clear()
         for router in self.all_routers:
             with contextlib.suppress(EngineCommandError):
                 await router.close_quietly()

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, assert_never
 
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.media.offering import read_sdp
+from roomtone.control.calls.parties.commands import Redirect, settle
 from roomtone.control.calls.parties.dialing import caller_of, checked, number_of, uri_target
 from roomtone.control.calls.parties.hunting import Hunt, HuntingCall
 from roomtone.control.calls.parties.keypad import press_all
+from roomtone.control.calls.parties.leaving import LeavingParty
 from roomtone.control.calls.parties.legs import LegInput
 from roomtone.control.calls.parties.nobody import Nobody
 from roomtone.control.calls.parties.room_ends import call_refusal
-from roomtone.control.calls.parties.room_party import KIND, PROTOCOL, RoomParty
+from roomtone.control.calls.parties.room_party import KIND, PROTOCOL
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.values import (
     Acknowledged,
@@ -34,6 +36,7 @@ from roomtone.control.calls.values import (
 from roomtone.control.rooms import JoinRequest, RoomError
 
 if TYPE_CHECKING:
+    from roomtone.control.calls.parties.commands import Command
     from roomtone.control.calls.parties.dialing import DialRequest
     from roomtone.control.calls.parties.legs import Leg
     from roomtone.control.calls.parties.parts import CallParts
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 _NOT_ACCEPTABLE, _UNSUPPORTED = 488, 501
 
 
-class DialedCall(HuntingCall, RoomParty):
+class DialedCall(HuntingCall, LeavingParty):
     """A call from a room to whoever answers of those that ring."""
 
     def __init__(self, parts: CallParts, rooms: Rooms, request: DialRequest) -> None:
@@ -134,6 +137,13 @@ class DialedCall(HuntingCall, RoomParty):
 
     def _targets_instead(self, number: str, who: Caller) -> list[Target]:
         return self._secured(super()._targets_instead(number, who))
+
+    async def _do(self, command: Command, reply: asyncio.Future[None]) -> None:
+        if isinstance(command, Redirect):
+            await self._ring_instead(command.to)
+            settle(reply)
+        else:
+            await super()._do(command, reply)
 
     async def _hunt_failed(self, hunt: Hunt, end: CallEnd) -> None:
         del hunt

@@ -11,9 +11,10 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.media.offering import wanted_by_nobody, wanted_like
 from roomtone.control.calls.parties.call import Call
+from roomtone.control.calls.parties.commands import settle
 from roomtone.control.calls.parties.legs import Leg, LegInput, LegState
 from roomtone.control.calls.reasons import CallEnd, most_telling
 from roomtone.control.calls.values import Caller, RangTooLong
@@ -52,6 +53,10 @@ class Hunt:
     numbers: set[str] = field(default_factory=set)
     """Called so far: a redirection to one of them is a circle."""
     redirects: int = 0
+    room: Call | None = None
+    """The call that is about to take who waits into a room, instead of those that ring."""
+    reply: asyncio.Future[None] | None = None
+    """Of a command that wants that room."""
     timer: asyncio.TimerHandle | None = None
 
     def wanted(self) -> list[Wanted]:
@@ -59,8 +64,8 @@ class Hunt:
         return wanted_like(self.near.media) if self.near is not None and self.has_offer else wanted_by_nobody()
 
     def is_ringing(self) -> bool:
-        """Whether anybody may still answer."""
-        return any(not leg.is_over for leg in self.legs)
+        """Whether anybody may still answer, or a room."""
+        return self.room is not None or any(not leg.is_over for leg in self.legs)
 
     def why(self) -> CallEnd:
         """Tell why nobody answered."""
@@ -104,6 +109,7 @@ class HuntingCall(Call):
         if hunt is None:
             return
         _stop_timer(hunt)
+        _tell(hunt, PhoneError(PhoneRefusal.WRONG_STATE, "the call does not ring any more"))
         for leg in hunt.legs:
             if leg is not but:
                 await leg.finish(end, tell=True)
@@ -204,6 +210,8 @@ class HuntingCall(Call):
                 break
             hunt.redirects += 1
             hunt.numbers.add(number)
+            if self._goes_into_room(hunt, number, who):
+                continue
             try:
                 targets = self._targets_instead(number, who)
             except CallError as error:
@@ -211,6 +219,28 @@ class HuntingCall(Call):
                 continue
             await self._ring(hunt, targets, self._parts.engine.together())
         await self._end_if_nobody_rings(hunt)
+
+    def _goes_into_room(self, hunt: Hunt, number: str, who: Caller) -> bool:
+        """Whether a number is a room's that takes who waits, or has been tried."""
+        del hunt, number, who
+        return False
+
+    async def _ring_instead(self, to: str) -> None:
+        """Ring at another number, as an operator wants; raise `PhoneError`, and then nothing has changed."""
+        hunt = self._hunt
+        if hunt is None or self.answered_at is not None:
+            raise PhoneError(PhoneRefusal.WRONG_STATE, "the call does not ring")
+        if hunt.room is not None:
+            raise PhoneError(PhoneRefusal.WRONG_STATE, "the call is on its way to a room")
+        fresh = Hunt(hunt.near, hunt.caller, to, hunt.has_offer, timeout_s=hunt.timeout_s)
+        try:
+            await self._begin_hunt(fresh, self._targets_instead(to, hunt.caller))
+        except CallError as error:
+            self._hunt = hunt
+            raise PhoneError(PhoneRefusal.NOT_POSSIBLE, error.message or error.end.value) from error
+        self._hunt = hunt
+        await self._end_hunt(CallEnd.CANCELLED)
+        self._hunt = fresh
 
     def _targets_instead(self, number: str, who: Caller) -> list[Target]:
         """Give the ways to where a phone says to call instead of it; raise `CallError`."""
@@ -233,6 +263,7 @@ class HuntingCall(Call):
     async def _finish(self, end: CallEnd) -> None:
         if self._hunt is not None:
             _stop_timer(self._hunt)
+            _tell(self._hunt, PhoneError(PhoneRefusal.NO_SUCH_CALL, "the call has ended"))
         await super()._finish(end)
 
 
@@ -240,6 +271,13 @@ def party_of(target: Target, called: str) -> Caller:
     """Give as whom somebody who was called calls others."""
     trunk = "" if target.trunk is None else target.trunk.name
     return Caller(target.account or called, "", target.security, trunk)
+
+
+def _tell(hunt: Hunt, error: PhoneError | None) -> None:
+    """Answer who wanted a room, if anybody did."""
+    reply, hunt.reply = hunt.reply, None
+    if reply is not None:
+        settle(reply, error)
 
 
 def _stop_timer(hunt: Hunt) -> None:

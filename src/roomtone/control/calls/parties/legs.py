@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.media.quality import measure
+from roomtone.control.rooms import HeldRouter
 from roomtone.protocols.sdp.telephony import MediaSecurity
 
 if TYPE_CHECKING:
@@ -100,7 +101,10 @@ class Leg:
         return self.state is LegState.ENDED
 
     async def finish(self, end: CallEnd, *, tell: bool, with_call: bool = False) -> None:
-        """End it once: its peer is told, unless it told us; its ports are free, ``with_call`` when the call's are."""
+        """End it once: its peer is told, unless it told us; its ports are free, ``with_call`` when the call's are.
+
+        On a router that goes on without the call they are closed in any case.
+        """
         if not self.step(LegInput.ENDED):
             return
         self.end = end
@@ -110,5 +114,5 @@ class Leg:
             quality = await measure(self.media, self.account)
             if quality is not None:
                 self.measured.append(quality)
-        if not with_call:
+        if not with_call or isinstance(self.media.router, HeldRouter):
             await self.media.close()

@@ -113,7 +113,7 @@ class MovingCall(TakenOverCall):
         party = stays.party or self.invitation.caller
         await self._begin_hunt(Hunt(stays, party, to, referred_by=moving.referred_by), targets)
 
-    def _move_into_room(self, moving: Moving, rooms: Rooms, entries: list[Entry], number: str) -> None:
+    def _move_into_room(self, moving: Moving, rooms: Rooms, entries: list[Entry], number: str) -> RoomCall:
         """Have a room's call ask for who is transferred, once it may come in; raise `CallError`."""
         stays = moving.stays
         if stays.offered or not can_be_mixed(stays):
@@ -121,6 +121,7 @@ class MovingCall(TakenOverCall):
         invitation = Invitation(stays.party or self.invitation.caller, number, None)
         moving.room = RoomCall(self._parts, rooms, entries, invitation, Nobody(), comes_from=self)
         self._parts.begin(moving.room)
+        return moving.room
 
     def _givable(self, event: GiveUp) -> tuple[Leg, ...]:
         if not event.into_room:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from roomtone.control.calls.directory.dispatch import Dispatch
     from roomtone.control.calls.parties.call import Call
+    from roomtone.control.calls.parties.leaving import Departure
     from roomtone.control.calls.ports import Signalling
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 def nobody_begins(call: Call) -> None:
     """Stand for what has calls live, where there is nothing of that kind; raise `CallError`."""
     raise CallError(CallEnd.UNSUPPORTED, f"nothing has {type(call).__name__} live")
+
+
+def nobody_takes(departure: Departure) -> Call:
+    """Stand for what takes phones out of rooms, where there is nothing of that kind; raise `CallError`."""
+    raise CallError(CallEnd.UNSUPPORTED, f"nothing takes a phone out of {departure.room}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +53,5 @@ class CallParts:
     """Whether phones are sent RTCP XR (RFC 3611)."""
     begin: Callable[[Call], None] = nobody_begins
     """Has a call live that another one makes."""
+    send_on: Callable[[Departure], Call] = nobody_takes
+    """Begins the call that takes a phone out of a room; raises `CallError` where there can be none."""

@@ -5,17 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
-from roomtone.control.calls.media.offering import answer_like, read_sdp, take_first_offer, wanted_of
+from roomtone.control.calls.media.offering import (
+    answer_like,
+    can_be_answered,
+    read_sdp,
+    take_first_offer,
+    wanted_of,
+)
 from roomtone.control.calls.parties.commands import Redirect, settle
 from roomtone.control.calls.parties.hunting import Hunt
 from roomtone.control.calls.parties.legs import Leg, LegInput
 from roomtone.control.calls.parties.moving import MovingCall
+from roomtone.control.calls.parties.nobody import Nobody
+from roomtone.control.calls.parties.room_call import RoomCall
+from roomtone.control.calls.parties.sharing import can_be_mixed
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.values import (
     Acknowledged,
     CallState,
     Ended,
     InfoSent,
+    Invitation,
     LegEvent,
     Offered,
     PickedUp,
@@ -30,7 +40,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.parties.commands import Command
     from roomtone.control.calls.parties.parts import CallParts
     from roomtone.control.calls.ports import Signal
-    from roomtone.control.calls.values import Invitation
+    from roomtone.control.calls.values import Caller, GiveUp, NotGiven
     from roomtone.protocols.sdp.telephony import PhoneDescription
 
 _RINGING = 180
@@ -186,24 +196,84 @@ class PhoneCall(MovingCall):
         await self._answer_caller(caller, leg, sdp)
 
     async def _do(self, command: Command, reply: asyncio.Future[None]) -> None:
-        if isinstance(command, Redirect):
-            await self._redirect(command.to)
-            settle(reply)
-        else:
+        if not isinstance(command, Redirect):
             await super()._do(command, reply)
+        elif not self._redirect_into_room(command.to, reply):  # the answer follows with the room's
+            await self._ring_instead(command.to)
+            settle(reply)
 
-    async def _redirect(self, to: str) -> None:
-        """Ring at another number instead; nothing changes where that cannot be done."""
+    # --- a room in the place of those who ring ---
+
+    def _redirect_into_room(self, to: str, reply: asyncio.Future[None]) -> bool:
+        """Have a room take the caller, where a number is one's; raise `PhoneError`, and then nothing has changed."""
         hunt = self._hunt
-        if hunt is None or self.answered_at is not None:
-            raise PhoneError(PhoneRefusal.WRONG_STATE, "the call does not ring")
-        fresh = Hunt(hunt.near, hunt.caller, to, hunt.has_offer)
+        if hunt is None or self.answered_at is not None or hunt.room is not None:
+            return False
         try:
-            targets = self._parts.dispatch.targets(to, hunt.caller)
-            await self._begin_hunt(fresh, targets)
+            if not self._begin_room(hunt, to, hunt.caller):
+                return False
         except CallError as error:
-            self._hunt = hunt
             raise PhoneError(PhoneRefusal.NOT_POSSIBLE, error.message or error.end.value) from error
-        self._hunt = hunt
-        await self._end_hunt(CallEnd.CANCELLED)
-        self._hunt = fresh
+        hunt.reply = reply
+        return True
+
+    def _goes_into_room(self, hunt: Hunt, number: str, who: Caller) -> bool:
+        try:
+            return self._begin_room(hunt, number, who)
+        except CallError as error:
+            hunt.ends.append(error.end)
+            return True
+
+    def _begin_room(self, hunt: Hunt, number: str, who: Caller) -> bool:
+        """Have a room's call ask for who waits; False where a number is no room's. Raise `CallError`."""
+        rooms, entries = self._parts.rooms, self._parts.dispatch.entries(who, number)
+        if rooms is None or not entries:
+            return False
+        if hunt.room is not None:
+            raise CallError(CallEnd.UNSUPPORTED, "it is on its way to a room already")
+        if self._moving is not None:
+            hunt.room = self._move_into_room(self._moving, rooms, entries, number)
+            return True
+        if not self._may_enter():
+            raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "a room needs a codec that can be mixed")
+        invitation = Invitation(self.invitation.caller, number, self.invitation.sdp)
+        hunt.room = RoomCall(self._parts, rooms, entries, invitation, Nobody(), comes_from=self)
+        self._parts.begin(hunt.room)
+        return True
+
+    def _may_enter(self) -> bool:
+        """Whether a room can have the caller; raise `CallError` where there is none yet."""
+        caller = self.caller
+        if caller is None:
+            raise CallError(CallEnd.UNSUPPORTED, "who waits here is in a room still")
+        if self._offer is None:
+            return True
+        return can_be_mixed(caller) if caller.heard else can_be_answered(caller.media)
+
+    def _givable(self, event: GiveUp) -> tuple[Leg, ...]:
+        if not event.into_room or self.answered_at is not None:
+            return super()._givable(event)
+        hunt, caller = self._hunt, self.caller
+        if hunt is None or caller is None or hunt.room is not event.to:
+            raise CallError(CallEnd.CANCELLED, "nobody is on the way to this room any more")
+        return (caller,)
+
+    async def _on_asked_to_give(self, event: GiveUp) -> None:
+        await super()._on_asked_to_give(event)
+        hunt = self._hunt
+        if self.end is CallEnd.TRANSFERRED and hunt is not None and hunt.reply is not None:
+            settle(hunt.reply)  # those who ring are told when this call ends
+
+    async def _on_not_given(self, event: NotGiven) -> None:
+        hunt = self._hunt
+        if hunt is None or hunt.room is None:
+            await super()._on_not_given(event)
+            return
+        hunt.room = None
+        if self._moving is not None:
+            self._moving.room = None
+        hunt.ends.append(event.end)
+        reply, hunt.reply = hunt.reply, None
+        if reply is not None:
+            settle(reply, PhoneError(PhoneRefusal.NOT_POSSIBLE, f"the room takes nobody in: {event.end}"))
+        await self._end_if_nobody_rings(hunt)

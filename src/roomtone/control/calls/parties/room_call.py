@@ -7,14 +7,16 @@ has to enter a PIN first is on a router of its own until then, and stays there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, assert_never
 
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.media.attendant import ASK, RIGHT, WRONG, Attendant
 from roomtone.control.calls.media.offering import read_sdp, take_first_offer, wanted_by_nobody
 from roomtone.control.calls.parties.keypad import KeyFilter, KeyKind, read_info
-from roomtone.control.calls.parties.legs import LegInput
-from roomtone.control.calls.parties.room_party import KIND, PROTOCOL, RoomParty
+from roomtone.control.calls.parties.leaving import LeavingParty
+from roomtone.control.calls.parties.legs import LegInput, LegState
+from roomtone.control.calls.parties.room_party import KIND, PROTOCOL
 from roomtone.control.calls.pins import PinCount, PinEntry
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.calls.values import (
@@ -34,6 +36,7 @@ from roomtone.control.calls.values import (
     Waited,
 )
 from roomtone.control.rooms import JoinRequest
+from roomtone.media import EngineCommandError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,13 +49,14 @@ if TYPE_CHECKING:
     from roomtone.control.calls.values import CallEvent, Invitation, LegEvent
     from roomtone.control.rooms import Rooms
     from roomtone.media.values import MixerId
+    from roomtone.protocols.sdp.telephony import PhoneDescription
 
 _OK, _NOT_ACCEPTABLE, _UNSUPPORTED = 200, 488, 501
 FAREWELL_S = 0.8
 """How long the last tone takes."""
 
 
-class RoomCall(RoomParty):
+class RoomCall(LeavingParty):
     """A call with one leg, whose other side is a room."""
 
     def __init__(
@@ -92,17 +96,23 @@ class RoomCall(RoomParty):
             self.router = await self._parts.engine.open_router()
         caller = invitation.caller
         leg = self.caller = self._leg(self._signal, caller.account, caller.security, offer)
+        if offer is not None:
+            await take_first_offer(leg.media, offer)
+        await self._pick_up(leg, offer)
+        self.state = CallState.ANSWERED
+        self.answered_at = self._parts.clock()
+
+    async def _pick_up(self, leg: Leg, offer: PhoneDescription | None) -> None:
+        """Answer a phone, in the place of those that ring for it if any do; raise `CallError`."""
         if offer is None:
             sdp = await leg.media.offer(wanted_by_nobody())
             leg.offered = True
         else:
-            await take_first_offer(leg.media, offer)
-            sdp = self._answer(leg, offer)
+            # What it was told with early media is its answer.
+            sdp = leg.heard or self._answer(leg, offer)
             await self._on_first_answer(leg)
         leg.signal.answer(sdp)
         leg.step(LegInput.ANSWERED)
-        self.state = CallState.ANSWERED
-        self.answered_at = self._parts.clock()
 
     def _check_may_try(self) -> None:
         if not self._parts.pins.may_try(self.invitation.caller):
@@ -137,9 +147,12 @@ class RoomCall(RoomParty):
         self.routers = [router for router in event.routers if router is not self.router]
         leg.held = leg.muted = False
         leg.measured = self.measured
+        if leg.state is LegState.UP:
+            await self._on_first_answer(leg)
+        else:
+            await self._pick_up(leg, None if self.invitation.sdp is None else read_sdp(self.invitation.sdp))
         self.state = CallState.ANSWERED
         self.answered_at = self._parts.clock()
-        await self._on_first_answer(leg)
 
     async def _on_first_answer(self, leg: Leg) -> None:
         if self._pin is None:
@@ -276,3 +289,6 @@ class RoomCall(RoomParty):
         if self._comes_from is not None:
             self._comes_from.post(None, NotGiven(end))
         await super()._finish(end)
+        if self._attendant is not None:  # on a router that goes on, it would too
+            with contextlib.suppress(EngineCommandError):
+                await self._attendant.close()

@@ -7,26 +7,27 @@ call with the participant, whoever ends first.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.media.bridge import feed, produce
-from roomtone.control.calls.media.offering import read_sdp
+from roomtone.control.calls.media.offering import check_still_spoken, keys_number, read_sdp, spoken_codec
 from roomtone.control.calls.media.ringback import RINGS, Ringback
 from roomtone.control.calls.parties.commands import Hold, Mute, PressKeys, checked_keys, settle
 from roomtone.control.calls.parties.keypad import KEY_MS
 from roomtone.control.calls.parties.pressing import PressingCall
 from roomtone.control.calls.parties.room_ends import ENDS, FAREWELLS, call_refusal
-from roomtone.control.calls.reasons import CallEnd, end_of_status
+from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.rooms import CloseReason, ParticipantKind, Protocol, RoomError
 from roomtone.media import EngineCommandError
 from roomtone.media.values import MediaKind
-from roomtone.protocols.sdp.telephony_codecs import EVENTS, default_audio, first_choice, is_speech, shared_codecs
+from roomtone.protocols.sdp.telephony_codecs import default_audio, first_choice
 
 if TYPE_CHECKING:
+    import asyncio
+
     from roomtone.control.calls.parties.commands import Command
     from roomtone.control.calls.parties.legs import Leg
     from roomtone.control.calls.parties.parts import CallParts
@@ -132,15 +133,19 @@ class RoomParty(PressingCall):
         except RoomError as error:
             raise call_refusal(error) from error
 
+    def _is_elsewhere(self, participant: Participant) -> bool:
+        """Whether the phone's ports are on another router than the room's; who comes back may be where it was."""
+        return self.router is not None and self.router.id != participant.room.router.id
+
     async def _to_room(self, producer: Producer, participant: Participant) -> Producer:
-        if self._shares_router or self.router is None:
+        if not self._is_elsewhere(participant) or self.router is None:
             return producer
         piped = await self.router.pipe_to(producer, participant.room.router)
         self._piped.append(piped)
         return piped
 
     async def _from_room(self, producer: Producer, participant: Participant) -> Producer:
-        if self._shares_router or self.router is None:
+        if not self._is_elsewhere(participant) or self.router is None:
             return producer
         return await participant.room.router.pipe_to(producer, self.router)
 
@@ -157,7 +162,7 @@ class RoomParty(PressingCall):
             return
         try:
             phone = read_sdp(event.sdp)
-            _check_still_spoken(stream.ours, phone)
+            check_still_spoken(stream.ours, phone)
             await leg.media.take_reoffer(phone)
             sdp = leg.media.answer(phone)
         except CallError as error:
@@ -245,31 +250,6 @@ class RoomParty(PressingCall):
         for key in keys:
             await seat.mixer.send_dtmf(seat.mix.id, key, KEY_MS)
 
-    async def transfer(self, to: str, timeout_s: float) -> int:
-        """Have the phone's side call a URI instead (RFC 3515), and end once that is answered; gives its status.
-
-        Raise `CallError` where it refuses, or nobody answers in time; then the phone stays in the room.
-        """
-        leg = self._phone
-        if leg is None or leg.is_over or self.answered_at is None:
-            raise CallError(CallEnd.LEG_LOST, "the phone has not answered, or has gone")
-        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-        def tell(status: int) -> None:
-            if not told.done():
-                told.set_result(status)
-
-        leg.signal.refer(to, tell)
-        try:
-            async with asyncio.timeout(timeout_s):
-                status = await told
-        except TimeoutError as error:
-            raise CallError(CallEnd.NO_ANSWER, "nobody has answered in time") from error
-        if status not in _ANSWERED:
-            raise CallError(end_of_status(status), f"the phone's side answered {status}")
-        self.ask_to_end(CallEnd.TRANSFERRED)
-        return status
-
     # --- its end ---
 
     async def _finish(self, end: CallEnd) -> None:
@@ -284,21 +264,3 @@ class RoomParty(PressingCall):
         for piped in self._piped:
             with contextlib.suppress(EngineCommandError):
                 await piped.close()
-
-
-def keys_number(ours: tuple[Codec, ...], theirs: tuple[Codec, ...], spoken: Codec) -> int | None:
-    """Give the payload type of telephone events beside what is spoken, as the peer takes them; None: it takes none."""
-    events = (pair for pair in shared_codecs(ours, theirs) if pair.ours.name == EVENTS)
-    return next((pair.theirs.payload_type for pair in events if pair.ours.clock_rate == spoken.clock_rate), None)
-
-
-def spoken_codec(ours: tuple[Codec, ...], theirs: tuple[Codec, ...]) -> Codec | None:
-    """Give the codec that is spoken, as the peer describes it."""
-    return next((pair.theirs for pair in shared_codecs(ours, theirs) if is_speech(pair.ours)), None)
-
-
-def _check_still_spoken(ours: tuple[Codec, ...], phone: PhoneDescription) -> None:
-    """Refuse an offer without the codec that the seat was made for."""
-    audio = next((one for one in phone.media if one.kind is MediaKind.AUDIO and one.is_usable), None)
-    if audio is None or spoken_codec(ours, audio.codecs) is None:
-        raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "the room speaks another codec here")

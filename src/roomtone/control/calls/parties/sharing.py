@@ -20,7 +20,6 @@ from roomtone.media.values import MediaKind
 if TYPE_CHECKING:
     import asyncio
 
-    from roomtone.control.calls.parties.call import Call
     from roomtone.control.calls.parties.commands import Command
     from roomtone.control.calls.parties.legs import Leg
     from roomtone.control.calls.ports import Signal
@@ -81,18 +80,6 @@ class SharingCall(HuntingCall, TranslatingCall):
         if event.meets is not None:
             check_talk(event.meets.media, far.media)
         return (far,)
-
-    def _send_after(self, leg: Leg, to: Call) -> None:
-        """Hand on what has happened on a leg meanwhile."""
-        kept = []
-        while not self._inbox.empty():
-            signal, event = self._inbox.get_nowait()
-            if signal is leg.signal:
-                to.post(signal, event)
-            else:
-                kept.append((signal, event))
-        for item in kept:
-            self._inbox.put_nowait(item)
 
     async def _on_given(self, event: Given) -> None:
         """Take legs in; those that nothing was asked for any more end."""

@@ -41,7 +41,7 @@ class TalkingCall(PressingCall):
             leg.offered = True
             leg.signal.answer_offer(event.offer, leg.media.describe())
             return
-        received = _receives(leg)
+        received = receives(leg)
         far = self._far(leg)
         try:
             sdp = await answer_again(leg.media, event.sdp, None if far is None else far.media)
@@ -49,7 +49,7 @@ class TalkingCall(PressingCall):
             _log.info("an offer was refused", call=self.id, reason=error.end.value, detail=error.message)
             leg.signal.refuse_offer(event.offer, error.end)
             return
-        leg.holds = not _receives(leg) and (received or leg.holds)
+        leg.holds = not receives(leg) and (received or leg.holds)
         await self._arrange()
         leg.signal.answer_offer(event.offer, sdp)
 
@@ -59,9 +59,9 @@ class TalkingCall(PressingCall):
         leg.offered = False
         if event.sdp is None:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "our offer was acknowledged without an answer")
-        received = _receives(leg)
+        received = receives(leg)
         await leg.media.take_answer(read_sdp(event.sdp))
-        leg.holds = not _receives(leg) and (received or leg.holds)
+        leg.holds = not receives(leg) and (received or leg.holds)
         await self._arrange()
 
     # --- who hears whom ---
@@ -117,6 +117,7 @@ class TalkingCall(PressingCall):
         await self.floor.forget(leg)
 
 
-def _receives(leg: Leg) -> bool:
+def receives(leg: Leg) -> bool:
+    """Whether a leg's peer takes sound, as it said last."""
     stream = leg.media.streams.get(MediaKind.AUDIO)
     return stream is not None and stream.remote is not None and stream.remote.direction.receives
