@@ -7,7 +7,7 @@ from pathlib import Path
 
 from foreign_phones import free_ports
 
-_SDP = """v=0
+SDP = """v=0
 o=- 1 1 IN IP4 [local_ip]
 s=-
 c=IN IP4 [media_ip]
@@ -19,10 +19,15 @@ m=audio [media_port] RTP/AVP 0
 def scenario(name: str, *steps: str) -> str:
     """Put steps into a file's text."""
     head = f'<?xml version="1.0"?><!DOCTYPE scenario SYSTEM "sipp.dtd"><scenario name="{name}">'
-    return head + "\n".join(steps) + "</scenario>\n"
+    body = "\n".join(steps)
+    known = [number for number in ("1", "2", "3") if f'assign_to="{number}"' in body]
+    used = f'<Reference variables="{",".join(known)}"/>' if known else ""  # SIPp takes no variable that is used once
+    return head + body + used + "</scenario>\n"
 
 
-def request(method: str, uri: str, cseq: int, *lines: str, body: str = "", to: str = "[last_To:]") -> str:
+def request(
+    method: str, uri: str, cseq: int, *lines: str, body: str = "", to: str = "[last_To:]", kind: str = "application/sdp"
+) -> str:
     """Send a request of the dialog that the account ``bob`` began."""
     head = [
         f"{method} {uri} SIP/2.0",
@@ -34,7 +39,7 @@ def request(method: str, uri: str, cseq: int, *lines: str, body: str = "", to: s
         "Contact: <sip:bob@[local_ip]:[local_port]>",
         "Max-Forwards: 70",
         *lines,
-        *(["Content-Type: application/sdp"] if body else []),
+        *([f"Content-Type: {kind}"] if body else []),
         "Content-Length: [len]",
         "",
         body,
@@ -57,17 +62,22 @@ def answer_in_dialog() -> str:
     return "<send><![CDATA[\n" + "\n".join([*head, "Content-Length: 0", "", ""]) + "\n]]></send>"
 
 
-def expect(status: int, *, more: str = "") -> str:
-    """Wait for a response."""
-    return f'<recv response="{status}" {more}/>'
+def expect(status: int, *, more: str = "", pattern: str = "") -> str:
+    """Wait for a response; with a pattern that it has to fit."""
+    if not pattern:
+        return f'<recv response="{status}" {more}/>'
+    return f'<recv response="{status}" {more}>{_fits(pattern)}</recv>'
 
 
 def expect_request(method: str, *, pattern: str = "") -> str:
     """Wait for a request; with a pattern for its body or headers that it has to fit."""
     if not pattern:
         return f'<recv request="{method}"/>'
-    check = f'<action><ereg regexp="{pattern}" search_in="msg" check_it="true" assign_to="1"/></action>'
-    return f'<recv request="{method}">{check}</recv>'
+    return f'<recv request="{method}">{_fits(pattern)}</recv>'
+
+
+def _fits(pattern: str) -> str:
+    return f'<action><ereg regexp="{pattern}" search_in="msg" check_it="true" assign_to="1"/></action>'
 
 
 def hung_up_on_and_told(pattern: str) -> list[str]:
@@ -87,20 +97,48 @@ def hung_up_on_and_told(pattern: str) -> list[str]:
     ]
 
 
-def call(number: str, *lines: str) -> list[str]:
-    """Call as the account ``bob``, authenticated with its password, until it is up."""
+OPTIONAL, LOGIN = 'optional="true"', "[authentication username=bob password=bobbob]"
+
+
+def invite(number: str, *lines: str, body: str = SDP) -> list[str]:
+    """Call as the account ``bob``, authenticated with its password, until that is being done."""
     uri, to = f"sip:{number}@[remote_ip]:[remote_port]", f"To: <sip:{number}@[remote_ip]>"
-    optional = 'optional="true"'
     return [
-        request("INVITE", uri, 1, *lines, body=_SDP, to=to),
-        expect(100, more=optional),
+        request("INVITE", uri, 1, *lines, body=body, to=to),
+        expect(100, more=OPTIONAL),
         expect(401, more='auth="true"'),
         request("ACK", uri, 1),
-        request("INVITE", uri, 2, "[authentication username=bob password=bobbob]", *lines, body=_SDP, to=to),
-        expect(100, more=optional),
-        expect(180, more=optional),
-        expect(200, more='rrs="true"'),
+        request("INVITE", uri, 2, LOGIN, *lines, body=body, to=to),
+        expect(100, more=OPTIONAL),
+    ]
+
+
+def call(number: str, *lines: str, pattern: str = "") -> list[str]:
+    """Call as `invite` does, until it is up."""
+    return [
+        *invite(number, *lines),
+        expect(180, more=OPTIONAL),
+        expect(200, more='rrs="true"', pattern=pattern),
         request("ACK", "[next_url]", 2),
+    ]
+
+
+def bye(cseq: int) -> list[str]:
+    """Hang up."""
+    return [request("BYE", "[next_url]", cseq), expect(200)]
+
+
+def ask(
+    method: str, user: str, *lines: str, status: int = 200, body: str = "", kind: str = "", pattern: str = ""
+) -> list[str]:
+    """Ask outside of calls, challenged first; ``user`` is of our server, empty: the server itself."""
+    uri = f"sip:{user}@[remote_ip]:[remote_port]" if user else "sip:[remote_ip]:[remote_port]"
+    to = f"To: <sip:{user or 'bob'}@[remote_ip]>"
+    return [
+        request(method, uri, 1, *lines, body=body, to=to, kind=kind),
+        expect(401, more='auth="true"'),
+        request(method, uri, 2, LOGIN, *lines, body=body, to=to, kind=kind),
+        expect(status, more='rrs="true"', pattern=pattern),
     ]
 
 
