@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -45,6 +46,7 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Directory for 
 
 def main() -> None:
     """Run the program; problems of the user are one line and exit code 2."""
+    gc.enable()  # off until everything was loaded
     # Standard output is for what a command prints; `serve` sets logs up by the settings.
     configure_logs("warning", "console")
     try:
@@ -63,9 +65,10 @@ def serve(
     demo: Annotated[bool, typer.Option("--demo", help="Keep a room `demo` with a test picture and a tone.")] = False,
 ) -> None:
     """Run the server until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reads the certificate again."""
+    settings = _load(config, dev=dev, data_dir=data_dir, demo=demo)
+    gc.disable()  # once the server is ready it settles how often cycles are looked for
     from roomtone.app.run import run  # noqa: PLC0415 - other commands need not load the server
 
-    settings = _load(config, dev=dev, data_dir=data_dir, demo=demo)
     run(settings)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from roomtone.app.began import BEGAN
 from roomtone.app.listeners import HTTP, HTTPS
 from roomtone.app.server import DEMO_ROOM, Server
 from roomtone.observe import configure_logs, get_logger
@@ -35,7 +36,6 @@ def run(settings: Settings) -> None:
 
 async def serve(settings: Settings) -> None:
     """Start, wait for SIGTERM or SIGINT, stop; a signal during the start undoes it."""
-    began = time.monotonic()
     stop = asyncio.Event()
     server = Server(settings)
     _catch_signals(stop, server)
@@ -47,7 +47,7 @@ async def serve(settings: Settings) -> None:
         await asyncio.gather(starting, return_exceptions=True)
         return
     await starting
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - BEGAN
     _log.info("ready", start_s=round(seconds, 3), engine=server.profile, **server.addresses)
     _settle_memory()
     tell(settings, server.addresses, seconds, [] if server.people is None else server.people.first_start.lines())
@@ -61,6 +61,7 @@ def _settle_memory() -> None:
     """Look for cycles seldom, and never again among what is there for good: calls and rooms leave hardly any."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(GC_THRESHOLD, 20, 50)
 
 

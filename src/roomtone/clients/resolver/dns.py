@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import dns.asyncresolver
-import dns.exception
-import dns.name
-import dns.resolver
-from dns.rdatatype import RdataType
-from dns.rdtypes.IN.A import A
-from dns.rdtypes.IN.AAAA import AAAA
-from dns.rdtypes.IN.NAPTR import NAPTR
-from dns.rdtypes.IN.SRV import SRV
+if TYPE_CHECKING:
+    import dns.asyncresolver
 
 REMEMBERED = 10_000
 """Answers kept for as long as they say; the least recently used makes room."""
@@ -60,60 +54,29 @@ class SystemDns:
     def __init__(
         self, *, has_ipv6: bool, timeout_s: float = 4.0, resolver: dns.asyncresolver.Resolver | None = None
     ) -> None:
-        self._resolver = resolver
-        if resolver is not None:
-            _prepare(resolver, timeout_s)
-        self._timeout_s = timeout_s
         self._has_ipv6 = has_ipv6
+        self._timeout_s = timeout_s
+        self._resolver = resolver
+        self._loaded: Dns | None = None
 
     async def naptr(self, name: str) -> list[Naptr]:
         """Ask for NAPTR records."""
-        return [
-            Naptr(
-                record.order,
-                record.preference,
-                record.flags.decode("latin-1").lower(),
-                record.service.decode("latin-1").upper(),
-                _text(record.replacement),
-            )
-            for record in await self._ask(name, RdataType.NAPTR)
-            if isinstance(record, NAPTR)
-        ]
+        return await (await self._dns()).naptr(name)
 
     async def srv(self, name: str) -> list[Srv]:
         """Ask for SRV records."""
-        return [
-            Srv(record.priority, record.weight, record.port, _text(record.target))
-            for record in await self._ask(name, RdataType.SRV)
-            if isinstance(record, SRV)
-        ]
+        return await (await self._dns()).srv(name)
 
     async def addresses(self, name: str) -> list[str]:
         """Ask for addresses."""
-        found: list[str] = []
-        for kind in (RdataType.AAAA, RdataType.A) if self._has_ipv6 else (RdataType.A,):
-            found += [record.address for record in await self._ask(name, kind) if isinstance(record, A | AAAA)]
-        return found
+        return await (await self._dns()).addresses(name)
 
-    async def _ask(self, name: str, kind: RdataType) -> list[object]:
-        try:
-            # made when it is needed: a machine without resolvers still calls addresses
-            resolver = self._resolver = self._resolver or _prepare(dns.asyncresolver.Resolver(), self._timeout_s)
-            answer = await resolver.resolve(name, kind, raise_on_no_answer=False)
-        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-            return []
-        except dns.name.LabelTooLong:
-            return []  # no such name can exist
-        except dns.exception.DNSException as error:
-            raise DnsError(f"{name} {kind.name}: {error}") from error
-        return [] if answer.rrset is None else list(answer.rrset)
+    async def _dns(self) -> Dns:
+        if self._loaded is None:
+            self._loaded = await asyncio.to_thread(self._load)
+        return self._loaded
 
+    def _load(self) -> Dns:
+        from roomtone.clients.resolver.records import DnspythonDns  # noqa: PLC0415 - see there
 
-def _prepare(resolver: dns.asyncresolver.Resolver, timeout_s: float) -> dns.asyncresolver.Resolver:
-    resolver.cache = dns.resolver.LRUCache(REMEMBERED)
-    resolver.lifetime = timeout_s
-    return resolver
-
-
-def _text(name: dns.name.Name) -> str:
-    return name.to_text(omit_final_dot=True)
+        return DnspythonDns(has_ipv6=self._has_ipv6, timeout_s=self._timeout_s, resolver=self._resolver)

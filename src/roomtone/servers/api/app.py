@@ -37,6 +37,7 @@ from roomtone.servers.api.cors import CorsMiddleware
 from roomtone.servers.api.status import MAPPERS, respond
 
 if TYPE_CHECKING:
+    from fastapi import APIRouter
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -82,10 +83,15 @@ def create_app(context: ApiContext) -> FastAPI:
         dial_api,
         call_control_api,
     ):
-        app.include_router(part.router)
+        _add(app, part.router)
     if context.settings.server.dev:
-        app.include_router(dev.router)
+        _add(app, dev.router)
     return app
+
+
+def _add(app: FastAPI, router: APIRouter) -> None:
+    """Take a router's routes as they are: `include_router` makes each of them a second time at the first request."""
+    app.router.routes.extend(router.routes)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

@@ -20,28 +20,32 @@ _NOTES = (
     *(53, 57, 60, 65, 60, 57),
     *(55, 59, 62, 67, 62, 0),
 )
-_OVERTONES = ((1, 1.0), (2, 0.3), (3, 0.1))
+_SECOND, _THIRD = 0.3, 0.1
+"""Shares of the overtones at twice and three times a note's frequency."""
 _ATTACK_S, _FADES_PER_S = 0.02, 5.0
 
 
 @cache
 def melody() -> MixerClip:
     """Give the tune, to be repeated for as long as somebody waits."""
-    notes = {note: _note(note) for note in set(_NOTES)}
+    count = int(RATE_HZ * _BEAT_S)
+    # A note dies away to nothing at its end, so that notes follow each other without a click.
+    loudness = [
+        _LEVEL * min(1.0, at / RATE_HZ / _ATTACK_S) * math.exp(-_FADES_PER_S * at / RATE_HZ) * (1 - at / count)
+        for at in range(count)
+    ]
+    notes = {note: _note(note, loudness) for note in set(_NOTES)}
     return MixerClip(rate_hz=RATE_HZ, samples=b"".join(notes[note] for note in _NOTES), repeat=True)
 
 
-def _note(number: int) -> bytes:
-    count = int(RATE_HZ * _BEAT_S)
+def _note(number: int, loudness: list[float]) -> bytes:
     if not number:
-        return bytes(2 * count)
+        return bytes(2 * len(loudness))
     turn = math.tau * _CONCERT_PITCH_HZ * 2 ** ((number - _CONCERT_PITCH) / 12) / RATE_HZ
     samples = []
-    for at in range(count):
-        seconds = at / RATE_HZ
-        # It dies away to nothing at its end, so that notes follow each other without a click.
-        loudness = min(1.0, seconds / _ATTACK_S) * math.exp(-_FADES_PER_S * seconds) * (1 - at / count)
-        samples.append(
-            round(_LEVEL * loudness * sum(share * math.sin(order * turn * at) for order, share in _OVERTONES))
-        )
-    return struct.pack(f"<{count}h", *samples)
+    for at, level in enumerate(loudness):
+        sine, cosine = math.sin(turn * at), math.cos(turn * at)
+        # sin 2x = 2 sin x cos x, sin 3x = 3 sin x - 4 (sin x)^3: every start of a server waits for this.
+        wave = sine * (1 + 2 * _SECOND * cosine + _THIRD * (3 - 4 * sine * sine))
+        samples.append(round(level * wave))
+    return struct.pack(f"<{len(samples)}h", *samples)
