@@ -16,7 +16,7 @@ from meeting_page import OpenPage
 from plain_peer import OPUS, Packet, stream
 from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.long]
+pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.long]
 RAMP_S = 60
 """How long the sender's bandwidth estimate may take to allow all layers."""
 LOST_OF = 10

@@ -22,7 +22,7 @@ from aiortc_peer import TONE_HZ, tone_share
 from conftest import PATIENCE_S, Server, sign, start_server, stop_server, until
 from test_encoders import AAC, FFMPEG, ingests, playlist, rtmp
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 RATE = 48_000
 BITS = 8
 """Of the number of a picture, each a column of it: black or white."""

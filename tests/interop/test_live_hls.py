@@ -19,7 +19,7 @@ import pytest
 from conftest import PATIENCE_S, Server, sign, token, until
 from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(180)]
 WIDTH, HEIGHT, RATE = 320, 240, 15
 TONE_HZ = 440
 COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30))

@@ -178,23 +178,19 @@ async def victim(server: Server, mode: str, room: str) -> AsyncIterator[None]:
         process.communicate()
 
 
-async def test_a_publisher_killed_hard_is_gone_within_30_seconds(server: Server, clock: Clock) -> None:
-    async with victim(server, "publish", "killed"):
+async def test_who_is_killed_hard_is_gone_within_30_seconds(server: Server, clock: Clock) -> None:
+    publisher = await publish(server, "seen")
+    await live(server, "seen")
+    async with victim(server, "publish", "killed"), victim(server, "watch", "seen"):
         viewer = await watch(server, "killed")
         await viewer.frames(5)
         assert server.identities("killed") == ["victim"]
+        (watching,) = server.room("seen", "/viewers")
+        assert watching["connected"]
     await assert_nothing_comes(viewer, clock)
-    await asyncio.to_thread(until, lambda: server.identities("killed") == [], "the end of the victim", GONE_WITHIN_S)
+    await asyncio.to_thread(until, lambda: server.identities("killed") == [], "the publisher's end", GONE_WITHIN_S)
     assert len(server.room("killed", "/viewers")) == 1
-    await viewer.close()
-
-
-async def test_a_viewer_killed_hard_is_gone_within_30_seconds(server: Server) -> None:
-    publisher = await publish(server, "seen")
-    await live(server, "seen")
-    async with victim(server, "watch", "seen"):
-        (viewer,) = server.room("seen", "/viewers")
-        assert viewer["connected"]
-    await asyncio.to_thread(until, lambda: server.room("seen", "/viewers") == [], "the victim's end", GONE_WITHIN_S)
+    await asyncio.to_thread(until, lambda: server.room("seen", "/viewers") == [], "the viewer's end", GONE_WITHIN_S)
     assert server.identities("seen") == ["aiortc"]
+    await viewer.close()
     await publisher.close()

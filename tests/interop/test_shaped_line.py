@@ -15,7 +15,7 @@ from conftest import Server, until, wait_for_statistic
 from playwright.sync_api import Page
 from shaped_line import REWRITE, WATCHER, Line, Seen, line_to
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(300)]
 OpenPage = Callable[..., Page]
 WIDE_BPS = 2_500_000
 SETTLED_MS = 5_000

@@ -20,7 +20,7 @@ from plain_peer import OPUS, open_source, stream
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD_WITHIN_S = 1200
-pytestmark = pytest.mark.timeout(BUILD_WITHIN_S + 600)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(BUILD_WITHIN_S + 600)]
 MOST_LOST = 0.001
 """Share of packets that may be lost on a machine that does other things beside."""
 RAISED = {
