@@ -12,14 +12,15 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import imageio_ffmpeg
 
 ROOT = Path(__file__).resolve().parent.parent
-ALONE = "interop"
-"""The folder whose peers keep real time: browsers freeze on a busy machine. All others may run beside each other."""
+FOREIGN = "interop"
+"""The folder whose peers keep real time, and mostly wait: one browser at a time, and beside it peers that are none."""
 PROCESSES = 2
 
 
@@ -30,6 +31,12 @@ class Outcome:
     passed: int = 0
     failed: int = 0
     skipped: list[str] = field(default_factory=list)
+
+    def add(self, part: Outcome) -> None:
+        """Count a part of a suite."""
+        self.passed += part.passed
+        self.failed += part.failed
+        self.skipped += part.skipped
 
 
 def main() -> int:
@@ -44,9 +51,7 @@ def main() -> int:
         outcome = suite(long)
         print(f"-- {name}: {outcome.passed} passed, {outcome.failed} failed, {len(outcome.skipped)} skipped "
               f"in {time.monotonic() - begun:.0f} s", flush=True)  # fmt: skip
-        total.passed += outcome.passed
-        total.failed += outcome.failed
-        total.skipped += outcome.skipped
+        total.add(outcome)
     for reason, count in Counter(total.skipped).items():
         print(f"skipped: {reason}" + (f" ({count} of them)" if count > 1 else ""))
     print(f"{total.passed} passed, {total.failed} failed, {len(total.skipped)} skipped")
@@ -73,17 +78,18 @@ def rust(long: bool) -> Outcome:
 
 
 def python(long: bool) -> Outcome:
-    """All pytest folders."""
+    """All pytest folders; what judges rates and times of foreign peers comes last and has the machine for itself."""
+    tier = "" if long else " and not long"
+    own = sorted(f"tests/{path.name}" for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != FOREIGN)
+    foreign = f"tests/{FOREIGN}"
     outcome = Outcome()
-    together = sorted(
-        f"tests/{path.name}" for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != ALONE
-    )
-    together_more = [f"--numprocesses={PROCESSES}", "--dist=loadfile"]
-    for folders, more in ((together, together_more), ([f"tests/{ALONE}"], [])):
-        part = pytest([*folders, *more, *([] if long else ["-m", "not long"])])
-        outcome.passed += part.passed
-        outcome.failed += part.failed
-        outcome.skipped += part.skipped
+    outcome.add(pytest([*own, f"--numprocesses={PROCESSES}", "--dist=loadfile", "-m", tier.removeprefix(" and ")]))
+    with ThreadPoolExecutor(2) as at_once:
+        for part in at_once.map(
+            lambda kind: pytest([foreign, "-m", f"{kind} and not alone{tier}"]), ("browser", "not browser")
+        ):
+            outcome.add(part)
+    outcome.add(pytest([foreign, "-m", f"alone{tier}"]))
     return outcome
 
 
@@ -93,7 +99,12 @@ def pytest(arguments: list[str]) -> Outcome:
         report = Path(folder) / "report.xml"
         slow = ["--durations=40", "--durations-min=10"]
         command = [sys.executable, "-m", "pytest", "-q", *slow, f"--junitxml={report}", *arguments]
-        done = subprocess.run(command, cwd=ROOT, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        # All of it at its end: two of them may run at once.
+        sys.stdout.write(done.stdout)
+        sys.stdout.flush()
         outcome = Outcome()
         if not report.exists():
             outcome.failed = 1

@@ -30,14 +30,6 @@ T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where two processes share these tests, one has all the browsers: two at once freeze on a machine of two cores."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            group = "browser" if item.get_closest_marker("browser") else "others"
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 def until(look: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
     """Look again and again until there is something; the failure says what was seen last."""
     pause = threading.Event()
