@@ -9,9 +9,9 @@ from roomtone.control.live.values import LiveError, LiveRefusal, LiveSound
 from roomtone.media.values import MediaKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-    from roomtone.control.rooms import Participant, Publication
+    from roomtone.control.rooms import Participant, Publication, TrackId
 
 CARRIED = {MediaKind.VIDEO: frozenset({"H264"}), MediaKind.AUDIO: frozenset({"OPUS"})}
 """Codecs that go from RTP into fragments as they are."""
@@ -68,6 +68,33 @@ def choose(
         who = "nobody publishes" if pinned is None else f"{pinned!r} does not publish"
         raise LiveError(LiveRefusal.NOTHING_PUBLISHED, f"{who} video or sound in this room yet")
     return Choice(video, audio)
+
+
+def shown_of(
+    participants: Sequence[Participant],
+    sources: Sequence[str],
+    *,
+    decodes: bool = False,
+    barred: Collection[TrackId] = (),
+) -> str | None:
+    """Give who of these identities is to be shown: the first whose video or, without one, sound is published and comes.
+
+    Where nothing comes of anybody it is the first who publishes, and then the first of all; None where none are given.
+    Tracks that are ``barred`` do not count.
+    """
+    published: str | None = None
+    for identity in sources:
+        person = next((one for one in participants if one.identity == identity), None)
+        if person is None:
+            continue
+        fit = [track for track in person.publications.values() if carried(track, decodes=decodes)]
+        leading = [track for track in fit if track.offer.kind is MediaKind.VIDEO] or fit
+        leading = [track for track in leading if track.id not in barred]
+        if any(track.started_encodings for track in leading):
+            return identity
+        if leading and published is None:
+            published = identity
+    return published or next(iter(sources), None)
 
 
 def _tracks(people: Iterable[Participant], kind: MediaKind) -> Iterable[Publication]:

@@ -42,14 +42,15 @@ class LiveStream:
         packager: Packager,
         clock: Callable[[], float],
         *,
-        pinned: str | None = None,
+        sources: tuple[str, ...] = (),
         mix: StreamMix | None = None,
         terms: LiveTerms | None = None,
     ) -> None:
         self.name = room.name
         self.room = room
         self.packager = packager
-        self.pinned = pinned
+        self.sources = sources
+        """Identities of those who may be shown, the first that is there; none: who began first."""
         self.mix = mix
         """All sound of the room as one track; None: the sound of one."""
         self.terms = terms or LiveTerms()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -19,11 +20,13 @@ from roomtone.servers.api.live_schemas import (
     StreamBody,
     StreamCreateBody,
     StreamEventBody,
+    StreamSourceBody,
     StreamStatistics,
     StreamTrackBody,
     transcoding_body,
 )
 from roomtone.servers.api.requests import authorize, context_of
+from roomtone.servers.api.status import HttpProblem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -70,7 +73,7 @@ async def create_stream(request: Request, body: StreamCreateBody) -> StreamBody:
     authorize(request, body.room, Grant.ADMINISTER)
     context = context_of(request)
     stream = await context.live.go_live(
-        body.room, body.participant, body.sound, terms=_terms(body, context.live.limits)
+        body.room, body.participant, body.sound, backups=body.backups, terms=_terms(body, context.live.limits)
     )
     return _body(stream, context.access.audience())
 
@@ -96,6 +99,33 @@ async def end_stream(
         if participant is not None:
             await context.rooms.end(participant, CloseReason.REMOVED)
     return Response(status_code=204)
+
+
+@router.put(
+    "/streams/{name}/source",
+    summary="Point a live stream at another source",
+    responses={
+        409: {"description": "Nobody of them publishes yet, or an encoder publishes the stream itself"},
+        422: {"description": "What they publish needs transcoding; the detail says what"},
+    },
+)
+async def point_stream(request: Request, name: str, body: StreamSourceBody) -> StreamBody:
+    """Show another participant from its next keyframe on, behind a discontinuity; with several, the rest are backups.
+
+    The next of them is shown where one goes or nothing comes of it, and the one before again when it is back. Where
+    nothing can be shown of them the answer is an error, and all stays as it was.
+    """
+    authorize(request, name, Grant.ADMINISTER)
+    context = context_of(request)
+    if name in context.ingests.by_name:
+        detail = (
+            "an encoder publishes this stream itself: have encoders join a room as its participants (ingresses), "
+            "and the room go live"
+        )
+        raise HttpProblem(HTTPStatus.CONFLICT, "published_by_encoder", detail)
+    stream = context.live.find(name)
+    await context.live.point(stream, body.participants)
+    return _body(stream, context.access.audience())
 
 
 @router.get("/streams/{name}/events", summary="What happened to a live stream")
@@ -134,6 +164,7 @@ def _body(stream: LiveStream, audience: dict[str, int]) -> StreamBody:
         state=stream.state,
         url=stream.master,
         publishers=stream.publishers,
+        sources=list(stream.sources),
         sound=stream.sound,
         mixed=0 if stream.mix is None else stream.mix.hears,
         tracks=[

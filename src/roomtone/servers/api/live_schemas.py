@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from roomtone.control.live import (
     LiveEventKind,
@@ -20,6 +20,9 @@ from roomtone.control.live import (
 from roomtone.media.values import MediaKind
 from roomtone.servers.api.schemas import Body
 
+MAX_SOURCES = 16
+"""Who may be shown by a stream, at most."""
+
 
 class _Live(Body):
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
@@ -32,6 +35,8 @@ class StreamCreateBody(_Live):
     """Its name, which the stream has too: `/live/NAME/index.m3u8`."""
     participant: str | None = Field(default=None, max_length=256)
     """Whose tracks are shown; otherwise those of who began to publish first."""
+    backups: list[str] = Field(default_factory=list, max_length=MAX_SOURCES - 1)
+    """Who is shown instead, in this order, where `participant` is not there or nothing comes of it."""
     sound: LiveSound = LiveSound.ONE
     """one: the sound of who is shown, as it was published; mix: everybody's, phones' too, decoded and mixed."""
     public: bool = False
@@ -40,6 +45,20 @@ class StreamCreateBody(_Live):
     """How its media is encrypted; otherwise as `live.encryption` says."""
     segments_per_key: int | None = Field(default=None, ge=0)
     """Otherwise as `live.segments_per_key` says."""
+
+    @model_validator(mode="after")
+    def _backups_are_of_somebody(self) -> Self:
+        if self.backups and self.participant is None:
+            message = "backups are of a participant: say which"
+            raise ValueError(message)
+        return self
+
+
+class StreamSourceBody(_Live):
+    """Who is to be shown."""
+
+    participants: list[str] = Field(max_length=MAX_SOURCES)
+    """Identities: the first is shown of whom something comes; none: what is shown stays."""
 
 
 class StreamTrackBody(_Live):
@@ -114,6 +133,8 @@ class StreamBody(_Live):
     """Path of its multivariant playlist."""
     publishers: list[str]
     """Identities of those whose tracks it carries; who is only mixed is not named."""
+    sources: list[str]
+    """Identities of those who may be shown: the first of whom something comes; none: who began to publish first."""
     sound: LiveSound
     mixed: int
     """Sound tracks in the mix."""

@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 from live_world import World, close_world, make_world, picture, sound
 
-from roomtone.control.live import LiveEnd, LiveError, LiveEventKind, LiveLimits, LiveRefusal, LiveSound, LiveState
-from roomtone.control.rooms import Refusal, RoomError, RoomOptions, TrackOffer
+from roomtone.control.live import (
+    LiveEnd,
+    LiveError,
+    LiveEventKind,
+    LiveLimits,
+    LiveRefusal,
+    LiveSound,
+    LiveState,
+    LiveStream,
+)
+from roomtone.control.rooms import Participant, Refusal, RoomError, RoomOptions, TrackOffer
 from roomtone.media.values import (
     EngineCloseReason,
     MediaKind,
@@ -14,6 +23,8 @@ from roomtone.media.values import (
     PackagerEnded,
     PackagerWarned,
     PackagerWarning,
+    ProducerSilent,
+    ProducerStarted,
 )
 from roomtone.protocols.sdp import Codec
 
@@ -239,3 +250,97 @@ async def test_a_mixer_that_the_engine_lost_ends_the_stream(world: World) -> Non
     assert stream.mix is not None
     await world.emit(MixerClosed(mixer=stream.mix.mixer.id, reason=EngineCloseReason.PEER_PANICKED))
     assert stream.ended is LiveEnd.MEDIA_FAILED
+
+
+async def flows(world: World, participant: Participant, *, comes: bool = True) -> None:
+    """Have packets of somebody's tracks come, or come no more."""
+    for publication in participant.publications.values():
+        producer = publication.producer.id
+        await world.emit(
+            ProducerStarted(producer=producer, encoding=0, ssrc=1)
+            if comes
+            else ProducerSilent(producer=producer, encoding=0)
+        )
+
+
+def kinds(stream: LiveStream) -> list[LiveEventKind]:
+    return [event.kind for event in stream.events]
+
+
+async def test_a_stream_is_pointed_at_another_source_with_picture_and_sound(world: World) -> None:
+    await world.publish("alice", sound(), picture())
+    await world.publish("bob", sound(), picture())
+    stream = await world.live.go_live("demo")
+    await world.start(stream)
+    await world.live.point(stream, ["bob"])
+    assert fed(stream) == {MediaKind.VIDEO: "bob", MediaKind.AUDIO: "bob"}
+    assert len(stream.feeds) == 2
+    assert (stream.state, stream.sources) == (LiveState.LIVE, ("bob",))
+    assert [event.detail for event in stream.events if event.kind is LiveEventKind.SWITCHED] == ["bob"]
+    await world.live.point(stream, [])
+    assert fed(stream) == {MediaKind.VIDEO: "bob", MediaKind.AUDIO: "bob"}
+
+
+async def test_a_source_that_cannot_be_shown_is_refused_and_all_stays(world: World) -> None:
+    await world.publish("alice", sound(), picture())
+    await world.publish("bob", picture("VP8"))
+    stream = await world.live.go_live("demo")
+    for nobody, refusal in (("bob", LiveRefusal.NEEDS_TRANSCODING), ("carol", LiveRefusal.NOTHING_PUBLISHED)):
+        with pytest.raises(LiveError) as refused:
+            await world.live.point(stream, [nobody])
+        assert refused.value.refusal is refusal
+        assert world.live.refused[refusal] == 1
+    assert (stream.sources, fed(stream)[MediaKind.VIDEO]) == ((), "alice")
+
+
+async def test_the_backup_is_shown_while_nothing_comes_of_the_primary(world: World) -> None:
+    backup = await world.publish("backup", sound(), picture())
+    primary = await world.publish("primary", sound(), picture())
+    await flows(world, backup)
+    await flows(world, primary)
+    stream = await world.live.go_live("demo", "primary", backups=["backup"])
+    await world.start(stream)
+    both = {MediaKind.VIDEO: "primary", MediaKind.AUDIO: "primary"}
+    assert fed(stream) == both
+    await flows(world, primary, comes=False)
+    assert fed(stream) == {MediaKind.VIDEO: "backup", MediaKind.AUDIO: "backup"}
+    await flows(world, primary)
+    assert fed(stream) == both
+    await world.rooms.end(primary)
+    await world.settle()
+    assert (fed(stream)[MediaKind.VIDEO], stream.state) == ("backup", LiveState.LIVE)
+    again = await world.publish("primary", sound(), picture())
+    assert fed(stream)[MediaKind.VIDEO] == "backup"  # nothing has come of it yet
+    await flows(world, again)
+    assert fed(stream) == both
+    assert kinds(stream).count(LiveEventKind.SWITCHED) == 3
+
+
+async def test_where_all_are_silent_what_is_shown_stays_until_one_comes(world: World) -> None:
+    primary = await world.publish("primary", picture())
+    await world.publish("other", picture())
+    stream = await world.live.go_live("demo", "primary", backups=["backup"])
+    await world.start(stream)
+    await flows(world, primary)
+    await flows(world, primary, comes=False)
+    assert fed(stream) == {MediaKind.VIDEO: "primary"}
+    await world.rooms.end(primary)
+    await world.settle()
+    assert stream.state is LiveState.WAITING  # who is none of its sources is not shown
+    await flows(world, await world.publish("backup", picture()))
+    assert (fed(stream), stream.state) == ({MediaKind.VIDEO: "backup"}, LiveState.LIVE)
+
+
+async def test_a_track_that_the_engine_does_not_take_is_not_switched_to_again(world: World) -> None:
+    await world.publish("alice", sound(), picture())
+    stream = await world.live.go_live("demo")
+    await world.start(stream)
+    bob = await world.publish("bob", picture())
+    (video,) = bob.publications
+    stream.left_out.add(video)
+    with pytest.raises(LiveError, match="cannot go on"):
+        await world.live.point(stream, ["bob"])
+    assert (fed(stream)[MediaKind.VIDEO], stream.sources) == ("alice", ())
+    await flows(world, bob)
+    await world.live.point(stream, ["bob", "alice"])
+    assert fed(stream)[MediaKind.VIDEO] == "alice"

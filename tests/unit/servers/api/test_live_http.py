@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from api_world import FFMPEG, PUBLISH, ApiWorld
@@ -17,7 +18,7 @@ def admin(api: ApiWorld, **grants: bool) -> dict[str, str]:
     return api.headers(None, token=api.token(room_admin=True, **grants))
 
 
-async def go_live(api: ApiWorld, **body: str) -> tuple[int, dict[str, object]]:
+async def go_live(api: ApiWorld, **body: object) -> tuple[int, dict[str, object]]:
     answer = await api.http.post("/api/v1/streams", json={"room": "demo", **body}, headers=admin(api))
     return answer.status_code, answer.json()
 
@@ -55,6 +56,39 @@ async def test_what_cannot_be_carried_is_refused_with_a_sentence(api: ApiWorld) 
     assert status == 422
     assert problem["code"] == "needs_transcoding"
     assert "VP8, which needs transcoding" in str(problem["detail"])
+
+
+async def test_a_stream_is_pointed_at_another_source(api: ApiWorld) -> None:
+    await api.publish(FFMPEG)
+    await api.publish(FFMPEG, identity="bob")
+    await go_live(api)
+
+    async def point(*participants: str, name: str = "demo") -> tuple[int, dict[str, Any]]:
+        body = {"participants": list(participants)}
+        answer = await api.http.put(f"/api/v1/streams/{name}/source", json=body, headers=admin(api))
+        return answer.status_code, answer.json()
+
+    status, stream = await point("bob", "alice")
+    assert (status, stream["publishers"], stream["sources"]) == (200, ["bob"], ["bob", "alice"])
+    status, problem = await point("carol")
+    assert (status, problem["code"]) == (409, "nothing_published")
+    status, stream = await point()
+    assert (status, stream["publishers"], stream["sources"]) == (200, ["bob"], [])
+    assert (await point(*map(str, range(17))))[0] == 422
+    await api.http.delete("/api/v1/streams/demo", headers=admin(api))
+    assert (await point("bob"))[0] == 404
+    by_encoder = api.context.ingests.by_name
+    by_encoder["demo"] = None  # type: ignore[assignment]
+    status, problem = await point("bob")
+    assert (status, problem["code"]) == (409, "published_by_encoder")
+    del by_encoder["demo"]
+
+
+async def test_backups_are_of_a_participant(api: ApiWorld) -> None:
+    await api.publish(FFMPEG)
+    assert (await go_live(api, backups=["bob"]))[0] == 422
+    status, stream = await go_live(api, participant="alice", backups=["bob"])
+    assert (status, stream["sources"]) == (201, ["alice", "bob"])
 
 
 async def test_refusals_have_their_status(api: ApiWorld) -> None:
