@@ -20,7 +20,7 @@ import httpx
 import numpy as np
 import pytest
 from aiortc_peer import TONE_HZ, assert_is_the_picture
-from conftest import Run, Server, token, until, wait_for_statistic
+from conftest import Run, Server, start_server, stop_server, token, until, wait_for_statistic
 from livekit import rtc
 from livekit_peer import LiveKitPeer, hear_tone, pictures
 from mediasoup_pages import MediasoupPage, OpenPage
@@ -212,3 +212,20 @@ def test_what_an_encoder_sends_is_seen_by_whep_when_it_is_sent(server: Server, o
         print(f"milliseconds from the encoder to the screen: {found}")  # noqa: T201 - a figure to look at
         assert statistics.median(late[50:]) < 3_000, late
     assert failures == []
+
+
+def test_the_demo_is_seen_and_heard_on_the_page(tmp_path: Path, open_page: OpenPage) -> None:
+    demo = start_server(tmp_path, "--demo")
+    try:
+        watching = open_page("/watch/?room=demo", demo)
+        wait_for_statistic(watching, "video frames decoded", "Number(value) >= 30")
+        wait_for_statistic(watching, "video size", "value === '640x360'")
+
+        def hums() -> bool:
+            watching.wait_for_timeout(200)
+            return abs((watching.evaluate(EAR) or 0) - 440) < 10
+
+        until(hums, "the hum of the test card")
+        assert demo.identities("demo") == ["encoder"]
+    finally:
+        stop_server(demo)

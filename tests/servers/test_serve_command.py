@@ -186,11 +186,11 @@ def test_the_first_start_shows_a_key_and_a_password_once_which_work(tmp_path: Pa
     assert password.encode() not in kept
 
 
-def test_the_demo_workers_end_with_a_server_that_is_killed(tmp_path: Path) -> None:
+def test_the_demo_worker_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
     with running(tmp_path, "--demo") as (process, _):
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         commands = sorted(Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[2] for child in children)
-        assert commands == [b"roomtone.workers.livecard", b"roomtone.workers.testcard"]
+        assert commands == [b"roomtone.workers.livecard"], "one source for the room and for the live stream"
         descriptors = [os.pidfd_open(int(child)) for child in children]
         process.kill()
         process.wait(timeout=20)

@@ -53,9 +53,7 @@ class Demo:
 
     async def start(self) -> None:
         """Join and start to send; raise `StartError` when this installation cannot."""
-        missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
-        if missing:
-            raise StartError(f"--demo needs {', '.join(missing)}: install roomtone[testcard]")
+        require_installed()
         try:
             await self._supervisor.start()
         except WorkerError as error:
@@ -97,6 +95,13 @@ class Demo:
     def _on_closed(self, participant: Participant) -> None:
         if participant is self._participant:
             asyncio.get_running_loop().call_soon(self._supervisor.restart)
+
+
+def require_installed() -> None:
+    """Raise `StartError` where a test card cannot be made."""
+    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise StartError(f"--demo needs {', '.join(missing)}: install roomtone[testcard]")
 
 
 def _two_ssrcs() -> tuple[int, int]:

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from roomtone.app.demo import require_installed
+from roomtone.app.errors import StartError
 from roomtone.app.supervisor import Supervisor, WorkerError
 from roomtone.control.policy import VideoGrants
 
@@ -40,8 +42,12 @@ class LiveDemo:
         self._supervisor = Supervisor(IDENTITY, self._prepare, on_restart=on_restart)
 
     async def start(self) -> None:
-        """Start to send; raise `WorkerError` when that cannot be."""
-        await self._supervisor.start()
+        """Start to send; raise `StartError` when this installation cannot."""
+        require_installed()
+        try:
+            await self._supervisor.start()
+        except WorkerError as error:
+            raise StartError(f"the demo stream did not start: {error}") from error
 
     async def close(self) -> None:
         """Stop sending."""

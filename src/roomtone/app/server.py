@@ -50,7 +50,6 @@ from roomtone.app.people import People, open_people
 from roomtone.app.phones import Phones, is_wanted
 from roomtone.app.previews import Previews
 from roomtone.app.public_address import ask_public_address
-from roomtone.app.supervisor import WorkerError
 from roomtone.app.transcoders import TranscoderProcesses, check_transcoding
 from roomtone.app.wiring import Parts, wire
 from roomtone.clients.targets import GuardedTargets
@@ -328,22 +327,17 @@ class Server:
             raise StartError("webrtc.share_https_port needs the media engine in this process: set it to false")
 
     async def _open_demo(self, parts: Parts) -> None:
-        demo = Demo(parts.rooms, DEMO_ROOM, on_restart=self.metrics.worker_restarts.labels("testcard").inc)
+        """Publish the test card: as an encoder does, so that it is a live stream too, or else by plain RTP."""
+        restarts = self.metrics.worker_restarts
+        demo: Demo | LiveDemo
+        if rtmp := self.addresses.get(IngestProtocol.RTMP.value):
+            on_restart = restarts.labels("livecard").inc
+            demo = LiveDemo(rtmp[0], DEMO_ROOM, parts.context.keys, on_restart=on_restart)
+        else:
+            demo = Demo(parts.rooms, DEMO_ROOM, on_restart=restarts.labels("testcard").inc)
         self._open.push_async_callback(demo.close)
         await demo.start()
         self.health.watch("demo", demo.verdict)
-        if rtmp := self.addresses.get(IngestProtocol.RTMP.value):
-            await self._open_live_demo(rtmp[0], parts)
-
-    async def _open_live_demo(self, rtmp: str, parts: Parts) -> None:
-        on_restart = self.metrics.worker_restarts.labels("livecard").inc
-        demo = LiveDemo(rtmp, DEMO_ROOM, parts.context.keys, on_restart=on_restart)
-        self._open.push_async_callback(demo.close)
-        try:
-            await demo.start()
-        except WorkerError as error:
-            raise StartError(f"the demo stream did not start: {error}") from error
-        self.health.watch("live demo", demo.verdict)
 
 
 def _prepare_data_dir(path: Path) -> None:

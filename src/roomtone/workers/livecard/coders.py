@@ -12,8 +12,8 @@ from roomtone.workers.testcard.tone import FRAME_SAMPLES, RATE, tone
 
 VIDEO_BPS = 600_000
 AUDIO_BPS = 64_000
-KEYFRAME_INTERVAL = 2 * FPS
-"""As encoders of live streams are set: segments begin with keyframes."""
+KEYFRAME_INTERVAL = FPS
+"""Who begins to watch by WebRTC waits for the next, and segments begin with one."""
 MOST_LATE_S = 1
 """What is older is left out: a machine that slept does not make up for its sleep."""
 
