@@ -30,6 +30,7 @@ from sipp_scenes import (
     scenario,
 )
 from test_foreign_transfers import is_taken
+from test_phone_pins import gone, in_room
 
 from roomtone.control.calls import RuleTarget, TargetKind
 from roomtone.protocols.sip.agent import Answered, Ended, Invited, Requested
@@ -336,3 +337,28 @@ async def test_sipp_picks_up_for_a_phone_that_rings(here: Exchange, pair: tuple[
     await cleo.wait_for(Ended)
     await ada.wait_for(Ended)
     await here.becomes_empty()
+
+
+async def test_sipp_enters_a_room_by_its_pin(here: Exchange, play: Play) -> None:
+    await here.book.dispatch.create("board", ["7001"], RuleTarget(TargetKind.ROOM, room="board"), pin="42")
+    keys = []
+    for cseq, key in enumerate("42", 3):
+        body = f"Signal={key}\nDuration=160\n"
+        keys += [request("INFO", "[next_url]", cseq, body=body, kind="application/dtmf-relay"), expect(200)]
+    running = asyncio.create_task(play(*call("7001"), *keys, expect_request("BYE"), answer_in_dialog()))
+    await until(lambda: running.done() or in_room(here, "board", "sip_bob"))
+    if running.done():
+        await running
+    (one,) = here.calls.all()
+    here.calls.hang_up(one.id)
+    await running
+    await gone(here)
+
+
+# --- what is wrong ---
+
+
+async def test_sipp_is_told_what_is_not_possible(play: Play) -> None:
+    uri, to = "sip:ada@[remote_ip]:[remote_port]", "To: <sip:ada@[remote_ip]>"
+    await play(*invite("ada", "Require: telepathy"), expect(420), request("ACK", uri, 2))
+    await play(request("BYE", uri, 1, to=f"{to};tag=none"), expect(481))

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import itertools
-import re
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from foreign_phones import baresip, has_baresip, heard_by
-from phone_peers import exchange
-from sip_peers import PATIENCE_S, until
+from phone_peers import Exchange, Phone, exchange, phone, pick_up
+from sip_peers import until
 from test_foreign_phones import is_sent_to
+from test_moved_calls import music, refer_to
+from test_phone_pins import gone
+from test_phones_change_rooms import speaking
+from test_phones_in_rooms import Voice, hears
+from wireshark import DUMPCAP, TSHARK, capture, complaints, gaps, read, sources, told_ports
 
-DUMPCAP, TSHARK = shutil.which("dumpcap"), shutil.which("tshark")
+from roomtone.control.calls import Hold, PressKeys, RuleTarget, TargetKind, Transfer
+from roomtone.protocols.sdp.telephony import MediaSecurity
+from roomtone.protocols.sip.agent import Answered, Ended, Invited
+
+Scene = Callable[[Exchange, Phone, Phone, Phone], Awaitable[None]]
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("roomtone._core") is None, reason="roomtone._core is not built"),
     pytest.mark.skipif(DUMPCAP is None or TSHARK is None, reason="tshark is not installed"),
@@ -25,44 +32,6 @@ pytestmark = [
     pytest.mark.timeout(150),
 ]
 SENDER_REPORT, LEAST_PACKETS = "200", 250
-
-
-@asynccontextmanager
-async def capture(file: Path) -> AsyncIterator[None]:
-    """Write what goes over the loopback to a file; fail where this user may not."""
-    words = (str(DUMPCAP), "-q", "-i", "lo", "-f", "udp", "-w", str(file))
-    process = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE)
-    assert process.stderr is not None
-    said = b""
-    async with asyncio.timeout(PATIENCE_S):
-        while b"File:" not in said:
-            line = await process.stderr.readline()
-            said += line
-            if not line:
-                pytest.skip(f"dumpcap may not read the loopback: {said.decode('utf-8', 'replace')}")
-    try:
-        yield
-    finally:
-        process.terminate()
-        await process.communicate()
-
-
-async def read(file: Path, sip_port: int, only: str, *fields: str) -> list[list[str]]:
-    """Fields of the packets that Wireshark's filter lets through, in which SIP stands on one port."""
-    words = [str(TSHARK), "-r", str(file), "-d", f"udp.port=={sip_port},sip", "-Y", only, "-T", "fields"]
-    for field in fields:
-        words += ["-e", field]
-    process = await asyncio.create_subprocess_exec(
-        *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    output, complaint = await process.communicate()
-    assert process.returncode == 0, complaint
-    return [line.split("\t") for line in output.decode().splitlines()]
-
-
-def gaps(numbers: list[int]) -> int:
-    """Sequence numbers that were left out, said twice or out of order (RFC 3550 section 5.1)."""
-    return sum((after - before) % 65_536 != 1 for before, after in itertools.pairwise(numbers))
 
 
 async def test_wireshark_has_nothing_to_say_against_a_converted_call(tmp_path: Path) -> None:
@@ -92,20 +61,10 @@ async def test_wireshark_has_nothing_to_say_against_a_converted_call(tmp_path: P
         bob.do("hangup")
         await ada.says("session closed")
         await here.becomes_empty()
-    told = await read(file, sip, f"sip && udp.srcport == {sip} && sdp", "sdp.media.port", "sdp.media_attr")
-    ports = {port for port, _ in told} | {port for _, text in told for port in re.findall(r"\brtcp:(\d+)", text)}
+    ports = await told_ports(file, sip)
     assert len(ports) >= 4, "each phone was told ports of its own for sound and for reports"
     ours = " || ".join(f"udp.srcport == {port}" for port in ports)
-    signalled = f"udp.srcport == {sip}"
-    complaints = await read(
-        file,
-        sip,
-        f"({signalled} || {ours}) && (_ws.malformed || _ws.expert.severity >= 6291456)",
-        "frame.number",
-        "_ws.col.Info",
-        "_ws.expert.message",
-    )
-    assert complaints == []
+    assert await complaints(file, sip) == []
     streams: dict[tuple[str, str], list[int]] = {}
     for ssrc, payload_type, number in await read(file, sip, f"rtp && ({ours})", "rtp.ssrc", "rtp.p_type", "rtp.seq"):
         streams.setdefault((ssrc, payload_type), []).append(int(number))
@@ -117,3 +76,93 @@ async def test_wireshark_has_nothing_to_say_against_a_converted_call(tmp_path: P
     heads = {(kinds.split(",")[0], ssrc.split(",")[0]) for kinds, ssrc in reports}
     for ssrc, _ in streams:
         assert any(kind == SENDER_REPORT and int(of, 0) == int(ssrc, 0) for kind, of in heads), (ssrc, heads)
+
+
+@asynccontextmanager
+async def three(here: Exchange) -> AsyncIterator[list[Phone]]:
+    """Phones that are registered and pick up, and say tones of their own all the time."""
+    async with AsyncExitStack() as stack:
+        made = [await stack.enter_async_context(phone(here, name)) for name in ("ada", "bob", "cleo")]
+        for one in made:
+            assert (await one.register()).status == 200
+            one.answers = pick_up
+        voices = [Voice(one.rtp, hertz) for one, hertz in zip(made, (880, 440, 660), strict=True)]
+        await stack.enter_async_context(speaking(*voices))
+        yield made
+
+
+async def hears_tone(one: Phone, hertz: float, share: float = 0.9) -> None:
+    one.rtp.drain()
+    await hears(one.rtp, {hertz: share}, (), lambda: None)
+
+
+async def held_and_transferred(here: Exchange, ada: Phone, bob: Phone, cleo: Phone) -> None:
+    """A call of two, held by one, then by an operator, transferred by REFER to a third."""
+    ada.call("bob")
+    leg = (await ada.wait_for(Answered)).leg
+    await hears_tone(bob, 880)
+    assert (await ada.reoffer(leg, ada.sdp("0 101", "a=sendonly"))).status == 200
+    await hears_tone(bob, 500, 0.7)
+    assert (await ada.reoffer(leg, ada.sdp("0 101"))).status == 200
+    (call,) = here.calls.all()
+    await here.calls.command(call.id, Hold(call.parties[0].id, on=True))
+    await hears_tone(ada, 500, 0.7)
+    await here.calls.command(call.id, Hold(call.parties[0].id, on=False))
+    await here.calls.command(call.id, PressKeys(call.parties[0].id, "12"))
+    ada.agent.subscriptions.refer(leg.dialog, refer_to(here, "cleo"), ada.now())
+    ada.drain()
+    await hears_tone(cleo, 440)
+    await ada.wait_for(Ended)
+    cleo.hang_up((await cleo.wait_for(Invited)).leg)
+
+
+async def in_rooms(here: Exchange, ada: Phone, bob: Phone, cleo: Phone) -> None:
+    """Two phones in a room; one is put on hold and then given to a third."""
+    await here.book.dispatch.create("standup", ["7000"], RuleTarget(TargetKind.ROOM, room="standup"))
+    for one in (ada, bob):
+        one.call("7000")
+        await one.wait_for(Answered)
+    await hears_tone(bob, 880)
+    first = here.calls.all()[0]
+    await here.calls.command(first.id, Hold(first.legs[0].id, on=True))
+    await hears_tone(ada, 500, 0.7)
+    await here.calls.command(first.id, Hold(first.legs[0].id, on=False))
+    await here.calls.command(first.id, Transfer(first.legs[0].id, "cleo"))
+    await hears_tone(cleo, 880)
+    for one in (ada, bob):
+        one.hang_up((await one.wait_for(Answered)).leg)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scene", [held_and_transferred, in_rooms])
+async def test_wireshark_has_nothing_to_say_against_calls_that_change(tmp_path: Path, scene: Scene) -> None:
+    file = tmp_path / "calls.pcapng"
+    async with exchange(tmp_path, "ada", "bob", "cleo", music=music(), extended_reports=True) as here:
+        async with capture(file), three(here) as phones:
+            await scene(here, *phones)
+            await gone(here)
+        sip = here.port
+    assert len(await told_ports(file, sip)) >= 6
+    assert await complaints(file, sip) == []
+    assert await read(file, sip, f"rtp && ({await sources(file, sip)})", "rtp.ssrc"), "sound was read as such"
+
+
+@pytest.mark.long
+async def test_wireshark_has_nothing_to_say_against_a_call_by_srtp(tmp_path: Path) -> None:
+    file, account = tmp_path / "srtp.pcapng", "regint=60;audio_codecs=PCMU;mediaenc=srtp-mand"
+    secure = partial(baresip, modules=("srtp",), account=account, records=True)
+    async with exchange(tmp_path, "ada", "bob", algorithm="MD5", security=MediaSecurity.SDES) as here:
+        sip = here.port
+        async with (
+            capture(file),
+            secure(tmp_path / "ada", "ada", "adaada", sip, 440) as ada,
+            secure(tmp_path / "bob", "bob", "bobbob", sip, 880),
+        ):
+            ada.do("dial", f"sip:bob@127.0.0.1:{sip}")
+            await ada.says("Call established")
+            await until(lambda: heard_by(tmp_path / "ada", 880) and heard_by(tmp_path / "bob", 440))
+            ada.do("hangup")
+            await here.becomes_empty()
+    said = {message for _, _, message in await complaints(file, sip)}
+    assert said <= {"Encrypted RTCP Payload - not dissected"}, "it has no key, and nothing else to say"
+    assert await read(file, sip, f"srtp.enc_payload && ({await sources(file, sip)})", "rtp.ssrc"), "sound was secured"
