@@ -112,15 +112,21 @@ def test_rtp_that_is_described_is_seen_and_heard(
     until(lambda: "#EXT-X-ENDLIST" in playlist(server, name), "the end of the playlist")
 
 
-@pytest.mark.parametrize(("container", "scheme"), [("mpegts", "udp"), ("rtp_mpegts", "rtp")])
-def test_mpeg_ts_in_datagrams_is_seen_and_heard(server: Server, tmp_path: Path, container: str, scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("container", "scheme", "encryption"), [("mpegts", "udp", "aes-128"), ("rtp_mpegts", "rtp", "none")]
+)
+def test_mpeg_ts_in_datagrams_is_seen_and_heard(
+    server: Server, tmp_path: Path, container: str, scheme: str, encryption: str
+) -> None:
     name = f"ts-{scheme}"
-    opened = inputs(server, "POST", name, {"name": name, "listen": "127.0.0.1:0"})
+    body = {"name": name, "listen": "127.0.0.1:0", "encryption": encryption}
+    opened = inputs(server, "POST", name, body)
     url = f"{scheme}://127.0.0.1:{opened['port']}?pkt_size=1316"
     with source(tmp_path / "log", *SOURCE, *AAC, *H264, "-f", container, url):
         found = until(lambda: (seen := ingests(server, name)) and seen["tracks"] and seen, "a playlist")
-        assert found["protocol"] == "mpegts"
+        assert (found["protocol"], found["encryption"]) == ("mpegts", encryption)
         is_seen_and_heard(server, name)
+        assert ("#EXT-X-KEY:METHOD=AES-128" in playlist(server, name)) == (encryption == "aes-128")
     inputs(server, "DELETE", name)
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
 from roomtone.app.listeners import on_loopback
-from roomtone.control.live import StreamEncryption, encryption_of
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode, IngestProtocol
 
@@ -50,7 +49,6 @@ class Encoders:
             addresses = tuple(address for address in addresses if ":" not in address.host)
         passphrase = getattr(section, "passphrase", "") or None
         latency_ms: int = getattr(section, "latency_ms", 120)
-        live = self._settings.live
         warnings: list[str] = []
         for address in addresses:
             try:
@@ -59,9 +57,6 @@ class Encoders:
                     str(address),
                     passphrase=passphrase,
                     latency_ms=latency_ms,
-                    window_ms=live.window_s * 1000,
-                    part_ms=live.part_ms,
-                    encryption=encryption_of(StreamEncryption(live.encryption), live.segments_per_key),
                 )
             except EngineCommandError as error:
                 if error.code is ErrorCode.NO_PORT and dev and not configured:

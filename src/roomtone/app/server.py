@@ -53,7 +53,7 @@ from roomtone.app.public_address import ask_public_address
 from roomtone.app.transcoders import TranscoderProcesses, check_transcoding
 from roomtone.app.wiring import Parts, wire
 from roomtone.clients.targets import GuardedTargets
-from roomtone.control.live import Pulls, StreamEncryption, encryption_of
+from roomtone.control.live import Pulls
 from roomtone.media import CoreLink, Engine, EngineStartError
 from roomtone.media.values import IngestProtocol
 from roomtone.observe import OK, Health, LoopLag, Metrics, ServerInput, ServerState, Verdict, get_logger
@@ -286,14 +286,11 @@ class Server:
         self.metrics.read_families(SIP_FAMILIES, lambda: sip_values(phones))
 
     async def _open_encoders(self, parts: Parts) -> None:
-        live = self.settings.live
         pulls = parts.context.pulls = Pulls(
             parts.context.engine,
             parts.context.ingests,
             GuardedTargets(allow_private=self.settings.pull.allow_private),
-            window_ms=live.window_s * 1000,
-            part_ms=live.part_ms,
-            encryption=encryption_of(StreamEncryption(live.encryption), live.segments_per_key),
+            parts.context.listings,
         )
         self._open.push_async_callback(pulls.close_all)
         if parts.context.ingresses is not None:

@@ -114,6 +114,7 @@ def livekit_context(api: ApiContext) -> LiveKitContext:
         version=api.version,
         dev=api.settings.server.dev,
         ingresses=api.ingresses,
+        makes_for_rooms=api.settings.live.webrtc_making != "off",
     )
 
 

@@ -21,6 +21,18 @@ class RungSettings(Section):
     """Pictures a second, at most; 0: as the source."""
 
 
+class StreamSettings(Section):
+    """What is said of one stream; what is unset is as `live` says of all."""
+
+    public: bool | None = None
+    """Anybody may watch without a token."""
+    encryption: Literal["none", "aes-128", "sample-aes"] | None = None
+    """By what media is encrypted: of rooms, inputs and pulls. What is pushed by SRT and RTMP is encrypted as
+    `live.encryption` says, and refused where this says otherwise."""
+    segments_per_key: NotNegative | None = None
+    """A key is good for so many segments; 0: for the life of the stream."""
+
+
 class LiveSettings(Section):
     """Live streams: rooms, and what encoders publish, watched by HLS at `/live/NAME/index.m3u8`."""
 
@@ -41,6 +53,11 @@ class LiveSettings(Section):
     given to whoever may watch. A room that goes live may choose otherwise."""
     segments_per_key: NotNegative = 0
     """A key is good for so many segments; 0: for the life of a stream."""
+    streams: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")], StreamSettings] = Field(
+        default_factory=dict
+    )
+    """Single streams by name, where they are given to their audience otherwise than all: `public`, `encryption`,
+    `segments_per_key`. What is pushed by SRT and RTMP is always encrypted as `encryption` says."""
     window_s: Annotated[int, Field(ge=12, le=14_400)] = 120
     """How far back viewers can go."""
     part_ms: Annotated[int, Field(ge=100, le=2_000)] = 333

@@ -15,6 +15,7 @@ from roomtone.control.live.ingress_book import IngressBook, IngressTable, new_id
 from roomtone.control.live.ingress_lives import IngressChange, Ingresses, IngressLife
 from roomtone.control.live.inputs import InputRefusal, InputRefusedError, InputRequest, Inputs, LiveInput
 from roomtone.control.live.ladders import PRESETS, RoomMaking, Rung, SoundCodec, TranscodeRules, rungs_of
+from roomtone.control.live.listing import Listing, Listings, TermsWish
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
 from roomtone.control.live.pulls import Pull, PullRefusal, PullRefusedError, Pulls, PullState, PullTargets
 from roomtone.control.live.stream import LiveStream
@@ -42,7 +43,6 @@ from roomtone.control.live.values import (
     LiveTerms,
     LiveTrack,
     StreamEncryption,
-    encryption_of,
 )
 
 __all__ = [
@@ -67,6 +67,8 @@ __all__ = [
     "InputRefusedError",
     "InputRequest",
     "Inputs",
+    "Listing",
+    "Listings",
     "LiveAccess",
     "LiveEnd",
     "LiveError",
@@ -98,6 +100,7 @@ __all__ = [
     "StreamEncryption",
     "StreamKeyStore",
     "StreamKeys",
+    "TermsWish",
     "TrackMaking",
     "TrackRule",
     "TranscodeEvent",
@@ -111,7 +114,6 @@ __all__ = [
     "WorkerStartError",
     "Workers",
     "choose",
-    "encryption_of",
     "new_id",
     "new_key",
     "rungs_of",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from roomtone.control.live.attendance import Attendance, Attendances
+from roomtone.control.live.listing import Listings
 from roomtone.control.live.making import Makings
 from roomtone.control.live.transcoding import WorkerStartError
 from roomtone.control.policy import AccessError
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from roomtone.media.values import (
         AnyEvent,
         IngestId,
-        LiveEncryption,
         MediaKind,
         PackagerId,
         PackagerTrack,
@@ -59,6 +59,7 @@ _log = logging.getLogger(__name__)
 PUBLISH = "publish"
 """Topic of the engine's question whether something may be published."""
 TOO_MANY = "too_many_streams"
+OTHER_ENCRYPTION = "other_encryption"
 """Why an encoder is refused that may publish, as metrics say it."""
 
 
@@ -94,6 +95,7 @@ class Ingests:
         max_streams: int = 100,
         rooms: Rooms | None = None,
         clock: Callable[[], float] = time.time,
+        listings: Listings | None = None,
         transcodings: Transcodings | None = None,
     ) -> None:
         self.by_name: dict[str, IngestStream] = {}
@@ -107,6 +109,7 @@ class Ingests:
         makings = None if transcodings is None else Makings(transcodings)
         self.attendances = None if rooms is None else Attendances(rooms, self._send_away, self._warn, makings)
         """Encoders in the rooms of their streams' names."""
+        self.listings = listings or Listings()
         self._engine = engine
         self._rights = rights
         self._max_streams = max_streams
@@ -123,9 +126,6 @@ class Ingests:
         *,
         passphrase: str | None = None,
         latency_ms: int = 120,
-        window_ms: int = 120_000,
-        part_ms: int | None = None,
-        encryption: LiveEncryption | None = None,
     ) -> IngestListener:
         """Take encoders in at ``IP:PORT``; raise `EngineCommandError` where the address cannot be had."""
         listener = await IngestListener.open(
@@ -134,9 +134,7 @@ class Ingests:
             address,
             passphrase=passphrase,
             latency_ms=latency_ms,
-            window_ms=window_ms,
-            part_ms=part_ms,
-            encryption=encryption,
+            **self.listings.default.for_engine(),
         )
         self.listeners.append(listener)
         self._follow(listener.id, listener)
@@ -213,6 +211,9 @@ class Ingests:
         if question.subject not in self.by_name and len(self.by_name) >= self._max_streams:
             self.refused[TOO_MANY] += 1
             detail = f"{self._max_streams} streams are published already"
+            return Answer(id=question.id, allowed=False, detail=detail)
+        if detail := self.listings.why_not_pushed(question.subject):
+            self.refused[OTHER_ENCRYPTION] += 1
             return Answer(id=question.id, allowed=False, detail=detail)
         try:
             await self._rights.require(question)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from roomtone.control.live.listing import Listings
 from roomtone.media import EngineCommandError, IngestListener
 from roomtone.media.values import ErrorCode, IngestProtocol, IngestRtpTrack, MpegTsInput, RtpInput
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomtone.control.live.ingests import Ingests
+    from roomtone.control.live.listing import TermsWish
     from roomtone.media import Engine
-    from roomtone.media.values import LiveEncryption
 
 MAX_INPUTS = 100
 """Inputs at a time; one more is refused."""
@@ -56,6 +57,7 @@ class InputRequest:
     tracks: tuple[IngestRtpTrack, ...] = ()
     listen: str | None = None
     source: str | None = None
+    terms: TermsWish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +86,14 @@ class Inputs:
         self,
         engine: Engine,
         ingests: Ingests,
+        listings: Listings | None = None,
         *,
-        window_ms: int = 120_000,
-        part_ms: int | None = None,
-        encryption: LiveEncryption | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.by_name: dict[str, LiveInput] = {}
         self._engine = engine
         self._ingests = ingests
-        self._window_ms = window_ms
-        self._part_ms = part_ms
-        self._encryption = encryption
+        self._listings = listings or Listings()
         self._clock = clock
         self._opening: set[str] = set()
 
@@ -119,20 +117,16 @@ class Inputs:
             "address": request.listen,
             "remote": request.source,
         }
+        terms = self._listings.terms_of(request.name, request.terms)
+        listing = self._listings.of(terms)
         tracks = list(request.tracks)
         source = RtpInput(tracks=tracks, **where) if tracks else MpegTsInput(**where)  # type: ignore[arg-type]
         try:
-            listener = await IngestListener.open_input(
-                self._engine,
-                request.name,
-                source,
-                window_ms=self._window_ms,
-                part_ms=self._part_ms,
-                encryption=self._encryption,
-            )
+            listener = await IngestListener.open_input(self._engine, request.name, source, **listing.for_engine())
         except EngineCommandError as error:
             code = InputRefusal.PORT_TAKEN if error.code is ErrorCode.NO_PORT else InputRefusal.INVALID
             raise InputRefusedError(code, str(error)) from error
+        self._listings.give(request.name, terms)
         self._ingests.adopt(listener)
         opened = LiveInput(request, listener, self._clock())
         self.by_name[request.name] = opened
@@ -142,6 +136,7 @@ class Inputs:
         """Close an input and end what it publishes; `KeyError` where there is none."""
         opened = self.by_name.pop(name)
         await self._ingests.abandon(opened.listener)
+        self._listings.forget(name)
 
     def _shared(self, source: str | None) -> IngestListener:
         """Give the port that inputs share, of the family of the source where there are several."""

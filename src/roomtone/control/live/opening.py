@@ -11,7 +11,7 @@ from roomtone.control.live.choosing import carried, choose, shown_of
 from roomtone.control.live.mixing import StreamMix
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.transcoding import WorkerStartError
-from roomtone.control.live.values import LiveError, LiveLimits, LiveRefusal, LiveSound, LiveTerms, encryption_of
+from roomtone.control.live.values import LiveError, LiveRefusal, LiveSound
 from roomtone.media import EngineCommandError, Packager
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from roomtone.control.live.choosing import Choice
     from roomtone.control.live.feeding import Feeding
+    from roomtone.control.live.listing import Listings, TermsWish
     from roomtone.control.live.transcoding import Transcoding, Transcodings
     from roomtone.control.rooms import Room, Rooms
     from roomtone.media import Mailbox
@@ -32,8 +33,8 @@ class Wanted:
 
     sources: tuple[str, ...] = ()
     sound: LiveSound = LiveSound.ONE
-    terms: LiveTerms | None = None
-    """None: as the limits say."""
+    terms: TermsWish | None = None
+    """None: as the settings say."""
 
 
 class Opener:
@@ -42,13 +43,13 @@ class Opener:
     def __init__(
         self,
         rooms: Rooms,
-        limits: LiveLimits,
+        listings: Listings,
         feeding: Feeding,
         transcodings: Transcodings | None,
         clock: Callable[[], float],
     ) -> None:
         self._rooms = rooms
-        self._limits = limits
+        self._listings = listings
         self._feeding = feeding
         self._transcodings = transcodings
         self._clock = clock
@@ -59,20 +60,14 @@ class Opener:
 
     async def open(self, room: Room, wanted: Wanted, is_closed: Callable[[], bool]) -> tuple[LiveStream, Mailbox]:
         """Make a stream, and what tells of it; raise `LiveError` or `RoomError`, and leave nothing then."""
-        limits = self._limits
-        terms = wanted.terms or LiveTerms(encryption=limits.encryption, segments_per_key=limits.segments_per_key)
+        terms = self._listings.terms_of(room.name, wanted.terms)
         self._rooms.require_clear(room, "a live stream")
         people, decodes = room.visible(), self.decodes()
         choice = choose(people, shown_of(people, wanted.sources, decodes=decodes), wanted.sound, decodes=decodes)
         async with AsyncExitStack() as undo:
             with self._rooms.commands():
-                packager = await Packager.open(
-                    room.router,
-                    room.name,
-                    window_ms=limits.window_s * 1000,
-                    part_ms=limits.part_ms,
-                    encryption=encryption_of(terms.encryption, terms.segments_per_key),
-                )
+                listing = self._listings.of(terms)
+                packager = await Packager.open(room.router, room.name, **listing.for_engine())
                 undo.push_async_callback(close_quietly, packager)
                 transcoding = await self._make_anew(room, packager, choice, undo)
                 mix = await StreamMix.open(self._rooms, room) if wanted.sound is LiveSound.MIX else None

@@ -15,6 +15,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+from roomtone.control.live.listing import Listings
+from roomtone.control.live.values import LiveTerms
 from roomtone.media import EngineCommandError, IngestListener, MailboxClosed, MailboxOverflow
 from roomtone.media.values import IngestPullEnded, IngestStarted, RtmpPull, SrtPull
 
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from roomtone.control.live.ingests import Ingests
+    from roomtone.control.live.listing import TermsWish
     from roomtone.media import Engine, Mailbox
-    from roomtone.media.values import IngestPull, LiveEncryption
+    from roomtone.media.values import IngestPull
 
 _log = logging.getLogger(__name__)
 MAX_PULLS = 100
@@ -77,6 +80,7 @@ class Pull:
     name: str
     url: str
     opened_at: float
+    terms: LiveTerms = field(default_factory=LiveTerms)
     state: PullState = PullState.CONNECTING
     attempts: int = 0
     last_error: str = ""
@@ -147,10 +151,8 @@ class Pulls:
         engine: Engine,
         ingests: Ingests,
         targets: PullTargets,
+        listings: Listings | None = None,
         *,
-        window_ms: int = 120_000,
-        part_ms: int | None = None,
-        encryption: LiveEncryption | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -161,13 +163,11 @@ class Pulls:
         self._engine = engine
         self._ingests = ingests
         self._targets = targets
-        self._window_ms = window_ms
-        self._part_ms = part_ms
-        self._encryption = encryption
+        self._listings = listings or Listings()
         self._clock = clock
         self._sleep = sleep
 
-    async def open(self, name: str, url: str) -> Pull:
+    async def open(self, name: str, url: str, wish: TermsWish | None = None) -> Pull:
         """Fetch a stream from now on; raise `PullRefusedError`, for addresses that are private already here."""
         target = read_url(url)
         with suppress(OSError):  # it may be there later
@@ -176,7 +176,9 @@ class Pulls:
             raise PullRefusedError(PullRefusal.EXISTS, f"{name} is fetched already")
         if len(self.by_name) >= MAX_PULLS:
             raise PullRefusedError(PullRefusal.TOO_MANY, f"{MAX_PULLS} streams are fetched")
-        pull = self.by_name[name] = Pull(name, url, self._clock())
+        terms = self._listings.terms_of(name, wish)
+        self._listings.give(name, terms)
+        pull = self.by_name[name] = Pull(name, url, self._clock(), terms)
         pull.task = asyncio.ensure_future(self._run(pull, target))
         return pull
 
@@ -188,6 +190,7 @@ class Pulls:
             await asyncio.gather(pull.task, return_exceptions=True)
         if pull.listener is not None:
             await self._ingests.abandon(pull.listener)
+        self._listings.forget(name)
 
     async def close_all(self) -> None:
         """Fetch nothing any more."""
@@ -225,9 +228,7 @@ class Pulls:
                 self._engine,
                 pull.name,
                 target.to(address),
-                window_ms=self._window_ms,
-                part_ms=self._part_ms,
-                encryption=self._encryption,
+                **self._listings.of(pull.terms).for_engine(),
             )
             self._ingests.adopt(pull.listener)
             was_there, why = await self._follow(pull, self._engine.subscribe(pull.listener.id))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.live.choosing import carried
 from roomtone.control.live.feeding import Feeding
+from roomtone.control.live.listing import Listings
 from roomtone.control.live.opening import Opener, Wanted, close_quietly
 from roomtone.control.live.values import (
     LiveEnd,
@@ -24,7 +25,6 @@ from roomtone.control.live.values import (
     LiveRefusal,
     LiveSound,
     LiveState,
-    LiveTerms,
     LiveTrack,
 )
 from roomtone.control.rooms import RoomError, RoomEventKind
@@ -34,6 +34,7 @@ from roomtone.media.values import MediaKind, MixerClosed, PackagerEnded, Package
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from roomtone.control.live.listing import TermsWish
     from roomtone.control.live.stream import LiveStream
     from roomtone.control.live.transcoding import Transcodings
     from roomtone.control.rooms import Room, RoomEvent, Rooms
@@ -56,6 +57,7 @@ class LiveStreams:
         *,
         clock: Callable[[], float] = time.time,
         transcodings: Transcodings | None = None,
+        listings: Listings | None = None,
     ) -> None:
         self.limits = limits or LiveLimits()
         self.by_name: dict[str, LiveStream] = {}
@@ -65,7 +67,7 @@ class LiveStreams:
         self.warned: Counter[PackagerWarning] = Counter()
         self.feeding = Feeding(rooms, self.limits.grace_s, partial(self.end, reason=LiveEnd.PUBLISHER_GONE))
         """What keeps streams in step with their rooms."""
-        self._opener = Opener(rooms, self.limits, self.feeding, transcodings, clock)
+        self._opener = Opener(rooms, listings or Listings(), self.feeding, transcodings, clock)
         self._rooms = rooms
         self._transcodings = transcodings
         self._opening: dict[str, asyncio.Task[LiveStream]] = {}
@@ -103,12 +105,12 @@ class LiveStreams:
         sound: LiveSound = LiveSound.ONE,
         *,
         backups: Sequence[str] = (),
-        terms: LiveTerms | None = None,
+        terms: TermsWish | None = None,
     ) -> LiveStream:
         """Make a room's tracks a live stream; raise `LiveError`, or `RoomError` for what the room or engine refuses.
 
-        ``backups`` are shown where the ``pinned`` participant is not there, as `point` says. Its encryption is that of
-        the limits where there are no ``terms``.
+        ``backups`` are shown where the ``pinned`` participant is not there, as `point` says. What
+        ``terms`` do not say the settings do.
         """
         self._check_may_start(name)
         wanted = Wanted(() if pinned is None else (pinned, *backups), sound, terms)

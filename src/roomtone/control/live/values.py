@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from roomtone.media.values import EncryptionMethod, LiveEncryption
-
 if TYPE_CHECKING:
     from roomtone.media.values import MediaKind
-
-SECRET_BYTES = 32
-"""Of a secret that keys are derived from."""
 
 
 class LiveState(StrEnum):
@@ -137,21 +131,6 @@ class StreamEncryption(StrEnum):
     """Samples, by `cbcs`; not AV1."""
 
 
-_METHODS = {
-    StreamEncryption.AES_128: EncryptionMethod.AES_128,
-    StreamEncryption.SAMPLE_AES: EncryptionMethod.SAMPLE_AES,
-}
-
-
-def encryption_of(wanted: StreamEncryption, segments_per_key: int) -> LiveEncryption | None:
-    """Give what the engine is told, with a secret of its own."""
-    if wanted is StreamEncryption.NONE:
-        return None
-    return LiveEncryption(
-        method=_METHODS[wanted], secret=secrets.token_bytes(SECRET_BYTES), segments_per_key=segments_per_key
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class LiveTerms:
     """How a stream is given to its audience; ``public`` takes no token; a key is for so many segments, 0 for all."""
@@ -167,9 +146,5 @@ class LiveLimits:
 
     enabled: bool = True
     auto: bool = False
-    window_s: int = 120
-    part_ms: int = 333
     grace_s: float = 10.0
     max_streams: int = 100
-    encryption: StreamEncryption = StreamEncryption.NONE
-    segments_per_key: int = 0

@@ -13,6 +13,8 @@ from roomtone.control.live import (
     IngressBook,
     Ingresses,
     Inputs,
+    Listing,
+    Listings,
     LiveAccess,
     LiveLimits,
     LiveShelf,
@@ -24,10 +26,10 @@ from roomtone.control.live import (
     SoundCodec,
     StreamEncryption,
     StreamKeys,
+    TermsWish,
     TranscodeRules,
     Transcodings,
     WatchRules,
-    encryption_of,
     rungs_of,
 )
 from roomtone.control.policy import AccessDenial, AccessError, IceServerRule, JoinLimiter, KeyTable, Role
@@ -69,9 +71,21 @@ async def _role_of(accounts: Accounts, login: str, password: str, address: str) 
 
 def live_limits(live: LiveSettings) -> LiveLimits:
     """Say what the settings say of rooms that go live."""
-    names = set(LiveLimits.__dataclass_fields__) - {"encryption"}
-    given = live.model_dump(include=names)
-    return LiveLimits(**given, encryption=StreamEncryption(live.encryption))
+    return LiveLimits(**live.model_dump(include=set(LiveLimits.__dataclass_fields__)))
+
+
+def live_listings(live: LiveSettings) -> Listings:
+    """Say what the settings say of how streams are listed: of all, and of single ones."""
+    default = Listing(live.window_s * 1000, live.part_ms, StreamEncryption(live.encryption), live.segments_per_key)
+    by_name = {
+        name: TermsWish(
+            public=said.public,
+            encryption=None if said.encryption is None else StreamEncryption(said.encryption),
+            segments_per_key=said.segments_per_key,
+        )
+        for name, said in live.streams.items()
+    }
+    return Listings(default, by_name)
 
 
 @dataclass(eq=False, slots=True)
@@ -104,6 +118,8 @@ class ApiContext:
     calls: Calls | None = None
     """Of phones, once SIP is open."""
     limiter: JoinLimiter = field(init=False)
+    listings: Listings = field(init=False)
+    """How streams are listed, of which the settings or requests say something."""
     live: LiveStreams = field(init=False)
     rights: PublishRights = field(init=False)
     """Who may publish by SRT and RTMP; a hook joins it when there is one."""
@@ -119,7 +135,10 @@ class ApiContext:
         """Take from the settings what requests need."""
         limits = self.settings.limits
         self.transcodings = Transcodings(self.engine, transcode_rules(self.settings.live))
-        self.live = LiveStreams(self.rooms, live_limits(self.settings.live), transcodings=self.transcodings)
+        self.listings = live_listings(self.settings.live)
+        self.live = LiveStreams(
+            self.rooms, live_limits(self.settings.live), transcodings=self.transcodings, listings=self.listings
+        )
         if self.accounts is None:
             self.keys = KeyTable(self.settings.api_keys, limits.max_token_ttl_s)
         else:
@@ -138,6 +157,7 @@ class ApiContext:
             rooms=self.rooms,
             max_streams=live.max_streams,
             clock=self.wall_clock,
+            listings=self.listings,
             transcodings=self.transcodings,
         )
         if self.ingress_book is not None:
@@ -146,14 +166,7 @@ class ApiContext:
         self.live.is_taken = self.ingests.by_name.__contains__
         watching = WatchRules(public=live.public, open_to_loopback=self.settings.server.dev, grant_s=live.grant_s)
         self.access = LiveAccess(self.keys, watching, clock=self.wall_clock)
-        self.inputs = Inputs(
-            self.engine,
-            self.ingests,
-            window_ms=live.window_s * 1000,
-            part_ms=live.part_ms,
-            encryption=encryption_of(StreamEncryption(live.encryption), live.segments_per_key),
-            clock=self.wall_clock,
-        )
+        self.inputs = Inputs(self.engine, self.ingests, self.listings, clock=self.wall_clock)
         self.limiter = JoinLimiter(
             limits.joins_per_second, limits.sessions_per_address, max_addresses=limits.max_addresses
         )

@@ -12,7 +12,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
-from roomtone.control.live import Ingests, IngestStream
+from roomtone.control.live import Ingests, IngestStream, StreamEncryption
 from roomtone.control.policy import Grant
 from roomtone.media.values import IngestProtocol, MediaKind  # noqa: TC001 - pydantic reads the annotation
 from roomtone.servers.api.live_schemas import MadeTrackBody, TranscodingBody, made_track_body, transcoding_body
@@ -55,6 +55,8 @@ class IngestBody(BaseModel):
     unavailable: dict[MediaKind, str]
     made: dict[MediaKind, MadeTrackBody]
     warnings: dict[str, int]
+    public: bool
+    encryption: StreamEncryption
     figures: dict[str, int]
     transcoding: TranscodingBody | None
 
@@ -129,6 +131,8 @@ def _body(
         unavailable=ingests.unavailable(stream),
         made={kind: made_track_body(making) for kind, making in ingests.made(stream).items()},
         warnings=dict(stream.warnings),
+        public=ingests.listings.current(stream.name).public,
+        encryption=ingests.listings.current(stream.name).encryption,
         figures=figures.get(stream.ingest, {}) if stream.ingest is not None else {},
         transcoding=transcoding_body(stream.transcoding),
     )

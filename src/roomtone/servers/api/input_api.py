@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
 from roomtone.control.live import InputRefusal, InputRefusedError, InputRequest, LiveInput
@@ -17,6 +17,7 @@ from roomtone.control.policy import Grant
 from roomtone.media.values import IngestProtocol  # noqa: TC001 - pydantic reads the annotation
 from roomtone.protocols.sdp import SdpError
 from roomtone.protocols.sdp.described import DescriptionError, read_tracks
+from roomtone.servers.api.live_schemas import TermsBody
 from roomtone.servers.api.requests import authorize, context_of
 from roomtone.servers.api.status import HttpProblem
 
@@ -31,15 +32,13 @@ _STATUS = {
 }
 
 
-class InputOpenBody(BaseModel):
+class InputOpenBody(TermsBody):
     """What is to come: RTP as ``sdp`` describes it; without ``sdp``, MPEG-TS, bare or behind RTP.
 
     ``listen`` is an ``IP:PORT`` of its own, port 0 any, a group of multicast too; without it the stream comes to the
     port of ``rtp_ingest.listen`` that all share, and is told from others by ``source``, ``IP`` or ``IP:PORT``, and by
     payload type.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     sdp: Annotated[str, Field(max_length=16_384)] | None = None
@@ -92,7 +91,7 @@ async def open_input(request: Request, body: InputOpenBody) -> InputBody:
         tracks = () if body.sdp is None else read_tracks(body.sdp)
     except (SdpError, DescriptionError) as error:
         raise HttpProblem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_sdp", str(error)) from error
-    wanted = InputRequest(name=body.name, tracks=tracks, listen=body.listen, source=body.source)
+    wanted = InputRequest(name=body.name, tracks=tracks, listen=body.listen, source=body.source, terms=body.wish())
     try:
         opened = await context_of(request).inputs.open(wanted)
     except InputRefusedError as error:

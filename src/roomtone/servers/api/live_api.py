@@ -12,7 +12,7 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
-from roomtone.control.live import LiveEnd, LiveLimits, LiveStream, LiveTerms
+from roomtone.control.live import LiveEnd, LiveStream
 from roomtone.control.policy import Grant
 from roomtone.control.rooms import CloseReason
 from roomtone.media import EngineCommandError
@@ -73,7 +73,7 @@ async def create_stream(request: Request, body: StreamCreateBody) -> StreamBody:
     authorize(request, body.room, Grant.ADMINISTER)
     context = context_of(request)
     stream = await context.live.go_live(
-        body.room, body.participant, body.sound, backups=body.backups, terms=_terms(body, context.live.limits)
+        body.room, body.participant, body.sound, backups=body.backups, terms=body.wish()
     )
     return _body(stream, context.access.audience())
 
@@ -145,16 +145,6 @@ async def stream_statistics(stream: AdministeredStream) -> StreamStatistics:
         sources={
             f"{one.participant.identity}/{one.offer.kind.value}": await _reports(one.producer.stats) for one in fed
         },
-    )
-
-
-def _terms(body: StreamCreateBody, limits: LiveLimits) -> LiveTerms:
-    """Read how a stream is given to its audience; the settings say what the body does not."""
-    rotation = body.segments_per_key
-    return LiveTerms(
-        public=body.public,
-        encryption=limits.encryption if body.encryption is None else body.encryption,
-        segments_per_key=limits.segments_per_key if rotation is None else rotation,
     )
 
 

@@ -13,6 +13,7 @@ from roomtone.control.live import (
     LiveSound,
     LiveState,
     StreamEncryption,
+    TermsWish,
     TrackMaking,
     TranscodeEventKind,
     Transcoding,
@@ -28,7 +29,22 @@ class _Live(Body):
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
 
-class StreamCreateBody(_Live):
+class TermsBody(_Live):
+    """How a stream is given to its audience; the rest is as `live.streams` says of its name, or `live` of all."""
+
+    public: bool | None = None
+    """It takes no token to watch it, whatever `live.public` says."""
+    encryption: StreamEncryption | None = None
+    """How its media is encrypted; otherwise as `live.encryption` says."""
+    segments_per_key: int | None = Field(default=None, ge=0)
+    """Otherwise as `live.segments_per_key` says."""
+
+    def wish(self) -> TermsWish:
+        """Give what is said."""
+        return TermsWish(public=self.public, encryption=self.encryption, segments_per_key=self.segments_per_key)
+
+
+class StreamCreateBody(TermsBody):
     """A room that is to go live."""
 
     room: str = Field(max_length=64)
@@ -39,12 +55,6 @@ class StreamCreateBody(_Live):
     """Who is shown instead, in this order, where `participant` is not there or nothing comes of it."""
     sound: LiveSound = LiveSound.ONE
     """one: the sound of who is shown, as it was published; mix: everybody's, phones' too, decoded and mixed."""
-    public: bool = False
-    """It takes no token to watch it, whatever `live.public` says."""
-    encryption: StreamEncryption | None = None
-    """How its media is encrypted; otherwise as `live.encryption` says."""
-    segments_per_key: int | None = Field(default=None, ge=0)
-    """Otherwise as `live.segments_per_key` says."""
 
     @model_validator(mode="after")
     def _backups_are_of_somebody(self) -> Self:

@@ -9,11 +9,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
 from roomtone.control.live import Pull, PullRefusal, PullRefusedError, Pulls, PullState
 from roomtone.control.policy import Grant
+from roomtone.servers.api.live_schemas import TermsBody
 from roomtone.servers.api.requests import authorize, context_of
 from roomtone.servers.api.status import HttpProblem
 
@@ -28,10 +29,8 @@ _STATUS = {
 }
 
 
-class PullOpenBody(BaseModel):
+class PullOpenBody(TermsBody):
     """What to fetch: `srt://HOST:PORT?streamid=...&passphrase=...&latency_ms=...` or `rtmp://HOST/APP/NAME`."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     url: Annotated[str, Field(max_length=2_048)]
@@ -73,7 +72,7 @@ async def open_pull(request: Request, body: PullOpenBody) -> PullBody:
     """Fetch a stream until told otherwise; needs roomAdmin of the room of its name."""
     authorize(request, body.name, Grant.ADMINISTER)
     try:
-        return _body(await _pulls(request).open(body.name, body.url))
+        return _body(await _pulls(request).open(body.name, body.url, body.wish()))
     except PullRefusedError as error:
         raise HttpProblem(_STATUS[error.refusal], error.refusal.value, str(error)) from error
 

@@ -83,7 +83,7 @@ async def parameters(request: Request, stream: WatchedStream) -> ParametersBody:
     return ParametersBody(
         window_s=live.window_s,
         part_ms=live.part_ms,
-        encryption=context.live.limits.encryption if room is None else room.terms.encryption,
+        encryption=(context.listings.current(stream) if room is None else room.terms).encryption,
         tracks=[
             StreamTrackBody(
                 name=one.name,

@@ -42,7 +42,8 @@ async def begin_to_watch(request: Request, name: str) -> Response:
         # What is open the front door serves itself, where it is there.
         raise LiveError(LiveRefusal.NO_SUCH_STREAM, "there is no such live stream")
     stream = context.live.by_name.get(name)
-    grant = access.admit(name, token, public=stream is not None and stream.terms.public)
+    terms = context.listings.current(name) if stream is None else stream.terms
+    grant = access.admit(name, token, public=terms.public)
     response = RedirectResponse(f"/live/{name}/~{grant.text}/index.m3u8", HTTPStatus.FOUND)
     response.headers["Cache-Control"] = "no-store"
     response.set_cookie(

@@ -126,6 +126,8 @@ class LiveKitContext:
     """Of phones, once SIP is open."""
     ingresses: Ingresses | None = None
     """Places for sources, where they are kept."""
+    makes_for_rooms: bool = False
+    """What encoders send and WebRTC does not carry is made anew."""
 
     def now_ms(self) -> int:
         """Tell the time as clients are told it."""

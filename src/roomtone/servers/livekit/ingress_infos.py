@@ -40,20 +40,23 @@ _MIMES = {
 """Media types (RFC 6838) by the first part of a codec's name (RFC 6381)."""
 
 
-def refuse_transcoding(request: Request) -> None:
-    """Raise `TwirpError` for a request whose media would have to be coded anew."""
+def refuse_transcoding(request: Request, *, makes: bool) -> None:
+    """Raise `TwirpError` where media would have to be coded otherwise than this server does, if it ``makes`` any."""
     refuses_bypass = (
         isinstance(request, ingress.UpdateIngressRequest)
         and request.HasField("bypass_transcoding")
         and not request.bypass_transcoding
     )
-    if request.enable_transcoding or refuses_bypass:
-        text = "enable_transcoding: media goes into the room as it comes; send H.264 without B-frames, and Opus"
+    if not makes and (request.enable_transcoding or refuses_bypass):
+        text = (
+            "enable_transcoding: media goes into the room as it comes (live.webrtc_making is off); send H.264 without "
+            "B-frames, and Opus"
+        )
         raise TwirpError(TwirpCode.UNIMPLEMENTED, text)
     options: tuple[tuple[str, Options], ...] = (("video", request.video), ("audio", request.audio))
     for name, given in options:
         if (which := given.WhichOneof("encoding_options")) is not None:
-            text = f"{name}.{which}: media goes into the room as it comes, nothing codes it anew"
+            text = f"{name}.{which}: how media is coded for the room is no matter of an ingress"
             raise TwirpError(TwirpCode.UNIMPLEMENTED, text)
 
 
@@ -73,8 +76,8 @@ def ingress_info(context: LiveKitContext, one: Ingress, life: IngressLife) -> in
         stream_key=told_key(one),
         url=one.url,
         input_type=_INPUT_OF[one.input],
-        bypass_transcoding=True,
-        enable_transcoding=False,
+        bypass_transcoding=not context.makes_for_rooms or one.input is IngressInput.WHIP,
+        enable_transcoding=context.makes_for_rooms and one.input is not IngressInput.WHIP,
         audio=ingress.IngressAudioOptions(name=one.audio.name, source=SOURCES[one.audio.source]),
         video=ingress.IngressVideoOptions(name=one.video.name, source=SOURCES[one.video.source]),
         room_name=one.room,

@@ -64,7 +64,7 @@ class IngressService:
     async def create(self, caller: Caller, request: ingress.CreateIngressRequest) -> ingress.IngressInfo:
         """Make an ingress; one of a URL is fetched at once."""
         caller.must_administer_ingress()
-        refuse_transcoding(request)
+        refuse_transcoding(request, makes=self.context.makes_for_rooms)
         input_ = INPUTS.get(request.input_type)
         if input_ is None:
             raise _bad(f"input_type: there is no {request.input_type}")
@@ -92,7 +92,7 @@ class IngressService:
     async def update(self, caller: Caller, request: ingress.UpdateIngressRequest) -> ingress.IngressInfo:
         """Change an ingress whose source is not there; one whose source is there can be disabled, which ends it."""
         caller.must_administer_ingress()
-        refuse_transcoding(request)
+        refuse_transcoding(request, makes=self.context.makes_for_rooms)
         changes: dict[str, Any] = {
             ours: value for theirs, ours in _CHANGES.items() if (value := getattr(request, theirs))
         }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
-from roomtone.media.values import IngestProtocol, MediaKind, TrackBar
+from api_world import ApiWorld
 
-if TYPE_CHECKING:
-    from api_world import ApiWorld
+from roomtone.config import Settings
+from roomtone.config.live import LiveSettings, StreamSettings
+from roomtone.media.values import IngestProtocol, MediaKind, Question, TrackBar
+
+FAR = ("192.0.2.9", 50000)
+MakeApi = Callable[..., Awaitable[ApiWorld]]
 
 
 async def test_what_webrtc_does_not_carry_of_an_encoder_is_406_with_what_and_why(api: ApiWorld) -> None:
@@ -32,3 +36,34 @@ async def test_what_webrtc_does_not_carry_of_an_encoder_is_406_with_what_and_why
     listed = (await api.http.get("/api/v1/ingests/demo", headers=api.headers(None, admin))).json()
     assert listed["unavailable"].keys() == {"audio"}
     await api.context.ingests.close()
+
+
+async def test_an_input_says_how_its_stream_is_given(make_api: MakeApi) -> None:
+    api = await make_api(client=FAR)
+    admin = api.headers(None, api.token(room_admin=True))
+    said = {"name": "demo", "listen": "127.0.0.1:0", "public": True, "encryption": "aes-128"}
+    opened = await api.http.post("/api/v1/inputs", json=said, headers=admin)
+    assert opened.status_code == 201, opened.text
+    (port,) = api.context.inputs.by_name.values()
+    api.link.begin_ingest(port.listener.id, "demo")
+    await api.settle()
+    listed = (await api.http.get("/api/v1/ingests/demo", headers=admin)).json()
+    assert (listed["public"], listed["encryption"]) == (True, "aes-128")
+    assert (await api.http.get("/live/demo/index.m3u8")).status_code == 302
+    unknown = await api.http.post("/api/v1/inputs", json=said | {"encryption": "rot13"}, headers=admin)
+    assert unknown.status_code == 422
+    assert (await api.http.delete("/api/v1/inputs/demo", headers=admin)).status_code == 204
+    assert (await api.http.get("/live/demo/index.m3u8")).status_code == 401
+    await api.context.ingests.close()
+
+
+async def test_settings_of_a_name_make_it_public_or_refuse_what_is_pushed(make_api: MakeApi) -> None:
+    streams = {"demo": StreamSettings(public=True), "sealed": StreamSettings(encryption="aes-128")}
+    api = await make_api(client=FAR, settings=Settings(live=LiveSettings(streams=streams)))
+    assert (await api.http.get("/live/demo/index.m3u8")).status_code == 302
+    assert (await api.http.get("/live/sealed/index.m3u8")).status_code == 401
+    question = Question(id=1, deadline_ms=1_000, topic="publish", subject="sealed", protocol=IngestProtocol.SRT)
+    answer = await api.context.ingests.decide(question)
+    assert not answer.allowed
+    assert "live.encryption" in answer.detail
+    assert api.context.ingests.refused == {"other_encryption": 1}

@@ -161,6 +161,15 @@ async def test_urls_that_encoders_are_told_are_those_of_the_settings(service: Se
     assert by_whip.url == f"https://in.example/whip/{by_whip.ingress_id}"
 
 
+async def test_transcoding_may_be_asked_for_where_the_server_makes_tracks_anew(service: Service) -> None:
+    service.world.context.makes_for_rooms = True
+    made = await service.make(enable_transcoding=True)
+    assert (made.enable_transcoding, made.bypass_transcoding) == (True, False)
+    by_whip = await service.make(input_type=ingress.IngressInput.WHIP_INPUT)
+    assert (by_whip.enable_transcoding, by_whip.bypass_transcoding) == (False, True)
+    assert (await service.make(video={"preset": "H264_720P_30FPS_1_LAYER"}))[0] == "unimplemented"
+
+
 async def test_its_state_and_webhooks_say_what_is_published(service: Service) -> None:
     made = await service.make()
     packager = service.world.link.begin_ingest(service.listener.id, made.ingress_id)
