@@ -13,7 +13,7 @@ import pytest
 from foreign_phones import baresip, has_baresip, heard_by, linear, share_of
 from phone_peers import Exchange, Phone, exchange, phone, pick_up
 from sip_peers import PATIENCE_S, until
-from test_moved_calls import music
+from test_moved_calls import music, progress, refer_to
 from test_phone_conversion import PCMA
 from test_phone_conversion import Voice as CodedVoice
 from test_phone_pins import enter, gone, in_room
@@ -353,6 +353,49 @@ async def test_a_room_that_calls_is_redirected_to_somebody_else(here: Exchange, 
         bob.hang_up((await bob.wait_for(Invited)).leg)
         cleo.hang_up((await cleo.wait_for(Answered)).leg)
         await left_the_room(here)
+
+
+async def test_a_phone_in_a_room_asks_another_in(here: Exchange) -> None:
+    async with caller(here, "ada") as ada, registered(here, "bob") as (bob,):
+        leg = (await ada.wait_for(Answered)).leg
+
+        def refer(number: str) -> None:
+            ada.agent.subscriptions.refer(leg.dialog, refer_to(here, number), ada.now())
+            ada.drain()
+
+        refer("bob")
+        await bob.wait_for(Invited)
+        await until(lambda: progress(ada)[-1:] == ["200"])
+        async with speaking(Voice(ada.rtp, 880), Voice(bob.rtp, 440)):
+            await hears_only(ada, 440, 880)
+            await hears_only(bob, 880, 440)
+        assert in_room(here, "standup", "sip_bob")
+        for number, status in (("bob", "486"), ("nobody", "404"), (NUMBER, "501")):  # there already; nowhere; a room
+            refer(number)
+            await until(lambda status=status: progress(ada)[-1:] == [status])  # type: ignore[misc]
+        ada.hang_up(leg)
+        await until(lambda: not in_room(here, "standup", "sip_ada"))
+        bob.hang_up((await bob.wait_for(Invited)).leg)
+        await left_the_room(here)
+
+
+@pytest.mark.long
+async def test_who_asked_another_in_may_hang_up_before_that_one_answers(here: Exchange) -> None:
+    async with caller(here, "ada") as ada, registered(here, "bob") as (bob,):
+        bob.answers = None
+        leg = (await ada.wait_for(Answered)).leg
+        ada.agent.subscriptions.refer(leg.dialog, refer_to(here, "bob"), ada.now())
+        ada.drain()
+        invited = await bob.wait_for(Invited)
+        ada.agent.subscriptions.refer(leg.dialog, refer_to(here, "cleo"), ada.now())  # one at a time: refused
+        ada.hang_up(leg)
+        await until(lambda: not in_room(here, "standup", "sip_ada"))
+        pick_up(bob, invited)
+        bob.drain()
+        await until(lambda: in_room(here, "standup", "sip_bob"))
+        bob.hang_up(invited.leg)
+        await until(lambda: not len(here.calls))
+        await gone(here)
 
 
 @pytest.mark.long

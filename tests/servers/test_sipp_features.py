@@ -355,6 +355,29 @@ async def test_sipp_enters_a_room_by_its_pin(here: Exchange, play: Play) -> None
     await gone(here)
 
 
+async def test_sipp_asks_a_phone_into_its_room(here: Exchange, pair: tuple[Phone, Phone], play: Play) -> None:
+    ada, _ = pair
+    await here.book.dispatch.create("standup", ["7000"], RuleTarget(TargetKind.ROOM, room="standup"))
+    notified = [step for word in ("100", "180", "200") for step in (told(word), answer_in_dialog())]
+    await play(
+        *call("7000"),
+        request("REFER", "[next_url]", 3, "Refer-To: <sip:ada@[remote_ip]:[remote_port]>"),
+        expect(202),
+        *notified,
+        request("BYE", "[next_url]", 4, to="To: <sip:7000@[remote_ip]>[peer_tag_param]"),
+        expect(200),
+    )
+    assert in_room(here, "standup", "sip_ada")
+    ada.hang_up((await ada.wait_for(Invited)).leg)
+    await until(lambda: not len(here.calls))
+    await gone(here)
+
+
+def told(status: str) -> str:
+    """Wait for a NOTIFY of how a REFER goes."""
+    return expect_request("NOTIFY", pattern=f"SIP/2.0 {status}")
+
+
 # --- what is wrong ---
 
 

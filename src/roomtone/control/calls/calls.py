@@ -55,7 +55,7 @@ class Calls:
     """
 
     def __init__(self, parts: CallParts, book: PhoneBook, *, most: int = 10_000) -> None:
-        self.parts = replace(parts, begin=self._bring_to_life, send_on=self._send_on)
+        self.parts = replace(parts, begin=self._bring_to_life, send_on=self._send_on, dial=self.dial)
         self.records = book.records
         self.registrar = book.registrar
         self._accounts = book.accounts

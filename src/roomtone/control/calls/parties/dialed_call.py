@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, assert_never
 
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.media.offering import read_sdp
+from roomtone.control.calls.parties.asking_in import AskingParty
 from roomtone.control.calls.parties.commands import Redirect, settle
 from roomtone.control.calls.parties.dialing import caller_of, checked, number_of, uri_target
 from roomtone.control.calls.parties.hunting import Hunt, HuntingCall
 from roomtone.control.calls.parties.keypad import press_all
-from roomtone.control.calls.parties.leaving import LeavingParty
 from roomtone.control.calls.parties.legs import LegInput
 from roomtone.control.calls.parties.nobody import Nobody
 from roomtone.control.calls.parties.room_ends import call_refusal
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from roomtone.control.rooms import Participant, Rooms
     from roomtone.store import CallRecord
 
-_NOT_ACCEPTABLE, _UNSUPPORTED = 488, 501
+_NOT_ACCEPTABLE = 488
 
 
-class DialedCall(HuntingCall, LeavingParty):
+class DialedCall(HuntingCall, AskingParty):
     """A call from a room to whoever answers of those that ring."""
 
     def __init__(self, parts: CallParts, rooms: Rooms, request: DialRequest) -> None:
@@ -117,8 +117,10 @@ class DialedCall(HuntingCall, LeavingParty):
         if self.request.rings_in and self.participant is not None:
             await self._ring_in_room(self.request.rings_in)
         self.state = CallState.RINGING
-        called, timeout_s = self.invitation.called, self.request.ringing_timeout_s
-        await self._begin_hunt(Hunt(None, self.invitation.caller, called, timeout_s=timeout_s), targets)
+        called, request = self.invitation.called, self.request
+        timeout_s, referred_by = request.ringing_timeout_s, request.referred_by
+        hunt = Hunt(None, self.invitation.caller, called, referred_by=referred_by, timeout_s=timeout_s)
+        await self._begin_hunt(hunt, targets)
         self._has_rung = True
         self._has_begun.set()
 
@@ -184,7 +186,7 @@ class DialedCall(HuntingCall, LeavingParty):
             case InfoSent():
                 event.reply(_NOT_ACCEPTABLE)  # a room has no use for keys, and must not say that it had
             case Referred():
-                leg.signal.refuse_referral(event.referral, _UNSUPPORTED)
+                await self._on_referred(leg, event)
             case Redirected():
                 await self._on_redirected(leg, event)
             case _:

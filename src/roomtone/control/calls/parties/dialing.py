@@ -55,6 +55,8 @@ class DialRequest:
     """Whether the participants are not told the number."""
     headers: tuple[tuple[str, str], ...] = ()
     """Of the INVITE; their names begin with ``X-``."""
+    referred_by: str = ""
+    """Who has the room call, as it says itself (RFC 3892)."""
     security: MediaSecurity | None = None
     """How its media is secured; None: as the trunk or account says."""
 

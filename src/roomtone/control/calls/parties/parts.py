@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from roomtone.control.calls.directory.dispatch import Dispatch
     from roomtone.control.calls.parties.call import Call
+    from roomtone.control.calls.parties.dialed_call import DialedCall
+    from roomtone.control.calls.parties.dialing import DialRequest
     from roomtone.control.calls.parties.leaving import Departure
     from roomtone.control.calls.ports import Signalling
     from roomtone.control.rooms import Rooms
@@ -31,6 +33,11 @@ def nobody_begins(call: Call) -> None:
 def nobody_takes(departure: Departure) -> Call:
     """Stand for what takes phones out of rooms, where there is nothing of that kind; raise `CallError`."""
     raise CallError(CallEnd.UNSUPPORTED, f"nothing takes a phone out of {departure.room}")
+
+
+def nobody_dials(request: DialRequest) -> DialedCall:
+    """Stand for what calls for rooms, where there is nothing of that kind; raise `CallError`."""
+    raise CallError(CallEnd.UNSUPPORTED, f"nothing calls for {request.room}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +62,5 @@ class CallParts:
     """Has a call live that another one makes."""
     send_on: Callable[[Departure], Call] = nobody_takes
     """Begins the call that takes a phone out of a room; raises `CallError` where there can be none."""
+    dial: Callable[[DialRequest], DialedCall] = nobody_dials
+    """Begins a call of a room; raises `CallError` where there can be none."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, assert_never
 from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.media.attendant import ASK, RIGHT, WRONG, Attendant
 from roomtone.control.calls.media.offering import read_sdp, take_first_offer, wanted_by_nobody
+from roomtone.control.calls.parties.asking_in import AskingParty
 from roomtone.control.calls.parties.keypad import KeyFilter, KeyKind, read_info
-from roomtone.control.calls.parties.leaving import LeavingParty
 from roomtone.control.calls.parties.legs import LegInput, LegState
 from roomtone.control.calls.parties.room_party import KIND, PROTOCOL
 from roomtone.control.calls.pins import PinCount, PinEntry
@@ -51,12 +51,12 @@ if TYPE_CHECKING:
     from roomtone.media.values import MixerId
     from roomtone.protocols.sdp.telephony import PhoneDescription
 
-_OK, _NOT_ACCEPTABLE, _UNSUPPORTED = 200, 488, 501
+_OK, _NOT_ACCEPTABLE = 200, 488
 FAREWELL_S = 0.8
 """How long the last tone takes."""
 
 
-class RoomCall(LeavingParty):
+class RoomCall(AskingParty):
     """A call with one leg, whose other side is a room."""
 
     def __init__(
@@ -196,7 +196,7 @@ class RoomCall(LeavingParty):
             case InfoSent():
                 await self._on_info(event)
             case Referred():
-                leg.signal.refuse_referral(event.referral, _UNSUPPORTED)
+                await self._on_referred(leg, event)
             case Rang() | PickedUp() | Redirected():
                 pass  # nobody was called
             case _:
