@@ -8,7 +8,7 @@ import pytest
 from conftest import until, wait_for_statistic
 from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(240)]
 OpenPage = Callable[..., Page]
 SENT = """
 () => (peers.at(-1)?.getSenders() ?? []).filter(sender => sender.track?.kind === "video")

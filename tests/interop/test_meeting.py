@@ -24,7 +24,7 @@ CUTTER = """
   };
 })();
 """
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(300)]
 
 
 def test_two_people_meet_talk_share_and_one_is_sent_out(server: Server, open_page: OpenPage) -> None:

@@ -8,7 +8,7 @@ import pytest
 from conftest import Server, until, wait_for_statistic
 from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(240)]
 OpenPage = Callable[..., Page]
 RAMP_S = 60
 """How long the sender's bandwidth estimate may take to allow all layers."""
