@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import PATIENCE_S, Server, sign, start_server, stop_server, until
-from test_encoders import AAC, H264, REORDERED, SOURCE, ingests, playlist
+from conftest import PATIENCE_S, Server, sign, start_server, stop_server, token, until
+from test_encoders import AAC, H264, REORDERED, SOURCE, encoder, ingests, playlist, rtmp
 from test_inputs import is_seen_and_heard, source
 
 pytestmark = pytest.mark.timeout(240)
@@ -77,7 +77,32 @@ def test_nothing_is_fetched_from_this_machine_unless_that_is_allowed(server: Ser
         refused = pulls(server, "POST", "private", f"rtmp://{host}/live/private")
         assert refused.status_code == httpx.codes.FORBIDDEN, refused.text
         assert "private_address" in refused.text
-    for url in ("rtsp://203.0.113.7/1", "https://203.0.113.7/index.m3u8"):
-        refused = pulls(server, "POST", "unbuilt", url)
-        assert refused.status_code == httpx.codes.UNPROCESSABLE_ENTITY
-        assert "not built" in refused.text
+    refused = pulls(server, "POST", "private", "http://127.0.0.1/index.m3u8")
+    assert refused.status_code == httpx.codes.FORBIDDEN, refused.text
+    refused = pulls(server, "POST", "unbuilt", "rtsp://203.0.113.7/1")
+    assert refused.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    assert "not built" in refused.text
+
+
+@pytest.mark.long
+def test_hls_is_fetched_by_way_of_redirects_and_seen_and_heard(near: Server, tmp_path: Path) -> None:
+    origin, name = "hls-origin", "from-hls"
+    url = f"{near.http}/live/{origin}/index.m3u8?token={token(origin, 'fetcher')}"
+    assert httpx.get(url).status_code == httpx.codes.FOUND
+    opened = pulls(near, "POST", name, url)
+    assert opened.status_code == httpx.codes.CREATED, opened.text
+    assert "token" not in opened.text
+    until(lambda: pulls(near, "GET", name).json()["state"] == "waiting", "an attempt that has failed")
+    assert "404" in pulls(near, "GET", name).json()["last_error"]
+    with encoder(tmp_path / "log", rtmp(near, origin), *H264):
+        until(lambda: pulls(near, "GET", name).json()["state"] == "publishing", "the stream", 2 * PATIENCE_S)
+        found = until(lambda: (seen := ingests(near, name)) and seen["tracks"] and seen, "a playlist")
+        assert found["fetched_from"] == url.partition("?")[0]
+        # Nobody else takes its place, though programs of this machine need show nothing elsewhere.
+        with encoder(tmp_path / "other", rtmp(near, name), *H264) as other:
+            assert other.wait(PATIENCE_S) != 0
+        assert "fetched from another server" in (tmp_path / "other").read_text()
+        is_seen_and_heard(near, name)
+    until(lambda: pulls(near, "GET", name).json()["state"] != "publishing", "the end of the stream", 2 * PATIENCE_S)
+    assert pulls(near, "DELETE", name).status_code == httpx.codes.NO_CONTENT
+    until(lambda: "#EXT-X-ENDLIST" in playlist(near, name), "the end of the playlist")

@@ -43,6 +43,7 @@ from roomtone.app.families import (
     sip_values,
     webhook_values,
 )
+from roomtone.app.fetchers import FetchProcesses
 from roomtone.app.listeners import HTTP, HTTPS, SFU, Listener, listeners
 from roomtone.app.live_demo import LiveDemo
 from roomtone.app.operator import operator_app
@@ -293,13 +294,16 @@ class Server:
             parts.context.listings,
         )
         self._open.push_async_callback(pulls.close_all)
-        if parts.context.ingresses is not None:
-            await parts.context.ingresses.start(pulls)
         encoders = Encoders(self.settings, parts.context.ingests, has_ipv6=self._ipv6)
         for warning in await encoders.open():
             self.health.warnings.append(warning)
             _log.warning(warning)
         self.addresses |= encoders.addresses()
+        rtmp = self.addresses.get(IngestProtocol.RTMP.value, [])
+        pulls.fetchers = FetchProcesses(rtmp[0] if rtmp else None, allow_private=self.settings.pull.allow_private)
+        parts.context.rights.secret_of = pulls.secret_of
+        if parts.context.ingresses is not None:
+            await parts.context.ingresses.start(pulls)
 
     def _status(self, parts: Parts) -> dict[str, object]:
         """Say on the status page what belongs to this server: numbers only, since anybody may read them."""

@@ -17,7 +17,7 @@ from roomtone.control.live.inputs import InputRefusal, InputRefusedError, InputR
 from roomtone.control.live.ladders import PRESETS, RoomMaking, Rung, SoundCodec, TranscodeRules, rungs_of
 from roomtone.control.live.listing import Listing, Listings, TermsWish
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
-from roomtone.control.live.pulls import Pull, PullRefusal, PullRefusedError, Pulls, PullState, PullTargets
+from roomtone.control.live.pulls import Fetchers, Pull, PullRefusal, PullRefusedError, Pulls, PullState, PullTargets
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
 from roomtone.control.live.streams import LiveStreams
@@ -51,6 +51,7 @@ __all__ = [
     "AccountCheck",
     "Audience",
     "Choice",
+    "Fetchers",
     "IngestStream",
     "Ingests",
     "Ingress",

@@ -110,6 +110,8 @@ class Ingests:
         self.attendances = None if rooms is None else Attendances(rooms, self._send_away, self._warn, makings)
         """Encoders in the rooms of their streams' names."""
         self.listings = listings or Listings()
+        self.when_started: list[Callable[[IngestStream], None]] = []
+        """Told of each encoder that begins to publish, or comes back; must not block."""
         self._engine = engine
         self._rights = rights
         self._max_streams = max_streams
@@ -299,6 +301,7 @@ class Ingests:
         if stream is not None and stream.packager == event.packager:
             if event.ingest != stream.ingest:
                 stream.ingest, stream.remote, stream.listener = event.ingest, event.remote, listener
+                self._tell_started(stream)
             return
         stream = IngestStream(
             name=event.name,
@@ -315,6 +318,11 @@ class Ingests:
         if self._transcodings is not None and self._transcodings.ready:
             self._keep(self._make_anew(stream, self._transcodings))
         _log.info("%s publishes %s by %s", event.remote, event.name, event.protocol.value)
+        self._tell_started(stream)
+
+    def _tell_started(self, stream: IngestStream) -> None:
+        for told in self.when_started:
+            told(stream)
 
     async def _make_anew(self, stream: IngestStream, transcodings: Transcodings) -> None:
         try:

@@ -52,9 +52,15 @@ class PublishRights:
     hook: PublishHook | None = None
     ingresses: IngressBook | None = None
     """Names that are ingresses are opened by their own keys alone."""
+    secret_of: Callable[[str], str] = lambda _name: ""
+    """Gives what alone opens a name while a process of this server fetches its stream; empty where none does."""
 
     async def require(self, question: Question) -> None:
         """Let an encoder publish, or raise `AccessError`."""
+        if secret := self.secret_of(question.subject):
+            if not secrets.compare_digest((question.credential or "").encode(), secret.encode()):
+                raise AccessError(AccessDenial.NOT_GRANTED, "this stream is fetched from another server")
+            return
         ingress = None if self.ingresses is None else self.ingresses.find(question.subject)
         if self.ingresses is not None and ingress is not None:
             self.ingresses.require(ingress, question.credential, IngressInput.RTMP)

@@ -1,4 +1,4 @@
-"""Streams that are fetched from other servers, by the API: SRT listeners are called, RTMP servers are played from.
+"""Streams that are fetched from other servers, by the API: by SRT, by RTMP, and HLS by a process of its own.
 
 A pull lasts until somebody closes it. Each attempt looks the name up anew and checks the addresses that it leads to;
 between attempts there are pauses that double.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from roomtone.media.values import IngestPullEnded, IngestStarted, RtmpPull, SrtP
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from roomtone.control.live.ingests import Ingests
+    from roomtone.control.live.ingests import Ingests, IngestStream
     from roomtone.control.live.listing import TermsWish
     from roomtone.media import Engine, Mailbox
     from roomtone.media.values import IngestPull
@@ -36,6 +37,7 @@ MAX_PAUSE_S = 60.0
 STEADY_S = 30.0
 """A stream that came for so long was no failure: the next pause is the first again."""
 _RTMP_PORT = 1935
+_HTTP_PORTS = {"http": 80, "https": 443}
 _MAX_PASSPHRASE = range(10, 81)
 
 
@@ -66,6 +68,18 @@ class PullState(StrEnum):
     """For its next attempt."""
 
 
+class Fetchers(Protocol):
+    """Processes that fetch what the engine cannot, and publish it here as encoders do."""
+
+    def why_not(self) -> str:
+        """Say why nothing can be fetched so; empty where it can."""
+        ...
+
+    async def fetch(self, name: str, url: str, secret: str) -> str:
+        """Fetch one attempt, published under a name with a secret; give why it is over. Ended by being cancelled."""
+        ...
+
+
 class PullTargets(Protocol):
     """Finds where a pull may go."""
 
@@ -86,6 +100,13 @@ class Pull:
     last_error: str = ""
     task: asyncio.Task[None] | None = field(default=None, repr=False)
     listener: IngestListener | None = field(default=None, repr=False)
+    secret: str = field(default="", repr=False)
+    """By which a process publishes it."""
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether a process fetches it."""
+        return urlsplit(self.url).scheme in _HTTP_PORTS
 
     @property
     def shown_url(self) -> str:
@@ -100,7 +121,8 @@ class Pull:
 class _Target:
     host: str
     port: int
-    to: Callable[[str], IngestPull]
+    to: Callable[[str], IngestPull] | None
+    """None: a process fetches it."""
 
 
 def read_url(url: str) -> _Target:
@@ -110,13 +132,17 @@ def read_url(url: str) -> _Target:
         port = parts.port
     except ValueError as error:
         raise PullRefusedError(PullRefusal.BAD_URL, str(error)) from error
-    if parts.scheme not in {"srt", "rtmp"}:
-        message = "streams are fetched by srt:// and rtmp://; RTMPS, RTSP and HLS are not built"
+    if parts.scheme not in {"srt", "rtmp", "http", "https"}:
+        message = (
+            "streams are fetched by srt://, rtmp://, and HLS by http:// and https://; RTMPS and RTSP are not built"
+        )
         raise PullRefusedError(PullRefusal.UNSUPPORTED, message)
     if not parts.hostname:
         raise PullRefusedError(PullRefusal.BAD_URL, "the URL has no host")
     if parts.scheme == "srt":
         return _read_srt(parts.hostname, port, parts.query)
+    if parts.scheme in _HTTP_PORTS:
+        return _Target(parts.hostname, port or _HTTP_PORTS[parts.scheme], None)
     if parts.path.strip("/").count("/") < 1:
         raise PullRefusedError(PullRefusal.BAD_URL, "the URL is not rtmp://HOST/APP/NAME")
     return _Target(parts.hostname, port or _RTMP_PORT, lambda address: RtmpPull(address=address, url=url))
@@ -160,6 +186,9 @@ class Pulls:
         self.attempts = 0
         self.when_changed: Callable[[Pull], None] = lambda _pull: None
         """Called when one does something else than before."""
+        self.fetchers: Fetchers | None = None
+        """Once there is something that encoders publish to."""
+        ingests.when_started.append(self._on_started)
         self._engine = engine
         self._ingests = ingests
         self._targets = targets
@@ -170,6 +199,8 @@ class Pulls:
     async def open(self, name: str, url: str, wish: TermsWish | None = None) -> Pull:
         """Fetch a stream from now on; raise `PullRefusedError`, for addresses that are private already here."""
         target = read_url(url)
+        if target.to is None and (why := "not yet" if self.fetchers is None else self.fetchers.why_not()):
+            raise PullRefusedError(PullRefusal.UNSUPPORTED, f"HLS cannot be fetched: {why}")
         with suppress(OSError):  # it may be there later
             await self._targets.find(target.host, target.port)
         if name in self.by_name:
@@ -190,6 +221,9 @@ class Pulls:
             await asyncio.gather(pull.task, return_exceptions=True)
         if pull.listener is not None:
             await self._ingests.abandon(pull.listener)
+        stream = self._ingests.by_name.get(name)
+        if pull.is_relayed and stream is not None:
+            await self._ingests.end(stream)
         self._listings.forget(name)
 
     async def close_all(self) -> None:
@@ -219,8 +253,30 @@ class Pulls:
         pull.state = state
         self.when_changed(pull)
 
+    def secret_of(self, name: str) -> str:
+        """Give by what alone something may be published under a name now; empty where no process publishes it."""
+        pull = self.by_name.get(name)
+        return "" if pull is None else pull.secret
+
+    def _on_started(self, stream: IngestStream) -> None:
+        pull = self.by_name.get(stream.name)
+        if pull is not None and pull.secret:
+            self._turn(pull, PullState.PUBLISHING)
+
+    async def _relay(self, pull: Pull) -> str:
+        if self.fetchers is None:
+            return "the server is stopping"
+        pull.secret = secrets.token_urlsafe(32)
+        try:
+            return await self.fetchers.fetch(pull.name, pull.url, pull.secret)
+        finally:
+            pull.secret = ""
+
     async def _attempt(self, pull: Pull, target: _Target) -> str:
         """Fetch until it is over; why it is."""
+        if target.to is None:
+            await self._targets.find(target.host, target.port)
+            return await self._relay(pull)
         why = f"{target.host} has no address"
         for found in await self._targets.find(target.host, target.port):
             address = f"[{found}]:{target.port}" if ":" in found else f"{found}:{target.port}"

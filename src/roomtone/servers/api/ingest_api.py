@@ -12,7 +12,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
-from roomtone.control.live import Ingests, IngestStream, StreamEncryption
+from roomtone.control.live import IngestStream, StreamEncryption
 from roomtone.control.policy import Grant
 from roomtone.media.values import IngestProtocol, MediaKind  # noqa: TC001 - pydantic reads the annotation
 from roomtone.servers.api.live_schemas import MadeTrackBody, TranscodingBody, made_track_body, transcoding_body
@@ -21,6 +21,8 @@ from roomtone.servers.api.status import HttpProblem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from roomtone.servers.api.context import ApiContext
 
 router = APIRouter(prefix="/api/v1", tags=["Live streams"], dependencies=[Depends(HTTPBearer(auto_error=False))])
 
@@ -55,6 +57,8 @@ class IngestBody(BaseModel):
     unavailable: dict[MediaKind, str]
     made: dict[MediaKind, MadeTrackBody]
     warnings: dict[str, int]
+    fetched_from: str | None
+    """Where it is fetched from by HLS, by a process of this server that publishes it."""
     public: bool
     encryption: StreamEncryption
     figures: dict[str, int]
@@ -106,12 +110,14 @@ async def _figures(request: Request) -> dict[int, dict[str, int]]:
 async def _bodies(request: Request, streams: Sequence[IngestStream]) -> list[IngestBody]:
     context = context_of(request)
     figures, audience = await _figures(request), context.access.audience()
-    return [_body(context.ingests, stream, figures, audience) for stream in streams]
+    return [_body(context, stream, figures, audience) for stream in streams]
 
 
 def _body(
-    ingests: Ingests, stream: IngestStream, figures: dict[int, dict[str, int]], audience: dict[str, int]
+    context: ApiContext, stream: IngestStream, figures: dict[int, dict[str, int]], audience: dict[str, int]
 ) -> IngestBody:
+    ingests = context.ingests
+    pull = None if context.pulls is None else context.pulls.by_name.get(stream.name)
     return IngestBody(
         name=stream.name,
         protocol=stream.protocol,
@@ -131,6 +137,7 @@ def _body(
         unavailable=ingests.unavailable(stream),
         made={kind: made_track_body(making) for kind, making in ingests.made(stream).items()},
         warnings=dict(stream.warnings),
+        fetched_from=pull.shown_url if pull is not None and pull.is_relayed else None,
         public=ingests.listings.current(stream.name).public,
         encryption=ingests.listings.current(stream.name).encryption,
         figures=figures.get(stream.ingest, {}) if stream.ingest is not None else {},

@@ -30,7 +30,7 @@ _STATUS = {
 
 
 class PullOpenBody(TermsBody):
-    """What to fetch: `srt://HOST:PORT?streamid=...&passphrase=...&latency_ms=...` or `rtmp://HOST/APP/NAME`."""
+    """What to fetch: `srt://HOST:PORT?streamid=...&passphrase=...&latency_ms=...` `rtmp://HOST/APP/NAME`, or HLS, `https://HOST/PATH.m3u8`."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     url: Annotated[str, Field(max_length=2_048)]

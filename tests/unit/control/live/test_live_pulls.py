@@ -13,7 +13,7 @@ from roomtone.control.live import pulls as module
 from roomtone.control.live.pulls import read_url
 from roomtone.control.policy import KeyTable
 from roomtone.media import Engine, FakeLink, Mailbox
-from roomtone.media.values import RtmpPull, SrtPull
+from roomtone.media.values import IngestProtocol, RtmpPull, SrtPull
 
 URL = "rtmp://origin.example/live/studio?token=secret"
 
@@ -105,6 +105,7 @@ def test_a_url_says_where_and_what() -> None:
     [
         ("rtsp://camera.example/1", PullRefusal.UNSUPPORTED),
         ("https://origin.example/live/index.m3u8", PullRefusal.UNSUPPORTED),
+        ("file:///etc/passwd", PullRefusal.UNSUPPORTED),
         ("rtmps://origin.example/live/studio", PullRefusal.UNSUPPORTED),
         ("rtmp://origin.example/studio", PullRefusal.BAD_URL),
         ("srt://origin.example", PullRefusal.BAD_URL),
@@ -209,3 +210,44 @@ async def test_an_attempt_whose_events_were_lost_is_closed_before_the_next(
     assert first not in stage.link.objects
     stage.may_go_on.release()
     assert await stage.connected() != first
+
+
+@dataclass
+class Processes:
+    """Those that fetch HLS: each runs until it is told to end."""
+
+    why: str = ""
+    secrets: list[str] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def why_not(self) -> str:
+        return self.why
+
+    async def fetch(self, _name: str, _url: str, secret: str) -> str:
+        self.secrets.append(secret)
+        await self.over.wait()
+        self.over.clear()
+        return "the stream has ended"
+
+
+async def test_hls_is_fetched_by_a_process_that_alone_publishes_under_the_name(stage: Stage) -> None:
+    listener = await stage.ingests.listen(IngestProtocol.RTMP, "127.0.0.1:0")
+    processes = stage.pulls.fetchers = Processes(why="it needs PyAV")
+    with pytest.raises(PullRefusedError, match="HLS cannot be fetched: it needs PyAV"):
+        await stage.pulls.open("studio", "https://origin.example/index.m3u8")
+    processes.why = ""
+    pull = await stage.pulls.open("studio", "https://origin.example/index.m3u8")
+    await settled(lambda: processes.secrets)
+    assert stage.pulls.secret_of("studio") == processes.secrets[0]
+    assert pull.state is PullState.CONNECTING
+    stage.link.begin_ingest(listener.id, "studio")
+    await settled(lambda: pull.state is PullState.PUBLISHING)
+    processes.over.set()
+    await settled(lambda: pull.state is PullState.WAITING)
+    assert (pull.last_error, stage.pulls.secret_of("studio")) == ("the stream has ended", "")
+    stage.may_go_on.release()
+    await settled(lambda: len(processes.secrets) == 2)
+    assert len(set(processes.secrets)) == 2
+    await stage.pulls.close("studio")
+    await settled(lambda: not stage.ingests.by_name)
+    assert stage.pulls.secret_of("studio") == ""

@@ -1,0 +1,1 @@
+"""A live stream of another server's HLS, published here by RTMP (needs PyAV, as the extra ``transcode`` has it)."""
