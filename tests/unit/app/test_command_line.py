@@ -190,3 +190,17 @@ def test_durations_have_units(text: str, seconds: int) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(StartError):
         parse_duration(text)
+
+
+def test_a_phone_account_is_made_listed_and_deleted_by_command(tmp_path: Path) -> None:
+    at = ("--data-dir", str(tmp_path))
+    command("sip", "account", "create", "1001", "--password", "quite-secret", "--media-security", "sdes", *at)
+    listed = command("sip", "account", "list", *at)
+    assert listed.startswith("1001  registered: 0, media security sdes")
+    assert "quite-secret" not in listed
+    assert b"quite-secret" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    again = roomtone("sip", "account", "create", "1001", "--password", "other", *at)
+    assert again.returncode == 2
+    assert "1001" in again.stderr
+    command("sip", "account", "delete", "1001", *at)
+    assert "1001" not in command("sip", "account", "list", *at)

@@ -23,7 +23,7 @@ from roomtone.control.calls import (
     melody,
 )
 from roomtone.media.fake_objects import FakeConsumer, FakeMixer, FakeProducer
-from roomtone.media.values import MixerClip
+from roomtone.media.values import MixerClip, ProducerSilent
 
 MUSIC = MixerClip(rate_hz=8_000, samples=b"\1\0" * 80, repeat=True)
 
@@ -241,3 +241,21 @@ def test_the_melody_is_sound_that_does_not_clip() -> None:
     assert clip.repeat
     assert 5 < len(samples) / clip.rate_hz < 30
     assert 2_000 < max(samples) < 12_000
+
+
+async def test_a_peer_that_falls_silent_is_counted_once_and_one_that_holds_is_not(world: World) -> None:
+    call, _, callee = await talking(world)
+    silent = [stream.producer for leg in call.parties for stream in leg.media.streams.values()]
+    call.post(callee, Offered(1, sdp(5000, "0 101", "a=inactive")))
+    await world.settle()
+    for producer in silent:  # the one that has put the other on hold says nothing, and has said so
+        assert producer is not None
+        world.link.emit(ProducerSilent(producer=producer.id, encoding=0))
+    await world.settle()
+    assert world.calls.silences == 1
+    assert world.calls.silences == 1
+    call.ask_to_end(CallEnd.REMOVED)
+    await world.settle()
+    world.link.emit(ProducerSilent(producer=silent[0].id, encoding=0))  # type: ignore[union-attr]
+    await world.settle()
+    assert world.calls.silences == 1  # of a call that is over nobody is missed
