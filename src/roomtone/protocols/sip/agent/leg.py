@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from roomtone.protocols.sip.agent.events import EndReason
 from roomtone.protocols.sip.agent.outgoing import Outgoing
+from roomtone.protocols.sip.agent.refreshed import RefreshedLeg
 from roomtone.protocols.sip.agent.reoffer import Reoffer
-from roomtone.protocols.sip.agent.session import SessionTimer, TooShort, agree, grant
+from roomtone.protocols.sip.agent.session import TooShort, agree, grant
 from roomtone.protocols.sip.agent.settings import WrongStateError
 from roomtone.protocols.sip.dialog import Dialog, DialogState, new_branch
 from roomtone.protocols.sip.headers.cseq import MAX_RSEQ, parse_number
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request, Response
     from roomtone.protocols.sip.transaction import ServerTransaction
-    from roomtone.protocols.sip.wheel import Timer
 
 
 _FINAL, _REDIRECT = 200, 300
 
 
-class Leg:
+class Leg(RefreshedLeg):
     """One party's side of a call; made by `UserAgent`.
 
     Offers and answers (RFC 3264) are counted, not read: any body is one. ``local_offer`` and ``remote_offer`` say that
@@ -36,30 +36,25 @@ class Leg:
         "_ack",
         "_credentials",
         "_invite_cseq",
-        "_session_timer",
-        "agent",
         "call",
         "contact",
         "dialog",
         "incoming",
         "is_caller",
         "is_ending",
-        "last_body",
         "local_offer",
         "merge_key",
         "owner",
-        "peer_updates",
         "reason",
         "remote_offer",
         "reoffer",
         "replaces",
         "rseq_in",
-        "session",
         "waits_for_ack",
     )
 
     def __init__(self, agent: UserAgent, dialog: Dialog, contact: bytes, *, is_caller: bool) -> None:
-        self.agent = agent
+        super().__init__(agent)
         self.dialog = dialog
         dialog.leg = self
         self.contact = contact
@@ -79,20 +74,14 @@ class Leg:
         """A re-INVITE or UPDATE of ours without a final response."""
         self.replaces: Leg | None = None
         self.merge_key: tuple[str, str] | None = None
-        self.last_body = b""
-        """The last description of ours that was accepted."""
         self.local_offer = False
         self.remote_offer = False
-        self.peer_updates = False
-        """Whether the peer allows UPDATE."""
         self.rseq_in: int | None = None
-        self.session: SessionTimer | None = None
         self.waits_for_ack = False
         """Whether a 2xx of the peer waits for our user's `acknowledge`."""
         self._ack: tuple[Flow, bytes] | None = None
         self._credentials = b""
         self._invite_cseq = 0
-        self._session_timer: Timer | None = None
 
     @property
     def is_over(self) -> bool:
@@ -325,52 +314,3 @@ class Leg:
     def on_failure(self, _reason: EndReason, _now: int) -> None:
         """Take the end of such a transaction."""
         self.remote_offer = False
-
-    # session timers
-
-    def offer_session(self, request: Request) -> tuple[SessionTimer | None, bytes] | TooShort:
-        """Decide on the session timer that a request of the peer asks for."""
-        self._read_allow(request)
-        return grant(self.agent.settings, request)
-
-    def on_refreshed(self, session: SessionTimer | None, now: int) -> None:
-        """Start the session timer again."""
-        self._keep(session, now)
-
-    def _read_allow(self, message: Request | Response) -> None:
-        allow = message.headers.get("allow")
-        if allow is not None:
-            self.peer_updates = b"UPDATE" in allow
-
-    def _keep(self, session: SessionTimer | None, now: int) -> None:
-        self._stop_session()
-        self.session = session
-        if session is not None:
-            self._session_timer = self.agent.layer.wheel.arm(now + session.acts_after_ms, self._on_session)
-
-    def _stop_session(self) -> None:
-        if self._session_timer is not None:
-            self.agent.layer.wheel.cancel(self._session_timer)
-            self._session_timer = None
-
-    def _on_session(self, now: int) -> None:
-        self._session_timer = None
-        session = self.session
-        if session is None or self.is_over:
-            return
-        if not session.we_refresh:
-            self.bye(now, reason=EndReason.EXPIRED)
-            return
-        self._session_timer = self.agent.layer.wheel.arm(now + session.over_after_ms, self._on_expired)
-        if not self.is_busy:  # whatever is under way refreshes it as well
-            if self.peer_updates:
-                self.start_reoffer("UPDATE", b"", b"", now).is_refresh = True
-            else:
-                self.start_reoffer(
-                    "INVITE", self.agent.body_block(self.last_body), self.last_body, now
-                ).is_refresh = True
-
-    def _on_expired(self, now: int) -> None:
-        self._session_timer = None
-        if not self.is_over:
-            self.bye(now, reason=EndReason.EXPIRED)

@@ -5,40 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.protocols.sip.agent.events import EndReason, Notified, Resubscribed
-from roomtone.protocols.sip.agent.settings import TooManyError, WrongStateError
-from roomtone.protocols.sip.agent.subscription import REFER, SubscribeRequest, Subscription
-from roomtone.protocols.sip.dialog import Dialog, DialogState, contact_block, dialog_of_request
+from roomtone.protocols.sip.agent.places import contact_of
+from roomtone.protocols.sip.agent.referrals import REFER_S, Referrals
+from roomtone.protocols.sip.agent.settings import WrongStateError
+from roomtone.protocols.sip.agent.subscription import REFER, Subscription
+from roomtone.protocols.sip.dialog import Dialog, dialog_of_request
 from roomtone.protocols.sip.headers.events import SubscriptionStatus, parse_event, parse_subscription_state
 from roomtone.protocols.sip.headers.valued import parse_seconds
-from roomtone.protocols.sip.message import reason_phrase
 
 if TYPE_CHECKING:
-    from roomtone.protocols.sip.agent.agent import UserAgent
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.headers.address import Address
     from roomtone.protocols.sip.message import Request
     from roomtone.protocols.sip.transaction import ServerTransaction
 
-_RETRY = b"Retry-After: 5\r\n"
-_SIPFRAG = b"Content-Type: message/sipfrag;version=2.0\r\n"
-_REFER_S = 180
-"""How long the progress of a REFER is waited for and told."""
 
-
-class Subscriptions:
+class Subscriptions(Referrals):
     """Subscriptions of one user agent; its commands belong to those of `UserAgent`, and so do its errors."""
 
-    __slots__ = ("_agent", "_waiting", "count")
-
-    def __init__(self, agent: UserAgent) -> None:
-        self._agent = agent
-        self._waiting: dict[tuple[str, str], Subscription] = {}
-        """Ours without a dialog, by Call-ID and our tag: a NOTIFY may be faster than the 2xx."""
-        self.count = 0
-
-    def __len__(self) -> int:
-        """How many of ours wait for their dialog."""
-        return len(self._waiting)
+    __slots__ = ()
 
     # as subscriber
 
@@ -63,7 +48,7 @@ class Subscriptions:
         """
         self._count_one()
         dialog = self._agent.new_dialog(uri, flow, from_=from_, to=to, routes=routes)
-        subscription = Subscription(self._agent, dialog, package, "", _contact(flow, dialog), is_ours=True)
+        subscription = Subscription(self._agent, dialog, package, "", contact_of(flow, dialog), is_ours=True)
         subscription.expires_s = expires_s
         subscription.block = block
         subscription.owner = owner
@@ -79,38 +64,6 @@ class Subscriptions:
             raise WrongStateError("a REFER cannot be taken back")
         subscription.is_ending = True
         subscription.subscribe(0, now)
-
-    def refer(
-        self,
-        dialog: Dialog,
-        refer_to: Address,
-        now: int,
-        *,
-        block: bytes = b"",
-        contact: bytes = b"",
-        owner: object = None,
-    ) -> Subscription:
-        """Ask the peer to call somebody (RFC 3515): in the dialog of a leg, or a first request (`new_dialog`).
-
-        `Responded` tells whether it will, `Notified` how it goes (``message/sipfrag``). ``owner`` and errors are as of
-        `subscribe`.
-        """
-        if dialog.state is DialogState.ENDED:
-            raise WrongStateError("the dialog is over")
-        self._count_one()
-        contact = contact or _contact(dialog.next_flow(), dialog)
-        cseq = str(dialog.local_cseq + 1)
-        subscription = Subscription(self._agent, dialog, REFER, cseq, contact, is_ours=True)
-        subscription.owner = owner
-        if dialog.state is DialogState.INITIAL:
-            self._await_dialog(subscription)
-        else:
-            self._put(subscription)
-        line = f"Refer-To: {refer_to.serialize()}\r\n".encode("utf-8", "surrogateescape")
-        outgoing = SubscribeRequest(subscription, "REFER", contact + line + block, b"")
-        outgoing.owner = owner
-        outgoing.send(now)
-        return subscription
 
     # as notifier
 
@@ -171,37 +124,6 @@ class Subscriptions:
             state = b"%b;expires=%d" % (status.encode(), subscription.expires_s)
             subscription.notify(state, block, body, now)
 
-    def accept_refer(self, transaction: ServerTransaction, now: int) -> Subscription | None:
-        """Accept a REFER that `Requested` handed up; the peer is told 100 until `tell_refer`.
-
-        None when there is no room for it (it was refused with 503), or when the peer does not want to be told
-        (RFC 4488: it was accepted).
-        """
-        request = transaction.request
-        if request is None or request.method != "REFER":
-            raise WrongStateError("no REFER waits for an answer")
-        wanted = request.headers.text("refer-sub")
-        if wanted is not None and wanted.strip().lower().startswith("false"):
-            self._agent.answer(transaction, 202, now, b"Refer-Sub: false\r\n")
-            return None
-        subscription = self._open(transaction, request, REFER, str(request.cseq.number), now)
-        if subscription is not None:
-            self._agent.answer(transaction, 202, now, subscription.contact)
-            subscription.expires_s = _REFER_S
-            subscription.wait(_REFER_S, now)
-            self.tell_refer(subscription, 100, now)
-        return subscription
-
-    def tell_refer(self, subscription: Subscription, status: int, now: int, *, reason: str | None = None) -> None:
-        """Tell the sender of a REFER how its call goes; a final status is the end."""
-        if subscription.is_over or subscription.is_ending or subscription.package != REFER:
-            raise WrongStateError("the REFER is over")
-        body = f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n".encode()
-        if status >= 200:  # noqa: PLR2004 - the first final status
-            subscription.finish("noresource", now, _SIPFRAG, body)
-        else:
-            subscription.notify(b"active;expires=%d" % subscription.expires_s, _SIPFRAG, body, now)
-
     # requests of peers
 
     def receive_notify(self, dialog: Dialog, transaction: ServerTransaction, request: Request, now: int) -> None:
@@ -222,7 +144,7 @@ class Subscriptions:
         if state.status is SubscriptionStatus.TERMINATED:
             subscription.end(EndReason.LOCAL if subscription.is_ending else EndReason.REMOTE, request)
         elif subscription.package == REFER:
-            subscription.wait(state.expires or _REFER_S, now)
+            subscription.wait(state.expires or REFER_S, now)
         elif state.expires and not subscription.is_ending:
             subscription.wait_for_refresh(state.expires, now)
 
@@ -259,68 +181,7 @@ class Subscriptions:
         subscription.notify(b"active;expires=%d" % subscription.expires_s, block, body, now)
         self._agent.tell(Resubscribed(subscription, request))
 
-    # their places
-
-    def join_dialog(self, subscription: Subscription, dialog: Dialog) -> None:
-        """Put a subscription of ours into the dialog that the peer's first message made."""
-        self._waiting.pop((dialog.call_id, dialog.local_tag), None)
-        dialog.state = DialogState.CONFIRMED
-        subscription.dialog = dialog
-        self._put(subscription)
-
-    def forget(self, subscription: Subscription) -> None:
-        """Let go of a subscription."""
-        self.count -= 1
-        dialog = subscription.dialog
-        self._waiting.pop((dialog.call_id, dialog.local_tag), None)
-        if dialog.subscriptions is not None:
-            dialog.subscriptions.pop((subscription.package, subscription.id), None)
-        self._agent.forget_dialog(dialog)
-
-    def _open(
-        self, transaction: ServerTransaction, request: Request, package: str, id_: str, now: int
-    ) -> Subscription | None:
-        agent = self._agent
-        if self.count >= agent.limits.subscriptions:
-            agent.counters.refused += 1
-            agent.answer(transaction, 503, now, _RETRY)
-            return None
-        dialog = None
-        if request.to_tag is not None:
-            dialog = agent.dialogs.get((request.call_id, request.to_tag, request.from_tag or ""))
-        if dialog is None:
-            tag = agent.layer.tokens.next()
-            dialog = dialog_of_request(request, tag, transaction.flow)
-            dialog.state = DialogState.CONFIRMED
-            transaction.answers.tag = tag.encode()
-        self.count += 1
-        subscription = Subscription(agent, dialog, package, id_, _contact(transaction.flow, dialog), is_ours=False)
-        self._put(subscription)
-        return subscription
-
     def _granted(self, request: Request) -> int:
         longest = self._agent.settings.max_subscription_s
         wanted = parse_seconds(request.headers.text("expires"), "Expires")
         return longest if wanted is None else min(wanted, longest)
-
-    def _count_one(self) -> None:
-        if self.count >= self._agent.limits.subscriptions:
-            self._agent.counters.refused += 1
-            raise TooManyError(f"{self.count} subscriptions")
-        self._agent.layer.check_room()
-        self.count += 1
-
-    def _await_dialog(self, subscription: Subscription) -> None:
-        dialog = subscription.dialog
-        self._waiting[dialog.call_id, dialog.local_tag] = subscription
-
-    def _put(self, subscription: Subscription) -> None:
-        dialog = subscription.dialog
-        if dialog.subscriptions is None:
-            dialog.subscriptions = {}
-        dialog.subscriptions[subscription.package, subscription.id] = subscription
-        self._agent.dialogs[dialog.key] = dialog
-
-
-def _contact(flow: Flow, dialog: Dialog) -> bytes:
-    return contact_block(flow.transport, flow.local_host, flow.local_port, secure=dialog.secure)
