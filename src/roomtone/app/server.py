@@ -174,6 +174,7 @@ class Server:
         if is_wanted(self.settings):
             product = f"Roomtone/{version()}"
             self._phones = Phones(self.settings, product, engine, parts.rooms, people.phones, has_ipv6=self._ipv6)
+            self._phones.core.ice_rules = parts.context.ice_rules
             parts.context.calls = parts.livekit.calls = self._phones.calls
         door = await self._open_door(parts)
         self._door = door

@@ -96,7 +96,8 @@ def wire(settings: Settings, engine: Engine, version: str, people: People) -> Pa
         if context.ingresses is not None:
             report_ingresses(livekit, webhooks.delivery, context.ingresses)
     api.router.routes.extend([*livekit_routes(livekit), *twirp_routes(livekit)])
-    sfu = Sfu(SfuContext(settings, rooms, context.keys, context.limiter, people.accounts, support))
+    shared = SfuContext(settings, rooms, context.keys, context.limiter, people.accounts, context.ice_rules, support)
+    sfu = Sfu(shared)
     add_rest(api, sfu)
     return Parts(rooms, context.live, api, context.limiter, livekit, sfu, SocketServer(sfu), webhooks, context, hook)
 

@@ -85,6 +85,8 @@ class SfuTransportInfo:
     id: str
     ice_parameters: Json
     ice_candidates: list[Json]
+    ice_servers: list[Json]
+    """As `RTCPeerConnection` takes them."""
     dtls_parameters: Json
     sctp_parameters: Json
 
@@ -172,6 +174,7 @@ class SfuClient:
             given["id"],
             given["iceParameters"],
             given["iceCandidates"],
+            given["iceServers"],
             given["dtlsParameters"],
             given["sctpParameters"],
         )

@@ -2,6 +2,7 @@ import { UA, WebSocketInterface } from "jssip";
 import type { RTCSession } from "jssip/lib/RTCSession";
 import type { OutgoingRTCSessionEvent, RTCSessionEvent } from "jssip/lib/UA";
 import { sayError } from "../api";
+import { readIceServers } from "../webrtc/iceServers";
 import { type Change, EMPTY, isBusy, next, type PhoneState } from "./model";
 import { Ringer } from "./ringer";
 
@@ -34,6 +35,8 @@ export class Phone {
   /** What the other side shows. */
   private shown: MediaStream | null = null;
   private declined = false;
+  /** What the server said at the latest registration. */
+  private iceServers: RTCIceServer[] = [];
   private readonly listeners = new Set<() => void>();
   private readonly sound = new Audio();
   private readonly ringer = new Ringer();
@@ -77,7 +80,8 @@ export class Phone {
     const ifCurrent = (change: Change) => {
       if (this.agent === agent) this.change(change);
     };
-    agent.on("registered", () => {
+    agent.on("registered", ({ response }) => {
+      if (this.agent === agent) this.iceServers = readIceServers(response.getHeaders("Link").join(", "));
       ifCurrent({ kind: "line", line: "registered" });
       if (this.agent === agent) this.comeBack();
     });
@@ -117,14 +121,14 @@ export class Phone {
   /** Calls a number or name of this server. */
   dial(number: string, pictures = false): void {
     if (this.agent === null || isBusy(this.state)) return;
-    this.agent.call(number, pictures ? PICTURES : SOUND);
+    this.agent.call(number, this.wants(pictures));
   }
 
   answer(pictures = false): void {
     const { session } = this;
     if (session === null) return;
     this.change({ kind: "flags", id: session.id, flags: { pictures } });
-    session.answer(pictures ? PICTURES : SOUND);
+    session.answer(this.wants(pictures));
   }
 
   /** Puts the call on hold and calls somebody else, to whom it may then be connected. */
@@ -133,7 +137,7 @@ export class Phone {
     if (agent === null || session === null || state.call?.stage !== "up" || this.first !== null) return;
     if (!state.call.held) session.hold();
     this.first = session;
-    agent.call(number, SOUND);
+    agent.call(number, this.wants(false));
   }
 
   /** Connects who waits with who was asked (RFC 5589 section 7); both lines end then. */
@@ -169,6 +173,10 @@ export class Phone {
   /** Asks the server to connect the other side with somebody else (RFC 3515); it tells how that goes. */
   transfer(to: string): void {
     if (this.session !== null) this.refer(this.session, to, to, null);
+  }
+
+  private wants(pictures: boolean) {
+    return { ...(pictures ? PICTURES : SOUND), pcConfig: { iceServers: this.iceServers } };
   }
 
   private refer(session: RTCSession, target: string, to: string, replaces: RTCSession | null): void {

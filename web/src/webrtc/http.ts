@@ -1,6 +1,7 @@
 /** What WHIP (RFC 9725) and WHEP have in common: an offer goes up, an answer comes down, the resource is a URL. */
 
 import { readLinks } from "./events";
+import { readIceServers } from "./iceServers";
 
 /** The server's refusal, with the sentence it gave. */
 export class Refused extends Error {
@@ -39,7 +40,11 @@ export async function negotiate(
   const response = await send("POST", endpoint, token, "application/sdp", pc.localDescription?.sdp ?? "");
   const answer = await response.text();
   const url = new URL(response.headers.get("Location") ?? "", endpoint);
+  const iceServers = readIceServers(response.headers.get("Link"));
+  if (iceServers.length > 0) pc.setConfiguration({ ...pc.getConfiguration(), iceServers });
   await pc.setRemoteDescription({ type: "answer", sdp: answer });
+  // The candidates of the offer were gathered without them; what the next offer gathers is asked of them (RFC 9429, 4.1.18).
+  if (iceServers.length > 0) await restartIce(pc, url, token);
   return {
     pc,
     url,

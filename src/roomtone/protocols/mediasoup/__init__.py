@@ -23,6 +23,7 @@ from roomtone.protocols.mediasoup.transports import (
     write_candidates,
     write_dtls,
     write_ice,
+    write_ice_servers,
     write_sctp,
     write_stream,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "write_candidates",
     "write_dtls",
     "write_ice",
+    "write_ice_servers",
     "write_received_media",
     "write_sctp",
     "write_sent_media",

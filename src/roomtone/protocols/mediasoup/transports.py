@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from roomtone.media.values import Candidate
     from roomtone.protocols.mediasoup.payload import Payload
+    from roomtone.protocols.whip import IceServer
 
 SCTP_PORT = 5000
 SCTP_STREAMS = 1024
@@ -57,6 +58,17 @@ def write_candidates(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         }
         if candidate.tcp_type is not None:
             one["tcpType"] = candidate.tcp_type
+        written.append(one)
+    return written
+
+
+def write_ice_servers(servers: Sequence[IceServer]) -> list[dict[str, Any]]:
+    """Write the servers a client is to ask for candidates, as W3C's `RTCIceServer`."""
+    written: list[dict[str, Any]] = []
+    for server in servers:
+        one: dict[str, Any] = {"urls": [server.url]}
+        if server.username is not None and server.credential is not None:
+            one |= {"username": server.username, "credential": server.credential}
         written.append(one)
     return written
 

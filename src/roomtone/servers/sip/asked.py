@@ -8,14 +8,15 @@ from roomtone.control.calls import CallEnd, Caller, Dialog, InfoSent, Invitation
 from roomtone.protocols.sip.agent import RefersToNobodyError, WrongStateError, read_referral
 from roomtone.servers.sip.bodies import NoDescriptionError, description_of
 from roomtone.servers.sip.devices import device_of
-from roomtone.servers.sip.registering import register
+from roomtone.servers.sip.registering import register, said_to_browsers
 from roomtone.servers.sip.signals import PhoneSignal, Referral, SignalDriver
 from roomtone.servers.sip.trunk_calls import called_of, caller_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from roomtone.control.calls import Calls, Registrar, Trunk
+    from roomtone.control.policy import IceServerRule
     from roomtone.protocols.sip.agent import Invited, Leg, Reoffered, Requested
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.headers import Replaces
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from roomtone.servers.sip.watching import Watching
 
 _ACCEPT = b"Accept: application/sdp\r\n"
+_OK = 200
 _NOT_FOUND, _BAD_TYPE, _UNSUPPORTED, _FORBIDDEN, _NO_CALL = 404, 415, 501, 403, 481
 
 
@@ -40,6 +42,7 @@ class PhoneDesk(SignalDriver, Protocol):
     registrar: Registrar | None
     browsers: BrowserBindings | None
     wall_clock: Callable[[], float]
+    ice_rules: Sequence[IceServerRule]
     messages: Messages
     watching: Watching
 
@@ -136,6 +139,9 @@ class Asked:
         )
         if self._desk.browsers is not None:
             self._desk.browsers.note(account.username, transaction.flow)
+        if status == _OK:
+            now_s = self._desk.wall_clock()
+            block += said_to_browsers(self._desk.ice_rules, account.username, transaction.flow, now_s)
         self._desk.agent.answer(transaction, status, now, block)
 
     def _on_of_account(self, transaction: ServerTransaction, request: Request, now: int) -> None:

@@ -43,9 +43,10 @@ from roomtone.servers.sip.watching import Watching
 from roomtone.servers.sip.ways import AddressesOnly, Ways
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from roomtone.control.calls import Call, Calls, Registrar, Target, Trunks
+    from roomtone.control.policy import IceServerRule
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.transaction import TransactionLayer
     from roomtone.servers.sip.domains import Domains
@@ -102,6 +103,8 @@ class PhoneServer:
         self.browsers: BrowserBindings | None = None
         self.trunk_desk: TrunkDesk | None = None
         self.wall_clock: Callable[[], float] = lambda: 0.0
+        self.ice_rules: Sequence[IceServerRule] = ()
+        """What browsers are told when they register."""
         self._endpoint: Endpoint | None = None
         self._addresses = LocalAddresses()
         self._ways: Ways | None = None

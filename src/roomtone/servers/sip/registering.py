@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls import BindingError, BindingRefusal, Contact, Registration
+from roomtone.control.policy import ice_servers
 from roomtone.protocols.sip import SipUri, make_sip_uri
 from roomtone.protocols.sip.flow import Transport
 from roomtone.protocols.sip.headers import (
@@ -18,11 +19,13 @@ from roomtone.protocols.sip.headers import (
     parse_seconds,
 )
 from roomtone.protocols.sip.message import header_line
+from roomtone.protocols.whip import ice_server_link
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from roomtone.control.calls import Binding, Registrar
+    from roomtone.control.policy import IceServerRule
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.headers import Address
     from roomtone.protocols.sip.message import Request
@@ -57,6 +60,13 @@ class BrowserBindings:
         del reason
         for account in self._accounts.pop(flow.connection, ()):
             self._registrar.forget_flow(account, flow)
+
+
+def said_to_browsers(rules: Sequence[IceServerRule], account: str, flow: Flow, now: float) -> bytes:
+    """Name the ICE servers to who registers by WebSocket, as WHIP does (RFC 9725 section 4.6); others do no ICE."""
+    if flow.transport not in {Transport.WS, Transport.WSS}:
+        return b""
+    return b"".join(_line("Link", ice_server_link(server)) for server in ice_servers(rules, account, now))
 
 
 def register(

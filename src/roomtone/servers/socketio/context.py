@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from roomtone.protocols.sdp import Support
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from roomtone.config import Settings
     from roomtone.control.accounts import Accounts
-    from roomtone.control.policy import JoinLimiter, KeyTable
+    from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable
     from roomtone.control.rooms import Rooms
 
 
@@ -43,6 +43,7 @@ class SfuContext:
     keys: KeyTable
     limiter: JoinLimiter
     accounts: Accounts | None = None
+    ice_rules: Sequence[IceServerRule] = ()
     support: Support = field(default_factory=Support)
     wall_clock: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic

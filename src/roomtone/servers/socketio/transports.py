@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from roomtone.protocols.mediasoup import write_candidates, write_dtls, write_ice, write_sctp
+from roomtone.control.policy import ice_servers
+from roomtone.protocols.mediasoup import write_candidates, write_dtls, write_ice, write_ice_servers, write_sctp
 from roomtone.servers.socketio.data import PeerChannels
 from roomtone.servers.socketio.peers import MAX_TRANSPORTS, SfuPeer, SfuTransport, new_id
 from roomtone.servers.socketio.problems import wrong_state
@@ -25,9 +26,11 @@ async def create_transport(sfu: Sfu, peer: SfuPeer, request: CreateTransport) ->
     transport = SfuTransport(new_id("TP"), request.direction, connection)
     peer.transports[transport.id] = transport
     connection.on_closed = lambda reason: _on_closed(sfu, peer, transport, reason)
+    named = ice_servers(sfu.context.ice_rules, peer.participant.identity, sfu.context.wall_clock())
     return {
         "id": transport.id,
         **_ice(transport),
+        "iceServers": write_ice_servers(named),
         "dtlsParameters": write_dtls(connection.transport.fingerprints),
         "sctpParameters": write_sctp(),
     }

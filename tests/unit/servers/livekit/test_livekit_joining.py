@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from livekit.protocol import models, rtc
-from livekit_world import LiveKitWorld, client_offer, receiving, validate
+from livekit_world import NOW, LiveKitWorld, client_offer, receiving, validate
 
-from roomtone.control.policy import JoinLimiter, KeyTable, VideoGrants
+from roomtone.control.policy import IceServerRule, JoinLimiter, KeyTable, VideoGrants
 from roomtone.control.rooms import Permissions, RoomLimits, RoomOptions
 from roomtone.media.values import MediaKind
 from roomtone.protocols.livekit import PROTOCOL_VERSION
@@ -33,6 +33,20 @@ async def test_the_first_message_says_where_the_client_is_and_the_second_offers_
     offer = alice.last("offer")
     assert (offer.type, offer.id) == ("offer", 1)
     assert [section.kind for section in parse_session(offer.sdp).media] == ["application"]
+
+
+async def test_the_join_names_the_ice_servers_with_credentials_of_the_client(
+    livekit: LiveKitWorld,
+) -> None:
+    livekit.context.ice_rules = (
+        IceServerRule(("stun:stun.example.org",)),
+        IceServerRule(("turn:turn.example.org",), secret="north"),
+    )
+    alice = await livekit.connect("alice")
+    stun, turn = alice.messages.popleft().join.ice_servers
+    assert (list(stun.urls), stun.username, stun.credential) == (["stun:stun.example.org"], "", "")
+    assert (list(turn.urls), turn.username) == (["turn:turn.example.org"], f"{int(NOW) + 86_400}:alice")
+    assert turn.credential
 
 
 async def test_others_are_told_of_who_comes_connects_and_goes(livekit: LiveKitWorld) -> None:

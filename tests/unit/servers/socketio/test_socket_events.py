@@ -13,7 +13,7 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 
 from roomtone.config.models import LimitSettings
 from roomtone.control.accounts import AccountError, AccountRefusal
-from roomtone.control.policy import AccessToken, Role, VideoGrants
+from roomtone.control.policy import AccessToken, IceServerRule, Role, VideoGrants
 from roomtone.control.rooms import CloseReason, JoinRequest, Permissions, Protocol, RoomLimits
 from roomtone.media import QueueFull
 from roomtone.media.fake_objects import FakeChannel, FakeConsumer, FakeProducer, FakeRouter, FakeTransport
@@ -109,6 +109,19 @@ async def test_what_one_produces_the_other_consumes_paused_until_resumed(sfu: Sf
     assert (made["rtpParameters"]["mid"], second["rtpParameters"]["mid"]) == ("0", "1")
     await bob.do("close-consumer", roomId="demo", consumerId=made["id"])
     assert len(sfu.link.find(FakeConsumer)) == 1
+
+
+async def test_a_transport_names_the_ice_servers_with_credentials_of_the_peer(sfu: SfuWorld) -> None:
+    alice = await sfu.join("alice")
+    assert (await alice.do("create-transport", roomId="demo", direction="send"))["iceServers"] == []
+    sfu.sfu.context.ice_rules = (
+        IceServerRule(("stun:stun.example.org",)),
+        IceServerRule(("turn:turn.example.org",), secret="north"),
+    )
+    stun, turn = (await alice.do("create-transport", roomId="demo", direction="recv"))["iceServers"]
+    assert stun == {"urls": ["stun:stun.example.org"]}
+    assert (turn["urls"], turn["username"].partition(":")[2]) == (["turn:turn.example.org"], "alice")
+    assert turn["credential"]
 
 
 async def test_tracks_of_one_peer_are_played_in_step_and_those_of_others_are_not(sfu: SfuWorld) -> None:
