@@ -69,6 +69,7 @@ LIVE_FAMILIES = (
     Family("ingest_warnings", "What was wrong with what encoders sent.", counter=True, label="warning"),
     Family("previews", "Pictures of live streams, by what became of them.", counter=True, label="outcome"),
     Family("ingest_attendance", "What became of encoders and their tracks in rooms.", counter=True, label="outcome"),
+    Family("live_switches", "Times a live stream showed another source than before.", counter=True),
     Family("live_tracks_left_out", "Tracks that came and a live stream could not carry.", counter=True),
 )
 LIVEKIT_FAMILIES = (
@@ -78,6 +79,7 @@ LIVEKIT_FAMILIES = (
     Family("livekit_troubles", "What went wrong in sessions by the peer's doing.", counter=True, label="trouble"),
     Family("livekit_api_calls", "Calls of LiveKit's server API, by how they ended.", counter=True, label="code"),
     Family("livekit_api_waiting", "Method calls of that API that wait for a participant."),
+    Family("ingresses", "Places for sources that are made beforehand, by what their sources do.", label="status"),
 )
 WEBHOOK_FAMILIES = (
     Family("webhooks", "Webhooks and attempts to deliver them, by outcome.", counter=True, label="outcome"),
@@ -216,6 +218,7 @@ def live_values(  # noqa: PLR0917 - one a sort of stream
         "live_refused": _by_name(live.refused),
         "live_warnings": _by_name(live.warned),
         "live_tracks_left_out": live.left_out,
+        "live_switches": live.feeding.switches,
         "previews": {"made": previews.made, "failed": previews.failed},
         "live_grants": access.granted,
         "live_grants_refused": _by_name(access.refused),
@@ -241,6 +244,7 @@ def livekit_values(context: LiveKitContext) -> Mapping[str, float | Mapping[str,
         "livekit_troubles": {trouble.value: count for trouble, count in sorted(context.troubles.items())},
         "livekit_api_calls": dict(context.twirp_answers),
         "livekit_api_waiting": len(context.method_calls),
+        "ingresses": {} if context.ingresses is None else context.ingresses.count(),
     }
 
 

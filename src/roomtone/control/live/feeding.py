@@ -24,12 +24,16 @@ _log = logging.getLogger(__name__)
 
 
 class Feeding:
-    """Feeds streams. ``give_up`` ends one that nobody has fed for the grace time; ``left_out`` counts tracks."""
+    """Feeds streams. ``give_up`` ends one that nobody has fed for the grace time.
+
+    ``left_out`` counts tracks that could not be carried, ``switches`` how often another source was shown.
+    """
 
     def __init__(
         self, rooms: Rooms, grace_s: float, give_up: Callable[[LiveStream], Coroutine[None, None, None]]
     ) -> None:
         self.left_out = 0
+        self.switches = 0
         self._rooms = rooms
         self._grace_s = grace_s
         self._give_up = give_up
@@ -120,6 +124,7 @@ class Feeding:
         for feed in others:
             await _vacate(stream, feed)
         if others:
+            self.switches += 1
             stream.emit(LiveEventKind.SWITCHED, shown.identity)
             _log.info("live stream %s shows %s from now on", stream.name, shown.identity)
 

@@ -105,6 +105,11 @@ class Ingresses:
         """Give how an ingress is."""
         return self._lives.get(id_) or IngressLife()
 
+    def count(self) -> dict[str, int]:
+        """Count ingresses by what their sources do."""
+        found = [self.life(ingress.id).status for ingress in self.book.list()]
+        return {status.value: found.count(status) for status in IngressStatus}
+
     def port_of(self, protocol: IngestProtocol) -> int | None:
         """Give where encoders are listened for; None where they are not."""
         return next((one.port for one in self._ingests.listeners if one.shared and one.protocol is protocol), None)

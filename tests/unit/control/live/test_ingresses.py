@@ -158,6 +158,7 @@ async def test_an_encoder_joins_the_room_that_its_ingress_names_as_who_it_says(s
     assert stage.status(ingress) is IngressStatus.BUFFERING
     await stage.send(packager, MediaKind.VIDEO, H264)
     assert stage.status(ingress) is IngressStatus.PUBLISHING
+    assert stage.ingresses.count() == {"inactive": 0, "buffering": 0, "publishing": 1, "error": 0}
     participant = stage.rooms.by_name["stage"].participants["camera"]
     assert (participant.name, participant.metadata, participant.kind) == ("Camera 1", "m", "ingest")
     (track,) = participant.publications.values()

@@ -313,7 +313,7 @@ async def test_the_backup_is_shown_while_nothing_comes_of_the_primary(world: Wor
     assert fed(stream)[MediaKind.VIDEO] == "backup"  # nothing has come of it yet
     await flows(world, again)
     assert fed(stream) == both
-    assert kinds(stream).count(LiveEventKind.SWITCHED) == 3
+    assert kinds(stream).count(LiveEventKind.SWITCHED) == world.live.feeding.switches == 3
 
 
 async def test_where_all_are_silent_what_is_shown_stays_until_one_comes(world: World) -> None:
