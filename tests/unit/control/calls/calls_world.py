@@ -27,6 +27,7 @@ from roomtone.control.calls import (
     Trunk,
     open_book,
 )
+from roomtone.control.rooms import Rooms
 from roomtone.media import Engine
 from roomtone.media.fake import FakeLink
 from roomtone.protocols.sdp.telephony import MediaSecurity
@@ -142,16 +143,21 @@ class World:
         book = open_book(tables, PlainSecrets(), clock=lambda: NOW)
         self.registrar, self.accounts, self.dispatch = book.registrar, book.accounts, book.dispatch
         most = more.pop("most", 10)
+        self.rooms = more["rooms"] = Rooms(self.engine) if more.pop("with_rooms", False) else None
         parts = CallParts(self.engine, self.dispatch, self.signalling, lambda: NOW, **more)
         self.calls = Calls(parts, book, most=most)
         self.trunks = book.trunks
 
     async def open(self) -> None:
         await self.engine.start()
+        if self.rooms is not None:
+            self.rooms.start()
         self.calls.start()
 
     async def close(self) -> None:
         await self.calls.close()
+        if self.rooms is not None:
+            await self.rooms.close()
         await self.engine.close()
 
     async def phone(self, username: str, *hosts: str, security: MediaSecurity = MediaSecurity.OPTIONAL) -> None:

@@ -33,7 +33,9 @@ from roomtone.control.calls import (
     Redirect,
     Redirected,
     Referred,
+    RuleTarget,
     TakenOver,
+    TargetKind,
     Transfer,
 )
 from roomtone.media.values import ErrorCode, Failed
@@ -142,6 +144,50 @@ def break_at_times(source: random.Random, world: World, monkeypatch: pytest.Monk
     monkeypatch.setattr(state, "run", run, raising=False)
 
 
+def all_were_told(signals: list[FakeSignal]) -> None:
+    """Of an end once, and of what became of a REFER."""
+    for signal in signals:
+        assert signal.words.count("end") <= 1
+        accepted = Counter(one[1] for one in signal.told if one[0] == "accepted")
+        final = Counter(one[1] for one in signal.told if one[0] == "progress" and one[2] >= 200)
+        assert accepted == final, "who refers is told of the outcome once"
+
+
+async def all_end(world: World) -> None:
+    """End all calls, those too that others begin meanwhile, and then the rooms."""
+    while world.calls.all():
+        for call in world.calls.all():
+            call.ask_to_end(CallEnd.REMOVED)
+        await world.settle()
+    assert world.rooms is not None
+    for room in tuple(world.rooms.by_name.values()):
+        await world.rooms.close_room(room)
+    await world.rooms.drain()
+    await world.settle()
+
+
+async def busy_minutes(source: random.Random, world: World, asked: list[asyncio.Task[None]]) -> list[FakeSignal]:
+    """Have calls come in, be answered, moved and taken into rooms; give who called."""
+    callers: list[FakeSignal] = []
+    for number in range(60):
+        signal = FakeSignal()
+        invitation = Invitation(Caller(f"caller{number}"), source.choice(NUMBERS), source.choice(GOOD_OFFERS))
+        signal.owner = world.calls.invited(signal, invitation)
+        callers.append(signal)
+        await world.settle()
+        ringing = [(call, leg.signal) for call in world.calls.all() for leg in call.callees]
+        for call, called in ringing:
+            if source.random() < 0.3:
+                call.post(called, PickedUp(source.choice(GOOD_ANSWERS)))
+        for _ in range(source.randrange(6)):
+            going_on = {call: [leg.signal for leg in call.legs] or [signal] for call in world.calls.all()}
+            if going_on:
+                step(source, world, going_on, callers, asked)  # type: ignore[arg-type]
+            if source.random() < 0.5:
+                await world.settle()
+    return callers
+
+
 @pytest.mark.parametrize("breaks", [False, True], ids=["sound", "breaking"])
 @pytest.mark.parametrize("seed", range(6))
 async def test_calls_that_are_moved_about_leave_nothing_either(
@@ -189,11 +235,35 @@ async def test_calls_that_are_moved_about_leave_nothing_either(
     assert sum(world.calls.ended.values()) == 80
     assert breaks or world.calls.ended[CallEnd.TRANSFERRED], "calls were merged into others"
     assert CallEnd.FAILED not in world.calls.ended, "no defect of ours was met"
-    for signal in [*callers, *world.signalling.legs]:
-        assert signal.words.count("end") <= 1
-        accepted = Counter(one[1] for one in signal.told if one[0] == "accepted")
-        final = Counter(one[1] for one in signal.told if one[0] == "progress" and one[2] >= 200)
-        assert accepted == final, "who refers is told of the outcome once"
+    all_were_told([*callers, *world.signalling.legs])
+    await world.close()
+
+
+@pytest.mark.parametrize("breaks", [False, True], ids=["sound", "breaking"])
+@pytest.mark.parametrize("seed", range(6))
+async def test_calls_that_go_into_rooms_and_out_of_them_leave_nothing_either(
+    seed: int, breaks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = random.Random(seed)  # noqa: S311 - a seeded source is the point
+    world = World(most=1_000, music=MUSIC, with_rooms=True)
+    await world.open()
+    for name in ("bob", "cleo", "dora"):
+        await world.phone(name, "h1")
+    await world.dispatch.create("standup", ["7000"], RuleTarget(TargetKind.ROOM, room="standup"))
+    await world.dispatch.create("annex", ["7001"], RuleTarget(TargetKind.ROOM, room="annex"))
+    monkeypatch.setitem(globals(), "NUMBERS", [*NUMBERS, "7000", "7001", "7000"])
+    if breaks:
+        break_at_times(source, world, monkeypatch)
+    asked: list[asyncio.Task[None]] = []
+    callers = await busy_minutes(source, world, asked)
+    await all_end(world)
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(one) for one in results} <= {type(None), PhoneError}
+    assert world.objects() == {}
+    assert breaks or world.calls.ended[CallEnd.TRANSFERRED], "somebody went elsewhere"
+    assert world.calls.started > 60, "rooms and phones took over from others"
+    assert CallEnd.FAILED not in world.calls.ended, "no defect of ours was met"
+    all_were_told([*callers, *world.signalling.legs])
     await world.close()
 
 

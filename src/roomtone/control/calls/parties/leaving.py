@@ -91,8 +91,8 @@ class LeavingParty(RoomParty):
     async def _give(self, departure: Departure, event: GiveUp) -> None:
         """Give the phone to the call that takes it; this one ends for it."""
         leg = departure.leg
-        self._leaving = None
         if leg.is_over or leg.offered:
+            self._leaving = None
             event.to.post(None, NotGiven(CallEnd.LEG_LOST))
             settle(departure.reply, PhoneError(PhoneRefusal.WRONG_STATE, "the phone describes its media"))
             return
@@ -101,9 +101,10 @@ class LeavingParty(RoomParty):
         self.router, self.routers = None, []
         self._legs = [one for one in self._legs if one is not leg]
         self.parties = []
-        self.end = CallEnd.TRANSFERRED
+        self.end, self._leaving = CallEnd.TRANSFERRED, None  # until here a failure is what the other call is told
         if not event.to.post(None, given):
             await end_given(given)  # who had answered has hung up meanwhile
+            settle(departure.reply, PhoneError(PhoneRefusal.NOT_POSSIBLE, "nobody is there any more"))
             return
         leg.signal.move_to(event.to)
         self._send_after(leg, event.to)
