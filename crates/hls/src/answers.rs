@@ -6,8 +6,10 @@ use bytes::Bytes;
 
 use crate::directives::{DirectiveError, Directives, Wanted};
 use crate::packager::{Cached, Packager};
-use crate::playlist::{Playlist, Report, Shared, media_playlist};
+use crate::playlist::{Playlist, Report, Shared, media_playlist, write_rows};
 use crate::rendition::Rendition;
+use crate::segment::{Place, Segment};
+use crate::stored::Stored;
 
 /// What to answer for a playlist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum PlaylistAnswer {
 pub enum MediaAnswer {
     /// These bytes, one after the other.
     Ready(Vec<Bytes>),
+    /// What lies there, whole.
+    Stored(Stored),
     /// The key that decrypts the others: for whoever may watch, and for no cache.
     Key(Bytes),
     /// Nothing yet: it is the part that was hinted at.
@@ -51,7 +55,7 @@ impl Packager {
         let rendition = &self.renditions[at];
         if !rendition.ended {
             // A list without anything in it is no legal playlist.
-            if rendition.segments.is_empty() && rendition.open.parts.is_empty() {
+            if rendition.window.segments.is_empty() && rendition.open.parts.is_empty() {
                 return PlaylistAnswer::Wait;
             }
             if let Some(wanted) = directives.wanted {
@@ -82,19 +86,17 @@ impl Packager {
                 .key(number)
                 .map_or(MediaAnswer::Unknown, MediaAnswer::Key),
             MediaName::Segment(number) => rendition
-                .fetchable()
-                .filter(|segment| segment.number < rendition.open.number)
-                .find(|segment| segment.number == number && !segment.is_gap())
-                .map_or(MediaAnswer::Unknown, |segment| {
-                    MediaAnswer::Ready(segment.bodies().cloned().collect())
-                }),
+                .window
+                .segment(number)
+                .filter(|segment| !segment.is_gap())
+                .map_or(MediaAnswer::Unknown, whole),
             MediaName::Part(number) if number == rendition.next_part() && !rendition.ended => {
                 MediaAnswer::Wait
             }
             MediaName::Part(number) => rendition
-                .fetchable()
-                .rev()
-                .find_map(|segment| segment.part(number))
+                .open
+                .part(number)
+                .or_else(|| rendition.window.part(number))
                 .and_then(|part| part.body.clone())
                 .map_or(MediaAnswer::Unknown, |body| MediaAnswer::Ready(vec![body])),
         }
@@ -108,44 +110,62 @@ impl Packager {
                 ..Cached::default()
             };
         }
-        let slot = if skip {
-            &mut cached.delta
-        } else {
-            &mut cached.whole
-        };
+        let slot = if skip { &cached.delta } else { &cached.whole };
         if let Some(playlist) = slot {
             return Arc::clone(playlist);
         }
-        let hold_back = self
-            .renditions
-            .iter()
-            .map(|one| one.cadence.part_hold_back_us())
-            .max()
-            .unwrap_or(0);
-        let shared = Shared {
-            run: &self.config.run,
-            zero_us: self.config.zero_us,
-            part_hold_back_us: hold_back,
-        };
+        self.write_rows(at);
+        let shared = self.shared();
         let others = self
             .renditions
             .iter()
             .enumerate()
             .filter(|(other, _)| *other != at);
         let reports: Vec<Report> = others.filter_map(|(_, one)| report(one)).collect();
-        let text = media_playlist(&self.renditions[at], &shared, &reports, skip);
+        let (text, known) = media_playlist(&self.renditions[at], &shared, &reports, skip);
         let kind = if skip { "d" } else { "w" };
         let tag = format!("{}-{at}{kind}{}", self.config.run, self.version);
-        let playlist = Arc::new(Playlist::new(text, tag));
+        let playlist = Arc::new(Playlist::new(text, known, tag));
+        let slot = if skip {
+            &mut self.cache[at].delta
+        } else {
+            &mut self.cache[at].whole
+        };
         *slot = Some(Arc::clone(&playlist));
         playlist
+    }
+
+    /// What all playlists say.
+    fn shared(&self) -> Shared<'_> {
+        let hold_backs = self.renditions.iter();
+        let hold_backs = hold_backs.map(|one| one.cadence.part_hold_back_us());
+        Shared {
+            run: &self.config.run,
+            zero_us: self.config.zero_us,
+            part_hold_back_us: hold_backs.max().unwrap_or(0),
+            ranges: &self.ranges,
+        }
+    }
+
+    /// Write once what lists say of segments whose parts they name no more.
+    pub(crate) fn write_rows(&mut self, at: usize) {
+        let mut rows = std::mem::take(&mut self.renditions[at].window.rows);
+        write_rows(&mut rows, &self.renditions[at], &self.shared());
+        self.renditions[at].window.rows = rows;
+    }
+}
+
+fn whole(segment: &Segment) -> MediaAnswer {
+    match &segment.place {
+        Place::Outside(stored) => MediaAnswer::Stored(stored.clone()),
+        Place::Memory | Place::Leaving => MediaAnswer::Ready(segment.bodies().cloned().collect()),
     }
 }
 
 fn report(rendition: &Rendition) -> Option<Report> {
     let last = Some(&rendition.open)
         .filter(|open| !open.parts.is_empty())
-        .or_else(|| rendition.segments.back())?;
+        .or_else(|| rendition.window.segments.back())?;
     let uri = format!("../{}/index.m3u8", rendition.name);
     Some(Report {
         uri,
@@ -188,6 +208,7 @@ fn is_there(rendition: &Rendition, wanted: Wanted) -> bool {
     };
     if segment + 1 == open.number {
         let last = rendition
+            .window
             .segments
             .back()
             .map_or(0, |last| last.parts.len() as u64);

@@ -8,12 +8,13 @@ use roomtone_frames::{AccessUnit, Format};
 
 use crate::boxes::BoxError;
 use crate::cadence::Cadence;
+use crate::date_ranges::{DateRange, DateRanges};
 use crate::encryption::{Encryption, EncryptionConfig};
 use crate::gathering::Gathering;
 use crate::master::master_playlist;
 use crate::playlist::Playlist;
 use crate::rendition::Rendition;
-use crate::segment::Segment;
+use crate::stored::{Holding, Leaving, Stored};
 
 /// Times above this, three years of 90 kHz, cannot be told in microseconds.
 const MAX_TICKS: i64 = 1 << 43;
@@ -44,8 +45,10 @@ pub struct Held {
     pub listed_ms: u64,
     /// Whole segments that are listed.
     pub segments: u64,
-    /// Of all that can be fetched.
+    /// Of all that can be fetched, wherever it is.
     pub bytes: u64,
+    /// Of those, in files.
+    pub stored: u64,
     /// Units that came too late to have a place.
     pub late: u64,
     /// Of its whole segments.
@@ -80,6 +83,7 @@ pub struct Packager {
     pub(crate) breaks: bool,
     /// Tracks that are coded in this place.
     patient: Vec<usize>,
+    pub(crate) ranges: DateRanges,
     pub(crate) version: u64,
     pub(crate) cache: Vec<Cached>,
     master: Option<(u64, Arc<Playlist>)>,
@@ -91,6 +95,8 @@ pub struct Packager {
     /// Units and formats of tracks that there are not, units with impossible times, and units that nothing could begin
     /// with before the first playlist.
     pub refused: u64,
+    /// Segments dropped before their time.
+    pub forgotten: u64,
 }
 
 /// Where a segment of the leading rendition began.
@@ -155,6 +161,7 @@ impl Packager {
             last_keyframe: None,
             breaks: false,
             patient: Vec::new(),
+            ranges: DateRanges::default(),
             version: 1,
             cache: Vec::new(),
             master: None,
@@ -162,6 +169,7 @@ impl Packager {
             forced_cuts: 0,
             lost_boundaries: 0,
             refused: 0,
+            forgotten: 0,
         }
     }
 
@@ -210,10 +218,39 @@ impl Packager {
         self.renditions.first().map(|one| one.cadence)
     }
 
-    /// Bytes of all media that can be fetched.
-    pub fn bytes_held(&self) -> u64 {
-        let segments = self.renditions.iter().flat_map(Rendition::fetchable);
-        segments.map(|segment| segment.bytes() as u64).sum()
+    /// What all its media takes.
+    pub fn holding(&self) -> Holding {
+        let all = self.renditions.iter().map(Rendition::holding);
+        all.fold(Holding::default(), |sum, one| sum + one)
+    }
+
+    /// Take the next segment out that is to leave memory: it ended more than `keep_us` ago, and nobody asks for its parts
+    /// any more. It is in memory until [`handle_left`](Self::handle_left) says where it is then.
+    pub fn next_leaving(&mut self, keep_us: u64) -> Option<Leaving> {
+        let run = &self.config.run;
+        let mut all = self.renditions.iter_mut().enumerate();
+        all.find_map(|(track, one)| one.next_leaving(track, run, keep_us))
+    }
+
+    /// A segment that was leaving is stored there; none: it could not be, stays in memory and is the next to leave.
+    pub fn handle_left(&mut self, track: usize, segment: u64, stored: Option<Stored>) {
+        if let Some(rendition) = self.renditions.get_mut(track) {
+            rendition.handle_left(segment, stored);
+        }
+    }
+
+    /// Drop the oldest segment there is before its time: there is no room for it. False where lists would be shorter than
+    /// three target durations.
+    pub fn forget_oldest(&mut self) -> bool {
+        let all = self.renditions.iter_mut();
+        let may = all.filter_map(|one| Some((one.oldest_us()?, one)));
+        let oldest = may.min_by_key(|(begins, _)| *begins);
+        let done = oldest.is_some_and(|(_, one)| one.forget_oldest());
+        if done {
+            self.forgotten += 1;
+            self.version += 1;
+        }
+        done
     }
 
     /// The last keyframe as a file of one picture, not encrypted whatever the program is; none where there is no video, or
@@ -230,13 +267,14 @@ impl Packager {
         self.renditions
             .iter()
             .map(|one| {
-                let listed: u64 = one.segments.iter().map(Segment::duration).sum();
-                let all: usize = one.fetchable().map(Segment::bytes).sum();
+                let listed = one.window.listed();
+                let holding = one.holding();
                 Held {
                     name: one.name.clone(),
                     listed_ms: one.us((listed + one.open.duration()) as i64) as u64 / 1000,
-                    segments: one.segments.len() as u64,
-                    bytes: all as u64,
+                    segments: one.window.segments.len() as u64,
+                    bytes: holding.memory + holding.stored,
+                    stored: holding.stored,
                     late: one.late,
                     mean_bps: one.mean_bps(),
                 }
@@ -302,6 +340,19 @@ impl Packager {
         }
     }
 
+    /// Tell of a span of time in all lists, as long as something of it is in them.
+    pub fn handle_date_range(&mut self, range: DateRange) {
+        let lead = self.renditions.get(self.lead);
+        let listed_us = lead.map_or(i64::MIN, |one| one.us(one.first_listed().start));
+        self.ranges.push(range, listed_us);
+        self.version += 1;
+    }
+
+    /// Spans of time that are not told of any more since there are too many.
+    pub fn ranges_dropped(&self) -> u64 {
+        self.ranges.dropped
+    }
+
     /// List what is lost where nothing has come in time.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), BoxError> {
         for track in 0..self.renditions.len() {
@@ -343,7 +394,7 @@ impl Packager {
             .is_none_or(|(version, _)| *version != self.version)
         {
             let tag = format!("{}-m{}", self.config.run, self.version);
-            let playlist = Playlist::new(master_playlist(&self.renditions), tag);
+            let playlist = Playlist::new(master_playlist(&self.renditions), Vec::new(), tag);
             self.master = Some((self.version, Arc::new(playlist)));
         }
         self.master
@@ -422,6 +473,7 @@ impl Packager {
         if self.renditions[track].next_part() != parts {
             self.lanes[track].listed_at = now;
             self.version += 1;
+            self.write_rows(track);
         }
         Ok(())
     }

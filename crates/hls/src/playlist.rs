@@ -1,15 +1,16 @@
 //! Playlists as text: the whole, and the delta that leaves out what a client has (section 6.2.5.1).
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use flate2::{Compression, write::GzEncoder};
 
+use crate::date_ranges::DateRanges;
 use crate::encryption::EncryptionMethod;
 use crate::rendition::Rendition;
+use crate::rows::Rows;
 use crate::segment::Segment;
+use crate::squeezed::{self, Known};
 
 /// One state of a playlist; the same bytes serve all who ask for it.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct Playlist {
     pub text: Bytes,
     /// Names this state among all of this stream.
     pub tag: String,
+    /// What of it is compressed already.
+    known: Vec<Known>,
     /// Compressed once somebody takes it so, by whoever asks first, while nobody else is held up.
     gzip: OnceLock<Bytes>,
 }
@@ -31,24 +34,19 @@ impl PartialEq for Playlist {
 impl Eq for Playlist {}
 
 impl Playlist {
-    pub(crate) fn new(text: String, tag: String) -> Self {
+    pub(crate) fn new(text: String, known: Vec<Known>, tag: String) -> Self {
         Self {
             text: text.into(),
             tag,
+            known,
             gzip: OnceLock::new(),
         }
     }
 
     /// Compressed by gzip.
     pub fn gzip(&self) -> &Bytes {
-        self.gzip.get_or_init(|| {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::new(4));
-            let written = encoder.write_all(&self.text);
-            let gzip = written
-                .and_then(|()| encoder.finish())
-                .expect("writing to memory does not fail");
-            gzip.into()
-        })
+        self.gzip
+            .get_or_init(|| squeezed::gzip(&self.text, &self.known))
     }
 }
 
@@ -67,33 +65,61 @@ pub(crate) struct Shared<'a> {
     pub zero_us: i64,
     /// The hold-back of all renditions (section 4.4.3.8).
     pub part_hold_back_us: u64,
+    /// Spans of time that are told of.
+    pub ranges: &'a DateRanges,
 }
 
-/// Write a media playlist; with `skip` older segments are left out where any may be.
+/// Write about all segments of a rendition that list no parts any more, once for all playlists.
+pub(crate) fn write_rows(rows: &mut Rows, rendition: &Rendition, shared: &Shared<'_>) {
+    let segments = &rendition.window.segments;
+    let mut place = rows.len();
+    while let Some(segment) = segments.get(place)
+        && behind(rendition, segment) > tail(rendition)
+    {
+        rows.write(|out| {
+            let before = place.checked_sub(1).and_then(|before| segments.get(before));
+            let mut writer = Writer::behind(before, out, rendition, shared);
+            writer.segment_head(segment);
+            writer.segment_tail(segment);
+            writer.out
+        });
+        place = rows.len();
+    }
+}
+
+/// Write a media playlist, and say what of it is compressed already; with `skip` older segments are left out where any
+/// may be.
 pub(crate) fn media_playlist(
     rendition: &Rendition,
     shared: &Shared<'_>,
     reports: &[Report],
     skip: bool,
-) -> String {
-    let mut writer = Writer {
-        out: String::with_capacity(4096),
-        rendition,
-        shared,
-        map: None,
-        key: None,
-    };
+) -> (String, Vec<Known>) {
+    let mut known = Vec::new();
+    let (segments, rows) = (&rendition.window.segments, &rendition.window.rows);
     let skipped = if skip { skippable(rendition) } else { 0 };
+    let room = if skipped > 0 {
+        0
+    } else {
+        rows.behind_first().len()
+    };
+    let out = String::with_capacity(room + 4096);
+    let mut writer = Writer::behind(None, out, rendition, shared);
     writer.head(skipped);
-    let tail = 3 * rendition.ticks(rendition.cadence.target_us());
-    let mut behind: u64 = listed(rendition, skipped);
-    for segment in rendition.segments.iter().skip(skipped) {
-        behind -= segment.duration();
+    let mut next = skipped;
+    while let Some(segment) = segments.get(next) {
         writer.segment_head(segment);
-        if behind <= tail {
+        if behind(rendition, segment) <= tail(rendition) {
             writer.parts(segment);
         }
         writer.segment_tail(segment);
+        next += 1;
+        if next == 1 && rows.len() > 1 {
+            known = rows.known(writer.out.len());
+            writer.out.push_str(rows.behind_first());
+            next = rows.len();
+            writer = Writer::behind(segments.get(next - 1), writer.out, rendition, shared);
+        }
     }
     if rendition.ended {
         writer.line(format_args!("#EXT-X-ENDLIST"));
@@ -111,7 +137,7 @@ pub(crate) fn media_playlist(
             "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={segment},LAST-PART={part}"
         ));
     }
-    writer.out
+    (writer.out, known)
 }
 
 /// How many segments end further from the end of the playlist than the skip boundary.
@@ -120,21 +146,18 @@ fn skippable(rendition: &Rendition) -> usize {
         return 0;
     }
     let boundary = rendition.ticks(rendition.cadence.skip_until_us());
-    let mut behind = listed(rendition, 0);
-    rendition
-        .segments
-        .iter()
-        .take_while(|segment| {
-            behind -= segment.duration();
-            behind > boundary
-        })
-        .count()
+    let segments = &rendition.window.segments;
+    segments.partition_point(|segment| behind(rendition, segment) > boundary)
 }
 
-/// How much is listed from a segment on, in ticks; what a clock jumped over is not.
-fn listed(rendition: &Rendition, from: usize) -> u64 {
-    let segments = rendition.segments.iter().skip(from);
-    segments.map(Segment::duration).sum::<u64>() + rendition.open.duration()
+/// How much is listed behind a segment, in ticks; what a clock jumped over is not.
+fn behind(rendition: &Rendition, segment: &Segment) -> u64 {
+    rendition.open.listed_to() - segment.listed_to()
+}
+
+/// So far from the end parts are listed, in ticks.
+fn tail(rendition: &Rendition) -> u64 {
+    3 * rendition.ticks(rendition.cadence.target_us())
 }
 
 /// A window that never outgrows the boundary has nothing to skip.
@@ -167,7 +190,24 @@ struct Writer<'a> {
     key: Option<u64>,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    /// One that goes on behind a segment.
+    fn behind(
+        before: Option<&Segment>,
+        out: String,
+        rendition: &'a Rendition,
+        shared: &'a Shared<'a>,
+    ) -> Self {
+        let encryption = rendition.encryption.as_ref();
+        Self {
+            out,
+            rendition,
+            shared,
+            map: before.map(|segment| segment.map),
+            key: before.and_then(|segment| Some(encryption?.key_of(segment.number))),
+        }
+    }
+
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
         // Writing to a string does not fail.
         let _ = writeln!(self.out, "{line}");
@@ -194,17 +234,21 @@ impl Writer<'_> {
             "#EXT-X-PART-INF:PART-TARGET={:.3}",
             micros(cadence.part_target_us)
         ));
-        let first = rendition.segments.front().unwrap_or(&rendition.open);
+        let first = rendition.first_listed();
         self.line(format_args!("#EXT-X-MEDIA-SEQUENCE:{}", first.number));
-        if rendition.discontinuity_sequence > 0 {
+        let discontinuities = rendition.window.discontinuity_sequence;
+        if discontinuities > 0 {
             self.line(format_args!(
-                "#EXT-X-DISCONTINUITY-SEQUENCE:{}",
-                rendition.discontinuity_sequence
+                "#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}"
             ));
         }
         if skipped > 0 {
             self.line(format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
         }
+        // Deltas tell of all of them: clients are not offered to leave any out.
+        let listed_us = rendition.us(first.start);
+        let zero_us = self.shared.zero_us;
+        self.shared.ranges.write(&mut self.out, listed_us, zero_us);
     }
 
     fn segment_head(&mut self, segment: &Segment) {
@@ -281,7 +325,7 @@ fn micros(us: u64) -> f64 {
 }
 
 /// ISO 8601 in UTC, to the millisecond, of microseconds since 1970.
-fn date_time(us: i64) -> String {
+pub(crate) fn date_time(us: i64) -> String {
     let ms = us.div_euclid(1000);
     let (days, in_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     let (year, month, day) = civil(days);

@@ -1,6 +1,6 @@
 //! One media playlist's worth of media: samples gathered into parts, parts into segments, in a window.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use roomtone_frames::{AccessUnit, Format};
@@ -10,6 +10,7 @@ use crate::cadence::Cadence;
 use crate::encryption::Encryption;
 use crate::protection::{Protection, Runs, protect};
 use crate::segment::{Part, Segment};
+use crate::window::Window;
 
 /// A longer hole is a jump of the source's clock and becomes a discontinuity; a shorter one is listed as lost.
 pub(crate) const MAX_HOLE_US: i64 = 60_000_000;
@@ -22,14 +23,10 @@ pub(crate) struct Rendition {
     pub cadence: Cadence,
     /// By what all media is encrypted, if by anything.
     pub encryption: Option<Encryption>,
-    /// Complete segments that are listed, the oldest first.
-    pub segments: VecDeque<Segment>,
+    /// Complete segments.
+    pub window: Window,
     /// The one being made.
     pub open: Segment,
-    /// Segments no longer listed that can still be fetched.
-    pub removed: VecDeque<Segment>,
-    /// Discontinuities that have left the window.
-    pub discontinuity_sequence: u64,
     pub ended: bool,
     /// Units that came too late to have a place.
     pub late: u64,
@@ -39,7 +36,8 @@ pub(crate) struct Rendition {
     keyframe: Option<Bytes>,
     /// Headers that a segment may still need, by number.
     maps: BTreeMap<u32, Bytes>,
-    window: u64,
+    /// How much is listed, in ticks.
+    listed: u64,
     samples: Vec<Sample>,
     /// Where the samples begin, and how long they are; in ticks.
     part_start: i64,
@@ -64,18 +62,16 @@ impl Rendition {
         encryption: Option<Encryption>,
     ) -> Result<Self, BoxError> {
         let maps = BTreeMap::from([(0, header(&format, encryption.as_ref(), 0)?)]);
-        let window = window_us * u64::from(format.clock_rate()) / 1_000_000;
+        let listed = window_us * u64::from(format.clock_rate()) / 1_000_000;
         Ok(Self {
             name,
             format,
             cadence,
             encryption,
             maps,
-            window,
-            segments: VecDeque::new(),
+            listed,
+            window: Window::default(),
             open: Segment::new(0, start, 0, false),
-            removed: VecDeque::new(),
-            discontinuity_sequence: 0,
             ended: false,
             late: 0,
             peak_bps: 0,
@@ -225,7 +221,7 @@ impl Rendition {
 
     fn list(&mut self, independent: bool, body: Option<Bytes>, clear: Option<Bytes>) {
         let duration = std::mem::take(&mut self.part_duration);
-        self.open.parts.push(Part {
+        self.open.push(Part {
             number: self.next_part,
             duration,
             independent,
@@ -267,13 +263,14 @@ impl Rendition {
         let mut next = Segment::new(self.open.number + 1, self.part_start, self.open.map, false);
         // One that begins with a gap goes on as the one before.
         next.shown_after = self.open.shown_after;
+        next.listed_before = self.open.listed_to();
         let mut done = std::mem::replace(&mut self.open, next);
         if let Some(encryption) = &mut self.encryption {
             done.seal(encryption)?;
         }
         self.turn_key()?;
         self.measure(&done);
-        self.segments.push_back(done);
+        self.window.push(done);
         self.slide();
         Ok(())
     }
@@ -324,10 +321,7 @@ impl Rendition {
 
     /// All segments that can be fetched, the open one last.
     pub(crate) fn fetchable(&self) -> impl DoubleEndedIterator<Item = &Segment> {
-        self.removed
-            .iter()
-            .chain(&self.segments)
-            .chain(std::iter::once(&self.open))
+        self.window.fetchable().chain(std::iter::once(&self.open))
     }
 
     /// The last unit that decoding may begin with, alone in a file of its own; none before there was one.
@@ -355,6 +349,11 @@ impl Rendition {
         let oldest = self.fetchable().next()?.number;
         let good = encryption.key_of(oldest)..=encryption.key_of(self.open.number);
         good.contains(&number).then(|| encryption.key(number))
+    }
+
+    /// The first segment that is listed.
+    pub(crate) fn first_listed(&self) -> &Segment {
+        self.window.segments.front().unwrap_or(&self.open)
     }
 
     /// The number that the next part will have.
@@ -388,43 +387,32 @@ impl Rendition {
 
     /// How much is listed, in microseconds.
     pub(crate) fn window_us(&self) -> u64 {
-        self.us(self.window as i64) as u64
+        self.us(self.listed as i64) as u64
+    }
+
+    /// The same in ticks.
+    pub(crate) fn window_ticks(&self) -> u64 {
+        self.listed
+    }
+
+    /// Headers of segments that are gone are needed no more.
+    pub(crate) fn forget_maps(&mut self) {
+        let oldest = self.fetchable().next().map_or(0, |first| first.map);
+        if self
+            .maps
+            .first_key_value()
+            .is_some_and(|(first, _)| *first < oldest)
+        {
+            self.maps = self.maps.split_off(&oldest);
+        }
     }
 
     fn measure(&mut self, done: &Segment) {
-        let (bytes, ticks) = (done.bytes() as u64, done.duration());
+        let (bytes, ticks) = (done.bytes(), done.duration());
         self.total = (self.total.0 + bytes, self.total.1 + ticks);
         self.peak_bps = self
             .peak_bps
             .max(bits_a_second(done, self.format.clock_rate()));
-    }
-
-    /// Segments leave the list by time, but three target durations stay (section 6.2.2); they can be fetched for as long
-    /// as the longest list that named them (the same section).
-    fn slide(&mut self) {
-        let least = self.window.max(3 * self.ticks(self.cadence.target_us()));
-        let mut listed: u64 = self.segments.iter().map(Segment::duration).sum();
-        while let Some(first) = self
-            .segments
-            .front()
-            .filter(|first| listed - first.duration() >= least)
-        {
-            listed -= first.duration();
-            self.discontinuity_sequence += u64::from(first.discontinuity);
-            self.removed.extend(self.segments.pop_front());
-        }
-        let keep = least + 2 * self.ticks(self.cadence.target_us());
-        let mut kept: u64 = self.removed.iter().map(Segment::duration).sum();
-        while let Some(first) = self
-            .removed
-            .front()
-            .filter(|first| kept - first.duration() >= keep)
-        {
-            kept -= first.duration();
-            self.removed.pop_front();
-        }
-        let oldest = self.fetchable().next().map_or(0, |first| first.map);
-        self.maps = self.maps.split_off(&oldest);
     }
 }
 
@@ -446,5 +434,5 @@ fn header(
 }
 
 fn bits_a_second(segment: &Segment, clock_rate: u32) -> u64 {
-    segment.bytes() as u64 * 8 * u64::from(clock_rate) / segment.duration().max(1)
+    segment.bytes() * 8 * u64::from(clock_rate) / segment.duration().max(1)
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::boxes::BoxError;
 use crate::encryption::Encryption;
+use crate::stored::Stored;
 
 /// One partial segment.
 #[derive(Debug, Clone)]
@@ -19,6 +20,17 @@ pub(crate) struct Part {
     pub clear: Option<Bytes>,
 }
 
+/// Where the media of a segment is.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Place {
+    #[default]
+    Memory,
+    /// In memory until it is stored.
+    Leaving,
+    /// In a file; its parts are gone.
+    Outside(Stored),
+}
+
 /// One segment: its parts, and what a playlist says of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Segment {
@@ -28,12 +40,23 @@ pub(crate) struct Segment {
     pub start: i64,
     /// How much later its first sample is shown: pictures that are reordered are decoded before they are.
     pub shown_after: i64,
+    /// None where it has left memory.
     pub parts: Vec<Part>,
+    /// The number of the first of its parts, also when they are gone.
+    pub first_part: u64,
+    /// How much of the rendition was listed before it, in ticks; what a clock jumped over was not.
+    pub listed_before: u64,
     /// Of the header its samples need.
     pub map: u32,
     pub discontinuity: bool,
     /// The whole, where it is encrypted and complete.
     pub sealed: Option<Bytes>,
+    pub place: Place,
+    /// In ticks.
+    duration: u64,
+    /// Bytes of the whole, as it is sent.
+    bytes: u64,
+    has_media: bool,
 }
 
 impl Segment {
@@ -43,10 +66,27 @@ impl Segment {
             start,
             shown_after: 0,
             parts: Vec::new(),
+            first_part: 0,
+            listed_before: 0,
             map,
             discontinuity,
             sealed: None,
+            place: Place::Memory,
+            duration: 0,
+            bytes: 0,
+            has_media: false,
         }
+    }
+
+    /// Another part of it.
+    pub(crate) fn push(&mut self, part: Part) {
+        if self.parts.is_empty() {
+            self.first_part = part.number;
+        }
+        self.duration += part.duration;
+        self.bytes += part.body.as_ref().map_or(0, |body| body.len() as u64);
+        self.has_media |= part.body.is_some();
+        self.parts.push(part);
     }
 
     /// Encrypt the whole of it: a part that was encrypted alone is none of a whole.
@@ -58,26 +98,41 @@ impl Segment {
             .collect();
         if !clear.is_empty() {
             let clear: Vec<&[u8]> = clear.iter().map(|body| &body[..]).collect();
-            self.sealed = Some(encryption.seal(self.number, &clear)?);
+            let sealed = encryption.seal(self.number, &clear)?;
+            self.bytes = sealed.len() as u64;
+            self.sealed = Some(sealed);
         }
         Ok(())
     }
 
     /// In ticks.
     pub(crate) fn duration(&self) -> u64 {
-        self.parts.iter().map(|part| part.duration).sum()
+        self.duration
+    }
+
+    /// How much of the rendition was listed up to its end, in ticks.
+    pub(crate) fn listed_to(&self) -> u64 {
+        self.listed_before + self.duration
     }
 
     /// Whether nothing of it can be had.
     pub(crate) fn is_gap(&self) -> bool {
-        self.parts.iter().all(|part| part.body.is_none())
+        !self.has_media
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.bodies().map(Bytes::len).sum()
+    /// Of the whole, wherever it is.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
-    /// The bytes of the segment are those of its parts, where they are not encrypted.
+    /// What of it is in memory: the whole, and its parts where they are others.
+    pub(crate) fn held(&self) -> u64 {
+        let bodies = self.parts.iter().flat_map(|part| [&part.body, &part.clear]);
+        let bytes = |body: &Option<Bytes>| body.as_ref().map_or(0, |body| body.len() as u64);
+        bodies.map(bytes).sum::<u64>() + bytes(&self.sealed)
+    }
+
+    /// The bytes of the segment are those of its parts, where they are not encrypted; none where it is outside.
     pub(crate) fn bodies(&self) -> impl Iterator<Item = &Bytes> {
         let parts = self.parts.iter().filter(|_| self.sealed.is_none());
         let bodies = parts.filter_map(|part| part.body.as_ref());
@@ -85,8 +140,13 @@ impl Segment {
     }
 
     pub(crate) fn part(&self, number: u64) -> Option<&Part> {
-        let first = self.parts.first()?.number;
         self.parts
-            .get(usize::try_from(number.checked_sub(first)?).ok()?)
+            .get(usize::try_from(number.checked_sub(self.first_part)?).ok()?)
+    }
+
+    /// What it was made of is elsewhere now.
+    pub(crate) fn leave(&mut self, stored: Stored) {
+        (self.parts, self.sealed) = (Vec::new(), None);
+        self.place = Place::Outside(stored);
     }
 }

@@ -88,7 +88,7 @@ fn the_last_keyframe_is_a_clear_file_of_one_picture() {
             .all(|one| one.listed_ms > 15_000 && one.bytes > 0 && one.segments > 2)
     );
     let bytes: u64 = held.iter().map(|one| one.bytes).sum();
-    assert_eq!(bytes, source.packager.bytes_held());
+    assert_eq!(bytes, source.packager.holding().memory);
 }
 
 #[test]

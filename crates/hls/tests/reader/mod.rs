@@ -46,6 +46,7 @@ pub(crate) struct Media {
     pub segments: Vec<Segment>,
     pub hints: Vec<String>,
     pub reports: Vec<(String, u64, u64)>,
+    pub ranges: Vec<String>,
     pub ended: bool,
 }
 
@@ -64,6 +65,7 @@ pub(crate) fn fetch(packager: &Packager, name: &str, uri: &str) -> Option<Vec<u8
         MediaAnswer::Ready(bodies) => Some(bodies.concat()),
         MediaAnswer::Key(key) => Some(key.to_vec()),
         MediaAnswer::Wait => None,
+        MediaAnswer::Stored(stored) => panic!("{name}/{uri} is in {stored:?}"),
         MediaAnswer::Unknown => panic!("{name}/{uri} is unknown"),
     }
 }
@@ -132,6 +134,7 @@ pub(crate) fn parse(text: &str) -> Media {
                 ));
             }
             "#EXT-X-ENDLIST" => media.ended = true,
+            "#EXT-X-DATERANGE" => media.ranges.push(line.to_owned()),
             "#EXTM3U" | "#EXT-X-VERSION" => {}
             uri if !uri.starts_with('#') => {
                 uri.clone_into(&mut open.uri);
