@@ -24,6 +24,7 @@ mod config;
 mod connection;
 mod door;
 mod error;
+mod file_body;
 mod forwarded;
 mod front;
 mod headers;

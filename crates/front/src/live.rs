@@ -1,4 +1,4 @@
-//! Live streams: playlists, segments and parts out of memory (RFC 8216bis).
+//! Live streams: playlists, segments and parts out of memory, old segments from disk (RFC 8216bis).
 //!
 //! `/live/NAME/index.m3u8` is the multivariant playlist, `/live/NAME/TRACK/index.m3u8` a media playlist, and beside it
 //! lie its segments, parts and headers. What does not exist yet is waited for, at most three target durations.
@@ -25,7 +25,7 @@ use roomtone_hls::{Channel, DirectiveError, Directives, Held, MediaAnswer, Playl
 use self::audience::{Asking, Audience};
 pub use self::audience::{KickError, Viewer};
 use self::grant::{Grant, GrantError, Grants};
-use self::response::Reply;
+use self::response::{Reply, Source};
 use crate::body::ResponseBody;
 use crate::config::{FrontConfig, LiveConfig};
 use crate::error::FrontError;
@@ -141,7 +141,10 @@ impl Live {
         if let Err(refusal) = self.audience.admit(asking, is_playlist, now_ms, stats) {
             return Some(refused(refusal));
         }
-        let reply = answer(&channel, &place.wanted, asked.query, stats).await;
+        let reply = match answer(&channel, &place.wanted, asked.query, stats).await {
+            Ok(reply) => reply.open(stats).await,
+            Err(refusal) => Err(refusal),
+        };
         Some(reply.map_or_else(refused, |reply| reply.respond(asked.method, asked.headers)))
     }
 
@@ -310,7 +313,8 @@ fn look(
                 PlaylistAnswer::Refused(error) => return Err(bad_request(error)),
             },
             Wanted::File { track, file } => match packager.media(track, file) {
-                MediaAnswer::Ready(bodies) => Some(Reply::media(bodies, file)),
+                MediaAnswer::Ready(bodies) => Some(Reply::media(Source::Memory(bodies), file)),
+                MediaAnswer::Stored(stored) => Some(Reply::media(Source::Stored(stored), file)),
                 MediaAnswer::Key(key) => Some(Reply::Key(key)),
                 MediaAnswer::Wait => None,
                 MediaAnswer::Unknown => return Err(Refusal::NotFound),

@@ -1,6 +1,5 @@
 //! Files from disk: the web pages.
 
-mod file_body;
 mod lookup;
 
 use std::path::PathBuf;
@@ -13,12 +12,12 @@ use hyper::header::{
 };
 use hyper::{Method, Response, StatusCode};
 
-use self::file_body::FileBody;
 use self::lookup::{Found, OpenFile};
 use crate::body::{self, ResponseBody};
 use crate::conditions::{self, Part};
 use crate::config::StaticDir;
 use crate::error::FrontError;
+use crate::file_body::FileBody;
 use crate::paths;
 use crate::refusal::Refusal;
 

@@ -108,6 +108,10 @@ counters! {
     static_responses,
     /// Responses of live streams.
     live_responses,
+    /// Responses of live streams from disk.
+    live_stored,
+    /// Requests for live streams whose file could not be read.
+    live_stored_unreadable,
     /// Requests for live streams that waited for media.
     live_waits,
     /// Requests for live streams that waited longer than three target durations, or for a place to wait.

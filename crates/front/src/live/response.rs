@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::fs::File;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,10 +16,13 @@ use hyper::header::{
     HeaderName, HeaderValue, LOCATION, VARY,
 };
 use hyper::{Method, Response, StatusCode};
-use roomtone_hls::Playlist;
+use roomtone_hls::{Playlist, Stored};
 
 use crate::body::{self, ResponseBody};
 use crate::conditions::{self, Part};
+use crate::file_body::FileBody;
+use crate::refusal::Refusal;
+use crate::stats::Stats;
 
 /// A piece of a body is at most this long, so that nothing urgent waits behind it on one connection.
 const PIECE: usize = 64 << 10;
@@ -32,10 +36,42 @@ pub(super) enum Reply {
         max_age_s: u32,
     },
     Media {
-        bodies: Vec<Bytes>,
+        source: Source,
         tag: String,
     },
     Key(Bytes),
+}
+
+/// Where media comes from.
+pub(super) enum Source {
+    Memory(Vec<Bytes>),
+    /// What has left memory, before it is opened.
+    Stored(Stored),
+    File {
+        file: File,
+        len: u64,
+    },
+}
+
+impl Source {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bodies) => bodies.iter().map(|body| body.len() as u64).sum(),
+            Self::Stored(stored) => stored.bytes(),
+            Self::File { len, .. } => *len,
+        }
+    }
+
+    /// The bytes from `first` up to `end`; none of what was not opened.
+    fn body(self, first: u64, end: u64) -> ResponseBody {
+        match self {
+            Self::Memory(bodies) => Pieces::cut(bodies, first, end)
+                .map_err(|never| match never {})
+                .boxed_unsync(),
+            Self::File { file, .. } => FileBody::new(file, first, end - first).boxed_unsync(),
+            Self::Stored(_) => body::empty(),
+        }
+    }
 }
 
 impl Reply {
@@ -53,10 +89,37 @@ impl Reply {
         }
     }
 
-    pub(super) fn media(bodies: Vec<Bytes>, file: &str) -> Self {
+    pub(super) fn media(source: Source, file: &str) -> Self {
         Self::Media {
-            bodies,
+            source,
             tag: format!("\"{file}\""),
+        }
+    }
+
+    /// Opens the file, where there is one: it can be read to its end from then on, also when it is thrown away.
+    pub(super) async fn open(self, stats: &Stats) -> Result<Self, Refusal> {
+        let Self::Media {
+            source: Source::Stored(stored),
+            tag,
+        } = self
+        else {
+            return Ok(self);
+        };
+        let opening = tokio::task::spawn_blocking(move || {
+            File::open(stored.path()).map(|file| Source::File {
+                file,
+                len: stored.bytes(),
+            })
+        });
+        match opening.await {
+            Ok(Ok(source)) => {
+                stats.live_stored.increment();
+                Ok(Self::Media { source, tag })
+            }
+            Ok(Err(_)) | Err(_) => {
+                stats.live_stored_unreadable.increment();
+                Err(Refusal::FileUnreadable)
+            }
         }
     }
 
@@ -66,7 +129,7 @@ impl Reply {
                 playlist,
                 max_age_s,
             } => send_playlist(&playlist, max_age_s, method, asked),
-            Self::Media { bodies, tag } => send_media(bodies, &tag, method, asked),
+            Self::Media { source, tag } => send_media(source, &tag, method, asked),
             Self::Key(key) => send_key(key, method),
         }
     }
@@ -148,7 +211,7 @@ fn send_playlist(
 }
 
 fn send_media(
-    bodies: Vec<Bytes>,
+    source: Source,
     tag: &str,
     method: &Method,
     asked: &HeaderMap,
@@ -164,7 +227,7 @@ fn send_media(
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    let len: u64 = bodies.iter().map(|body| body.len() as u64).sum();
+    let len = source.len();
     let (first, end) = match conditions::part(asked, tag, len) {
         Part::Whole => (0, len),
         Part::Range { first, last } => {
@@ -187,9 +250,7 @@ fn send_media(
         .headers_mut()
         .insert(CONTENT_LENGTH, (end - first).into());
     if method == Method::GET {
-        *response.body_mut() = Pieces::cut(bodies, first, end)
-            .map_err(|never| match never {})
-            .boxed_unsync();
+        *response.body_mut() = source.body(first, end);
     }
     response
 }
