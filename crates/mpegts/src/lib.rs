@@ -57,4 +57,4 @@ pub use demux::{Demuxer, Limits};
 pub use event::{DropReason, Event, Stats, TrackId};
 pub use mux::{DATAGRAM_PACKETS, MuxError, MuxTrack, Muxer, MuxerConfig};
 pub use packet::{PACKET_BYTES, Pid};
-pub use splice::{Splice, SpliceCommand, SpliceInsert};
+pub use splice::{Segmentation, Splice, SpliceCommand, SpliceInsert};

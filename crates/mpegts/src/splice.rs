@@ -9,6 +9,8 @@ const SPLICE_TABLE: u8 = 0xfc;
 /// Up to and with the type of the command.
 const HEADER_BYTES: usize = 14;
 const CRC_BYTES: usize = 4;
+/// Tag of a segmentation descriptor.
+const SEGMENTATION: u8 = 0x02;
 
 /// A cue, with what a playlist needs of it; all else is in `data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,33 @@ pub struct Splice {
     pub time: Option<i64>,
     /// What it says.
     pub command: SpliceCommand,
+    /// The first of its segmentation descriptors, if it has any.
+    pub segmentation: Option<Segmentation>,
+}
+
+/// A segmentation descriptor (section 10.3.3), with what a playlist needs of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segmentation {
+    /// Names the segment; its end has the same.
+    pub event_id: u32,
+    /// Whether it takes an earlier one back; all below is then 0 or none.
+    pub cancelled: bool,
+    /// How long the segment is, in ticks of 90 kHz.
+    pub duration: Option<i64>,
+    /// What begins or ends (section 10.3.3.1); 0: nothing is said.
+    pub kind: u8,
+}
+
+impl Segmentation {
+    /// Whether something else than the program begins: a break, an advertisement, or a place for some.
+    pub fn is_out(&self) -> bool {
+        matches!(self.kind, 0x22 | 0x30 | 0x32 | 0x34 | 0x36 | 0x44 | 0x46)
+    }
+
+    /// Whether one of these is over.
+    pub fn is_in(&self) -> bool {
+        matches!(self.kind, 0x23 | 0x31 | 0x33 | 0x35 | 0x37 | 0x45 | 0x47)
+    }
 }
 
 /// What a cue says.
@@ -90,6 +119,14 @@ impl Splice {
             came_at: clock.newest(),
             time: time.map(|time| clock.place(time.wrapping_add(adjustment))),
             command,
+            segmentation: if encrypted {
+                None
+            } else {
+                read_segmentation(
+                    body,
+                    usize::from(head[11] & 0x0f) << 8 | usize::from(head[12]),
+                )
+            },
         })
     }
 }
@@ -141,6 +178,53 @@ fn read_insert(body: &[u8]) -> Option<(SpliceCommand, Option<u64>)> {
     Some((SpliceCommand::Insert(insert), time))
 }
 
+/// Behind a command of this length; none where it says no length (section 9.6).
+fn read_segmentation(body: &[u8], command_len: usize) -> Option<Segmentation> {
+    let (len, rest) = body.get(command_len..)?.split_first_chunk::<2>()?;
+    let mut rest = rest.get(..usize::from(u16::from_be_bytes(*len)))?;
+    while let [tag, len, behind @ ..] = rest {
+        let (of, next) = behind.split_at_checked(usize::from(*len))?;
+        if *tag == SEGMENTATION
+            && let Some(of) = of.strip_prefix(b"CUEI")
+        {
+            return read_segment(of);
+        }
+        rest = next;
+    }
+    None
+}
+
+fn read_segment(of: &[u8]) -> Option<Segmentation> {
+    let (id, rest) = of.split_first_chunk::<4>()?;
+    let mut segment = Segmentation {
+        event_id: u32::from_be_bytes(*id),
+        cancelled: rest.first()? & 0x80 != 0,
+        duration: None,
+        kind: 0,
+    };
+    if segment.cancelled {
+        return Some(segment);
+    }
+    let flags = *rest.get(1)?;
+    let mut rest = &rest[2..];
+    if flags & 0x80 == 0 {
+        let components = usize::from(*rest.first()?);
+        rest = rest.get(1 + 6 * components..)?;
+    }
+    if flags & 0x40 != 0 {
+        let (duration, behind) = rest.split_first_chunk::<5>()?;
+        // 40 bits, all in use.
+        let ticks = duration
+            .iter()
+            .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+        segment.duration = Some(ticks as i64);
+        rest = behind;
+    }
+    let upid = usize::from(*rest.get(1)?);
+    segment.kind = *rest.get(2 + upid)?;
+    Some(segment)
+}
+
 /// Section 9.8.1.
 fn read_time(bytes: &[u8]) -> Option<(Option<u64>, &[u8])> {
     if bytes.first()? & 0x80 == 0 {
@@ -181,6 +265,7 @@ mod tests {
         assert_eq!(insert.event_id, 0x4800_008f);
         assert!(insert.out_of_network && insert.auto_return && !insert.immediate);
         assert_eq!(insert.duration, Some(0x52_ccf5));
+        assert_eq!(splice.segmentation, None);
         assert_eq!(splice.data[..], section);
     }
 
@@ -193,6 +278,11 @@ mod tests {
         let splice = Splice::parse(&section, clock(0x72bd_0000)).unwrap();
         assert_eq!(splice.command, SpliceCommand::TimeSignal);
         assert_eq!(splice.time, Some(0x72bd_0050));
+        // A placement opportunity of the provider begins.
+        let segment = splice.segmentation.unwrap();
+        assert_eq!((segment.event_id, segment.kind), (0x4800_008e, 0x34));
+        assert_eq!(segment.duration, Some(0x01_a599_b0));
+        assert!(segment.is_out() && !segment.is_in() && !segment.cancelled);
     }
 
     #[test]
