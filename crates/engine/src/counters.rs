@@ -184,6 +184,22 @@ counters! {
     packager_units,
     /// Tracks that came when their packager had begun.
     packager_tracks_refused,
+    /// Bytes of media in memory, of all live streams (gauge).
+    live_memory_bytes,
+    /// Bytes of media on disk, of all live streams (gauge).
+    live_stored_bytes,
+    /// Segments that were written to disk.
+    segments_stored,
+    /// Segments that could not be written to disk, and stayed in memory.
+    segments_unstored,
+    /// Bytes that were written to disk.
+    stored_bytes_written,
+    /// Turns in which segments waited for a place in the disk's queue.
+    store_waits,
+    /// Segments dropped before their time, since memory or disk were full.
+    segments_forgotten,
+    /// Folders that servers left behind which were killed, removed at the start.
+    stored_leftovers,
     /// Packagers ended by a defect.
     packagers_panicked,
     /// Packagers ended since their media could not be packaged.

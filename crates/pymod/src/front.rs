@@ -76,6 +76,7 @@ struct HeldTrack {
     listed_ms: u64,
     segments: u64,
     bytes: u64,
+    stored: u64,
     late: u64,
     mean_bps: u64,
 }
@@ -87,6 +88,7 @@ impl From<roomtone_hls::Held> for HeldTrack {
             listed_ms: held.listed_ms,
             segments: held.segments,
             bytes: held.bytes,
+            stored: held.stored,
             late: held.late,
             mean_bps: held.mean_bps,
         }

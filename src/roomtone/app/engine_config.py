@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
-from roomtone.media.values import ArrivalModel, BandwidthConfig, EngineConfig
+from roomtone.media.values import ArrivalModel, BandwidthConfig, EngineConfig, LiveConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from roomtone.config import Settings
 
+WINDOWS_FOLDER = "windows"
+"""Below the data directory: what of live streams has left memory."""
+MEGABYTE = 1_000_000
 DEV_IPS = ("127.0.0.1", "::1")
 
 
@@ -43,6 +46,14 @@ def engine_config(settings: Settings, *, has_ipv6: bool, public_address: str | N
         bandwidth=BandwidthConfig(
             **settings.bandwidth.model_dump(exclude={"arrival_model"}),
             arrival_model=ArrivalModel(settings.bandwidth.arrival_model),
+        ),
+        live=LiveConfig(
+            store_dir=str(settings.server.data_path / WINDOWS_FOLDER),
+            memory_ms=settings.live.memory_s * 1000,
+            memory_stream_bytes=settings.live.memory_stream_mb * MEGABYTE,
+            memory_bytes=settings.live.memory_mb * MEGABYTE,
+            disk_stream_bytes=settings.live.disk_stream_mb * MEGABYTE,
+            disk_bytes=settings.live.disk_mb * MEGABYTE,
         ),
     )
 

@@ -58,8 +58,21 @@ class LiveSettings(Section):
     )
     """Single streams by name, where they are given to their audience otherwise than all: `public`, `encryption`,
     `segments_per_key`. What is pushed by SRT and RTMP is always encrypted as `encryption` says."""
-    window_s: Annotated[int, Field(ge=12, le=14_400)] = 120
-    """How far back viewers can go."""
+    window_s: Annotated[int, Field(ge=0, le=86_400)] = 120
+    """How far back viewers can go; three segments at least."""
+    memory_s: Annotated[int, Field(ge=24, le=86_400)] = 300
+    """How much of a stream is in memory, in the window or behind it, six target durations at least; older segments are
+    files in `windows` below the data directory, for as long as they can be asked for."""
+    memory_stream_mb: Positive = 512
+    """Megabytes of one stream in memory; from three quarters of it on segments go to the disk earlier,
+    above it the oldest are dropped."""
+    memory_mb: Positive = 2_048
+    """Megabytes of all streams in memory; above it the oldest segments of the largest are dropped, and where that does
+    not suffice, further streams are refused."""
+    disk_stream_mb: NotNegative = 64_000
+    """Megabytes of one stream on disk; above it the oldest segments are dropped. 0: none goes to the disk."""
+    disk_mb: NotNegative = 128_000
+    """Megabytes of all streams on disk; above it the oldest segments of the largest are dropped. 0: none goes there."""
     part_ms: Annotated[int, Field(ge=100, le=2_000)] = 333
     """How long parts are wished to be; the frame rate decides the rest. Viewers are three parts behind and more."""
     grace_s: NotNegative = 10

@@ -32,7 +32,7 @@ PackagerCommand = OpenPackager | AddPackagerTrack | RemovePackagerTrack | CloseP
 _MAX_NAME = 256
 _MAX_TRACKS = 8
 _SECRET_BYTES = 32
-_MAX_WINDOW_MS = 4 * 3_600_000
+_MAX_WINDOW_MS = 24 * 3_600_000
 _PART_MS = range(100, 2_001)
 _CARRIED = {("H264", 90_000), ("H265", 90_000), ("AV1", 90_000), ("OPUS", 48_000)}
 _REPAIR = {"RTX", "RED", "ULPFEC", "FLEXFEC", "FLEXFEC-03"}
@@ -72,7 +72,7 @@ def _open(state: FakeState, command: OpenPackager) -> AnyResult:
             ErrorCode.INVALID, "name is one step of a path: neither . nor .., without / and control characters"
         )
     if command.window_ms > _MAX_WINDOW_MS:
-        raise Refused(ErrorCode.INVALID, "window_ms is above four hours")
+        raise Refused(ErrorCode.INVALID, "window_ms is above 24 hours")
     if command.part_ms is not None and command.part_ms not in _PART_MS:
         raise Refused(ErrorCode.INVALID, "part_ms is 100 to 2000")
     check_encryption(command.encryption)

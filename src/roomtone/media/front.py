@@ -65,12 +65,16 @@ class FrontViewer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FrontHeldTrack(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a track of a live stream is in memory; ``late`` units came when their place was gone."""
+    """What of a track of a live stream can be fetched, ``stored`` of ``bytes`` from disk.
+
+    ``late`` units came when their place was gone.
+    """
 
     name: str
     listed_ms: int
     segments: int
     bytes: int
+    stored: int
     late: int
     mean_bps: int
 

@@ -45,7 +45,7 @@ class Packager(EngineObject):
     ) -> Packager:
         """Open a packager on a router, by a name that no other open packager has (`ErrorCode.WRONG_STATE`).
 
-        ``name`` is one step of a path; ``window_ms`` is how much is listed, at most four hours; ``part_ms`` how long
+        ``name`` is one step of a path; ``window_ms`` is how much is listed, at most 24 hours; ``part_ms`` how long
         parts are wished to be, 100 to 2000, None for a third of a second. With ``encryption`` its media is encrypted.
         """
         engine = router.engine

@@ -286,6 +286,12 @@ class PackagerWarning(StrEnum):
     """Who codes a track anew is gone; another may come."""
     TRANSCODER_MALFORMED = "transcoder_malformed"
     """Who codes a track anew said what cannot be read, and was sent away."""
+    MEMORY_FULL = "memory_full"
+    """The memory for live streams is used up: the oldest segments were dropped before their time."""
+    DISK_FULL = "disk_full"
+    """The disk for live streams is used up: the oldest segments were dropped before their time."""
+    DISK_FAILED = "disk_failed"
+    """The disk for live streams cannot be written to: segments stay in memory."""
 
 
 class PackagerStarted(Event, tag="packager_started", frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ class OpenPackager(Command, tag="open_packager", frozen=True, kw_only=True):
     """Open a packager: what it is given becomes a live stream that the front door serves at ``/live/NAME/`` (LL-HLS).
 
     ``name`` is one step of a path, of 1 to 256 bytes. ``window_ms`` is how much is listed, three segments at least, and
-    at most four hours; ``part_ms`` how long parts are wished to be, 100 to 2000, None for a third of a second.
+    at most 24 hours; ``part_ms`` how long parts are wished to be, 100 to 2000, None for a third of a second.
     AV1 is not encrypted by samples: such a packager ends where it would begin.
     """
 

@@ -216,6 +216,21 @@ class BandwidthConfig(Value, frozen=True, kw_only=True):
     probing: bool = True
 
 
+class LiveConfig(Value, frozen=True, kw_only=True):
+    """How much of live streams is kept, and where.
+
+    Of each stream ``memory_ms`` are in memory, in lists or behind them; older segments are files below ``store_dir``, a
+    folder that is made when it is needed. Without it, or where one of the limits of the disk is 0, none leaves memory.
+    """
+
+    store_dir: str = ""
+    memory_ms: int = 300_000
+    memory_stream_bytes: int = 512 << 20
+    memory_bytes: int = 2 << 30
+    disk_stream_bytes: int = 64 << 30
+    disk_bytes: int = 128 << 30
+
+
 class EngineConfig(Value, frozen=True, kw_only=True):
     """How the engine is laid out; given once.
 
@@ -243,6 +258,7 @@ class EngineConfig(Value, frozen=True, kw_only=True):
     history_packets: int = 1024
     ice_timeout_ms: int = 30_000
     bandwidth: BandwidthConfig = BandwidthConfig()
+    live: LiveConfig = LiveConfig()
     seed: int | None = None
 
 

@@ -34,6 +34,8 @@ ENGINE_GAUGES = frozenset(
         "gso_mean_run",
         "ingest_streams",
         "ingests",
+        "live_memory_bytes",
+        "live_stored_bytes",
         "mixers",
         "packagers",
         "producers",

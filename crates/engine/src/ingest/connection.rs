@@ -36,6 +36,8 @@ pub(super) enum No {
     InUse,
     /// Too many questions wait, or nobody answered.
     Busy,
+    /// The memory for live streams is used up.
+    Full,
     /// There is no such thing as it asks for.
     Unsupported(&'static str),
     /// The name cannot stand in a URL.
@@ -51,6 +53,7 @@ impl No {
             }
             Self::Denied(detail) => detail.clone(),
             Self::InUse => "somebody else publishes under this name".to_owned(),
+            Self::Full => crate::live::FULL.to_owned(),
             Self::Busy => "too many ask at the moment".to_owned(),
             Self::Unsupported(what) => (*what).to_owned(),
             Self::Name => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use roomtone_frames::{AccessUnit, Format};
+use roomtone_mpegts::Splice;
 
 use super::asking::Wish;
 use super::connection::Line;
@@ -21,6 +22,8 @@ pub(super) enum Sent {
     Unit(u32, AccessUnit),
     /// It has a track that cannot be carried, of this codec.
     Refused(u32, String),
+    /// A cue for splicing.
+    Cue(Splice),
     /// Something of it was not whole.
     Dropped,
     /// Nothing of it can be read.
@@ -53,6 +56,8 @@ pub(super) struct Figures {
     pub(super) dropped: u64,
     /// Units of tracks that the stream does not carry.
     pub(super) left_out: u64,
+    /// Cues for splicing, repeated ones too.
+    pub(super) cues: u64,
 }
 
 /// Somebody who publishes.
@@ -67,6 +72,7 @@ pub(super) struct Publisher {
     refused: Vec<u32>,
     tracks: Vec<Carried>,
     gathered: Vec<(u64, Found)>,
+    cues: Vec<Splice>,
     pub(super) clock: SourceClock,
     found_out: Vec<(Arc<Outlet>, feed::Found)>,
 }
@@ -90,6 +96,7 @@ impl Publisher {
             refused: Vec::new(),
             tracks: Vec::new(),
             gathered: Vec::new(),
+            cues: Vec::new(),
             clock,
             found_out: Vec::new(),
         }
@@ -170,17 +177,25 @@ impl Publisher {
         self.gathered.push((track.track, (unit, news, now)));
     }
 
+    /// Take a cue for splicing.
+    pub(super) fn handle_cue(&mut self, splice: Splice) {
+        self.figures.cues += 1;
+        self.cues.push(splice);
+    }
+
     /// What has come since last asked.
     pub(super) fn take_run(&mut self) -> Option<Run> {
-        (!self.gathered.is_empty()).then(|| Run {
+        let is_any = !self.gathered.is_empty() || !self.cues.is_empty();
+        is_any.then(|| Run {
             packager: self.packager,
             units: std::mem::take(&mut self.gathered),
+            cues: std::mem::take(&mut self.cues),
         })
     }
 
     /// A run found no place: its tracks go on at their next keyframes, with their formats.
     pub(super) fn lost(&mut self, run: &Run) {
-        self.figures.dropped += run.units.len() as u64;
+        self.figures.dropped += (run.units.len() + run.cues.len()) as u64;
         for track in &mut self.tracks {
             if run.units.iter().any(|(of, _)| *of == track.track) {
                 track.waits_for_keyframe = track.is_video;
@@ -203,6 +218,7 @@ impl Publisher {
         report.insert("keyframes".into(), self.figures.keyframes.into());
         report.insert("units_dropped".into(), self.figures.dropped.into());
         report.insert("units_left_out".into(), self.figures.left_out.into());
+        report.insert("cues".into(), self.figures.cues.into());
         report
     }
 }

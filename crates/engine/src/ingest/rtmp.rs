@@ -190,7 +190,7 @@ impl Connection {
         let refusal = match no {
             No::Denied(_) | No::Name => Refusal::Denied,
             No::InUse => Refusal::InUse,
-            No::Busy => Refusal::Busy,
+            No::Busy | No::Full => Refusal::Busy,
             No::Unsupported(_) => Refusal::NotFound,
         };
         self.server.refuse(refusal, &no.sentence());

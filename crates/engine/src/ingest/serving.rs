@@ -103,6 +103,9 @@ impl IngestThread {
                 return self.refuse(asker, &No::InUse, now);
             }
         }
+        if self.streams.get(&wish.name).is_none() && self.live.is_full() {
+            return self.refuse(asker, &No::Full, now);
+        }
         let id = ids::allocate(ids::INGEST);
         let line = match asker {
             Asker::Srt { port, request } => {
@@ -249,6 +252,7 @@ impl IngestThread {
                     let _ = self.shared.outbox.event(event);
                 }
             }
+            Sent::Cue(splice) => publisher.handle_cue(splice),
             Sent::Refused(key, what) => self.leave_out(id, key, &what),
             Sent::Dropped => publisher.figures.dropped += 1,
             Sent::Unreadable(why) => self.end_publisher(id, IngestEnd::Protocol, why, now),

@@ -239,6 +239,7 @@ fn reason(no: &No) -> RejectReason {
         No::Denied(_) => RejectReason::Unauthorized,
         No::InUse => RejectReason::Conflict,
         No::Busy => RejectReason::Overload,
+        No::Full => RejectReason::Resource,
         No::Unsupported(_) => RejectReason::BadMode,
         No::Name => RejectReason::BadRequest,
     }

@@ -13,8 +13,10 @@ pub(super) fn sent(event: Event) -> Option<Sent> {
         Event::TrackAdded { track, stream } => match stream.codec {
             Codec::Video(_) => Sent::Track(track.0, true),
             Codec::AacAdts | Codec::AacLatm | Codec::Opus { .. } => Sent::Track(track.0, false),
-            // Nobody reads timed events yet.
-            Codec::MpegAudio | Codec::Ac3 | Codec::Eac3 | Codec::Scte35 | Codec::Id3 => {
+            // Its cues go with the stream, whatever tracks that has.
+            Codec::Scte35 => return None,
+            // Nobody reads timed metadata yet.
+            Codec::MpegAudio | Codec::Ac3 | Codec::Eac3 | Codec::Id3 => {
                 Sent::Refused(track.0, stream.codec.name().to_owned())
             }
         },
@@ -31,10 +33,8 @@ pub(super) fn sent(event: Event) -> Option<Sent> {
             OF_PIDS | u32::from(pid.number()),
             format!("a stream of type {stream_type:#04x} ({reason})"),
         ),
-        Event::Splice { .. }
-        | Event::Id3 { .. }
-        | Event::Clock { .. }
-        | Event::Discontinuity { .. } => return None,
+        Event::Splice { splice, .. } => Sent::Cue(splice),
+        Event::Id3 { .. } | Event::Clock { .. } | Event::Discontinuity { .. } => return None,
         Event::Refused { .. } => Sent::Unreadable("its packets are not the 188 bytes of MPEG-TS"),
     })
 }

@@ -6,11 +6,14 @@
 //! and counts them.
 
 mod coding;
+mod cues;
+mod keeping;
 mod order;
 mod program;
 mod reorder;
 mod report;
 mod silence;
+mod store;
 mod thread;
 mod track;
 mod transcoding;
@@ -20,12 +23,13 @@ mod watch;
 mod tests;
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use roomtone_hls::{EncryptionConfig, Shelf};
+use roomtone_mpegts::Splice;
 use rustc_hash::FxHashMap;
 
 use crate::counters::LiveCounters;
@@ -38,6 +42,8 @@ pub(crate) use program::{ProgramConfig, unix_us};
 pub(crate) use track::{NewTrack, Step, Track};
 pub(crate) use transcoding::Maker;
 
+/// Why no further stream may begin.
+pub(crate) const FULL: &str = "the memory for live streams is used up";
 /// Tracks of one packager.
 pub(crate) const MAX_TRACKS: usize = 8;
 /// Batches that may wait for the thread; more are dropped and counted.
@@ -68,6 +74,8 @@ pub(crate) fn encryption(
 pub(crate) struct Run {
     pub(crate) packager: u64,
     pub(crate) units: Vec<(u64, Found)>,
+    /// Cues for splicing, in the times of the source.
+    pub(crate) cues: Vec<Splice>,
 }
 
 /// What the live thread is told; bounded by the packagers there are.
@@ -171,6 +179,8 @@ pub(crate) struct LiveHandle {
     /// Packagers by the names that they have taken.
     names: Arc<Mutex<FxHashMap<String, u64>>>,
     load: Arc<AtomicUsize>,
+    /// Memory is used up.
+    full: Arc<AtomicBool>,
 }
 
 impl LiveHandle {
@@ -219,6 +229,11 @@ impl LiveHandle {
         }
     }
 
+    /// Whether no further stream may begin: those there are take all the memory they may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn load(&self) -> usize {
         self.load.load(Ordering::Relaxed)
     }
@@ -230,6 +245,7 @@ pub(crate) struct LiveEnds {
     messages: Receiver<Message>,
     batches: Receiver<Batch>,
     runs: Receiver<Run>,
+    full: Arc<AtomicBool>,
 }
 
 /// Both sides of the thread's queues.
@@ -243,11 +259,13 @@ pub(crate) fn handle() -> (LiveHandle, LiveEnds) {
         runs,
         names: Arc::default(),
         load: Arc::default(),
+        full: Arc::default(),
     };
     let ends = LiveEnds {
         messages: messages_in,
         batches: batches_in,
         runs: runs_in,
+        full: handle.full.clone(),
     };
     (handle, ends)
 }
@@ -261,7 +279,7 @@ pub(crate) fn start(
     shelf: Arc<Shelf>,
     broken: impl Fn(u64) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let mut thread = thread::LiveThread::new(ends, shared, shards, counters, shelf, broken);
+    let mut thread = thread::LiveThread::new(ends, shared, shards, counters, shelf, broken)?;
     std::thread::Builder::new()
         .name("live".to_owned())
         .spawn(move || thread.run())

@@ -12,6 +12,7 @@ use roomtone_rtp::{NtpTime, RtpPacket};
 use roomtone_sfu::WallClock;
 
 use super::coding::{Found, OF_INGEST};
+use super::cues::Cues;
 use super::track::{NewTrack, Step, Track};
 use super::transcoding::Job;
 use super::watch::Watch;
@@ -64,6 +65,7 @@ pub(super) struct Program {
     added: Option<Instant>,
     ready: Option<Instant>,
     pub(super) watch: Watch,
+    pub(super) cues: Cues,
     /// Units that had come too late when last asked.
     late: u64,
     pub(super) told: Vec<Told>,
@@ -86,6 +88,7 @@ impl Program {
             added: None,
             ready: None,
             watch: Watch::default(),
+            cues: Cues::default(),
             late: 0,
             told: Vec::new(),
             asked: Vec::new(),
@@ -207,6 +210,13 @@ impl Program {
         Ok(())
     }
 
+    /// Tell that something is wrong with all of it, now and then.
+    pub(super) fn warn(&mut self, warning: PackagerWarning, now: Instant) {
+        if self.watch.may_warn(0, warning, now) {
+            self.told.push(Told::Warned(None, warning));
+        }
+    }
+
     /// What has happened since last asked.
     pub(super) fn drain_told(&mut self) -> impl Iterator<Item = Told> {
         self.told.drain(..)
@@ -299,7 +309,12 @@ impl Program {
             }
         }
         steps.sort_by_key(|(at_us, ..)| *at_us);
+        let offset_us = self.tracks.iter().find_map(|track| track.offset_us);
+        let ranges = offset_us.map_or_else(Vec::new, |offset_us| self.cues.take(offset_us));
         let fed = channel.with(|packager| {
+            for range in ranges {
+                packager.handle_date_range(range);
+            }
             for (_, place, step) in steps {
                 match step {
                     Step::Broken => packager.handle_discontinuity(place),
@@ -316,11 +331,8 @@ impl Program {
             self.told.push(told);
             return Err(Unpackable);
         };
-        if std::mem::replace(&mut self.late, late) < late
-            && self.watch.may_warn(0, PackagerWarning::UnitsLate, now)
-        {
-            let told = Told::Warned(None, PackagerWarning::UnitsLate);
-            self.told.push(told);
+        if std::mem::replace(&mut self.late, late) < late {
+            self.warn(PackagerWarning::UnitsLate, now);
         }
         if readable && !std::mem::replace(&mut self.started, true) {
             let tracks = self.tracks.iter().filter(|track| track.place.is_some());

@@ -17,16 +17,18 @@ macro_rules! report {
 pub(super) fn reports(program: &Program, now: Instant) -> Vec<Report> {
     let mut own = report! {
         "type": "packager-core", "begun": program.channel.is_some(), "packetsIgnored": program.ignored,
+        "cuesTold": program.cues.told, "cuesRepeated": program.cues.repeated, "cuesDropped": program.cues.dropped,
     };
     if let Some(channel) = &program.channel {
         own.extend(channel.with(|packager| {
-            let cadence = packager.cadence();
+            let (cadence, holding) = (packager.cadence(), packager.holding());
             report! {
                 "unitsLate": packager.late(), "unitsRefused": packager.refused,
                 "forcedCuts": packager.forced_cuts, "lostBoundaries": packager.lost_boundaries,
                 "targetDuration": cadence.map(|one| one.target_duration_s),
                 "partTargetMs": cadence.map(|one| one.part_target_us / 1000),
-                "bytesHeld": packager.bytes_held(),
+                "bytesHeld": holding.memory, "bytesStored": holding.stored,
+                "segmentsForgotten": packager.forgotten,
             }
         }));
         own.insert("readersWaiting".into(), channel.waiting().into());

@@ -1,5 +1,6 @@
 //! The loop of the live thread: messages at once, packets and time at each tick.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -9,6 +10,7 @@ use roomtone_hls::{Channel, Shelf};
 use roomtone_rtp::rtcp::{CompoundWriter, Pli};
 use rustc_hash::FxHashMap;
 
+use super::keeping::{Keeping, Kept};
 use super::program::{Program, Told, Unpackable};
 use super::report;
 use super::transcoding::{Job, Link, Maker, Making};
@@ -27,6 +29,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_mins(1);
 /// Tracks coded anew for routers at a time; one more is refused.
 const MAX_MAKINGS: usize = 256;
+
+/// The number of no packager.
+const ENDED: u64 = 0;
 
 /// A packager and where it is found.
 struct Running {
@@ -52,6 +57,7 @@ pub(super) struct LiveThread {
     /// Lists that have ended, until when they can be read.
     lingering: Vec<(Instant, String, Arc<Channel>)>,
     report_at: Instant,
+    keeping: Keeping,
     /// Told of packagers that ended by a defect and that no shard has.
     broken: Box<dyn Fn(u64) + Send>,
     runs: bool,
@@ -65,8 +71,10 @@ impl LiveThread {
         counters: Arc<LiveCounters>,
         shelf: Arc<Shelf>,
         broken: impl Fn(u64) + Send + 'static,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        let limits = shared.config.live.clone();
+        Ok(Self {
+            keeping: Keeping::new(limits, ends.full, counters.clone())?,
             messages: ends.messages,
             batches: ends.batches,
             arrived: ends.runs,
@@ -80,7 +88,7 @@ impl LiveThread {
             lingering: Vec::new(),
             report_at: Instant::now(),
             runs: true,
-        }
+        })
     }
 
     pub(super) fn run(&mut self) {
@@ -329,6 +337,9 @@ impl LiveThread {
                 for (track, found) in run.units {
                     one.program.handle_unit(track, found);
                 }
+                for splice in run.cues {
+                    one.program.cues.push(splice);
+                }
             });
         }
     }
@@ -359,6 +370,7 @@ impl LiveThread {
         }
         self.serve_makings(now);
         self.forget_old(now);
+        self.keep(now);
         if self.report_at <= now {
             self.report_at = now + REPORT_EVERY;
             for running in self.running.values_mut() {
@@ -370,6 +382,27 @@ impl LiveThread {
         self.counters.live_busy_us.add(spent.as_micros() as u64);
         if spent > TICK {
             self.counters.live_ticks_busy.up();
+        }
+    }
+
+    /// Keeps all that can be read within the limits.
+    fn keep(&mut self, now: Instant) {
+        let running = self.running.iter().filter_map(|(id, one)| {
+            let channel = Arc::clone(one.program.channel.as_ref()?);
+            Some(Kept {
+                packager: *id,
+                channel,
+            })
+        });
+        let ended = self.lingering.iter().map(|(.., channel)| Kept {
+            packager: ENDED,
+            channel: Arc::clone(channel),
+        });
+        let all: Vec<Kept> = running.chain(ended).collect();
+        for (id, warning) in self.keeping.tend(&all, now) {
+            if let Some(one) = self.running.get_mut(&id) {
+                one.program.warn(warning, now);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use roomtone_frames::timeline::{Placed, Stamp};
 use roomtone_frames::{AccessUnit, Format, FrameRate, Timeline};
 use roomtone_rtp::{RtpPacket, TimestampUnwrapper};
 
-use super::coding::{Coding, Depacketizer, Found};
+use super::coding::{Coding, Depacketizer, Found, INGEST_RATE};
 use super::order::DecodeTimes;
 use super::reorder::Reorder;
 
@@ -142,6 +142,8 @@ pub(crate) struct Track {
     pub(super) last_keyframe: Option<Instant>,
     pub(super) last_asked: Option<Instant>,
     pub(super) figures: Figures,
+    /// Where in the program the zero of its source's times is, of one whose units come whole.
+    pub(super) offset_us: Option<i64>,
 }
 
 impl Track {
@@ -172,6 +174,7 @@ impl Track {
             last_keyframe: None,
             last_asked: None,
             figures: Figures::default(),
+            offset_us: None,
         })
     }
 
@@ -189,7 +192,7 @@ impl Track {
         }
         self.codings = new.codings;
         self.makes_keyframes = new.makes_keyframes;
-        self.report = None;
+        (self.report, self.offset_us) = (None, None);
         self.vacant = false;
         self.broken = true;
         (self.first_packet, self.last_keyframe, self.last_asked) = (None, None, None);
@@ -458,11 +461,21 @@ impl Track {
             return Some(Step::Broken);
         }
         let mut unit = self.held.pop_front()?.unit;
+        if self.is_whole() {
+            let rate = self.format.as_ref().map_or(90_000, Format::clock_rate);
+            let (placed_us, source_us) = (us(placed.dts, rate), us(unit.dts, INGEST_RATE));
+            self.offset_us = Some(placed_us - source_us);
+        }
         (unit.dts, unit.pts) = (placed.dts, placed.pts);
         self.figures.units += 1;
         self.figures.keyframes += u64::from(unit.keyframe && self.is_video());
         Some(Step::Unit(unit))
     }
+}
+
+/// Microseconds of ticks.
+fn us(ticks: i64, rate: u32) -> i64 {
+    (i128::from(ticks) * 1_000_000 / i128::from(rate.max(1))) as i64
 }
 
 /// A unit on the timeline, by its timestamps as they came.

@@ -28,8 +28,8 @@ use crate::values::{CloseReason, CommandResult, ErrorCode, Listing};
 const KEPT_BATCHES: usize = 64;
 /// Longest name, in bytes.
 const MAX_NAME: usize = 256;
-/// How much may be listed: four hours.
-const MAX_WINDOW: Duration = Duration::from_hours(4);
+/// How much may be listed: a day.
+const MAX_WINDOW: Duration = Duration::from_hours(24);
 /// How long parts may be wished to be, in milliseconds.
 const PART_MS: std::ops::RangeInclusive<u32> = 100..=2_000;
 
@@ -93,12 +93,15 @@ impl Shard {
         check_name(&name)?;
         let encryption = live::encryption(encryption)?;
         if window_ms > MAX_WINDOW.as_millis() as u64 {
-            return Err(Failure::invalid("window_ms is above four hours"));
+            return Err(Failure::invalid("window_ms is above 24 hours"));
         }
         if part_ms.is_some_and(|part_ms| !PART_MS.contains(&part_ms)) {
             return Err(Failure::invalid("part_ms is 100 to 2000"));
         }
         let router = self.router(router)?;
+        if self.live.is_full() {
+            return Err(Failure::new(ErrorCode::Limit, live::FULL));
+        }
         self.admit_transport()?;
         let id = ids::allocate(self.index);
         if !self.live.claim(&name, id) {

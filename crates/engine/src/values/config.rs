@@ -48,6 +48,8 @@ pub struct EngineConfig {
     pub ice_timeout_ms: u64,
     /// How the lines to peers are estimated and spared.
     pub bandwidth: BandwidthConfig,
+    /// How much of live streams is kept.
+    pub live: LiveConfig,
     /// Seed of everything random that is no key; from the system when absent.
     pub seed: Option<u64>,
 }
@@ -74,6 +76,7 @@ impl Default for EngineConfig {
             history_packets: 1024,
             ice_timeout_ms: 30_000,
             bandwidth: BandwidthConfig::default(),
+            live: LiveConfig::default(),
             seed: None,
         }
     }
@@ -88,6 +91,37 @@ pub enum ArrivalModel {
     Trendline,
     /// A Kalman filter.
     Kalman,
+}
+
+/// How much of live streams is kept, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LiveConfig {
+    /// The folder for segments that have left memory; empty: none leaves it.
+    pub store_dir: String,
+    /// How much of a stream stays in memory, before and behind the end of its window.
+    pub memory_ms: u64,
+    /// Bytes of one stream in memory.
+    pub memory_stream_bytes: u64,
+    /// Bytes of all streams in memory.
+    pub memory_bytes: u64,
+    /// Bytes of one stream on disk; 0: nothing is written there.
+    pub disk_stream_bytes: u64,
+    /// Bytes of all streams on disk; 0: nothing is written there.
+    pub disk_bytes: u64,
+}
+
+impl Default for LiveConfig {
+    fn default() -> Self {
+        Self {
+            store_dir: String::new(),
+            memory_ms: 300_000,
+            memory_stream_bytes: 512 << 20,
+            memory_bytes: 2 << 30,
+            disk_stream_bytes: 64 << 30,
+            disk_bytes: 128 << 30,
+        }
+    }
 }
 
 /// How the lines to peers are estimated and spared.

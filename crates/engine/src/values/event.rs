@@ -147,6 +147,12 @@ pub enum PackagerWarning {
     TranscoderLost,
     /// Who codes a track anew said what cannot be read, and was sent away.
     TranscoderMalformed,
+    /// The memory for live streams is used up: the oldest segments were dropped before their time.
+    MemoryFull,
+    /// The disk for live streams is used up: the oldest segments were dropped before their time.
+    DiskFull,
+    /// The disk for live streams cannot be written to: segments stay in memory.
+    DiskFailed,
 }
 
 /// Something happened.

@@ -12,7 +12,7 @@ mod quality;
 mod result;
 
 pub use command::Command;
-pub use config::{ArrivalModel, BandwidthConfig, EngineConfig};
+pub use config::{ArrivalModel, BandwidthConfig, EngineConfig, LiveConfig};
 pub use event::{
     CloseReason, DtlsState, Event, IceState, IngestEnd, PackagerTrackInfo, PackagerWarning,
     SpeakerLevel, TrackBar,

@@ -186,7 +186,7 @@ class ViewerBody(_Live):
 
 
 class BufferedTrackBody(_Live):
-    """What of a track is in memory."""
+    """What of a track can be fetched."""
 
     name: str
     listed_ms: int
@@ -194,13 +194,15 @@ class BufferedTrackBody(_Live):
     """Whole segments that are listed."""
     bytes: int
     """Of all that can be fetched, of what is listed no more too."""
+    stored: int
+    """Of those, on disk."""
     late: int
     """Pictures and frames that came when their place was gone."""
     mean_bps: int
 
 
 class BufferBody(_Live):
-    """What of a live stream is in memory."""
+    """What of a live stream can be fetched."""
 
     waiting: int
     """Requests that wait for what is to come."""

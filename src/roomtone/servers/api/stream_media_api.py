@@ -53,7 +53,7 @@ async def preview(request: Request, stream: WatchedStream) -> Response:
     return _fresh(await picture(_keyframe(request, stream)), "image/jpeg")
 
 
-@router.get("/streams/{name}/buffer", summary="What of a live stream is in memory")
+@router.get("/streams/{name}/buffer", summary="What of a live stream can be fetched")
 async def buffer(request: Request, stream: WatchedStream) -> BufferBody:
     """Give what is listed and held of each track, and how many requests wait for what is to come."""
     shelf = context_of(request).shelf
@@ -66,6 +66,7 @@ async def buffer(request: Request, stream: WatchedStream) -> BufferBody:
             listed_ms=one.listed_ms,
             segments=one.segments,
             bytes=one.bytes,
+            stored=one.stored,
             late=one.late,
             mean_bps=one.mean_bps,
         )

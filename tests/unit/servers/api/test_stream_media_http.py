@@ -21,7 +21,9 @@ class Shelf:
         return self.file if name == "demo" else None
 
     def held(self, name: str) -> FrontHeld | None:
-        track = FrontHeldTrack(name="video", listed_ms=12_000, segments=3, bytes=90_000, late=1, mean_bps=60_000)
+        track = FrontHeldTrack(
+            name="video", listed_ms=12_000, segments=3, bytes=90_000, stored=30_000, late=1, mean_bps=60_000
+        )
         return FrontHeld(waiting=2, tracks=[track]) if name == "demo" else None
 
 

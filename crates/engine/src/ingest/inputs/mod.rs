@@ -413,19 +413,32 @@ impl IngestThread {
             (input.publisher, input.blocked, input.told_blocked) = (Some(id), None, false);
             return true;
         }
+        let is_full = self.lacks_memory_for(&self.inputs[index].name);
         let input = &mut self.inputs[index];
         input.blocked = Some(now + TRY_AGAIN);
         if !std::mem::replace(&mut input.told_blocked, true) {
             let _ = self.shared.outbox.event(Event::IngestStranger {
                 listener: input.id,
                 remote: from.to_string(),
-                detail: format!("somebody else publishes as {}", input.name),
+                detail: if is_full {
+                    crate::live::FULL.to_owned()
+                } else {
+                    format!("somebody else publishes as {}", input.name)
+                },
             });
         }
         false
     }
 
+    /// Whether a stream of this name would be a further one, and none may begin.
+    pub(super) fn lacks_memory_for(&self, name: &str) -> bool {
+        self.streams.get(name).is_none() && self.live.is_full()
+    }
+
     pub(super) fn publish_input(&mut self, id: u64, wish: Wish, now: Instant) -> bool {
+        if self.lacks_memory_for(&wish.name) {
+            return false;
+        }
         if let Some(publisher) = self.streams.get(&wish.name).and_then(|one| one.publisher) {
             let is_silent = |one: &Publisher| one.last_heard + TRY_AGAIN <= now;
             if !self.publishers.get(&publisher).is_none_or(is_silent) {

@@ -249,12 +249,17 @@ impl IngestThread {
             encoder: String::new(),
         };
         let id = ids::allocate(ids::INGEST);
+        let is_full = self.lacks_memory_for(&wish.name);
         let may = self.publish_input(id, wish, now);
         let pull = &mut self.pulls[index];
         if may {
             pull.publisher = Some(id);
         } else {
-            pull.over = Some(format!("somebody else publishes as {}", pull.name));
+            pull.over = Some(if is_full {
+                crate::live::FULL.to_owned()
+            } else {
+                format!("somebody else publishes as {}", pull.name)
+            });
         }
     }
 

@@ -310,7 +310,7 @@ fn hours_hold_no_more_than_minutes() {
     studio.run(120_000);
     let held = |studio: &Studio| {
         let channel = studio.program.channel.as_ref().unwrap();
-        channel.with(|packager| packager.bytes_held())
+        channel.with(|packager| packager.holding().memory)
     };
     let before = held(&studio);
     studio.run(2 * 3_600_000);
