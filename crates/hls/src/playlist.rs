@@ -98,12 +98,12 @@ pub(crate) fn media_playlist(
     let mut known = Vec::new();
     let (segments, rows) = (&rendition.window.segments, &rendition.window.rows);
     let skipped = if skip { skippable(rendition) } else { 0 };
-    let room = if skipped > 0 {
+    let space = if skipped > 0 {
         0
     } else {
         rows.behind_first().len()
     };
-    let out = String::with_capacity(room + 4096);
+    let out = String::with_capacity(space + 4096);
     let mut writer = Writer::behind(None, out, rendition, shared);
     writer.head(skipped);
     let mut next = skipped;

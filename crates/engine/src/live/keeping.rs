@@ -118,7 +118,7 @@ impl Keeping {
         } else {
             self.limits.memory_ms * 1000
         };
-        while store.has_room() {
+        while store.has_space() {
             let Some(leaving) = one.channel.with(|packager| packager.next_leaving(keep_us)) else {
                 return;
             };

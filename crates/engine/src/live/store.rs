@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// Whether another segment may be handed over.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn has_space(&self) -> bool {
         self.levels.pending.load(Ordering::Relaxed) < MAX_PENDING
     }
 
