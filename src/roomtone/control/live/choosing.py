@@ -77,9 +77,9 @@ def shown_of(
     decodes: bool = False,
     barred: Collection[TrackId] = (),
 ) -> str | None:
-    """Give who of these identities is to be shown: the first whose video or, without one, sound is published and comes.
+    """Give who of these identities is to be shown: the first whose video, or without one sound, is published and comes.
 
-    Where nothing comes of anybody it is the first who publishes, and then the first of all; None where none are given.
+    What is made on demand would come. Where nothing comes of anybody it is the first who publishes, and then the first of all; None where none are given.
     Tracks that are ``barred`` do not count.
     """
     published: str | None = None
@@ -90,7 +90,7 @@ def shown_of(
         fit = [track for track in person.publications.values() if carried(track, decodes=decodes)]
         leading = [track for track in fit if track.offer.kind is MediaKind.VIDEO] or fit
         leading = [track for track in leading if track.id not in barred]
-        if any(track.started_encodings for track in leading):
+        if any(track.started_encodings or track.offer.on_demand for track in leading):
             return identity
         if leading and published is None:
             published = identity

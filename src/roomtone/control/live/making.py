@@ -60,6 +60,7 @@ def made_offer(making: TrackMaking) -> TrackOffer:
         name=kind.value,
         stereo=kind is MediaKind.AUDIO,
         fed_by=making.track,
+        on_demand=True,
     )
 
 

@@ -125,6 +125,8 @@ class TrackOffer:
     encryption: Encryption = Encryption.NONE
     fed_by: IngestTrackId | None = None
     """The track of an encoder that it is, where it comes by a feed."""
+    on_demand: bool = False
+    """Nothing of it comes until somebody takes it."""
 
 
 @dataclass(frozen=True, slots=True)

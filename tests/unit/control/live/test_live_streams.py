@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from live_world import World, close_world, make_world, picture, sound
 
@@ -314,6 +316,13 @@ async def test_the_backup_is_shown_while_nothing_comes_of_the_primary(world: Wor
     await flows(world, again)
     assert fed(stream) == both
     assert kinds(stream).count(LiveEventKind.SWITCHED) == world.live.feeding.switches == 3
+
+
+async def test_a_primary_that_is_made_when_somebody_takes_it_is_not_waited_for(world: World) -> None:
+    await flows(world, await world.publish("backup", picture()))
+    await world.publish("primary", replace(picture(), on_demand=True))
+    stream = await world.live.go_live("demo", "primary", backups=["backup"])
+    assert fed(stream) == {MediaKind.VIDEO: "primary"}
 
 
 async def test_where_all_are_silent_what_is_shown_stays_until_one_comes(world: World) -> None:
