@@ -79,8 +79,8 @@ def shown_of(
 ) -> str | None:
     """Give who of these identities is to be shown: the first whose video, or without one sound, is published and comes.
 
-    What is made on demand would come. Where nothing comes of anybody it is the first who publishes, and then the first of all; None where none are given.
-    Tracks that are ``barred`` do not count.
+    What is made on demand would come. Where nothing comes of anybody it is the first who publishes, and then the first
+    of all; None where none are given. Tracks that are ``barred`` do not count.
     """
     published: str | None = None
     for identity in sources:
