@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from roomtone.protocols.sip.agent.calling import CallingLeg
 from roomtone.protocols.sip.agent.events import EndReason
 from roomtone.protocols.sip.agent.outgoing import Outgoing
-from roomtone.protocols.sip.agent.refreshed import RefreshedLeg
 from roomtone.protocols.sip.agent.reoffer import Reoffer
-from roomtone.protocols.sip.agent.session import TooShort, agree, grant
+from roomtone.protocols.sip.agent.session import TooShort, grant
 from roomtone.protocols.sip.agent.settings import WrongStateError
-from roomtone.protocols.sip.dialog import Dialog, DialogState, new_branch
-from roomtone.protocols.sip.headers.cseq import MAX_RSEQ, parse_number
+from roomtone.protocols.sip.dialog import Dialog, DialogState
 
 if TYPE_CHECKING:
     from roomtone.protocols.sip.agent.agent import UserAgent
     from roomtone.protocols.sip.agent.invited import IncomingInvite
     from roomtone.protocols.sip.agent.inviting import OutgoingInvite
-    from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.message import Request, Response
     from roomtone.protocols.sip.transaction import ServerTransaction
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 _FINAL, _REDIRECT = 200, 300
 
 
-class Leg(RefreshedLeg):
+class Leg(CallingLeg):
     """One party's side of a call; made by `UserAgent`.
 
     Offers and answers (RFC 3264) are counted, not read: any body is one. ``local_offer`` and ``remote_offer`` say that
@@ -33,29 +31,20 @@ class Leg(RefreshedLeg):
     """
 
     __slots__ = (
-        "_ack",
-        "_credentials",
-        "_invite_cseq",
         "call",
         "contact",
-        "dialog",
         "incoming",
         "is_caller",
         "is_ending",
-        "local_offer",
         "merge_key",
         "owner",
         "reason",
-        "remote_offer",
         "reoffer",
         "replaces",
-        "rseq_in",
-        "waits_for_ack",
     )
 
     def __init__(self, agent: UserAgent, dialog: Dialog, contact: bytes, *, is_caller: bool) -> None:
-        super().__init__(agent)
-        self.dialog = dialog
+        super().__init__(agent, dialog)
         dialog.leg = self
         self.contact = contact
         """Our Contact line, with its end."""
@@ -74,84 +63,13 @@ class Leg(RefreshedLeg):
         """A re-INVITE or UPDATE of ours without a final response."""
         self.replaces: Leg | None = None
         self.merge_key: tuple[str, str] | None = None
-        self.local_offer = False
-        self.remote_offer = False
-        self.rseq_in: int | None = None
-        self.waits_for_ack = False
-        """Whether a 2xx of the peer waits for our user's `acknowledge`."""
-        self._ack: tuple[Flow, bytes] | None = None
-        self._credentials = b""
-        self._invite_cseq = 0
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more will come of it."""
         return self.reason is not None
 
-    @property
-    def was_confirmed(self) -> bool:
-        """Whether a 2xx to an INVITE of ours has come."""
-        return self._invite_cseq != 0
-
-    # INVITEs of ours
-
-    def takes_provisional(self, response: Response) -> bool:
-        """Whether a provisional response is new: a reliable one comes in order, and once (RFC 3262 section 4)."""
-        value = response.headers.text("rseq")
-        if value is None or "100rel" not in response.options("require"):
-            return True
-        rseq = parse_number(value, MAX_RSEQ, "RSeq")
-        if self.rseq_in is not None and rseq != self.rseq_in + 1:
-            return False
-        self.rseq_in = rseq
-        if response.body:
-            self.on_body_received(is_offer=not self.local_offer)
-        return True
-
-    def prack(self, response: Response, block: bytes, body: bytes, now: int) -> Outgoing:
-        """Acknowledge a reliable provisional response."""
-        rack = b"RAck: %b %b\r\n" % (response.headers.get("rseq") or b"", response.headers.get("cseq") or b"")
-        outgoing = Outgoing(self.agent, self.dialog, "PRACK", rack + block, body)
-        outgoing.is_quiet = not body
-        outgoing.send(now)
-        return outgoing
-
-    def confirm(self, response: Response, cseq: int, credentials: bytes, now: int) -> None:
-        """Take a 2xx to an INVITE of ours: the dialog is confirmed, its target and session timer as it says."""
-        dialog = self.dialog
-        if dialog.state is DialogState.EARLY:
-            dialog.state = DialogState.CONFIRMED
-            dialog.take_routes(response)
-        dialog.refresh_target(response)
-        self._invite_cseq = cseq
-        self._credentials = credentials
-        self._ack = None
-        self.waits_for_ack = True
-        self.local_offer = False
-        self._read_allow(response)
-        self._keep(agree(response), now)
-
-    def acknowledge(self, block: bytes, body: bytes, now: int) -> None:  # noqa: ARG002 - as all commands
-        """Send the ACK of a 2xx (13.2.2.4), and again whenever the 2xx comes again."""
-        dialog = self.dialog
-        flow = dialog.next_flow()
-        branch = new_branch(self.agent.layer.tokens.next())
-        data = dialog.write("ACK", self._invite_cseq, branch, flow, self._credentials + block, body)
-        self._ack = flow, data
-        self.waits_for_ack = False
-        self.remote_offer = False
-        self.last_body = body or self.last_body
-        self.agent.layer.send(flow, data)
-
-    def acknowledge_again(self, cseq: int) -> None:
-        """Send the ACK of the INVITE of this number again, if there was one yet."""
-        if cseq == self._invite_cseq:
-            if self._ack is not None:
-                self.agent.layer.send(*self._ack)
-        elif cseq < self._invite_cseq:  # lost, and a re-INVITE has followed
-            flow = self.dialog.next_flow()
-            branch = new_branch(self.agent.layer.tokens.next())
-            self.agent.layer.send(flow, self.dialog.write("ACK", cseq, branch, flow))
+    # offers of ours
 
     def start_reoffer(self, method: str, block: bytes, body: bytes, now: int) -> Reoffer:
         """Send a re-INVITE or UPDATE. Raises `WrongStateError` while anything of the kind is under way."""
@@ -203,16 +121,6 @@ class Leg(RefreshedLeg):
         if self.is_ending:
             self.is_ending = False
             self._send_bye(now, b"")
-
-    def on_body_sent(self, *, is_offer: bool) -> None:
-        """Count a body of ours."""
-        self.local_offer = is_offer
-        self.remote_offer = False
-
-    def on_body_received(self, *, is_offer: bool) -> None:
-        """Count a body of the peer's."""
-        self.remote_offer = is_offer
-        self.local_offer = False
 
     # the end
 
