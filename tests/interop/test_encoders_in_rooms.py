@@ -214,6 +214,7 @@ def test_what_an_encoder_sends_is_seen_by_whep_when_it_is_sent(server: Server, o
     assert failures == []
 
 
+@pytest.mark.long
 def test_the_demo_is_seen_and_heard_on_the_page(tmp_path: Path, open_page: OpenPage) -> None:
     demo = start_server(tmp_path, "--demo")
     try:
