@@ -251,7 +251,6 @@ async def test_who_publishes_by_whip_is_moved_to_livekit_and_whep(server: Server
 async def test_services_that_are_not_there_are_never_a_success(lk: api.LiveKitAPI) -> None:
     calls = [
         lk.egress.list_egress(api.ListEgressRequest()),
-        lk.ingress.list_ingress(api.ListIngressRequest()),
         lk.agent_dispatch.list_dispatch("sdk"),
     ]
     for asked in calls:
