@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.sync.client import connect
 
 from roomtone.control.policy import KeyTable, VideoGrants
 
@@ -101,6 +104,19 @@ def test_a_server_serves_and_ends_well_on_sigterm(tmp_path: Path) -> None:
     log = (tmp_path / "log").read_text()
     assert '"event": "stopped"' in log
     assert "Traceback" not in log
+
+
+def test_who_holds_a_websocket_is_told_of_the_restart_and_does_not_hold_it_up(tmp_path: Path) -> None:
+    with running(tmp_path) as (process, url):
+        address = url.replace("http://", "ws://") + "/socket.io/?EIO=4&transport=websocket"
+        with connect(address) as held:
+            assert str(held.recv(timeout=20)).startswith("0{")
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed) as ended:
+                held.recv(timeout=20)
+            assert ended.value.rcvd is not None
+            assert ended.value.rcvd.code == CloseCode.SERVICE_RESTART
+        assert process.wait(timeout=20) == 0
 
 
 def test_sigint_ends_it_too(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class HttpServer:
             await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """Finish the requests under way and stop."""
+        """Finish the requests under way and stop. May be called twice."""
         self._server.leave()
         if self._task is not None:
             await self._task

@@ -274,7 +274,7 @@ class Server:
         # The door serves the engine's live streams from memory.
         engine = self._link if isinstance(self._link, CoreLink) else None
         door = await Door.open(self.settings, wanted, path, pages, engine, grant_key=parts.context.access.key)
-        self._open.push_async_callback(door.close)
+        self._open.push_async_callback(_drain, door, http)
         parts.context.access.door = parts.context.shelf = door
         self._check_listening(wanted, door)
         return door
@@ -340,6 +340,15 @@ class Server:
         self._open.push_async_callback(demo.close)
         await demo.start()
         self.health.watch("demo", demo.verdict)
+
+
+async def _drain(door: Door, http: HttpServer) -> None:
+    """Let nobody in any more, and finish what is under way.
+
+    The door waits for connections until its patience ends, so WebSockets are ended from behind, with 1012 (service
+    restart).
+    """
+    await asyncio.gather(door.close(), http.close())
 
 
 def _prepare_data_dir(path: Path) -> None:
