@@ -21,7 +21,7 @@ from test_phone_server import heard
 from test_phones_in_rooms import MD5, NUMBER, Voice, caller, hears, left_the_room
 from test_rooms_controlled import ask, client, seat_of
 
-from roomtone.control.calls import DialRequest, RuleTarget, TargetKind
+from roomtone.control.calls import CallEnd, DialRequest, RuleTarget, TargetKind
 from roomtone.control.rooms import RoomOptions
 from roomtone.protocols.sip.agent import Answered, Ended, Invited, Progressed, Refused
 from roomtone.store import CallRecord
@@ -146,6 +146,24 @@ async def test_a_phone_that_a_room_called_is_transferred_out_of_it(here: Exchang
             await ada.wait_for(Ended)
         cleo.hang_up((await cleo.wait_for(Answered)).leg)
         await left_the_room(here)
+
+
+@pytest.mark.long
+async def test_who_may_talk_for_some_time_takes_that_along(here: Exchange, client: httpx.AsyncClient) -> None:
+    async with registered(here, "ada", "bob") as (ada, bob):
+        call = here.calls.dial(DialRequest("standup", "ada", most_s=600))
+        await asyncio.wait_for(call.answered(), PATIENCE_S)
+        path, leg = await seat_of(client, "ada")
+        await ask(client, f"{path}/transfer", {"leg": leg["id"], "to": "bob"}, 202)
+        await bob.wait_for(Invited)
+        await until(lambda: [one.ends_at for one in here.calls.all()] == [call.ends_at])  # type: ignore[attr-defined]
+        (after,) = here.calls.all()
+        assert after is not call
+        after.end_by(asyncio.get_running_loop().time())  # type: ignore[attr-defined]
+        await ada.wait_for(Ended)
+        await bob.wait_for(Ended)
+        await until(lambda: after.end is CallEnd.TOO_LONG)
+        await gone(here)
 
 
 @pytest.mark.long

@@ -236,6 +236,8 @@ class Given:
 
     legs: tuple[Leg, ...]
     routers: tuple[Router, ...]
+    ends_at: float | None = None
+    """When the other call would have had to end, by the loop's clock."""
 
 
 @dataclass(frozen=True, slots=True)

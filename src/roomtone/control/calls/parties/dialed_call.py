@@ -61,7 +61,6 @@ class DialedCall(HuntingCall, AskingParty):
         self._has_joined = asyncio.Event()
         self._is_settled = asyncio.Event()
         self._has_rung = False
-        self._end_timer: asyncio.TimerHandle | None = None
         self._keys: asyncio.Task[None] | None = None
 
     # --- who waits for it ---
@@ -220,8 +219,7 @@ class DialedCall(HuntingCall, AskingParty):
         elif self.request.joins_early:
             await self._tell_status("active")
         if self.request.most_s is not None:
-            loop = asyncio.get_running_loop()
-            self._end_timer = loop.call_later(self.request.most_s, self.ask_to_end, CallEnd.TOO_LONG)
+            self.end_by(asyncio.get_running_loop().time() + self.request.most_s)
         self._is_settled.set()
 
     async def _hear(self, leg: Leg, text: str) -> None:
@@ -251,8 +249,6 @@ class DialedCall(HuntingCall, AskingParty):
             await leg.finish(end, tell=False)
 
     async def _finish(self, end: CallEnd) -> None:
-        if self._end_timer is not None:
-            self._end_timer.cancel()
         if self._keys is not None:
             self._keys.cancel()
         await super()._finish(end)

@@ -97,7 +97,7 @@ class LeavingParty(RoomParty):
             settle(departure.reply, PhoneError(PhoneRefusal.WRONG_STATE, "the phone describes its media"))
             return
         await self._leave_room(leg)
-        given = Given((leg,), self._routers_to_give(leg))
+        given = Given((leg,), self._routers_to_give(leg), self.ends_at)
         self.router, self.routers = None, []
         self._legs = [one for one in self._legs if one is not leg]
         self.parties = []

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from roomtone.control.calls.errors import PhoneError, PhoneRefusal
 from roomtone.control.calls.media.ears import takes_keys
 from roomtone.control.calls.media.keys import BETWEEN_KEYS_MS, sound_of
-from roomtone.control.calls.parties.call import Call
 from roomtone.control.calls.parties.commands import settle
 from roomtone.control.calls.parties.keypad import KEY_MS, write_info
+from roomtone.control.calls.parties.timed import TimedCall
 from roomtone.control.calls.values import KeyAnswered, KeysSent
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class _Pressing:
     reply: asyncio.Future[None]
 
 
-class PressingCall(Call):
+class PressingCall(TimedCall):
     """A call whose legs can be sent keys, one after the other."""
 
     _pressing: _Pressing | None = None

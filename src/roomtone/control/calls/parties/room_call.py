@@ -145,6 +145,7 @@ class RoomCall(AskingParty):
         self._legs, self.caller = [leg], leg
         self.router = leg.media.router
         self.routers = [router for router in event.routers if router is not self.router]
+        self.end_by(event.ends_at)
         leg.held = leg.muted = False
         leg.measured = self.measured
         if leg.state is LegState.UP:

@@ -55,7 +55,7 @@ class SharingCall(HuntingCall, TranslatingCall):
             event.to.post(None, NotGiven(error.end))
             return
         routers = tuple(self.all_routers)
-        if not event.to.post(None, Given(legs, routers)):
+        if not event.to.post(None, Given(legs, routers, self.ends_at)):
             return
         self.router, self.routers = None, []
         self._legs = [leg for leg in self._legs if leg not in legs]
@@ -93,6 +93,7 @@ class SharingCall(HuntingCall, TranslatingCall):
     def _take_in(self, event: Given) -> None:
         self._legs = [*self.legs, *event.legs]
         self.routers += event.routers
+        self.end_by(event.ends_at)
 
     async def _on_not_given(self, event: NotGiven) -> None:
         """Take that another call gives nothing."""
