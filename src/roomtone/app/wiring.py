@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
 from roomtone.app.webhooks import PublishAsking, Webhooks, make_publish_hook, make_webhooks
+from roomtone.control.live import RoomMaking
 from roomtone.control.policy import Pace
 from roomtone.control.rooms import RoomLimits, Rooms, SpeakerRules
 from roomtone.protocols.sdp import Support
@@ -115,7 +116,7 @@ def livekit_context(api: ApiContext) -> LiveKitContext:
         version=api.version,
         dev=api.settings.server.dev,
         ingresses=api.ingresses,
-        makes_for_rooms=api.settings.live.webrtc_making != "off",
+        makes_for_rooms=api.transcodings.rules.making is not RoomMaking.OFF,
     )
 
 
