@@ -202,8 +202,13 @@ def test_the_first_start_shows_a_key_and_a_password_once_which_work(tmp_path: Pa
     assert password.encode() not in kept
 
 
-def test_the_demo_worker_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
-    with running(tmp_path, "--demo") as (process, _):
+def test_the_demo_prints_the_address_of_its_page_and_its_worker_ends_with_a_server_that_is_killed(
+    tmp_path: Path,
+) -> None:
+    with running(tmp_path, "--demo") as (process, address):
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"Watch the test picture: {address}/watch/?room=demo\n"
+        assert get(f"{address}/watch/?room=demo")[0] == 200
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         commands = sorted(Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[2] for child in children)
         assert commands == [b"roomtone.workers.livecard"], "one source for the room and for the live stream"

@@ -160,7 +160,17 @@ async def test_a_closed_server_leaves_no_task_no_socket_and_a_closed_engine(tmp_
 async def test_a_server_that_drains_is_alive_and_not_ready(tmp_path: Path, fakes: Fakes) -> None:
     server = Server(settings(tmp_path), fakes.factories)
     await server.start()
+    seen: list[tuple[str, int, int]] = []
+
+    async def look() -> None:
+        async with httpx.AsyncClient(base_url=url(server)) as client:
+            alive, ready = [(await client.get(f"/{what}")).status_code for what in ("livez", "readyz")]
+        seen.append((server.health.state.value, alive, ready))
+
+    await look()
+    server._open.push_async_callback(look)
     await server.close()
+    assert seen == [("ready", 200, 200), ("draining", 200, 503)]
     assert not server.health.ready
     assert server.health.state == "stopped"
 
@@ -233,6 +243,28 @@ async def test_the_engine_is_told_what_the_settings_say(tmp_path: Path, fakes: F
     told = fakes.link.config
     assert (told.shards, told.webrtc_ports, told.burst_delay_us) == (3, (41_000, 41_009), 1500)
     assert told.announced_ips == [("10.0.0.1", "203.0.113.5")]
+    assert told.ice_timeout_ms == 30_000
+    await server.close()
+
+
+async def test_the_engine_waits_for_a_peer_as_long_as_the_settings_say(tmp_path: Path, fakes: Fakes) -> None:
+    server = Server(settings(tmp_path, webrtc={"connect_timeout_s": 7}), fakes.factories)
+    await server.start()
+    assert fakes.link is not None
+    assert fakes.link.config.ice_timeout_ms == 7_000
+    await server.close()
+
+
+async def test_a_body_that_is_too_large_is_counted_by_its_status(tmp_path: Path, fakes: Fakes) -> None:
+    server = Server(settings(tmp_path, limits={"max_sdp_bytes": 100}), fakes.factories)
+    await server.start()
+    async with httpx.AsyncClient(base_url=url(server)) as client:
+        made = await client.get("/dev/token", params={"room": "demo", "identity": "alice"})
+        headers = {"Authorization": f"Bearer {made.json()['token']}", "Content-Type": "application/sdp"}
+        answer = await client.post("/whip/demo", content=b"v=0\r\n" * 100, headers=headers)
+        assert answer.status_code == 413
+        page = (await client.get(f"{url(server, 'metrics')}/metrics")).text
+    assert 'roomtone_http_requests_total{method="POST",route="/whip/{room}",status="413"} 1.0' in page
     await server.close()
 
 

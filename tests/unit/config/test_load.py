@@ -27,6 +27,14 @@ def test_without_any_source_the_defaults_hold() -> None:
     assert settings.metrics.listen == Address("127.0.0.1", 9091)
 
 
+def test_data_is_kept_where_the_desktop_says_and_below_the_home_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("XDG_DATA_HOME", "/srv/data")
+    assert Settings().server.data_path == Path("/srv/data/roomtone")
+    monkeypatch.setenv("XDG_DATA_HOME", "")
+    assert Settings().server.data_path == Path("/home/ada/.local/share/roomtone")
+
+
 def test_flags_go_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
     file = write(tmp_path, '[http]\nlisten = ["127.0.0.1:1"]\n[webrtc]\nports = "1000-1001"\n[log]\nlevel = "debug"\n')
     settings = load_settings(

@@ -403,6 +403,8 @@ async def test_members_are_let_in_only_within_limits(make_world: MakeWorld) -> N
     await world.rooms.watch("demo", PEER, [SEE])
     assert (await refusal(world.rooms.watch("demo", PEER, [SEE]))).refusal is Refusal.TOO_MANY_VIEWERS
     assert (await refusal(publish(world, "alice", AUDIO, AUDIO, AUDIO))).refusal is Refusal.TOO_MANY_TRACKS
+    counted = (Refusal.TOO_MANY_PARTICIPANTS, Refusal.TOO_MANY_VIEWERS, Refusal.TOO_MANY_TRACKS)
+    assert [world.rooms.refused[one] for one in counted] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("name", ["", "a" * 65, "a b", "../x", "ü", "a/b"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -11,6 +12,9 @@ from api_world import FFMPEG, FRAGMENT, PUBLISH, SDP, SIMULCAST, VECTORS, WATCH,
 from pydantic import SecretStr
 
 from roomtone.config import IceServer, IceSettings, LimitSettings, RoomSettings, ServerSettings, Settings
+from roomtone.control.policy import KeyTable, RateError, VideoGrants
+from roomtone.control.policy.rates import RateReason
+from roomtone.control.rooms import Refusal
 from roomtone.media.fake_objects import FakeConsumer, FakeProducer, FakeTransport
 from roomtone.media.values import ConnectWebRtcTransport, DtlsRole, EngineCloseReason, EngineConfig, RestartIce
 from roomtone.protocols.sdp import parse_session
@@ -111,6 +115,21 @@ async def test_no_wrong_or_expired_token_is_401(api: ApiWorld, path: str) -> Non
     assert (response.status_code, problem(response)) == (401, "token_expired")
 
 
+@pytest.mark.parametrize("path", ["/whip/demo", "/whep/demo"])
+@pytest.mark.parametrize(
+    ("keys", "code"), [({"stranger": "s" * 32}, "token_unknown_key"), ({"devkey": "terces"}, "token_bad_signature")]
+)
+async def test_a_token_of_an_unknown_key_or_with_a_wrong_signature_is_401(
+    api: ApiWorld, path: str, keys: dict[str, str], code: str
+) -> None:
+    (key,) = keys
+    forged = KeyTable(keys).sign(key, "alice", VideoGrants(room="demo", room_join=True), time.time())
+    response = await api.http.post(path, content=PUBLISH, headers=api.headers(token=forged))
+    assert (response.status_code, problem(response)) == (401, code)
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert not api.link.find(FakeTransport)
+
+
 async def test_a_publisher_without_identity_is_401_and_a_viewer_is_welcome(api: ApiWorld) -> None:
     response = await api.publish(identity="")
     assert (response.status_code, problem(response)) == (401, "token_no_identity")
@@ -203,6 +222,7 @@ async def test_a_full_server_is_503_with_retry_after(make_api: MakeApi) -> None:
     for response in (await api.publish(identity="bob"), await api.watch()):
         assert (response.status_code, problem(response)) == (503, "engine_busy")
         assert int(response.headers["retry-after"]) > 0
+    assert api.rooms.refused[Refusal.ENGINE_BUSY] == 2
     api = await make_api(rooms=RoomSettings(max_viewers=1))
     await api.publish()
     await api.watch()
@@ -234,12 +254,28 @@ async def test_an_address_over_its_rate_is_503_until_time_passes(make_api: MakeA
     assert (await api.publish()).status_code == 201
 
 
+async def test_an_address_has_100_joins_a_second_and_1000_places_unless_the_settings_say_otherwise(
+    api: ApiWorld,
+) -> None:
+    limiter, now = api.context.limiter, 100.0
+    tickets = [limiter.take("192.0.2.7", now) for _ in range(100)]
+    with pytest.raises(RateError) as refused:
+        limiter.take("192.0.2.7", now)
+    assert refused.value.reason is RateReason.JOINS
+    tickets += [limiter.take("192.0.2.7", now + second) for second in range(1, 10) for _ in range(100)]
+    assert limiter.held("192.0.2.7") == len(tickets) == 1000
+    with pytest.raises(RateError) as refused:
+        limiter.take("192.0.2.7", now + 60)
+    assert refused.value.reason is RateReason.HELD
+
+
 async def test_an_address_holds_so_many_and_gets_places_back_however_they_end(make_api: MakeApi) -> None:
     api = await make_api(LimitSettings(sessions_per_address=2))
     first = await api.publish()
     await api.watch()
     response = await api.watch()
     assert (response.status_code, problem(response)) == (503, "held_by_address")
+    assert api.context.limiter.refused == {RateReason.HELD: 1, RateReason.JOINS: 0}
     assert response.headers["retry-after"]
     await api.http.delete(first.headers["location"], headers=api.headers(None))
     assert (await api.publish()).status_code == 201
