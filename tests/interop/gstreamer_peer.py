@@ -23,7 +23,7 @@ webrtcbin name=peer bundle-policy=max-bundle
 videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=15/1
  ! vp8enc deadline=1 keyframe-max-dist=30
  ! rtpvp8pay pt=96 picture-id-mode=15-bit ! application/x-rtp,media=video,encoding-name=VP8,payload=96 ! peer.
-audiotestsrc is-live=true freq=440 ! audioconvert ! audioresample ! opusenc
+audiotestsrc is-live=true freq=550 ! audioconvert ! audioresample ! opusenc
  ! rtpopuspay pt=97 ! application/x-rtp,media=audio,encoding-name=OPUS,payload=97 ! peer.
 """
 WATCH = "webrtcbin name=peer bundle-policy=max-bundle"

@@ -91,6 +91,11 @@ async () => {
 """
 
 
+def hears(page: Page, hertz: float) -> None:
+    """Wait until the strongest frequency of the newest connection's sound is this one."""
+    until(lambda: abs((page.evaluate(EAR) or 0) - hertz) < 8, f"{hertz} Hz in the browser")
+
+
 class PhonePage:
     """A phone in a browser."""
 
@@ -144,7 +149,7 @@ class PhonePage:
 
     def hears(self, hertz: float) -> None:
         """Wait until the strongest of what comes is this tone."""
-        until(lambda: abs((self.page.evaluate(EAR) or 0) - hertz) < 8, f"{hertz} Hz in the browser")
+        hears(self.page, hertz)
 
     def received(self) -> int:
         return int(self.page.evaluate(RECEIVED))

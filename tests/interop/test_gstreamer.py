@@ -13,9 +13,11 @@ from conftest import Server, token, wait_for_statistic
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from phone_page import hears
 from playwright.sync_api import Page
 
 pytestmark = pytest.mark.timeout(90)
+TONE_HZ = 550
 PEER = Path(__file__).parent / "gstreamer_peer.py"
 
 
@@ -70,7 +72,7 @@ def wait_for_line(process: subprocess.Popen[str], wanted: Callable[[str], bool],
 
 
 @pytest.mark.browser
-def test_chromium_decodes_what_gstreamer_publishes(
+def test_chromium_sees_and_hears_what_gstreamer_publishes(
     server: Server, start: Callable[..., subprocess.Popen[str]], open_page: Callable[[str], Page]
 ) -> None:
     publisher = start("publish", f"{server.http}/whip/gst", token("gst", "gst"))
@@ -78,6 +80,7 @@ def test_chromium_decodes_what_gstreamer_publishes(
     viewer = open_page("/watch/?room=gst")
     wait_for_statistic(viewer, "video frames decoded", "Number(value) >= 30")
     wait_for_statistic(viewer, "video size", "value === '320x240'")
+    hears(viewer, TONE_HZ)
 
 
 @pytest.mark.browser

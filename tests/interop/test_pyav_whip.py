@@ -11,9 +11,18 @@ import av
 import numpy as np
 import pytest
 from conftest import Server, token, wait_for_statistic
+from phone_page import hears
 from playwright.sync_api import Page
 
+RATE_HZ, TONE_HZ = 48_000, 660
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+
+def tone(begin: int, samples: int) -> np.ndarray:
+    """Samples of both sides of a tone, side by side."""
+    at = np.arange(begin, begin + samples) / RATE_HZ
+    one = (8000 * np.sin(2 * np.pi * TONE_HZ * at)).astype(np.int16)
+    return np.repeat(one, 2).reshape(1, -1)
 
 
 def publish(url: str, bearer: str, stop: threading.Event, failure: list[BaseException]) -> None:
@@ -34,7 +43,7 @@ def publish(url: str, bearer: str, stop: threading.Event, failure: list[BaseExce
                 frame.pts, frame.time_base = count, fractions.Fraction(1, 15)
                 out.mux(video.encode(frame))
                 while sounds * 960 < (count + 1) * 3200:
-                    sound = av.AudioFrame.from_ndarray(np.zeros((1, 1920), dtype=np.int16), "s16", "stereo")
+                    sound = av.AudioFrame.from_ndarray(tone(sounds * 960, 960), "s16", "stereo")
                     sound.sample_rate, sound.pts = 48_000, sounds * 960
                     sound.time_base = fractions.Fraction(1, 48_000)
                     out.mux(audio.encode(sound))
@@ -58,7 +67,9 @@ def whip(server: Server) -> Iterator[list[BaseException]]:
     assert not thread.is_alive()
 
 
-def test_chromium_decodes_what_ffmpeg_publishes(whip: list[BaseException], open_page: Callable[[str], Page]) -> None:
+def test_chromium_sees_and_hears_what_ffmpeg_publishes(
+    whip: list[BaseException], open_page: Callable[[str], Page]
+) -> None:
     viewer = open_page("/watch/?room=ffmpeg")
     try:
         wait_for_statistic(viewer, "video frames decoded", "Number(value) >= 30")
@@ -66,4 +77,5 @@ def test_chromium_decodes_what_ffmpeg_publishes(whip: list[BaseException], open_
         raise AssertionError(f"{error}; FFmpeg said {whip}") from error
     wait_for_statistic(viewer, "video size", "value === '320x240'")
     assert wait_for_statistic(viewer, "video codec", "value !== ''") == "H264"
+    hears(viewer, TONE_HZ)
     assert whip == []
