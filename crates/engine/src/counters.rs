@@ -212,6 +212,10 @@ counters! {
     transcoder_units_made,
     /// Connections of who codes anew that ended, or were ended since what they said cannot be read.
     transcoders_lost,
+    /// Units for playouts dropped since the ingest thread's queue was full.
+    play_units_dropped_full,
+    /// Groups of pictures too long to be kept for playouts that join between two keyframes.
+    play_groups_too_large,
     /// Keyframes that packagers asked for.
     keyframes_asked,
     /// Requests for keyframes that were dropped since the shard's queue was full.
@@ -234,6 +238,22 @@ counters! {
     publishers_refused,
     /// Times nobody answered the question whether somebody may.
     publishers_unanswered,
+    /// Playouts there are.
+    playouts,
+    /// Times somebody asked for a stream to be played out.
+    playouts_asked,
+    /// Times it was.
+    playouts_accepted,
+    /// Times it was not.
+    playouts_refused,
+    /// Bytes that playouts were given.
+    playout_bytes,
+    /// Units that playouts were not given, since whoever reads does not keep up.
+    playout_units_dropped,
+    /// Groups of pictures of which playouts lost something or all.
+    playout_groups_dropped,
+    /// Packets of playouts given up since they were too old.
+    playout_packets_dropped,
     /// Answers to questions that nobody has.
     answers_ignored,
     /// Bytes of publishers.

@@ -176,17 +176,13 @@ impl Engine {
 
     fn start_live(&mut self, ends: LiveEnds, shelf: Arc<Shelf>) -> Result<(), EngineError> {
         let (shared, shards) = (self.shared.clone(), self.handles.clone());
-        let ingest = self.ingest.clone();
-        let broken = move |packager| {
-            ingest.tell(ingest::Message::Broken(packager));
-        };
         let thread = live::start(
             ends,
             shared,
             shards,
             self.live_counters.clone(),
             shelf,
-            broken,
+            self.ingest.clone(),
         );
         let thread = thread.map_err(|error| EngineError::System {
             what: "no live thread",
@@ -478,7 +474,8 @@ fn subject(command: &Command) -> Subject {
         | Command::OpenIngestInput { .. }
         | Command::OpenIngestPull { .. }
         | Command::CloseIngestListener { .. }
-        | Command::CloseIngest { .. } => Subject::Ingest,
+        | Command::CloseIngest { .. }
+        | Command::ClosePlayout { .. } => Subject::Ingest,
         Command::CloseRouter { router: id, .. }
         | Command::OpenWebRtcTransport { router: id, .. }
         | Command::OpenPlainTransport { router: id, .. }

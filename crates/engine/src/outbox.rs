@@ -75,6 +75,8 @@ fn policy(event: &Event) -> Policy {
         | Event::IngestStarted { .. }
         | Event::IngestEnded { .. }
         | Event::IngestPullEnded { .. }
+        | Event::PlayoutStarted { .. }
+        | Event::PlayoutEnded { .. }
         | Event::IngestTrack { .. }
         | Event::IngestTrackEnded { .. }
         | Event::MixerSourceEnded { .. }

@@ -123,6 +123,11 @@ impl Muxer {
         }
     }
 
+    /// Whether units of a format can be written at all.
+    pub fn takes(format: &Format) -> bool {
+        check(format).is_ok()
+    }
+
     /// Add a stream; tables say so from the next unit on.
     pub fn add_track(
         &mut self,

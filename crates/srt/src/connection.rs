@@ -237,6 +237,11 @@ impl Connection {
         self.last_received
     }
 
+    /// How long the oldest packet has waited that the peer has not acknowledged.
+    pub(crate) fn backlog(&self, now: Micros) -> Micros {
+        self.sending.oldest().map_or(0, |oldest| now - oldest)
+    }
+
     /// This side's time stamp.
     fn timestamp(&self, now: Micros) -> u32 {
         (now - self.start) as u32

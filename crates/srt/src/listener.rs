@@ -398,6 +398,14 @@ impl Listener {
         Some(Duration::from_micros(u64::try_from(silent).unwrap_or(0)))
     }
 
+    /// How old the oldest packet is that a connection's peer has not acknowledged; zero where it has all. A peer that
+    /// does not read, or a line that is too thin, makes it grow.
+    pub fn backlog(&self, connection: ConnectionId, now: Instant) -> Option<Duration> {
+        let at = self.by_socket.get(&connection.0)?;
+        let age = self.entries[*at].connection.backlog(self.clock.micros(now));
+        Some(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
+    }
+
     /// Connections that are open.
     pub fn connections(&self) -> usize {
         self.entries.len()

@@ -75,13 +75,16 @@ pub enum RejectReason {
     /// The stream is being published already.
     #[error("the stream is in use")]
     Conflict,
+    /// The stream is coded in a way that is not to be had here.
+    #[error("this media is not supported")]
+    Media,
     /// Something broke here.
     #[error("internal error")]
     Internal,
 }
 
 /// Each reason with libsrt's number for it.
-const CODES: [(RejectReason, u16); 22] = [
+const CODES: [(RejectReason, u16); 23] = [
     (RejectReason::Resource, 3),
     (RejectReason::Rogue, 4),
     (RejectReason::Backlog, 5),
@@ -103,6 +106,7 @@ const CODES: [(RejectReason, u16); 22] = [
     (RejectReason::NotFound, 1404),
     (RejectReason::BadMode, 1405),
     (RejectReason::Conflict, 1409),
+    (RejectReason::Media, 1415),
     (RejectReason::Internal, 1500),
 ];
 

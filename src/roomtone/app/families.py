@@ -65,6 +65,11 @@ LIVE_FAMILIES = (
     Family("ingests_refused", "Times an encoder was not let in, by reason.", counter=True, label="reason"),
     Family("ingests_ended", "Times an encoder ended, by reason.", counter=True, label="reason"),
     Family("ingest_strangers", "Sources of datagrams that no input takes, each told once.", counter=True),
+    Family("readers", "Programs that read live streams by SRT."),
+    Family("readers_accepted", "Times one was let in.", counter=True),
+    Family("readers_refused", "Times one was not let in, by reason.", counter=True, label="reason"),
+    Family("readers_ended", "Times one ended, by reason.", counter=True, label="reason"),
+    Family("readers_kicked", "Readers that were sent away.", counter=True),
     Family("pulls", "Streams that are fetched from other servers, by state.", label="state"),
     Family("ingest_warnings", "What was wrong with what encoders sent.", counter=True, label="warning"),
     Family("previews", "Pictures of live streams, by what became of them.", counter=True, label="outcome"),
@@ -208,6 +213,7 @@ def live_values(  # noqa: PLR0917 - one a sort of stream
     pulls: Pulls | None,
 ) -> Mapping[str, float | Mapping[str, float]]:
     """Values of `LIVE_FAMILIES`."""
+    playouts = ingests.playouts
     states = [stream.state for stream in live.by_name.values()]
     fetched = [pull.state for pull in pulls.by_name.values()] if pulls is not None else []
     return {
@@ -229,6 +235,11 @@ def live_values(  # noqa: PLR0917 - one a sort of stream
         "ingests_accepted": ingests.accepted,
         "ingests_refused": dict(ingests.refused),
         "ingests_ended": _by_name(ingests.ended),
+        "readers": 0 if playouts is None else len(playouts.by_id),
+        "readers_accepted": 0 if playouts is None else playouts.accepted,
+        "readers_refused": {} if playouts is None else _by_name(playouts.refused),
+        "readers_ended": {} if playouts is None else _by_name(playouts.ended),
+        "readers_kicked": 0 if playouts is None else playouts.kicked,
         "ingest_strangers": ingests.strangers,
         "ingest_warnings": _by_name(ingests.warned),
         "ingest_attendance": {} if ingests.attendances is None else _by_name(ingests.attendances.counts),

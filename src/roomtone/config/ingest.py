@@ -13,7 +13,10 @@ _SRT, _RTMP, _RTP = 8890, 1935, 5004
 
 
 class SrtSettings(Section):
-    """Encoders that publish MPEG-TS by SRT, with a stream id `publish:NAME` or `#!::r=NAME,m=publish`."""
+    """Encoders that publish MPEG-TS by SRT, and programs that read it: a stream id `publish:NAME` or `read:NAME`.
+
+    Or, in the standard form, `#!::r=NAME,m=publish` and `#!::r=NAME,m=request`.
+    """
 
     enabled: bool = True
     """Whether it is listened for."""
@@ -23,6 +26,8 @@ class SrtSettings(Section):
     """10 to 80 characters; with it callers without or with another are refused, without it those that have one."""
     latency_ms: Annotated[int, Field(ge=20, le=8_000)] = 120
     """How long it waits for what is missing; a caller may ask for more. Three to four round trips are usual."""
+    max_readers: Annotated[int, Field(ge=0, le=1_000)] = 256
+    """Programs that read streams at a time; one more is refused as too many."""
 
 
 class RtmpSettings(Section):

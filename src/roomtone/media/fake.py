@@ -19,6 +19,7 @@ from roomtone.media.fake_objects import (
     FakeObject,
     FakeObserver,
     FakePackager,
+    FakePlayout,
     FakeProducer,
     FakeRouter,
     FakeTransport,
@@ -52,6 +53,9 @@ from roomtone.media.values import (
     PackagerStarted,
     PackagerTrack,
     PackagerTrackId,
+    PlayoutEnd,
+    PlayoutId,
+    PlayoutStarted,
     ProducerId,
     Question,
     Reply,
@@ -228,6 +232,31 @@ class FakeLink:
         """Let an encoder end; its stream waits for another."""
         with self._lock:
             self._state.lose_publisher(self._state.get(FakeIngest, packager), reason)
+            for event in self._state.take_caused():
+                self.emit(event)
+
+    def begin_playout(self, listener: int, packager: int, name: str, remote: str = "192.0.2.9:5000") -> PlayoutId:
+        """Let a stream be played out to somebody who may read it."""
+        with self._lock:
+            held = self._state.get(FakeIngestListener, listener)
+            playout = FakePlayout(self._state.new_id(), held.id, packager)
+            self._state.objects[playout.id] = playout
+            self.emit(
+                PlayoutStarted(
+                    playout=PlayoutId(playout.id),
+                    listener=IngestListenerId(held.id),
+                    packager=PackagerId(packager),
+                    name=name,
+                    protocol=held.protocol,
+                    remote=remote,
+                )
+            )
+            return PlayoutId(playout.id)
+
+    def lose_reader(self, playout: int, reason: PlayoutEnd = PlayoutEnd.PEER) -> None:
+        """Let who reads a stream be gone."""
+        with self._lock:
+            self._state.drop_playout(self._state.get(FakePlayout, playout), reason)
             for event in self._state.take_caused():
                 self.emit(event)
 

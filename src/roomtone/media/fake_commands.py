@@ -41,6 +41,7 @@ from roomtone.media.values import (
     CloseMixer,
     CloseObserver,
     ClosePackager,
+    ClosePlayout,
     CloseProducer,
     CloseRouter,
     CloseTrackTranscoder,
@@ -374,7 +375,13 @@ class FakeCommands(FakeState):
 
     @_execute.register
     def _ingest(
-        self, command: OpenIngestListener | OpenIngestInput | OpenIngestPull | CloseIngestListener | CloseIngest
+        self,
+        command: OpenIngestListener
+        | OpenIngestInput
+        | OpenIngestPull
+        | CloseIngestListener
+        | CloseIngest
+        | ClosePlayout,
     ) -> AnyResult:
         return fake_ingests.execute(self, command)
 

@@ -6,13 +6,14 @@ import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, assert_never
 
-from roomtone.media.fake_objects import FakeIngest, FakeIngestListener
+from roomtone.media.fake_objects import FakeIngest, FakeIngestListener, FakePlayout
 from roomtone.media.fake_packagers import check_encryption
 from roomtone.media.fake_state import Refused
 from roomtone.media.values import (
     AnyResult,
     CloseIngest,
     CloseIngestListener,
+    ClosePlayout,
     Done,
     ErrorCode,
     IngestEnd,
@@ -23,6 +24,7 @@ from roomtone.media.values import (
     OpenIngestInput,
     OpenIngestListener,
     OpenIngestPull,
+    PlayoutEnd,
     RtpInput,
     SrtPull,
 )
@@ -30,7 +32,7 @@ from roomtone.media.values import (
 if TYPE_CHECKING:
     from roomtone.media.fake_state import FakeState
 
-IngestCommand = OpenIngestListener | OpenIngestInput | OpenIngestPull | CloseIngestListener | CloseIngest
+IngestCommand = OpenIngestListener | OpenIngestInput | OpenIngestPull | CloseIngestListener | CloseIngest | ClosePlayout
 
 _PASSPHRASE = range(10, 81)
 _LATENCY_MS = range(20, 8_001)
@@ -51,6 +53,8 @@ def execute(state: FakeState, command: IngestCommand) -> AnyResult:
             listener = state.get(FakeIngestListener, command.listener)
             for ingest in [held for held in state.find(FakeIngest) if held.listener == listener.id]:
                 state.drop_ingest(ingest, IngestEnd.REQUESTED)
+            for playout in [held for held in state.find(FakePlayout) if held.listener == listener.id]:
+                state.drop_playout(playout, PlayoutEnd.REQUESTED)
             if listener.fetches:
                 state.drop_pull(listener, IngestEnd.REQUESTED, "the pull closes")
             else:
@@ -58,6 +62,9 @@ def execute(state: FakeState, command: IngestCommand) -> AnyResult:
             return Done()
         case CloseIngest():
             state.drop_ingest(state.get(FakeIngest, command.packager), IngestEnd.REQUESTED)
+            return Done()
+        case ClosePlayout():
+            state.drop_playout(state.get(FakePlayout, command.playout), PlayoutEnd.REQUESTED)
             return Done()
         case _:
             assert_never(command)

@@ -205,6 +205,15 @@ class FakeIngest:
 
 
 @dataclass(slots=True)
+class FakePlayout:
+    """A stream of the fake that is played out (`FakeLink.begin_playout`)."""
+
+    id: int
+    listener: int
+    packager: int
+
+
+@dataclass(slots=True)
 class FakeFeed:
     """A feed of the fake; its producers have its id as their transport."""
 
@@ -225,5 +234,6 @@ FakeObject = (
     | FakeTrackTranscoder
     | FakeIngestListener
     | FakeIngest
+    | FakePlayout
     | FakeFeed
 )

@@ -14,6 +14,7 @@ from roomtone.media.fake_objects import (
     FakeObject,
     FakeObserver,
     FakePackager,
+    FakePlayout,
     FakeProducer,
     FakeRouter,
     FakeTrackTranscoder,
@@ -39,6 +40,9 @@ from roomtone.media.values import (
     MixerId,
     PackagerEnded,
     PackagerId,
+    PlayoutEnd,
+    PlayoutEnded,
+    PlayoutId,
     ProducerClosed,
     ProducerId,
     RouterClosed,
@@ -247,11 +251,26 @@ class FakeState:
         del self.objects[pull.id]
         self.caused.append(IngestPullEnded(listener=IngestListenerId(pull.id), reason=reason, detail=detail))
 
+    def drop_playout(self, playout: FakePlayout, reason: PlayoutEnd) -> None:
+        """Play a stream out to somebody no more."""
+        del self.objects[playout.id]
+        ended = PlayoutEnded(
+            playout=PlayoutId(playout.id),
+            listener=IngestListenerId(playout.listener),
+            packager=PackagerId(playout.packager),
+            reason=reason,
+            detail="",
+            bytes=1_316,
+            units_dropped=0,
+        )
+        self.caused.append(ended)
+
     def drop_ingest(self, stream: FakeIngest, reason: IngestEnd) -> None:
         """End a stream of encoders, and what is published for it."""
         self.lose_publisher(stream, reason)
         del self.objects[stream.id]
         self._drop_transcoders(stream.id)
+        self._drop_playouts(stream.id)
         ended = PackagerEnded(packager=PackagerId(stream.id), reason=EngineCloseReason.PARENT_CLOSED)
         self.caused.append(ended)
 
@@ -259,10 +278,15 @@ class FakeState:
         for transcoder in [held for held in self.find(FakeTranscoder) if held.packager == packager]:
             del self.objects[transcoder.id]
 
+    def _drop_playouts(self, packager: int) -> None:
+        for playout in [held for held in self.find(FakePlayout) if held.packager == packager]:
+            self.drop_playout(playout, PlayoutEnd.STREAM_ENDED)
+
     def drop_packager(self, packager: FakePackager, reason: EngineCloseReason) -> None:
         """Take a packager away, and cause the event."""
         del self.objects[packager.id]
         self._drop_transcoders(packager.id)
+        self._drop_playouts(packager.id)
         self.caused.append(PackagerEnded(packager=PackagerId(packager.id), reason=reason))
 
     def drop_mixer(self, mixer: FakeMixer, reason: EngineCloseReason) -> None:

@@ -9,6 +9,7 @@ from roomtone.media.values import (
     AnyCommand,
     CloseIngest,
     CloseIngestListener,
+    ClosePlayout,
     Done,
     IngestListenerId,
     IngestListenerOpened,
@@ -20,6 +21,7 @@ from roomtone.media.values import (
     OpenIngestListener,
     OpenIngestPull,
     PackagerId,
+    PlayoutId,
     RtpInput,
     SrtPull,
 )
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 class IngestListener(EngineObject):
     """Takes encoders in by SRT or RTMP; each is let in by a question of topic ``publish`` (`Engine.answer_questions`).
 
-    `IngestStarted` and `IngestEnded` tell of them. Their streams lie at ``/live/NAME/index.m3u8``.
+    `IngestStarted` and `IngestEnded` tell of them. Their streams lie at ``/live/NAME/index.m3u8``. By SRT any live
+    stream is played out too, after a question of topic ``play``: `PlayoutStarted` and `PlayoutEnded` tell of that.
     """
 
     __slots__ = ("ipv6", "port", "protocol", "shared")
@@ -121,3 +124,7 @@ class IngestListener(EngineObject):
     async def end_stream(self, packager: PackagerId) -> None:
         """End a stream, and what an encoder publishes for it; `ErrorCode.NOT_FOUND` where it is gone."""
         await self._engine.ask(CloseIngest(packager=packager), Done)
+
+    async def end_playout(self, playout: PlayoutId) -> None:
+        """Send away who reads a stream; `ErrorCode.NOT_FOUND` where it is gone."""
+        await self._engine.ask(ClosePlayout(playout=playout), Done)

@@ -12,6 +12,7 @@ from roomtone.media.value_live_commands import (
     CloseIngestListener,
     ClosePackager,
     CloseTrackTranscoder,
+    ClosePlayout,
     CloseTranscoder,
     OpenFeed,
     OpenIngestInput,
@@ -479,6 +480,7 @@ AnyCommand = (
     | OpenIngestPull
     | CloseIngestListener
     | CloseIngest
+    | ClosePlayout
     | OpenFeed
     | AddFeedTrack
     | CloseFeed

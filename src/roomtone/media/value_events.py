@@ -25,6 +25,7 @@ from roomtone.media.value_parts import (
     ObserverId,
     PackagerId,
     PackagerTrackId,
+    PlayoutId,
     ProducerId,
     QualityLevel,
     QualitySubject,
@@ -402,6 +403,49 @@ class IngestEnded(Event, tag="ingest_ended", frozen=True, kw_only=True):
     detail: str
 
 
+class PlayoutEnd(StrEnum):
+    """Why a stream is played out to somebody no more."""
+
+    PEER = "peer"
+    """It said so, or its connection ended."""
+    SILENT = "silent"
+    """Nothing came of it any more."""
+    STREAM_ENDED = "stream_ended"
+    MEDIA = "media"
+    """Nothing of the stream can be carried."""
+    REQUESTED = "requested"
+    """A command said so."""
+    ENGINE_CLOSED = "engine_closed"
+    """The engine stops."""
+
+
+class PlayoutStarted(Event, tag="playout_started", frozen=True, kw_only=True):
+    """A stream is played out to somebody who may read it, at ``remote``; ``packager`` is that of the stream."""
+
+    playout: PlayoutId
+    listener: IngestListenerId
+    packager: PackagerId
+    name: str
+    protocol: IngestProtocol
+    remote: str
+
+
+class PlayoutEnded(Event, tag="playout_ended", frozen=True, kw_only=True):
+    """A stream is played out to somebody no more.
+
+    ``detail`` says more of why, in words; ``bytes`` is what it was given, ``units_dropped`` how many units it was not,
+    since it did not keep up.
+    """
+
+    playout: PlayoutId
+    listener: IngestListenerId
+    packager: PackagerId
+    reason: PlayoutEnd
+    detail: str
+    bytes: int
+    units_dropped: int
+
+
 class IngestPullEnded(Event, tag="ingest_pull_ended", frozen=True, kw_only=True):
     """A pull is over, and is no more; ``detail`` says more of why, in words."""
 
@@ -491,6 +535,8 @@ AnyEvent = (
     | IngestWarned
     | IngestStranger
     | IngestPullEnded
+    | PlayoutStarted
+    | PlayoutEnded
     | IngestTrack
     | IngestTrackEnded
     | IngestEnded

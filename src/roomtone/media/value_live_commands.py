@@ -14,6 +14,7 @@ from roomtone.media.value_parts import (
     MediaKind,
     PackagerId,
     PackagerTrackId,
+    PlayoutId,
     ProducerId,
     RouterId,
     TranscoderId,
@@ -146,6 +147,12 @@ class CloseIngest(Command, tag="close_ingest", frozen=True, kw_only=True):
     """End a stream of encoders, by its packager; who publishes it is sent away."""
 
     packager: PackagerId
+
+
+class ClosePlayout(Command, tag="close_playout", frozen=True, kw_only=True):
+    """Send away who reads a stream that is played out."""
+
+    playout: PlayoutId
 
 
 class OpenFeed(Command, tag="open_feed", frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ PackagerTrackId = NewType("PackagerTrackId", int)
 IngestListenerId = NewType("IngestListenerId", int)
 IngestId = NewType("IngestId", int)
 IngestTrackId = NewType("IngestTrackId", int)
+PlayoutId = NewType("PlayoutId", int)
 
 
 class IngestProtocol(StrEnum):

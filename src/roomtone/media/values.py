@@ -8,6 +8,8 @@ these files in ``crates/engine/src/values``.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from roomtone.media.value_commands import (
     OPENED,
     AddMixerInput,
@@ -92,6 +94,9 @@ from roomtone.media.value_events import (
     PackagerTrack,
     PackagerWarned,
     PackagerWarning,
+    PlayoutEnd,
+    PlayoutEnded,
+    PlayoutStarted,
     ProducerClosed,
     ProducerScore,
     ProducerSilent,
@@ -110,6 +115,7 @@ from roomtone.media.value_live_commands import (
     CloseIngestListener,
     ClosePackager,
     CloseTrackTranscoder,
+    ClosePlayout,
     CloseTranscoder,
     OpenFeed,
     OpenIngestInput,
@@ -167,6 +173,7 @@ from roomtone.media.value_parts import (
     ObserverId,
     PackagerId,
     PackagerTrackId,
+    PlayoutId,
     ProducerId,
     QualityLevel,
     QualitySubject,
@@ -244,12 +251,24 @@ class Question(Value, tag_field="kind", tag="question", frozen=True, kw_only=Tru
     remote: str | None = None
 
 
+class Denial(StrEnum):
+    """Why something may not be done, as far as whoever asked is told in its protocol."""
+
+    CREDENTIAL = "credential"
+    """What was shown opens nothing, or nothing was shown."""
+    RIGHTS = "rights"
+    """It is known who asks, and that may not do this."""
+    LIMIT = "limit"
+    """There is too much of it already."""
+
+
 class Answer(Value, frozen=True, kw_only=True):
-    """The decision on the question of the same id."""
+    """The decision on the question of the same id; ``denial`` says of what sort a refusal is."""
 
     id: int
     allowed: bool
     detail: str = ""
+    denial: Denial = Denial.CREDENTIAL
 
 
 AnyOutbound = Reply | EventOut | Question
@@ -287,6 +306,7 @@ __all__ = [
     "CloseMixer",
     "CloseObserver",
     "ClosePackager",
+    "ClosePlayout",
     "CloseProducer",
     "CloseRouter",
     "CloseTrackTranscoder",
@@ -308,6 +328,7 @@ __all__ = [
     "ConsumerLayersTargeted",
     "ConsumerStarved",
     "DegradationReason",
+    "Denial",
     "DoTogether",
     "Done",
     "DoneTogether",
@@ -404,6 +425,10 @@ __all__ = [
     "PauseProducer",
     "PipeProducer",
     "PlainTransportOpened",
+    "PlayoutEnd",
+    "PlayoutEnded",
+    "PlayoutId",
+    "PlayoutStarted",
     "Produce",
     "Produced",
     "ProducerClosed",

@@ -38,6 +38,7 @@ ENGINE_GAUGES = frozenset(
         "live_stored_bytes",
         "mixers",
         "packagers",
+        "playouts",
         "producers",
         "routers",
         "shards",
@@ -50,8 +51,8 @@ FRONT_GAUGES = frozenset({"connections_open", "live_viewers", "requests_open", "
 """Likewise of the front door's."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LABELS = ("id", "type", "shard", "reason", "kind")
-_OF_ONE = frozenset({"ingest"})
-"""Reports of single publishers: there would be a sample for each that ever was."""
+_OF_ONE = frozenset({"ingest", "playout"})
+"""Reports of single publishers and readers: there would be a sample for each that ever was."""
 
 
 @dataclass(frozen=True, slots=True)

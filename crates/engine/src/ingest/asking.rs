@@ -1,4 +1,4 @@
-//! Questions that wait for their answers: may this be published?
+//! Questions that wait for their answers: may this be published, or played?
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,9 +13,11 @@ pub(super) const MAX_QUESTIONS: usize = 256;
 /// So long an answer may take. An encoder waits about so long for its handshake.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Somebody who wants to publish.
+/// Somebody who wants to publish, or to have a stream played out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wish {
+    /// Whether it is to be played.
+    pub(super) plays: bool,
     pub(super) protocol: IngestProtocol,
     pub(super) listener: u64,
     pub(super) remote: SocketAddr,
@@ -65,7 +67,7 @@ impl Questions {
         let question = Outbound::Question {
             id: self.next,
             deadline_ms: DEADLINE.as_millis() as u64,
-            topic: "publish".to_owned(),
+            topic: if wish.plays { "play" } else { "publish" }.to_owned(),
             subject: wish.name.clone(),
             credential: wish.credential.clone(),
             user: wish.user.clone(),

@@ -65,6 +65,7 @@ impl IngestThread {
             }),
             Command::CloseIngestListener { listener } => self.close_listener(listener, now),
             Command::CloseIngest { packager } => self.close_ingest(packager, now),
+            Command::ClosePlayout { playout } => self.close_playout(playout, now),
             _ => Err(Failure::invalid("no command of ingests")),
         };
         done.unwrap_or_else(CommandResult::from)
@@ -162,6 +163,7 @@ impl IngestThread {
         for publisher in through {
             self.end_publisher(publisher, IngestEnd::Requested, "the listener closes", now);
         }
+        self.end_playouts_of(listener, now);
         // Their places are given to others, whom an answer must not reach.
         self.questions.forget_listener(listener);
         self.srt.retain(|_, port| port.id != listener);

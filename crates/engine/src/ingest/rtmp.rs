@@ -188,10 +188,10 @@ impl Connection {
 
     pub(super) fn refuse(&mut self, no: &No) {
         let refusal = match no {
-            No::Denied(_) | No::Name => Refusal::Denied,
+            No::Denied(..) | No::Name => Refusal::Denied,
             No::InUse => Refusal::InUse,
             No::Busy | No::Full => Refusal::Busy,
-            No::Unsupported(_) => Refusal::NotFound,
+            No::Unsupported(_) | No::NoStream | No::Media => Refusal::NotFound,
         };
         self.server.refuse(refusal, &no.sentence());
     }
@@ -245,6 +245,7 @@ pub(super) fn wish(request: Request, listener: u64, remote: SocketAddr) -> Resul
         Credential::Login { user, pass } => (Some(user), Some(pass)),
     };
     Ok(Wish {
+        plays: false,
         protocol: IngestProtocol::Rtmp,
         listener,
         remote,

@@ -9,7 +9,7 @@ use super::srt;
 use super::thread::IngestThread;
 use crate::feed::{Found, Outlet, SourceClock};
 use crate::ids;
-use crate::values::{Answer, CloseReason, Event, IngestEnd, MediaKind};
+use crate::values::{Answer, CloseReason, Event, IngestEnd, MediaKind, PlayoutEnd};
 
 /// A publisher of whom nothing came for so long gives way to another.
 const SILENT: Duration = Duration::from_secs(2);
@@ -41,6 +41,13 @@ impl IngestThread {
                     };
                     self.end_publisher(publisher, end, "", now);
                 }
+                srt::Told::PlayoutGone(playout, reason) => {
+                    let end = match reason {
+                        roomtone_srt::CloseReason::Idle => PlayoutEnd::Silent,
+                        _ => PlayoutEnd::Peer,
+                    };
+                    self.end_playout(playout, end, "", now);
+                }
             }
         }
         if let Some(port) = self.srt.get_mut(index) {
@@ -53,7 +60,12 @@ impl IngestThread {
     }
 
     pub(super) fn ask(&mut self, asker: Asker, wish: Result<Wish, No>, now: Instant) {
-        self.counters.publishers_asked.up();
+        let plays = wish.as_ref().is_ok_and(|wish| wish.plays);
+        if plays {
+            self.counters.playouts_asked.up();
+        } else {
+            self.counters.publishers_asked.up();
+        }
         let wish = wish.and_then(|wish| {
             if is_name(&wish.name) {
                 Ok(wish)
@@ -67,12 +79,18 @@ impl IngestThread {
         };
         match question {
             Ok(question) => self.shared.outbox.question(question),
+            Err(no) if plays => self.refuse_playout(asker, &no, now),
             Err(no) => self.refuse(asker, &no, now),
         }
     }
 
     pub(super) fn refuse(&mut self, asker: Asker, no: &No, now: Instant) {
         self.counters.publishers_refused.up();
+        self.tell_no(asker, no, now);
+    }
+
+    /// Say no to whoever asked.
+    pub(super) fn tell_no(&mut self, asker: Asker, no: &No, now: Instant) {
         match asker {
             Asker::Srt { port, request } => {
                 if let Some(port) = self.srt.get_mut(port) {
@@ -92,7 +110,15 @@ impl IngestThread {
     /// Control has answered.
     pub(super) fn decided(&mut self, asker: Asker, wish: Wish, answer: &Answer, now: Instant) {
         if !answer.allowed {
-            return self.refuse(asker, &No::Denied(answer.detail.clone()), now);
+            let no = No::Denied(answer.detail.clone(), answer.denial);
+            return if wish.plays {
+                self.refuse_playout(asker, &no, now)
+            } else {
+                self.refuse(asker, &no, now)
+            };
+        }
+        if wish.plays {
+            return self.begin_playout(asker, wish, now);
         }
         if let Some(publisher) = self.streams.get(&wish.name).and_then(|one| one.publisher) {
             let gives_way = self

@@ -1,4 +1,4 @@
-//! A port of SRT: one socket, many callers, a demultiplexer for each that publishes.
+//! A port of SRT: one socket, many callers, a demultiplexer for each that publishes, a playout for each that reads.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -8,18 +8,19 @@ use std::time::{Duration, Instant};
 use roomtone_mpegts::{Demuxer, Limits};
 use roomtone_srt::{
     Acceptance, ConnectionConfig, ConnectionId, Listener, ListenerConfig, ListenerEvent,
-    ListenerStats, MAX_DATAGRAM, Passphrase, RejectReason, Request, RequestId, StreamId,
-    StreamMode,
+    ListenerStats, MAX_DATAGRAM, Passphrase, RejectReason, Request, RequestId, SendError, Stats,
+    StreamId, StreamMode,
 };
 use rustc_hash::FxHashMap;
 
 use super::asking::Wish;
 use super::connection::No;
+use super::playing::LineState;
 use super::publisher::Sent;
 use super::transport_stream::sent;
 use crate::counters::IngestCounters;
 use crate::sys::{Datagrams, enable_gro, send};
-use crate::values::IngestProtocol;
+use crate::values::{Denial, IngestProtocol};
 
 /// Rounds of datagrams taken before others have their turn.
 const ROUNDS: usize = 8;
@@ -39,6 +40,8 @@ pub(super) enum Told {
     Bytes(u64, u64),
     /// A publisher is gone.
     Gone(u64, roomtone_srt::CloseReason),
+    /// Who reads is.
+    PlayoutGone(u64, roomtone_srt::CloseReason),
 }
 
 /// One port.
@@ -49,6 +52,8 @@ pub(super) struct SrtPort {
     passphrase: Option<Passphrase>,
     latency: Duration,
     feeds: FxHashMap<ConnectionId, Feed>,
+    /// Callers that read.
+    playouts: FxHashMap<ConnectionId, u64>,
     /// What has been counted already.
     counted: ListenerStats,
 }
@@ -74,6 +79,7 @@ impl SrtPort {
             passphrase,
             latency,
             feeds: FxHashMap::default(),
+            playouts: FxHashMap::default(),
             counted: ListenerStats::default(),
         })
     }
@@ -153,6 +159,9 @@ impl SrtPort {
                 drain(&mut feed, told);
                 told.push(Told::Gone(feed.publisher, reason));
             }
+            if let Some(playout) = self.playouts.remove(&connection) {
+                told.push(Told::PlayoutGone(playout, reason));
+            }
         }
     }
 
@@ -180,20 +189,71 @@ impl SrtPort {
         publisher: u64,
         now: Instant,
     ) -> Result<ConnectionId, RejectReason> {
-        let acceptance = Acceptance {
-            passphrase: self.passphrase.clone(),
-            config: ConnectionConfig {
-                latency: self.latency,
-                ..ConnectionConfig::default()
-            },
+        let config = ConnectionConfig {
+            latency: self.latency,
+            ..ConnectionConfig::default()
         };
-        let connection = self.listener.accept(request, acceptance, now)?;
+        let connection = self.take_in(request, config, now)?;
         let feed = Feed {
             publisher,
             demuxer: Demuxer::new(Limits::default()),
         };
         self.feeds.insert(connection, feed);
         Ok(connection)
+    }
+
+    /// Let a caller in who may read. Refused where the passphrase is another.
+    pub(super) fn accept_playout(
+        &mut self,
+        request: RequestId,
+        playout: u64,
+        now: Instant,
+    ) -> Result<ConnectionId, RejectReason> {
+        let config = ConnectionConfig {
+            peer_latency: self.latency,
+            ..ConnectionConfig::default()
+        };
+        let connection = self.take_in(request, config, now)?;
+        self.playouts.insert(connection, playout);
+        Ok(connection)
+    }
+
+    fn take_in(
+        &mut self,
+        request: RequestId,
+        config: ConnectionConfig,
+        now: Instant,
+    ) -> Result<ConnectionId, RejectReason> {
+        let acceptance = Acceptance {
+            passphrase: self.passphrase.clone(),
+            config,
+        };
+        self.listener.accept(request, acceptance, now)
+    }
+
+    /// Give a caller that reads a datagram; it leaves with [`send`](Self::send).
+    pub(super) fn give(
+        &mut self,
+        connection: ConnectionId,
+        datagram: &[u8],
+        now: Instant,
+    ) -> Result<(), SendError> {
+        self.listener.send(connection, datagram, now)
+    }
+
+    pub(super) fn stats(&self, connection: ConnectionId) -> Option<Stats> {
+        self.listener.connection_stats(connection)
+    }
+
+    /// How far a caller is behind that reads.
+    pub(super) fn line_state(&self, connection: ConnectionId, now: Instant) -> LineState {
+        LineState {
+            backlog: self.listener.backlog(connection, now).unwrap_or_default(),
+            latency: self
+                .stats(connection)
+                .map(|stats| stats.peer_latency)
+                .unwrap_or_default(),
+        }
     }
 
     pub(super) fn reject(&mut self, request: RequestId, no: &No) {
@@ -203,6 +263,7 @@ impl SrtPort {
     /// End a connection; nothing more of it is told.
     pub(super) fn close(&mut self, connection: ConnectionId) {
         self.feeds.remove(&connection);
+        self.playouts.remove(&connection);
         self.listener.close(connection);
     }
 }
@@ -217,13 +278,18 @@ impl AsRawFd for SrtPort {
 pub(super) fn wish(request: &Request, listener: u64) -> Result<Wish, No> {
     let Ok(stream) = StreamId::parse(&request.stream_id) else {
         return Err(No::Unsupported(
-            "the stream id is neither #!::r=NAME,m=publish nor publish:NAME",
+            "the stream id is neither #!::r=NAME,m=publish nor publish:NAME, nor the same with request",
         ));
     };
-    if stream.mode != StreamMode::Publish {
-        return Err(No::Unsupported("streams are not played out by SRT yet"));
-    }
+    let plays = match stream.mode {
+        StreamMode::Publish => false,
+        StreamMode::Request => true,
+        StreamMode::Bidirectional => {
+            return Err(No::Unsupported("a stream is published or read, not both"));
+        }
+    };
     Ok(Wish {
+        plays,
         protocol: IngestProtocol::Srt,
         listener,
         remote: request.remote,
@@ -236,7 +302,11 @@ pub(super) fn wish(request: &Request, listener: u64) -> Result<Wish, No> {
 
 fn reason(no: &No) -> RejectReason {
     match no {
-        No::Denied(_) => RejectReason::Unauthorized,
+        No::Denied(_, Denial::Credential) => RejectReason::Unauthorized,
+        No::Denied(_, Denial::Rights) => RejectReason::Forbidden,
+        No::Denied(_, Denial::Limit) => RejectReason::Overload,
+        No::NoStream => RejectReason::NotFound,
+        No::Media => RejectReason::Media,
         No::InUse => RejectReason::Conflict,
         No::Busy => RejectReason::Overload,
         No::Full => RejectReason::Resource,

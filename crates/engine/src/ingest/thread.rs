@@ -12,7 +12,9 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::asking::Questions;
+use super::connection::No;
 use super::inputs::{Input, RtpPort};
+use super::playing::{Joining, Playout};
 use super::publisher::Publisher;
 use super::pulls::Pull;
 use super::rtmp::Connection;
@@ -20,10 +22,10 @@ use super::srt::SrtPort;
 use super::streams::Streams;
 use super::{IngestEnds, Message};
 use crate::counters::IngestCounters;
-use crate::live::{LiveHandle, ProgramConfig};
+use crate::live::{LiveHandle, PlayRun, ProgramConfig};
 use crate::shard::Shared;
 use crate::sys::{Datagrams, Epoll, EventFd, Ready};
-use crate::values::{IngestEnd, Report};
+use crate::values::{IngestEnd, PlayoutEnd, Report};
 
 /// Connections of RTMP at a time; one more is closed at once, counted.
 pub(super) const MAX_CONNECTIONS: usize = 1024;
@@ -65,6 +67,7 @@ pub(super) struct Packaging {
 /// The ingest thread's state.
 pub(super) struct IngestThread {
     messages: Receiver<Message>,
+    plays: Receiver<PlayRun>,
     wake: Arc<EventFd>,
     reports: Arc<Mutex<Vec<Report>>>,
     pub(super) shared: Arc<Shared>,
@@ -81,6 +84,8 @@ pub(super) struct IngestThread {
     /// By the id of the listener or the input.
     pub(super) packaging: FxHashMap<u64, Packaging>,
     pub(super) publishers: FxHashMap<u64, Publisher>,
+    pub(super) playouts: FxHashMap<u64, Playout>,
+    pub(super) joining: FxHashMap<u64, Joining>,
     pub(super) streams: Streams,
     pub(super) questions: Questions,
     look_at: Instant,
@@ -100,6 +105,7 @@ impl IngestThread {
         let now = Instant::now();
         Ok(Self {
             messages: ends.messages,
+            plays: ends.plays,
             wake: ends.wake,
             reports: ends.reports,
             shared,
@@ -116,6 +122,8 @@ impl IngestThread {
             pulls: Slab::new(),
             packaging: FxHashMap::default(),
             publishers: FxHashMap::default(),
+            playouts: FxHashMap::default(),
+            joining: FxHashMap::default(),
             questions: Questions::default(),
             look_at: now,
             report_at: now,
@@ -159,7 +167,8 @@ impl IngestThread {
             .pulls
             .iter()
             .filter_map(|(_, pull)| pull.next_timeout());
-        ports.chain(pulls).chain(look).min()
+        let playouts = self.next_playout();
+        ports.chain(pulls).chain(look).chain(playouts).min()
     }
 
     fn on_ready(
@@ -192,8 +201,13 @@ impl IngestThread {
             }
             _ => {
                 self.wake.clear();
+                // Of playouts that are given something it was told that they may begin.
+                let runs: Vec<PlayRun> = self.plays.try_iter().collect();
                 while let Ok(message) = self.messages.try_recv() {
                     self.on_message(message, now);
+                }
+                for run in runs {
+                    self.play(&run, now);
                 }
             }
         }
@@ -219,6 +233,7 @@ impl IngestThread {
                     );
                 }
             }
+            Message::Play(told) => self.on_play(told, now),
             Message::Shutdown => self.runs = false,
         }
     }
@@ -234,14 +249,20 @@ impl IngestThread {
             self.serve_srt(index, now);
         }
         self.serve_pulls(now);
+        self.serve_playouts(now);
         if self.look_at > now {
             return;
         }
         self.look_at = now + LOOK_EVERY;
-        for (asker, _) in self.questions.expired(now) {
+        for (asker, wish) in self.questions.expired(now) {
             self.counters.publishers_unanswered.up();
-            self.refuse(asker, &super::connection::No::Busy, now);
+            if wish.plays {
+                self.refuse_playout(asker, &No::Busy, now);
+            } else {
+                self.refuse(asker, &No::Busy, now);
+            }
         }
+        self.look_at_playouts(now);
         let late = |connection: &Connection| connection.next_timeout().is_some_and(|at| at <= now);
         let late: Vec<usize> = self
             .connections
@@ -259,7 +280,8 @@ impl IngestThread {
         }
         if self.report_at <= now {
             self.report_at = now + REPORT_EVERY;
-            let reports = self.publishers.values().map(Publisher::report).collect();
+            let mut reports = self.report_playouts();
+            reports.extend(self.publishers.values().map(Publisher::report));
             *self.reports.lock().unwrap_or_else(PoisonError::into_inner) = reports;
             self.counters.ingests.set(self.publishers.len() as u64);
             self.counters.ingest_streams.set(self.streams.len() as u64);
@@ -305,5 +327,8 @@ impl IngestThread {
             self.end_stream(&name, IngestEnd::EngineClosed, "the server stops", now);
         }
         self.flush();
+        for playout in self.playouts.keys().copied().collect::<Vec<_>>() {
+            self.end_playout(playout, PlayoutEnd::EngineClosed, "the server stops", now);
+        }
     }
 }

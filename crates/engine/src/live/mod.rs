@@ -9,6 +9,7 @@ mod coding;
 mod cues;
 mod keeping;
 mod order;
+mod playing;
 mod program;
 mod reorder;
 mod report;
@@ -38,6 +39,7 @@ use crate::shard::{Batch, ShardHandle, Shared};
 use crate::values::{EncryptionMethod, LiveEncryption, Report, Request};
 
 pub(crate) use coding::{AacConfig, Coding, Found, INGEST_RATE};
+pub(crate) use playing::{PlayBar, PlayRun, PlayTold};
 pub(crate) use program::{ProgramConfig, unix_us};
 pub(crate) use track::{NewTrack, Step, Track};
 pub(crate) use transcoding::Maker;
@@ -99,6 +101,16 @@ pub(crate) enum Message {
     /// End its lists; they can be read for a while yet.
     Close {
         packager: u64,
+    },
+    /// Give what is listed to a playout too, from the newest keyframe on.
+    Play {
+        packager: u64,
+        playout: u64,
+    },
+    /// A playout has left.
+    EndPlay {
+        packager: u64,
+        playout: u64,
     },
     /// A command about transcoders.
     Request(Request),
@@ -234,6 +246,12 @@ impl LiveHandle {
         self.full.load(Ordering::Relaxed)
     }
 
+    /// The packager that has taken a name.
+    pub(crate) fn packager_of(&self, name: &str) -> Option<u64> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.get(name).copied()
+    }
+
     pub(crate) fn load(&self) -> usize {
         self.load.load(Ordering::Relaxed)
     }
@@ -270,16 +288,26 @@ pub(crate) fn handle() -> (LiveHandle, LiveEnds) {
     (handle, ends)
 }
 
-/// Starts the thread; it ends after [`Message::Shutdown`]. `broken` is told of packagers that no shard has.
+/// Whoever brings streams from elsewhere, and takes them elsewhere.
+pub(crate) trait Outside: Send {
+    /// A packager that no shard has met a defect, and is gone.
+    fn tell_broken(&self, packager: u64);
+    /// What becomes of playouts.
+    fn tell_play(&self, told: PlayTold);
+    /// Units for playouts; given back when the queue is full or nobody is there.
+    fn play(&self, run: PlayRun) -> Result<(), PlayRun>;
+}
+
+/// Starts the thread; it ends after [`Message::Shutdown`].
 pub(crate) fn start(
     ends: LiveEnds,
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     counters: Arc<LiveCounters>,
     shelf: Arc<Shelf>,
-    broken: impl Fn(u64) + Send + 'static,
+    outside: impl Outside + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let mut thread = thread::LiveThread::new(ends, shared, shards, counters, shelf, broken)?;
+    let mut thread = thread::LiveThread::new(ends, shared, shards, counters, shelf, outside)?;
     std::thread::Builder::new()
         .name("live".to_owned())
         .spawn(move || thread.run())

@@ -13,6 +13,7 @@ use roomtone_sfu::WallClock;
 
 use super::coding::{Found, OF_INGEST};
 use super::cues::Cues;
+use super::playing::Playing;
 use super::track::{NewTrack, Step, Track};
 use super::transcoding::Job;
 use super::watch::Watch;
@@ -66,6 +67,8 @@ pub(super) struct Program {
     ready: Option<Instant>,
     pub(super) watch: Watch,
     pub(super) cues: Cues,
+    /// Who is given what is listed in other ways.
+    pub(super) playing: Playing,
     /// Units that had come too late when last asked.
     late: u64,
     pub(super) told: Vec<Told>,
@@ -89,6 +92,7 @@ impl Program {
             ready: None,
             watch: Watch::default(),
             cues: Cues::default(),
+            playing: Playing::default(),
             late: 0,
             told: Vec::new(),
             asked: Vec::new(),
@@ -266,6 +270,7 @@ impl Program {
             window_us: self.config.window_us,
             zero_us: self.unix_zero_us(),
         };
+        self.playing.begin(listed.iter().map(|track| &track.format));
         let mut packager = Packager::new(config, listed);
         if let Some(encryption) = &self.config.encryption {
             packager.encrypt(encryption).map_err(|_| Unpackable)?;
@@ -311,6 +316,8 @@ impl Program {
         steps.sort_by_key(|(at_us, ..)| *at_us);
         let offset_us = self.tracks.iter().find_map(|track| track.offset_us);
         let ranges = offset_us.map_or_else(Vec::new, |offset_us| self.cues.take(offset_us));
+        let placed = steps.iter().map(|(_, place, step)| (*place, step));
+        self.playing.handle_steps(placed);
         let fed = channel.with(|packager| {
             for range in ranges {
                 packager.handle_date_range(range);

@@ -14,7 +14,7 @@ use super::keeping::{Keeping, Kept};
 use super::program::{Program, Told, Unpackable};
 use super::report;
 use super::transcoding::{Job, Link, Maker, Making};
-use super::{Board, LiveEnds, Message, Run};
+use super::{Board, LiveEnds, Message, Outside, PlayBar, PlayTold, Run};
 use crate::counters::LiveCounters;
 use crate::failure::Failure;
 use crate::ids;
@@ -58,8 +58,7 @@ pub(super) struct LiveThread {
     lingering: Vec<(Instant, String, Arc<Channel>)>,
     report_at: Instant,
     keeping: Keeping,
-    /// Told of packagers that ended by a defect and that no shard has.
-    broken: Box<dyn Fn(u64) + Send>,
+    outside: Box<dyn Outside>,
     runs: bool,
 }
 
@@ -70,7 +69,7 @@ impl LiveThread {
         shards: Vec<ShardHandle>,
         counters: Arc<LiveCounters>,
         shelf: Arc<Shelf>,
-        broken: impl Fn(u64) + Send + 'static,
+        outside: impl Outside + 'static,
     ) -> io::Result<Self> {
         let limits = shared.config.live.clone();
         Ok(Self {
@@ -78,7 +77,7 @@ impl LiveThread {
             messages: ends.messages,
             batches: ends.batches,
             arrived: ends.runs,
-            broken: Box::new(broken),
+            outside: Box::new(outside),
             shared,
             shards,
             counters,
@@ -148,6 +147,10 @@ impl LiveThread {
                 self.with(packager, |one| one.program.remove_track(track));
             }
             Message::Close { packager } => self.close(packager, now),
+            Message::Play { packager, playout } => self.begin_play(packager, playout),
+            Message::EndPlay { packager, playout } => {
+                self.with(packager, |one| one.program.playing.leave(playout));
+            }
             Message::Request(request) => {
                 let result = self.handle_command(request.command, now);
                 self.shared.outbox.reply(request.id, result);
@@ -172,14 +175,18 @@ impl LiveThread {
     }
 
     fn broken(&mut self, id: u64) {
-        if let Some(running) = self.running.remove(&id)
-            && let Some(channel) = running.program.channel
-        {
-            self.withdraw(&running.name, &channel);
+        if let Some(mut running) = self.running.remove(&id) {
+            if running.program.playing.leave_all() {
+                let told = PlayTold::Ended(id, PlayBar::NoStream);
+                self.outside.tell_play(told);
+            }
+            if let Some(channel) = running.program.channel {
+                self.withdraw(&running.name, &channel);
+            }
         }
         match self.shards.get(ids::shard_of(id)) {
             Some(shard) => shard.control(Control::PackagerBroken { packager: id }),
-            None => (self.broken)(id),
+            None => self.outside.tell_broken(id),
         }
     }
 
@@ -303,12 +310,17 @@ impl LiveThread {
         self.take_batches(now);
         let ended = self.with(id, |one| one.program.end(now));
         self.tell(id);
+        self.play(id);
         if ended == Some(Err(Unpackable)) {
             self.counters.packagers_failed.up();
         }
-        let Some(running) = self.running.remove(&id) else {
+        let Some(mut running) = self.running.remove(&id) else {
             return;
         };
+        if running.program.playing.leave_all() {
+            let told = PlayTold::Ended(id, PlayBar::NoStream);
+            self.outside.tell_play(told);
+        }
         if let Some(channel) = running.program.channel {
             self.lingering.push((now + LINGER, running.name, channel));
         }
@@ -363,6 +375,7 @@ impl LiveThread {
                     .handle_timeout(now, |tracks| board.begin(tracks))
             });
             self.tell(id);
+            self.play(id);
             if done == Some(Err(Unpackable)) {
                 self.counters.packagers_failed.up();
                 self.broken(id);
@@ -402,6 +415,44 @@ impl LiveThread {
         for (id, warning) in self.keeping.tend(&all, now) {
             if let Some(one) = self.running.get_mut(&id) {
                 one.program.warn(warning, now);
+            }
+        }
+    }
+
+    /// Lets a playout in, or says why not.
+    fn begin_play(&mut self, packager: u64, playout: u64) {
+        let joined = self.with(packager, |one| {
+            let playing = &mut one.program.playing;
+            if playing.is_barred() {
+                return Err(PlayBar::Media);
+            }
+            playing.join(playout);
+            Ok(())
+        });
+        self.outside
+            .tell_play(match joined.unwrap_or(Err(PlayBar::NoStream)) {
+                Ok(()) => PlayTold::Admitted(playout),
+                Err(bar) => PlayTold::Refused(playout, bar),
+            });
+    }
+
+    /// Passes on what playouts are to be given.
+    fn play(&mut self, id: u64) {
+        let Some(running) = self.running.get_mut(&id) else {
+            return;
+        };
+        let playing = &mut running.program.playing;
+        self.counters
+            .play_groups_too_large
+            .add(std::mem::take(&mut playing.overflows));
+        if playing.is_barred() && playing.leave_all() {
+            let told = PlayTold::Ended(id, PlayBar::Media);
+            self.outside.tell_play(told);
+        }
+        for run in playing.take_runs(id) {
+            if let Err(run) = self.outside.play(run) {
+                self.counters.play_units_dropped_full.add(run.units());
+                playing.lose();
             }
         }
     }

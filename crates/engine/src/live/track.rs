@@ -34,7 +34,7 @@ pub(crate) struct NewTrack {
 }
 
 /// A unit on its way to the packager.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// What follows does not go on from what came before.
     Broken,

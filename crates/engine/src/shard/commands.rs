@@ -179,6 +179,7 @@ impl Shard {
             | Command::OpenIngestPull { .. }
             | Command::CloseIngestListener { .. }
             | Command::CloseIngest { .. }
+            | Command::ClosePlayout { .. }
             | Command::OpenTranscoder { .. }
             | Command::CloseTranscoder { .. }
             | Command::OpenTrackTranscoder { .. }

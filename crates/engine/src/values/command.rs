@@ -561,6 +561,11 @@ pub enum Command {
         /// The packager of the stream.
         packager: u64,
     },
+    /// Send away who reads a stream that is played out.
+    ClosePlayout {
+        /// Which playout.
+        playout: u64,
+    },
     /// Open a feed: a transport whose producers are tracks of encoders.
     OpenFeed {
         /// In which router.

@@ -115,6 +115,24 @@ pub enum IngestEnd {
     EngineClosed,
 }
 
+/// Why a stream is played out to somebody no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlayoutEnd {
+    /// It said so, or its connection ended.
+    Peer,
+    /// Nothing came of it any more.
+    Silent,
+    /// The stream has ended.
+    StreamEnded,
+    /// Nothing of the stream can be carried.
+    Media,
+    /// A command said so.
+    Requested,
+    /// The engine stops.
+    EngineClosed,
+}
+
 /// Why routers cannot be fed a track of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -487,6 +505,38 @@ pub enum Event {
         reason: IngestEnd,
         /// More of it, in words.
         detail: String,
+    },
+    /// A stream is played out to somebody.
+    PlayoutStarted {
+        /// Its id.
+        playout: u64,
+        /// Through which listener.
+        listener: u64,
+        /// The packager of the stream.
+        packager: u64,
+        /// Name of the stream.
+        name: String,
+        /// What the reader speaks.
+        protocol: IngestProtocol,
+        /// Where it is.
+        remote: String,
+    },
+    /// A stream is played out to somebody no more.
+    PlayoutEnded {
+        /// Which.
+        playout: u64,
+        /// Through which listener.
+        listener: u64,
+        /// The packager of the stream.
+        packager: u64,
+        /// Why.
+        reason: PlayoutEnd,
+        /// More of it, in words; may be empty.
+        detail: String,
+        /// What it was given.
+        bytes: u64,
+        /// Units that it was not given, since it did not keep up.
+        units_dropped: u64,
     },
     /// What came at a listener belongs to no input of it, or an input may not begin; told once a source.
     IngestStranger {

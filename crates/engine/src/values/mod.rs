@@ -15,7 +15,7 @@ pub use command::Command;
 pub use config::{ArrivalModel, BandwidthConfig, EngineConfig, LiveConfig};
 pub use event::{
     CloseReason, DtlsState, Event, IceState, IngestEnd, PackagerTrackInfo, PackagerWarning,
-    SpeakerLevel, TrackBar,
+    PlayoutEnd, SpeakerLevel, TrackBar,
 };
 pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
@@ -89,6 +89,22 @@ pub struct Answer {
     /// Free text for logs.
     #[serde(default)]
     pub detail: String,
+    /// Where it may not be done: of what sort that is.
+    #[serde(default)]
+    pub denial: Denial,
+}
+
+/// Why something may not be done, as far as whoever asked is told in its protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Denial {
+    /// What was shown opens nothing, or nothing was shown.
+    #[default]
+    Credential,
+    /// It is known who asks, and that may not do this.
+    Rights,
+    /// There is too much of it already.
+    Limit,
 }
 
 /// Why bytes from the other side of the boundary could not be read.

@@ -16,6 +16,8 @@ from roomtone.control.live.ingress_lives import IngressChange, Ingresses, Ingres
 from roomtone.control.live.inputs import InputRefusal, InputRefusedError, InputRequest, Inputs, LiveInput
 from roomtone.control.live.ladders import PRESETS, RoomMaking, Rung, SoundCodec, TranscodeRules, rungs_of
 from roomtone.control.live.listing import Listing, Listings, TermsWish
+from roomtone.control.live.play_rights import PlayRights
+from roomtone.control.live.playouts import Playout, Playouts
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
 from roomtone.control.live.pulls import Fetchers, Pull, PullRefusal, PullRefusedError, Pulls, PullState, PullTargets
 from roomtone.control.live.stream import LiveStream
@@ -87,6 +89,9 @@ __all__ = [
     "LiveTrack",
     "LiveViewer",
     "NewStreamKey",
+    "PlayRights",
+    "Playout",
+    "Playouts",
     "PublishHook",
     "PublishRights",
     "Pull",

@@ -176,6 +176,18 @@ class LiveAccess:
         if holder is not None and holder.digest:
             self._away[name, holder.digest] = holder.until
 
+    def check_token(self, name: str, token: str) -> Holder:
+        """Say who a token lets watch a stream in other ways than by a grant; raise `AccessError`."""
+        identity, digest = self._check(name, token, public=False)
+        return Holder(identity, digest, self.clock() + self.rules.grant_s)
+
+    def keep_away(self, name: str, holder: Holder) -> None:
+        """Let a token open a stream no more, for as long as a grant is good; raise `LiveError`."""
+        self._forget_kicked()
+        if len(self._away) >= MAX_KICKED:
+            raise LiveError(LiveRefusal.TOO_MANY_KICKED, "too many viewers are kept away already")
+        self._away[name, holder.digest] = self.clock() + self.rules.grant_s
+
     def _check(self, name: str, token: str | None, *, public: bool) -> tuple[str, str]:
         """Give identity and digest of who may watch."""
         if token is None:

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 from roomtone.control.live.attendance import Attendance, Attendances
 from roomtone.control.live.listing import Listings
 from roomtone.control.live.making import Makings
+from roomtone.control.live.playouts import PLAY, denial_of
 from roomtone.control.live.transcoding import WorkerStartError
 from roomtone.control.policy import AccessError
 from roomtone.media import EngineCommandError, IngestListener, MailboxClosed, MailboxOverflow
 from roomtone.media.values import (
     Answer,
+    Denial,
     ErrorCode,
     IngestEnd,
     IngestEnded,
@@ -36,11 +38,14 @@ from roomtone.media.values import (
     PackagerEnded,
     PackagerStarted,
     PackagerWarned,
+    PlayoutEnded,
+    PlayoutStarted,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from roomtone.control.live.playouts import Playouts
     from roomtone.control.live.publish_rights import PublishRights
     from roomtone.control.live.transcoding import TrackMaking, Transcoding, Transcodings
     from roomtone.control.rooms import Rooms
@@ -112,6 +117,8 @@ class Ingests:
         self.listings = listings or Listings()
         self.when_started: list[Callable[[IngestStream], None]] = []
         """Told of each encoder that begins to publish, or comes back; must not block."""
+        self.playouts: Playouts | None = None
+        """Who reads streams by the same ports; nobody may while there are none."""
         self._engine = engine
         self._rights = rights
         self._max_streams = max_streams
@@ -207,13 +214,15 @@ class Ingests:
     # --- who may ---
 
     async def decide(self, question: Question) -> Answer:
-        """Decide whether an encoder may publish under a name."""
+        """Decide whether an encoder may publish under a name, or somebody read the stream of it."""
+        if question.topic == PLAY and self.playouts is not None:
+            return await self.playouts.decide(question)
         if question.topic != PUBLISH:
             return Answer(id=question.id, allowed=False, detail=f"nobody decides {question.topic}")
         if question.subject not in self.by_name and len(self.by_name) >= self._max_streams:
             self.refused[TOO_MANY] += 1
             detail = f"{self._max_streams} streams are published already"
-            return Answer(id=question.id, allowed=False, detail=detail)
+            return Answer(id=question.id, allowed=False, detail=detail, denial=Denial.LIMIT)
         if detail := self.listings.why_not_pushed(question.subject):
             self.refused[OTHER_ENCRYPTION] += 1
             return Answer(id=question.id, allowed=False, detail=detail)
@@ -222,7 +231,7 @@ class Ingests:
         except AccessError as error:
             self.refused[error.denial.value] += 1
             _log.info("refused %s of %s: %s", question.subject, question.remote, error)
-            return Answer(id=question.id, allowed=False, detail=str(error))
+            return Answer(id=question.id, allowed=False, detail=str(error), denial=denial_of(error))
         self.accepted += 1
         return Answer(id=question.id, allowed=True)
 
@@ -269,11 +278,21 @@ class Ingests:
                 self._on_track(event)
             case IngestEnded():
                 self._on_ended(event)
+            case PlayoutStarted() | PlayoutEnded():
+                self._on_playout(event, listener)
             case IngestPullEnded():
                 return True
             case _:
                 pass
         return False
+
+    def _on_playout(self, event: PlayoutStarted | PlayoutEnded, listener: IngestListener) -> None:
+        if self.playouts is None:
+            return
+        if isinstance(event, PlayoutStarted):
+            self.playouts.on_started(event, listener)
+        else:
+            self.playouts.on_ended(event)
 
     def _on_track(self, event: IngestTrack | IngestTrackEnded) -> None:
         if self.attendances is None:

@@ -76,23 +76,22 @@ class PublishRights:
     async def _check(self, question: Question) -> None:
         user, credential = question.user, question.credential
         if user is None and credential is None:
-            if not self._is_open_to(question.remote):
+            if not (self.open_to_loopback and is_loopback(question.remote)):
                 raise AccessError(AccessDenial.MISSING, "publishing here takes a token or a stream key")
         elif credential is not None and credential.startswith(PREFIX):
-            await self._check_stream_key(credential, question.subject)
-        elif user is None or self._is_token(credential):
+            await self.require_stream_key(credential, question.subject)
+        elif user is None or is_token(credential):
             self._check_token(credential, question.subject)
         else:
-            await self._check_pair(user, credential or "", question)
-
-    def _is_token(self, credential: str | None) -> bool:
-        """Whether something has the form of a JWT, which no password with an account's rules needs to have."""
-        return credential is not None and credential.count(".") == 2  # noqa: PLR2004 - head, claims, signature
+            role = await self.require_pair(user, credential or "", question.remote)
+            if role is not None:
+                require_ability(role, Ability.PUBLISH)
 
     def _check_token(self, token: str | None, name: str) -> None:
         require(self.keys.verify(token, self.clock()), name, Grant.PUBLISH)
 
-    async def _check_stream_key(self, key: str, name: str) -> None:
+    async def require_stream_key(self, key: str, name: str) -> None:
+        """Check a key of a stream; raise `AccessError`."""
         try:
             opens = self.stream_keys is not None and await self.stream_keys.opens(key, name)
         except StoreError as error:
@@ -100,24 +99,30 @@ class PublishRights:
         if not opens:
             raise AccessError(AccessDenial.WRONG_STREAM_KEY, "this is no key of this stream, or none any more")
 
-    async def _check_pair(self, user: str, password: str, question: Question) -> None:
-        """Check an API key and its secret, or an account and its password."""
+    async def require_pair(self, user: str, password: str, remote: str | None) -> Role | None:
+        """Check an API key and its secret, which may do all, or give the role of an account; raise `AccessError`."""
         secret = self.keys.secrets.get(user)
         if secret is not None:
             if not secrets.compare_digest(secret.encode(), password.encode()):
                 raise AccessError(AccessDenial.WRONG_PASSWORD, "this is not the secret of that key")
-            return
+            return None
         if self.accounts is None or not password:
             raise AccessError(AccessDenial.WRONG_PASSWORD, "user name and password open nothing here")
-        host = _host(question.remote)
-        require_ability(await self.accounts(user, password, host), Ability.PUBLISH)
+        return await self.accounts(user, password, _host(remote))
 
-    def _is_open_to(self, remote: str | None) -> bool:
-        if not self.open_to_loopback or remote is None:
-            return False
-        address = ip_address(_host(remote))
-        mapped = getattr(address, "ipv4_mapped", None)
-        return (mapped or address).is_loopback
+
+def is_token(credential: str | None) -> bool:
+    """Whether something has the form of a JWT, which no password with an account's rules needs to have."""
+    return credential is not None and credential.count(".") == 2  # noqa: PLR2004 - head, claims, signature
+
+
+def is_loopback(remote: str | None) -> bool:
+    """Whether an ``IP:PORT`` is of this machine."""
+    if remote is None:
+        return False
+    address = ip_address(_host(remote))
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
 def _host(remote: str | None) -> str:

@@ -48,6 +48,7 @@ class LiveRefusal(StrEnum):
     NO_KEYFRAME = "no_keyframe_yet"
     PREVIEW_FAILED = "preview_failed"
     NO_SUCH_VIEWER = "no_such_viewer"
+    TOO_MANY_READERS = "too_many_readers"
     NO_SUCH_KEY = "no_such_stream_key"
     TOO_MANY_KEYS = "too_many_stream_keys"
     TOO_MANY_KICKED = "too_many_kicked"

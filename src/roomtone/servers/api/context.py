@@ -19,6 +19,8 @@ from roomtone.control.live import (
     LiveLimits,
     LiveShelf,
     LiveStreams,
+    Playouts,
+    PlayRights,
     PublishRights,
     Pulls,
     RoomMaking,
@@ -127,6 +129,8 @@ class ApiContext:
     ingresses: Ingresses | None = field(init=False, default=None)
     """Where there is a book of them."""
     access: LiveAccess = field(init=False)
+    playouts: Playouts = field(init=False)
+    """Who reads live streams by SRT."""
     inputs: Inputs = field(init=False)
     transcodings: Transcodings = field(init=False)
     ice_rules: tuple[IceServerRule, ...] = field(init=False)
@@ -166,6 +170,9 @@ class ApiContext:
         self.live.is_taken = self.ingests.by_name.__contains__
         watching = WatchRules(public=live.public, open_to_loopback=self.settings.server.dev, grant_s=live.grant_s)
         self.access = LiveAccess(self.keys, watching, clock=self.wall_clock)
+        play_rights = PlayRights(self.access, self.rights, self._is_public)
+        self.playouts = Playouts(play_rights, max_readers=self.settings.srt.max_readers, clock=self.wall_clock)
+        self.ingests.playouts = self.playouts
         self.inputs = Inputs(self.engine, self.ingests, self.listings, clock=self.wall_clock)
         self.limiter = JoinLimiter(
             limits.joins_per_second, limits.sessions_per_address, max_addresses=limits.max_addresses
@@ -180,6 +187,10 @@ class ApiContext:
             )
             for server in self.settings.ice.servers
         )
+
+    def _is_public(self, name: str) -> bool:
+        stream = self.live.by_name.get(name)
+        return (self.listings.current(name) if stream is None else stream.terms).public
 
 
 def transcode_rules(live: LiveSettings) -> TranscodeRules:

@@ -18,7 +18,7 @@ from roomtone.control.live import (
     TranscodeEventKind,
     Transcoding,
 )
-from roomtone.media.values import MediaKind
+from roomtone.media.values import IngestProtocol, MediaKind
 from roomtone.servers.api.schemas import Body
 
 MAX_SOURCES = 16
@@ -183,6 +183,30 @@ class ViewerBody(_Live):
     """When it last asked for a playlist."""
     playlists: int
     """How many it asked for."""
+
+
+class ReaderBody(_Live):
+    """One who reads a live stream by SRT."""
+
+    id: str
+    protocol: IngestProtocol
+    remote: str
+    identity: str | None
+    """In what it showed, if that names one."""
+    since: float
+    """Seconds since the epoch."""
+    bytes: int
+    packets: int
+    """Of SRT, each once."""
+    packets_repeated: int
+    """Of them, those sent again since the reader missed them."""
+    packets_dropped: int
+    """Of them, those given up since they were too old."""
+    units_dropped: int
+    """Pictures and frames of sound that it was not given, since it did not keep up."""
+    groups_dropped: int
+    """Groups of pictures of which something is among these."""
+    rtt_ms: float
 
 
 class BufferedTrackBody(_Live):

@@ -399,6 +399,7 @@ impl IngestThread {
             return false;
         }
         let wish = Wish {
+            plays: false,
             protocol: input.protocol(),
             listener: input.id,
             remote: from,

@@ -240,6 +240,7 @@ impl IngestThread {
     fn begin_pull(&mut self, index: usize, now: Instant) {
         let pull = &self.pulls[index];
         let wish = Wish {
+            plays: false,
             protocol: pull.protocol(),
             listener: pull.id,
             remote: pull.remote,

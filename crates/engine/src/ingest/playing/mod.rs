@@ -1,0 +1,269 @@
+//! Who reads streams by SRT: let in, given what is listed, counted, sent away.
+
+mod playout;
+mod writer;
+
+use std::time::{Duration, Instant};
+
+pub(super) use playout::Playout;
+pub(super) use writer::LineState;
+
+use super::asking::Wish;
+use super::connection::{Asker, No};
+use super::thread::IngestThread;
+use crate::failure::Failure;
+use crate::ids;
+use crate::live::{self, PlayBar, PlayRun, PlayTold};
+use crate::values::{CommandResult, Event, PlayoutEnd, Report};
+
+/// Playouts at a time, those that wait included; one more is refused as too many.
+const MAX_PLAYOUTS: usize = 1_024;
+/// So long the live thread may take to say whether a playout may begin; the caller has given up then.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Somebody who may read, before the live thread has said what there is.
+pub(super) struct Joining {
+    asker: Asker,
+    wish: Wish,
+    packager: u64,
+    until: Instant,
+}
+
+impl IngestThread {
+    /// Somebody may read.
+    pub(super) fn begin_playout(&mut self, asker: Asker, wish: Wish, now: Instant) {
+        if self.playouts.len() + self.joining.len() >= MAX_PLAYOUTS {
+            return self.refuse_playout(asker, &No::Busy, now);
+        }
+        let Some(packager) = self.live.packager_of(&wish.name) else {
+            return self.refuse_playout(asker, &No::NoStream, now);
+        };
+        let playout = ids::allocate(ids::INGEST);
+        let joining = Joining {
+            asker,
+            wish,
+            packager,
+            until: now + PATIENCE,
+        };
+        self.joining.insert(playout, joining);
+        self.live.tell(live::Message::Play { packager, playout });
+    }
+
+    pub(super) fn refuse_playout(&mut self, asker: Asker, no: &No, now: Instant) {
+        self.counters.playouts_refused.up();
+        self.tell_no(asker, no, now);
+    }
+
+    /// The live thread has said what becomes of playouts.
+    pub(super) fn on_play(&mut self, told: PlayTold, now: Instant) {
+        match told {
+            PlayTold::Admitted(playout) => self.admit(playout, now),
+            PlayTold::Refused(playout, bar) => {
+                if let Some(joining) = self.joining.remove(&playout) {
+                    let no = match bar {
+                        PlayBar::NoStream => No::NoStream,
+                        PlayBar::Media => No::Media,
+                    };
+                    self.refuse_playout(joining.asker, &no, now);
+                }
+            }
+            PlayTold::Ended(packager, bar) => {
+                let (end, detail) = match bar {
+                    PlayBar::NoStream => (PlayoutEnd::StreamEnded, ""),
+                    PlayBar::Media => {
+                        (PlayoutEnd::Media, "nothing of it can be carried by MPEG-TS")
+                    }
+                };
+                let of = self.playouts.values();
+                let of = of.filter(|one| one.packager == packager);
+                for playout in of.map(|one| one.id).collect::<Vec<_>>() {
+                    self.end_playout(playout, end, detail, now);
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, id: u64, now: Instant) {
+        let Some(Joining {
+            asker,
+            wish,
+            packager,
+            ..
+        }) = self.joining.remove(&id)
+        else {
+            return; // it was told that it has left
+        };
+        let accepted = match asker {
+            Asker::Srt { port, request } => self.srt.get_mut(port).and_then(|one| {
+                // Where it is refused the caller was told why, or is gone.
+                let connection = one.accept_playout(request, id, now).ok()?;
+                Some((port, connection))
+            }),
+            Asker::Rtmp { .. } => None,
+        };
+        let Some(line) = accepted else {
+            self.counters.playouts_refused.up();
+            let playout = id;
+            return self.live.tell(live::Message::EndPlay { packager, playout });
+        };
+        self.counters.playouts_accepted.up();
+        let _ = self.shared.outbox.event(Event::PlayoutStarted {
+            playout: id,
+            listener: wish.listener,
+            packager,
+            name: wish.name.clone(),
+            protocol: wish.protocol,
+            remote: wish.remote.to_string(),
+        });
+        let (port, _) = line;
+        let playout = Playout::new(id, wish, packager, line, now);
+        self.playouts.insert(id, playout);
+        self.serve_srt(port, now);
+    }
+
+    /// Give playouts what is listed next.
+    pub(super) fn play(&mut self, run: &PlayRun, now: Instant) {
+        for playout in self.playouts.values_mut() {
+            let is_for = run.playout.is_none_or(|one| one == playout.id);
+            if playout.packager != run.packager || !is_for {
+                continue;
+            }
+            let Some(port) = self.srt.get(playout.port) else {
+                continue;
+            };
+            let before = playout.writer.figures;
+            playout
+                .writer
+                .handle_steps(&run.steps, port.line_state(playout.connection, now));
+            let after = playout.writer.figures;
+            self.counters
+                .playout_units_dropped
+                .add(after.units_dropped - before.units_dropped);
+            self.counters
+                .playout_groups_dropped
+                .add(after.groups_dropped - before.groups_dropped);
+        }
+    }
+
+    /// Send what is due to all.
+    pub(super) fn serve_playouts(&mut self, now: Instant) {
+        let mut ports = Vec::new();
+        for playout in self.playouts.values_mut() {
+            if playout.writer.next_timeout().is_none_or(|at| at > now) {
+                continue;
+            }
+            let Some(port) = self.srt.get_mut(playout.port) else {
+                continue;
+            };
+            let before = playout.writer.figures.bytes;
+            let connection = playout.connection;
+            playout
+                .writer
+                .send(now, |datagram| port.give(connection, datagram, now));
+            self.counters
+                .playout_bytes
+                .add(playout.writer.figures.bytes - before);
+            if !ports.contains(&playout.port) {
+                ports.push(playout.port);
+            }
+        }
+        for port in ports {
+            if let Some(port) = self.srt.get_mut(port) {
+                port.send(now);
+            }
+        }
+    }
+
+    pub(super) fn end_playout(&mut self, id: u64, end: PlayoutEnd, detail: &str, now: Instant) {
+        let Some(playout) = self.playouts.remove(&id) else {
+            return;
+        };
+        let packager = playout.packager;
+        self.live.tell(live::Message::EndPlay {
+            packager,
+            playout: id,
+        });
+        if let Some(port) = self.srt.get_mut(playout.port) {
+            port.close(playout.connection);
+            port.send(now);
+        }
+        let _ = self.shared.outbox.event(Event::PlayoutEnded {
+            playout: id,
+            listener: playout.wish.listener,
+            packager,
+            reason: end,
+            detail: detail.to_owned(),
+            bytes: playout.writer.figures.bytes,
+            units_dropped: playout.writer.figures.units_dropped,
+        });
+    }
+
+    /// All who read by a listener, or want to.
+    pub(super) fn end_playouts_of(&mut self, listener: u64, now: Instant) {
+        let through = self.playouts.values();
+        let through = through.filter(|one| one.wish.listener == listener);
+        for playout in through.map(|one| one.id).collect::<Vec<_>>() {
+            self.end_playout(playout, PlayoutEnd::Requested, "the listener closes", now);
+        }
+        let joining = self.joining.iter();
+        let joining = joining.filter(|(_, one)| one.wish.listener == listener);
+        for playout in joining.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.stop_joining(playout);
+        }
+    }
+
+    fn stop_joining(&mut self, playout: u64) {
+        if let Some(joining) = self.joining.remove(&playout) {
+            let packager = joining.packager;
+            self.live.tell(live::Message::EndPlay { packager, playout });
+        }
+    }
+
+    /// A command: one is sent away.
+    pub(super) fn close_playout(
+        &mut self,
+        playout: u64,
+        now: Instant,
+    ) -> Result<CommandResult, Failure> {
+        if !self.playouts.contains_key(&playout) {
+            return Err(Failure::not_found("playout", playout));
+        }
+        let why = "an operator has ended it";
+        self.end_playout(playout, PlayoutEnd::Requested, why, now);
+        Ok(CommandResult::Done {})
+    }
+
+    /// Look at all once in a while.
+    pub(super) fn look_at_playouts(&mut self, now: Instant) {
+        let late = self.joining.iter().filter(|(_, one)| one.until <= now);
+        for playout in late.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.counters.playouts_refused.up();
+            self.stop_joining(playout);
+        }
+    }
+
+    /// What playouts do, as of now; what their lines have given up is counted.
+    pub(super) fn report_playouts(&mut self) -> Vec<Report> {
+        self.counters.playouts.set(self.playouts.len() as u64);
+        let mut reports = Vec::new();
+        for playout in self.playouts.values_mut() {
+            let port = self.srt.get(playout.port);
+            let stats = port.and_then(|port| port.stats(playout.connection));
+            if let Some(stats) = &stats {
+                let more = stats.send_dropped - playout.given_up;
+                playout.given_up = stats.send_dropped;
+                self.counters.playout_packets_dropped.add(more);
+            }
+            reports.push(playout.report(stats.as_ref()));
+        }
+        reports
+    }
+
+    /// When a playout is to be served.
+    pub(super) fn next_playout(&self) -> Option<Instant> {
+        self.playouts
+            .values()
+            .filter_map(|playout| playout.writer.next_timeout())
+            .min()
+    }
+}
