@@ -102,6 +102,7 @@ def start_server(data_dir: Path, *arguments: str, **environment: str) -> Server:
         "ROOMTONE_SIP__TLS_LISTEN": "127.0.0.1:0",
         "ROOMTONE_SRT__LISTEN": "127.0.0.1:0",
         "ROOMTONE_RTMP__LISTEN": "127.0.0.1:0",
+        "ROOMTONE_RTMPS__LISTEN": "127.0.0.1:0",
         "ROOMTONE_RTP_INGEST__LISTEN": "127.0.0.1:0",
         "ROOMTONE_WEBRTC__PORTS": "0",
         "ROOMTONE_PLAIN__PORTS": "0",

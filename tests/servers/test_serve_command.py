@@ -48,6 +48,7 @@ def command(tmp_path: Path, *arguments: str) -> tuple[list[str], dict[str, str]]
         "ROOMTONE_SRT__LISTEN": "127.0.0.1:0",
         "ROOMTONE_RTP_INGEST__LISTEN": "127.0.0.1:0",
         "ROOMTONE_RTMP__LISTEN": "127.0.0.1:0",
+        "ROOMTONE_RTMPS__LISTEN": "127.0.0.1:0",
         "ROOMTONE_SIP__TCP_LISTEN": "127.0.0.1:0",
         "ROOMTONE_SIP__TLS_LISTEN": "127.0.0.1:0",
         "ROOMTONE_WEBRTC__PORTS": "0-0",
@@ -236,10 +237,14 @@ def test_https_answers_with_the_certificate_of_the_data_directory(tmp_path: Path
 
 
 def served_certificate(log: str) -> bytes:
-    """The certificate that HTTPS shows now."""
-    found = re.search(r'"https": \["(127\.0\.0\.1):(\d+)"', log)
-    assert found, log
-    return ssl.get_server_certificate((found[1], int(found[2])), timeout=10).encode()
+    """The certificate that HTTPS shows now, and RTMPS too."""
+    shown = set()
+    for name in ("https", "rtmps"):
+        found = re.search(rf'"{name}": \["(127\.0\.0\.1):(\d+)"', log)
+        assert found, log
+        shown.add(ssl.get_server_certificate((found[1], int(found[2])), timeout=10).encode())
+    (one,) = shown
+    return one
 
 
 def lines_until(stream: IO[str], wanted: str) -> str:

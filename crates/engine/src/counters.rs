@@ -288,6 +288,8 @@ counters! {
     dropped_rtp_unused,
     /// Connections closed since too many are open.
     ingest_connections_refused,
+    /// Callers at ports of RTMPS that did not encrypt, refused.
+    ingest_connections_bare,
     /// Errors of sockets.
     ingest_sockets_failed,
     /// Errors of the poller.

@@ -473,6 +473,7 @@ fn subject(command: &Command) -> Subject {
         Command::OpenIngestListener { .. }
         | Command::OpenIngestInput { .. }
         | Command::OpenIngestPull { .. }
+        | Command::SetIngestCertificate { .. }
         | Command::CloseIngestListener { .. }
         | Command::CloseIngest { .. }
         | Command::ClosePlayout { .. } => Subject::Ingest,

@@ -163,6 +163,7 @@ impl Stage {
             address: "127.0.0.1:0".into(),
             passphrase: None,
             latency_ms: 120,
+            certificate: None,
             listing: Listing {
                 window_ms: 20_000,
                 part_ms: None,

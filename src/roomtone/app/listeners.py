@@ -10,12 +10,15 @@ from roomtone.media.front import FrontBind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from roomtone.config import Settings
 
 HTTP, HTTPS, METRICS, SFU = "http", "https", "metrics", "sfu"
 METRICS_PATH = "/metrics"
 LOOPBACK = ("127.0.0.1", "::1")
+SELF_SIGNED = ("self-signed.crt", "self-signed.key")
+"""What the front door calls the certificate that it makes, and its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +75,12 @@ def on_loopback(addresses: Iterable[Address]) -> tuple[Address, ...]:
         for address in addresses
     )
     return tuple(dict.fromkeys(turned))
+
+
+def certificate_files(settings: Settings) -> tuple[Path, Path]:
+    """Say where the certificate of HTTPS is, and its key: configured, or made by the front door at its first start."""
+    http = settings.http
+    if http.cert is not None and http.key is not None:
+        return http.cert, http.key
+    folder = settings.server.data_path / "tls"
+    return folder / SELF_SIGNED[0], folder / SELF_SIGNED[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.app.errors import StartError
 from roomtone.app.hold_music import hold_music
-from roomtone.app.listeners import on_loopback
+from roomtone.app.listeners import certificate_files, on_loopback
 from roomtone.app.sip_names import system_names
 from roomtone.control.calls import CallParts, Calls, Marking, PinGuard, PinRules, TrunkKeeper
 from roomtone.protocols.sip.digest import Algorithm, DigestPolicy, DigestServer
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 TRYING_AFTER_MS = 200
 """As RFC 3261 section 17.2.1 has it: most INVITEs are answered with a challenge, or by a phone that rings, before."""
 _SECRET_BYTES = 32
-_SELF_SIGNED = ("self-signed.crt", "self-signed.key")
 
 
 class Phones:
@@ -193,14 +192,10 @@ def _has_certificate(settings: Settings) -> bool:
 
 
 def _certificates(settings: Settings) -> tuple[Certificate, ...]:
-    sip, http = settings.sip, settings.http
+    sip = settings.sip
+    first = certificate_files(settings)
     if sip.cert is not None and sip.key is not None:
-        first = (sip.cert, sip.key)
-    elif http.cert is not None and http.key is not None:
-        first = (http.cert, http.key)
-    else:
-        folder = settings.server.data_path / "tls"
-        first = (folder / _SELF_SIGNED[0], folder / _SELF_SIGNED[1])
+        first = sip.cert, sip.key
     more = [pair.partition("=") for pair in sip.more_certificates]
     base = type(first[0])
     files = [first, *((base(chain), base(key)) for chain, _, key in more)]

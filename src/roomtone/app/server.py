@@ -101,6 +101,7 @@ class Server:
         self._announced: list[tuple[str, str]] = []
         self._door: Door | None = None
         self._phones: Phones | None = None
+        self._encoders: Encoders | None = None
         self._open = AsyncExitStack()
         self._ipv6 = has_ipv6()
 
@@ -133,6 +134,8 @@ class Server:
             return
         try:
             await self._door.reload_certificate()
+            if self._encoders is not None:
+                await self._encoders.reload_certificate()
         except StartError as error:
             _log.error("the certificate is not changed: the new one is bad", reason=str(error))
         else:
@@ -295,7 +298,7 @@ class Server:
             parts.context.listings,
         )
         self._open.push_async_callback(pulls.close_all)
-        encoders = Encoders(self.settings, parts.context.ingests, has_ipv6=self._ipv6)
+        self._encoders = encoders = Encoders(self.settings, parts.context.ingests, has_ipv6=self._ipv6)
         for warning in await encoders.open():
             self.health.warnings.append(warning)
             _log.warning(warning)

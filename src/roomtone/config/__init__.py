@@ -1,6 +1,6 @@
 """Settings: models with complete defaults, loading, and the commented sample."""
 
-from roomtone.config.ingest import PullSettings, RtmpSettings, RtpIngestSettings, SrtSettings
+from roomtone.config.ingest import PullSettings, RtmpSettings, RtmpsSettings, RtpIngestSettings, SrtSettings
 from roomtone.config.live import LiveSettings
 from roomtone.config.load import ConfigError, load_settings
 from roomtone.config.models import (
@@ -63,6 +63,7 @@ __all__ = [
     "RedisSettings",
     "RoomSettings",
     "RtmpSettings",
+    "RtmpsSettings",
     "RtpIngestSettings",
     "ServerSettings",
     "Settings",

@@ -9,7 +9,7 @@ from pydantic import Field
 from roomtone.config.section import Section
 from roomtone.config.types import Address, Addresses
 
-_SRT, _RTMP, _RTP = 8890, 1935, 5004
+_SRT, _RTMP, _RTMPS, _RTP = 8890, 1935, 1936, 5004
 
 
 class SrtSettings(Section):
@@ -36,6 +36,15 @@ class RtmpSettings(Section):
     enabled: bool = True
     """Whether it is listened for."""
     listen: Addresses = (Address("0.0.0.0", _RTMP), Address("::", _RTMP))  # noqa: S104 - likewise
+    """TCP addresses."""
+
+
+class RtmpsSettings(Section):
+    """Encoders that publish by RTMP behind TLS, with the certificate of HTTPS: `rtmps://HOST:1936/live/NAME?token=TOKEN`."""
+
+    enabled: bool = True
+    """Whether it is listened for, where there is a certificate: `http.cert`, or the one made for `http.tls_listen`."""
+    listen: Addresses = (Address("0.0.0.0", _RTMPS), Address("::", _RTMPS))  # noqa: S104 - likewise
     """TCP addresses."""
 
 

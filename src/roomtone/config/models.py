@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from roomtone.config.ingest import PullSettings, RtmpSettings, RtpIngestSettings, SrtSettings
+from roomtone.config.ingest import PullSettings, RtmpSettings, RtmpsSettings, RtpIngestSettings, SrtSettings
 from roomtone.config.live import LiveSettings
 from roomtone.config.people import AccountSettings, DatabaseSettings, MailSettings, RedisSettings
 from roomtone.config.rooms import ChatSettings, RoomSettings, SpeakerSettings
@@ -360,6 +360,7 @@ class Settings(Section):
     live: LiveSettings = LiveSettings()
     srt: SrtSettings = SrtSettings()
     rtmp: RtmpSettings = RtmpSettings()
+    rtmps: RtmpsSettings = RtmpsSettings()
     rtp_ingest: RtpIngestSettings = RtpIngestSettings()
     pull: PullSettings = PullSettings()
     keys: dict[str, SecretStr] = Field(default_factory=dict)

@@ -99,6 +99,7 @@ from roomtone.media.values import (
     SetAudioTopN,
     SetConsumerLimits,
     SetConsumerPriority,
+    SetIngestCertificate,
     SetPreferredLayers,
     Stats,
     SwitchSource,
@@ -379,6 +380,7 @@ class FakeCommands(FakeState):
         command: OpenIngestListener
         | OpenIngestInput
         | OpenIngestPull
+        | SetIngestCertificate
         | CloseIngestListener
         | CloseIngest
         | ClosePlayout,

@@ -26,13 +26,23 @@ from roomtone.media.values import (
     OpenIngestPull,
     PlayoutEnd,
     RtpInput,
+    SetIngestCertificate,
     SrtPull,
 )
 
 if TYPE_CHECKING:
     from roomtone.media.fake_state import FakeState
+    from roomtone.media.values import IngestCertificate
 
-IngestCommand = OpenIngestListener | OpenIngestInput | OpenIngestPull | CloseIngestListener | CloseIngest | ClosePlayout
+IngestCommand = (
+    OpenIngestListener
+    | OpenIngestInput
+    | OpenIngestPull
+    | SetIngestCertificate
+    | CloseIngestListener
+    | CloseIngest
+    | ClosePlayout
+)
 
 _PASSPHRASE = range(10, 81)
 _LATENCY_MS = range(20, 8_001)
@@ -49,6 +59,20 @@ def execute(state: FakeState, command: IngestCommand) -> AnyResult:
             return _open_input(state, command)
         case OpenIngestPull():
             return _open_pull(state, command)
+        case SetIngestCertificate():
+            if state.get(FakeIngestListener, command.listener).protocol is not IngestProtocol.RTMPS:
+                raise Refused(ErrorCode.NOT_FOUND, "there is no such listener with a certificate")
+            _check_certificate(command.certificate)
+            return Done()
+        case CloseIngestListener() | CloseIngest() | ClosePlayout():
+            _close(state, command)
+            return Done()
+        case _:
+            assert_never(command)
+
+
+def _close(state: FakeState, command: CloseIngestListener | CloseIngest | ClosePlayout) -> None:
+    match command:
         case CloseIngestListener():
             listener = state.get(FakeIngestListener, command.listener)
             for ingest in [held for held in state.find(FakeIngest) if held.listener == listener.id]:
@@ -59,15 +83,10 @@ def execute(state: FakeState, command: IngestCommand) -> AnyResult:
                 state.drop_pull(listener, IngestEnd.REQUESTED, "the pull closes")
             else:
                 del state.objects[listener.id]
-            return Done()
         case CloseIngest():
             state.drop_ingest(state.get(FakeIngest, command.packager), IngestEnd.REQUESTED)
-            return Done()
         case ClosePlayout():
             state.drop_playout(state.get(FakePlayout, command.playout), PlayoutEnd.REQUESTED)
-            return Done()
-        case _:
-            assert_never(command)
 
 
 def _open(state: FakeState, command: OpenIngestListener) -> AnyResult:
@@ -80,6 +99,10 @@ def _open(state: FakeState, command: OpenIngestListener) -> AnyResult:
         raise Refused(ErrorCode.INVALID, "only SRT has a passphrase")
     if command.passphrase is not None and len(command.passphrase) not in _PASSPHRASE:
         raise Refused(ErrorCode.INVALID, "a passphrase has 10 to 80 characters")
+    if (command.protocol is IngestProtocol.RTMPS) != (command.certificate is not None):
+        raise Refused(ErrorCode.INVALID, "RTMPS takes a certificate, and only that")
+    if command.certificate is not None:
+        _check_certificate(command.certificate)
     check_encryption(command.encryption)
     id_ = state.new_id()
     number = number or _FIRST_PORT + id_
@@ -88,6 +111,11 @@ def _open(state: FakeState, command: OpenIngestListener) -> AnyResult:
         raise Refused(ErrorCode.NO_PORT, f"cannot listen on {address}")
     state.objects[id_] = FakeIngestListener(id_, command.protocol, address)
     return IngestListenerOpened(listener=IngestListenerId(id_), port=number)
+
+
+def _check_certificate(certificate: IngestCertificate) -> None:
+    if b"CERTIFICATE" not in certificate.chain or b"PRIVATE KEY" not in certificate.key:
+        raise Refused(ErrorCode.INVALID, "the certificate is no PEM")
 
 
 def _open_input(state: FakeState, command: OpenIngestInput) -> AnyResult:

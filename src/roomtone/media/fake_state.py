@@ -72,6 +72,7 @@ T = TypeVar(
     FakeChannel,
     FakeMixer,
     FakePackager,
+    FakePlayout,
     FakeTranscoder,
     FakeTrackTranscoder,
     FakeIngestListener,

@@ -23,12 +23,13 @@ from roomtone.media.values import (
     PackagerId,
     PlayoutId,
     RtpInput,
+    SetIngestCertificate,
     SrtPull,
 )
 
 if TYPE_CHECKING:
     from roomtone.media.engine import Engine
-    from roomtone.media.values import LiveEncryption
+    from roomtone.media.values import IngestCertificate, LiveEncryption
 
 
 class IngestListener(EngineObject):
@@ -49,6 +50,7 @@ class IngestListener(EngineObject):
         *,
         passphrase: str | None = None,
         latency_ms: int = 120,
+        certificate: IngestCertificate | None = None,
         window_ms: int = 120_000,
         part_ms: int | None = None,
         encryption: LiveEncryption | None = None,
@@ -62,6 +64,7 @@ class IngestListener(EngineObject):
             address=address,
             passphrase=passphrase,
             latency_ms=latency_ms,
+            certificate=certificate,
             window_ms=window_ms,
             part_ms=part_ms,
             encryption=encryption,
@@ -120,6 +123,10 @@ class IngestListener(EngineObject):
 
     def _close_command(self) -> AnyCommand:
         return CloseIngestListener(listener=self.id)
+
+    async def set_certificate(self, certificate: IngestCertificate) -> None:
+        """Show callers of RTMPS another certificate; `ErrorCode.INVALID` where it cannot be used: the old one stays."""
+        await self._engine.ask(SetIngestCertificate(listener=self.id, certificate=certificate), Done)
 
     async def end_stream(self, packager: PackagerId) -> None:
         """End a stream, and what an encoder publishes for it; `ErrorCode.NOT_FOUND` where it is gone."""

@@ -22,6 +22,7 @@ from roomtone.media.value_live_commands import (
     OpenTrackTranscoder,
     OpenTranscoder,
     RemovePackagerTrack,
+    SetIngestCertificate,
 )
 from roomtone.media.value_parts import (
     AudioRedundancy,
@@ -479,6 +480,7 @@ AnyCommand = (
     | OpenIngestInput
     | OpenIngestPull
     | CloseIngestListener
+    | SetIngestCertificate
     | CloseIngest
     | ClosePlayout
     | OpenFeed

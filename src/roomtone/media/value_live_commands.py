@@ -5,6 +5,7 @@ from __future__ import annotations
 from roomtone.media.value_parts import (
     CodecParameters,
     Command,
+    IngestCertificate,
     IngestListenerId,
     IngestProtocol,
     IngestPull,
@@ -98,16 +99,25 @@ class OpenIngestListener(Command, tag="open_ingest_listener", frozen=True, kw_on
 
     ``address`` is ``IP:PORT``, port 0 is any. With ``passphrase``, 10 to 80 characters and SRT only, callers without or
     with another are refused, and without it those that have one. ``latency_ms``, 20 to 8,000, is how long SRT waits
-    for what is missing. ``window_ms``, ``part_ms`` and ``encryption`` are as in `OpenPackager`.
+    for what is missing. ``certificate`` is what callers are shown, of RTMPS, which has to have one. ``window_ms``,
+    ``part_ms`` and ``encryption`` are as in `OpenPackager`.
     """
 
     protocol: IngestProtocol
     address: str
     passphrase: str | None = None
     latency_ms: int = 120
+    certificate: IngestCertificate | None = None
     window_ms: int = 120_000
     part_ms: int | None = None
     encryption: LiveEncryption | None = None
+
+
+class SetIngestCertificate(Command, tag="set_ingest_certificate", frozen=True, kw_only=True):
+    """Show callers of a listener of RTMPS another certificate from now on; one that cannot be used changes nothing."""
+
+    listener: IngestListenerId
+    certificate: IngestCertificate
 
 
 class OpenIngestInput(Command, tag="open_ingest_input", frozen=True, kw_only=True):

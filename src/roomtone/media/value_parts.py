@@ -31,6 +31,8 @@ class IngestProtocol(StrEnum):
     """MPEG-TS over SRT."""
     RTMP = "rtmp"
     """RTMP, Enhanced RTMP too."""
+    RTMPS = "rtmps"
+    """RTMP behind TLS."""
     RTP = "rtp"
     """RTP, as a description says."""
     MPEGTS = "mpegts"
@@ -342,6 +344,17 @@ class HeaderExtension(Value, frozen=True, kw_only=True):
 
     id: int
     uri: str
+
+
+class IngestCertificate(Value, frozen=True, kw_only=True):
+    """What callers of a listener are shown, and its secret; ``chain`` (leaf first) and ``key`` are PEM."""
+
+    chain: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        """Leave the key out."""
+        return "IngestCertificate()"
 
 
 class LiveEncryption(Value, frozen=True, kw_only=True):

@@ -125,6 +125,7 @@ from roomtone.media.value_live_commands import (
     OpenTrackTranscoder,
     OpenTranscoder,
     RemovePackagerTrack,
+    SetIngestCertificate,
 )
 from roomtone.media.value_parts import (
     ArrivalModel,
@@ -151,6 +152,7 @@ from roomtone.media.value_parts import (
     HeaderExtension,
     IceMode,
     IceState,
+    IngestCertificate,
     IngestId,
     IngestListenerId,
     IngestProtocol,
@@ -362,6 +364,7 @@ __all__ = [
     "IceRestarted",
     "IceState",
     "IceStateChanged",
+    "IngestCertificate",
     "IngestEnd",
     "IngestEnded",
     "IngestId",
@@ -462,6 +465,7 @@ __all__ = [
     "SetAudioTopN",
     "SetConsumerLimits",
     "SetConsumerPriority",
+    "SetIngestCertificate",
     "SetPreferredLayers",
     "SrtPull",
     "SrtpKeys",

@@ -2,7 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Instant;
+
+use rustls::ServerConfig;
 
 use super::connection::Asker;
 use super::rtmp::{self, Connection};
@@ -16,9 +19,9 @@ impl IngestThread {
             let Some(port) = self.rtmp.get(index) else {
                 return;
             };
-            let listener = port.id;
+            let (listener, tls) = (port.id, port.tls.clone());
             match port.listener.accept() {
-                Ok((stream, remote)) => self.begin_connection(listener, stream, remote, now),
+                Ok((stream, remote)) => self.begin_connection(listener, tls, stream, remote, now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {
                     // One that was gone before it was taken, or no descriptors: the others wait.
@@ -32,6 +35,7 @@ impl IngestThread {
     fn begin_connection(
         &mut self,
         listener: u64,
+        tls: Option<Arc<ServerConfig>>,
         stream: TcpStream,
         remote: SocketAddr,
         now: Instant,
@@ -41,7 +45,7 @@ impl IngestThread {
             return;
         }
         let seed = self.secret();
-        let Ok(connection) = Connection::new(listener, stream, remote, seed, now) else {
+        let Ok(connection) = Connection::new(listener, stream, remote, tls, seed, now) else {
             self.counters.ingest_sockets_failed.up();
             return;
         };
@@ -62,12 +66,15 @@ impl IngestThread {
             let Some(connection) = self.connections.get(index) else {
                 return;
             };
-            let (listener, remote) = (connection.listener, connection.remote);
             let publisher = connection.publisher;
             match (one, publisher) {
                 (rtmp::Told::Asks(request), _) => {
                     let asker = Asker::Rtmp { connection: index };
-                    self.ask(asker, rtmp::wish(request, listener, remote), now);
+                    if connection.is_wrong() {
+                        self.counters.ingest_connections_bare.up();
+                    }
+                    let wish = rtmp::wish(request, connection);
+                    self.ask(asker, wish, now);
                 }
                 (rtmp::Told::Sent(sent), Some(publisher)) => self.sent(publisher, sent, now),
                 (rtmp::Told::Bytes(bytes), Some(publisher)) => self.heard(publisher, bytes, now),

@@ -1,16 +1,21 @@
 //! Commands: listeners opened and closed, publishers sent away.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roomtone_srt::Passphrase;
+use rustls::ServerConfig;
 
 use super::srt::SrtPort;
 use super::thread::{IngestThread, Packaging, RTMP_PORT, RtmpPort, SRT_PORT, token};
+use super::wire;
 use crate::failure::Failure;
 use crate::ids;
 use crate::live;
-use crate::values::{Command, CommandResult, ErrorCode, IngestEnd, IngestProtocol, Listing};
+use crate::values::{
+    Command, CommandResult, ErrorCode, IngestCertificate, IngestEnd, IngestProtocol, Listing,
+};
 
 /// Listeners at a time.
 const MAX_LISTENERS: usize = 64;
@@ -31,6 +36,19 @@ fn packaging(listing: Listing) -> Result<Packaging, Failure> {
     })
 }
 
+/// What callers are shown who have to encrypt.
+fn tls_of(
+    protocol: IngestProtocol,
+    certificate: Option<IngestCertificate>,
+) -> Result<Option<Arc<ServerConfig>>, Failure> {
+    match (protocol, certificate) {
+        (IngestProtocol::Rtmps, Some(certificate)) => wire::server_config(&certificate).map(Some),
+        (IngestProtocol::Rtmps, None) => Err(Failure::invalid("RTMPS takes a certificate")),
+        (_, Some(_)) => Err(Failure::invalid("only RTMPS has a certificate")),
+        (_, None) => Ok(None),
+    }
+}
+
 impl IngestThread {
     pub(super) fn handle_command(&mut self, command: Command, now: Instant) -> CommandResult {
         let done = match command {
@@ -39,13 +57,22 @@ impl IngestThread {
                 address,
                 passphrase,
                 latency_ms,
+                certificate,
                 listing,
             } => packaging(listing).and_then(|packaging| {
-                self.open_listener(protocol, &address, passphrase.as_deref(), latency_ms, now)
-                    .inspect(|(listener, _)| {
-                        self.packaging.insert(*listener, packaging);
-                    })
-                    .map(|(listener, port)| CommandResult::IngestListenerOpened { listener, port })
+                let tls = tls_of(protocol, certificate)?;
+                self.open_listener(
+                    protocol,
+                    &address,
+                    passphrase.as_deref(),
+                    latency_ms,
+                    tls,
+                    now,
+                )
+                .inspect(|(listener, _)| {
+                    self.packaging.insert(*listener, packaging);
+                })
+                .map(|(listener, port)| CommandResult::IngestListenerOpened { listener, port })
             }),
             Command::OpenIngestInput {
                 name,
@@ -63,6 +90,10 @@ impl IngestThread {
                 self.open_pull(name, origin, packaging, now)
                     .map(|listener| CommandResult::IngestPullOpened { listener })
             }),
+            Command::SetIngestCertificate {
+                listener,
+                certificate,
+            } => self.set_certificate(listener, &certificate),
             Command::CloseIngestListener { listener } => self.close_listener(listener, now),
             Command::CloseIngest { packager } => self.close_ingest(packager, now),
             Command::ClosePlayout { playout } => self.close_playout(playout, now),
@@ -77,6 +108,7 @@ impl IngestThread {
         address: &str,
         passphrase: Option<&str>,
         latency_ms: u32,
+        tls: Option<Arc<ServerConfig>>,
         now: Instant,
     ) -> Result<(u64, u16), Failure> {
         let address: SocketAddr = address
@@ -104,10 +136,12 @@ impl IngestThread {
                     now,
                 )
             }
-            IngestProtocol::Rtmp | IngestProtocol::Rtp if passphrase.is_some() => {
+            IngestProtocol::Rtmp | IngestProtocol::Rtmps | IngestProtocol::Rtp
+                if passphrase.is_some() =>
+            {
                 return Err(Failure::invalid("only SRT has a passphrase"));
             }
-            IngestProtocol::Rtmp => self.open_rtmp(id, address),
+            IngestProtocol::Rtmp | IngestProtocol::Rtmps => self.open_rtmp(id, address, tls),
             IngestProtocol::Rtp => self.open_rtp_port(id, address),
             IngestProtocol::Mpegts => {
                 return Err(Failure::invalid("MPEG-TS in datagrams comes by an input"));
@@ -139,14 +173,33 @@ impl IngestThread {
         Ok(number)
     }
 
-    fn open_rtmp(&mut self, id: u64, address: SocketAddr) -> std::io::Result<u16> {
+    fn open_rtmp(
+        &mut self,
+        id: u64,
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> std::io::Result<u16> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let number = listener.local_addr()?.port();
         let entry = self.rtmp.vacant_entry();
         self.poller.add(&listener, token(RTMP_PORT, entry.key()))?;
-        entry.insert(RtmpPort { id, listener });
+        entry.insert(RtmpPort { id, tls, listener });
         Ok(number)
+    }
+
+    /// Callers that come from now on are shown another certificate.
+    fn set_certificate(
+        &mut self,
+        listener: u64,
+        certificate: &IngestCertificate,
+    ) -> Result<CommandResult, Failure> {
+        let mut ports = self.rtmp.iter_mut().map(|(_, port)| port);
+        let port = ports
+            .find(|port| port.id == listener && port.tls.is_some())
+            .ok_or_else(|| Failure::not_found("listener with a certificate", listener))?;
+        port.tls = Some(wire::server_config(certificate)?);
+        Ok(CommandResult::Done {})
     }
 
     /// Who publishes through it is sent away too.

@@ -21,6 +21,7 @@ mod srt;
 mod streams;
 mod thread;
 mod transport_stream;
+mod wire;
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};

@@ -1,8 +1,9 @@
 //! Connections of RTMP.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,10 +12,12 @@ use roomtone_rtmp::{
     Credential, Ended, Media, Output, Refusal, Request, Server, ServerConfig, ServerEvent,
     TagError, Tracks, Wish as Asks,
 };
+use rustls::ServerConfig as TlsConfig;
 
 use super::asking::Wish;
 use super::connection::No;
 use super::publisher::Sent;
+use super::wire::Wire;
 use crate::values::{IngestEnd, IngestProtocol};
 
 /// Bytes taken before others have their turn.
@@ -36,7 +39,8 @@ pub(super) struct Connection {
     pub(super) listener: u64,
     pub(super) remote: SocketAddr,
     pub(super) publisher: Option<u64>,
-    stream: TcpStream,
+    wire: Wire,
+    encrypted: bool,
     server: Server,
     tracks: Tracks,
     /// What the kernel did not take yet.
@@ -53,6 +57,7 @@ impl Connection {
         listener: u64,
         stream: TcpStream,
         remote: SocketAddr,
+        tls: Option<Arc<TlsConfig>>,
         seed: [u8; 32],
         now: Instant,
     ) -> io::Result<Self> {
@@ -62,7 +67,8 @@ impl Connection {
             listener,
             remote,
             publisher: None,
-            stream,
+            encrypted: tls.is_some(),
+            wire: Wire::new(stream, tls),
             server: Server::new(ServerConfig::default(), seed, now),
             tracks: Tracks::default(),
             rest: Bytes::new(),
@@ -71,11 +77,25 @@ impl Connection {
         })
     }
 
+    /// What it speaks.
+    pub(super) fn protocol(&self) -> IngestProtocol {
+        if self.encrypted {
+            IngestProtocol::Rtmps
+        } else {
+            IngestProtocol::Rtmp
+        }
+    }
+
+    /// Whether it does not encrypt where it had to.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.wire.is_wrong()
+    }
+
     /// Take what has come.
     pub(super) fn receive(&mut self, space: &mut [u8], now: Instant, told: &mut Vec<Told>) {
         let mut taken = 0;
-        while taken < TURN_BYTES && !self.broken {
-            match self.stream.read(space) {
+        while !self.broken && (taken < TURN_BYTES || self.wire.holds()) {
+            match self.wire.read(space) {
                 Ok(0) => self.broken = true,
                 Ok(len) => {
                     taken += len;
@@ -135,10 +155,14 @@ impl Connection {
             if self.rest.is_empty() {
                 match self.server.poll_output() {
                     Some(output) => self.rest = output,
-                    None => return false,
+                    None => {
+                        let more = self.wire.flush();
+                        self.broken |= more.is_err();
+                        return more.unwrap_or(false);
+                    }
                 }
             }
-            match self.stream.write(&self.rest) {
+            match self.wire.write(&self.rest) {
                 Ok(0) => self.broken = true,
                 Ok(len) => drop(self.rest.split_to(len)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
@@ -175,7 +199,7 @@ impl Connection {
             return true;
         }
         if self.lingers.is_none() && self.rest.is_empty() {
-            self.broken = self.stream.shutdown(std::net::Shutdown::Write).is_err();
+            self.broken = self.wire.shut_down().is_err();
         }
         let until = *self.lingers.get_or_insert(now + LINGER);
         self.broken || until <= now
@@ -204,7 +228,7 @@ impl Connection {
 
 impl AsRawFd for Connection {
     fn as_raw_fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
+        self.wire.as_raw_fd()
     }
 }
 
@@ -235,7 +259,12 @@ fn key(media: Media) -> u32 {
 }
 
 /// What a connection asks for.
-pub(super) fn wish(request: Request, listener: u64, remote: SocketAddr) -> Result<Wish, No> {
+pub(super) fn wish(request: Request, connection: &Connection) -> Result<Wish, No> {
+    if connection.is_wrong() {
+        return Err(No::Unsupported(
+            "this port takes RTMP behind TLS only: rtmps://",
+        ));
+    }
     if request.wish != Asks::Publish {
         return Err(No::Unsupported("streams are not played out by RTMP yet"));
     }
@@ -246,9 +275,9 @@ pub(super) fn wish(request: Request, listener: u64, remote: SocketAddr) -> Resul
     };
     Ok(Wish {
         plays: false,
-        protocol: IngestProtocol::Rtmp,
-        listener,
-        remote,
+        protocol: connection.protocol(),
+        listener: connection.listener,
+        remote: connection.remote,
         name: request.address.name,
         user,
         credential,

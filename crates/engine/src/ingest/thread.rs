@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use roomtone_hls::EncryptionConfig;
 use roomtone_webrtc::{Random, SystemRandom};
 use rustc_hash::FxHashMap;
+use rustls::ServerConfig;
 use slab::Slab;
 
 use super::asking::Questions;
@@ -53,6 +54,8 @@ pub(super) fn token(sort: u64, index: usize) -> u64 {
 /// A port that takes connections of RTMP.
 pub(super) struct RtmpPort {
     pub(super) id: u64,
+    /// What is shown to callers where they have to encrypt.
+    pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) listener: TcpListener,
 }
 

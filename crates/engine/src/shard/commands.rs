@@ -177,6 +177,7 @@ impl Shard {
             | Command::OpenIngestListener { .. }
             | Command::OpenIngestInput { .. }
             | Command::OpenIngestPull { .. }
+            | Command::SetIngestCertificate { .. }
             | Command::CloseIngestListener { .. }
             | Command::CloseIngest { .. }
             | Command::ClosePlayout { .. }

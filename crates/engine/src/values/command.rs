@@ -9,8 +9,8 @@ use super::defaults::{
 };
 use super::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
-    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestProtocol, IngestPull,
-    IngestSource, Latching, Listing, MediaKind, MixerSource, SrtpKeys,
+    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestCertificate, IngestProtocol,
+    IngestPull, IngestSource, Latching, Listing, MediaKind, MixerSource, SrtpKeys,
 };
 
 /// One command; each is answered by one reply.
@@ -526,9 +526,19 @@ pub enum Command {
         /// How long SRT holds back what it has for what is missing, in milliseconds.
         #[serde(default = "default_latency")]
         latency_ms: u32,
+        /// What callers are shown; of RTMPS, which has to have one.
+        #[serde(default)]
+        certificate: Option<IngestCertificate>,
         /// How it is listed.
         #[serde(flatten)]
         listing: Listing,
+    },
+    /// Show callers of a listener of RTMPS another certificate from now on.
+    SetIngestCertificate {
+        /// Which listener.
+        listener: u64,
+        /// What they are shown.
+        certificate: IngestCertificate,
     },
     /// Take a stream from a source that does not ask: whoever gives the command has decided. It is begun whenever its source
     /// sends; closed as a listener is.

@@ -271,6 +271,24 @@ pub enum MixerSource {
     },
 }
 
+/// What callers of a listener are shown, and its secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngestCertificate {
+    /// PEM, the leaf first.
+    #[serde(with = "serde_bytes")]
+    pub chain: Vec<u8>,
+    /// PEM.
+    #[serde(with = "serde_bytes")]
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for IngestCertificate {
+    /// The key is not shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IngestCertificate").finish_non_exhaustive()
+    }
+}
+
 /// What encoders speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -279,6 +297,8 @@ pub enum IngestProtocol {
     Srt,
     /// RTMP, Enhanced RTMP too.
     Rtmp,
+    /// RTMP behind TLS.
+    Rtmps,
     /// RTP, as a description says.
     Rtp,
     /// MPEG-TS in datagrams, bare or behind RTP.
@@ -291,6 +311,7 @@ impl IngestProtocol {
         match self {
             Self::Srt => "srt",
             Self::Rtmp => "rtmp",
+            Self::Rtmps => "rtmps",
             Self::Rtp => "rtp",
             Self::Mpegts => "mpegts",
         }

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from roomtone.media import Engine, Mailbox
     from roomtone.media.values import (
         AnyEvent,
+        IngestCertificate,
         IngestId,
         MediaKind,
         PackagerId,
@@ -135,6 +136,7 @@ class Ingests:
         *,
         passphrase: str | None = None,
         latency_ms: int = 120,
+        certificate: IngestCertificate | None = None,
     ) -> IngestListener:
         """Take encoders in at ``IP:PORT``; raise `EngineCommandError` where the address cannot be had."""
         listener = await IngestListener.open(
@@ -143,11 +145,18 @@ class Ingests:
             address,
             passphrase=passphrase,
             latency_ms=latency_ms,
+            certificate=certificate,
             **self.listings.default.for_engine(),
         )
         self.listeners.append(listener)
         self._follow(listener.id, listener)
         return listener
+
+    async def set_certificate(self, certificate: IngestCertificate) -> None:
+        """Show callers of RTMPS another certificate from now on; raise `EngineCommandError` where it cannot be used."""
+        for listener in self.listeners:
+            if listener.protocol is IngestProtocol.RTMPS:
+                await listener.set_certificate(certificate)
 
     def adopt(self, listener: IngestListener) -> None:
         """Follow what is published through an input."""

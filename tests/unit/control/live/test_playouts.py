@@ -186,7 +186,7 @@ async def test_who_is_sent_away_does_not_come_back_with_the_same_token(stage: St
     assert stage.playouts.ended == {PlayoutEnd.REQUESTED: 1}
     again = await stage.asked(mine)
     assert (again.allowed, again.denial) == (False, Denial.RIGHTS)
-    assert (await stage.asked(token(can_publish=True))).allowed
+    assert (await stage.asked(token(can_publish=False))).allowed
     assert stage.playouts.kicked == 1
 
 
