@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use roomtone_engine::Engine;
 use roomtone_engine::values::{
-    Answer, Command, CommandResult, Denial, EngineConfig, Event as EngineEvent, IngestProtocol,
-    Listing, Outbound, PlayoutEnd, Request,
+    Answer, Command, CommandResult, Denial, EngineConfig, Event as EngineEvent, IngestPort,
+    IngestProtocol, Listing, Outbound, PlayoutEnd, Request,
 };
 use roomtone_frames::{AccessUnit, Format, OpusFormat};
 use roomtone_mpegts::{Demuxer, Event, MuxTrack, Muxer, MuxerConfig};
@@ -159,11 +159,13 @@ impl Stage {
             asked: Vec::new(),
         };
         let opened = stage.call(Command::OpenIngestListener {
-            protocol: IngestProtocol::Srt,
-            address: "127.0.0.1:0".into(),
-            passphrase: None,
-            latency_ms: 120,
-            certificate: None,
+            port: IngestPort {
+                protocol: IngestProtocol::Srt,
+                address: "127.0.0.1:0".into(),
+                passphrase: None,
+                latency_ms: 120,
+                certificate: None,
+            },
             listing: Listing {
                 window_ms: 20_000,
                 part_ms: None,

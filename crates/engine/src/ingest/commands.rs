@@ -14,7 +14,8 @@ use crate::failure::Failure;
 use crate::ids;
 use crate::live;
 use crate::values::{
-    Command, CommandResult, ErrorCode, IngestCertificate, IngestEnd, IngestProtocol, Listing,
+    Command, CommandResult, ErrorCode, IngestCertificate, IngestEnd, IngestPort, IngestProtocol,
+    Listing,
 };
 
 /// Listeners at a time.
@@ -52,28 +53,18 @@ fn tls_of(
 impl IngestThread {
     pub(super) fn handle_command(&mut self, command: Command, now: Instant) -> CommandResult {
         let done = match command {
-            Command::OpenIngestListener {
-                protocol,
-                address,
-                passphrase,
-                latency_ms,
-                certificate,
-                listing,
-            } => packaging(listing).and_then(|packaging| {
-                let tls = tls_of(protocol, certificate)?;
-                self.open_listener(
-                    protocol,
-                    &address,
-                    passphrase.as_deref(),
-                    latency_ms,
-                    tls,
-                    now,
-                )
-                .inspect(|(listener, _)| {
-                    self.packaging.insert(*listener, packaging);
+            Command::OpenIngestListener { port, listing } => {
+                packaging(listing).and_then(|packaging| {
+                    self.open_listener(port, now)
+                        .inspect(|(listener, _)| {
+                            self.packaging.insert(*listener, packaging);
+                        })
+                        .map(|(listener, port)| CommandResult::IngestListenerOpened {
+                            listener,
+                            port,
+                        })
                 })
-                .map(|(listener, port)| CommandResult::IngestListenerOpened { listener, port })
-            }),
+            }
             Command::OpenIngestInput {
                 name,
                 source,
@@ -102,15 +93,15 @@ impl IngestThread {
         done.unwrap_or_else(CommandResult::from)
     }
 
-    fn open_listener(
-        &mut self,
-        protocol: IngestProtocol,
-        address: &str,
-        passphrase: Option<&str>,
-        latency_ms: u32,
-        tls: Option<Arc<ServerConfig>>,
-        now: Instant,
-    ) -> Result<(u64, u16), Failure> {
+    fn open_listener(&mut self, port: IngestPort, now: Instant) -> Result<(u64, u16), Failure> {
+        let IngestPort {
+            protocol,
+            address,
+            passphrase,
+            latency_ms,
+            certificate,
+        } = port;
+        let tls = tls_of(protocol, certificate)?;
         let address: SocketAddr = address
             .parse()
             .map_err(|_| Failure::invalid("address is not IP:PORT"))?;
@@ -125,6 +116,7 @@ impl IngestThread {
         let port = match protocol {
             IngestProtocol::Srt => {
                 let passphrase = passphrase
+                    .as_deref()
                     .map(Passphrase::new)
                     .transpose()
                     .map_err(|_| Failure::invalid("a passphrase has 10 to 80 characters"))?;

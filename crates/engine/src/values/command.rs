@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::defaults::{
-    default_entries, default_hold, default_interval, default_latency, default_listen_ip,
-    default_message_size, default_percentile, default_press, default_ptime, default_rebind_silence,
-    default_smoothing, default_threshold, default_tick, yes,
+    default_entries, default_hold, default_interval, default_listen_ip, default_message_size,
+    default_percentile, default_press, default_ptime, default_rebind_silence, default_smoothing,
+    default_threshold, default_tick, yes,
 };
 use super::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
-    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestCertificate, IngestProtocol,
+    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestCertificate, IngestPort,
     IngestPull, IngestSource, Latching, Listing, MediaKind, MixerSource, SrtpKeys,
 };
 
@@ -516,19 +516,9 @@ pub enum Command {
     },
     /// Listen for encoders. What one publishes, after a question, becomes a live stream that the front door serves.
     OpenIngestListener {
-        /// What they speak.
-        protocol: IngestProtocol,
-        /// Where, as IP:PORT; port 0 is any.
-        address: String,
-        /// With it callers without or with another are refused, and without it those that have one; SRT only.
-        #[serde(default)]
-        passphrase: Option<String>,
-        /// How long SRT holds back what it has for what is missing, in milliseconds.
-        #[serde(default = "default_latency")]
-        latency_ms: u32,
-        /// What callers are shown; of RTMPS, which has to have one.
-        #[serde(default)]
-        certificate: Option<IngestCertificate>,
+        /// Where, and how callers are let in.
+        #[serde(flatten)]
+        port: IngestPort,
         /// How it is listed.
         #[serde(flatten)]
         listing: Listing,

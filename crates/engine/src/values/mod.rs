@@ -20,8 +20,8 @@ pub use event::{
 pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, EncryptionMethod, Fingerprint, HeaderExtension, IceMode, IngestCertificate,
-    IngestProtocol, IngestPull, IngestRtpTrack, IngestSource, Latching, Listing, LiveEncryption,
-    MediaKind, MixerSource, SrtpKeys, ToneKind,
+    IngestPort, IngestProtocol, IngestPull, IngestRtpTrack, IngestSource, Latching, Listing,
+    LiveEncryption, MediaKind, MixerSource, SrtpKeys, ToneKind,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::defaults::default_window;
+use super::defaults::{default_latency, default_window};
 
 /// Kind of media of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -287,6 +287,24 @@ impl std::fmt::Debug for IngestCertificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("IngestCertificate").finish_non_exhaustive()
     }
+}
+
+/// Where encoders are listened for, and how they are let in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngestPort {
+    /// What they speak.
+    pub protocol: IngestProtocol,
+    /// Where, as IP:PORT; port 0 is any.
+    pub address: String,
+    /// With it callers without or with another are refused, and without it those that have one; SRT only.
+    #[serde(default)]
+    pub passphrase: Option<String>,
+    /// How long SRT holds back what it has for what is missing, in milliseconds.
+    #[serde(default = "default_latency")]
+    pub latency_ms: u32,
+    /// What callers are shown; of RTMPS, which has to have one.
+    #[serde(default)]
+    pub certificate: Option<IngestCertificate>,
 }
 
 /// What encoders speak.
