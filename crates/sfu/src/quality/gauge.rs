@@ -95,6 +95,23 @@ impl Gauge {
         self.tell()
     }
 
+    /// Nothing is carried, and with that nothing is wrong any more; gives the quality where something was.
+    pub(crate) fn rest(&mut self) -> Option<Quality> {
+        if self.told?.level == QualityLevel::Excellent {
+            return None;
+        }
+        *self = Self {
+            told: self.told,
+            ..Self::default()
+        };
+        let nothing_wrong = Reading {
+            score: 1.0,
+            mos: None,
+            degradation: None,
+        };
+        self.update(nothing_wrong)
+    }
+
     /// The quality as it stands; `None`: nothing was measured yet.
     pub(crate) fn quality(&self) -> Option<Quality> {
         let score = self.score?;

@@ -230,8 +230,11 @@ impl Router {
         let lost = transport.writable && line.silence_us(now_us) >= lost_after_us;
         let told = if lost {
             line.gauge.lose()
+        } else if let Some(worst) = worst {
+            line.gauge.follow(worst)
         } else {
-            worst.and_then(|worst| line.gauge.follow(worst))
+            // What ended badly is no reason to call the line bad for ever.
+            line.gauge.rest()
         };
         if let Some(quality) = told {
             let subject = QualitySubject::Transport(transport.id);

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from roomtone.control.rooms.directory import RoomDirectory
 from roomtone.control.rooms.events import RoomEventKind
 from roomtone.control.rooms.model import Connection, FeedConnection, PlainConnection, Viewer
+from roomtone.control.rooms.quality import drop_connection
 from roomtone.control.rooms.reasons import Refusal
 from roomtone.control.rooms.tables import quietly
 from roomtone.control.rooms.values import ParticipantState
@@ -107,8 +108,9 @@ class RoomConnections(RoomDirectory):
     async def close_connection(self, connection: Connection) -> None:
         """Close one path of a member that goes on; what went over it ends by the engine's events."""
         member = connection.owner
-        if member.connections.pop(connection.transport.id, None) is None:
+        if connection.transport.id not in member.connections:
             return
+        drop_connection(member, connection)
         self.connections.pop(connection.transport.id, None)
         if self.routers.release(member.room, connection.router):
             self.spawn(quietly(connection.router.close))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from roomtone.control.rooms.tracks import Publication, Subscription
     from roomtone.control.rooms.values import Ended, ParticipantId, RoomId, SubscriptionId, ViewerId
     from roomtone.media import AudioLevelObserver, DataChannel, Feed, PlainTransport, Router, WebRtcTransport
-    from roomtone.media.values import ChannelId, MediaKind, QualityLevel, RouterId, TransportId
+    from roomtone.media.values import ChannelId, MediaKind, QualityChanged, QualityLevel, RouterId, TransportId
 
 MAX_ENDED = 200
 """Ends that a room remembers."""
@@ -77,6 +77,7 @@ class Connection:
         "on_closed",
         "on_connected",
         "owner",
+        "quality",
         "router",
         "transport",
     )
@@ -97,30 +98,34 @@ class Connection:
         """Called once, when the engine or the peer has ended it and its member goes on."""
         self.channels: set[ChannelId] = set()
         """Data channels that are open."""
+        self.quality: QualityChanged | None = None
+        """What the engine said last of how good it is."""
 
 
 class PlainConnection:
     """A plain RTP transport, the router it is on, and whose it is."""
 
-    __slots__ = ("connected", "owner", "router", "transport")
+    __slots__ = ("connected", "owner", "quality", "router", "transport")
 
     def __init__(self, transport: PlainTransport, router: Router, owner: Member) -> None:
         self.transport = transport
         self.router = router
         self.owner = owner
         self.connected = False
+        self.quality: QualityChanged | None = None
 
 
 class FeedConnection:
     """A feed: the tracks of an encoder on a router, and whose they are. It is connected from the beginning."""
 
-    __slots__ = ("connected", "owner", "router", "transport")
+    __slots__ = ("connected", "owner", "quality", "router", "transport")
 
     def __init__(self, transport: Feed, router: Router, owner: Member) -> None:
         self.transport = transport
         self.router = router
         self.owner = owner
         self.connected = True
+        self.quality: QualityChanged | None = None
 
 
 AnyConnection = Connection | PlainConnection | FeedConnection
@@ -136,7 +141,7 @@ class Member(ABC):
         self.subscriptions: dict[SubscriptionId, Subscription] = {}
         self.closed: CloseReason | None = None
         self.quality: QualityLevel | None = None
-        """How good its connection is, once that is known."""
+        """How good the worst of its connections is, once that is known."""
         self._on_close: list[Callable[[CloseReason], None]] = []
 
     @abstractmethod

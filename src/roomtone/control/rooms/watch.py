@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.rooms.events import RoomEventDetails, RoomEventKind
 from roomtone.control.rooms.model import Connection, Participant, Viewer
+from roomtone.control.rooms.quality import judge_connection
 from roomtone.control.rooms.reasons import CloseReason, of_engine
 from roomtone.control.rooms.speakers import note_speakers
 from roomtone.control.rooms.values import Layers, ParticipantState
@@ -262,18 +263,16 @@ class EngineWatch:
 
     def _on_quality(self, event: QualityChanged) -> None:
         """Tell of a participant's or viewer's connection, or of a track as it arrives; the rest is in statistics."""
-        details: RoomEventDetails = {"quality": event.level, "score": event.score, "degradation": event.reason}
         if event.subject is QualitySubject.PRODUCER:
             publication = self._rooms.publications.get(event.id)
             if publication is not None:
                 publication.quality = event.level
-                details["track"] = publication.id
-                publication.participant.emit(RoomEventKind.QUALITY_CHANGED, **details)
+                details: RoomEventDetails = {"quality": event.level, "score": event.score, "degradation": event.reason}
+                publication.participant.emit(RoomEventKind.QUALITY_CHANGED, track=publication.id, **details)
         elif event.subject is QualitySubject.TRANSPORT:
             connection = self._rooms.connections.get(TransportId(event.id))
             if connection is not None:
-                connection.owner.quality = event.level
-                connection.owner.emit(RoomEventKind.QUALITY_CHANGED, **details)
+                judge_connection(connection, event)
 
     def _on_congestion(self, event: CongestionChanged) -> None:
         connection = self._rooms.connections.get(event.transport)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rooms_world import AUDIO, HEAR, PEER, SEE, VIDEO, World
 
 from roomtone.control.rooms import JoinRequest, Layers, LayerWish, RoomEvent, RoomEventKind, Subscription
@@ -23,6 +25,9 @@ from roomtone.media.values import (
     QualitySubject,
     QualityTrend,
 )
+
+if TYPE_CHECKING:
+    from roomtone.control.rooms.model import AnyConnection
 
 
 async def watch(world: World) -> Subscription:
@@ -101,6 +106,48 @@ async def test_quality_is_told_of_tracks_and_connections(world: World) -> None:
         (RoomEventKind.QUALITY_CHANGED, QualityLevel.POOR, 0.35, DegradationReason.LOSS)
     }
     assert video.member.quality is video.source.quality is QualityLevel.POOR
+
+
+def said(connection: AnyConnection, score: float, level: QualityLevel) -> QualityChanged:
+    """What the engine says of a connection."""
+    return QualityChanged(
+        subject=QualitySubject.TRANSPORT,
+        id=connection.transport.id,
+        score=score,
+        level=level,
+        mos=None,
+        trend=QualityTrend.STEADY,
+        reason=DegradationReason.LOSS if level is QualityLevel.POOR else None,
+    )
+
+
+async def test_a_member_is_as_good_as_the_worst_of_its_connections(world: World) -> None:
+    alice = await world.rooms.join("demo", JoinRequest("alice"))
+    sends, hears = [await world.rooms.open_connection(alice) for _ in range(2)]
+    news = [
+        said(sends, 0.3, QualityLevel.POOR),
+        said(hears, 0.9, QualityLevel.EXCELLENT),  # hides nothing
+        said(hears, 0.6, QualityLevel.GOOD),
+        said(sends, 0.95, QualityLevel.EXCELLENT),
+        said(sends, 0.2, QualityLevel.POOR),
+        said(sends, 0.0, QualityLevel.LOST),
+    ]
+    told = await heard(world, *news)
+    assert [(event.quality, event.score, event.degradation) for event in told] == [
+        (QualityLevel.POOR, 0.3, DegradationReason.LOSS),
+        (QualityLevel.GOOD, 0.6, None),
+        (QualityLevel.POOR, 0.2, DegradationReason.LOSS),
+        (QualityLevel.LOST, 0.0, None),
+    ]
+    assert alice.quality is QualityLevel.LOST
+    with world.rooms.find("demo").events.open() as mailbox:
+        await world.rooms.close_connection(sends)
+        await world.settle()
+    after = [event async for event in mailbox if event.kind is RoomEventKind.QUALITY_CHANGED]
+    assert [(event.participant, event.quality) for event in after] == [("alice", QualityLevel.GOOD)]
+    assert alice.quality is QualityLevel.GOOD
+    await world.rooms.close_connection(hears)
+    assert alice.quality is None, "of nothing nothing is known"
 
 
 async def test_congestion_is_told_with_its_direction(world: World) -> None:
