@@ -268,7 +268,8 @@ class EngineWatch:
             if publication is not None:
                 publication.quality = event.level
                 details: RoomEventDetails = {"quality": event.level, "score": event.score, "degradation": event.reason}
-                publication.participant.emit(RoomEventKind.QUALITY_CHANGED, track=publication.id, **details)
+                details["track"] = publication.id
+                publication.participant.emit(RoomEventKind.QUALITY_CHANGED, **details)
         elif event.subject is QualitySubject.TRANSPORT:
             connection = self._rooms.connections.get(TransportId(event.id))
             if connection is not None:
