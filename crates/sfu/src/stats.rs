@@ -258,6 +258,8 @@ pub struct TransportStats {
     pub feedback_received: u64,
     /// Feedback packets received that spoke of more packets than the limit.
     pub feedback_truncated: u64,
+    /// Entries of feedback about packets that were never sent, or were forgotten long ago.
+    pub feedback_bogus: u64,
     /// Arrivals dropped because too many waited for feedback.
     pub feedback_overflow: u64,
     /// Probes begun, to find out what the line carries.

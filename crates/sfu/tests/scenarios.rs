@@ -43,6 +43,32 @@ fn on_a_line_with_space_the_best_layer_is_shown_without_a_break() {
     assert!((1_600_000.0..2_000_000.0).contains(&rate), "{rate}");
 }
 
+/// What falls short on lines other than that of the short form: row, delay one way and queue in ms, figure, and the
+/// worst it is. The bound stays what it is; the figure may get better, and is in docs/explanation/bandwidth.md.
+const KNOWN: [(&str, (u64, u64), &str, f64); 3] = [
+    ("beside a transfer", (100, 200), "share %", 17.0),
+    ("beside a transfer", (25, 100), "share %", 17.0),
+    (
+        "four, 2.5, 1, 2.5",
+        (25, 100),
+        "back to 85 % of a share s",
+        12.5,
+    ),
+];
+
+/// Whether a figure that misses its bound is known to, and is no worse than it is known to be.
+fn is_known(row: &Scenario, figure: &Figure) -> bool {
+    let line = (row.line.one_way_ms, row.line.queue_ms);
+    KNOWN.iter().any(|(name, on, what, worst)| {
+        let known = Figure {
+            value: *worst,
+            ..*figure
+        };
+        (*name, *on, *what) == (row.name, line, figure.name)
+            && known.worse(*figure).value.to_bits() == worst.to_bits()
+    })
+}
+
 /// Plays rows, prints their figures, and says which miss their bounds.
 fn judge(rows: &[Scenario], seeds: u64) {
     let mut missed = vec![];
@@ -53,7 +79,8 @@ fn judge(rows: &[Scenario], seeds: u64) {
         });
         let figures = worst(runs);
         let text = print(row.name, &row.line, &figures);
-        if !figures.iter().all(Figure::holds) {
+        let is_fine = |figure: &Figure| figure.holds() || is_known(row, figure);
+        if !figures.iter().all(is_fine) {
             missed.push(text);
         }
     }
@@ -178,8 +205,22 @@ fn a_bulk_transfer_on_the_line_neither_starves_nor_is_starved() {
 
 #[test]
 fn a_peer_that_names_only_a_limit_gets_the_lowest_layer_on_a_narrow_line() {
-    let runs = (1..=3).map(|seed| peers::on_a_narrow_line(&peers::narrow(), Feedback::Remb, seed));
+    let runs = (1..=10).map(|seed| peers::on_a_narrow_line(&peers::narrow(), Feedback::Remb, seed));
     expect("REMB only", runs);
+}
+
+/// All rows on the other lines of the table: 10 and 100 ms one way, queues of 100 and 500 ms.
+#[test]
+#[ignore = "long: all rows on four more lines, ten seeds"]
+fn every_row_holds_on_the_other_lines_but_for_what_is_known() {
+    let rows = scenarios();
+    let over = |row: &Scenario| {
+        let row = row.clone();
+        VARIANTS[1..]
+            .iter()
+            .map(move |(one_way_ms, queue_ms)| row.over(*one_way_ms, *queue_ms))
+    };
+    judge(&rows.iter().flat_map(over).collect::<Vec<_>>(), 10);
 }
 
 /// One run second by second: `ROW=steps SEED=1 DELAY=25 QUEUE=200 cargo test -p roomtone-sfu --test scenarios trace
@@ -310,7 +351,7 @@ fn each_seed() {
 #[test]
 fn a_peer_without_any_feedback_gets_the_lowest_layer_on_a_narrow_line() {
     let runs =
-        (1..=3).map(|seed| peers::on_a_narrow_line(&peers::narrow(), Feedback::Nothing, seed));
+        (1..=10).map(|seed| peers::on_a_narrow_line(&peers::narrow(), Feedback::Nothing, seed));
     expect("no feedback at all", runs);
 }
 
@@ -325,10 +366,11 @@ fn expect(name: &str, runs: impl Iterator<Item = Vec<Figure>>) {
 fn withstands(name: &str, lie: peers::Lie) -> peers::Siege {
     let siege = peers::besiege(lie, 1);
     let text = format!(
-        "line | {name:20} | liar {:.2} Mbit/s, {} malformed, {} ignored, {} suppressed, {} sent again, {} keyframes | honest {:.1} fps, freeze {:.3} s\n",
+        "line | {name:20} | liar {:.2} Mbit/s, {} malformed, {} ignored, {} bogus, {} suppressed, {} sent again, {} keyframes | honest {:.1} fps, freeze {:.3} s\n",
         siege.liar_bps / 1e6,
         siege.liar.rtcp_malformed,
         siege.liar.rtcp_ignored,
+        siege.liar.feedback_bogus,
         siege.nack_suppressed,
         siege.retransmitted,
         siege.keyframes,

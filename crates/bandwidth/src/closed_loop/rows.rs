@@ -220,6 +220,22 @@ fn the_kalman_filter_holds_the_same_rows() {
     };
     steady(run);
     steps(run);
+    outage(run, 0.3);
+    outage(run, 3.0);
+    all_noise(run);
+}
+
+#[test]
+#[ignore = "long: all lines, ten seeds"]
+fn the_kalman_filter_holds_the_same_rows_on_all_lines_for_ten_seeds() {
+    let run = Run {
+        model: ArrivalModel::Kalman,
+        ..LONG
+    };
+    steady(run);
+    steps(run);
+    outage(run, 0.3);
+    outage(run, 3.0);
     all_noise(run);
 }
 

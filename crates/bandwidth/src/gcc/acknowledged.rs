@@ -1,7 +1,7 @@
 //! The rate at which what was sent arrives.
 //!
-//! Follows libwebrtc's `bitrate_estimator.cc`: rates of short windows, joined by how far each is
-//! to be believed.
+//! Follows libwebrtc's `bitrate_estimator.cc` (revision 0467d2b9): rates of short windows, joined by
+//! how far each is to be believed. It is R_hat of section 5.5 of draft-ietf-rmcat-gcc-02.
 
 /// The first window is longer, for a sound start.
 const FIRST_WINDOW_US: i64 = 500_000;

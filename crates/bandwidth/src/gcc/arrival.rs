@@ -1,6 +1,6 @@
 //! Groups of packets sent together, and how their spacing changed on the way.
 //!
-//! Follows libwebrtc's `inter_arrival_delta.cc` (groups of 5 ms) and section 5.2 of
+//! Follows libwebrtc's `inter_arrival_delta.cc` (revision 0467d2b9; groups of 5 ms) and section 5.2 of
 //! draft-ietf-rmcat-gcc-02 (the pre-filter that merges what arrives in bursts).
 
 /// Packets sent within this time are one group.

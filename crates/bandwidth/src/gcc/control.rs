@@ -228,7 +228,6 @@ impl GccEstimator {
             Restraint::Forbidden
         };
         let bps = self.used_bps();
-        self.probes.set_limited(self.limit.since_us());
         self.probes.set_doubtful(self.rate.is_doubted());
         self.probes
             .set_scatter(self.delay.scatter_us(), self.rate.is_shared());

@@ -1,4 +1,7 @@
 //! From arrival times to over-use: groups, an arrival model, the detector.
+//!
+//! The chain of section 5 of draft-ietf-rmcat-gcc-02 (5.2 to 5.4), as libwebrtc's
+//! `delay_based_bwe.cc` (revision 0467d2b9) strings it together. How far delay scatters is ours.
 
 use super::ArrivalModel;
 use super::arrival::{GroupDelta, InterArrival, Step};

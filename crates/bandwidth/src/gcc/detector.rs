@@ -1,7 +1,7 @@
 //! Over-use: a value above an adaptive threshold for long enough, and still rising.
 //!
 //! Follows sections 5.4 and 5.5 of draft-ietf-rmcat-gcc-02 with the constants of libwebrtc's
-//! `trendline_estimator.cc`.
+//! `trendline_estimator.cc` (revision 0467d2b9).
 
 use crate::LineState;
 

@@ -1,4 +1,8 @@
 //! What feedback says: looked up among what was sent, and measured.
+//!
+//! The order of work is that of `OnTransportPacketsFeedback` in libwebrtc's
+//! `goog_cc_network_control.cc` (revision 0467d2b9); feedback itself is that of
+//! draft-holmer-rmcat-transport-wide-cc-extensions-01.
 
 use super::control::{MAX_CHANCE, PROBE_QUEUE_US};
 use super::probe_results::Shown;

@@ -1,7 +1,7 @@
 //! Whether queueing delay rises: a Kalman filter over the delay changes of groups.
 //!
 //! Follows section 5.3 of draft-ietf-rmcat-gcc-02, with the slope by size that libwebrtc's
-//! `overuse_estimator.cc` adds.
+//! `overuse_estimator.cc` (revision 0467d2b9) adds.
 
 /// Noise of the state: of the slope (ms a byte) and of the offset (ms).
 const PROCESS_NOISE: [f64; 2] = [1e-13, 1e-3];

@@ -1,6 +1,7 @@
 //! What the line carried when queues built up.
 //!
-//! Follows libwebrtc's `link_capacity_estimator.cc`.
+//! Follows libwebrtc's `link_capacity_estimator.cc` (revision 0467d2b9): the mean and deviation
+//! that section 5.5 of draft-ietf-rmcat-gcc-02 keeps of the rate at over-use.
 
 /// What the link carried when queues built up: mean and deviation.
 #[derive(Debug, Clone)]
@@ -47,5 +48,42 @@ impl LinkCapacity {
 
     pub(super) fn forget(&mut self) {
         self.kbps = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_remembers_the_mean_of_what_arrived_and_how_far_that_scatters() {
+        let mut capacity = LinkCapacity::default();
+        assert_eq!(capacity.range_bps(), None);
+        capacity.learn(1_000_000.0);
+        // One sample: three deviations of the least, sqrt(0.4 * 1000).
+        assert_eq!(capacity.range_bps(), Some((940_000.0, 1_060_000.0)));
+        for n in 0..200 {
+            capacity.learn(if n % 2 == 0 { 900_000.0 } else { 1_100_000.0 });
+        }
+        let (low, high) = capacity.range_bps().unwrap();
+        let middle = f64::midpoint(low, high);
+        assert!((990_000.0..1_010_000.0).contains(&middle), "{middle}");
+        // Wider now, but not without end: sqrt(2.5 * 1000).
+        assert!(
+            (280_000.0..302_000.0).contains(&(high - low)),
+            "{low} {high}"
+        );
+    }
+
+    #[test]
+    fn a_new_capacity_is_learned_over_many_samples_or_by_forgetting() {
+        let mut capacity = LinkCapacity::default();
+        capacity.learn(1_000_000.0);
+        capacity.learn(2_000_000.0);
+        assert_eq!(capacity.kbps, Some(1_050.0));
+        capacity.forget();
+        assert_eq!(capacity.range_bps(), None);
+        capacity.learn(2_000_000.0);
+        assert_eq!(capacity.kbps, Some(2_000.0));
     }
 }

@@ -347,7 +347,6 @@ impl BandwidthEstimator for GccEstimator {
         self.now_us = now_us;
         self.count_sent(now_us);
         self.mind_silence(now_us);
-        self.probes.set_limited(self.limit.since_us());
         self.probes.tick(now_us);
     }
 

@@ -1,6 +1,6 @@
 //! What a probe shows: the rate it was sent at and the rate it arrived at.
 //!
-//! Follows libwebrtc's `probe_bitrate_estimator.cc`, which takes a packet that was lost for one that was
+//! Follows libwebrtc's `probe_bitrate_estimator.cc` (revision 0467d2b9), which takes a packet that was lost for one that was
 //! never sent. A probe is half a dozen packets, so that one of them lost by chance would make the line a
 //! sixth slower than it is; here it has taken its time on the line like the others, as long as chance explains
 //! that it was lost.

@@ -1,10 +1,10 @@
 //! When to probe, and how fast.
 //!
 //! Follows libwebrtc's `probe_controller.cc` (revision 0467d2b9): exponential probes at the start,
-//! a step further while results are good, probes while the source is limited, and one toward the
-//! old rate after a big drop. Beyond it, probes go on while the line is wanted for more than the
-//! estimate: a forwarder's rate moves in steps of layers, and between two steps nothing else
-//! shows what the line carries.
+//! a step further while results are good, and one toward the old rate after a big drop. In place of
+//! its probes for sources that are limited, probes go on while the line is wanted for more than
+//! the estimate, limited or not: a forwarder's rate moves in steps of layers, and between two steps
+//! nothing else shows what the line carries.
 
 use std::collections::VecDeque;
 
@@ -24,10 +24,9 @@ const ENOUGH_SCALE: f64 = 1.5;
 const WAIT_US: i64 = 1_000_000;
 /// From the end of one probe to the next, while nothing says that they are in vain.
 const INTERVAL_US: i64 = 2_000_000;
-/// It doubles with each probe in vain up to this.
+/// It doubles with each probe in vain up to this, which is how often libwebrtc probes for a source that
+/// has less to send than it may: such a source needs no rule of its own.
 const MAX_INTERVAL_US: i64 = 5_000_000;
-/// A limited source is probed for this often.
-const LIMITED_INTERVAL_US: i64 = 5_000_000;
 /// A fall below this share is a big drop; the old rate is tried again within the time after it.
 const DROP_SHARE: f64 = 0.66;
 const DROP_MEMORY_US: i64 = 5_000_000;
@@ -83,7 +82,6 @@ pub(super) struct Probes {
     interval_us: i64,
     drop: Option<(f64, i64)>,
     restraint: Restraint,
-    limited_since_us: Option<i64>,
     /// The last result is in doubt: another is to agree.
     doubtful: bool,
     /// How long a probe must be to be seen.
@@ -106,7 +104,6 @@ impl Probes {
             interval_us: INTERVAL_US,
             drop: None,
             restraint: Restraint::Free,
-            limited_since_us: None,
             doubtful: false,
             seconds: MIN_SECONDS,
             sent: 0,
@@ -162,11 +159,6 @@ impl Probes {
         }
     }
 
-    /// Since when the source has less to send than it may.
-    pub(super) fn set_limited(&mut self, since_us: Option<i64>) {
-        self.limited_since_us = since_us;
-    }
-
     /// Whether the last result is in doubt.
     pub(super) fn set_doubtful(&mut self, doubtful: bool) {
         self.doubtful = doubtful;
@@ -205,11 +197,7 @@ impl Probes {
             Phase::Waiting { .. } => Some(self.round_us + WAIT_US),
             Phase::Done if self.doubtful => Some(self.round_us + WAIT_US),
             Phase::Done if !self.is_short() => None,
-            Phase::Done => Some(match self.limited_since_us {
-                Some(since) => (self.round_us + self.interval_us)
-                    .min(self.round_us.max(since) + LIMITED_INTERVAL_US),
-                None => self.round_us + self.interval_us,
-            }),
+            Phase::Done => Some(self.round_us + self.interval_us),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Up while nothing queues, down to what arrives when something does.
 //!
 //! Follows section 5.5 of draft-ietf-rmcat-gcc-02 with the constants of libwebrtc's
-//! `aimd_rate_control.cc`.
+//! `aimd_rate_control.cc` (revision 0467d2b9).
 
 use super::link_capacity::LinkCapacity;
 use super::probe_results::Shown;
@@ -373,5 +373,71 @@ impl RateControl {
         }
         self.last_decrease_us = Some(now_us);
         self.last_change_us = Some(now_us);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    /// Grows for some seconds while a share of the rate arrives.
+    fn grow(
+        rate: &mut RateControl,
+        seconds: i64,
+        arriving: impl Fn(f64) -> f64,
+        now_us: i64,
+    ) -> i64 {
+        for tenth in 1..=seconds * 10 {
+            let arrives = arriving(rate.bps());
+            rate.step(
+                LineState::Normal,
+                Some(arrives),
+                now_us + tenth * SECOND / 10,
+            );
+        }
+        now_us + seconds * SECOND
+    }
+
+    #[test]
+    fn near_the_capacity_that_queues_have_shown_growth_is_by_small_steps() {
+        let mut fresh = RateControl::new(1_000_000.0, 50_000.0, 10_000_000.0);
+        grow(&mut fresh, 5, |bps| bps, 0);
+        // Eight per cent a second, but for the first step.
+        assert!(
+            (1_420_000.0..1_480_000.0).contains(&fresh.bps()),
+            "{}",
+            fresh.bps()
+        );
+        let mut full = RateControl::new(1_000_000.0, 50_000.0, 10_000_000.0);
+        full.step(LineState::Overused, Some(1_000_000.0), 0);
+        assert!((full.bps() - 850_000.0).abs() < 1.0, "{}", full.bps());
+        grow(&mut full, 5, |bps| bps, 0);
+        let growth = full.bps() - 850_000.0;
+        // About 60 kbit/s a second, where eight per cent would have been 400 in all.
+        assert!((250_000.0..330_000.0).contains(&growth), "{growth}");
+    }
+
+    #[test]
+    fn a_line_that_carries_more_than_it_did_is_grown_into_as_before() {
+        let mut rate = RateControl::new(1_000_000.0, 50_000.0, 10_000_000.0);
+        rate.step(LineState::Overused, Some(1_000_000.0), 0);
+        assert!(rate.capacity.kbps.is_some());
+        let now = grow(&mut rate, 2, |bps| bps, 0);
+        assert!(rate.capacity.kbps.is_some(), "within what is remembered");
+        grow(&mut rate, 1, |_| 1_100_000.0, now);
+        assert_eq!(rate.capacity.kbps, None);
+    }
+
+    #[test]
+    fn a_line_that_carries_less_than_it_did_is_learned_anew() {
+        let mut rate = RateControl::new(2_000_000.0, 50_000.0, 10_000_000.0);
+        rate.step(LineState::Overused, Some(2_000_000.0), 0);
+        let now = grow(&mut rate, 1, |bps| bps, 0);
+        // So much less that it is no chance: the memory is of this line now, not between the two.
+        rate.bps = 900_000.0;
+        rate.step(LineState::Overused, Some(900_000.0), now + SECOND);
+        assert_eq!(rate.capacity.kbps, Some(900.0));
     }
 }

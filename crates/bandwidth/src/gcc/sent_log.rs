@@ -1,6 +1,6 @@
 //! What was sent: a ring of eight bytes a packet, found by sequence number.
 //!
-//! Does what libwebrtc's `transport_feedback_adapter.cc` does with a map: remembers packets until
+//! Does what libwebrtc's `transport_feedback_adapter.cc` (revision 0467d2b9) does with a map: remembers packets until
 //! feedback names them, and unwraps sequence numbers.
 
 use crate::SentPacket;

@@ -236,3 +236,34 @@ fn a_probe_that_arrives_as_it_was_sent_raises_the_estimate_and_is_followed_by_a_
     assert_eq!(peer.estimator.counters().probes_measured, 1);
     assert_eq!(peer.estimator.estimate().state, LineState::Normal);
 }
+
+#[test]
+fn a_source_that_has_little_to_send_is_probed_for_at_least_every_five_seconds() {
+    let mut peer = Peer::new(GccConfig::default());
+    let now = peer.now();
+    peer.estimator.set_wanted(5_000_000, now);
+    let mut probed = Vec::new();
+    // A tenth of the estimate is sent, and no probe finds more: those are the longest intervals.
+    while peer.now_us < 60_000_000 {
+        let sequence = peer.send(None);
+        let sent_us = peer.now_us;
+        peer.now_us += 320_000;
+        peer.hear(&[(sequence, in_time(sent_us))]);
+        let now = peer.now();
+        if peer.estimator.next_timeout().is_some_and(|at| at <= now) {
+            peer.estimator.handle_timeout(now);
+        }
+        while peer.estimator.poll_probe(now).is_some() {
+            probed.push(peer.now_us);
+        }
+    }
+    assert!(peer.estimator.details().is_application_limited);
+    let late: Vec<_> = probed.into_iter().filter(|at| *at > 20_000_000).collect();
+    let pauses: Vec<_> = late.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // A tick is missed by the time between two packets.
+    assert!(pauses.len() >= 6, "{pauses:?}");
+    assert!(
+        pauses.iter().all(|us| (1_900_000..6_400_000).contains(us)),
+        "{pauses:?}"
+    );
+}

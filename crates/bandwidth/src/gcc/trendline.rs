@@ -1,6 +1,7 @@
 //! Whether queueing delay rises: the slope of a line through the last groups' delays.
 //!
-//! Follows libwebrtc's `trendline_estimator.cc`.
+//! Follows libwebrtc's `trendline_estimator.cc` (revision 0467d2b9); it stands where section 5.3 of
+//! draft-ietf-rmcat-gcc-02 has a Kalman filter.
 
 /// Groups the line goes through.
 const WINDOW: usize = 20;

@@ -99,7 +99,7 @@ impl Shard {
             "rtcpIgnored": stats.rtcp_ignored, "rtcpOverflow": stats.rtcp_overflow,
             "feedbackSent": stats.feedback_sent, "feedbackReceived": stats.feedback_received,
             "feedbackOverflow": stats.feedback_overflow,
-            "feedbackTruncated": stats.feedback_truncated,
+            "feedbackTruncated": stats.feedback_truncated, "feedbackBogus": stats.feedback_bogus,
             "availableOutgoingBitrate": stats.available_outgoing_bitrate,
             "allocatedBitrate": stats.allocated_bitrate, "wantedBitrate": stats.wanted_bitrate,
             "allocations": stats.allocations, "probes": stats.probes,
