@@ -447,3 +447,31 @@ fn unknown_streams_payload_types_and_garbage_are_counted() {
     );
     assert_eq!(counted, (1, 1, 1, 1));
 }
+
+#[test]
+fn a_frame_is_counted_when_the_last_of_its_packets_has_come_and_once() {
+    let mut rig = Rig::video();
+    let received = |rig: &Rig| {
+        let stats = rig.router.producer_stats(VIDEO).unwrap();
+        stats.streams[0].frames_received
+    };
+    let packets: Vec<_> = (0..3)
+        .map(|n| vp8(n, 0, n == 0, true, n == 2, 900))
+        .collect();
+    rig.rtp(&packets[0].bytes()).unwrap();
+    rig.rtp(&packets[2].bytes()).unwrap();
+    assert_eq!(received(&rig), 0, "its middle is missing");
+    rig.rtp(&delta(3, 3_000).bytes()).unwrap();
+    assert_eq!(received(&rig), 1, "the next is whole");
+    rig.rtp(&rtx(&packets[1], 1).bytes()).unwrap();
+    assert_eq!(received(&rig), 2, "repaired");
+    let _ = rig.rtp(&packets[1].bytes());
+    assert_eq!(received(&rig), 2, "twice is once");
+    // Without its beginning, and without its end, it is none.
+    rig.rtp(&vp8(5, 6_000, false, false, true, 900).bytes())
+        .unwrap();
+    rig.rtp(&vp8(6, 9_000, true, false, false, 900).bytes())
+        .unwrap();
+    rig.rtp(&delta(8, 12_000).bytes()).unwrap();
+    assert_eq!(received(&rig), 3);
+}

@@ -4,6 +4,7 @@
 mod support;
 
 use proptest::prelude::*;
+use roomtone_rtp::ExtensionKind;
 use roomtone_sfu::*;
 use support::*;
 
@@ -188,6 +189,106 @@ proptest! {
         let stats = rig.router.stats();
         prop_assert_eq!((stats.producers, stats.consumers, stats.history_bytes), (0, 0, 0));
     }
+}
+
+const DESCRIBED: u8 = 8;
+
+/// A camera whose frames are told by the dependency descriptor.
+fn described(rig: &mut Rig) {
+    let mut params = video_params(&[Some(1_000)]);
+    params
+        .extensions
+        .push((DESCRIBED, ExtensionKind::DependencyDescriptor));
+    rig.router
+        .produce(PUBLISHER, VIDEO, params, rig.now)
+        .unwrap();
+    rig.consume_video(VIDEO_OUT, Some(VIDEO));
+}
+
+/// A keyframe with a structure of one decode target and one template, which is a switch point.
+const STRUCTURE: [u8; 6] = [0xc0, 0, 9, 0x80, 0x00, 0xe0];
+
+/// Bytes that are a descriptor, nearly one, or none.
+fn descriptor() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = |most| prop::collection::vec(any::<u8>(), 1..=most);
+    prop_oneof![
+        3 => bytes(16),
+        // Of the template that is there, or of none: three bytes.
+        2 => (any::<u8>(), any::<u16>()).prop_map(|(first, number)| {
+            let [high, low] = number.to_be_bytes();
+            vec![first, high, low]
+        }),
+        // A structure with holes.
+        2 => (bytes(1), 0..STRUCTURE.len()).prop_map(|(noise, at)| {
+            let mut out = STRUCTURE.to_vec();
+            out[at] ^= noise[0];
+            out
+        }),
+        1 => Just(STRUCTURE.to_vec()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_dependency_descriptors_break_the_router_and_what_is_none_is_counted(
+        packets in prop::collection::vec((descriptor(), any::<bool>(), 0..400_u16), 1..120)
+    ) {
+        let mut rig = Rig::new();
+        described(&mut rig);
+        let garbage = packets.len() as u64;
+        for (n, (bytes, marker, wait)) in packets.into_iter().enumerate() {
+            let packet = Packet {
+                extensions: vec![(DESCRIBED, bytes)],
+                ..vp8(n as u16, n as u32 / 2 * 3_000, true, true, marker, 60)
+            };
+            let _ = rig.rtp(&packet.bytes());
+            if wait < 40 {
+                rig.pass_ms(u64::from(wait));
+            }
+            rig.sent.clear();
+        }
+        let stats = rig.router.producer_stats(VIDEO).unwrap().streams[0].clone();
+        prop_assert!(stats.descriptor_errors <= garbage);
+        prop_assert_eq!(stats.packets_received, garbage);
+        // What is no descriptor never is again: each is counted, and starts nothing.
+        for n in 0..10_u16 {
+            let packet = Packet {
+                extensions: vec![(DESCRIBED, vec![0xff])],
+                ..key(1_000 + n, 900_000 + u32::from(n) * 3_000)
+            };
+            rig.rtp(&packet.bytes()).unwrap();
+        }
+        let after = rig.router.producer_stats(VIDEO).unwrap().streams[0].clone();
+        prop_assert_eq!(after.descriptor_errors, stats.descriptor_errors + 10);
+        prop_assert_eq!(after.key_frames_received, stats.key_frames_received);
+    }
+}
+
+#[test]
+fn frames_of_a_structure_that_never_came_are_counted_and_not_forwarded() {
+    let mut rig = Rig::new();
+    described(&mut rig);
+    for n in 0..5_u16 {
+        let packet = Packet {
+            extensions: vec![(DESCRIBED, vec![0xc0, 0, n as u8])],
+            ..key(n, u32::from(n) * 3_000)
+        };
+        rig.rtp(&packet.bytes()).unwrap();
+    }
+    rig.pass_ms(100);
+    assert!(rig.media().is_empty(), "nobody could read them");
+    let stats = rig.router.producer_stats(VIDEO).unwrap().streams[0].clone();
+    assert_eq!((stats.descriptor_errors, stats.key_frames_received), (5, 0));
+    let packet = Packet {
+        extensions: vec![(DESCRIBED, STRUCTURE.to_vec())],
+        ..key(5, 15_000)
+    };
+    rig.rtp(&packet.bytes()).unwrap();
+    assert_eq!(rig.media().len(), 1, "it has come");
+    let stats = rig.router.producer_stats(VIDEO).unwrap().streams[0].clone();
+    assert_eq!((stats.descriptor_errors, stats.key_frames_received), (5, 1));
 }
 
 #[test]

@@ -17,11 +17,15 @@ const MINUTES: u64 = 2;
 const HOUR: u64 = 60;
 
 fn simulcast(codec: Codec, format: Format, temporal: u8) -> Source {
+    encodings(3, codec, format, temporal)
+}
+
+fn encodings(encodings: usize, codec: Codec, format: Format, temporal: u8) -> Source {
     Source {
         codec,
         format,
         mode: Mode::temporal(temporal),
-        encodings: 3,
+        encodings,
         reports: true,
     }
 }
@@ -152,6 +156,10 @@ macro_rules! rows {
 
 rows! {
     vp8_simulcast: simulcast(Codec::Vp8, Format::Vp8, 3);
+    vp8_four_encodings: encodings(4, Codec::Vp8, Format::Vp8, 2);
+    vp8_sealed: simulcast(Codec::Vp8, Format::Vp8Sealed, 3);
+    vp9_simulcast: simulcast(Codec::Vp9, Format::Vp9Flexible, 3);
+    vp9_sealed: layered(Codec::Vp9, Format::Vp9Sealed, Mode::full(3, 3));
     h264_simulcast: simulcast(Codec::H264, Format::H264, 1);
     vp9_full_flexible: layered(Codec::Vp9, Format::Vp9Flexible, Mode::full(3, 3));
     vp9_full: layered(Codec::Vp9, Format::Vp9Group, Mode::full(3, 3));

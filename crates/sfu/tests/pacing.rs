@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use roomtone_rtp::RtpPacket;
+use roomtone_rtp::rtcp::{CompoundWriter, Entries, Nack, NackPairs};
 use roomtone_sfu::*;
 use support::*;
 
@@ -163,6 +164,87 @@ fn the_packet_that_completes_a_probe_belongs_to_it() {
     let bytes = sent.iter().filter(|(packet, _)| packet.probe == Some(3));
     let bytes: u32 = bytes.map(|(packet, _)| u32::from(packet.bytes)).sum();
     assert!(bytes >= probe.min_bytes, "{bytes}");
+}
+
+/// What a packet that left is: a repair, media or padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Repair,
+    Media,
+    Padding,
+}
+
+fn kinds(media: &[Out]) -> Vec<Kind> {
+    let kind = |out: &Out| match out.rtp() {
+        rtp if rtp.payload_type() != OUT_RTX => Kind::Media,
+        rtp if rtp.payload().is_empty() => Kind::Padding,
+        _ => Kind::Repair,
+    };
+    media.iter().map(kind).collect()
+}
+
+/// Asks for so many packets again, hands in a picture of so many, and begins a probe, all at once;
+/// gives what leaves.
+fn repairs_picture_and_probe(repairs: u16, packets: u16, probe: Option<Probe>) -> Vec<Kind> {
+    let (mut rig, told) = paced(Some(2_400_000), None);
+    push_keyframe(&mut rig, 40);
+    rig.pass_ms(600);
+    let sent = rig.media();
+    let first = sent[0].rtp().sequence();
+    let asked = NackPairs::from_sorted(first..first + repairs).collect::<Vec<_>>();
+    let nack = Nack {
+        sender_ssrc: 1,
+        media_ssrc: sent[0].rtp().ssrc(),
+        pairs: Entries::new(&asked),
+    };
+    let mut out = [0; 500];
+    let mut writer = CompoundWriter::new(&mut out);
+    writer.push(&nack).unwrap();
+    let len = writer.finish();
+    rig.router
+        .handle_rtcp(SUBSCRIBER, &out[..len], rig.now)
+        .unwrap();
+    for n in 0..packets {
+        let packet = vp8(40 + n, 54_000, n == 0, false, n + 1 == packets, 1_100);
+        rig.router
+            .handle_rtp(PUBLISHER, &packet.bytes(), rig.now)
+            .unwrap();
+    }
+    told.0.lock().unwrap().probe = probe;
+    rig.router
+        .set_estimator(SUBSCRIBER, Box::new(told.clone()), rig.now)
+        .unwrap();
+    rig.drain();
+    rig.pass_ms(400);
+    kinds(&rig.media())
+}
+
+#[test]
+fn repairs_leave_before_a_new_picture_and_padding_after_all_media() {
+    let probe = Probe {
+        id: 3,
+        bps: 4_800_000,
+        min_bytes: 30_000,
+        min_packets: 5,
+    };
+    let left = repairs_picture_and_probe(3, 10, Some(probe));
+    assert_eq!(left[..3], [Kind::Repair; 3], "{left:?}");
+    assert_eq!(left[3..13], [Kind::Media; 10], "{left:?}");
+    assert!(left.len() >= 40, "a probe is to be filled up: {left:?}");
+    assert!(left[13..].iter().all(|kind| *kind == Kind::Padding));
+}
+
+#[test]
+fn repairs_take_half_of_the_rate_while_a_picture_waits() {
+    let left = repairs_picture_and_probe(20, 40, None);
+    let repairs = |part: &[Kind]| part.iter().filter(|kind| **kind == Kind::Repair).count();
+    assert_eq!((left.len(), repairs(&left)), (60, 20), "{left:?}");
+    // What they have saved up goes first, of the rest every second packet is theirs.
+    assert_eq!(left[..3], [Kind::Repair; 3], "{left:?}");
+    let last = left.iter().rposition(|kind| *kind == Kind::Repair).unwrap();
+    let between = &left[3..=last];
+    let share = repairs(between) as f64 / between.len() as f64;
+    assert!((0.4..0.6).contains(&share), "{share}: {left:?}");
 }
 
 #[test]

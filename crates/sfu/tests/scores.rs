@@ -77,6 +77,28 @@ fn a_low_score_is_told_and_recovers_slowly() {
     assert_eq!(states.last(), Some(&CongestionState::None), "{states:?}");
 }
 
+#[test]
+fn a_connection_that_carries_nothing_any_more_is_not_bad_for_ever() {
+    let mut publisher = Publisher::new(RouterConfig::default());
+    let subject = QualitySubject::Transport(PUBLISHER);
+    publisher.run(losing(5, false), 4_000);
+    let told = qualities(&publisher.rig, subject);
+    assert_eq!(told.last().unwrap().level, QualityLevel::Poor, "{told:?}");
+    let now = publisher.rig.now;
+    publisher.rig.router.close_producer(VIDEO, now).unwrap();
+    for _ in 0..10 {
+        publisher.rig.rtcp(PUBLISHER, &report(1, 0));
+        publisher.rig.pass_ms(1_000);
+    }
+    let after = qualities(&publisher.rig, subject);
+    let last = after.last().unwrap();
+    assert_eq!(
+        (after.len(), last.level, last.degradation),
+        (told.len() + 1, QualityLevel::Excellent, None),
+        "once: {after:?}"
+    );
+}
+
 /// A report of a subscriber about one of its streams.
 fn report(ssrc: u32, fraction_lost: u8) -> Vec<u8> {
     let block = ReportBlock {

@@ -28,7 +28,10 @@ pub(crate) use keyframe::Wish;
 pub(crate) use rates::LayerCost;
 pub(crate) use stream::{Arrival, PublisherReport, Stored, Stream};
 #[cfg(test)]
-pub(crate) use {facts::read_payload, frames::Place};
+pub(crate) use {
+    facts::{read_described, read_payload},
+    frames::Place,
+};
 
 /// What a payload type of a producer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

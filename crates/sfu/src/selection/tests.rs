@@ -1,9 +1,12 @@
 //! What becomes of frames that follow on what was left out.
 
 use roomtone_rtp::Codec;
+use roomtone_rtp::descriptors::dependency_descriptor::{
+    Dependencies, Descriptor, Indication, Structure,
+};
 
 use super::{Fate, Selector};
-use crate::producer::{Frames, Place, read_payload};
+use crate::producer::{Frames, Place, read_described, read_payload};
 
 const SECOND: u64 = 1_000_000;
 
@@ -165,4 +168,104 @@ fn a_publisher_that_counts_anew_is_followed_from_its_keyframe_on() {
     let (number, _) = stream.frames.place(&reading, 1, &place);
     assert!(number.wrapping_sub(wraps).cast_signed() > 0, "numbers rise");
     assert!(forwards(&mut selector, &stream, number));
+}
+
+/// A described stream of one layer and one chain: by frame number, how far back it refers, and how
+/// far back the chain's last frame lies; 0: to none.
+struct Described {
+    frames: Frames,
+    structure: Structure,
+}
+
+impl Described {
+    fn new() -> Self {
+        let structure = Structure::new(0, 1, 1, vec![0], vec![frame(0, 0), frame(1, 1)], vec![]);
+        Self {
+            frames: Frames::default(),
+            structure: structure.unwrap(),
+        }
+    }
+
+    fn picture(&mut self, number: u16, reference: u16, chain: u8) -> u32 {
+        let key = reference == 0;
+        let descriptor = Descriptor {
+            start_of_frame: true,
+            end_of_frame: true,
+            template_id: 0,
+            frame_number: number,
+            attaches_structure: key,
+            active_decode_targets: None,
+            dependencies: frame(reference, chain),
+        };
+        let mut out = [0; 100];
+        let len = descriptor.write(&self.structure, &mut out).unwrap();
+        let read = self.frames.describe(&out[..len]).unwrap();
+        let structure = self.frames.structure().unwrap();
+        let reading = read_described(&read, structure, Codec::Av1, &[0xa5], true);
+        let place = Place {
+            seq: u64::from(number),
+            timestamp: u32::from(number) * 3_000,
+            arrival_us: u64::from(number) * SECOND / 30,
+            newest: true,
+            gap: false,
+            marker: true,
+        };
+        self.frames.place(&reading, 8, &place).0
+    }
+
+    /// Decides about the next picture; says whether it is forwarded, and whether a keyframe is wished for.
+    fn decide(&mut self, selector: &mut Selector, number: u16, back: (u16, u8)) -> (bool, bool) {
+        let frame = self.picture(number, back.0, back.1);
+        let now_us = u64::from(number) * SECOND / 30;
+        selector.decide(&self.frames, frame, now_us);
+        (selector.verdict().forward, selector.take_wish())
+    }
+}
+
+/// A frame that refers so far back, in a chain that goes so far back.
+fn frame(reference: u16, chain: u8) -> Dependencies {
+    let mut frame = Dependencies::default();
+    frame.indications.set(0, Indication::Switch);
+    if reference > 0 {
+        frame.references.push(reference).unwrap();
+    }
+    frame.chains.push(chain).unwrap();
+    frame
+}
+
+fn begun_described() -> (Described, Selector) {
+    let (mut stream, mut selector) = (Described::new(), Selector::default());
+    let first = stream.picture(1, 0, 0);
+    selector.begin(first);
+    assert_eq!(stream.decide(&mut selector, 1, (0, 0)), (true, false));
+    (stream, selector)
+}
+
+#[test]
+fn a_chain_tells_of_a_lost_frame_that_the_next_ones_do_not_refer_to() {
+    let (mut stream, mut selector) = begun_described();
+    // Frame 2 is lost. All that comes refers to frame 1, but the first of it is in a chain with 2.
+    let mut wished = None;
+    for number in 3..40 {
+        let (forwards, wishes) = stream.decide(&mut selector, number, (number - 1, 1));
+        assert!(forwards, "{number}: it can be decoded");
+        if wishes {
+            wished.get_or_insert(number);
+        }
+    }
+    let after_ms = u64::from(wished.expect("a wish") - 3) * 1_000 / 30;
+    assert!((500..600).contains(&after_ms), "{after_ms}");
+}
+
+#[test]
+fn a_chain_with_a_frame_that_was_left_out_is_made_whole_by_a_keyframe() {
+    let (mut stream, mut selector) = begun_described();
+    let late = stream.picture(2, 1, 1);
+    assert!(selector.leave_out(late));
+    assert_eq!(stream.decide(&mut selector, 3, (2, 1)), (true, true));
+    // While the chain holds nothing is wished for.
+    let (mut stream, mut selector) = begun_described();
+    for number in 2..60 {
+        assert_eq!(stream.decide(&mut selector, number, (1, 1)), (true, false));
+    }
 }

@@ -154,14 +154,14 @@ impl Viewer {
             return self.decode(now);
         }
         let (picture_id, tl0) = match self.format {
-            Format::Vp8 => {
+            Format::Vp8 | Format::Vp8Sealed => {
                 let read = vp8::Descriptor::parse(payload).expect("VP8");
                 (
                     read.picture_id.map(|id| id.value),
                     read.tl0_pic_idx.map(|f| f.value),
                 )
             }
-            Format::Vp9Flexible | Format::Vp9Group => {
+            Format::Vp9Flexible | Format::Vp9Group | Format::Vp9Sealed => {
                 let read = vp9::Descriptor::parse(payload).expect("VP9");
                 (
                     read.picture_id.map(|id| id.value),
@@ -181,7 +181,7 @@ impl Viewer {
                 references.map(|d| number.wrapping_sub(*d)).collect(),
             )
         });
-        if self.format == Format::Described && !self.lossy {
+        if self.format.is_described() && !self.lossy {
             assert!(described.is_some(), "a descriptor that can be read");
         }
         let packet = Packet {
@@ -262,7 +262,7 @@ impl Viewer {
         if let (Some(id), Some(before)) = (packet.picture_id, last.picture_id) {
             let step = id.wrapping_sub(before) & 0x7fff;
             match self.format {
-                Format::Vp8 => assert_eq!(step, 1, "picture ids go on"),
+                Format::Vp8 | Format::Vp8Sealed => assert_eq!(step, 1, "picture ids go on"),
                 _ => assert!((1..64).contains(&step), "picture ids rise: {step}"),
             }
         }
