@@ -398,6 +398,23 @@ async def test_every_object_has_statistics_and_a_dump(engine: Engine) -> None:
     assert (await consumer.stats())[0]["type"] == "outbound-rtp"
 
 
+@pytest.mark.parametrize("engine", LINKS[2:], indirect=True)
+async def test_what_is_thought_of_lines_and_streams_is_in_their_statistics(engine: Engine) -> None:
+    transport = await (await engine.open_router()).open_webrtc_transport()
+    producer = await transport.produce(MediaKind.AUDIO, [OPUS])
+    consumer = await transport.consume(MediaKind.AUDIO, producer, payload_types=[(111, 111)])
+    line, leaving = [(await thing.stats())[0] for thing in (transport, consumer)]
+    producing, arriving = await producer.stats()
+    quality = {"quality", "qualityLevel", "qualityTrend", "degradation", "mos"}
+    for report in (line, producing, arriving, leaving):
+        assert {key: report[key] for key in quality} == dict.fromkeys(quality), "known by name before there is a value"
+    assert (line["congestionUp"], line["congestionDown"]) == ("none", "none")
+    assert (line["toldBitrate"], line["toldConfidence"]) == (None, 0)
+    assert {"queueDelayUp", "availableOutgoingBitrate", "allocatedBitrate", "wantedBitrate"} <= line.keys()
+    assert arriving["fractionMissing"] == leaving["fractionMissing"] == 0
+    assert {"framesReceived", "framesPerSecond", "freezeCount", "feedbackSuppressed", "score"} <= arriving.keys()
+
+
 async def test_the_engine_has_statistics_of_each_shard(engine: Engine) -> None:
     assert len(await engine.stats()) >= 2
 

@@ -264,14 +264,19 @@ def test_an_offer_without_fingerprint_is_refused() -> None:
     assert caught.value.code is NegotiationCode.NO_FINGERPRINT
 
 
-def test_too_many_encodings_are_refused() -> None:
-    many = ";".join(f"r{n}" for n in range(9))
-    rids = "".join(f"a=rid:r{n} send\r\n" for n in range(9))
+def encodings(count: int) -> SessionDescription:
+    """An offer of so many encodings of its video."""
+    many = ";".join(f"r{n}" for n in range(count))
+    rids = "".join(f"a=rid:r{n} send\r\n" for n in range(count))
+    return edited("chromium-simulcast", ("a=simulcast:send q;h;f\r\n", f"{rids}a=simulcast:send {many}\r\n"))
+
+
+def test_four_encodings_are_taken_and_a_fifth_is_refused() -> None:
+    taken = negotiate(encodings(4), AnswerRole.RECEIVE)
+    (video,) = [media for media in taken.media if media.kind is MediaKind.VIDEO]
+    assert [encoding.rid for encoding in video.encodings] == ["r0", "r1", "r2", "r3"]
     with pytest.raises(NegotiationError) as caught:
-        negotiate(
-            edited("chromium-simulcast", ("a=simulcast:send q;h;f\r\n", f"{rids}a=simulcast:send {many}\r\n")),
-            AnswerRole.RECEIVE,
-        )
+        negotiate(encodings(5), AnswerRole.RECEIVE)
     assert caught.value.code is NegotiationCode.TOO_MANY_ENCODINGS
 
 
