@@ -64,6 +64,9 @@ def rust(long: bool) -> Outcome:
     command += ["--", "--include-ignored"] if long else []
     environment = os.environ | {"ROOMTONE_FFMPEG": imageio_ffmpeg.get_ffmpeg_exe()}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    # What was measured is for whoever runs the suites, and not only when it falls short.
+    for row in scenario_rows(done.stdout):
+        print(row)
     outcome = Outcome()
     for passed, failed, ignored in re.findall(
         r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", done.stdout
@@ -75,6 +78,11 @@ def rust(long: bool) -> Outcome:
         print(done.stdout[-12_000:], done.stderr[-6_000:])
         outcome.failed = max(1, outcome.failed)
     return outcome
+
+
+def scenario_rows(output: str) -> list[str]:
+    """Find the table of bad lines in what the tests wrote; rows may begin behind the dots of a quiet run."""
+    return list(dict.fromkeys(re.findall(r"line \| .*", output)))
 
 
 def python(long: bool) -> Outcome:
