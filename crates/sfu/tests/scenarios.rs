@@ -399,7 +399,11 @@ fn a_storm_of_keyframe_requests_becomes_few() {
 
 #[test]
 fn feedback_about_what_was_never_sent_changes_nothing_for_others() {
-    withstands("false feedback", peers::false_feedback);
-    withstands("noise", peers::noise);
+    let siege = withstands("false feedback", peers::false_feedback);
+    assert!(siege.liar.feedback_bogus > 10_000_000, "every entry counts");
+    let siege = withstands("noise", peers::noise);
+    assert!(siege.liar.rtcp_malformed > 40_000, "what cannot be read");
+    assert!(siege.liar.feedback_bogus > 1_000_000, "and what can");
+    // Well formed, and no more than a limit: there is nothing to count.
     withstands("terabits", peers::terabits);
 }
