@@ -13,7 +13,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 unexport PYTHONDONTWRITEBYTECODE
 UV_RUN := uv run --no-sync
 
-.PHONY: help run test test-all check fix bench fuzz soak coverage web wheel clean env tools tools-test tools-long
+.PHONY: help run test test-all check fix bench fuzz soak coverage web wheel clean env tools tools-test tools-long tools-fuzz
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s'|'
@@ -39,7 +39,7 @@ fix: tools env ## format and mend what can be mended by machine
 bench: tools-test env web ## CPU time per unit of work, beside the peers found on this machine
 	$(UV_RUN) python benches/run.py
 
-fuzz: tools ## each fuzz target for SECONDS (default 60)
+fuzz: tools-fuzz ## each fuzz target for SECONDS (default 60)
 	tools/fuzz $${SECONDS_EACH:-60}
 
 soak: tools-test env web ## join and leave, then call, for HOURS each (default 1), memory and descriptors watched
@@ -69,6 +69,9 @@ tools-test:
 
 tools-long:
 	@tools/prerequisites long
+
+tools-fuzz:
+	@tools/prerequisites fuzz
 
 clean: ## remove what was built here (the shared cargo cache stays)
 	rm -rf .venv dist build web/node_modules src/roomtone/pages src/roomtone/_core*.so artefacts .pytest_cache .mypy_cache .ruff_cache

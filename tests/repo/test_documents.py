@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
+
+from roomtone.app.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -63,15 +65,39 @@ def test_each_rfc_of_sip_has_a_test() -> None:
     assert [row for row in rows if "`test_" not in row] == []
 
 
-def test_each_roomtone_command_named_exists() -> None:
-    named = set()
-    for document in DOCUMENTS:
-        named.update(re.findall(r"(?:^|`|    |uv run )roomtone ([a-z]+)", document.read_text(), flags=re.MULTILINE))
-    helped = subprocess.run(
-        [sys.executable, "-m", "roomtone", "--help"], capture_output=True, text=True, check=True
-    ).stdout
-    assert named
-    assert {name for name in named if not re.search(rf"\b{name}\b", helped)} == set()
+def commands(document: Path) -> set[str]:
+    """The lines that call `roomtone`, in a block or between backticks, up to what ends a command."""
+    text = document.read_text()
+    at_start = r"(?:^|`|\$\(| )(?:uv run |\.venv/bin/)?roomtone ([a-z][^\n`]*)"
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", text, flags=re.DOTALL)
+    spans = re.findall(r"`(?:uv run |\.venv/bin/)?roomtone ([a-z][^\n`]*)`", text)
+    lines = [found for block in blocks for found in re.findall(at_start, block, flags=re.MULTILINE)]
+    return {re.split(r" [|>&;#]|\)| {2}", line)[0] for line in (*spans, *lines)}
+
+
+def wrong_in(line: str) -> str:
+    """What is wrong with a command: a subcommand or an option that is not there; empty for none."""
+    command: Any = typer.main.get_command(app)
+    words = line.split()
+    while words and (below := getattr(command, "commands", {})):
+        names = words.pop(0).split("|")
+        if missing := [name for name in names if name not in below]:
+            return f"{line}: {missing[0]}"
+        command = below[names[0]]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    unknown = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known | {"--help"}]
+    return f"{line}: {unknown[0]}" if unknown else ""
+
+
+def test_each_roomtone_command_named_exists_with_its_subcommands_and_options() -> None:
+    named = {line for document in DOCUMENTS for line in commands(document)}
+    assert len(named) > 20
+    assert [wrong for line in sorted(named) if (wrong := wrong_in(line))] == []
+
+
+@pytest.mark.parametrize("line", ["nothing", "sip nobody", "sip account create 1001 --colour red", "keys list|forget"])
+def test_a_command_that_is_not_there_is_found(line: str) -> None:
+    assert wrong_in(line)
 
 
 def test_each_make_target_has_a_line_of_help() -> None:
@@ -80,6 +106,7 @@ def test_each_make_target_has_a_line_of_help() -> None:
         "tools",
         "tools-test",
         "tools-long",
+        "tools-fuzz",
     }
     helped = set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE))
     assert public <= helped
