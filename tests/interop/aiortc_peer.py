@@ -103,8 +103,10 @@ class Peer:
         return {report.kind: report.packetsReceived for report in reports if report.type == "inbound-rtp"}
 
 
-async def post(pc: RTCPeerConnection, url: str, bearer: str, edit: Callable[[str], str] = str) -> Peer:
-    """Offer, answer, applied; `edit` changes the offer on its way."""
+async def post(
+    pc: RTCPeerConnection, url: str, bearer: str, edit: Callable[[str], str] = str, *, take: Callable[[str], str] = str
+) -> Peer:
+    """Offer, answer, applied; `edit` changes the offer on its way, `take` the answer."""
     await pc.setLocalDescription(await pc.createOffer())
     async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         answer = await client.post(
@@ -113,20 +115,34 @@ async def post(pc: RTCPeerConnection, url: str, bearer: str, edit: Callable[[str
             headers={"Content-Type": "application/sdp", "Authorization": f"Bearer {bearer}"},
         )
     assert answer.status_code == httpx.codes.CREATED, answer.text
-    await pc.setRemoteDescription(RTCSessionDescription(sdp=answer.text, type="answer"))
+    await pc.setRemoteDescription(RTCSessionDescription(sdp=take(answer.text), type="answer"))
     location = str(httpx.URL(url).join(answer.headers["Location"]))
     return Peer(pc, location, bearer, answer.headers["ETag"], answer.text)
 
 
-async def publish(server: Server, room: str, identity: str = "aiortc", edit: Callable[[str], str] = str) -> Peer:
+async def publish(
+    server: Server,
+    room: str,
+    identity: str = "aiortc",
+    edit: Callable[[str], str] = str,
+    *,
+    take: Callable[[str], str] = str,
+) -> Peer:
     """Send the picture and the tone."""
     pc = RTCPeerConnection()
     pc.addTrack(Grey())
     pc.addTrack(Tone())
-    return await post(pc, f"{server.http}/whip/{room}", token(room, identity), edit)
+    return await post(pc, f"{server.http}/whip/{room}", token(room, identity), edit, take=take)
 
 
-async def watch(server: Server, room: str, edit: Callable[[str], str] = str, *, participant: str | None = None) -> Peer:
+async def watch(
+    server: Server,
+    room: str,
+    edit: Callable[[str], str] = str,
+    *,
+    participant: str | None = None,
+    take: Callable[[str], str] = str,
+) -> Peer:
     """Receive picture and tone, of one participant or of the newest."""
     pc = RTCPeerConnection()
     tracks: dict[str, MediaStreamTrack] = {}
@@ -134,7 +150,7 @@ async def watch(server: Server, room: str, edit: Callable[[str], str] = str, *, 
     pc.addTransceiver("video", direction="recvonly")
     pc.addTransceiver("audio", direction="recvonly")
     query = "" if participant is None else f"?participant={participant}"
-    peer = await post(pc, f"{server.http}/whep/{room}{query}", token(room, "viewer"), edit)
+    peer = await post(pc, f"{server.http}/whep/{room}{query}", token(room, "viewer"), edit, take=take)
     peer.tracks = tracks
     return peer
 
