@@ -13,7 +13,7 @@ use roomtone_frames::{AccessUnit, Format, OpusFormat};
 use roomtone_front::{Front, KickError, LiveConfig};
 use roomtone_hls::{
     Channel, EncryptionConfig, EncryptionMethod, Packager, PackagerConfig, SECRET_BYTES, Shelf,
-    Track,
+    Stored, Track,
 };
 use support::{Client, ReplyText, Setup, address, bounded, counter, eventually, full};
 
@@ -501,4 +501,50 @@ async fn viewers_are_listed_and_one_that_is_sent_away_gets_nothing_more() {
     stream.front.kick("tone", open[0].id).unwrap();
     assert_eq!(stream.playlist().await.status, StatusCode::FORBIDDEN);
     assert_eq!(counter(&stream.front, "live_viewers"), 0);
+}
+
+#[tokio::test]
+async fn what_has_left_memory_is_served_out_of_its_file_as_it_was_before() {
+    let stream = Stream::start(60);
+    let mut client = stream.client().await;
+    let path = "/live/tone/audio/r-s1.m4s";
+    let (status, before, bytes) = media(&mut client, path, &[]).await;
+    assert_eq!(status, StatusCode::OK);
+    let folder = tempfile::tempdir().unwrap();
+    stream.channel.with(|packager| {
+        while let Some(leaving) = packager.next_leaving(0) {
+            let file = folder.path().join(&leaving.name);
+            std::fs::write(&file, leaving.bodies.concat()).unwrap();
+            let discard = Arc::new(|path: &std::path::Path, _| drop(std::fs::remove_file(path)));
+            let stored = Stored::new(file, leaving.bytes, discard);
+            packager.handle_left(leaving.track, leaving.segment, Some(stored));
+        }
+    });
+    let (status, after, file) = media(&mut client, path, &[]).await;
+    assert_eq!((status, &file), (StatusCode::OK, &bytes));
+    for name in [
+        "etag",
+        "content-type",
+        "cache-control",
+        "content-length",
+        "accept-ranges",
+    ] {
+        assert_eq!(before[name], after[name], "{name}");
+    }
+    assert_eq!(counter(&stream.front, "live_stored"), 1);
+    let (status, headers, some) = media(&mut client, path, &[("range", "bytes=4-7")]).await;
+    assert_eq!(
+        (status, &some[..]),
+        (StatusCode::PARTIAL_CONTENT, &bytes[4..8])
+    );
+    let range = format!("bytes 4-7/{}", bytes.len());
+    assert_eq!(headers["content-range"].to_str().unwrap(), range);
+    let tag = before["etag"].to_str().unwrap();
+    let (status, _, none) = media(&mut client, path, &[("if-none-match", tag)]).await;
+    assert_eq!((status, none.len()), (StatusCode::NOT_MODIFIED, 0));
+    // A file that somebody else took away is an error that says so.
+    std::fs::remove_file(folder.path().join("r-s1.m4s")).unwrap();
+    let (status, ..) = media(&mut client, path, &[]).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(counter(&stream.front, "live_stored_unreadable"), 1);
 }
