@@ -281,7 +281,7 @@ mod tests {
         // A placement opportunity of the provider begins.
         let segment = splice.segmentation.unwrap();
         assert_eq!((segment.event_id, segment.kind), (0x4800_008e, 0x34));
-        assert_eq!(segment.duration, Some(0x01_a599_b0));
+        assert_eq!(segment.duration, Some(0x01a5_99b0));
         assert!(segment.is_out() && !segment.is_in() && !segment.cancelled);
     }
 

@@ -111,15 +111,12 @@ impl Reply {
                 len: stored.bytes(),
             })
         });
-        match opening.await {
-            Ok(Ok(source)) => {
-                stats.live_stored.increment();
-                Ok(Self::Media { source, tag })
-            }
-            Ok(Err(_)) | Err(_) => {
-                stats.live_stored_unreadable.increment();
-                Err(Refusal::FileUnreadable)
-            }
+        if let Ok(Ok(source)) = opening.await {
+            stats.live_stored.increment();
+            Ok(Self::Media { source, tag })
+        } else {
+            stats.live_stored_unreadable.increment();
+            Err(Refusal::FileUnreadable)
         }
     }
 
