@@ -94,9 +94,8 @@ mod tests {
     #[test]
     fn what_is_put_together_of_pieces_is_one_file() {
         let lines = |from: u32, to: u32| {
-            (from..to)
-                .map(|n| format!("#EXTINF:4.0,\nr-s{n}.m4s\n"))
-                .collect::<String>()
+            let lines = (from..to).map(|n| format!("#EXTINF:4.0,\nr-s{n}.m4s\n"));
+            lines.collect::<Vec<_>>().concat()
         };
         let parts = [
             lines(0, 3),
