@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,38 @@ def test_a_room_of_vp8_goes_live_and_is_seen(tmp_path: Path) -> None:
         assert bars == pytest.approx([180, 162, 131, 112, 84, 65, 35], abs=8)
         state = httpx.get(f"{url}/demo", headers=headers, timeout=PATIENCE_S).json()
         assert state["transcoding"]["rungs"] == ["v360"]
+    finally:
+        stop_server(running)
+
+
+def test_a_ladder_has_rungs_of_hevc_and_av1(tmp_path: Path) -> None:
+    running = start_server(
+        tmp_path / "data",
+        ROOMTONE_LIVE__LADDER="modern",
+        ROOMTONE_LIVE__LADDERS='{"modern":[{"lines":180,"codec":"hevc"},{"lines":120,"codec":"av1"}]}',
+        ROOMTONE_LIVE__HEVC_ENCODERS='["hevc_vaapi","libx265"]',
+        ROOMTONE_LIVE__ENCODER_PRESET="ultrafast",
+    )
+    sizes = {"video": (320, 240), "v180hevc": (240, 180), "v120av1": (160, 120)}
+    try:
+        with encoder(tmp_path / "log", rtmp(running, "modern")):
+            until(lambda: all(len(segments(running, "modern", rung)) >= 2 for rung in sizes), "two segments of each")
+            master = httpx.get(f"{running.http}/live/modern/index.m3u8", timeout=PATIENCE_S).text
+            for rung, codec in {"video": "avc1.64", "v180hevc": "hvc1.1.", "v120av1": "av01.0."}.items():
+                assert re.search(rf'CODECS="{re.escape(codec)}[^\n]*\n{rung}/index.m3u8', master), master
+            firsts = {
+                rung: first_picture(running, "modern", rung, segments(running, "modern", rung)[1][1]) for rung in sizes
+            }
+            assert len({seen for seen, _, _ in firsts.values()}) == 1, firsts
+            assert {rung: size for rung, (_, size, _) in firsts.items()} == sizes
+            for rung in ("v180hevc", "v120av1"):
+                with av.open(f"{running.http}/live/modern/{rung}/index.m3u8", timeout=PATIENCE_S) as played:
+                    read = [number(picture) for picture, _ in zip(played.decode(video=0), range(60), strict=False)]
+                assert [(after - before) % 2**BITS for before, after in pairwise(read)] == [1] * (len(read) - 1)
+            made = ingests(running, "modern")["transcoding"]
+            assert made["encoder"] == "libx265, libsvtav1"
+            assert [event["kind"] for event in made["events"]][:2] == ["encoder_refused", "started"]
+            assert made["events"][0]["detail"].startswith("hevc_vaapi: ")
     finally:
         stop_server(running)
 

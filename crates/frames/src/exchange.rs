@@ -26,8 +26,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::{
-    AacFormat, AccessUnit, CarriedCodec, CarriedFormat, Format, NalCodec, OpusFormat, annexb, h264,
-    hevc,
+    AacFormat, AccessUnit, CarriedCodec, CarriedFormat, Format, NalCodec, OpusFormat, annexb, av1,
+    h264, hevc,
 };
 
 /// The longest message, its length not counted.
@@ -188,6 +188,7 @@ enum Coding {
     Unsaid,
     H264(Box<h264::ParameterSets>),
     Hevc(Box<hevc::ParameterSets>),
+    Av1,
     Plain,
 }
 
@@ -314,17 +315,18 @@ impl Known {
         let codec = body.try_get_u8().map_err(cut)?;
         let clock_rate = body.try_get_u32().map_err(cut)?;
         let channels = body.try_get_u8().map_err(cut)?;
-        let is_pictures = matches!(codec, H264 | HEVC);
+        let is_pictures = matches!(codec, H264 | HEVC | AV1);
         if is_pictures != self.is_video || clock_rate == 0 {
             return Err(ExchangeError::Body);
         }
         self.coding = match codec {
             H264 => Coding::H264(Box::default()),
             HEVC => Coding::Hevc(Box::default()),
+            AV1 => Coding::Av1,
             _ => Coding::Plain,
         };
         match codec {
-            H264 | HEVC => Ok(None),
+            H264 | HEVC | AV1 => Ok(None),
             AAC => Ok(Some(Format::Aac(AacFormat {
                 config: body,
                 sample_rate: clock_rate,
@@ -365,8 +367,15 @@ impl Known {
             keyframe,
             data,
         };
+        if matches!(self.coding, Coding::Av1) {
+            let read = av1::read(&body).filter(|read| read.has_frame);
+            return Ok(read.map(|read| {
+                let format = read.format.filter(|_| read.keyframe).map(Format::Av1);
+                (format, unit(read.data, read.keyframe))
+            }));
+        }
         let (picture, format) = match &mut self.coding {
-            Coding::Unsaid => return Ok(None),
+            Coding::Unsaid | Coding::Av1 => return Ok(None),
             Coding::Plain => return Ok(Some((None, unit(body, flags & KEYFRAME != 0)))),
             Coding::H264(sets) => {
                 let picture = annexb::read(NalCodec::H264, &body, |set| {
@@ -411,6 +420,32 @@ mod tests {
 
     fn all(reader: &mut Reader) -> Vec<Said> {
         std::iter::from_fn(|| reader.poll().unwrap()).collect()
+    }
+
+    #[test]
+    fn units_of_av1_say_themselves_how_they_are_coded_and_when_decoding_begins() {
+        // A delimiter, a sequence header and a shown key frame as SVT-AV1 makes them of 320x240, cut short.
+        let keyframe = [
+            0x12, 0x00, 0x0a, 0x0b, 0x00, 0x00, 0x00, 0x04, 0x3c, 0xff, 0xbc, 0x4a, 0xf9, 0x00,
+            0x40, 0x32, 0x02, 0x10, 0x00,
+        ];
+        let later = [0x12, 0x00, 0x32, 0x02, 0x30, 0x00];
+        let mut bytes = message(OUTPUTS, b"\x00\x01\x07v240av1");
+        bytes.extend(message(OUTPUT_FORMAT, &[0, AV1, 0, 1, 0x5f, 0x90, 0]));
+        bytes.extend(unit(0, 0, 90, &keyframe));
+        bytes.extend(unit(0, 0, 180, &later));
+        bytes.extend(unit(0, 0, 270, &[0x12, 0x00]));
+        let mut reader = Reader::default();
+        reader.handle_bytes(&bytes);
+        let said = all(&mut reader);
+        let [_, Said::Format(0, format), Said::Unit(0, first), Said::Unit(0, second)] = &said[..]
+        else {
+            panic!("{said:?}");
+        };
+        assert_eq!((format.name(), format.size()), ("AV1", Some((320, 240))));
+        assert_eq!((first.keyframe, second.keyframe), (true, false));
+        assert_eq!((&first.data[..], &second.data[..]), (&keyframe[2..], &later[2..]));
+        assert_eq!(reader.dropped, 1, "there is no frame in it");
     }
 
     #[test]

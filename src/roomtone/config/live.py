@@ -19,6 +19,8 @@ class RungSettings(Section):
     """Bits a second, at most; 0: by the size."""
     fps: Annotated[int, Field(ge=0, le=120)] = 0
     """Pictures a second, at most; 0: as the source."""
+    codec: Literal["h264", "hevc", "av1"] = "h264"
+    """All players have H.264; HEVC and AV1 take fewer bits and more of a processor."""
 
 
 class StreamSettings(Section):
@@ -96,8 +98,13 @@ class LiveSettings(Section):
     encoders: tuple[str, ...] = ("libx264",)
     """Encoders of H.264, as FFmpeg names them; the first with which a picture can be encoded is taken. `h264_nvenc` and
     `h264_qsv` are those of graphics cards."""
+    hevc_encoders: tuple[str, ...] = ("libx265",)
+    """Encoders of rungs of HEVC, tried in this order; `hevc_nvenc` and `hevc_qsv` are those of graphics cards."""
+    av1_encoders: tuple[str, ...] = ("libsvtav1",)
+    """Encoders of rungs of AV1, tried in this order; `av1_nvenc` and `av1_qsv` are those of graphics cards."""
     encoder_preset: str = "veryfast"
-    """Of `libx264`: faster ones take less of a processor and more of the line."""
+    """Of `libx264` and `libx265`, and what is like it of `libsvtav1`: faster ones take less of a processor and more of
+    the line."""
     measure_quality: bool = False
     """Compare what is made with its source, by PSNR and SSIM of one picture a second; this decodes each rung again."""
     max_streams: Positive = 100

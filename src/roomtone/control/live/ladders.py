@@ -38,6 +38,8 @@ class Rung:
     lines: int
     bps: int = 0
     fps: int = 0
+    codec: str = "h264"
+    """``h264``, ``hevc`` or ``av1``."""
 
 
 PRESETS: dict[str, tuple[Rung, ...]] = {
@@ -56,6 +58,8 @@ class TranscodeRules:
     """Rooms whose video lists cannot have go live too."""
     sound: SoundCodec = SoundCodec.NONE
     encoders: tuple[str, ...] = ("libx264",)
+    hevc_encoders: tuple[str, ...] = ("libx265",)
+    av1_encoders: tuple[str, ...] = ("libsvtav1",)
     preset: str = "veryfast"
     measure: bool = False
     making: RoomMaking = RoomMaking.OFF
@@ -74,6 +78,8 @@ class TranscodeRules:
             "rungs": [asdict(rung) for rung in self.rungs],
             "keeps_source": keeps_source,
             "encoders": list(self.encoders),
+            "hevc_encoders": list(self.hevc_encoders),
+            "av1_encoders": list(self.av1_encoders),
             "preset": self.preset,
             "measure": self.measure,
         }

@@ -72,6 +72,8 @@ class TranscodeEventKind(StrEnum):
     """A rung is not made any more."""
     ENCODER_REFUSED = "encoder_refused"
     """An encoder that was tried first does not work here."""
+    LEFT_OUT = "left_out"
+    """Rungs of a codec for which no encoder works here are not made."""
     RESTARTED = "restarted"
     """The process ended and was started again."""
     STALLED = "stalled"
@@ -295,6 +297,9 @@ class Transcodings:
             case "refused":
                 detail = f"{said.get('encoder')}: {said.get('why')}"
                 self._note(transcoding, TranscodeEventKind.ENCODER_REFUSED, detail)
+            case "left_out":
+                detail = f"{said.get('codec')}: {said.get('why')}"
+                self._note(transcoding, TranscodeEventKind.LEFT_OUT, detail)
             case "cannot":
                 self._note(transcoding, TranscodeEventKind.CANNOT, f"{job.kind.value}: {said.get('why')}")
                 self._spawn(self._give_up(transcoding, job))

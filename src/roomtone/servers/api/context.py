@@ -201,6 +201,8 @@ def transcode_rules(live: LiveSettings) -> TranscodeRules:
         rooms=live.transcode_rooms,
         sound=SoundCodec(live.sound),
         encoders=tuple(live.encoders),
+        hevc_encoders=tuple(live.hevc_encoders),
+        av1_encoders=tuple(live.av1_encoders),
         preset=live.encoder_preset,
         measure=live.measure_quality,
         making=RoomMaking(live.webrtc_making),

@@ -16,7 +16,7 @@ import time
 
 from roomtone.workers.transcode.controller import Controller, Load
 from roomtone.workers.transcode.messages import Break, Format, Keyframe, MessageError, Reader, Skipped, Told, Unit
-from roomtone.workers.transcode.plan import read_plan
+from roomtone.workers.transcode.plan import Plan, read_plan
 from roomtone.workers.transcode.probe import first_working
 from roomtone.workers.transcode.sound import SoundJob
 from roomtone.workers.transcode.sound import UnsupportedError as UnsupportedSoundError
@@ -125,6 +125,25 @@ def _figures(rung: RungEncoder) -> dict[str, object]:
     return figures
 
 
+def spoken(codec: str) -> str:
+    """Give the name by which people know a codec."""
+    return {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}[codec]
+
+
+def choose_encoders(plan: Plan) -> dict[str, str]:
+    """Give what encodes each codec of a plan; say why those do not that were tried before, and what is left out."""
+    encoders = {}
+    for codec in plan.codecs:
+        encoder, refused = first_working(plan.encoders_of(codec))
+        for name, why in refused.items():
+            say("refused", encoder=name, why=why)
+        if encoder is not None:
+            encoders[codec] = encoder
+        elif len(plan.codecs) > 1:
+            say("left_out", codec=codec, why=f"no encoder of {spoken(codec)} works here")
+    return encoders
+
+
 def _beat(worker: Worker) -> None:
     """Say that this process is alive, and end it where it hangs."""
     while True:
@@ -149,19 +168,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--plan", required=True, help="what to make, as JSON")
     arguments = parser.parse_args(argv)
     threading.Thread(target=_end_with_input, daemon=True).start()
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 says much that is no error
     plan = read_plan(arguments.plan)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         job: VideoJob | SoundJob
         if plan.sound is not None:
             job = SoundJob(plan.sound, plan.sound_bps, link.sendall)
         else:
-            encoder, refused = first_working(plan.encoders)
-            for name, why in refused.items():
-                say("refused", encoder=name, why=why)
-            if encoder is None:
-                say("cannot", why="no encoder of H.264 works here")
+            encoders = choose_encoders(plan)
+            if not encoders:
+                say("cannot", why=f"no encoder of {' or '.join(map(spoken, plan.codecs))} works here")
                 return CANNOT
-            job = VideoJob(plan, encoder, link.sendall)
+            job = VideoJob(plan, encoders, link.sendall)
         try:
             link.connect(arguments.socket)
             worker = Worker(job, link)

@@ -12,20 +12,25 @@ BITS_A_PIXEL = 0.07
 """Of a rung that nobody gave a rate."""
 USUAL_FPS = 30
 USUAL_ENCODERS = ("libx264",)
+H264, HEVC, AV1 = "h264", "hevc", "av1"
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One size of a ladder: ``lines`` is the shorter side; ``bps`` 0: by the size; ``fps`` 0: as the source."""
+    """One size of a ladder: ``lines`` is the shorter side; ``bps`` 0: by the size; ``fps`` 0: as the source.
+
+    ``codec`` is ``h264``, ``hevc`` or ``av1``.
+    """
 
     lines: int
     bps: int = 0
     fps: int = 0
+    codec: str = H264
 
     @property
     def name(self) -> str:
         """Its folder."""
-        return f"v{self.lines}"
+        return f"v{self.lines}" if self.codec == H264 else f"v{self.lines}{self.codec}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,9 @@ class Plan:
     keeps_source: bool = True
     """The source is in the lists too: keyframes are where its are, and no rung is as large."""
     encoders: tuple[str, ...] = USUAL_ENCODERS
-    """Tried in this order."""
+    """Of H.264, tried in this order."""
+    hevc_encoders: tuple[str, ...] = ("libx265",)
+    av1_encoders: tuple[str, ...] = ("libsvtav1",)
     preset: str = "veryfast"
     profile: str = "high"
     """Of H.264."""
@@ -53,27 +60,44 @@ class Plan:
         """Whether pictures are made."""
         return self.sound is None
 
+    def encoders_of(self, codec: str) -> tuple[str, ...]:
+        """Give what may encode a codec, in the order in which it is tried."""
+        return {H264: self.encoders, HEVC: self.hevc_encoders, AV1: self.av1_encoders}[codec]
+
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        """Codecs of its rungs; H.264 where there is none."""
+        return tuple(dict.fromkeys(rung.codec for rung in self.rungs)) or (H264,)
+
 
 def read_plan(text: str) -> Plan:
     """Read a plan; raise `ValueError` or `TypeError` where it is none."""
     fields: dict[str, Any] = json.loads(text)
     rungs = tuple(Rung(**rung) for rung in fields.pop("rungs", ()))
-    encoders = tuple(fields.pop("encoders", USUAL_ENCODERS))
-    return Plan(rungs=rungs, encoders=encoders, **fields)
+    encoders = {name: tuple(value) for name, value in fields.items() if name.endswith("encoders")}
+    plan = Plan(rungs=rungs, **(fields | encoders))
+    for codec in plan.codecs:
+        if codec not in {H264, HEVC, AV1}:
+            raise ValueError(f"there is no codec {codec}")
+    return plan
 
 
-def fitting(plan: Plan, width: int, height: int, *, same_codec: bool) -> list[Rung]:
-    """Give the rungs that a source of this size has, the largest first.
+def fitting(plan: Plan, width: int, height: int, *, source_codec: str | None) -> list[Rung]:
+    """Give the rungs that a source of this size and codec has, the largest first, of one size the dearest codec first.
 
     None is larger than the source, and none as large that is in the lists beside it in the codec of the rungs. A source
     that is in no list has one rung at least, of its own size.
     """
     source = min(width, height)
-    beside = plan.keeps_source and same_codec
-    rungs = [rung for rung in plan.rungs if rung.lines < source or (rung.lines == source and not beside)]
+
+    def fits(rung: Rung) -> bool:
+        beside = plan.keeps_source and rung.codec == source_codec
+        return rung.lines < source or (rung.lines == source and not beside)
+
+    rungs = [rung for rung in plan.rungs if fits(rung)]
     if not rungs and not plan.keeps_source:
-        rungs = [Rung(lines=source - source % EVEN)]
-    return sorted(rungs, key=lambda rung: -rung.lines)
+        rungs = [Rung(lines=source - source % EVEN, codec=plan.codecs[0])]
+    return sorted(rungs, key=lambda rung: (-rung.lines, (AV1, HEVC, H264).index(rung.codec)))
 
 
 def sized(rung: Rung, width: int, height: int) -> tuple[int, int]:

@@ -9,7 +9,14 @@ import av
 
 HARDWARE = ("h264_nvenc", "h264_qsv", "h264_vaapi", "h264_amf")
 SOFTWARE = ("libx264", "libopenh264")
+PLANES = {"qsv": "nv12", "amf": "nv12"}
+"""Encoders take yuv420p but for those of these makers."""
 _SIZE = (320, 192)
+
+
+def pixels(encoder: str) -> str:
+    """Give how an encoder wants pictures."""
+    return PLANES.get(encoder.rpartition("_")[2], "yuv420p")
 
 
 def works(encoder: str) -> str | None:
@@ -17,9 +24,9 @@ def works(encoder: str) -> str | None:
     try:
         context: Any = av.CodecContext.create(encoder, "w")
         context.width, context.height = _SIZE
-        context.pix_fmt = "yuv420p"
+        context.pix_fmt = pixels(encoder)
         context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
-        frame = av.VideoFrame(*_SIZE, "yuv420p")
+        frame = av.VideoFrame(*_SIZE, pixels(encoder))
         for plane in frame.planes:
             plane.update(bytes(plane.buffer_size))
         frame.pts = 0

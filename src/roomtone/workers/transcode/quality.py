@@ -46,12 +46,12 @@ def _blocks(luma: Luma) -> Luma:
 class Quality:
     """Means over a second or so of one rung; it decodes what was encoded, which costs."""
 
-    def __init__(self) -> None:
+    def __init__(self, decoder: str = "h264") -> None:
         self.samples = 0
         self._psnr = 0.0
         self._ssim = 0.0
         self._pictures = 0
-        self._decoder: Any = av.CodecContext.create("h264", "r")
+        self._decoder: Any = av.CodecContext.create(decoder, "r")
         self._decoder.thread_count = 1
 
     def compare(self, source: Any, unit: Unit) -> None:

@@ -13,24 +13,23 @@ from av.video.frame import PictureType
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from roomtone.workers.transcode.controller import Step
+from roomtone.workers.transcode.encoders import FOLLOWS_RATE, open_encoder
 from roomtone.workers.transcode.messages import Codec, Format, Unit, output_break, output_format, output_unit, outputs
-from roomtone.workers.transcode.plan import EVEN, Plan, Rung, fitting, rated, sized
+from roomtone.workers.transcode.plan import AV1, EVEN, H264, HEVC, Plan, Rung, fitting, rated, sized
+from roomtone.workers.transcode.probe import pixels
 from roomtone.workers.transcode.quality import Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 CLOCK = 90_000
 _TICK = Fraction(1, CLOCK)
-_NEVER = 1 << 20
-"""Pictures between keyframes that nobody asked for."""
+_MADE = {H264: Codec.H264, HEVC: Codec.HEVC, AV1: Codec.AV1}
 _DECODERS = {Codec.H264: "h264", Codec.HEVC: "hevc", Codec.AV1: "libdav1d", Codec.VP8: "vp8", Codec.VP9: "vp9"}
 _MAX_MARKS = 256
 """Keyframes whose pictures have not come out of the decoder."""
 _SOON = 0.75
 """Times of pictures waver by less than a quarter."""
-_BUFFER_S = 1
-"""How much of its rate a rung may save up."""
 
 
 class UnsupportedError(Exception):
@@ -60,13 +59,29 @@ class RungEncoder:
         self._turn = 0
         self._last = 0
         self._waits = False
+        self._anew = False
+
+    @property
+    def encoder(self) -> str:
+        """What encodes it."""
+        return self._encoder
+
+    def close(self) -> None:
+        """Let the encoder go, which holds nothing back; one of SVT-AV1 wants to be told."""
+        if self._context is not None:
+            self._context.encode(None)
+            self._context = None
 
     def change(self, step: Step) -> None:
-        """Make it otherwise from now on; another size, or again after it was off, from the next keyframe on."""
+        """Make it otherwise from now on; another size, or again after it was off, from the next keyframe on.
+
+        So does another rate of an encoder that keeps the one with which it began.
+        """
         if (step.size, step.on) != (self.step.size, self.step.on):
             self._waits = True
+        self._anew |= step.rate != self.step.rate and self._encoder not in FOLLOWS_RATE
         self.step = step
-        if self._context is not None and not self._waits:
+        if self._context is not None and not self._waits and not self._anew:
             self._context.bit_rate = int(self.rung.bps * step.rate)
 
     def encode(self, picture: _Picture) -> list[Unit]:
@@ -77,7 +92,9 @@ class RungEncoder:
             self._fit(frame)
         if self._context is None or not self.step.on or self._waits or not self._is_due(frame.pts, picture.keyframe):
             return []
-        scaled = self._scaler.reformat(frame, *self._size, "yuv420p", interpolation=Interpolation.BICUBIC, threads=1)
+        scaled = self._scaler.reformat(
+            frame, *self._size, pixels(self._encoder), interpolation=Interpolation.BICUBIC, threads=1
+        )
         scaled.pts, scaled.time_base = frame.pts, _TICK
         scaled.pict_type = PictureType.I if picture.keyframe else PictureType.NONE
         units = [_unit(packet) for packet in self._context.encode(scaled)]
@@ -103,45 +120,27 @@ class RungEncoder:
         width, height = sized(self.rung, frame.width, frame.height)
         if self.step.size < 1:
             width, height = (round(side * self.step.size / EVEN) * EVEN for side in (width, height))
-        if self._context is None or (width, height) != self._size:
+        if self._context is None or self._anew or (width, height) != self._size:
+            self.close()
             self._size = (width, height)
             self.rung = rated(self.rung, width, height)
-            self._context = _open(self._encoder, self._plan, self._size, int(self.rung.bps * self.step.rate))
-        self._waits = False
+            self._context = open_encoder(self._encoder, self._plan, self._size, int(self.rung.bps * self.step.rate))
+        self._waits = self._anew = False
 
 
 def _unit(packet: Any) -> Unit:
     return Unit(dts=packet.pts, pts=packet.pts, keyframe=packet.is_keyframe, data=bytes(packet))
 
 
-def _open(encoder: str, plan: Plan, size: tuple[int, int], bps: int) -> Any:
-    context: Any = av.CodecContext.create(encoder, "w")
-    context.width, context.height = size
-    context.pix_fmt = "yuv420p"
-    context.time_base, context.framerate = _TICK, Fraction(30)
-    context.bit_rate, context.gop_size, context.max_b_frames = bps, _NEVER, 0
-    context.thread_count = 1  # rungs are encoded beside each other
-    options = {"maxrate": str(bps), "bufsize": str(bps * _BUFFER_S)}
-    if encoder == "libx264":
-        options |= {"preset": plan.preset, "tune": "zerolatency", "forced-idr": "1", "sc_threshold": "0"}
-        options["profile"] = plan.profile
-    elif encoder == "h264_nvenc":
-        options |= {"tune": "ull", "zerolatency": "1", "forced-idr": "1", "delay": "0", "rc": "cbr"}
-        options["profile"] = plan.profile
-    elif encoder == "h264_qsv":
-        options |= {"forced_idr": "1", "async_depth": "1", "low_power": "0", "profile": plan.profile}
-    context.options = options
-    return context
-
-
 class VideoJob:
     """A ladder of one source.
 
-    Inputs: `handle_format`, `handle_unit`, `handle_break`, `handle_keyframe`. Output: messages, to ``send``.
+    ``encoders`` says what encodes which codec; rungs of others are left out. Inputs: `handle_format`, `handle_unit`,
+    `handle_break`, `handle_keyframe`. Output: messages, to ``send``.
     """
 
-    def __init__(self, plan: Plan, encoder: str, send: Callable[[bytes], None]) -> None:
-        self.encoder = encoder
+    def __init__(self, plan: Plan, encoders: Mapping[str, str], send: Callable[[bytes], None]) -> None:
+        self._encoders = encoders
         self.rungs: list[RungEncoder] = []
         self.decoded = 0
         self.undecodable = 0
@@ -193,12 +192,19 @@ class VideoJob:
         for number in range(len(self.rungs)):
             self._send(output_break(number))
 
+    @property
+    def encoder(self) -> str:
+        """What encodes its rungs, each once."""
+        return ", ".join(dict.fromkeys(rung.encoder for rung in self.rungs))
+
     def handle_keyframe(self) -> None:
         """Make the next picture a keyframe."""
         self._asked = True
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Let encoders and threads go."""
+        for rung in self.rungs:
+            rung.close()
         if self._threads is not None:
             self._threads.shutdown(wait=False)
 
@@ -242,16 +248,17 @@ class VideoJob:
         self._grid = at
         return begins
 
+    def _rung(self, rung: Rung) -> RungEncoder:
+        quality = Quality(_DECODERS[_MADE[rung.codec]]) if self._plan.measure else None
+        return RungEncoder(replace(rung), self._encoders[rung.codec], self._plan, quality)
+
     def _declare(self, frame: Any) -> None:
         self._declared = True
-        same = self._format is not None and self._format.codec is Codec.H264
-        chosen = fitting(self._plan, frame.width, frame.height, same_codec=same)
-        measures = self._plan.measure
-        self.rungs = [
-            RungEncoder(replace(rung), self.encoder, self._plan, Quality() if measures else None) for rung in chosen
-        ]
+        source = None if self._format is None else self._format.codec.name.lower()
+        chosen = fitting(self._plan, frame.width, frame.height, source_codec=source)
+        self.rungs = [self._rung(rung) for rung in chosen if rung.codec in self._encoders]
         self._send(outputs((rung.rung.name, True) for rung in self.rungs))
-        for number in range(len(self.rungs)):
-            self._send(output_format(number, Format(Codec.H264, CLOCK)))
+        for number, made in enumerate(self.rungs):
+            self._send(output_format(number, Format(_MADE[made.rung.codec], CLOCK)))
         if len(self.rungs) > 1:
             self._threads = ThreadPoolExecutor(len(self.rungs), "rung")

@@ -68,8 +68,8 @@ class Sent:
             self.units.setdefault(body[0], []).append(Unit(dts, pts, bool(flags), body[18:]))
 
 
-def decoded(units: list[Unit]) -> list[Any]:
-    context: Any = av.CodecContext.create("h264", "r")
+def decoded(units: list[Unit], decoder: str = "h264") -> list[Any]:
+    context: Any = av.CodecContext.create(decoder, "r")
     context.thread_count = 1
     frames = []
     for unit in units:
@@ -81,7 +81,7 @@ def decoded(units: list[Unit]) -> list[Any]:
 
 def through(plan: Plan, codec: Codec, units: list[Unit]) -> tuple[VideoJob, Sent]:
     sent = Sent()
-    job = VideoJob(plan, "libx264", sent)
+    job = VideoJob(plan, {"h264": "libx264"}, sent)
     job.handle_format(Format(codec, 90_000))
     for unit in units:
         job.handle_unit(unit)
@@ -115,10 +115,35 @@ def test_what_is_in_no_list_has_keyframes_by_the_clock_and_one_rung_at_least() -
     assert keyframes == [900_000, 900_000 + 13 * TICKS, 900_000 + 25 * TICKS]
 
 
+def test_rungs_of_hevc_and_av1_have_the_same_pictures_and_keyframes_whatever_their_rate() -> None:
+    plan = Plan(rungs=(Rung(240, codec="hevc"), Rung(240, codec="av1")), preset="ultrafast")
+    sent = Sent()
+    job = VideoJob(plan, {"hevc": "libx265", "av1": "libsvtav1"}, sent)
+    job.handle_format(Format(Codec.H264, 90_000))
+    units = pictures("libx264", 40)
+    for at, unit in enumerate(units):
+        if at == 15:
+            for rung in job.rungs:
+                rung.change(Step(rate=0.5))
+        job.handle_unit(unit)
+    job.handle_break()
+    job.close()
+    assert (sent.names, job.encoder) == (["v240av1", "v240hevc"], "libsvtav1, libx265")
+    keyframes = {unit.pts for unit in units if unit.keyframe}
+    for number, decoder in enumerate(["libdav1d", "hevc"]):
+        made = sent.units[number]
+        assert [unit.pts for unit in made] == sorted(unit.pts for unit in units)
+        assert {unit.pts for unit in made if unit.keyframe} == keyframes
+        frames = decoded(made, decoder)
+        light = [float(np.mean(frame.to_ndarray(format="yuv420p")[: frame.height])) for frame in frames]
+        assert light == pytest.approx([luma(at) for at in range(len(light))], abs=4)
+        assert len(light) > len(made) - 10
+
+
 def test_pictures_for_rooms_are_in_order_of_a_profile_that_all_have_and_keyframes_when_asked() -> None:
     plan = Plan(rungs=(Rung(1080),), keeps_source=False, preset="ultrafast", keyframe_s=4.0, profile="baseline")
     sent = Sent()
-    job = VideoJob(plan, "libx264", sent)
+    job = VideoJob(plan, {"h264": "libx264"}, sent)
     job.handle_format(Format(Codec.H264, 90_000))
     for at, unit in enumerate(pictures("libx264", 30)):
         if at == 15:
@@ -135,7 +160,7 @@ def test_pictures_for_rooms_are_in_order_of_a_profile_that_all_have_and_keyframe
 
 def test_a_rung_is_made_otherwise_while_it_runs() -> None:
     sent = Sent()
-    job = VideoJob(Plan(rungs=(Rung(180),), preset="ultrafast"), "libx264", sent)
+    job = VideoJob(Plan(rungs=(Rung(180),), preset="ultrafast"), {"h264": "libx264"}, sent)
     job.handle_format(Format(Codec.H264, 90_000))
     units = pictures("libx264", 60)
     for unit in units[:24]:

@@ -25,8 +25,17 @@ LADDER = (Rung(360), Rung(1080), Rung(720), Rung(480))
 def test_rungs_above_the_source_are_left_out(
     size: tuple[int, int], *, keeps: bool, same: bool, expected: list[int]
 ) -> None:
-    found = fitting(Plan(rungs=LADDER, keeps_source=keeps), *size, same_codec=same)
+    found = fitting(Plan(rungs=LADDER, keeps_source=keeps), *size, source_codec="h264" if same else "vp8")
     assert [rung.lines for rung in found] == expected
+
+
+def test_rungs_of_other_codecs_than_the_source_may_be_as_large_and_are_named_so() -> None:
+    plan = Plan(rungs=(Rung(480), Rung(720), Rung(480, codec="hevc"), Rung(720, codec="hevc"), Rung(720, codec="av1")))
+    found = fitting(plan, 1280, 720, source_codec="h264")
+    assert [rung.name for rung in found] == ["v720av1", "v720hevc", "v480hevc", "v480"]
+    assert plan.codecs == ("h264", "hevc", "av1")
+    small = fitting(Plan(rungs=(Rung(480, codec="hevc"),), keeps_source=False), 320, 180, source_codec="vp8")
+    assert [rung.name for rung in small] == ["v180hevc"]
 
 
 @pytest.mark.parametrize(
@@ -49,5 +58,9 @@ def test_a_plan_is_read_as_it_was_written() -> None:
     assert plan == Plan(rungs=(Rung(480, 5),), keeps_source=False, encoders=("a", "b"))
     assert plan.is_video
     assert not read_plan('{"sound":"aac"}').is_video
+    made = read_plan('{"rungs":[{"lines":480,"codec":"av1"}],"av1_encoders":["c"]}')
+    assert made.encoders_of("av1") == ("c",)
+    with pytest.raises(ValueError, match="no codec vp9"):
+        read_plan('{"rungs":[{"lines":480,"codec":"vp9"}]}')
     with pytest.raises(TypeError):
         read_plan('{"unknown":1}')
