@@ -468,6 +468,8 @@ fn subject(command: &Command) -> Subject {
         Command::DoTogether { ref commands } => commands.first().map_or(Subject::Nothing, subject),
         Command::OpenTranscoder { .. }
         | Command::CloseTranscoder { .. }
+        | Command::SetStreamSync { .. }
+        | Command::GetStreamSync { .. }
         | Command::OpenTrackTranscoder { .. }
         | Command::CloseTrackTranscoder { .. } => Subject::Live,
         Command::OpenIngestListener { .. }

@@ -438,13 +438,21 @@ mod tests {
         let mut reader = Reader::default();
         reader.handle_bytes(&bytes);
         let said = all(&mut reader);
-        let [_, Said::Format(0, format), Said::Unit(0, first), Said::Unit(0, second)] = &said[..]
+        let [
+            _,
+            Said::Format(0, format),
+            Said::Unit(0, first),
+            Said::Unit(0, second),
+        ] = &said[..]
         else {
             panic!("{said:?}");
         };
         assert_eq!((format.name(), format.size()), ("AV1", Some((320, 240))));
         assert_eq!((first.keyframe, second.keyframe), (true, false));
-        assert_eq!((&first.data[..], &second.data[..]), (&keyframe[2..], &later[2..]));
+        assert_eq!(
+            (&first.data[..], &second.data[..]),
+            (&keyframe[2..], &later[2..])
+        );
         assert_eq!(reader.dropped, 1, "there is no frame in it");
     }
 

@@ -184,6 +184,54 @@ fn an_hour_of_one_fast_clock_does_too() {
 }
 
 #[test]
+fn the_drift_of_clocks_is_told() {
+    for (stamps, ppm, reports) in [
+        ([alone(90_000), alone(48_000)], [-100, 70], true),
+        ([alone(90_000), alone(48_000)], [100, 0], false),
+        ([shared(), shared()], [50, 50], false),
+    ] {
+        let mut studio = Studio::new(stamps[0], stamps[1], ppm);
+        while studio.step(reports) < 15_000_000 {}
+        assert_eq!(studio.timeline.alignment(0).unwrap().drift, None);
+        while studio.step(reports) < 600_000_000 {}
+        for (track, ppm) in ppm.into_iter().enumerate() {
+            let alignment = studio.timeline.alignment(track).unwrap();
+            let (told, over) = alignment.drift.unwrap();
+            assert!((told - ppm as f64).abs() < 5.0, "{told} and not {ppm}");
+            assert!(over > 500_000_000_000, "{over}");
+            let error = alignment.error_ns.map(|error| error.abs() < 40_000_000);
+            let is_known = reports || stamps[track].shared;
+            assert_eq!(error, is_known.then_some(true), "{alignment:?}");
+        }
+    }
+    assert_eq!(Timeline::new(begun()).alignment(0), None);
+}
+
+#[test]
+fn sound_is_shifted_by_a_fiftieth_of_its_time_and_pictures_stay() {
+    let mut studio = Studio::new(shared(), shared(), [0, 0]);
+    while studio.step(false) < 5_000_000 {}
+    let before = studio.voices[1].error - studio.voices[0].error;
+    for (wanted, until) in [(200, 16_000_000), (-100, 32_000_000)] {
+        studio.timeline.shift(1, wanted * 1_000_000);
+        let mut last = studio.voices[1].last.unwrap().dts;
+        while studio.step(false) < until {
+            let dts = studio.voices[1].last.unwrap().dts;
+            let step = (dts - last).abs();
+            assert!(dts == last || (940..=980).contains(&step), "{step}");
+            last = dts;
+        }
+        let moved = studio.voices[1].error - studio.voices[0].error - before;
+        assert!((moved - wanted * 1000).abs() < 1_000, "{moved} us");
+        assert_eq!(studio.timeline.alignment(0).unwrap().shift_ns, 0);
+        let alignment = studio.timeline.alignment(1).unwrap();
+        assert_eq!(alignment.shift_ns, wanted * 1_000_000);
+        assert_eq!(alignment.error_ns, Some(0), "the shift is no error");
+    }
+    assert_eq!(studio.timeline.mended(), Mended::default());
+}
+
+#[test]
 fn a_steady_source_keeps_its_steps_to_the_tick_over_the_wrap() {
     let mut timeline = Timeline::new(begun());
     let start = begun();

@@ -26,7 +26,7 @@ from roomtone.media.objects import (
     Transport,
     WebRtcTransport,
 )
-from roomtone.media.packager import Packager
+from roomtone.media.packager import Packager, alignment_of, shift_sound
 from roomtone.media.shared_port import SharedTcpPort
 from roomtone.media.socket_link import SocketLink
 from roomtone.media.together import Together
@@ -62,4 +62,6 @@ __all__ = [
     "Transcoder",
     "Transport",
     "WebRtcTransport",
+    "alignment_of",
+    "shift_sound",
 ]

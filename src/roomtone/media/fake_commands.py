@@ -63,6 +63,7 @@ from roomtone.media.values import (
     Fingerprint,
     GetEngineStats,
     GetStats,
+    GetStreamSync,
     ObserveAudioLevels,
     ObserverId,
     ObserverOpened,
@@ -101,6 +102,7 @@ from roomtone.media.values import (
     SetConsumerPriority,
     SetIngestCertificate,
     SetPreferredLayers,
+    SetStreamSync,
     Stats,
     SwitchSource,
     TransportId,
@@ -398,7 +400,10 @@ class FakeCommands(FakeState):
         return fake_transcoders.execute(self, command)
 
     @_execute.register
-    def _package(self, command: OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager) -> AnyResult:
+    def _package(
+        self,
+        command: OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager | SetStreamSync | GetStreamSync,
+    ) -> AnyResult:
         return fake_packagers.execute(self, command)
 
     @_execute.register

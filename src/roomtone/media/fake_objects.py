@@ -142,6 +142,7 @@ class FakePackager:
     part_ms: int | None
     tracks: dict[int, FakePackagerTrack] = field(default_factory=dict)
     begun: bool = False
+    audio_offset_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -202,6 +203,9 @@ class FakeIngest:
     publisher: int | None
     tracks: dict[int, IngestTrack] = field(default_factory=dict)
     """What its publisher sends (`FakeLink.tell_track`)."""
+    audio_offset_ms: int = 0
+    shifted: list[int] = field(default_factory=list)
+    """Tracks whose feeds were told of the offset last."""
 
 
 @dataclass(slots=True)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from roomtone.media.fake_objects import FakePackager, FakePackagerTrack, FakeProducer, FakeRouter, FakeTranscoder
+from roomtone.media.fake_objects import (
+    FakeIngest,
+    FakePackager,
+    FakePackagerTrack,
+    FakeProducer,
+    FakeRouter,
+    FakeTranscoder,
+)
 from roomtone.media.fake_state import Refused
 from roomtone.media.values import (
     AddPackagerTrack,
@@ -14,6 +21,7 @@ from roomtone.media.values import (
     Done,
     EngineCloseReason,
     ErrorCode,
+    GetStreamSync,
     MediaKind,
     OpenPackager,
     PackagerId,
@@ -21,19 +29,22 @@ from roomtone.media.values import (
     PackagerTrackAdded,
     PackagerTrackId,
     RemovePackagerTrack,
+    SetStreamSync,
+    Stats,
 )
 
 if TYPE_CHECKING:
     from roomtone.media.fake_state import FakeState
     from roomtone.media.values import LiveEncryption
 
-PackagerCommand = OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager
+PackagerCommand = OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager | SetStreamSync | GetStreamSync
 
 _MAX_NAME = 256
 _MAX_TRACKS = 8
 _SECRET_BYTES = 32
 _MAX_WINDOW_MS = 24 * 3_600_000
 _PART_MS = range(100, 2_001)
+_OFFSET_MS = range(-500, 1_001)
 _CARRIED = {("H264", 90_000), ("H265", 90_000), ("AV1", 90_000), ("OPUS", 48_000)}
 _REPAIR = {"RTX", "RED", "ULPFEC", "FLEXFEC", "FLEXFEC-03"}
 
@@ -58,9 +69,42 @@ def execute(state: FakeState, command: PackagerCommand) -> AnyResult:
         case ClosePackager():
             state.drop_packager(state.get(FakePackager, command.packager), EngineCloseReason.REQUESTED)
             result = Done()
+        case SetStreamSync():
+            result = _set_sync(state, command)
+        case GetStreamSync():
+            result = _sync_of(state, command)
         case _:
             assert_never(command)
     return result
+
+
+def _stream(state: FakeState, packager: int) -> FakePackager | FakeIngest:
+    held = state.objects.get(packager)
+    if not isinstance(held, FakePackager | FakeIngest):
+        raise Refused(ErrorCode.NOT_FOUND, f"there is no packager {packager}")
+    return held
+
+
+def _set_sync(state: FakeState, command: SetStreamSync) -> AnyResult:
+    if command.audio_offset_ms not in _OFFSET_MS:
+        raise Refused(ErrorCode.INVALID, "audio_offset_ms is -500 to 1000")
+    held = _stream(state, command.packager)
+    held.audio_offset_ms = command.audio_offset_ms
+    if isinstance(held, FakeIngest):
+        held.shifted = list(command.tracks)
+    return Done()
+
+
+def _sync_of(state: FakeState, command: GetStreamSync) -> AnyResult:
+    """All lies as it is said to: pictures where their clock says, sound where it was shifted to."""
+    shift = _stream(state, command.packager).audio_offset_ms
+    timeline = {"type": "packager-timeline", "raised": 0, "refusedReports": 0, "discontinuities": 0}
+    tracks = [
+        {"type": "packager-alignment", "name": name, "video": is_video, "errorMs": 0.0, "lateMs": late, "shiftMs": by}
+        for name, is_video, late, by in (("video", True, 20.0, 0.0), ("audio", False, 30.0, float(shift)))
+    ]
+    unknown: dict[str, float | None] = {"driftPpm": None, "driftOverS": None}
+    return Stats(reports=[timeline, *(track | {"sharedClock": True, "clockTied": True} | unknown for track in tracks)])
 
 
 def _open(state: FakeState, command: OpenPackager) -> AnyResult:

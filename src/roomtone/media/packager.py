@@ -9,18 +9,24 @@ from roomtone.media.values import (
     AddPackagerTrack,
     AnyCommand,
     ClosePackager,
+    Done,
+    GetStreamSync,
     OpenPackager,
     PackagerId,
     PackagerOpened,
     PackagerTrackAdded,
     PackagerTrackId,
     RemovePackagerTrack,
+    SetStreamSync,
+    Stats,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from roomtone.media.engine import Engine
-    from roomtone.media.objects import Producer, Router
-    from roomtone.media.values import LiveEncryption
+    from roomtone.media.objects import Producer, Report, Router
+    from roomtone.media.values import IngestTrackId, LiveEncryption
 
 
 class Packager(EngineObject):
@@ -76,3 +82,16 @@ class Packager(EngineObject):
     async def remove_track(self, track: PackagerTrackId) -> None:
         """Take what feeds a track off it; another producer of its kind may go on there."""
         await self._do(RemovePackagerTrack(packager=self.id, track=track))
+
+
+async def shift_sound(
+    engine: Engine, packager: PackagerId, audio_offset_ms: int, tracks: Sequence[IngestTrackId] = ()
+) -> None:
+    """Have the sound of a stream lie later than its source says; the values are those of `SetStreamSync`."""
+    command = SetStreamSync(packager=packager, audio_offset_ms=audio_offset_ms, tracks=list(tracks))
+    await engine.ask(command, Done)
+
+
+async def alignment_of(engine: Engine, packager: PackagerId) -> list[Report]:
+    """Get how sound and pictures of a stream lie: a report of its timeline, and one of each track of its source."""
+    return (await engine.ask(GetStreamSync(packager=packager), Stats)).reports

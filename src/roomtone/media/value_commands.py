@@ -14,6 +14,7 @@ from roomtone.media.value_live_commands import (
     ClosePlayout,
     CloseTrackTranscoder,
     CloseTranscoder,
+    GetStreamSync,
     OpenFeed,
     OpenIngestInput,
     OpenIngestListener,
@@ -23,6 +24,7 @@ from roomtone.media.value_live_commands import (
     OpenTranscoder,
     RemovePackagerTrack,
     SetIngestCertificate,
+    SetStreamSync,
 )
 from roomtone.media.value_parts import (
     AudioRedundancy,
@@ -474,6 +476,8 @@ AnyCommand = (
     | ClosePackager
     | OpenTranscoder
     | CloseTranscoder
+    | SetStreamSync
+    | GetStreamSync
     | OpenTrackTranscoder
     | CloseTrackTranscoder
     | OpenIngestListener

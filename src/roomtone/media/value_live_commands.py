@@ -1,5 +1,7 @@
 """Commands of live streams: packagers, transcoders, ingests, feeds."""
 
+# ruff: noqa: RUF012 - msgspec gives each value its own copy of an empty default
+
 from __future__ import annotations
 
 from roomtone.media.value_parts import (
@@ -76,6 +78,23 @@ class CloseTranscoder(Command, tag="close_transcoder", frozen=True, kw_only=True
 
     packager: PackagerId
     transcoder: TranscoderId
+
+
+class SetStreamSync(Command, tag="set_stream_sync", frozen=True, kw_only=True):
+    """Have the sound of a packager, or of an encoder's stream, lie later than its source says, or earlier.
+
+    ``audio_offset_ms`` is -500 to 1000; ``tracks`` are those of the encoder that feeds have, which are heard so too.
+    """
+
+    packager: PackagerId
+    audio_offset_ms: int
+    tracks: list[IngestTrackId] = []
+
+
+class GetStreamSync(Command, tag="get_stream_sync", frozen=True, kw_only=True):
+    """Ask how sound and pictures of a packager lie against each other; the answer is `Stats` of its timeline."""
+
+    packager: PackagerId
 
 
 class OpenTrackTranscoder(Command, tag="open_track_transcoder", frozen=True, kw_only=True):

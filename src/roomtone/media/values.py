@@ -117,6 +117,7 @@ from roomtone.media.value_live_commands import (
     ClosePlayout,
     CloseTrackTranscoder,
     CloseTranscoder,
+    GetStreamSync,
     OpenFeed,
     OpenIngestInput,
     OpenIngestListener,
@@ -126,6 +127,7 @@ from roomtone.media.value_live_commands import (
     OpenTranscoder,
     RemovePackagerTrack,
     SetIngestCertificate,
+    SetStreamSync,
 )
 from roomtone.media.value_parts import (
     ArrivalModel,
@@ -359,6 +361,7 @@ __all__ = [
     "Fingerprint",
     "GetEngineStats",
     "GetStats",
+    "GetStreamSync",
     "HeaderExtension",
     "IceMode",
     "IceRestarted",
@@ -467,6 +470,7 @@ __all__ = [
     "SetConsumerPriority",
     "SetIngestCertificate",
     "SetPreferredLayers",
+    "SetStreamSync",
     "SrtPull",
     "SrtpKeys",
     "Stats",

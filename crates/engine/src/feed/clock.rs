@@ -22,6 +22,15 @@ pub(crate) struct Placed {
 }
 
 impl Placed {
+    /// The same place, at another wall time: tracks of a source are shown by these together.
+    pub(super) fn shifted(self, offset_ns: i64) -> Self {
+        let parts = (i128::from(offset_ns) << 32) / 1_000_000_000;
+        Self {
+            ntp: NtpTime(self.ntp.0.wrapping_add(parts as u64)),
+            ..self
+        }
+    }
+
     /// The timestamp of RTP at a clock of `rate` Hz.
     pub(super) fn timestamp(self, rate: u32) -> u32 {
         let ticks = i128::from(self.at) * i128::from(rate);

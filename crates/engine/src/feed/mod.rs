@@ -15,7 +15,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -59,6 +59,7 @@ impl Outlets {
             clock,
             promised: false,
             asked: AtomicBool::new(false),
+            shift: Arc::default(),
             counters,
             state: Mutex::default(),
         })
@@ -72,6 +73,7 @@ impl Outlets {
             clock: of.clock.clone(),
             promised: true,
             asked: AtomicBool::new(false),
+            shift: Arc::clone(&of.shift),
             counters: of.counters.clone(),
             state: Mutex::new(State {
                 verdict: Verdict::Ready,
@@ -135,6 +137,8 @@ pub(crate) struct Outlet {
     pub(crate) promised: bool,
     /// Somebody needs a keyframe, and whoever makes one has not been told.
     asked: AtomicBool,
+    /// How much later it is to be heard than its source says, in nanoseconds; with what is made of it.
+    shift: Arc<AtomicI64>,
     counters: Arc<IngestCounters>,
     state: Mutex<State>,
 }
@@ -159,7 +163,8 @@ impl Outlet {
 
     /// Take a unit, its times in ticks of [`INGEST_RATE`](crate::live::INGEST_RATE). What it tells of the track is given once.
     pub(crate) fn send(&self, unit: &AccessUnit, now: Instant) -> Option<Found> {
-        let placed = self.clock.place(unit.pts, now);
+        let shift = self.shift.load(Ordering::Relaxed);
+        let placed = self.clock.place(unit.pts, now).shifted(shift);
         let state = &mut *self.state();
         let format = state.format.as_ref()?;
         for maker in &state.makers {
@@ -239,6 +244,11 @@ impl Outlet {
     /// This producer is fed no more.
     pub(crate) fn detach(&self, producer: u64) {
         self.state().lines.retain(|line| line.producer != producer);
+    }
+
+    /// Have its reports say that it is to be heard so much later, or earlier; so is what is made of it.
+    pub(crate) fn shift(&self, offset_ns: i64) {
+        self.shift.store(offset_ns, Ordering::Relaxed);
     }
 
     /// Somebody who watches needs a keyframe.

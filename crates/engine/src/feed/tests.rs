@@ -257,6 +257,30 @@ fn a_source_that_jumps_goes_on_by_arrival() {
 }
 
 #[test]
+fn what_is_shifted_is_reported_at_another_time_with_what_is_made_of_it() {
+    let now = Instant::now();
+    let (handle, inbox) = shard();
+    let outlets = Outlets::default();
+    let source = outlets.open(7, false, clock(now), Arc::default());
+    let made = outlets.promise(8, &source);
+    source.shift(250_000_000);
+    let opus = Format::Opus(OpusFormat {
+        channels: 2,
+        pre_skip: 0,
+    });
+    made.set_format(&opus);
+    made.attach(line(1, handle), now).unwrap();
+    made.send(&unit(0, true, &[0xfc]), now);
+    let (media, reports) = taken(&inbox);
+    assert_eq!((media[0].1, reports[0].1), (0, 0), "its own time stays");
+    assert_eq!(
+        reports[0].0.wrapping_sub(NTP),
+        1 << 30,
+        "a quarter of a second"
+    );
+}
+
+#[test]
 fn sound_needs_no_keyframe() {
     let now = Instant::now();
     let (handle, inbox) = shard();

@@ -57,6 +57,8 @@ pub(super) struct Program {
     opened: Instant,
     pub(super) timeline: Timeline,
     pub(super) tracks: Vec<Track>,
+    /// How much later than its source says sound is to lie.
+    sound_shift_ns: i64,
     /// Who codes tracks of it anew.
     pub(super) jobs: Vec<Job>,
     /// Once it has begun.
@@ -85,6 +87,7 @@ impl Program {
             timeline: Timeline::new(now),
             config,
             tracks: Vec::new(),
+            sound_shift_ns: 0,
             jobs: Vec::new(),
             channel: None,
             started: false,
@@ -182,6 +185,9 @@ impl Program {
             if pictures_flow {
                 track.fill_pause(now);
             }
+            if let Some(number) = track.number.filter(|_| !track.is_video()) {
+                self.timeline.shift(number, self.sound_shift_ns);
+            }
         }
         let added = self.tracks.iter().filter(|track| !track.is_made()).count();
         if self.channel.is_none() && self.is_ready(now) && may_begin(added) {
@@ -219,6 +225,11 @@ impl Program {
         if self.watch.may_warn(0, warning, now) {
             self.told.push(Told::Warned(None, warning));
         }
+    }
+
+    /// Have sound lie so much later, or earlier, than its source says.
+    pub(super) fn shift_sound(&mut self, offset_ns: i64) {
+        self.sound_shift_ns = offset_ns;
     }
 
     /// What has happened since last asked.

@@ -46,6 +46,29 @@ pub(super) fn reports(program: &Program, now: Instant) -> Vec<Report> {
     reports
 }
 
+/// How tracks of a source lie on the timeline, those that are made of others not counted; the timeline itself first.
+pub(super) fn sync(program: &Program) -> Vec<Report> {
+    let mended = program.timeline.mended();
+    let mut reports = vec![report! {
+        "type": "packager-timeline", "raised": mended.raised, "refusedReports": mended.refused_reports,
+        "discontinuities": mended.discontinuities,
+    }];
+    let ms = |ns: Option<i64>| ns.map(|ns| ns as f64 / 1e6);
+    for track in program.tracks.iter().filter(|track| !track.is_made()) {
+        let alignment = track.number.and_then(|at| program.timeline.alignment(at));
+        let alignment = alignment.unwrap_or_default();
+        reports.push(report! {
+            "type": "packager-alignment", "name": track.name.as_str(), "video": track.is_video(),
+            "sharedClock": track.is_whole(), "clockTied": track.is_tied(),
+            "errorMs": ms(alignment.error_ns), "lateMs": ms(alignment.late_ns),
+            "shiftMs": ms(Some(alignment.shift_ns)),
+            "driftPpm": alignment.drift.map(|(parts, _)| parts),
+            "driftOverS": alignment.drift.map(|(_, over)| over as f64 / 1e9),
+        });
+    }
+    reports
+}
+
 fn of_track(track: &Track, now: Instant) -> Report {
     let figures = track.figures;
     let since =

@@ -27,6 +27,8 @@ const TICK: Duration = Duration::from_millis(20);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How long a list that has ended can be read.
 const LINGER: Duration = Duration::from_mins(1);
+/// How much sound may be shifted: what is placed earlier must not come too late.
+const AUDIO_OFFSET_MS: std::ops::RangeInclusive<i32> = -500..=1_000;
 /// Tracks coded anew for routers at a time; one more is refused.
 const MAX_MAKINGS: usize = 256;
 
@@ -211,6 +213,12 @@ impl LiveThread {
                 packager,
                 transcoder,
             } => self.close_transcoder(packager, transcoder),
+            Command::SetStreamSync {
+                packager,
+                audio_offset_ms,
+                tracks,
+            } => self.set_sync(packager, audio_offset_ms, &tracks),
+            Command::GetStreamSync { packager } => self.sync_of(packager),
             Command::OpenTrackTranscoder { track, path } => {
                 self.open_track_transcoder(track, &path, now)
             }
@@ -257,6 +265,39 @@ impl LiveThread {
         running.board.set_transcoded(is_video, false);
         running.links.retain(|link| link.id() != transcoder);
         Ok(CommandResult::Done {})
+    }
+
+    fn set_sync(
+        &mut self,
+        packager: u64,
+        audio_offset_ms: i32,
+        tracks: &[u64],
+    ) -> Result<CommandResult, Failure> {
+        if !AUDIO_OFFSET_MS.contains(&audio_offset_ms) {
+            return Err(Failure::invalid("audio_offset_ms is -500 to 1000"));
+        }
+        let running = self.running.get_mut(&packager);
+        let running = running.ok_or_else(|| Failure::not_found("packager", packager))?;
+        let offset_ns = i64::from(audio_offset_ms) * 1_000_000;
+        running.program.shift_sound(offset_ns);
+        // One that is gone meanwhile is heard by nobody.
+        for outlet in tracks
+            .iter()
+            .filter_map(|track| self.shared.outlets.find(*track))
+        {
+            if !outlet.is_video {
+                outlet.shift(offset_ns);
+            }
+        }
+        Ok(CommandResult::Done {})
+    }
+
+    fn sync_of(&self, packager: u64) -> Result<CommandResult, Failure> {
+        let running = self.running.get(&packager);
+        let running = running.ok_or_else(|| Failure::not_found("packager", packager))?;
+        Ok(CommandResult::Stats {
+            reports: report::sync(&running.program),
+        })
     }
 
     fn open_track_transcoder(

@@ -130,7 +130,7 @@ pub(crate) struct Track {
     /// Its place in the packager, once that has begun.
     pub(crate) place: Option<usize>,
     /// Its place on the timeline.
-    number: Option<usize>,
+    pub(super) number: Option<usize>,
     /// Whether it is in the lists, and not only coded anew.
     pub(super) listed: bool,
     /// Nothing feeds it.

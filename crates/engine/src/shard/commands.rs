@@ -183,6 +183,8 @@ impl Shard {
             | Command::ClosePlayout { .. }
             | Command::OpenTranscoder { .. }
             | Command::CloseTranscoder { .. }
+            | Command::SetStreamSync { .. }
+            | Command::GetStreamSync { .. }
             | Command::OpenTrackTranscoder { .. }
             | Command::CloseTrackTranscoder { .. } => Err(Failure::new(
                 ErrorCode::Internal,

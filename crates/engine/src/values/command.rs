@@ -494,6 +494,20 @@ pub enum Command {
         /// Whether the track stays in the lists beside what is made of it.
         keep: bool,
     },
+    /// Have the sound of a packager lie later, or earlier, than its source says.
+    SetStreamSync {
+        /// Which packager.
+        packager: u64,
+        /// By so much later: -500 to 1000.
+        audio_offset_ms: i32,
+        /// Tracks of encoders that feeds have, which are to be heard so too.
+        tracks: Vec<u64>,
+    },
+    /// How sound and pictures of a packager lie against each other; answered by reports of its tracks.
+    GetStreamSync {
+        /// Which packager.
+        packager: u64,
+    },
     /// Have a track of an encoder coded anew by another process, which connects to a socket, so that feeds can have it:
     /// pictures as H.264 in the order in which they are shown, sound as Opus.
     OpenTrackTranscoder {

@@ -76,6 +76,21 @@ pub enum Discontinuity {
     Late,
 }
 
+/// How a track lies against its source and against the time at which it comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Alignment {
+    /// How much later it lies than the clock says that its source's tracks share, or than its reports say, in nanoseconds;
+    /// what it was shifted by not counted. None where nobody says.
+    pub error_ns: Option<i64>,
+    /// How much faster its source's clock goes than ours, in parts per million, and over how many nanoseconds that was
+    /// looked at. None before it was looked at long enough.
+    pub drift: Option<(f64, i64)>,
+    /// How long after its place on the timeline its newest unit came, but for what all tracks have in common.
+    pub late_ns: Option<i64>,
+    /// How much later it is placed now since somebody wants it so.
+    pub shift_ns: i64,
+}
+
 /// What could not be taken as it was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mended {
@@ -142,6 +157,40 @@ impl Timeline {
         });
         self.tracks.push(Track::new(stamps, source, rate));
         self.tracks.len() - 1
+    }
+
+    /// Have a track lie so much later, or earlier, than its source says; it goes there by a fiftieth of its time.
+    pub fn shift(&mut self, track: usize, wanted_ns: i64) {
+        if let Some(track) = self.tracks.get_mut(track) {
+            track.wanted_shift = wanted_ns;
+        }
+    }
+
+    /// How a track lies; none where there is no such track.
+    pub fn alignment(&self, track: usize) -> Option<Alignment> {
+        let track = self.tracks.get(track)?;
+        let source = &self.sources[track.source];
+        let (arrivals, error_ns) = if track.stamps.shared {
+            let shares = track.epoch == source.epoch;
+            let error = source.offset.map(|offset| track.offset.ns - offset.ns);
+            (&source.arrivals, error.filter(|_| shares))
+        } else {
+            let wanted = track.report.and_then(|report| {
+                let offset = source.offset?;
+                Some(offset.ns + report.wall - report.at)
+            });
+            (
+                &track.arrivals,
+                wanted.map(|wanted| track.offset.ns - wanted),
+            )
+        };
+        let last = track.last.as_ref();
+        Some(Alignment {
+            error_ns,
+            drift: arrivals.drift(),
+            late_ns: last.map(|last| last.arrival - last.placed),
+            shift_ns: track.shift,
+        })
     }
 
     /// What had to be mended so far.

@@ -56,6 +56,8 @@ pub(super) struct Arrivals {
     least: [Option<i64>; WINDOWS],
     /// When the window under way began, and its least.
     window: Option<(i64, i64)>,
+    /// The first window that was over, and the latest: when they began, and their least.
+    seen: Option<[(i64, i64); 2]>,
     bias: Bias,
 }
 
@@ -88,6 +90,8 @@ impl Arrivals {
             self.least.rotate_left(1);
             self.least[WINDOWS - 1] = Some(least);
             self.window = None;
+            let first = self.seen.map_or((began, least), |[first, _]| first);
+            self.seen = Some([first, (began, least)]);
             if matches!(self.bias, Bias::Pending) {
                 self.bias = Bias::Known(offset - least);
             }
@@ -99,6 +103,17 @@ impl Arrivals {
     pub(super) fn least_late(&self, offset: i64, shortest: i64, now: i64) -> Option<i64> {
         let (began, least) = self.window?;
         (now - began >= shortest).then_some(least + self.bias()? - offset)
+    }
+
+    /// How much faster the clock of what comes goes than that by which it comes, in parts per million, and over how long
+    /// that was looked at.
+    pub(super) fn drift(&self) -> Option<(f64, i64)> {
+        let [(began, least), (later, least_later)] = self.seen?;
+        let over = later - began;
+        (over > 0).then(|| {
+            let parts = (least - least_later) as f64 * 1e6 / over as f64;
+            (parts, over)
+        })
     }
 
     fn bias(&self) -> Option<i64> {

@@ -4,6 +4,8 @@ use super::offset::{Arrivals, Offset};
 use super::{BACK_NS, Discontinuity, JUMP_NS, Stamps};
 
 const SECOND_NS: i128 = 1_000_000_000;
+/// What somebody wants shifted goes by one part in so many of its time: that is not heard.
+const SHIFTING: i64 = 50;
 /// More bits than any protocol's timestamps have.
 const MAX_BITS: u32 = 48;
 
@@ -23,6 +25,9 @@ pub(super) struct Track {
     /// And how often it was placed later with it.
     pub postponed: u32,
     pub restarted: bool,
+    /// What it is placed later by, and what that is to become.
+    pub shift: i64,
+    pub wanted_shift: i64,
     pub last: Option<Last>,
     /// The newest timestamp, unwrapped.
     newest: Option<i64>,
@@ -66,6 +71,8 @@ impl Track {
             epoch: 0,
             postponed: 0,
             restarted: false,
+            shift: 0,
+            wanted_shift: 0,
             last: None,
             newest: None,
         }
@@ -110,7 +117,11 @@ impl Track {
     pub(super) fn place(&mut self, raw: i64, pts: u64, now: i64) -> (i64, i64, bool) {
         self.newest = Some(raw);
         let shown = self.near_newest(pts);
-        let offset = rescale(self.offset.ns, SECOND_NS, self.rate);
+        let at = self.nanoseconds(raw);
+        let elapsed = self.last.as_ref().map_or(0, |last| at - last.at);
+        let most = elapsed.clamp(0, JUMP_NS) / SHIFTING;
+        self.shift += (self.wanted_shift - self.shift).clamp(-most, most);
+        let offset = rescale(self.offset.ns + self.shift, SECOND_NS, self.rate);
         let ticks = |raw| rescale(raw, self.stamps.rate.max(1).into(), self.rate) + offset;
         let (mut dts, mut pts) = (ticks(raw), ticks(shown));
         let least = self.last.as_ref().map_or(0, |last| last.dts + 1);
@@ -118,7 +129,6 @@ impl Track {
         if raised {
             (dts, pts) = (least, pts.max(least));
         }
-        let at = self.nanoseconds(raw);
         self.last = Some(Last {
             at,
             arrival: now,

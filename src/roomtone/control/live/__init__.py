@@ -23,6 +23,7 @@ from roomtone.control.live.pulls import Fetchers, Pull, PullRefusal, PullRefused
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
 from roomtone.control.live.streams import LiveStreams
+from roomtone.control.live.sync import Alignment, StreamSync
 from roomtone.control.live.transcoding import (
     TrackMaking,
     TranscodeEvent,
@@ -51,6 +52,7 @@ __all__ = [
     "CARRIED",
     "PRESETS",
     "AccountCheck",
+    "Alignment",
     "Audience",
     "Choice",
     "Fetchers",
@@ -106,6 +108,7 @@ __all__ = [
     "StreamEncryption",
     "StreamKeyStore",
     "StreamKeys",
+    "StreamSync",
     "TermsWish",
     "TrackMaking",
     "TrackRule",

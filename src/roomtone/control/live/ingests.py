@@ -19,9 +19,17 @@ from roomtone.control.live.attendance import Attendance, Attendances
 from roomtone.control.live.listing import Listings
 from roomtone.control.live.making import Makings
 from roomtone.control.live.playouts import PLAY, denial_of
+from roomtone.control.live.sync import read_sync
 from roomtone.control.live.transcoding import WorkerStartError
 from roomtone.control.policy import AccessError
-from roomtone.media import EngineCommandError, IngestListener, MailboxClosed, MailboxOverflow
+from roomtone.media import (
+    EngineCommandError,
+    IngestListener,
+    MailboxClosed,
+    MailboxOverflow,
+    alignment_of,
+    shift_sound,
+)
 from roomtone.media.values import (
     Answer,
     Denial,
@@ -35,6 +43,7 @@ from roomtone.media.values import (
     IngestTrack,
     IngestTrackEnded,
     IngestWarned,
+    MediaKind,
     PackagerEnded,
     PackagerStarted,
     PackagerWarned,
@@ -47,6 +56,7 @@ if TYPE_CHECKING:
 
     from roomtone.control.live.playouts import Playouts
     from roomtone.control.live.publish_rights import PublishRights
+    from roomtone.control.live.sync import StreamSync
     from roomtone.control.live.transcoding import TrackMaking, Transcoding, Transcodings
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine, Mailbox
@@ -54,7 +64,6 @@ if TYPE_CHECKING:
         AnyEvent,
         IngestCertificate,
         IngestId,
-        MediaKind,
         PackagerId,
         PackagerTrack,
         PackagerWarning,
@@ -88,6 +97,8 @@ class IngestStream:
     watching: asyncio.Task[None] | None = None
     transcoding: Transcoding | None = None
     """What is made anew of it."""
+    audio_offset_ms: int = 0
+    """How much later than its source says sound is to be, as an operator wants it."""
 
 
 class Ingests:
@@ -215,6 +226,22 @@ class Ingests:
         attendance = self._attendance_of(stream)
         return {} if attendance is None else {one.source.kind: one.making for one in attendance.made.values()}
 
+    async def sync(self, stream: IngestStream) -> StreamSync:
+        """Say how sound and pictures of a stream lie; raise `EngineCommandError` where it is gone."""
+        return read_sync(await alignment_of(self._engine, stream.packager), stream.audio_offset_ms)
+
+    async def shift_sound(self, stream: IngestStream, audio_offset_ms: int) -> None:
+        """Have sound of a stream come later, in its lists and in its room; raise `EngineCommandError`."""
+        attendance = self._attendance_of(stream)
+        told = () if attendance is None else attendance.tracks.values()
+        tracks = [track.track for track in told if track.kind is MediaKind.AUDIO]
+        await shift_sound(self._engine, stream.packager, audio_offset_ms, tracks)
+        stream.audio_offset_ms = audio_offset_ms
+
+    async def _shift_again(self, stream: IngestStream) -> None:
+        with suppress(EngineCommandError):  # it has ended meanwhile
+            await self.shift_sound(stream, stream.audio_offset_ms)
+
     def _attendance_of(self, stream: IngestStream) -> Attendance | None:
         if self.attendances is None or stream.ingest is None:
             return None
@@ -308,6 +335,9 @@ class Ingests:
             return
         if isinstance(event, IngestTrack):
             self.attendances.tell_track(event)
+            stream = self._of(event.packager)
+            if stream is not None and stream.audio_offset_ms:
+                self._keep(self._shift_again(stream))
         else:
             self.attendances.end_track(event.ingest, event.track)
 

@@ -54,6 +54,8 @@ class LiveStream:
         self.mix = mix
         """All sound of the room as one track; None: the sound of one."""
         self.terms = terms or LiveTerms()
+        self.audio_offset_ms = 0
+        """How much later than its source says sound is to be, as an operator wants it."""
         self.state = LiveState.STARTING
         self.created_at = clock()
         self.started_at: float | None = None

@@ -17,6 +17,7 @@ from roomtone.control.live.choosing import carried
 from roomtone.control.live.feeding import Feeding
 from roomtone.control.live.listing import Listings
 from roomtone.control.live.opening import Opener, Wanted, close_quietly
+from roomtone.control.live.sync import read_sync
 from roomtone.control.live.values import (
     LiveEnd,
     LiveError,
@@ -28,7 +29,7 @@ from roomtone.control.live.values import (
     LiveTrack,
 )
 from roomtone.control.rooms import RoomError, RoomEventKind
-from roomtone.media import MailboxClosed, MailboxOverflow
+from roomtone.media import MailboxClosed, MailboxOverflow, alignment_of, shift_sound
 from roomtone.media.values import MediaKind, MixerClosed, PackagerEnded, PackagerStarted, PackagerWarned
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from roomtone.control.live.listing import TermsWish
     from roomtone.control.live.stream import LiveStream
+    from roomtone.control.live.sync import StreamSync
     from roomtone.control.live.transcoding import Transcodings
     from roomtone.control.rooms import Room, RoomEvent, Rooms
     from roomtone.media import Mailbox
@@ -177,6 +179,16 @@ class LiveStreams:
             await self.feeding.get_in_step(stream)
             raise self._refuse(LiveRefusal.NEEDS_TRANSCODING, "the stream cannot go on with these tracks")
         stream.emit(LiveEventKind.POINTED, ", ".join(sources))
+
+    async def sync(self, stream: LiveStream) -> StreamSync:
+        """Say how sound and pictures of a stream lie; raise `EngineCommandError` where it is gone."""
+        reports = await alignment_of(stream.room.router.engine, stream.packager.id)
+        return read_sync(reports, stream.audio_offset_ms)
+
+    async def shift_sound(self, stream: LiveStream, audio_offset_ms: int) -> None:
+        """Have sound of a stream come later in its lists; raise `EngineCommandError`."""
+        await shift_sound(stream.room.router.engine, stream.packager.id, audio_offset_ms)
+        stream.audio_offset_ms = audio_offset_ms
 
     # --- starting ---
 

@@ -7,6 +7,7 @@ What is not there answers 501 with a sentence.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,14 +17,16 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from starlette.responses import Response
 
 from roomtone.control.live import LiveError, LiveRefusal
-from roomtone.media.values import MediaKind
+from roomtone.media import EngineCommandError
+from roomtone.media.values import ErrorCode, MediaKind
 from roomtone.servers.api.live_schemas import BufferBody, BufferedTrackBody, ParametersBody, StreamTrackBody, VideoBody
 from roomtone.servers.api.requests import context_of
 from roomtone.servers.api.status import HttpProblem
+from roomtone.servers.api.sync_schemas import SyncBody, SyncChangeBody, sync_body
 from roomtone.servers.api.viewers_api import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from roomtone.control.live import LiveStream, LiveTrack
     from roomtone.media.values import PackagerTrack
@@ -140,11 +143,42 @@ async def backpressure(_: WatchedStream) -> None:
     raise _not_there("publishers are not slowed down; what a full queue dropped is in the metrics")
 
 
-@router.get("/streams/{name}/sync", status_code=501, summary="Not there")
-@router.put("/streams/{name}/sync", status_code=501, include_in_schema=False)
-async def sync(_: WatchedStream) -> None:
-    """Refuse: the offset of sound and pictures can neither be read nor set."""
-    raise _not_there("the offset of sound and pictures can neither be read nor set")
+@router.get("/streams/{name}/sync", summary="How sound and pictures of a live stream lie against each other")
+async def read_sync(request: Request, stream: WatchedStream) -> SyncBody:
+    """Give offsets, the drift of clocks, and what was mended; needs roomAdmin for its room."""
+    context = context_of(request)
+    room = context.live.by_name.get(stream)
+    with _ends():
+        if room is not None:
+            return sync_body(await context.live.sync(room))
+        return sync_body(await context.ingests.sync(context.ingests.by_name[stream]))
+
+
+@router.put("/streams/{name}/sync", summary="Have the sound of a live stream come later, or earlier")
+async def adjust_sync(request: Request, stream: WatchedStream, body: SyncChangeBody) -> SyncBody:
+    """Shift its sound, in its lists and, of an encoder's stream, for who watches by WebRTC; needs roomAdmin.
+
+    Lists get there by a fiftieth of their time: 100 ms take five seconds.
+    """
+    context = context_of(request)
+    room = context.live.by_name.get(stream)
+    with _ends():
+        if room is not None:
+            await context.live.shift_sound(room, body.audio_offset_ms)
+        else:
+            await context.ingests.shift_sound(context.ingests.by_name[stream], body.audio_offset_ms)
+    return await read_sync(request, stream)
+
+
+@contextmanager
+def _ends() -> Iterator[None]:
+    """Say that a stream is gone which ended while it was asked."""
+    try:
+        yield
+    except EngineCommandError as error:
+        if error.code is not ErrorCode.NOT_FOUND:
+            raise
+        raise LiveError(LiveRefusal.NO_SUCH_STREAM, "the live stream has ended") from error
 
 
 def _of_room(context: ApiContext, name: str) -> LiveStream:

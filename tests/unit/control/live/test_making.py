@@ -17,7 +17,7 @@ from roomtone.control.live.attendance import AttendanceCount
 from roomtone.control.live.making import REST_S, MadeTrack, Makings
 from roomtone.control.policy import KeyTable
 from roomtone.control.rooms import CloseReason, Rooms, SubscriptionOffer
-from roomtone.media import Engine, FakeLink, IngestListener, QueueFull
+from roomtone.media import Engine, EngineCommandError, FakeLink, IngestListener, QueueFull
 from roomtone.media.fake_objects import FakeIngest, FakeTrackTranscoder
 from roomtone.media.values import IngestProtocol, MediaKind, PackagerId, TrackBar
 from roomtone.protocols.sdp.repertoire import OPUS, VIDEO_CODECS
@@ -146,6 +146,25 @@ async def test_an_encoder_that_is_removed_is_made_no_more(stage: Stage) -> None:
     await stage.settle()
     assert all(worker.closed for worker in stage.workers.started)
     assert stage.transcoders() == 0
+
+
+async def test_sound_of_an_encoder_is_shifted_in_its_lists_and_its_room_also_when_it_comes_back(stage: Stage) -> None:
+    packager = await stage.begin()
+    stream = stage.ingests.by_name["demo"]
+    await stage.ingests.shift_sound(stream, -80)
+    (ingest,) = (held for held in stage.link.objects.values() if isinstance(held, FakeIngest))
+    sound = {track.track for track in ingest.tracks.values() if track.codec == AAC}
+    assert (ingest.audio_offset_ms, set(ingest.shifted)) == (-80, sound)
+    assert (await stage.ingests.sync(stream)).av_offset_ms == -80
+    stage.link.lose_encoder(packager)
+    await stage.settle()
+    ingest.tracks.clear()
+    await stage.begin()
+    again = {track.track for track in ingest.tracks.values() if track.codec == AAC}
+    assert set(ingest.shifted) == again != sound
+    with pytest.raises(EngineCommandError):
+        await stage.ingests.shift_sound(stream, 5_000)
+    assert stream.audio_offset_ms == -80
 
 
 class Turns:

@@ -6,6 +6,7 @@ import pytest
 from api_world import FFMPEG, ApiWorld
 
 from roomtone.control.live import LiveError, LiveRefusal
+from roomtone.media.fake_objects import FakePackager
 from roomtone.media.front import FrontHeld, FrontHeldTrack
 
 URL = "/api/v1/streams/demo"
@@ -83,10 +84,23 @@ async def test_a_stream_is_paused_and_goes_on(streaming: ApiWorld) -> None:
     assert (kinds.count("paused"), kinds.count("resumed")) == (1, 1)
 
 
-@pytest.mark.parametrize("what", ["backpressure", "sync"])
-async def test_what_is_not_there_says_so(streaming: ApiWorld, what: str) -> None:
+async def test_sound_is_shifted_against_pictures(streaming: ApiWorld) -> None:
+    before = (await streaming.http.get(f"{URL}/sync", headers=admin(streaming))).json()
+    assert (before["audio_offset_ms"], before["av_offset_ms"], before["arrival_skew_ms"]) == (0, 0, 10)
+    wanted = {"audio_offset_ms": 120}
+    after = (await streaming.http.put(f"{URL}/sync", json=wanted, headers=admin(streaming))).json()
+    assert (after["audio_offset_ms"], after["av_offset_ms"]) == (120, 120)
+    (packager,) = (held for held in streaming.link.objects.values() if isinstance(held, FakePackager))
+    assert packager.audio_offset_ms == 120
+    assert {track["kind"]: track["shift_ms"] for track in after["tracks"]} == {"video": 0, "audio": 120}
+    for wrong in (-501, 1_001, "much"):
+        answer = await streaming.http.put(f"{URL}/sync", json={"audio_offset_ms": wrong}, headers=admin(streaming))
+        assert answer.status_code == 422
+
+
+async def test_what_is_not_there_says_so(streaming: ApiWorld) -> None:
     for method in ("GET", "PUT"):
-        answer = await streaming.http.request(method, f"{URL}/{what}", headers=admin(streaming))
+        answer = await streaming.http.request(method, f"{URL}/backpressure", headers=admin(streaming))
         assert (answer.status_code, answer.json()["code"]) == (501, "not_supported")
         assert answer.json()["detail"]
 
