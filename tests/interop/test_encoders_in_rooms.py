@@ -115,15 +115,24 @@ async def seen_and_heard_by_livekit(server: Server, name: str) -> None:
         assert abs(await hear_tone(tracks[rtc.TrackKind.KIND_AUDIO]) - TONE_HZ) < 5
 
 
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Server]:
+    """A server that makes nothing anew."""
+    running = start_server(tmp_path / "plain", ROOMTONE_LIVE__WEBRTC_MAKING="off")
+    yield running
+    stop_server(running)
+
+
 def test_what_webrtc_does_not_carry_is_said_and_the_rest_is_shown(
-    server: Server, tmp_path: Path, open_page: OpenPage
+    plain: Server, tmp_path: Path, open_page: OpenPage
 ) -> None:
+    server = plain
     with encoder(tmp_path / "half", rtmp(server, "half"), *AT_ONCE, sound=AAC):
         until(lambda: "unavailable.audio" in attributes(server, "half"), "what is said of AAC")
         assert attributes(server, "half") == {
             "unavailable.audio": "WebRTC does not carry AAC; have the encoder send Opus"
         }
-        watching = open_page("/watch/?room=half")
+        watching = open_page("/watch/?room=half", server)
         wait_for_statistic(watching, "video frames decoded", "Number(value) >= 30")
         listed = ingests(server, "half")
         assert (listed["in_room"], listed["unavailable"].keys()) == (True, {"audio"})

@@ -154,7 +154,8 @@ async def test_an_ingress_fetches_from_a_url_and_is_there_after_a_restart(tmp_pa
             assert error.error
     finally:
         await asyncio.to_thread(stop_server, server)
-    server = await asyncio.to_thread(start_server, data, ROOMTONE_PULL__ALLOW_PRIVATE="true")
+    allowed = {"ROOMTONE_PULL__ALLOW_PRIVATE": "true", "ROOMTONE_LIVE__WEBRTC_MAKING": "off"}
+    server = await asyncio.to_thread(start_server, data, **allowed)
     try:
         async with api.LiveKitAPI(server.http, "devkey", "secret") as lk, LiveKitPeer() as alice:
             await alice.connect(server.http, token("far", "alice"))

@@ -28,10 +28,9 @@ NUMBERS = 256
 
 @pytest.fixture(scope="module")
 def making(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that makes tracks anew for rooms while somebody wants them."""
+    """A server that makes tracks anew for rooms while somebody wants them, as it does unless told otherwise."""
     running = start_server(
         tmp_path_factory.mktemp("making"),
-        ROOMTONE_LIVE__WEBRTC_MAKING="demand",
         ROOMTONE_LIVE__ENCODER_PRESET="ultrafast",
     )
     yield running

@@ -89,10 +89,10 @@ class LiveSettings(Section):
     """Rooms whose video is VP8 go live too: it is made anew as H.264."""
     sound: Literal["none", "aac", "opus"] = "none"
     """Sound is made anew in this codec too, beside what is published, for players that do not have that."""
-    webrtc_making: Literal["off", "demand", "always"] = "off"
+    webrtc_making: Literal["auto", "off", "demand", "always"] = "auto"
     """Tracks of encoders that WebRTC does not carry are made anew for rooms and WHEP: AAC and others as Opus; H.264
     and HEVC with B-frames, and what no client is offered, as H.264 without. demand: while somebody watches. Needs the
-    extra `transcode`."""
+    extra `transcode`; auto: demand where that is installed, else off."""
     webrtc_lines: Annotated[int, Field(ge=144, le=4_320)] = 1_080
     """The most that pictures made so have, of the shorter side."""
     encoders: tuple[str, ...] = ("libx264",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -193,6 +194,16 @@ class ApiContext:
         return (self.listings.current(name) if stream is None else stream.terms).public
 
 
+_AUTO = "auto"
+
+
+def _making(wanted: str) -> RoomMaking:
+    """Say when tracks are made anew for rooms; left alone, on demand where what does so is installed."""
+    if wanted != _AUTO:
+        return RoomMaking(wanted)
+    return RoomMaking.OFF if importlib.util.find_spec("av") is None else RoomMaking.DEMAND
+
+
 def transcode_rules(live: LiveSettings) -> TranscodeRules:
     """Give how live streams are made anew; raise `LookupError` where there is no ladder of the name."""
     own = {name: tuple(Rung(**rung.model_dump()) for rung in rungs) for name, rungs in live.ladders.items()}
@@ -205,6 +216,6 @@ def transcode_rules(live: LiveSettings) -> TranscodeRules:
         av1_encoders=tuple(live.av1_encoders),
         preset=live.encoder_preset,
         measure=live.measure_quality,
-        making=RoomMaking(live.webrtc_making),
+        making=_making(live.webrtc_making),
         room_lines=live.webrtc_lines,
     )
