@@ -34,6 +34,7 @@ from roomtone.media.values import (
 )
 
 if TYPE_CHECKING:
+    from roomtone.media.engine import Report
     from roomtone.media.fake_state import FakeState
     from roomtone.media.values import LiveEncryption
 
@@ -97,14 +98,13 @@ def _set_sync(state: FakeState, command: SetStreamSync) -> AnyResult:
 
 def _sync_of(state: FakeState, command: GetStreamSync) -> AnyResult:
     """All lies as it is said to: pictures where their clock says, sound where it was shifted to."""
-    shift = _stream(state, command.packager).audio_offset_ms
-    timeline = {"type": "packager-timeline", "raised": 0, "refusedReports": 0, "discontinuities": 0}
-    tracks = [
-        {"type": "packager-alignment", "name": name, "video": is_video, "errorMs": 0.0, "lateMs": late, "shiftMs": by}
-        for name, is_video, late, by in (("video", True, 20.0, 0.0), ("audio", False, 30.0, float(shift)))
-    ]
-    unknown: dict[str, float | None] = {"driftPpm": None, "driftOverS": None}
-    return Stats(reports=[timeline, *(track | {"sharedClock": True, "clockTied": True} | unknown for track in tracks)])
+    shift = float(_stream(state, command.packager).audio_offset_ms)
+    timeline: Report = {"type": "packager-timeline", "raised": 0, "refusedReports": 0, "discontinuities": 0}
+    known: Report = {"type": "packager-alignment", "sharedClock": True, "clockTied": True, "errorMs": 0.0}
+    unknown: Report = {"driftPpm": None, "driftOverS": None}
+    video: Report = {"name": "video", "video": True, "lateMs": 20.0, "shiftMs": 0.0}
+    audio: Report = {"name": "audio", "video": False, "lateMs": 30.0, "shiftMs": shift}
+    return Stats(reports=[timeline, known | unknown | video, known | unknown | audio])
 
 
 def _open(state: FakeState, command: OpenPackager) -> AnyResult:

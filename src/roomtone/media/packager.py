@@ -24,8 +24,8 @@ from roomtone.media.values import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from roomtone.media.engine import Engine
-    from roomtone.media.objects import Producer, Report, Router
+    from roomtone.media.engine import Engine, Report
+    from roomtone.media.objects import Producer, Router
     from roomtone.media.values import IngestTrackId, LiveEncryption
 
 
