@@ -468,9 +468,9 @@ fn subject(command: &Command) -> Subject {
         Command::DoTogether { ref commands } => commands.first().map_or(Subject::Nothing, subject),
         Command::OpenTranscoder { .. }
         | Command::CloseTranscoder { .. }
-        | Command::SetStreamSync { .. }
+        | Command::SetStreamSync(_)
         | Command::GetStreamSync { .. }
-        | Command::OpenTrackTranscoder { .. }
+        | Command::OpenTrackTranscoder(_)
         | Command::CloseTrackTranscoder { .. } => Subject::Live,
         Command::OpenIngestListener { .. }
         | Command::OpenIngestInput { .. }

@@ -19,7 +19,7 @@ use crate::counters::LiveCounters;
 use crate::failure::Failure;
 use crate::ids;
 use crate::shard::{Batch, Control, ShardHandle, Shared};
-use crate::values::{Command, CommandResult, ErrorCode, Event, MediaKind};
+use crate::values::{Command, CommandResult, ErrorCode, Event, MediaKind, StreamSync};
 
 /// Packets wait so long at most: a part is many of them.
 const TICK: Duration = Duration::from_millis(20);
@@ -213,14 +213,10 @@ impl LiveThread {
                 packager,
                 transcoder,
             } => self.close_transcoder(packager, transcoder),
-            Command::SetStreamSync {
-                packager,
-                audio_offset_ms,
-                tracks,
-            } => self.set_sync(packager, audio_offset_ms, &tracks),
+            Command::SetStreamSync(wish) => self.set_sync(&wish),
             Command::GetStreamSync { packager } => self.sync_of(packager),
-            Command::OpenTrackTranscoder { track, path } => {
-                self.open_track_transcoder(track, &path, now)
+            Command::OpenTrackTranscoder(wish) => {
+                self.open_track_transcoder(wish.track, &wish.path, now)
             }
             Command::CloseTrackTranscoder { transcoder } => self.close_track_transcoder(transcoder),
             _ => Err(Failure::invalid("no command of transcoders")),
@@ -267,21 +263,17 @@ impl LiveThread {
         Ok(CommandResult::Done {})
     }
 
-    fn set_sync(
-        &mut self,
-        packager: u64,
-        audio_offset_ms: i32,
-        tracks: &[u64],
-    ) -> Result<CommandResult, Failure> {
-        if !AUDIO_OFFSET_MS.contains(&audio_offset_ms) {
+    fn set_sync(&mut self, wish: &StreamSync) -> Result<CommandResult, Failure> {
+        if !AUDIO_OFFSET_MS.contains(&wish.audio_offset_ms) {
             return Err(Failure::invalid("audio_offset_ms is -500 to 1000"));
         }
-        let running = self.running.get_mut(&packager);
-        let running = running.ok_or_else(|| Failure::not_found("packager", packager))?;
-        let offset_ns = i64::from(audio_offset_ms) * 1_000_000;
+        let running = self.running.get_mut(&wish.packager);
+        let running = running.ok_or_else(|| Failure::not_found("packager", wish.packager))?;
+        let offset_ns = i64::from(wish.audio_offset_ms) * 1_000_000;
         running.program.shift_sound(offset_ns);
         // One that is gone meanwhile is heard by nobody.
-        for outlet in tracks
+        for outlet in wish
+            .tracks
             .iter()
             .filter_map(|track| self.shared.outlets.find(*track))
         {

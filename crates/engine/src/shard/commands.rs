@@ -183,9 +183,9 @@ impl Shard {
             | Command::ClosePlayout { .. }
             | Command::OpenTranscoder { .. }
             | Command::CloseTranscoder { .. }
-            | Command::SetStreamSync { .. }
+            | Command::SetStreamSync(_)
             | Command::GetStreamSync { .. }
-            | Command::OpenTrackTranscoder { .. }
+            | Command::OpenTrackTranscoder(_)
             | Command::CloseTrackTranscoder { .. } => Err(Failure::new(
                 ErrorCode::Internal,
                 "the engine answers this itself",

@@ -10,7 +10,8 @@ use super::defaults::{
 use super::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestCertificate, IngestPort,
-    IngestPull, IngestSource, Latching, Listing, MediaKind, MixerSource, SrtpKeys,
+    IngestPull, IngestSource, Latching, Listing, MediaKind, MixerSource, SrtpKeys, StreamSync,
+    TrackTranscoding,
 };
 
 /// One command; each is answered by one reply.
@@ -495,14 +496,7 @@ pub enum Command {
         keep: bool,
     },
     /// Have the sound of a packager lie later, or earlier, than its source says.
-    SetStreamSync {
-        /// Which packager.
-        packager: u64,
-        /// By so much later: -500 to 1000.
-        audio_offset_ms: i32,
-        /// Tracks of encoders that feeds have, which are to be heard so too.
-        tracks: Vec<u64>,
-    },
+    SetStreamSync(StreamSync),
     /// How sound and pictures of a packager lie against each other; answered by reports of its tracks.
     GetStreamSync {
         /// Which packager.
@@ -510,12 +504,7 @@ pub enum Command {
     },
     /// Have a track of an encoder coded anew by another process, which connects to a socket, so that feeds can have it:
     /// pictures as H.264 in the order in which they are shown, sound as Opus.
-    OpenTrackTranscoder {
-        /// Which track, as it was told of.
-        track: u64,
-        /// Where to listen for the process: a Unix socket that is not there yet.
-        path: String,
-    },
+    OpenTrackTranscoder(TrackTranscoding),
     /// Have it coded anew no more; what it feeds is silent from then on.
     CloseTrackTranscoder {
         /// Which.

@@ -21,7 +21,7 @@ pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, EncryptionMethod, Fingerprint, HeaderExtension, IceMode, IngestCertificate,
     IngestPort, IngestProtocol, IngestPull, IngestRtpTrack, IngestSource, Latching, Listing,
-    LiveEncryption, MediaKind, MixerSource, SrtpKeys, ToneKind,
+    LiveEncryption, MediaKind, MixerSource, SrtpKeys, StreamSync, ToneKind, TrackTranscoding,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,

@@ -415,3 +415,23 @@ pub enum IngestPull {
         url: String,
     },
 }
+
+/// How sound of a packager is to lie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSync {
+    /// Which packager.
+    pub packager: u64,
+    /// By so much later than its source says: -500 to 1000.
+    pub audio_offset_ms: i32,
+    /// Tracks of encoders that feeds have, which are to be heard so too.
+    pub tracks: Vec<u64>,
+}
+
+/// What is to be coded anew for feeds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackTranscoding {
+    /// Which track, as it was told of.
+    pub track: u64,
+    /// Where to listen for the process: a Unix socket that is not there yet.
+    pub path: String,
+}
