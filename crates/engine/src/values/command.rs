@@ -32,8 +32,7 @@ pub enum Command {
         #[serde(default)]
         quietly: bool,
     },
-    /// Do several commands one after another in one turn, until one fails. An id of a later one may stand for what an
-    /// earlier one opens: `1 << 63` and the place of that command.
+    /// Do several in one turn, until one fails. An id may be what an earlier one opens: `1 << 63` and its place.
     DoTogether {
         /// Which; those that open and join routers, plain transports, producers and consumers.
         commands: Vec<Command>,
@@ -502,8 +501,7 @@ pub enum Command {
         /// Which packager.
         packager: u64,
     },
-    /// Have a track of an encoder coded anew by another process, which connects to a socket, so that feeds can have it:
-    /// pictures as H.264 in the order in which they are shown, sound as Opus.
+    /// Have a track of an encoder coded anew by a process, for feeds: pictures as H.264 without B-frames, sound as Opus.
     OpenTrackTranscoder(TrackTranscoding),
     /// Have it coded anew no more; what it feeds is silent from then on.
     CloseTrackTranscoder {
@@ -533,8 +531,7 @@ pub enum Command {
         /// What they are shown.
         certificate: IngestCertificate,
     },
-    /// Take a stream from a source that does not ask: whoever gives the command has decided. It is begun whenever its source
-    /// sends; closed as a listener is.
+    /// Take a stream from a source that does not ask, begun whenever that sends; closed as a listener is.
     OpenIngestInput {
         /// Name of the stream.
         name: String,
