@@ -45,7 +45,7 @@ pub(super) enum No {
     /// The name cannot stand in a URL.
     Name,
     /// There is no stream of the name to be read.
-    NoStream,
+    Absent,
     /// Nothing of the stream can be carried so.
     Media,
 }
@@ -62,7 +62,7 @@ impl No {
             Self::Full => crate::live::FULL.to_owned(),
             Self::Busy => "too many ask at the moment".to_owned(),
             Self::Unsupported(what) => (*what).to_owned(),
-            Self::NoStream => "there is no stream of this name".to_owned(),
+            Self::Absent => "there is no stream of this name".to_owned(),
             Self::Media => "nothing of the stream can be carried so".to_owned(),
             Self::Name => {
                 "a name is 1 to 64 of A-Z, a-z, 0-9, dot, underscore and hyphen".to_owned()

@@ -153,14 +153,12 @@ impl Connection {
     pub(super) fn flush(&mut self) -> bool {
         loop {
             if self.rest.is_empty() {
-                match self.server.poll_output() {
-                    Some(output) => self.rest = output,
-                    None => {
-                        let more = self.wire.flush();
-                        self.broken |= more.is_err();
-                        return more.unwrap_or(false);
-                    }
-                }
+                let Some(output) = self.server.poll_output() else {
+                    let more = self.wire.flush();
+                    self.broken |= more.is_err();
+                    return more.unwrap_or(false);
+                };
+                self.rest = output;
             }
             match self.wire.write(&self.rest) {
                 Ok(0) => self.broken = true,
@@ -215,7 +213,7 @@ impl Connection {
             No::Denied(..) | No::Name => Refusal::Denied,
             No::InUse => Refusal::InUse,
             No::Busy | No::Full => Refusal::Busy,
-            No::Unsupported(_) | No::NoStream | No::Media => Refusal::NotFound,
+            No::Unsupported(_) | No::Absent | No::Media => Refusal::NotFound,
         };
         self.server.refuse(refusal, &no.sentence());
     }

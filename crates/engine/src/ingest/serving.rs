@@ -111,11 +111,12 @@ impl IngestThread {
     pub(super) fn decided(&mut self, asker: Asker, wish: Wish, answer: &Answer, now: Instant) {
         if !answer.allowed {
             let no = No::Denied(answer.detail.clone(), answer.denial);
-            return if wish.plays {
-                self.refuse_playout(asker, &no, now)
+            if wish.plays {
+                self.refuse_playout(asker, &no, now);
             } else {
-                self.refuse(asker, &no, now)
-            };
+                self.refuse(asker, &no, now);
+            }
+            return;
         }
         if wish.plays {
             return self.begin_playout(asker, wish, now);

@@ -304,11 +304,10 @@ fn reason(no: &No) -> RejectReason {
     match no {
         No::Denied(_, Denial::Credential) => RejectReason::Unauthorized,
         No::Denied(_, Denial::Rights) => RejectReason::Forbidden,
-        No::Denied(_, Denial::Limit) => RejectReason::Overload,
-        No::NoStream => RejectReason::NotFound,
+        No::Denied(_, Denial::Limit) | No::Busy => RejectReason::Overload,
+        No::Absent => RejectReason::NotFound,
         No::Media => RejectReason::Media,
         No::InUse => RejectReason::Conflict,
-        No::Busy => RejectReason::Overload,
         No::Full => RejectReason::Resource,
         No::Unsupported(_) => RejectReason::BadMode,
         No::Name => RejectReason::BadRequest,

@@ -262,7 +262,7 @@ mod tests {
     }
 
     /// Give steps of a place; what playouts get of it, each as `F` or its time.
-    fn give(playing: &mut Playing, steps: Vec<(usize, Step)>) -> Vec<(Option<u64>, Vec<String>)> {
+    fn give(playing: &mut Playing, steps: &[(usize, Step)]) -> Vec<(Option<u64>, Vec<String>)> {
         playing.handle_steps(steps.iter().map(|(place, step)| (*place, step)));
         let runs = playing.take_runs(1).into_iter();
         runs.map(|run| {
@@ -285,12 +285,12 @@ mod tests {
         let mut playing = Playing::default();
         playing.begin([pictures(640), sound(), pictures(320)].iter());
         assert!(!playing.is_barred());
-        let nobody = give(&mut playing, vec![(0, unit(0, true)), (0, unit(1, false))]);
+        let nobody = give(&mut playing, &[(0, unit(0, true)), (0, unit(1, false))]);
         assert!(nobody.is_empty());
-        give(&mut playing, vec![(1, unit(2, true)), (0, unit(3, true))]);
-        give(&mut playing, vec![(1, unit(4, true)), (2, unit(4, true))]);
+        give(&mut playing, &[(1, unit(2, true)), (0, unit(3, true))]);
+        give(&mut playing, &[(1, unit(4, true)), (2, unit(4, true))]);
         playing.join(7);
-        let got = give(&mut playing, vec![(0, unit(5, false)), (0, Step::Broken)]);
+        let got = give(&mut playing, &[(0, unit(5, false)), (0, Step::Broken)]);
         assert_eq!(
             got,
             [
@@ -299,7 +299,7 @@ mod tests {
             ]
         );
         playing.leave(7);
-        assert!(give(&mut playing, vec![(0, unit(6, true))]).is_empty());
+        assert!(give(&mut playing, &[(0, unit(6, true))]).is_empty());
     }
 
     #[test]
@@ -307,11 +307,11 @@ mod tests {
         let mut playing = Playing::default();
         playing.begin([pictures(640), sound()].iter());
         playing.join(7);
-        let got = give(&mut playing, vec![(0, unit(0, true))]);
+        let got = give(&mut playing, &[(0, unit(0, true))]);
         assert_eq!(got, [(None, strings(&["0F", "1F", "0:0"]))]);
         playing.lose();
-        assert!(give(&mut playing, vec![(0, unit(1, false)), (1, unit(1, true))]).is_empty());
-        let got = give(&mut playing, vec![(0, unit(2, true)), (1, unit(2, true))]);
+        assert!(give(&mut playing, &[(0, unit(1, false)), (1, unit(1, true))]).is_empty());
+        let got = give(&mut playing, &[(0, unit(2, true)), (1, unit(2, true))]);
         assert_eq!(got, [(None, strings(&["0F", "1F", "0:2", "1:2"]))]);
     }
 
@@ -320,16 +320,16 @@ mod tests {
         let mut playing = Playing::default();
         playing.join(6);
         playing.begin([sound()].iter());
-        let got = give(&mut playing, vec![(0, unit(0, true))]);
+        let got = give(&mut playing, &[(0, unit(0, true))]);
         assert_eq!(got, [(None, strings(&["0F", "0:0"]))]);
         playing.join(7);
-        let got = give(&mut playing, vec![(0, unit(1, true))]);
+        let got = give(&mut playing, &[(0, unit(1, true))]);
         assert_eq!(
             got,
             [(Some(7), strings(&["0F"])), (None, strings(&["0:1"]))]
         );
         playing.lose();
-        let got = give(&mut playing, vec![(0, unit(2, true))]);
+        let got = give(&mut playing, &[(0, unit(2, true))]);
         assert_eq!(got, [(None, strings(&["0F", "0:2"]))]);
     }
 
@@ -350,14 +350,14 @@ mod tests {
     fn a_group_that_is_too_long_is_not_kept() {
         let mut playing = Playing::default();
         playing.begin([pictures(640)].iter());
-        give(&mut playing, vec![(0, unit(0, true))]);
+        give(&mut playing, &[(0, unit(0, true))]);
         for n in 1..=MAX_UNITS as i64 {
-            give(&mut playing, vec![(0, unit(n, false))]);
+            give(&mut playing, &[(0, unit(n, false))]);
         }
         assert_eq!(playing.overflows, 1);
         playing.join(7);
         assert_eq!(
-            give(&mut playing, vec![(0, unit(9_000, true))]),
+            give(&mut playing, &[(0, unit(9_000, true))]),
             [(None, strings(&["0F", "0:9000"]))]
         );
     }

@@ -36,7 +36,7 @@ impl IngestThread {
             return self.refuse_playout(asker, &No::Busy, now);
         }
         let Some(packager) = self.live.packager_of(&wish.name) else {
-            return self.refuse_playout(asker, &No::NoStream, now);
+            return self.refuse_playout(asker, &No::Absent, now);
         };
         let playout = ids::allocate(ids::INGEST);
         let joining = Joining {
@@ -61,7 +61,7 @@ impl IngestThread {
             PlayTold::Refused(playout, bar) => {
                 if let Some(joining) = self.joining.remove(&playout) {
                     let no = match bar {
-                        PlayBar::NoStream => No::NoStream,
+                        PlayBar::NoStream => No::Absent,
                         PlayBar::Media => No::Media,
                     };
                     self.refuse_playout(joining.asker, &no, now);

@@ -117,13 +117,11 @@ impl Writer {
         }
         known.format = format.clone();
         known.track = match known.track.take() {
-            Some(track) => match self.muxer.handle_format(track, format.clone()) {
-                Ok(()) => Some(track),
-                Err(_) => {
-                    let _ = self.muxer.remove_track(track);
-                    None
-                }
-            },
+            Some(track) if self.muxer.handle_format(track, format.clone()).is_ok() => Some(track),
+            Some(track) => {
+                let _ = self.muxer.remove_track(track);
+                None
+            }
             None => self.muxer.add_track(format.clone(), None).ok(),
         };
     }
@@ -148,10 +146,9 @@ impl Writer {
             self.figures.units_dropped += u64::from(self.figures.units > 0);
             return;
         }
-        let written = track
-            .track
-            .map(|track| self.muxer.handle_unit(track, unit))
-            .unwrap_or(Err(MuxError::UnknownTrack));
+        let written = track.track.map_or(Err(MuxError::UnknownTrack), |track| {
+            self.muxer.handle_unit(track, unit)
+        });
         match written {
             Ok(()) => self.figures.units += 1,
             Err(_) => self.figures.unwritable += 1,
