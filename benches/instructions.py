@@ -1,4 +1,4 @@
-"""Instructions a packet takes, forwarded or of a transport stream (callgrind), held to a baseline.
+"""Instructions a packet takes, forwarded, of a transport stream or of feedback (callgrind), held to a baseline.
 
 A regression check that no neighbour disturbs. Of bursts the cache lines are counted too that they bring from memory:
 callgrind is given caches so small (64 KB) that nothing of a viewer is left in them from its last burst.
@@ -40,6 +40,9 @@ COUNTED = ("rtp", "rtcp", "next_burst", "timeout", "next_packet")
 # Of transport streams: pictures of a short and a long run.
 STREAMS = {"mpegts read": "read", "mpegts written": "write"}
 PICTURES = (100, 200)
+# Of an estimator: what it does for a packet that leaves, and for a feedback packet of thirteen.
+ESTIMATED = {"estimator, a packet sent": "sent", "estimator, a feedback packet": "feedback"}
+SECONDS = (20, 60)
 
 
 def count_all(*, quick: bool = False) -> dict[str, float]:
@@ -57,6 +60,15 @@ def count_all(*, quick: bool = False) -> dict[str, float]:
         (few, few_packets), (many, many_packets) = (count_stream(STREAMS[case], n) for n in PICTURES)
         return case, (many - few) / (many_packets - few_packets)
 
+    def estimated(case: str) -> tuple[str, float]:
+        (few, few_units), (many, many_units) = (count_estimated(ESTIMATED[case], n) for n in SECONDS)
+        return case, (many - few) / (many_units - few_units)
+
+    def burst(scene: str) -> tuple[str, float]:
+        kind, size = scene.split(":")
+        (few, few_bursts), (many, many_bursts) = (count_bursts(scene, n) for n in FRAMES[kind])
+        return f"a burst, {kind} {size}", (many - few) / (many_bursts - few_bursts)
+
     def lines(scene: str) -> tuple[str, float]:
         kind, size = scene.split(":")
         (few, few_bursts), (many, many_bursts) = (count_lines(scene, n) for n in FRAMES[kind])
@@ -64,14 +76,20 @@ def count_all(*, quick: bool = False) -> dict[str, float]:
 
     # What is counted does not depend on what runs beside it.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        counts = dict(pool.map(one, cases)) | dict(pool.map(stream, STREAMS))
-        return counts | dict(pool.map(lines, LINED))
+        counts = dict(pool.map(one, cases)) | dict(pool.map(stream, STREAMS)) | dict(pool.map(estimated, ESTIMATED))
+        return counts | dict(pool.map(burst, LINED)) | dict(pool.map(lines, LINED))
 
 
 def count(scene: str, profile: str, frames: int) -> tuple[int, int]:
     """Instructions of one run, and the packets it forwarded."""
     counted, (packets, _, _) = count_path((), scene, profile, frames)
     return counted[0], packets
+
+
+def count_bursts(scene: str, frames: int) -> tuple[int, int]:
+    """Instructions of one run, and its bursts: router and cipher, and where lines are estimated the pacer."""
+    counted, (_, bursts, _) = count_path((), scene, "gcm", frames)
+    return counted[0], bursts
 
 
 def count_lines(scene: str, frames: int) -> tuple[int, int]:
@@ -94,6 +112,14 @@ def count_stream(function: str, pictures: int) -> tuple[int, int]:
     program = CARGO_TARGET / "release" / "examples" / "ts_cost"
     counted, printed = callgrind([f"ts_cost::counted::{function}*"], str(program), "count", str(pictures))
     return counted[0], int(printed.split()[0])
+
+
+def count_estimated(function: str, seconds: int) -> tuple[int, int]:
+    """Instructions of an estimator, and the packets or feedback packets that it was told of."""
+    program = CARGO_TARGET / "release" / "examples" / "feedback_cost"
+    words = (str(program), str(seconds), "count")
+    counted, printed = callgrind([f"feedback_cost::counted::{function}*"], *words)
+    return counted[0], int(printed.split()[0 if function == "sent" else 1])
 
 
 def callgrind(functions: list[str], *program: str, options: tuple[str, ...] = ()) -> tuple[list[int], str]:
@@ -155,6 +181,12 @@ def compare(counts: dict[str, float]) -> dict[str, Any]:
     return {"counts": counts, "lines": lines, "worse": worse}
 
 
+def build() -> None:
+    """Build the programs that are counted."""
+    cargo_build("roomtone-packet-path")
+    cargo_build("roomtone-mpegts", "roomtone-bandwidth", examples=True)
+
+
 def main() -> int:
     """Count and compare, or write the baseline."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -163,8 +195,7 @@ def main() -> int:
     parser.add_argument("--no-build", action="store_true", help="take the binary that is there")
     words = parser.parse_args()
     if not words.no_build:
-        cargo_build("roomtone-packet-path")
-        cargo_build("roomtone-mpegts", examples=True)
+        build()
     counts = count_all(quick=words.quick)
     if words.update:
         BASELINE.write_text(json.dumps({case: round(n) for case, n in counts.items()}, indent=1) + "\n")

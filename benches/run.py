@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import audio
+import bad_lines
 import boundary
 import calls
 import grid
@@ -31,7 +32,8 @@ def main() -> int:
     """Measure, print, write; 1 when something could not be measured or an instruction count grew."""
     words = parse()
     if not words.no_build:
-        cargo_build("roomtone-load", "roomtone-sendto", "roomtone-packet-path")
+        cargo_build("roomtone-load", "roomtone-sendto", "roomtone-lines")
+        instructions.build()
     tree = words.tree or release_tree(build=not words.no_build)
     peers = tuple(parse_peer(text) for text in words.peer)
     options = Options(seconds=words.seconds, tree=tree, peers=peers)
@@ -59,6 +61,7 @@ def main() -> int:
         ("signalling", lambda: signalling.figures(tree, quick=words.quick)),
         ("calls", lambda: calls.figures(tree, quick=words.quick)),
         ("audio", lambda: audio.figures(tree, quick=words.quick)),
+        ("lines", lambda: bad_lines.figures(seeds=2 if words.quick else 10)),
         ("path_ns", instructions.nanoseconds),
         ("instructions", lambda: instructions.compare(instructions.count_all(quick=words.quick))),
     ):
@@ -69,6 +72,8 @@ def main() -> int:
             failures.append(f"{name}: {error}")
     result["failures"] = failures
     print(report(result))
+    if "lines" in result:
+        print(f"\nBad lines:\n\n{bad_lines.page(result['lines'])}")
     for name, page in (("calls", calls.page), ("audio", audio.page)):
         if name in result:
             print(f"\nPhones, {name}:\n\n{page(result[name])}")

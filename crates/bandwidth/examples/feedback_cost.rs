@@ -1,10 +1,10 @@
 //! What the estimator costs: nanoseconds for each packet that leaves and each feedback packet
-//! that comes. `cargo run --release -p roomtone-bandwidth --example feedback_cost`, or under
-//! `valgrind --tool=callgrind` with a small number of seconds as the argument.
+//! that comes. `cargo run --release -p roomtone-bandwidth --example feedback_cost [SECONDS]`, of lines that last
+//! so long. `benches/instructions.py` counts what the functions of [`counted`] spend; with `count` as a second
+//! argument only packets and feedback packets are printed.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use roomtone_bandwidth::{
@@ -15,6 +15,30 @@ use roomtone_bandwidth::{
 const PACKETS: u64 = 260;
 /// Feedback every so many milliseconds.
 const FEEDBACK_MS: u64 = 50;
+
+/// Never inlined, so that they can be named to callgrind.
+mod counted {
+    use std::hint::black_box;
+    use std::time::Instant;
+
+    use roomtone_bandwidth::{BandwidthEstimator, FeedbackEntry, GccEstimator, SentPacket};
+
+    #[inline(never)]
+    pub(super) fn sent(estimator: &mut GccEstimator, leaving: &[(SentPacket, Instant)]) {
+        for (packet, at) in leaving {
+            estimator.on_sent(*packet, *at);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn feedback(estimator: &mut GccEstimator, entries: &[FeedbackEntry], now: Instant) {
+        estimator.on_feedback(black_box(entries), now);
+        while let Some(probe) = estimator.poll_probe(now) {
+            black_box(probe);
+        }
+        black_box((estimator.estimate(), estimator.next_timeout()));
+    }
+}
 
 fn main() {
     let seconds: u64 = std::env::args()
@@ -43,9 +67,7 @@ fn main() {
             (packet, at)
         }));
         let clock = Instant::now();
-        for (packet, at) in &leaving {
-            estimator.on_sent(*packet, *at);
-        }
+        counted::sent(&mut estimator, &leaving);
         sent += clock.elapsed();
         for packet in 0..packets {
             let number = round * packets + packet;
@@ -59,12 +81,12 @@ fn main() {
         }
         let now = begin + Duration::from_millis(FEEDBACK_MS + 60);
         let clock = Instant::now();
-        estimator.on_feedback(black_box(&entries), now);
-        while let Some(probe) = estimator.poll_probe(now) {
-            black_box(probe);
-        }
-        black_box((estimator.estimate(), estimator.next_timeout()));
+        counted::feedback(&mut estimator, &entries, now);
         feedback += clock.elapsed();
+    }
+    if std::env::args().nth(2).is_some_and(|word| word == "count") {
+        println!("{} {rounds}", rounds * packets);
+        return;
     }
     let details = estimator.details();
     println!(
