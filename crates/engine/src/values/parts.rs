@@ -424,6 +424,7 @@ pub struct StreamSync {
     /// By so much later than its source says: -500 to 1000.
     pub audio_offset_ms: i32,
     /// Tracks of encoders that feeds have, which are to be heard so too.
+    #[serde(default)]
     pub tracks: Vec<u64>,
 }
 
