@@ -6,7 +6,6 @@
 mod lines;
 
 use std::io::Write as _;
-use std::time::Duration;
 
 use lines::World;
 use lines::closed_loop::figures::mean;
@@ -14,7 +13,6 @@ use lines::closed_loop::line::Line;
 use lines::closed_loop::table::{Figure, Scenario, VARIANTS, scenarios, worst};
 use lines::peers;
 use lines::viewer::Feedback;
-use roomtone_sfu::RouterEvent;
 
 #[test]
 fn on_a_line_with_space_the_best_layer_is_shown_without_a_break() {
@@ -221,131 +219,6 @@ fn every_row_holds_on_the_other_lines_but_for_what_is_known() {
             .map(move |(one_way_ms, queue_ms)| row.over(*one_way_ms, *queue_ms))
     };
     judge(&rows.iter().flat_map(over).collect::<Vec<_>>(), 10);
-}
-
-/// One run second by second: `ROW=steps SEED=1 DELAY=25 QUEUE=200 cargo test -p roomtone-sfu --test scenarios trace
-/// -- --ignored --nocapture`.
-#[test]
-#[ignore = "a look at one run"]
-fn trace() {
-    let wanted = std::env::var("ROW").unwrap_or_else(|_| "start".into());
-    let seed = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap());
-    let feedback = match std::env::var("PEER").as_deref() {
-        Ok("remb") => Feedback::Remb,
-        Ok("nothing") => Feedback::Nothing,
-        _ => Feedback::TransportWide,
-    };
-    let mut rows = scenarios();
-    if let Ok(bps) = std::env::var("BPS") {
-        rows[0].line.bps = bps.parse().unwrap();
-    }
-    let row = rows.iter().find(|row| row.name.contains(&wanted)).unwrap();
-    let number = |name, usual| std::env::var(name).map_or(usual, |word| word.parse().unwrap());
-    let row = &row.over(number("DELAY", 25), number("QUEUE", 200));
-    let mut world = World::begin(row, feedback, seed);
-    let thoughts = (feedback == Feedback::TransportWide).then(|| world.trace());
-    world.run(row.seconds);
-    println!(
-        "{}: time, line, estimate, sent, received kbit/s, queue p95 ms, loss %, layer, fps",
-        row.name
-    );
-    for viewer in &world.viewers {
-        println!(
-            "padding {} kB, repairs {}, nacks {}, plis {}, broken {}, breaks {}",
-            viewer.padding_bytes / 1_000,
-            viewer.repairs,
-            viewer.nacks,
-            viewer.plis,
-            viewer.decoder.broken,
-            viewer.decoder.picture_breaks
-        );
-    }
-    let events = std::mem::take(&mut world.events);
-    let outcome = world.outcome();
-    for at in 0..(row.seconds as u32) {
-        let from = f64::from(at);
-        for record in &outcome.records {
-            let kbps = |of: fn(&lines::closed_loop::figures::Sample) -> u64| {
-                let samples = record.samples_in(from, from + 1.0);
-                lines::closed_loop::figures::mean(samples.map(|s| of(s) as f64)) / 1e3
-            };
-            println!(
-                "{at:3} {:6.0} {:6.0} {:6.0} {:6.0} {:5.0} {:5.1} {} {:4.0}",
-                kbps(|s| s.line_bps),
-                kbps(|s| s.estimate_bps),
-                kbps(|s| s.sent_bps),
-                kbps(|s| s.received_bps),
-                record.queue_p95_ms(from, from + 1.0),
-                100.0 * record.loss(from, from + 1.0),
-                record
-                    .samples_in(from, from + 1.0)
-                    .last()
-                    .map_or(0, |s| s.layer),
-                record.fps(from, from + 1.0),
-            );
-        }
-        if let Some(thoughts) = &thoughts {
-            let thoughts = thoughts.lock().unwrap();
-            let within = |when: &Duration| when.as_secs() == u64::from(at);
-            // `FINE`: all that was thought in this second, not the last thought of each.
-            let fine = std::env::var("FINE").is_ok_and(|second| second == at.to_string());
-            let mut these: Vec<_> = thoughts.details.iter().filter(|(w, _)| within(w)).collect();
-            if !fine {
-                these = these.pop().into_iter().collect();
-            }
-            for (when, d) in these {
-                println!(
-                    "      {:.3} delay {} loss {:?} acked {:?} inherent {:.3} average {:.3} queue {} ms limited {} competing {}",
-                    when.as_secs_f64(),
-                    d.delay_bps / 1000,
-                    d.loss_bps.map(|bps| bps / 1000),
-                    d.acknowledged_bps.map(|bps| bps / 1000),
-                    d.inherent_loss,
-                    d.average_loss,
-                    d.queue_delay.as_millis(),
-                    d.is_application_limited,
-                    d.is_competing
-                );
-            }
-            let probes = thoughts.probes.iter().filter(|(when, _)| within(when));
-            for (when, probe) in probes {
-                println!(
-                    "      {:.3} probe at {} kbit/s, {} bytes",
-                    when.as_secs_f64(),
-                    probe.bps / 1000,
-                    probe.min_bytes
-                );
-            }
-        }
-        for (when, event) in &events {
-            let shown = !matches!(
-                event,
-                RouterEvent::EstimateChanged { .. } | RouterEvent::ConsumerScore { .. }
-            );
-            if shown && when.as_secs() == u64::from(at) {
-                println!("      {:.3} {event:?}", when.as_secs_f64());
-            }
-        }
-    }
-}
-
-/// A row over its lines, each seed by itself: `ROW=loss SEEDS=20 cargo test -p roomtone-sfu --test scenarios
-/// each_seed -- --ignored --nocapture`.
-#[test]
-#[ignore = "a look at many runs"]
-fn each_seed() {
-    let wanted = std::env::var("ROW").unwrap_or_else(|_| "start".into());
-    let seeds = std::env::var("SEEDS").map_or(10, |word| word.parse().unwrap());
-    for row in scenarios().iter().filter(|row| row.name.contains(&wanted)) {
-        for (one_way_ms, queue_ms) in VARIANTS {
-            let row = row.over(one_way_ms, queue_ms);
-            for seed in 1..=seeds {
-                let mut world = World::play(&row, Feedback::TransportWide, seed);
-                let figures = row.figures(&world.outcome());
-                print(&format!("{} seed {seed}", row.name), &row.line, &figures);
-            }
-        }
-    }
 }
 
 #[test]
