@@ -225,6 +225,13 @@ class BufferedTrackBody(_Live):
     mean_bps: int
 
 
+class SyncChangeBody(_Live):
+    """How sound is to come."""
+
+    audio_offset_ms: int = Field(ge=-500, le=1_000)
+    """By so much later than its source says; below zero earlier."""
+
+
 class BufferBody(_Live):
     """What of a live stream can be fetched."""
 

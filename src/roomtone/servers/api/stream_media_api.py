@@ -16,13 +16,19 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
-from roomtone.control.live import LiveError, LiveRefusal
+from roomtone.control.live import LiveError, LiveRefusal, StreamSync
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode, MediaKind
-from roomtone.servers.api.live_schemas import BufferBody, BufferedTrackBody, ParametersBody, StreamTrackBody, VideoBody
+from roomtone.servers.api.live_schemas import (
+    BufferBody,
+    BufferedTrackBody,
+    ParametersBody,
+    StreamTrackBody,
+    SyncChangeBody,
+    VideoBody,
+)
 from roomtone.servers.api.requests import context_of
 from roomtone.servers.api.status import HttpProblem
-from roomtone.servers.api.sync_schemas import SyncBody, SyncChangeBody, sync_body
 from roomtone.servers.api.viewers_api import watched
 
 if TYPE_CHECKING:
@@ -144,18 +150,18 @@ async def backpressure(_: WatchedStream) -> None:
 
 
 @router.get("/streams/{name}/sync", summary="How sound and pictures of a live stream lie against each other")
-async def read_sync(request: Request, stream: WatchedStream) -> SyncBody:
+async def read_sync(request: Request, stream: WatchedStream) -> StreamSync:
     """Give offsets, the drift of clocks, and what was mended; needs roomAdmin for its room."""
     context = context_of(request)
     room = context.live.by_name.get(stream)
     with _ends():
         if room is not None:
-            return sync_body(await context.live.sync(room))
-        return sync_body(await context.ingests.sync(context.ingests.by_name[stream]))
+            return await context.live.sync(room)
+        return await context.ingests.sync(context.ingests.by_name[stream])
 
 
 @router.put("/streams/{name}/sync", summary="Have the sound of a live stream come later, or earlier")
-async def adjust_sync(request: Request, stream: WatchedStream, body: SyncChangeBody) -> SyncBody:
+async def adjust_sync(request: Request, stream: WatchedStream, body: SyncChangeBody) -> StreamSync:
     """Shift its sound, in its lists and, of an encoder's stream, for who watches by WebRTC; needs roomAdmin.
 
     Lists get there by a fiftieth of their time: 100 ms take five seconds.
