@@ -15,8 +15,8 @@ export function LinePanel({ report, samples, layers }: LinePanelProps) {
   const top = scale(samples);
   const highest = Math.max(1, layers.length - 1, ...samples.map(({ current, target }) => Math.max(current ?? 0, target ?? 0)));
   const tiles = [
-    { name: "estimate", value: bitrate(report.estimate ?? 0), note: text.line.carries },
-    { name: "allotted", value: bitrate(report.allocated ?? 0), note: text.line.wanted(bitrate(report.wanted ?? 0)) },
+    { name: "estimate", value: told(report.estimate), note: text.line.carries },
+    { name: "allotted", value: told(report.allocated), note: wanted(report.wanted) },
     { name: "arriving", value: bitrate(newest?.arriving ?? 0), note: roundTrip(report.roundTripTime) },
     {
       name: "layer",
@@ -75,7 +75,17 @@ export function LinePanel({ report, samples, layers }: LinePanelProps) {
   );
 }
 
-function roundTrip(seconds: number | null | undefined): string {
+type Told = number | null | undefined;
+
+function told(bps: Told): string {
+  return bps === null || bps === undefined ? "–" : bitrate(bps);
+}
+
+function wanted(bps: Told): string {
+  return bps === null || bps === undefined ? "" : text.line.wanted(bitrate(bps));
+}
+
+function roundTrip(seconds: Told): string {
   return seconds === null || seconds === undefined ? "" : text.line.roundTrip(Math.round(seconds * 1000));
 }
 
