@@ -21,7 +21,7 @@ from roomtone.control.calls.directory.trunk_life import TrunkDeed, TrunkLife, Tr
 from roomtone.control.calls.directory.trunks import Trunks
 from roomtone.control.calls.errors import BindingError, BindingRefusal, CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.media.melody import melody
-from roomtone.control.calls.media.plain_media import Marking
+from roomtone.control.calls.media.plain_streams import Marking
 from roomtone.control.calls.parties.call import Call
 from roomtone.control.calls.parties.commands import Command, Hold, Merge, Mute, PressKeys, Redirect, Transfer
 from roomtone.control.calls.parties.dialed_call import DialedCall
@@ -42,6 +42,7 @@ from roomtone.control.calls.values import (
     Offered,
     PickedUp,
     Rang,
+    Reanswered,
     Redirected,
     Referred,
     TakenOver,
@@ -92,6 +93,7 @@ __all__ = [
     "PinRules",
     "PressKeys",
     "Rang",
+    "Reanswered",
     "Redirect",
     "Redirected",
     "Referred",

@@ -102,6 +102,15 @@ class Signal(Protocol):
     def refuse_offer(self, offer: Any, end: CallEnd) -> None:
         """Refuse such an offer; the call goes on as it was."""
 
+    def postpone_offer(self, offer: Any) -> None:
+        """Refuse such an offer for now: the peer is to make it again after a while (491)."""
+
+    def awaits(self, offer: Any) -> bool:
+        """Whether the peer still waits for the answer to such an offer."""
+
+    def reoffer(self, sdp: str) -> bool:
+        """Offer something else in the middle of the call: `Reanswered` follows; False where that cannot be now."""
+
     def send_info(self, content_type: str, body: bytes, reply: Callable[[int], None]) -> None:
         """Send INFO; ``reply`` is called with the status of the peer's answer."""
 

@@ -133,6 +133,14 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class Reanswered:
+    """What came of an offer of ours in the middle of the call; ``sdp`` is None where it was refused, by ``status``."""
+
+    sdp: str | None
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class InfoSent:
     """A peer sent INFO, such as digits; ``reply`` takes the status it is answered with."""
 
@@ -193,6 +201,11 @@ class KeyPressed:
 @dataclass(frozen=True, slots=True)
 class Waited:
     """What was waited for has not come in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeTookLong:
+    """The other side has not said in time what it makes of a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,12 +277,13 @@ class KeyAnswered:
     status: int
 
 
-LegEvent = Rang | PickedUp | Ended | Offered | Acknowledged | InfoSent | Referred | Redirected
+LegEvent = Rang | PickedUp | Ended | Offered | Acknowledged | Reanswered | InfoSent | Referred | Redirected
 CallEvent = (
     LegEvent
     | RangTooLong
     | KeyPressed
     | Waited
+    | ChangeTookLong
     | MediaLost
     | TakenOver
     | Commanded

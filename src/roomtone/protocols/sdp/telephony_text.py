@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from roomtone.protocols.sdp.attributes import Direction
     from roomtone.protocols.sdp.codecs import Codec
     from roomtone.protocols.sdp.lines import Line
+    from roomtone.protocols.sdp.model import MediaDescription
     from roomtone.protocols.sdp.telephony_write import Origin
 
 REMEMBERED = 256
@@ -68,9 +69,10 @@ def _like(before: str, behind: str) -> PhoneDescription | None:
     return phone if media.is_usable and media.keying is Keying.NONE and not section.has("rtcp") else None
 
 
-def write_offer_text(origin: Origin, ip: str, media: Sequence[LocalMedia]) -> str:
-    """Write what `write_phone_offer` gives, as text."""
-    return _text(session_lines(origin, ip)) + "".join(map(_section, media))
+def write_offer_text(origin: Origin, ip: str, media: Sequence[LocalMedia | MediaDescription]) -> str:
+    """Write what `write_phone_offer` gives, as text; sections that are descriptions already stay as they are."""
+    sections = [_section(one) if isinstance(one, LocalMedia) else _text(one.lines) for one in media]
+    return _text(session_lines(origin, ip)) + "".join(sections)
 
 
 def write_answer_text(offer: PhoneDescription, origin: Origin, ip: str, media: Mapping[int, LocalMedia]) -> str:

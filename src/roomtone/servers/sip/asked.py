@@ -8,8 +8,9 @@ from roomtone.control.calls import CallEnd, Caller, Dialog, InfoSent, Invitation
 from roomtone.protocols.sip.agent import RefersToNobodyError, WrongStateError, read_referral
 from roomtone.servers.sip.bodies import NoDescriptionError, description_of
 from roomtone.servers.sip.devices import device_of
+from roomtone.servers.sip.offers import SignalDriver
 from roomtone.servers.sip.registering import register, said_to_browsers
-from roomtone.servers.sip.signals import PhoneSignal, Referral, SignalDriver
+from roomtone.servers.sip.signals import PhoneSignal, Referral
 from roomtone.servers.sip.trunk_calls import called_of, caller_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.transaction import TooManyTransactionsError
 from roomtone.protocols.sip.uri import make_sip_uri
 from roomtone.servers.sip.devices import device_of
-from roomtone.servers.sip.signals import SignalDriver
+from roomtone.servers.sip.offers import SignalDriver
 
 if TYPE_CHECKING:
     from roomtone.control.calls import Calls, PhoneAccount, Registrar, Target

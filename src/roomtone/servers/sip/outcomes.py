@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomtone.control.calls import Acknowledged, CallEnd, PickedUp, Rang, Redirected, end_of_status
+from roomtone.control.calls import Acknowledged, CallEnd, PickedUp, Rang, Reanswered, Redirected, end_of_status
 from roomtone.control.calls import Ended as LegEnded
 from roomtone.protocols.sip.agent import (
     Answered,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _FLOW_FAILED = 430
 """An edge proxy says that the flow behind it is gone (RFC 5626 section 11.5)."""
 _NOT_HERE, _TIMEOUT, _UNAVAILABLE = 488, 408, 503
+_ACCEPTED = range(200, 300)
 _REDIRECTS = frozenset({300, 301, 302})
 """305 and 380 ask for something else than another number."""
 MAX_CONTACTS = 10
@@ -126,18 +127,32 @@ class Outcomes:
                 if event.transaction is not None:
                     self._agent.respond(event.transaction, _NOT_HERE, now)
             case Responded():
-                if isinstance(event.outgoing.owner, TrunkRequest | Referring):
-                    event.outgoing.owner.done(event.response)
-                elif callable(event.outgoing.owner):
-                    event.outgoing.owner(_TIMEOUT if event.response is None else event.response.status)
+                self._on_responded(event)
             case Ended():
                 if isinstance(event.leg.owner, PhoneSignal):
                     self._lamps.end(event.leg.owner)
                 if event.reason is not EndReason.LOCAL:
                     self._post(event.leg.owner, LegEnded(_ENDS.get(event.reason, CallEnd.LEG_LOST)))
 
+    def _on_responded(self, event: Responded) -> None:
+        owner, response = event.outgoing.owner, event.response
+        if isinstance(owner, TrunkRequest | Referring):
+            owner.done(response)
+        elif isinstance(owner, PhoneSignal):
+            self._on_reanswered(owner, event)
+        elif callable(owner):
+            owner(_TIMEOUT if response is None else response.status)
+
+    def _on_reanswered(self, signal: PhoneSignal, event: Responded) -> None:
+        """Take what came of a re-INVITE of ours; a 2xx without a description is no answer to it."""
+        response = event.response
+        if response is None or response.status not in _ACCEPTED:
+            self._post(signal, Reanswered(None, _TIMEOUT if response is None else response.status))
+        else:
+            self._post(signal, Reanswered(_text(response), response.status))
+
     @staticmethod
-    def _post(signal: object, event: Rang | PickedUp | LegEnded | Acknowledged | Redirected) -> None:
+    def _post(signal: object, event: Rang | PickedUp | LegEnded | Acknowledged | Reanswered | Redirected) -> None:
         if isinstance(signal, PhoneSignal) and signal.owner is not None:
             signal.owner.post(signal, event)
 

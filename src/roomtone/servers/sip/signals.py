@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from roomtone.control.calls import CallEnd, CallError, sip_status
 from roomtone.protocols.sip.agent import TooManyError, WrongStateError
@@ -14,19 +14,18 @@ from roomtone.protocols.sip.headers import Address
 from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.transaction import TooManyTransactionsError
 from roomtone.protocols.sip.uri import SipUri, make_sip_uri, parse_uri
+from roomtone.servers.sip.offers import OfferingSignal, SignalDriver
 from roomtone.servers.sip.referring import Referring
 from roomtone.servers.sip.trunk_calls import identities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from roomtone.control.calls import Call, Caller, Target, Trunk
-    from roomtone.protocols.sip.agent import Leg, OutgoingInvite, Subscription, UserAgent
+    from roomtone.protocols.sip.agent import Leg, OutgoingInvite, Subscription
     from roomtone.protocols.sip.flow import Flow
     from roomtone.protocols.sip.transaction import ServerTransaction
     from roomtone.servers.sip.domains import Domains
-    from roomtone.servers.sip.lamps import Lamps
 
 STREAM_ABOVE_BYTES = 1_300
 """Requests longer than this may not fit a datagram (RFC 3261 section 18.1.1)."""
@@ -36,30 +35,12 @@ _MAX_WARNING = 120
 _WEBSOCKETS = frozenset({Transport.WS, Transport.WSS})
 
 
-class SignalDriver(Protocol):
-    """What a leg needs of who drives the user agent."""
-
-    agent: UserAgent
-    lamps: Lamps
-
-    def now(self) -> int:
-        """Give the user agent's time."""
-
-    def drain(self) -> None:
-        """Send what came of a command."""
-
-    def bound_ip(self, flow: Flow) -> str:
-        """Give the address of ours by which a peer is reached, as this machine has it."""
-
-
-class PhoneSignal:
+class PhoneSignal(OfferingSignal):
     """One leg."""
 
     def __init__(self, driver: SignalDriver, flow: Flow) -> None:
-        self.agent = driver.agent
+        super().__init__(driver)
         self.flow = flow
-        self._driver = driver
-        self.leg: Leg | None = None
         self.invite_sent: OutgoingInvite | None = None
         self.owner: Call | None = None
         """The call it is a leg of."""
@@ -126,18 +107,6 @@ class PhoneSignal:
             self.agent.refuse(leg, status, now, block=_line("Warning", f'399 roomtone "{phrase[:_MAX_WARNING]}"'))
         else:
             self.agent.bye(leg, now, block=_reason(end))
-
-    def answer_offer(self, offer: Any, sdp: str) -> None:
-        """Accept a re-INVITE or UPDATE; too late for it is no harm."""
-        with suppress(WrongStateError):
-            self.agent.respond(offer, 200, self._driver.now(), body=sdp.encode())
-        self._driver.drain()
-
-    def refuse_offer(self, offer: Any, end: CallEnd) -> None:
-        """Refuse a re-INVITE or UPDATE."""
-        with suppress(WrongStateError):
-            self.agent.respond(offer, sip_status(end)[0], self._driver.now())
-        self._driver.drain()
 
     def send_info(self, content_type: str, body: bytes, reply: Callable[[int], None]) -> None:
         """Send INFO in the dialog."""

@@ -10,7 +10,7 @@ from roomtone.protocols.sip.headers import parse_event
 from roomtone.protocols.sip.message import header_line
 from roomtone.protocols.sip.packages import EventPackage
 from roomtone.protocols.sip.uri import SipUri, make_sip_uri, parse_uri
-from roomtone.servers.sip.signals import SignalDriver
+from roomtone.servers.sip.offers import SignalDriver
 from roomtone.servers.sip.states import (
     PACKAGES,
     PRIVATE,

@@ -61,6 +61,10 @@ class FakeSignal:
     referred_by: str = ""
     info_status: int = 200
     has_room: bool = True
+    is_busy: bool = False
+    """Whether an offer is under way that ours would cross."""
+    given_up: set[Any] = field(default_factory=set)
+    """Offers of its peer that were cancelled."""
 
     def invite(self, caller: Caller, called: str, sdp: str, referred_by: str = "") -> None:
         if self.fails:
@@ -82,6 +86,17 @@ class FakeSignal:
 
     def refuse_offer(self, offer: Any, end: CallEnd) -> None:
         self.told.append(("refuse_offer", offer, end))
+
+    def postpone_offer(self, offer: Any) -> None:
+        self.told.append(("postpone_offer", offer))
+
+    def awaits(self, offer: Any) -> bool:
+        return offer not in self.given_up
+
+    def reoffer(self, sdp: str) -> bool:
+        if not self.is_busy:
+            self.told.append(("reoffer", sdp))
+        return not self.is_busy
 
     def send_info(self, content_type: str, body: bytes, reply: Callable[[int], None]) -> None:
         self.told.append(("info", content_type, body))

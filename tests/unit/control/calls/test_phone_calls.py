@@ -22,6 +22,7 @@ from roomtone.control.calls import (
     PhoneError,
     PickedUp,
     Rang,
+    Reanswered,
     RuleTarget,
     TargetKind,
 )
@@ -256,7 +257,7 @@ async def test_hold_stops_the_media_and_resume_starts_it(
 
 
 async def test_an_offer_that_cannot_be_is_refused_and_the_call_goes_on(world: World) -> None:
-    call, caller, _ = await answered(world)
+    call, caller, callee = await answered(world)
     for bad in (
         sdp(4000, "18"),
         sdp(4000, "0", "a=ptime:x"),
@@ -266,6 +267,10 @@ async def test_an_offer_that_cannot_be_is_refused_and_the_call_goes_on(world: Wo
     ):
         call.post(caller, Offered("bad", bad))
         await world.settle()
+        if callee.last[0] == "reoffer":  # a codec that cannot be converted: the other side is asked first
+            call.post(callee, Reanswered(None, 488))
+            await world.settle()
+            callee.told.pop()
         assert caller.last[:2] == ("refuse_offer", "bad")
     assert consumers(world) == [True, True]
     assert call.state is CallState.ANSWERED

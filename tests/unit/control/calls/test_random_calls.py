@@ -30,6 +30,7 @@ from roomtone.control.calls import (
     PickedUp,
     PressKeys,
     Rang,
+    Reanswered,
     Redirect,
     Redirected,
     Referred,
@@ -45,7 +46,11 @@ OFFERS = [sdp(), sdp(4000, "0"), sdp(4000, "9"), sdp(4000, "8 0 101"), sdp(0), "
 GOOD_OFFERS = [sdp(), sdp(4000, "0"), sdp(4000, "9 101"), sdp(4000, "8 0 101"), sdp(4000, "18")]
 ANSWERS = [sdp(5000), sdp(5000, "0"), sdp(5000, "8"), sdp(0), "nonsense", None]
 GOOD_ANSWERS = [sdp(5000), sdp(5000, "0"), sdp(5000, "0 101"), sdp(5000, "8"), sdp(5000, "9 101")]
+PICTURES = ("m=video 4006 RTP/AVP 97", "a=rtpmap:97 H264/90000")
 REOFFERS = [
+    sdp(4000, "0 101", *PICTURES),
+    sdp(4000, "8 101", *PICTURES),
+    sdp(4000, "18"),
     sdp(4000, "0", "a=inactive"),
     sdp(4000, "0 101", "a=sendonly"),
     sdp(4002, "0", place="0.0.0.0"),
@@ -53,13 +58,22 @@ REOFFERS = [
     sdp(0),
     None,
 ]
+REANSWERS = [
+    Reanswered(sdp(5000, "0 101", *PICTURES)),
+    Reanswered(sdp(5000, "8 101", "m=video 0 RTP/AVP 97")),
+    Reanswered(sdp(5000, "18")),
+    Reanswered(None, 488),
+    Reanswered(None, 491),
+]
 NUMBERS = ["bob", "cleo", "dora", "nobody"]
+OFFER_REPLIES = {"answer_offer", "refuse_offer", "postpone_offer"}
 _references = itertools.count()
 
 
 def something(source: random.Random, call: Call, signal: FakeSignal) -> None:
     """Let anything happen on a leg, likely or not."""
-    match source.randrange(8):
+    signal.is_busy = source.random() < 0.1
+    match source.randrange(9):
         case 0:
             call.post(signal, Rang(source.choice([180, 183]), source.choice([None, sdp(5000)])))
         case 1 | 2:
@@ -67,9 +81,11 @@ def something(source: random.Random, call: Call, signal: FakeSignal) -> None:
         case 3:
             call.post(signal, Ended(source.choice(ENDS)))
         case 4 | 5:
-            call.post(signal, Offered("offer", source.choice(REOFFERS)))
+            call.post(signal, Offered(f"o{next(_references)}", source.choice(REOFFERS)))
         case 6:
             call.post(signal, Acknowledged(source.choice(ANSWERS)))
+        case 7 if "reoffer" in signal.words:
+            call.post(signal, source.choice(REANSWERS))
         case _:
             call.post(signal, InfoSent("text/plain", b"5", lambda _: None))
 
@@ -151,6 +167,8 @@ def all_were_told(signals: list[FakeSignal]) -> None:
         accepted = Counter(one[1] for one in signal.told if one[0] == "accepted")
         final = Counter(one[1] for one in signal.told if one[0] == "progress" and one[2] >= 200)
         assert accepted == final, "who refers is told of the outcome once"
+        offers = Counter(one[1] for one in signal.told if one[0] in OFFER_REPLIES)
+        assert set(offers.values()) <= {1}, "an offer is answered once"
 
 
 async def all_end(world: World) -> None:

@@ -7,10 +7,11 @@ certificate stays.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.media.ice_sections import IcePlace, free_mid, ice_place, ice_places, section_of
 from roomtone.control.calls.media.streams import LegMedia, Stream
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.media import EngineCommandError
@@ -21,7 +22,6 @@ from roomtone.protocols.sdp.telephony import Keying, choose_audio
 from roomtone.protocols.sdp.telephony_codecs import shared_codecs
 from roomtone.protocols.sdp.telephony_ice import (
     PROTOCOL,
-    IceSection,
     agreed_extensions,
     bundled_with,
     mid_of,
@@ -31,28 +31,18 @@ from roomtone.protocols.sdp.telephony_ice import (
     without_wrappings,
     write_ice_description,
 )
-from roomtone.protocols.sdp.telephony_write import Origin, reverse
+from roomtone.protocols.sdp.telephony_write import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from roomtone.control.calls.media.streams import Wanted
     from roomtone.media import Router, Together, WebRtcTransport
-    from roomtone.protocols.sdp import Codec, RemotePeer
+    from roomtone.protocols.sdp import RemotePeer
     from roomtone.protocols.sdp.telephony import MediaSecurity, PhoneDescription, PhoneMedia
 
 ANSWER_TIMEOUT_MS = 600_000
 """How long the engine waits for a peer to be named: longer than anything rings, since a call ends its own ringing."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What stands, or stood, at one place of the descriptions; a place stays for good (RFC 3264 section 8)."""
-
-    kind: str
-    mid: str
-    protocol: str
-    formats: tuple[str, ...]
 
 
 class IceLegMedia(LegMedia):
@@ -63,7 +53,7 @@ class IceLegMedia(LegMedia):
         self._security = security
         self._origin = Origin(secrets.randbits(31) + 1)
         self._streams: dict[MediaKind, Stream] = {}
-        self._places: list[_Place] = []
+        self._places: list[IcePlace] = []
         self._transport: WebRtcTransport | None = None
         self._mode = IceMode.LITE
         self._peer: RemotePeer | None = None
@@ -87,14 +77,10 @@ class IceLegMedia(LegMedia):
         self._transport = await self.router.open_webrtc_transport(
             ice_mode=self._mode, answer_timeout_ms=ANSWER_TIMEOUT_MS
         )
-        self._note_places(phone)
+        self._places = ice_places(phone)
         for media in (audio, video):
-            if media is None or media.kind is None:
-                continue
-            extensions = agreed_extensions(phone, media)
-            stream = self._add(media.kind, media.index, media.protocol, mid_of(phone, media))
-            stream.extensions = extensions
-            stream.remote = without_wrappings(media, extensions)
+            if media is not None:
+                self._add_offered(phone, media)
 
     async def open(self, wanted: Sequence[Wanted], together: Together) -> None:
         """Open what is to be offered; `describe` it afterwards."""
@@ -104,10 +90,11 @@ class IceLegMedia(LegMedia):
             stream = self._add(one.kind, place, PROTOCOL, str(place))
             stream.extensions = own_extensions(one.kind)
             stream.ours, stream.ptime_ms = own_feedback(one.codecs), one.ptime_ms
-            self._places.append(_Place(one.kind.value, str(place), PROTOCOL, ()))
+            self._places.append(ice_place(stream))
 
     async def take_answer(self, phone: PhoneDescription, together: Together | None = None) -> None:
         """Take the answer to our offer and connect; may be called again with a later one. Raise `CallError`."""
+        await self._take_proposed()
         for kind, stream in tuple(self._streams.items()):
             media = phone.media[stream.place] if stream.place < len(phone.media) else None
             if media is None or not _accepts(stream, media):
@@ -115,6 +102,7 @@ class IceLegMedia(LegMedia):
                     why = "no audio section" if media is None else media.unusable or "other codecs or security"
                     raise CallError(CallEnd.MEDIA_INCOMPATIBLE, why)
                 await self.drop(kind)
+                self.refuses_pictures = True
                 continue
             if kind is MediaKind.AUDIO:
                 await self._hear_of(_peer_in(phone, media))
@@ -123,8 +111,24 @@ class IceLegMedia(LegMedia):
             stream.remote = without_wrappings(media, stream.extensions)
             await self.connect(kind, together)
 
-    async def take_reoffer(self, phone: PhoneDescription) -> None:
-        """Take an offer in the middle of a call and connect; raise `CallError`, and then nothing has changed."""
+    async def _take_proposed(self) -> None:
+        """Have what was proposed be what the answer is to."""
+        proposed, self._proposed = self._proposed, None
+        if proposed is None:
+            return
+        if proposed.proposal.sound:
+            self._streams[MediaKind.AUDIO].ours = own_feedback(proposed.proposal.sound)
+        if proposed.proposal.ends_pictures:
+            await self.drop(MediaKind.VIDEO)
+        if proposed.pictures is not None:
+            self._streams[MediaKind.VIDEO] = proposed.pictures
+            self._places.append(ice_place(proposed.pictures))
+
+    async def take_reoffer(self, phone: PhoneDescription, *, pictures: bool = False) -> None:
+        """Take an offer in the middle of a call and connect; raise `CallError`, and then nothing has changed.
+
+        ``pictures``: where it adds some, they are wanted.
+        """
         if len(phone.media) < len(self._places):
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "a media section was left out (RFC 3264 section 8)")
         stream = self._streams[MediaKind.AUDIO]
@@ -132,11 +136,16 @@ class IceLegMedia(LegMedia):
         if audio.kind is not MediaKind.AUDIO or not audio.is_usable or audio.keying is not Keying.DTLS:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, audio.unusable or "no audio section with DTLS where it was")
         await self._hear_of(_peer_in(phone, audio))
-        self._note_places(phone)
+        self._places = ice_places(phone)
         stream.remote = without_wrappings(audio, stream.extensions)
         await self.connect(MediaKind.AUDIO)
+        added = self.pictures_in(phone)
+        self.refuses_pictures = self.refuses_pictures and added is None
         video = self._streams.get(MediaKind.VIDEO)
         if video is None:
+            if pictures and added is not None:
+                self._add_offered(phone, added)
+                await self.connect(MediaKind.VIDEO)
             return
         again = phone.media[video.place]
         if again.kind is not MediaKind.VIDEO or not again.is_usable or again.keying is not Keying.DTLS:
@@ -144,6 +153,26 @@ class IceLegMedia(LegMedia):
         else:
             video.remote = without_wrappings(again, video.extensions)
             await self.connect(MediaKind.VIDEO)
+
+    def pictures_in(self, phone: PhoneDescription) -> PhoneMedia | None:
+        """Find pictures in an offer that this leg may have."""
+        stream = self._streams.get(MediaKind.AUDIO)
+        if stream is None or stream.place >= len(phone.media):
+            return None
+        media = bundled_with(phone, phone.media[stream.place], MediaKind.VIDEO)
+        return None if media is None else without_wrappings(media, agreed_extensions(phone, media))
+
+    async def _open_pictures(self, wanted: Wanted) -> Stream:
+        """Make what a proposal needs: one more section of the bundle, behind all there were."""
+        stream = self._made(wanted.kind, len(self._places), PROTOCOL, free_mid(self._places))
+        stream.extensions, stream.ours = own_extensions(wanted.kind), own_feedback(wanted.codecs)
+        return stream
+
+    async def _close(self, stream: Stream) -> None:
+        """Close what was opened of a stream, but not the transport, which is of all."""
+        for one in (stream.producer, stream.consumer):
+            if one is not None:
+                await one.close()
 
     def answer(self, phone: PhoneDescription) -> str:
         """Write the answer to an offer: what has codecs of ours is accepted, in the reverse direction."""
@@ -179,18 +208,24 @@ class IceLegMedia(LegMedia):
         if stream is None:
             return
         if self._streams:
-            for one in (stream.producer, stream.consumer):
-                if one is not None:
-                    await one.close()
+            await self._close(stream)
         elif self._transport is not None:
             await self._transport.close()
 
+    def _add_offered(self, phone: PhoneDescription, media: PhoneMedia) -> None:
+        """Add what a section of a peer's offer asks for."""
+        if media.kind is not None:
+            stream = self._add(media.kind, media.index, media.protocol, mid_of(phone, media))
+            stream.extensions = agreed_extensions(phone, media)
+            stream.remote = without_wrappings(media, stream.extensions)
+
     def _add(self, kind: MediaKind, place: int, protocol: str, mid: str | None) -> Stream:
-        assert self._transport is not None  # noqa: S101 - it was opened just now
-        stream = self._streams[kind] = Stream(
-            kind=kind, transport=self._transport, protocol=protocol, keying=Keying.DTLS, place=place, mid=mid
-        )
+        stream = self._streams[kind] = self._made(kind, place, protocol, mid)
         return stream
+
+    def _made(self, kind: MediaKind, place: int, protocol: str, mid: str | None) -> Stream:
+        assert self._transport is not None  # noqa: S101 - it was opened just now
+        return Stream(kind=kind, transport=self._transport, protocol=protocol, keying=Keying.DTLS, place=place, mid=mid)
 
     async def _hear_of(self, peer: RemotePeer) -> None:
         """Take what a description says of the peer, an ICE restart included; raise `CallError`."""
@@ -214,9 +249,6 @@ class IceLegMedia(LegMedia):
                 self._peer = old
                 raise CallError(CallEnd.MEDIA_INCOMPATIBLE, str(error)) from error
 
-    def _note_places(self, phone: PhoneDescription) -> None:
-        self._places = [_Place(one.kind, one.mid or "", one.protocol, one.formats) for one in phone.session.media]
-
     def _write(self, setup: Setup, *, bundle: bool, offered: Direction | None = None) -> str:
         transport = self._transport
         if transport is None:
@@ -228,35 +260,11 @@ class IceLegMedia(LegMedia):
             transport.candidates,
             ice_lite=self._mode is IceMode.LITE,
         )
-        by_place = {stream.place: stream for stream in self._streams.values()}
-        sections = [_section(place, by_place.get(at), offered) for at, place in enumerate(self._places)]
+        found = self._described() if offered is not None else {one.place: one for one in self._streams.values()}
+        places = [*self._places, *(ice_place(one) for at, one in found.items() if at >= len(self._places))]
+        sections = [section_of(place, found.get(at), offered) for at, place in enumerate(places)]
         origin, self._origin = self._origin, self._origin.next()
         return write_ice_description(sections, local, origin, setup, bundle=bundle).serialize()
-
-
-def _section(place: _Place, stream: Stream | None, offered: Direction | None) -> IceSection:
-    if stream is None or not stream.ours:
-        return IceSection(place.kind, place.mid, place.protocol, formats=place.formats)
-    direction = offered
-    if direction is None:
-        direction = Direction.SENDRECV if stream.remote is None else reverse(stream.remote.direction)
-    return IceSection(
-        place.kind,
-        place.mid,
-        place.protocol,
-        _with_feedback_of(stream.ours, stream.takes),
-        direction,
-        stream.extensions,
-        ptime_ms=stream.ptime_ms,
-    )
-
-
-def _with_feedback_of(ours: Sequence[Codec], theirs: Sequence[Codec]) -> tuple[Codec, ...]:
-    """Say the feedback that is agreed with this peer; what ours were made from may be of another leg."""
-    agreed = {codec.payload_type: codec.feedback for codec in theirs}
-    return tuple(
-        replace(codec, feedback=agreed.get(codec.payload_type, codec.feedback), rtx_payload_type=None) for codec in ours
-    )
 
 
 def _accepts(stream: Stream, media: PhoneMedia) -> bool:

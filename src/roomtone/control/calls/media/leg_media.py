@@ -10,7 +10,7 @@ from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.telephony import Keying, MediaSecurity
 
 if TYPE_CHECKING:
-    from roomtone.control.calls.media.plain_media import Marking
+    from roomtone.control.calls.media.plain_streams import Marking
     from roomtone.control.calls.media.streams import LegMedia
     from roomtone.control.calls.ports import Signal
     from roomtone.media import Router

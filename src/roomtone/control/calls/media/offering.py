@@ -106,7 +106,7 @@ async def answer_again(near: LegMedia, text: str, far: LegMedia | None) -> str:
     may_convert = convertible(spoken) and convertible(offered)
     if audio is not None and spoken and not may_convert and not shared_codecs(spoken[:1], offered):
         raise CallError(CallEnd.MEDIA_INCOMPATIBLE, f"the other side speaks {spoken[0].name}")
-    await near.take_reoffer(phone)
+    await near.take_reoffer(phone, pictures=far is not None and MediaKind.VIDEO in far.streams)
     return await answer_like(near, phone, far) if far is not None else await answer_alone(near, phone)
 
 

@@ -6,10 +6,10 @@ DTLS is without ICE here (RFC 5763); `roomtone.control.calls.media.ice_media` ha
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError
+from roomtone.control.calls.media.plain_streams import Marking, Place, PlainStream, place_of, places_of
 from roomtone.control.calls.media.securing import (
     OFFERS,
     answer_key,
@@ -17,64 +17,32 @@ from roomtone.control.calls.media.securing import (
     offered_keys,
     reanswer_key,
     same_suite,
-    setup_of,
     shake_hands,
 )
-from roomtone.control.calls.media.streams import LegMedia, Stream
+from roomtone.control.calls.media.streams import LegMedia
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.media import EngineCommandError
 from roomtone.media.values import (
     ConnectPlainTransport,
-    DtlsParameters,
     DtlsRole,
     Latching,
     MediaKind,
     OpenPlainTransport,
 )
 from roomtone.protocols.sdp.attributes import Direction
-from roomtone.protocols.sdp.codecs import NO_FEEDBACK
 from roomtone.protocols.sdp.telephony import Keying, MediaSecurity, choose_audio
 from roomtone.protocols.sdp.telephony_codecs import shared_codecs
 from roomtone.protocols.sdp.telephony_text import write_answer_text, write_offer_text
-from roomtone.protocols.sdp.telephony_write import LocalMedia, Origin, reverse
+from roomtone.protocols.sdp.telephony_write import Origin, reverse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from roomtone.control.calls.media.streams import Wanted
-    from roomtone.media import PlainTransport, Router, Together
-    from roomtone.protocols.sdp import Codec
-    from roomtone.protocols.sdp.crypto import CryptoLine
+    from roomtone.control.calls.media.streams import Stream, Wanted
+    from roomtone.media import Router, Together
     from roomtone.protocols.sdp.telephony import PhoneDescription, PhoneMedia
 
 _UNSPECIFIED = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
-
-
-@dataclass(frozen=True, slots=True)
-class Marking:
-    """What packets are marked with (RFC 2474), 0 to 63: as RFC 8837 has it for sound, and for pictures of a call."""
-
-    audio: int = 46
-    """Expedited forwarding."""
-    video: int = 34
-    """Assured forwarding, AF41."""
-
-    def of(self, kind: MediaKind) -> int:
-        """Give the code point of a kind."""
-        return self.audio if kind is MediaKind.AUDIO else self.video
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class PlainStream(Stream):
-    """One media section on ports of its own."""
-
-    transport: PlainTransport
-    offered: tuple[CryptoLine, ...] = ()
-    """Our keys, one for each suite we offered; none of them when the offer was the peer's."""
-    crypto: CryptoLine | None = None
-    """Our key of the suite that was agreed on; None: no SDES, or nothing was agreed on yet."""
-    dtls: DtlsParameters | None = None
-    """Our role, and the peer's certificate."""
 
 
 class PlainLegMedia(LegMedia):
@@ -92,6 +60,7 @@ class PlainLegMedia(LegMedia):
         extended_reports: bool = False,
     ) -> None:
         self._streams: dict[MediaKind, PlainStream] = {}
+        self._places: list[Place] = []
         self.router = router
         self._ip = ip
         self._told_ip = told_ip
@@ -111,13 +80,9 @@ class PlainLegMedia(LegMedia):
         opening = self.router.engine.together() if together is None else together
         video = phone.first(MediaKind.VIDEO, self._security)
         for media in (choose_audio(phone, self._security), video):
-            if media is None or media.kind is None or media.over_ice:
-                continue
-            stream = self._open(media.kind, media.protocol, media.keying, media.index, opening, mux=media.rtcp_mux)
-            stream.remote = media
-            if media.keying is Keying.SDES:
-                stream.crypto = answer_key(media)
-            stream.dtls = shake_hands(None, media)
+            if media is not None and media.kind is not None and not media.over_ice:
+                self._streams[media.kind] = self._open_for(media.kind, media, opening)
+        self._places = places_of(phone)
         if together is None:
             await opening.do()
 
@@ -126,12 +91,12 @@ class PlainLegMedia(LegMedia):
         keying, profile = OFFERS[self._security]
         for place, one in enumerate(wanted):
             # Who shares one port says so in its answer, and nobody can share one that was not told of it.
-            stream = self._open(one.kind, profile + ("F" if one.feedback else ""), keying, place, together, mux=False)
-            stream.offered = offered_keys() if keying is Keying.SDES else ()
-            stream.ours, stream.ptime_ms, stream.max_ptime_ms = one.codecs, one.ptime_ms, one.max_ptime_ms
+            stream = self._streams[one.kind] = self._open_wanted(one, profile, keying, place, together)
+            self._places.append(place_of(stream))
 
     async def take_answer(self, phone: PhoneDescription, together: Together | None = None) -> None:
         """Take the answer to our offer and connect; may be called again with a later one. Raise `CallError`."""
+        await self._take_proposed()
         for stream in tuple(self._streams.values()):
             media = phone.media[stream.place] if stream.place < len(phone.media) else None
             if media is None or not self._accepts(stream, media):
@@ -139,6 +104,7 @@ class PlainLegMedia(LegMedia):
                     why = "no audio section" if media is None else media.unusable or "other codecs or security"
                     raise CallError(CallEnd.MEDIA_INCOMPATIBLE, why)
                 await self.drop(stream.kind)
+                self.refuses_pictures = True
                 continue
             stream.remote = media
             if stream.keying is Keying.SDES:
@@ -146,8 +112,24 @@ class PlainLegMedia(LegMedia):
             stream.dtls = shake_hands(stream.dtls, media)
             await self.connect(stream.kind, together)
 
-    async def take_reoffer(self, phone: PhoneDescription) -> None:
-        """Take an offer in the middle of a call and connect; raise `CallError`, and then nothing has changed."""
+    async def _take_proposed(self) -> None:
+        """Have what was proposed be what the answer is to."""
+        proposed, self._proposed = self._proposed, None
+        if proposed is None:
+            return
+        if proposed.proposal.sound:
+            self._streams[MediaKind.AUDIO].ours = proposed.proposal.sound
+        if proposed.proposal.ends_pictures:
+            await self.drop(MediaKind.VIDEO)
+        if isinstance(proposed.pictures, PlainStream):
+            self._streams[MediaKind.VIDEO] = proposed.pictures
+            self._places = self._places_with(proposed.pictures)
+
+    async def take_reoffer(self, phone: PhoneDescription, *, pictures: bool = False) -> None:
+        """Take an offer in the middle of a call and connect; raise `CallError`, and then nothing has changed.
+
+        ``pictures``: where it adds some, they are wanted.
+        """
         if len(phone.media) < len(self._streams):
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "a media section was left out (RFC 3264 section 8)")
         audio = phone.first(MediaKind.AUDIO, self._security)
@@ -163,8 +145,12 @@ class PlainLegMedia(LegMedia):
         except (EngineCommandError, CallError) as error:
             stream.remote, stream.place, stream.protocol, stream.crypto, stream.dtls = before
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, str(error)) from error
+        self._places = places_of(phone)
+        self.refuses_pictures = self.refuses_pictures and self.pictures_in(phone) is None
         video = self._streams.get(MediaKind.VIDEO)
         if video is None:
+            if pictures:
+                await self._add_pictures(phone)
             return
         again = phone.media[video.place] if video.place < len(phone.media) else None
         same = again is not None and again.kind is MediaKind.VIDEO and again.is_usable
@@ -176,18 +162,66 @@ class PlainLegMedia(LegMedia):
             video.dtls = shake_hands(video.dtls, again)
             await self.connect(video.kind)
 
+    def pictures_in(self, phone: PhoneDescription) -> PhoneMedia | None:
+        """Find pictures in an offer that this leg may have."""
+        media = phone.first(MediaKind.VIDEO, self._security)
+        return None if media is None or media.over_ice else media
+
+    async def _add_pictures(self, phone: PhoneDescription) -> None:
+        """Open pictures that an offer adds; where they cannot be had the sound goes on without them."""
+        media = self.pictures_in(phone)
+        if media is None:
+            return
+        opening = self.router.engine.together()
+        stream = self._open_for(MediaKind.VIDEO, media, opening)
+        await opening.do()
+        self._streams[MediaKind.VIDEO] = stream
+        try:
+            await self.connect(MediaKind.VIDEO)
+        except CallError:
+            await self.drop(MediaKind.VIDEO)
+
+    async def _open_pictures(self, wanted: Wanted) -> PlainStream:
+        """Open what a proposal needs: secured as the sound is, in a place of its kind that is free, or behind all."""
+        audio = self._streams[MediaKind.AUDIO]
+        opening = self.router.engine.together()
+        profile = audio.protocol.removesuffix("F")
+        # A place where nothing is may be used again (RFC 3264 section 8.1).
+        free = (at for at, place in enumerate(self._places) if place.kind == wanted.kind.value and at != audio.place)
+        place = next(free, len(self._places))
+        stream = self._open_wanted(wanted, profile, audio.keying, place, opening)
+        await opening.do()
+        return stream
+
+    def _places_with(self, stream: Stream) -> list[Place]:
+        """Give the places once a stream of ours has its own."""
+        return [*self._places[: stream.place], place_of(stream), *self._places[stream.place + 1 :]]
+
+    async def _close(self, stream: Stream) -> None:
+        """Close what was opened of a stream."""
+        await stream.transport.close()
+
     def answer(self, phone: PhoneDescription) -> str:
         """Write the answer to an offer: what has codecs of ours is accepted, in the reverse direction."""
+        reports = self._extended_reports
         media = {
-            stream.place: self._local(stream, reverse(stream.remote.direction), answers=stream.remote)
+            stream.place: stream.described(reverse(remote.direction), remote, extended_reports=reports)
             for stream in self._streams.values()
-            if stream.remote is not None and stream.ours
+            if (remote := stream.remote) is not None and stream.ours
         }
         return write_answer_text(phone, self._next_origin(), self._told_ip, media)
 
     def describe(self, direction: Direction = Direction.SENDRECV) -> str:
         """Write what we offer."""
-        media = [self._local(stream, direction) for stream in self._streams.values()]
+        found, reports = self._described(), self._extended_reports
+        proposed = None if self._proposed is None else self._proposed.pictures
+        places = self._places if proposed is None else self._places_with(proposed)
+        media = [
+            stream.described(direction, extended_reports=reports)
+            if isinstance(stream := found.get(at), PlainStream)
+            else place.closed()
+            for at, place in enumerate(places)
+        ]
         return write_offer_text(self._next_origin(), self._told_ip, media)
 
     async def connect(self, kind: MediaKind, together: Together | None = None) -> None:
@@ -232,6 +266,24 @@ class PlainLegMedia(LegMedia):
         if stream is not None:
             await stream.transport.close()
 
+    def _open_for(self, kind: MediaKind, media: PhoneMedia, together: Together) -> PlainStream:
+        """Open what a section of a peer's offer asks for."""
+        stream = self._open(kind, media.protocol, media.keying, media.index, together, mux=media.rtcp_mux)
+        stream.remote = media
+        if media.keying is Keying.SDES:
+            stream.crypto = answer_key(media)
+        stream.dtls = shake_hands(None, media)
+        return stream
+
+    def _open_wanted(self, wanted: Wanted, profile: str, keying: Keying, place: int, together: Together) -> PlainStream:
+        """Open what is to be offered."""
+        # Who shares one port says so in its answer, and nobody can share one that was not told of it.
+        protocol = profile + ("F" if wanted.feedback else "")
+        stream = self._open(wanted.kind, protocol, keying, place, together, mux=False)
+        stream.offered = offered_keys() if keying is Keying.SDES else ()
+        stream.ours, stream.ptime_ms, stream.max_ptime_ms = wanted.codecs, wanted.ptime_ms, wanted.max_ptime_ms
+        return stream
+
     def _open(
         self, kind: MediaKind, protocol: str, keying: Keying, place: int, together: Together, *, mux: bool
     ) -> PlainStream:
@@ -247,10 +299,7 @@ class PlainLegMedia(LegMedia):
                 extended_reports=self._extended_reports,
             )
         )
-        stream = self._streams[kind] = PlainStream(
-            kind=kind, transport=transport, protocol=protocol, keying=keying, place=place
-        )
-        return stream
+        return PlainStream(kind=kind, transport=transport, protocol=protocol, keying=keying, place=place)
 
     def _accepts(self, stream: PlainStream, media: PhoneMedia) -> bool:
         if media.kind is not stream.kind or not media.is_usable or media.keying is not stream.keying:
@@ -261,35 +310,9 @@ class PlainLegMedia(LegMedia):
             return False
         return bool(shared_codecs(stream.ours, media.codecs))
 
-    def _local(self, stream: PlainStream, direction: Direction, answers: PhoneMedia | None = None) -> LocalMedia:
-        cryptos = stream.offered if stream.crypto is None else (stream.crypto,)
-        if stream.crypto is not None and answers is not None:
-            chosen = same_suite(stream.crypto, answers)
-            # The tag says which of the offered keys is answered (RFC 4568 section 5.1.3).
-            cryptos = cryptos if chosen is None else (replace(stream.crypto, tag=chosen.tag, suite=chosen.suite),)
-        return LocalMedia(
-            kind=stream.kind,
-            port=stream.transport.port,
-            rtcp_port=stream.transport.rtcp_port,
-            codecs=stream.ours if stream.protocol.endswith("F") else _without_feedback(stream.ours),
-            protocol=stream.protocol,
-            direction=direction,
-            cryptos=cryptos,
-            fingerprints=stream.transport.fingerprints,
-            setup=setup_of(stream.keying, stream.dtls),
-            ptime_ms=stream.ptime_ms,
-            max_ptime_ms=stream.max_ptime_ms,
-            extended_reports=self._extended_reports,
-        )
-
     def _next_origin(self) -> Origin:
         origin, self._origin = self._origin, self._origin.next()
         return origin
-
-
-def _without_feedback(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
-    """Leave out what a profile without feedback cannot say (RFC 4585 section 4)."""
-    return tuple(codec if codec.feedback == NO_FEEDBACK else replace(codec, feedback=NO_FEEDBACK) for codec in codecs)
 
 
 def _is_elsewhere(address: str, source_ip: str) -> bool:

@@ -12,16 +12,17 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.attributes import Direction
 from roomtone.protocols.sdp.codecs import media_feedback
 from roomtone.protocols.sdp.telephony_codecs import shared_codecs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
     from roomtone.media import Consumer, Producer, Router, Together
     from roomtone.media.objects import Transport
-    from roomtone.media.values import HeaderExtension, MediaKind
+    from roomtone.media.values import HeaderExtension
     from roomtone.protocols.sdp import Codec
     from roomtone.protocols.sdp.telephony import Keying, PhoneDescription, PhoneMedia
 
@@ -133,11 +134,46 @@ class Stream:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a peer is to be offered in the middle of a call; what is not named stays as it is."""
+
+    sound: tuple[Codec, ...] = ()
+    """Codecs of its sound."""
+    pictures: Wanted | None = None
+    """Pictures, where there are none."""
+    ends_pictures: bool = False
+
+
+@dataclass(slots=True)
+class Proposed:
+    """A proposal that waits for its answer; until that comes all goes on as it was agreed on before."""
+
+    proposal: Proposal
+    pictures: Stream | None = None
+    """Opened for it."""
+
+    def described(self, streams: Iterable[Stream]) -> dict[int, Stream]:
+        """Give the streams as the proposal has them, by their place."""
+        found = {}
+        for stream in streams:
+            if stream.kind is MediaKind.VIDEO and self.proposal.ends_pictures:
+                continue
+            is_changed = stream.kind is MediaKind.AUDIO and self.proposal.sound
+            found[stream.place] = replace(stream, ours=self.proposal.sound) if is_changed else stream
+        if self.pictures is not None:
+            found[self.pictures.place] = self.pictures
+        return found
+
+
 class LegMedia(ABC):
     """Opens, describes and connects the streams of one leg. What it opened is the router's: it ends with it."""
 
     router: Router
     """Where its streams are."""
+    refuses_pictures: bool = False
+    """Whether its peer was offered pictures and took none; so it is until it offers some itself."""
+    _proposed: Proposed | None = None
 
     @property
     @abstractmethod
@@ -167,8 +203,59 @@ class LegMedia(ABC):
         """Take the answer to our offer and connect; may be called again with a later one. Raise `CallError`."""
 
     @abstractmethod
-    async def take_reoffer(self, phone: PhoneDescription) -> None:
-        """Take an offer in the middle of a call and connect; raise `CallError`, and then nothing has changed."""
+    async def take_reoffer(self, phone: PhoneDescription, *, pictures: bool = False) -> None:
+        """Take an offer in the middle of a call and connect; raise `CallError`, and then nothing has changed.
+
+        ``pictures``: where it adds some, they are wanted.
+        """
+
+    @abstractmethod
+    def pictures_in(self, phone: PhoneDescription) -> PhoneMedia | None:
+        """Find pictures in an offer that this leg may have."""
+
+    # --- offers of ours in the middle of a call ---
+
+    @property
+    def is_proposing(self) -> bool:
+        """Whether an offer of ours waits for its answer."""
+        return self._proposed is not None
+
+    @property
+    def proposes_pictures(self) -> bool:
+        """Whether pictures wait for the answer to an offer of ours."""
+        return self._proposed is not None and self._proposed.pictures is not None
+
+    async def propose(self, proposal: Proposal) -> str:
+        """Write an offer of something else; nothing changes until `take_answer` has its answer, or `withdraw`."""
+        self._proposed = Proposed(proposal)
+        if proposal.pictures is not None:
+            try:
+                self._proposed.pictures = await self._open_pictures(proposal.pictures)
+            except BaseException:
+                self._proposed = None
+                raise
+        return self.describe()
+
+    async def withdraw(self) -> None:
+        """Forget a proposal that was refused, and close what was opened for it."""
+        proposed, self._proposed = self._proposed, None
+        if proposed is not None and proposed.pictures is not None:
+            await self._close(proposed.pictures)
+
+    @abstractmethod
+    async def _open_pictures(self, wanted: Wanted) -> Stream:
+        """Open what a proposal needs, beside what there is."""
+
+    @abstractmethod
+    async def _close(self, stream: Stream) -> None:
+        """Close what was opened of a stream."""
+
+    def _described(self) -> dict[int, Stream]:
+        """Give the streams that an offer of ours describes, by their place."""
+        streams = self.streams.values()
+        if self._proposed is None:
+            return {stream.place: stream for stream in streams}
+        return self._proposed.described(streams)
 
     @abstractmethod
     def answer(self, phone: PhoneDescription) -> str:
@@ -188,6 +275,7 @@ class LegMedia(ABC):
 
     async def close(self) -> None:
         """Close all streams."""
+        await self.withdraw()
         for kind in tuple(self.streams):
             await self.drop(kind)
 

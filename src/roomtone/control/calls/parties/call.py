@@ -24,6 +24,7 @@ from roomtone.control.calls.values import (
     CallEvent,
     CallId,
     CallState,
+    ChangeTookLong,
     Commanded,
     Given,
     GiveUp,
@@ -233,7 +234,16 @@ class Call(ABC):
         match event:
             case MediaLost():
                 self.end = CallEnd.MEDIA_LOST
-            case RangTooLong() | TakenOver() | GiveUp() | Given() | NotGiven() | KeysSent() | KeyAnswered():
+            case (
+                RangTooLong()
+                | TakenOver()
+                | GiveUp()
+                | Given()
+                | NotGiven()
+                | KeysSent()
+                | KeyAnswered()
+                | ChangeTookLong()
+            ):
                 await self._on_call(signal, event)
             case Commanded():
                 await self._command(event)

@@ -30,6 +30,7 @@ from roomtone.control.calls.values import (
     Offered,
     PickedUp,
     Rang,
+    Reanswered,
     Redirected,
     Referred,
 )
@@ -182,6 +183,8 @@ class DialedCall(HuntingCall, AskingParty):
                 await self._on_offered(leg, event)
             case Acknowledged():
                 await self._on_acknowledged(leg, event)
+            case Reanswered():
+                await self._on_reanswered(leg, event)
             case InfoSent():
                 event.reply(_NOT_ACCEPTABLE)  # a room has no use for keys, and must not say that it had
             case Referred():

@@ -127,7 +127,7 @@ class MovingCall(TakenOverCall):
         if not event.into_room:
             return super()._givable(event)
         moving = self._moving
-        if moving is None or moving.room is not event.to or moving.stays.offered:
+        if moving is None or moving.room is not event.to or moving.stays.offered or self._change is not None:
             raise CallError(CallEnd.CANCELLED, "nobody is on the way to this room any more")
         return (moving.stays,)
 

@@ -29,6 +29,19 @@ class Nobody:
     def refuse_offer(self, offer: object, end: CallEnd) -> None:
         """Nobody offers."""
 
+    def postpone_offer(self, offer: object) -> None:
+        """Nobody offers."""
+
+    def awaits(self, offer: object) -> bool:
+        """Nobody offers."""
+        del offer
+        return False
+
+    def reoffer(self, sdp: str) -> bool:
+        """There is nobody to ask."""
+        del sdp
+        return False
+
     def send_info(self, content_type: str, body: bytes, reply: object) -> None:
         """There is nobody to tell."""
 

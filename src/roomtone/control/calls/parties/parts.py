@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError
-from roomtone.control.calls.media.plain_media import Marking
+from roomtone.control.calls.media.plain_streams import Marking
 from roomtone.control.calls.pins import PinGuard, PinRules
 from roomtone.control.calls.reasons import CallEnd
 

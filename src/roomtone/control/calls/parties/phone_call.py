@@ -30,6 +30,7 @@ from roomtone.control.calls.values import (
     Offered,
     PickedUp,
     Rang,
+    Reanswered,
     Redirected,
     Referred,
 )
@@ -91,6 +92,8 @@ class PhoneCall(MovingCall):
                 await self._on_offered(leg, event)
             case Acknowledged():
                 await self._on_acknowledged(leg, event)
+            case Reanswered():
+                await self._on_reanswered(leg, event)
             case InfoSent():
                 await self._on_info(leg, event)
             case Referred():

@@ -31,6 +31,7 @@ from roomtone.control.calls.values import (
     Offered,
     PickedUp,
     Rang,
+    Reanswered,
     Redirected,
     Referred,
     Waited,
@@ -194,6 +195,8 @@ class RoomCall(AskingParty):
                 await self._on_offered(leg, event)
             case Acknowledged():
                 await self._on_acknowledged(leg, event)
+            case Reanswered():
+                await self._on_reanswered(leg, event)
             case InfoSent():
                 await self._on_info(event)
             case Referred():

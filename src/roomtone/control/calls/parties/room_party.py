@@ -15,6 +15,7 @@ from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.media.bridge import feed, produce
 from roomtone.control.calls.media.offering import check_still_spoken, keys_number, read_sdp, spoken_codec
 from roomtone.control.calls.media.ringback import RINGS, Ringback
+from roomtone.control.calls.parties.changing import take_reanswer
 from roomtone.control.calls.parties.commands import Hold, Mute, PressKeys, checked_keys, settle
 from roomtone.control.calls.parties.keypad import KEY_MS
 from roomtone.control.calls.parties.pressing import PressingCall
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from roomtone.control.calls.parties.legs import Leg
     from roomtone.control.calls.parties.parts import CallParts
     from roomtone.control.calls.ports import Signal
-    from roomtone.control.calls.values import Acknowledged, Invitation, Offered
+    from roomtone.control.calls.values import Acknowledged, Invitation, Offered, Reanswered
     from roomtone.control.rooms import JoinRequest, Participant, Rooms, Seat
     from roomtone.media import Producer
     from roomtone.protocols.sdp import Codec
@@ -182,6 +183,11 @@ class RoomParty(PressingCall):
             await self._on_first_answer(leg)
         else:
             await self._arrange()
+
+    async def _on_reanswered(self, leg: Leg, event: Reanswered) -> None:
+        """Take what came of an offer that was made before the phone came here."""
+        await take_reanswer(leg, event)
+        await self._arrange()
 
     async def _on_first_answer(self, leg: Leg) -> None:
         """Go on once a phone that wanted an offer of ours has answered it."""

@@ -67,8 +67,8 @@ class SharingCall(HuntingCall, TranslatingCall):
         await self.floor.clear()
 
     def _givable(self, event: GiveUp) -> tuple[Leg, ...]:
-        if self._is_moving or self._merging is not None or self.answered_at is None:
-            raise CallError(CallEnd.REFUSED, "the other call rings or is being transferred")
+        if self._is_moving or self._merging is not None or self._change is not None or self.answered_at is None:
+            raise CallError(CallEnd.REFUSED, "the other call rings, or is being transferred or changed")
         if event.replaced is None:
             if any(leg.offered for leg in self.parties):
                 raise CallError(CallEnd.REFUSED, "the other call waits for a description")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import PhoneError, PhoneRefusal
 from roomtone.control.calls.media.ears import takes_keys
+from roomtone.control.calls.parties.changing import ChangingCall
 from roomtone.control.calls.parties.commands import settle
 from roomtone.control.calls.parties.keypad import KeyFilter, KeyKind, read_info
-from roomtone.control.calls.parties.talking import TalkingCall
 from roomtone.control.calls.parties.unwanted import NO_CALL
 from roomtone.control.calls.values import KeyPressed
 from roomtone.observe import get_logger
@@ -32,7 +32,7 @@ _OK, _NOT_TAKEN = 200, 480
 _log = get_logger(__name__)
 
 
-class TranslatingCall(TalkingCall):
+class TranslatingCall(ChangingCall):
     """A call whose parties may press keys, however they tell them.
 
     Limit: `MAX_WAITING_KEYS` keys on their way; a further one is lost, which its INFO is told, and the log.
