@@ -1,5 +1,5 @@
 """Fixtures of this folder."""
 
-from live_world import world
+from live_world import engine, link, rooms, world
 
-__all__ = ["world"]
+__all__ = ["engine", "link", "rooms", "world"]

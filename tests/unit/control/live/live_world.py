@@ -95,6 +95,27 @@ async def close_world(world: World) -> None:
 
 
 @pytest.fixture
+def link() -> FakeLink:
+    return FakeLink()
+
+
+@pytest.fixture
+async def engine(link: FakeLink) -> AsyncIterator[Engine]:
+    made = Engine(link)
+    await made.start()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def rooms(engine: Engine) -> AsyncIterator[Rooms]:
+    made = Rooms(engine)
+    made.start()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
 async def world() -> AsyncIterator[World]:
     made = await make_world()
     yield made

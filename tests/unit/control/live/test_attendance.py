@@ -68,12 +68,7 @@ class Stage(World):
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    link = FakeLink()
-    engine = Engine(link)
-    await engine.start()
-    rooms = Rooms(engine)
-    rooms.start()
+async def stage(link: FakeLink, engine: Engine, rooms: Rooms) -> AsyncIterator[Stage]:
     live = LiveStreams(rooms, LiveLimits(auto=True))
     ingests = Ingests(engine, PublishRights(KeyTable({}), time.time), rooms=rooms)
     live.is_taken = ingests.by_name.__contains__
@@ -81,8 +76,6 @@ async def stage() -> AsyncIterator[Stage]:
     yield Stage(link, engine, rooms, live, ingests, listener)
     await ingests.close()
     await live.close()
-    await rooms.close()
-    await engine.close()
 
 
 async def test_an_encoder_is_a_participant_that_publishes_what_webrtc_carries(stage: Stage) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import pytest
+from kept_in_memory import KeptIngresses, Targets, ingress_stage
 from live_world import PEER, World, picture
 
 from roomtone.control.live import (
@@ -33,49 +34,13 @@ from roomtone.control.policy import AccessError, KeyTable
 from roomtone.control.rooms import JoinRequest, Protocol, RoomOptions, Rooms, TrackSource
 from roomtone.media import Engine, FakeLink, IngestListener
 from roomtone.media.values import IngestProtocol, MediaKind, PackagerId, Question, TrackBar
-from roomtone.store import IngressRecord
 
 H264, AAC, AAC_SAYS = "avc1.42c01f", "mp4a.40.2", "audio: WebRTC does not carry AAC; have the encoder send Opus"
 
 
 @dataclass
-class Table:
-    """Keeps rows, and seals by turning round."""
-
-    rows: dict[str, IngressRecord] = field(default_factory=dict)
-
-    async def add(self, ingress: IngressRecord) -> None:
-        self.rows[ingress.id] = ingress
-
-    async def replace(self, ingress: IngressRecord) -> None:
-        self.rows[ingress.id] = ingress
-
-    async def list(self) -> list[IngressRecord]:
-        return list(self.rows.values())
-
-    async def delete(self, id_: str) -> bool:
-        return self.rows.pop(id_, None) is not None
-
-    def seal(self, secret: str) -> str:
-        return secret[::-1]
-
-    def unseal(self, sealed: str) -> str:
-        return sealed[::-1]
-
-
-@dataclass
-class Targets:
-    refusal: PullRefusedError | None = None
-
-    async def find(self, _host: str, _port: int) -> list[str]:
-        if self.refusal is not None:
-            raise self.refusal
-        return ["203.0.113.7"]
-
-
-@dataclass
 class Stage(World):
-    table: Table
+    table: KeptIngresses
     ingests: Ingests
     listener: IngestListener
     rights: PublishRights
@@ -122,32 +87,30 @@ class Stage(World):
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    link = FakeLink()
-    engine = Engine(link)
-    await engine.start()
-    rooms = Rooms(engine)
-    rooms.start()
-    live, table, targets, pauses = LiveStreams(rooms), Table(), Targets(), asyncio.Semaphore(0)
-    book = IngressBook(table, table, lambda: 1000.0)
-    rights = PublishRights(KeyTable({}), lambda: 1000.0, open_to_loopback=True, ingresses=book)
-    ingests = Ingests(engine, rights, rooms=rooms)
-    ingresses = Ingresses(book, ingests, rooms, clock=lambda: 1000.0)
-    listener = await ingests.listen(IngestProtocol.RTMP, "127.0.0.1:0")
+async def stage(link: FakeLink, engine: Engine, rooms: Rooms) -> AsyncIterator[Stage]:
+    live, pauses = LiveStreams(rooms), asyncio.Semaphore(0)
 
     async def sleep(_seconds: float) -> None:
         await pauses.acquire()
 
-    pulls = Pulls(engine, ingests, targets, sleep=sleep)
-    await ingresses.start(pulls)
-    made = Stage(link, engine, rooms, live, table, ingests, listener, rights, ingresses, pulls, targets, pauses)
-    ingresses.when_changed.append(made.told.append)
-    yield made
-    await pulls.close_all()
-    await ingests.close()
+    async with ingress_stage(engine, rooms, lambda: 1000.0, KeyTable({}), open_to_loopback=True, sleep=sleep) as at:
+        made = Stage(
+            link,
+            engine,
+            rooms,
+            live,
+            at.table,
+            at.ingests,
+            at.listener,
+            at.rights,
+            at.ingresses,
+            at.pulls,
+            at.targets,
+            pauses,
+        )
+        at.ingresses.when_changed.append(made.told.append)
+        yield made
     await live.close()
-    await rooms.close()
-    await engine.close()
 
 
 async def test_an_encoder_joins_the_room_that_its_ingress_names_as_who_it_says(stage: Stage) -> None:

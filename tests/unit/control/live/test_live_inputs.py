@@ -26,15 +26,11 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    link = FakeLink()
-    engine = Engine(link)
-    await engine.start()
+async def stage(link: FakeLink, engine: Engine) -> AsyncIterator[Stage]:
     keys = KeyTable({"key": "a secret that is long enough for everybody"})
     ingests = Ingests(engine, PublishRights(keys, time.time))
     yield Stage(link, ingests, Inputs(engine, ingests))
     await ingests.close()
-    await engine.close()
 
 
 async def settled(look: object) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
+from kept_in_memory import Targets
 
 from roomtone.control.live import Ingests, PullRefusal, PullRefusedError, Pulls, PullState
 from roomtone.control.live import pulls as module
@@ -16,21 +17,6 @@ from roomtone.media import Engine, FakeLink, Mailbox
 from roomtone.media.values import IngestProtocol, RtmpPull, SrtPull
 
 URL = "rtmp://origin.example/live/studio?token=secret"
-
-
-@dataclass
-class Targets:
-    found: list[str] = field(default_factory=lambda: ["203.0.113.7"])
-    refusal: PullRefusedError | None = None
-    asked: int = 0
-
-    async def find(self, host: str, port: int) -> list[str]:
-        self.asked += 1
-        if self.refusal is not None:
-            raise self.refusal
-        if not self.found:
-            raise OSError(f"no such host: {host}:{port}")
-        return self.found
 
 
 @dataclass
@@ -57,10 +43,7 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    link = FakeLink()
-    engine = Engine(link)
-    await engine.start()
+async def stage(link: FakeLink, engine: Engine) -> AsyncIterator[Stage]:
     ingests = Ingests(engine, KeyTable({"key": "a secret that is long enough for everybody"}))
     pauses: list[float] = []
     now = [0.0]
@@ -75,7 +58,6 @@ async def stage() -> AsyncIterator[Stage]:
     yield Stage(link, ingests, targets, pulls, pauses, now, may_go_on)
     await pulls.close_all()
     await ingests.close()
-    await engine.close()
 
 
 async def settled(look: object) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
+from kept_in_memory import KeptKeys
 
 from roomtone.control.live import (
     Ingests,
@@ -23,32 +24,9 @@ from roomtone.control.live import (
 from roomtone.control.policy import AccessDenial, AccessError, KeyTable, Role, VideoGrants
 from roomtone.media import Engine, FakeLink, IngestListener
 from roomtone.media.values import Answer, Denial, IngestProtocol, PackagerId, PlayoutEnd, PlayoutId, Question
-from roomtone.store import StreamKeyRecord
 
 KEY, SECRET = "key", "a secret that is long enough for everybody"
 HERE, THERE = "127.0.0.1:40000", "192.0.2.7:40000"
-
-
-@dataclass
-class Kept:
-    """Stream keys in memory."""
-
-    records: list[StreamKeyRecord] = field(default_factory=list)
-
-    async def add(self, key: StreamKeyRecord) -> None:
-        self.records.append(key)
-
-    async def find(self, digest: str) -> StreamKeyRecord | None:
-        return next((one for one in self.records if one.digest == digest), None)
-
-    async def list(self, stream: str) -> list[StreamKeyRecord]:
-        return [one for one in self.records if one.stream == stream]
-
-    async def count(self, stream: str) -> int:
-        return len(await self.list(stream))
-
-    async def remove(self, stream: str, id_: str) -> bool:
-        raise NotImplementedError
 
 
 async def accounts(login: str, password: str, address: str) -> Role:
@@ -99,12 +77,9 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    link = FakeLink()
-    engine = Engine(link)
-    await engine.start()
+async def stage(link: FakeLink, engine: Engine) -> AsyncIterator[Stage]:
     keys = KeyTable({KEY: SECRET})
-    stream_keys = StreamKeys(Kept(), time.time)
+    stream_keys = StreamKeys(KeptKeys(), time.time)
     rights = PublishRights(keys, time.time, stream_keys=stream_keys, accounts=accounts)
     access = LiveAccess(keys, WatchRules(open_to_loopback=True))
     public: set[str] = set()
@@ -114,7 +89,6 @@ async def stage() -> AsyncIterator[Stage]:
     packager = link.begin_ingest(listener.id, "stage")
     yield Stage(link, ingests, playouts, access, stream_keys, public, listener, packager)
     await ingests.close()
-    await engine.close()
 
 
 def token(room: str = "stage", **grants: bool) -> str:

@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 
 import pytest
+from kept_in_memory import KeptKeys
 
 from roomtone.control.live import LiveError, LiveRefusal, PublishRights, StreamKeys
 from roomtone.control.live import stream_keys as keys_module
 from roomtone.control.policy import AccessDenial, AccessError, KeyTable, Role, VideoGrants
 from roomtone.media.values import IngestProtocol, Question
-from roomtone.store import StoreError, StoreFailure, StreamKeyRecord
 
 KEY, SECRET = "key", "a secret that is long enough for everybody"
 THERE = "192.0.2.7:40000"
-
-
-@dataclass
-class Kept:
-    """Keys in memory."""
-
-    records: list[StreamKeyRecord] = field(default_factory=list)
-    broken: bool = False
-
-    async def add(self, key: StreamKeyRecord) -> None:
-        self.records.append(key)
-
-    async def find(self, digest: str) -> StreamKeyRecord | None:
-        if self.broken:
-            raise StoreError(StoreFailure.UNREACHABLE, "gone")
-        return next((one for one in self.records if one.digest == digest), None)
-
-    async def list(self, stream: str) -> list[StreamKeyRecord]:
-        return [one for one in self.records if one.stream == stream]
-
-    async def count(self, stream: str) -> int:
-        return len(await self.list(stream))
-
-    async def remove(self, stream: str, id_: str) -> bool:
-        before = len(self.records)
-        self.records = [one for one in self.records if (one.stream, one.id) != (stream, id_)]
-        return len(self.records) < before
 
 
 async def accounts(login: str, password: str, address: str) -> Role:
@@ -52,12 +24,12 @@ async def accounts(login: str, password: str, address: str) -> Role:
 
 
 @pytest.fixture
-def kept() -> Kept:
-    return Kept()
+def kept() -> KeptKeys:
+    return KeptKeys()
 
 
 @pytest.fixture
-def rights(kept: Kept) -> PublishRights:
+def rights(kept: KeptKeys) -> PublishRights:
     return PublishRights(KeyTable({KEY: SECRET}), time.time, stream_keys=StreamKeys(kept, time.time), accounts=accounts)
 
 
@@ -80,7 +52,7 @@ async def denial(rights: PublishRights, asked: Question) -> AccessDenial:
     return refused.value.denial
 
 
-async def test_a_stream_key_opens_its_name_until_it_is_revoked(rights: PublishRights, kept: Kept) -> None:
+async def test_a_stream_key_opens_its_name_until_it_is_revoked(rights: PublishRights, kept: KeptKeys) -> None:
     assert rights.stream_keys is not None
     made = await rights.stream_keys.create("stage", " camera 1 ", "ann")
     assert made.key.startswith("sk_")
@@ -107,7 +79,7 @@ async def test_a_stream_has_so_many_keys_and_no_more(rights: PublishRights, monk
     assert refused.value.refusal is LiveRefusal.TOO_MANY_KEYS
 
 
-async def test_whoever_cannot_be_looked_up_is_refused(rights: PublishRights, kept: Kept) -> None:
+async def test_whoever_cannot_be_looked_up_is_refused(rights: PublishRights, kept: KeptKeys) -> None:
     kept.broken = True
     assert await denial(rights, question("sk_x")) is AccessDenial.UNDECIDED
 

@@ -4,40 +4,16 @@ from __future__ import annotations
 
 import pytest
 from api_world import ApiWorld
+from kept_in_memory import KeptKeys
 
 from roomtone.control.live import StreamKeys
-from roomtone.store import StreamKeyRecord
 
 URL = "/api/v1/streams/demo/keys"
 
 
-class Kept:
-    """Keys in memory."""
-
-    def __init__(self) -> None:
-        self.records: list[StreamKeyRecord] = []
-
-    async def add(self, key: StreamKeyRecord) -> None:
-        self.records.append(key)
-
-    async def find(self, digest: str) -> StreamKeyRecord | None:
-        return next((one for one in self.records if one.digest == digest), None)
-
-    async def list(self, stream: str) -> list[StreamKeyRecord]:
-        return [one for one in self.records if one.stream == stream]
-
-    async def count(self, stream: str) -> int:
-        return len(await self.list(stream))
-
-    async def remove(self, stream: str, id_: str) -> bool:
-        found = [one for one in self.records if (one.stream, one.id) == (stream, id_)]
-        self.records = [one for one in self.records if one not in found]
-        return bool(found)
-
-
 @pytest.fixture
 def keeping(api: ApiWorld) -> ApiWorld:
-    api.context.stream_keys = StreamKeys(Kept(), lambda: 1_000.0)
+    api.context.stream_keys = StreamKeys(KeptKeys(), lambda: 1_000.0)
     return api
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from google.protobuf.message import Message
+from kept_in_memory import ingress_stage
 from livekit.protocol import ingress, models
 from livekit_world import NOW, Keys, LiveKitWorld
 from test_twirp import ask
@@ -16,55 +17,19 @@ from test_webhook_events import Sender
 from roomtone.config.models import LiveKitSettings
 from roomtone.control.live import (
     Ingests,
-    IngressBook,
-    Ingresses,
     IngressRefusal,
-    PublishRights,
     PullRefusal,
-    PullRefusedError,
-    Pulls,
 )
 from roomtone.control.policy import VideoGrants
 from roomtone.media import IngestListener
-from roomtone.media.values import IngestProtocol, MediaKind, TrackBar
+from roomtone.media.values import MediaKind, TrackBar
 from roomtone.protocols.livekit import METHODS
 from roomtone.servers.livekit import report_ingresses
 from roomtone.servers.livekit.twirp_ingress import CODES, INGRESS_SERVICE, PULL_CODES
-from roomtone.store import IngressRecord
 
 ADMIN = VideoGrants(ingress_admin=True)
 RTMP = ingress.IngressInput.RTMP_INPUT
 STATUS = ingress.IngressState.Status
-
-
-@dataclass
-class Table:
-    rows: dict[str, IngressRecord] = field(default_factory=dict)
-
-    async def add(self, ingress: IngressRecord) -> None:
-        self.rows[ingress.id] = ingress
-
-    async def replace(self, ingress: IngressRecord) -> None:
-        self.rows[ingress.id] = ingress
-
-    async def list(self) -> list[IngressRecord]:
-        return list(self.rows.values())
-
-    async def delete(self, id_: str) -> bool:
-        return self.rows.pop(id_, None) is not None
-
-    def seal(self, secret: str) -> str:
-        return secret
-
-    def unseal(self, sealed: str) -> str:
-        return sealed
-
-
-class Targets:
-    async def find(self, host: str, _port: int) -> list[str]:
-        if host == "localhost":
-            raise PullRefusedError(PullRefusal.PRIVATE, "localhost is 127.0.0.1")
-        return ["203.0.113.7"]
 
 
 @dataclass
@@ -87,19 +52,11 @@ class Service:
 
 @pytest.fixture
 async def service(livekit: LiveKitWorld) -> AsyncIterator[Service]:
-    table = Table()
-    book = IngressBook(table, table, lambda: NOW)
-    rights = PublishRights(Keys, lambda: NOW, ingresses=book)
-    ingests = Ingests(livekit.engine, rights, rooms=livekit.rooms, clock=lambda: NOW)
-    ingresses = livekit.context.ingresses = Ingresses(book, ingests, livekit.rooms, clock=lambda: NOW)
-    pulls = Pulls(livekit.engine, ingests, Targets())
-    await ingresses.start(pulls)
-    sender = Sender()
-    report_ingresses(livekit.context, sender, ingresses, lambda: "EV_1")
-    listener = await ingests.listen(IngestProtocol.RTMP, "127.0.0.1:0")
-    yield Service(livekit, ingests, listener, sender)
-    await pulls.close_all()
-    await ingests.close()
+    async with ingress_stage(livekit.engine, livekit.rooms, lambda: NOW, Keys) as at:
+        livekit.context.ingresses = at.ingresses
+        sender = Sender()
+        report_ingresses(livekit.context, sender, at.ingresses, lambda: "EV_1")
+        yield Service(livekit, at.ingests, at.listener, sender)
 
 
 def test_every_method_is_there_and_every_refusal_has_a_code() -> None:
