@@ -157,16 +157,47 @@ impl Packager {
         if track == self.lead {
             self.lead_gap(ticks)?;
         } else {
-            let end = rendition.us(rendition.end());
-            if self.meet(track, end) {
-                self.renditions[track].cut()?;
-                self.pay_discontinuity(track);
-            }
-            self.renditions[track].gap(ticks)?;
+            self.follow_gap(track, ticks)?;
         }
         self.lanes[track].waits_for_keyframe = self.renditions[track].format.is_video();
         self.lanes[track].listed_at += Duration::from_micros(part);
         self.version += 1;
+        Ok(())
+    }
+
+    /// What of another rendition is missing before a unit, so that no segment is longer for it.
+    pub(crate) fn bridge_behind(&mut self, track: usize, until: i64) -> Result<(), BoxError> {
+        let rendition = &mut self.renditions[track];
+        let hole = until - rendition.end();
+        let lasts = rendition.is_pending()
+            && hole <= rendition.ticks(rendition.cadence.part_target_us) as i64;
+        if hole <= 0 || lasts || rendition.us(hole) > MAX_HOLE_US {
+            return Ok(());
+        }
+        rendition.flush()?;
+        let left = until - self.renditions[track].end();
+        self.follow_gap(track, left.max(0) as u64)
+    }
+
+    /// Nothing of another rendition for so long: cut where the leading one was.
+    fn follow_gap(&mut self, track: usize, ticks: u64) -> Result<(), BoxError> {
+        let part = self.renditions[track].ticks(self.renditions[track].cadence.part_target_us);
+        let until = self.renditions[track].end() + ticks as i64;
+        while self.renditions[track].end() < until {
+            let rendition = &self.renditions[track];
+            let end = rendition.end();
+            let mut to = until.min(end + part as i64);
+            if self.meet(track, rendition.us(end)) || self.cuts_alone(track, to) {
+                self.renditions[track].cut()?;
+                self.pay_discontinuity(track);
+            }
+            if let Some(boundary) = self.lanes[track].boundaries.front() {
+                let rendition = &self.renditions[track];
+                let at = rendition.ticks(boundary.at_us.max(0) as u64) as i64 + 1;
+                to = to.min(at.max(end + 1));
+            }
+            self.renditions[track].gap((to - end) as u64)?;
+        }
         Ok(())
     }
 
@@ -217,9 +248,13 @@ impl Packager {
         if met {
             return true;
         }
+        self.cuts_alone(track, unit.dts)
+    }
+
+    /// Far ahead of the leading one: the target holds for this playlist too.
+    fn cuts_alone(&mut self, track: usize, until: i64) -> bool {
         let (lane, rendition) = (&mut self.lanes[track], &self.renditions[track]);
-        // Far ahead of the leading one: the target holds for this playlist too.
-        let length = rendition.us(rendition.open_until(unit.dts) as i64) as u64;
+        let length = rendition.us(rendition.open_until(until) as i64) as u64;
         let interval = rendition.frame_rate().map_or(0, |rate| (1e6 / rate) as u64);
         let forced = length + interval > rendition.cadence.target_us() + ROUNDING_US;
         // The leading one may have cut already, at a time that has not come here.

@@ -464,6 +464,7 @@ impl Packager {
             if let Some(format) = self.lanes[track].format.take() {
                 self.change_format(track, format)?;
             }
+            self.bridge_behind(track, unit.dts)?;
             let cut = self.follows_a_cut(track, &unit);
             self.renditions[track].push(unit, cut)?;
             if cut {

@@ -94,6 +94,11 @@ impl Rendition {
             .map_or(self.part_start + self.part_duration as i64, |unit| unit.dts)
     }
 
+    /// The duration of its last unit is not known yet.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// How long the open segment would be if it ended at `at`.
     pub(crate) fn open_until(&self, at: i64) -> u64 {
         (at - self.open.start).max(0) as u64

@@ -147,6 +147,39 @@ fn a_frozen_source_yields_gaps_on_time_and_comes_back_at_a_keyframe() {
 }
 
 #[test]
+fn a_source_that_stops_and_catches_up_keeps_every_rule() {
+    for (stopped_ms, group) in [(500, 60), (900, 60), (900, 150), (1_500, 150), (6_000, 90)] {
+        for after_ms in (0..4_000).step_by(930) {
+            let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
+            source.group = group;
+            play(&mut source, &mut rules, 12.0 + f64::from(after_ms) / 1e3);
+            source.stall(f64::from(stopped_ms) / 1e3, |packager| {
+                look(packager, &mut rules);
+            });
+            play(&mut source, &mut rules, 15.0);
+        }
+    }
+}
+
+#[test]
+fn sound_that_is_lost_makes_no_segment_longer() {
+    for lost in [20, 45, 100, 400] {
+        for after_ms in (0..4_000).step_by(570) {
+            let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
+            play(&mut source, &mut rules, 8.0 + f64::from(after_ms) / 1e3);
+            source.lose_sound(lost);
+            play(&mut source, &mut rules, 18.0);
+            let [video, audio] = rules.map(|one| one.last().clone());
+            let pairs = video.segments.iter().zip(&audio.segments);
+            // The open one is not as far in both.
+            for (one, other) in pairs.take(video.segments.len() - 1) {
+                assert!((length(one) - length(other)).abs() < 0.05, "{}", audio.text);
+            }
+        }
+    }
+}
+
+#[test]
 fn renditions_stay_aligned_in_number_and_time() {
     let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
     play(&mut source, &mut rules, 60.0);

@@ -119,12 +119,29 @@ impl Source {
         self.frames = us * 48 / 1000 / 960;
     }
 
+    /// Let time pass in which nothing comes; what would have come comes at once behind it.
+    pub(crate) fn stall(&mut self, seconds: f64, mut seen: impl FnMut(&mut Packager)) {
+        let until = self.now + Duration::from_secs_f64(seconds);
+        while let Some(next) = self.packager.next_timeout().filter(|&next| next <= until) {
+            self.now = self.now.max(next);
+            self.packager.handle_timeout(self.now).unwrap();
+            seen(&mut self.packager);
+        }
+        self.now = until;
+    }
+
+    /// Sound of so many frames is lost on its way.
+    pub(crate) fn lose_sound(&mut self, frames: i64) {
+        self.frames += frames;
+    }
+
     /// One picture, and the sound of its time.
     pub(crate) fn step(&mut self) {
         let interval = self.intervals[self.pictures as usize % self.intervals.len()];
         self.at += interval;
         self.pictures += 1;
-        self.now = self.begun + Duration::from_micros((self.at * 100 / 9) as u64);
+        let due = self.begun + Duration::from_micros((self.at * 100 / 9) as u64);
+        self.now = self.now.max(due);
         self.packager.handle_timeout(self.now).unwrap();
         if self.with_video {
             let keyframe = self.since_keyframe % self.group == 0;
