@@ -221,6 +221,8 @@ class Phone:
     events: list[AgentEvent] = field(default_factory=list)
     answers: Callable[[Phone, Invited], None] | None = None
     """What it does with calls; None: it lets them ring."""
+    reanswers: Callable[[Phone, Reoffered], bytes | int] | None = None
+    """What it answers offers in the middle of a call with, or a status to refuse; without it, what it always has."""
     keeps: frozenset[str] = frozenset()
     """Methods it leaves to the test to answer."""
     refuses: frozenset[str] = frozenset()
@@ -251,7 +253,9 @@ class Phone:
                 case Answered():
                     self._listen_to(event.response)
                 case Reoffered():
-                    self.agent.respond(event.transaction, 200, now, body=self.sdp())
+                    said = self.sdp() if self.reanswers is None else self.reanswers(self, event)
+                    status, body = (said, b"") if isinstance(said, int) else (200, said)
+                    self.agent.respond(event.transaction, status, now, body=body)
                 case Requested() if event.request.method in self.keeps:
                     pass
                 case Requested():
