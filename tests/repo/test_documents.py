@@ -65,6 +65,16 @@ def test_each_rfc_of_sip_has_a_test() -> None:
     assert [row for row in rows if "`test_" not in row] == []
 
 
+@pytest.mark.parametrize("document", ["sip-rfcs.md", "phone-proofs.md"])
+def test_what_proves_a_claim_of_phones_exists_in_either_language(document: str) -> None:
+    rows = (ROOT / "docs/reference" / document).read_text().splitlines()
+    proofs = {name for row in rows if row.startswith("| ") for name in re.findall(r"`(\w+)`", row.rsplit("|", 2)[1])}
+    in_rust = re.compile(r"#\[test\]\s*(?:#\[[^\]]*\]\s*)*fn (\w+)\(")
+    rust = {name for path in ROOT.glob("crates/**/*.rs") for name in in_rust.findall(path.read_text())}
+    assert len(proofs) > 50
+    assert proofs - TESTS - rust == set()
+
+
 def commands(document: Path) -> set[str]:
     """The lines that call `roomtone`, in a block or between backticks, up to what ends a command."""
     text = document.read_text()

@@ -46,6 +46,8 @@ class CallEnd(StrEnum):
     """No right PIN was entered in the tries and the time there are."""
     PIN_REFUSED = "pin_refused"
     """Its caller entered too many wrong PINs before."""
+    TOO_MANY_HOPS = "too_many_hops"
+    """It has come by as many servers as it may: mostly a circle of them."""
     TOO_LONG = "too_long"
     """It lasted as long as it was allowed to."""
     REMOVED = "removed"
@@ -78,6 +80,7 @@ _STATUS = {
     CallEnd.LEG_LOST: (481, "Call Does Not Exist"),
     CallEnd.WRONG_PIN: (403, "Wrong PIN"),
     CallEnd.PIN_REFUSED: (403, "Too many wrong PINs"),
+    CallEnd.TOO_MANY_HOPS: (483, "Too Many Hops"),
     CallEnd.TOO_LONG: (480, "Time is up"),
     CallEnd.REMOVED: (480, "Ended by the operator"),
     CallEnd.SERVER_SHUTDOWN: (503, "Shutting down"),
@@ -92,6 +95,7 @@ _BY_STATUS = {
     430: CallEnd.UNREACHABLE,
     480: CallEnd.NO_ANSWER,
     481: CallEnd.LEG_LOST,
+    483: CallEnd.TOO_MANY_HOPS,
     486: CallEnd.BUSY,
     487: CallEnd.CANCELLED,
     488: CallEnd.MEDIA_INCOMPATIBLE,

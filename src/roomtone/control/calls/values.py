@@ -81,6 +81,8 @@ class Invitation:
     """None: the peer wants an offer (RFC 3261 section 13.2.1)."""
     instance: str = ""
     """One device of the account that is called (RFC 5627); empty: all of them."""
+    hops: int = 71
+    """By how many servers it may still go on, this one among them (RFC 3261 section 8.1.1.6)."""
 
 
 class CallState(StrEnum):

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _ACCEPT = b"Accept: application/sdp\r\n"
 _OK = 200
+_HOPS = 70
+"""Of a request that does not say by how many servers it may go on."""
 _NOT_FOUND, _BAD_TYPE, _UNSUPPORTED, _FORBIDDEN, _NO_CALL = 404, 415, 501, 403, 481
 
 
@@ -78,7 +80,8 @@ class Asked:
         signal.leg, leg.owner, signal.trunk = leg, signal, trunk
         if not caller.trunk:
             self._desk.lamps.begin(signal, caller.account, "initiator", request.to.uri_text)
-        invitation = Invitation(caller, number or "", sdp, instance)
+        hops = request.max_forwards
+        invitation = Invitation(caller, number or "", sdp, instance, _HOPS if hops is None else hops)
         if event.replaces is None:
             signal.owner = self._desk.calls.invited(signal, invitation)
         else:

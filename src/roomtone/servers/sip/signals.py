@@ -214,6 +214,7 @@ class OutboundSignal(PhoneSignal):
 
     def _invite(self, flow: Flow, caller: Caller, called: str, sdp: str, referred_by: str) -> None:
         target = self.target
+        hops = self._hops()
         try:
             from_, to, block = self._identities(flow, caller, called)
             block += b"".join(_line(name, value) for name, value in caller.headers)
@@ -229,6 +230,7 @@ class OutboundSignal(PhoneSignal):
                 block=block,
                 routes=target.path,
                 user="" if self.trunk is None else self.trunk.username,
+                max_forwards=hops,
             )
         except (TooManyError, TooManyTransactionsError) as error:
             raise CallError(CallEnd.OVERLOADED, str(error)) from error
@@ -238,6 +240,13 @@ class OutboundSignal(PhoneSignal):
         self.invite_sent = sent
         self._driver.lamps.begin(self, target.account, "recipient", from_.uri_text)
         self._driver.drain()
+
+    def _hops(self) -> int:
+        """Count this server as one by which the call has come (RFC 7332 section 4); raise `CallError` at the last."""
+        hops = 0 if self.owner is None else self.owner.invitation.hops
+        if not hops:
+            raise CallError(CallEnd.TOO_MANY_HOPS, "it has come by as many servers as it may")
+        return hops - 1
 
     def _identities(self, flow: Flow, caller: Caller, called: str) -> tuple[Address, Address, bytes]:
         if self.trunk is not None:

@@ -40,6 +40,9 @@ from roomtone.media.values import (
 from roomtone.protocols.sdp import parse_session
 from roomtone.protocols.sdp.telephony import MediaSecurity
 
+FAX = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=image 4004 udptl t38\r\n"
+"""A call that is a fax and nothing else (RFC 3362)."""
+
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
@@ -330,6 +333,7 @@ async def test_a_late_offer_without_an_answer_ends_the_call(world: World) -> Non
         ("broken", sdp(), CallEnd.UNREACHABLE),
         ("bob", "nonsense", CallEnd.BAD_REQUEST),
         ("bob", sdp(0), CallEnd.MEDIA_INCOMPATIBLE),
+        ("bob", FAX, CallEnd.MEDIA_INCOMPATIBLE),
         ("bob", sdp(4000, "0", profile="UDP/TLS/RTP/SAVP"), CallEnd.MEDIA_INCOMPATIBLE),
     ],
 )

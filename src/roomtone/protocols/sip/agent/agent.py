@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
-from roomtone.protocols.sip.agent.events import AgentEvent, Ended, EndReason
 from roomtone.protocols.sip.agent.inviting import OutgoingInvite
 from roomtone.protocols.sip.agent.outgoing import FAILURES, Outgoing
+from roomtone.protocols.sip.agent.parts import AgentParts
 from roomtone.protocols.sip.agent.publications import Publications
 from roomtone.protocols.sip.agent.published import PublishedStates
 from roomtone.protocols.sip.agent.receiving import challenge, receive_ack, receive_request
-from roomtone.protocols.sip.agent.settings import (
-    AgentCounters,
-    AgentLimits,
-    AgentSettings,
-    TooManyError,
-    WrongStateError,
-)
+from roomtone.protocols.sip.agent.settings import TooManyError, WrongStateError
 from roomtone.protocols.sip.agent.subscriptions import Subscriptions
-from roomtone.protocols.sip.dialog import Dialog, DialogKey, DialogState, contact_block
+from roomtone.protocols.sip.dialog import Dialog, DialogState, contact_block
 from roomtone.protocols.sip.errors import SipSyntaxError
 from roomtone.protocols.sip.grammar import encode
 from roomtone.protocols.sip.message import Request
@@ -35,18 +28,19 @@ from roomtone.protocols.sip.transaction import (
 )
 
 if TYPE_CHECKING:
+    from roomtone.protocols.sip.agent.events import AgentEvent
     from roomtone.protocols.sip.agent.hooks import Authenticator, Guard
     from roomtone.protocols.sip.agent.leg import Leg
     from roomtone.protocols.sip.agent.reoffer import Reoffer
+    from roomtone.protocols.sip.agent.settings import AgentLimits, AgentSettings
     from roomtone.protocols.sip.flow import Flow, Transmit
     from roomtone.protocols.sip.headers.address import Address
     from roomtone.protocols.sip.message import Response
 
 _FINAL, _REDIRECT = 200, 300
-_SDP = b"Content-Type: application/sdp\r\n"
 
 
-class UserAgent:
+class UserAgent(AgentParts):
     """One SIP endpoint: calls both ways, their dialogs, and all other requests.
 
     Inputs: those of `TransactionLayer`, which it owns, and the commands below. ``block`` are header lines, each with
@@ -67,31 +61,10 @@ class UserAgent:
         authenticator: Authenticator | None = None,
         guard: Guard | None = None,
     ) -> None:
-        self.layer = layer
-        self.settings = settings or AgentSettings()
-        self.limits = limits or AgentLimits()
-        self.authenticator = authenticator
-        self.guard = guard
-        self.counters = AgentCounters()
-        self.dialogs: dict[DialogKey, Dialog] = {}
-        self.calls: set[OutgoingInvite] = set()
-        """INVITEs of ours without a final response."""
-        self.merging: dict[tuple[str, str], Leg] = {}
-        """Legs of INVITEs of peers by Call-ID and their tag, to know one that comes by two ways (8.2.2.2)."""
-        self.events: deque[AgentEvent] = deque()
+        super().__init__(layer, settings, limits, authenticator=authenticator, guard=guard)
         self.subscriptions = Subscriptions(self)
         self.publications = Publications(self)
         self.published = PublishedStates(self)
-        self.allow_block = b"Allow: " + ", ".join(sorted(self.settings.methods)).encode() + b"\r\n"
-        supported = b"Supported: " + ", ".join(sorted(self.offered_extensions())).encode() + b"\r\n"
-        self.product_block = encode(f"User-Agent: {self.settings.product}\r\n") if self.settings.product else b""
-        self.invite_block = self.allow_block + supported + self.product_block
-
-    def offered_extensions(self) -> frozenset[str]:
-        """Tell what is written into Supported."""
-        settings = self.settings
-        without = set() if settings.reliable_provisionals else {"100rel"}
-        return settings.extensions - without
 
     # inputs and outputs
 
@@ -319,59 +292,3 @@ class UserAgent:
                 owner.refuse(status, block, body, now)
             return
         owner.on_respond(transaction, status, block, body, now)
-
-    def answer(
-        self,
-        transaction: ServerTransaction,
-        status: int,
-        now: int,
-        block: bytes = b"",
-        body: bytes = b"",
-        *,
-        reason: bytes | None = None,
-    ) -> None:
-        """Write and send a response."""
-        if transaction.request is None:
-            return
-        answers = transaction.answers
-        if not answers.tag and not answers.has_tag:
-            answers.tag = self.layer.tokens.next().encode()
-        self.layer.respond(transaction, status, answers.write(status, block, body, reason), now)
-
-    # for its parts
-
-    def body_block(self, body: bytes, block: bytes = b"") -> bytes:
-        """Put a Content-Type before header lines that have none, if there is a body."""
-        if not body or b"content-type:" in block.lower():
-            return block
-        return _SDP + block
-
-    def tell(self, event: AgentEvent) -> None:
-        """Hand an event up."""
-        self.events.append(event)
-
-    def tell_ended(self, leg: Leg, reason: EndReason, message: Request | Response | None) -> None:
-        """Hand the end of a leg up."""
-        ended = self.counters.ended
-        ended[reason] = ended.get(reason, 0) + 1
-        self.events.append(Ended(leg, reason, message))
-
-    def forget_leg(self, leg: Leg) -> None:
-        """Let go of a leg, and its dialog if nothing else uses it."""
-        dialog = leg.dialog
-        if dialog.leg is leg:
-            dialog.leg = None
-        key = leg.merge_key
-        if key is not None and self.merging.get(key) is leg:
-            del self.merging[key]
-        self.forget_dialog(dialog)
-
-    def forget_dialog(self, dialog: Dialog) -> None:
-        """Let go of a dialog that nothing uses any more."""
-        if not dialog.is_used:
-            dialog.state = DialogState.ENDED
-            self.dialogs.pop(dialog.key, None)
-
-    def random_below(self, bound: int) -> int:
-        """Draw a number."""
-        return int(self.layer.tokens.next(), 16) % bound

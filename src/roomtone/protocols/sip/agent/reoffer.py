@@ -24,7 +24,7 @@ class Reoffer(Outgoing):
     Call-ID (section 14.1).
     """
 
-    __slots__ = ("_timer", "is_refresh", "leg")
+    __slots__ = ("_crossed", "_timer", "is_refresh", "leg")
 
     def __init__(self, leg: Leg, method: str, block: bytes, body: bytes) -> None:
         super().__init__(leg.agent, leg.dialog, method, block, body)
@@ -32,6 +32,8 @@ class Reoffer(Outgoing):
         self.is_refresh = False
         """Whether it is the session timer's, and its user need not hear of it."""
         self._timer: Timer | None = None
+        self._crossed: Response | None = None
+        """The last 491; who crosses it too often has refused it, and the call goes on."""
 
     def send(self, now: int) -> None:
         """Send it."""
@@ -72,6 +74,7 @@ class Reoffer(Outgoing):
                 leg.acknowledge_again(self.cseq)
             return
         if response.status == _PENDING and not leg.is_over:
+            self._crossed = response
             self._wait_for_turn(now)
             return
         super().on_response(transaction, response, now)
@@ -119,7 +122,7 @@ class Reoffer(Outgoing):
         if leg.remote_offer or (leg.incoming is not None and not leg.incoming.is_final):
             self._wait_for_turn(now)
         elif self._tries >= self.agent.limits.tries:
-            self.finish(None, EndReason.REFUSED, now)
+            self.finish(self._crossed, EndReason.REFUSED, now)
         else:
             leg.local_offer = self.has_body
             self.send(now)
