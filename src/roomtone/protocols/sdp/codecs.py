@@ -20,21 +20,42 @@ if TYPE_CHECKING:
     from roomtone.protocols.sdp.lines import Line
     from roomtone.protocols.sdp.model import MediaDescription
 
-# RFC 3551 table 4: static payload types a description may use without rtpmap.
+# RFC 3551 section 6: the payload types a description may use without rtpmap, by the kind of its section. Table 5
+# lists MP2T as both. This is the only registry of payload types: what is neither here nor named in the description
+# is left out of it, and its packets are dropped and counted (`rtpPayloadType`).
 _STATIC = {
-    0: RtpMap(0, "PCMU", 8000),
-    3: RtpMap(3, "GSM", 8000),
-    4: RtpMap(4, "G723", 8000),
-    8: RtpMap(8, "PCMA", 8000),
-    9: RtpMap(9, "G722", 8000),
-    10: RtpMap(10, "L16", 44_100, 2),
-    11: RtpMap(11, "L16", 44_100),
-    13: RtpMap(13, "CN", 8000),
-    15: RtpMap(15, "G728", 8000),
-    18: RtpMap(18, "G729", 8000),
-    31: RtpMap(31, "H261", 90_000),
-    34: RtpMap(34, "H263", 90_000),
+    MediaKind.AUDIO: {
+        0: RtpMap(0, "PCMU", 8000),
+        3: RtpMap(3, "GSM", 8000),
+        4: RtpMap(4, "G723", 8000),
+        5: RtpMap(5, "DVI4", 8000),
+        6: RtpMap(6, "DVI4", 16_000),
+        7: RtpMap(7, "LPC", 8000),
+        8: RtpMap(8, "PCMA", 8000),
+        9: RtpMap(9, "G722", 8000),
+        10: RtpMap(10, "L16", 44_100, 2),
+        11: RtpMap(11, "L16", 44_100),
+        12: RtpMap(12, "QCELP", 8000),
+        13: RtpMap(13, "CN", 8000),
+        14: RtpMap(14, "MPA", 90_000),
+        15: RtpMap(15, "G728", 8000),
+        16: RtpMap(16, "DVI4", 11_025),
+        17: RtpMap(17, "DVI4", 22_050),
+        18: RtpMap(18, "G729", 8000),
+        33: RtpMap(33, "MP2T", 90_000),
+    },
+    MediaKind.VIDEO: {
+        25: RtpMap(25, "CELB", 90_000),
+        26: RtpMap(26, "JPEG", 90_000),
+        28: RtpMap(28, "NV", 90_000),
+        31: RtpMap(31, "H261", 90_000),
+        32: RtpMap(32, "MPV", 90_000),
+        33: RtpMap(33, "MP2T", 90_000),
+        34: RtpMap(34, "H263", 90_000),
+    },
 }
+_LIKE_RTCP = range(64, 96)
+"""Payload types that cannot be told from RTCP on a shared port (RFC 5761 section 4)."""
 
 _H264_DEFAULT_PROFILE = "420010"  # RFC 6184 section 8.1: Baseline, level 1
 _CONSTRAINED_BASELINE, _BASELINE, _MAIN, _CONSTRAINED_HIGH, _HIGH = "CB", "B", "M", "CH", "H"
@@ -206,16 +227,24 @@ def rtx_payload_types(codecs: Iterable[Codec]) -> list[tuple[int, int]]:
 
 
 def read_codecs(section: MediaDescription, kind: MediaKind) -> list[Codec]:
-    """All codecs of a media section in its order, RTX attached to what it repairs."""
+    """All codecs of a media section in its order, RTX attached to what it repairs.
+
+    Left out are payload types that nothing names, and those that RTCP on the same port would be mistaken for.
+    """
     about = tuple(line for line in section.lines if line.attribute in _ABOUT_CODECS)
-    return list(_read_codecs(section.formats, about, kind))
+    return list(_read_codecs(section.formats, about, kind, section.has("rtcp-mux")))
 
 
 _ABOUT_CODECS = frozenset({"rtpmap", "fmtp", "rtcp-fb"})
 
 
 @lru_cache(256)  # phones of one make describe the same codecs in each call
-def _read_codecs(formats: tuple[str, ...], lines: tuple[Line, ...], kind: MediaKind) -> tuple[Codec, ...]:
+def _read_codecs(
+    formats: tuple[str, ...],
+    lines: tuple[Line, ...],
+    kind: MediaKind,
+    muxed: bool,
+) -> tuple[Codec, ...]:
     typed = [line.typed for line in lines]
     maps = {one.payload_type: one for one in reversed(typed) if isinstance(one, RtpMap)}
     parameters = {one.payload_type: one.parameters for one in typed if isinstance(one, Fmtp)}
@@ -224,8 +253,8 @@ def _read_codecs(formats: tuple[str, ...], lines: tuple[Line, ...], kind: MediaK
     rtx: dict[int, int] = {}
     for text in formats:
         number = _payload_type(text)
-        rtp_map = maps.get(number) or _STATIC.get(number)
-        if rtp_map is None:
+        rtp_map = maps.get(number) or _STATIC.get(kind, {}).get(number)
+        if rtp_map is None or (muxed and number in _LIKE_RTCP):
             continue
         name = rtp_map.name.upper()
         given = parameters.get(number, ())

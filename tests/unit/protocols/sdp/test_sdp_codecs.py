@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from roomtone.media.values import MediaKind
-from roomtone.protocols.sdp import Codec, map_payload_types
-from roomtone.protocols.sdp.codecs import h264_profile
+from roomtone.protocols.sdp import Codec, map_payload_types, parse_session
+from roomtone.protocols.sdp.codecs import h264_profile, read_codecs
 
 
 def video(name: str, payload_type: int = 96, **parameters: str) -> Codec:
@@ -104,3 +104,41 @@ def test_clock_and_channels_are_part_of_a_codec() -> None:
 def test_each_payload_type_of_a_source_is_mapped_on_its_own() -> None:
     source = [video("VP8", 96), video("VP9", 98), video("THEORA", 99)]
     assert map_payload_types(source, [video("VP9", 120), video("VP8", 121)]) == [(96, 121), (98, 120)]
+
+
+def section(media: str, *lines: str, kind: MediaKind) -> list[Codec]:
+    """Read the codecs of a description's one section."""
+    head = ["v=0", "o=- 1 1 IN IP4 192.0.2.7", "s=-", "c=IN IP4 192.0.2.7", "t=0 0"]
+    return read_codecs(parse_session("\r\n".join([*head, media, *lines, ""])).media[0], kind)
+
+
+# Tables 4 and 5 of RFC 3551: type, name, clock rate, channels.
+STATIC_AUDIO = """
+0 PCMU 8000 1, 3 GSM 8000 1, 4 G723 8000 1, 5 DVI4 8000 1, 6 DVI4 16000 1, 7 LPC 8000 1, 8 PCMA 8000 1,
+9 G722 8000 1, 10 L16 44100 2, 11 L16 44100 1, 12 QCELP 8000 1, 13 CN 8000 1, 14 MPA 90000 1, 15 G728 8000 1,
+16 DVI4 11025 1, 17 DVI4 22050 1, 18 G729 8000 1, 33 MP2T 90000 1"""
+STATIC_VIDEO = """
+25 CELB 90000 1, 26 JPEG 90000 1, 28 NV 90000 1, 31 H261 90000 1, 32 MPV 90000 1, 33 MP2T 90000 1, 34 H263 90000 1"""
+
+
+@pytest.mark.parametrize(("kind", "table"), [(MediaKind.AUDIO, STATIC_AUDIO), (MediaKind.VIDEO, STATIC_VIDEO)])
+def test_the_static_types_of_rfc_3551_need_no_map_and_are_of_one_kind(kind: MediaKind, table: str) -> None:
+    every = " ".join(map(str, range(128)))
+    codecs = section(f"m={kind.value} 5004 RTP/AVP {every}", kind=kind)
+    read = [f"{codec.payload_type} {codec.name} {codec.clock_rate} {codec.channels}" for codec in codecs]
+    assert read == table.strip().replace("\n", " ").split(", ")
+    assert all(codec.kind is kind for codec in codecs)
+
+
+def test_a_named_type_hides_a_static_one_and_what_nothing_names_is_left_out() -> None:
+    codecs = section("m=audio 5004 RTP/AVP 0 111 200", "a=rtpmap:0 opus/48000/2", kind=MediaKind.AUDIO)
+    assert [(codec.payload_type, codec.name, codec.clock_rate) for codec in codecs] == [(0, "OPUS", 48_000)]
+
+
+@pytest.mark.parametrize(("mux", "taken"), [((), [63, 72, 95, 96]), (("a=rtcp-mux",), [63, 96])])
+def test_types_that_look_like_rtcp_are_taken_only_on_a_port_of_their_own(
+    mux: tuple[str, ...], taken: list[int]
+) -> None:
+    named = [f"a=rtpmap:{number} opus/48000/2" for number in (63, 72, 95, 96)]
+    codecs = section("m=audio 5004 RTP/AVP 63 72 95 96", *named, *mux, kind=MediaKind.AUDIO)
+    assert [codec.payload_type for codec in codecs] == taken
