@@ -209,7 +209,8 @@ def browser() -> Iterator[Browser]:
                 "--disable-background-networking",
                 "--disable-component-update",
                 "--disable-sync",
-                "--use-fake-device-for-media-stream",
+                # Who shares a screen shares the tab that asks, in its own pixels: there is no screen here.
+                "--use-fake-device-for-media-stream=display-media-type=browser",
                 "--use-fake-ui-for-media-stream",
                 "--autoplay-policy=no-user-gesture-required",
                 # Loopback addresses as they are, instead of mDNS names that nobody resolves here.

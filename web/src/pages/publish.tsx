@@ -6,30 +6,18 @@ import { usePublished } from "../parts/usePublished";
 import { useStatistics } from "../parts/useStatistics";
 import { inWords } from "../webrtc/dynacast";
 import type { MediaResource } from "../webrtc/http";
-import { testCard } from "../webrtc/testcard";
+import { openSource, type Size, type Source, sourceNamed } from "../webrtc/source";
 import { text } from "../strings";
 import { publish, scalabilityModes, sendableCodecs } from "../webrtc/whip";
 
-type Source = "camera" | "screen" | "testcard";
-
-const WIDTH = Number(query.get("width") ?? "1280");
-const HEIGHT = Number(query.get("height") ?? "720");
-const FRAME_RATE = Number(query.get("fps") ?? "30");
-
-async function open(source: Source): Promise<MediaStream> {
-  const size = { width: WIDTH, height: HEIGHT, frameRate: FRAME_RATE };
-  switch (source) {
-    case "camera":
-      return navigator.mediaDevices.getUserMedia({ video: size, audio: true });
-    case "screen":
-      return navigator.mediaDevices.getDisplayMedia({ video: size, audio: true });
-    case "testcard":
-      return testCard(WIDTH, HEIGHT, FRAME_RATE);
-  }
-}
+const SIZE: Size = {
+  width: Number(query.get("width") ?? "1280"),
+  height: Number(query.get("height") ?? "720"),
+  frameRate: Number(query.get("fps") ?? "30"),
+};
 
 function Publish() {
-  const [source, setSource] = useState<Source>((query.get("source") as Source | null) ?? "camera");
+  const [source, setSource] = useState<Source>(sourceNamed(query.get("source")));
   const [codec, setCodec] = useState(query.get("codec") ?? "");
   const [simulcast, setSimulcast] = useState(query.get("simulcast") === "1");
   const [modes, setModes] = useState<string[]>([]);
@@ -52,7 +40,7 @@ function Publish() {
     setStatus(text.line.connecting);
     let opened: MediaStream | null = null;
     try {
-      opened = await open(source);
+      opened = await openSource(source, SIZE);
       const token = await findToken("publish");
       const made = await publish(endpoint("whip"), token, opened, { codec, simulcast, scalability, maxBitrate: maxBitrate * 1000 });
       made.pc.onconnectionstatechange = () => {
@@ -71,7 +59,7 @@ function Publish() {
     }
   }, [source, codec, simulcast, scalability, maxBitrate]);
 
-  const stop = async () => {
+  const stop = useCallback(async (why: string) => {
     stream?.getTracks().forEach((track) => {
       track.stop();
     });
@@ -79,16 +67,24 @@ function Publish() {
     setResource(null);
     try {
       await resource?.close();
-      setStatus(text.publish.not);
+      setStatus(why);
     } catch (error) {
       setFailed(true);
       setStatus(error instanceof Error ? error.message : String(error));
     }
-  };
+  }, [stream, resource]);
 
   useEffect(() => {
     if (preview.current !== null) preview.current.srcObject = stream;
   }, [stream]);
+
+  // A screen is shared until the browser's own bar ends it, a camera until it is unplugged.
+  useEffect(() => {
+    const picture = stream?.getVideoTracks()[0];
+    const onEnded = () => void stop(text.publish.sourceEnded);
+    picture?.addEventListener("ended", onEnded);
+    return () => picture?.removeEventListener("ended", onEnded);
+  }, [stream, stop]);
 
   useEffect(() => {
     if (query.get("autostart") !== "1" || started.current) return;
@@ -115,7 +111,7 @@ function Publish() {
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          void (live ? stop() : start());
+          void (live ? stop(text.publish.not) : start());
         }}
       >
         <label>

@@ -54,6 +54,7 @@ export const text = {
   play: {
     title: (room: string) => `Play ${room}`,
     nobody: "This room is not live; waiting.",
+    denied: "Watching this takes a token, and the one in the address of this page, if any, is not good for it. Trying again.",
     trouble: (why: string) => `Playing failed (${why}). Trying again.`,
     ended: "The stream has ended.",
     figures: "Figures of the player",
@@ -66,6 +67,7 @@ export const text = {
   publish: {
     title: (room: string) => `Publish to ${room}`,
     not: "Not publishing.",
+    sourceEnded: "The source has ended. Not publishing.",
     preview: "Preview",
     source: "Source",
     camera: "Camera and microphone",
@@ -84,6 +86,14 @@ export const text = {
     atServer: "At the server",
     arrives: (kind: string) => `${kind} arrives`,
     want: "viewers want",
+  },
+  source: {
+    insecure: "Browsers give camera and screen only to pages that come by HTTPS or from this machine (localhost).",
+    devicesDenied: "Camera and microphone are not allowed on this page. Allow them in your browser, or choose another source.",
+    screenDenied: "No screen was chosen, or sharing it is not allowed on this page.",
+    noDevices: "There is no camera, or no microphone. Connect both, or choose another source.",
+    noScreens: "This browser cannot share a screen. Choose another source.",
+    busy: "The source does not open. Another program may be using it.",
   },
   account,
   phone,

@@ -9,12 +9,18 @@ export function testCard(width: number, height: number, frameRate: number): Medi
     drawCard(context, width, height, new Date());
   };
   draw();
-  const timer = setInterval(draw, 1000 / frameRate);
   const stream = canvas.captureStream(frameRate);
-  stream.getVideoTracks()[0]?.addEventListener("ended", () => {
+  const audio = new AudioContext();
+  const timer = setInterval(() => {
+    // Who stops a track is told of its end by no event.
+    if (stream.getVideoTracks().some((track) => track.readyState === "live")) {
+      draw();
+      return;
+    }
     clearInterval(timer);
-  });
-  stream.addTrack(tone());
+    void audio.close();
+  }, 1000 / frameRate);
+  stream.addTrack(tone(audio));
   return stream;
 }
 
@@ -37,8 +43,7 @@ function drawCard(context: CanvasRenderingContext2D, width: number, height: numb
   context.fillText(now.toISOString().slice(11, 23), width / 2, height * 0.49);
 }
 
-function tone(): MediaStreamTrack {
-  const audio = new AudioContext();
+function tone(audio: AudioContext): MediaStreamTrack {
   const oscillator = audio.createOscillator();
   const gain = audio.createGain();
   const out = audio.createMediaStreamDestination();
