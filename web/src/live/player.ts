@@ -11,8 +11,8 @@ export interface LivePlayer {
 export interface LiveNews {
   /** Pictures come. */
   onPlaying(): void;
-  /** There is nothing to play: not yet, or no longer; `fatal` says that this player is done. */
-  onTrouble(why: string, fatal: boolean): void;
+  /** There is nothing to play, and this player is done: what the server answered where that was it, and what failed. */
+  onTrouble(status: number | undefined, what: string): void;
 }
 
 /** Plays a multivariant playlist in a media element, near the live edge; by the browser itself where it must be. */
@@ -28,7 +28,7 @@ function withHls(video: HTMLVideoElement, url: string, news: LiveNews): LivePlay
   hls.on(Hls.Events.ERROR, (_, data) => {
     if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) stalls += 1;
     if (data.fatal && data.type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
-    else if (data.fatal) news.onTrouble(data.response?.code === 404 ? "" : data.details, true);
+    else if (data.fatal) news.onTrouble(data.response?.code, data.details);
   });
   hls.on(Hls.Events.MANIFEST_PARSED, () => {
     void video.play().catch(() => undefined); // without sound it plays; with sound a click is needed
@@ -71,7 +71,7 @@ function alone(video: HTMLVideoElement, url: string, news: LiveNews): LivePlayer
   const controller = new AbortController();
   const { signal } = controller;
   video.addEventListener("playing", () => { news.onPlaying(); }, { signal });
-  video.addEventListener("error", () => { news.onTrouble("", true); }, { signal });
+  video.addEventListener("error", () => { news.onTrouble(undefined, ""); }, { signal });
   video.src = url;
   void video.play().catch(() => undefined);
   const edge = () => (video.seekable.length > 0 ? video.seekable.end(video.seekable.length - 1) : video.currentTime);

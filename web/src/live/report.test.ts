@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { ahead, isBehind, type LiveReport, sayVariant, seconds } from "./report";
+import { text } from "../strings";
+import { ahead, isBehind, type LiveReport, sayTrouble, sayVariant, seconds } from "./report";
 
 const report = (latency: number): LiveReport => ({ latency, target: 1, buffer: 1, variant: null, stalls: 0 });
 
@@ -25,4 +26,11 @@ test("the buffer is what follows without a hole", () => {
   const buffered = { length: 2, start: (at: number) => ranges[at]?.[0] ?? 0, end: (at: number) => ranges[at]?.[1] ?? 0 };
   expect(ahead(buffered, 6)).toBe(3);
   expect(ahead(buffered, 3)).toBe(0);
+});
+
+test("a stream that is not there, one that takes a token and one that fails are told apart", () => {
+  expect([sayTrouble(404, "manifestLoadError"), sayTrouble(undefined, "")]).toEqual([text.play.nobody, text.play.nobody]);
+  expect([sayTrouble(401, "manifestLoadError"), sayTrouble(403, "levelLoadError")]).toEqual([text.play.denied, text.play.denied]);
+  expect(sayTrouble(500, "manifestLoadError")).toBe(text.play.trouble("manifestLoadError"));
+  expect(sayTrouble(undefined, "manifestParsingError")).toBe(text.play.trouble("manifestParsingError"));
 });

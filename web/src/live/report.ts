@@ -1,3 +1,5 @@
+import { text } from "../strings";
+
 /** What a viewer of HLS sees at one moment; seconds. */
 export interface LiveReport {
   /** How far behind the moment it was made what is shown is. */
@@ -46,4 +48,10 @@ export function ahead(buffered: TimeRanges, now: number): number {
     if (buffered.start(at) <= now + 0.1 && now <= buffered.end(at)) return buffered.end(at) - now;
   }
   return 0;
+}
+
+/** Why there is nothing to play, by what the server answered, if it did, and by what failed in words of the player. */
+export function sayTrouble(status: number | undefined, what: string): string {
+  if (status === 401 || status === 403) return text.play.denied;
+  return status === 404 || what === "" ? text.play.nobody : text.play.trouble(what);
 }

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "react";
 import { signedIn } from "../account/credentials";
 import { LivePanel } from "../live/LivePanel";
 import { type LivePlayer, playLive } from "../live/player";
-import { isBehind, type LiveReport } from "../live/report";
+import { isBehind, type LiveReport, sayTrouble } from "../live/report";
 import { givenToken, roomName } from "../parts/address";
 import { Page, show } from "../parts/Page";
 import { text } from "../strings";
@@ -42,9 +42,9 @@ function Play() {
         onPlaying: () => {
           setStatus(text.line.live);
         },
-        onTrouble: (why, fatal) => {
-          setStatus(why === "" ? text.play.nobody : text.play.trouble(why));
-          if (fatal) again();
+        onTrouble: (code, what) => {
+          setStatus(sayTrouble(code, what));
+          again();
         },
       });
     };

@@ -53,7 +53,7 @@ function Publish() {
         track.stop();
       });
       setFailed(true);
-      setStatus(error instanceof Error ? error.message : String(error));
+      setStatus(text.problem(error));
     } finally {
       setBusy(false);
     }
@@ -70,7 +70,7 @@ function Publish() {
       setStatus(why);
     } catch (error) {
       setFailed(true);
-      setStatus(error instanceof Error ? error.message : String(error));
+      setStatus(text.problem(error));
     }
   }, [stream, resource]);
 

@@ -56,7 +56,7 @@ function Watch() {
     play().catch((error: unknown) => {
       if (!wanted) return;
       setFailed(true);
-      setStatus(error instanceof Error ? error.message : String(error));
+      setStatus(text.problem(error));
     });
     const leave = () => {
       wanted = false;

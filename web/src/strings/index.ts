@@ -5,6 +5,8 @@ import { phone } from "./phone";
 /** What the server says begins small and has no full stop. */
 const asSentence = (words: string) => `${words.charAt(0).toUpperCase()}${words.slice(1)}${words.endsWith(".") ? "" : "."}`;
 
+const ROOM_RULE = "letters, digits, dot, underscore and hyphen, at most 64";
+
 /** Every sentence the web app says, in one place. */
 export const text = {
   brand: "Roomtone",
@@ -13,7 +15,10 @@ export const text = {
   nav: { start: "Rooms", publish: "Publish", watch: "Watch", phone: "Phone", dashboard: "Dashboard", signIn: "Sign in", account: "Your account" },
   theme: { label: "Colours", auto: "As the system", light: "Light", dark: "Dark" },
   loading: "Loading…",
-  roomRule: "letters, digits, dot, underscore and hyphen, at most 64",
+  roomRule: ROOM_RULE,
+  noRoomName: `No room can have this name: ${ROOM_RULE}.`,
+  /** What went wrong, in the words of a server or a browser. */
+  problem: (error: unknown) => asSentence(error instanceof Error ? error.message : String(error)),
   start: {
     title: "Meet in a room",
     lead: "Choose a name; whoever knows it meets you there.",

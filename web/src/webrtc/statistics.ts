@@ -11,6 +11,8 @@ export class Statistics {
   lines(report: RTCStatsReport): StatLine[] {
     const lines: StatLine[] = [];
     const all = [...report.values()] as Record<string, unknown>[];
+    // Encodings in the order of their description: reports come in any.
+    all.sort((one, other) => number(one, "encodingIndex") - number(other, "encodingIndex"));
     for (const entry of all) {
       if (entry["type"] === "inbound-rtp") lines.push(...this.#inbound(entry, report));
       if (entry["type"] === "outbound-rtp") lines.push(...this.#outbound(entry, report));
@@ -29,7 +31,7 @@ export class Statistics {
     ];
     if (kind !== "video") return lines;
     return [
-      { name: "video size", value: `${number(entry, "frameWidth")}x${number(entry, "frameHeight")}` },
+      { name: "video size", value: size(entry) },
       { name: "video frames decoded", value: String(number(entry, "framesDecoded")) },
       { name: "video frame rate", value: `${number(entry, "framesPerSecond")} /s` },
       { name: "video freezes", value: String(number(entry, "freezeCount")) },
@@ -46,7 +48,7 @@ export class Statistics {
     ];
     if (text(entry, "kind") !== "video") return lines;
     return [
-      { name: `${name} size`, value: `${number(entry, "frameWidth")}x${number(entry, "frameHeight")}` },
+      { name: `${name} size`, value: size(entry) },
       { name: `${name} frame rate`, value: `${number(entry, "framesPerSecond")} /s` },
       ...lines,
       { name: `${name} limited by`, value: text(entry, "qualityLimitationReason") },
@@ -67,6 +69,12 @@ export class Statistics {
 function number(entry: Record<string, unknown>, name: string): number {
   const value = entry[name];
   return typeof value === "number" ? value : 0;
+}
+
+/** Of the pictures; a dash where there have been none. */
+function size(entry: Record<string, unknown>): string {
+  const [width, height] = [number(entry, "frameWidth"), number(entry, "frameHeight")];
+  return width === 0 ? "–" : `${width}x${height}`;
 }
 
 function text(entry: Record<string, unknown>, name: string): string {
