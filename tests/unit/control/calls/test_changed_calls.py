@@ -75,6 +75,10 @@ async def test_pictures_that_one_side_adds_are_offered_to_the_other_and_then_ans
     call.post(far, Reanswered(sdp(5000, "0 101", NO_VIDEO)))
     await world.settle()
     assert world.objects() == SOUND_ONLY
+    # Who was told that they end has not refused them: it is asked again.
+    call.post(near, Offered("again", sdp(4000, "0 101", *VIDEO)))
+    await world.settle()
+    assert sections(far.last[1]) == [("audio", True), ("video", True)]
     call.post(near, Ended(CallEnd.COMPLETED))
     await assert_nothing_is_left(world)
 

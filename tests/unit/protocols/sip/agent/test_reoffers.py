@@ -120,6 +120,28 @@ def test_offers_that_cross_are_refused_by_both_and_sent_again_in_turn(method: st
     assert pair.is_empty()
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_peer_that_says_again_and_again_that_offers_cross_has_refused_ours_and_the_call_goes_on(method: str) -> None:
+    pair = Pair()
+    ours, _ = pair.talk()
+    pair.a.agent.reoffer(ours, pair.now, body=HOLD, method=method)
+    pair.run()
+    start, asked = pair.now, 0
+    while pair.a.none() and pair.now < start + 60_000:
+        while not pair.b.none():
+            asked += 1
+            pair.b.agent.respond(pair.b.take(Reoffered).transaction, 491, pair.now)
+            pair.run()
+        pair.wait(10)
+    responded = pair.a.take(Responded)
+    assert responded.response is not None
+    assert (responded.response.status, asked) == (491, AgentLimits().tries)
+    assert not ours.is_over, "nothing of the call has changed"
+    pair.a.agent.bye(ours, pair.now)
+    pair.run()
+    assert pair.b.take(Ended).reason is EndReason.REMOTE
+
+
 def test_a_second_invite_before_the_first_is_answered_is_told_to_come_later() -> None:
     pair = Pair()
     ours, _ = pair.talk()
