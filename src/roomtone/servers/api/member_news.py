@@ -103,11 +103,12 @@ async def _for_viewer(resource: Resource, event: RoomEvent) -> News:
 
 
 def _encodings(track: Publication) -> dict[str, object]:
-    """Of each encoding of a track, whether anybody wants it, and up to which temporal layer."""
+    """Of each encoding of a track, whether anybody wants it, in which codec, and up to which temporal layer."""
     rids = track.rids
     wanted = track.wanted or ()
     return {
         "mediaId": track.offer.mid,
+        "codec": track.mime,
         "encodings": [
             ({"rid": rids[place]} if place < len(rids) else {})
             | {"active": highest is not None, "maxTemporalLayerId": highest}

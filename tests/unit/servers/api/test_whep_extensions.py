@@ -215,6 +215,7 @@ async def test_a_publisher_hears_what_nobody_wants_and_how_it_arrives(api: ApiWo
     name, data = parse(await anext(reading))
     assert name == "encodings"
     assert isinstance(data, dict)
+    assert data["codec"] == "video/VP8"
     assert data["encodings"] == [
         {"rid": "q", "active": True, "maxTemporalLayerId": 7},
         {"rid": "h", "active": True, "maxTemporalLayerId": 1},
