@@ -2,6 +2,7 @@
 
 mod compound;
 mod feedback;
+mod reduced_size;
 mod reports;
 mod round_trip;
 
