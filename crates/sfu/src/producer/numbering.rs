@@ -12,6 +12,8 @@ use crate::RtpDrop;
 const MAX_DROPOUT: u16 = 3_000;
 /// A timestamp that leaves the arrival clock by more than this many seconds has jumped.
 const MAX_CLOCK_STEP_SECONDS: i64 = 5;
+/// Pictures are sent out of their order in time by less than this: a newer packet that is earlier by more has jumped.
+const MAX_BACK_SECONDS: i64 = 1;
 /// Places where padding was taken out that are remembered for late packets.
 const MAX_SWALLOWED: usize = 512;
 
@@ -220,7 +222,9 @@ impl Numbering {
             let step = i64::from(timestamp.wrapping_sub(clock.last).cast_signed());
             // Modulo the wrap: a day of silence is not a jump.
             let off = i64::from((step - elapsed) as i32);
-            if clock.realign || off.abs() > MAX_CLOCK_STEP_SECONDS * i64::from(clock_rate) {
+            let rate = i64::from(clock_rate);
+            let strays = off.abs() > MAX_CLOCK_STEP_SECONDS * rate;
+            if clock.realign || strays || step < -MAX_BACK_SECONDS * rate {
                 let next = clock
                     .last
                     .wrapping_add(clock.shift)
