@@ -56,6 +56,7 @@ impl From<SfuError> for Failure {
             SfuError::DuplicateSsrc(_)
             | SfuError::Empty
             | SfuError::Kind
+            | SfuError::CodecKind
             | SfuError::Verbatim
             | SfuError::Range(_) => ErrorCode::Invalid,
         };

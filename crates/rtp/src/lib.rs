@@ -1,4 +1,4 @@
-//! RTP, RTCP, header extensions, payload descriptors, payload types: wire types without I/O.
+//! RTP, RTCP, header extensions, payload descriptors, payload formats: wire types without I/O.
 //!
 //! Everything here is a value over borrowed bytes: nothing opens a socket, reads a clock or draws
 //! a random number, and nothing on the packet path allocates.
@@ -6,15 +6,13 @@
 
 pub mod descriptors;
 pub mod extensions;
-pub mod payload_types;
 pub mod red;
-pub mod routing;
 pub mod rtcp;
-pub mod ssrc;
 
 mod demux;
 mod error;
 mod packet;
+mod payload_types;
 mod rewrite;
 mod time;
 mod unwrap;

@@ -29,6 +29,9 @@ pub enum SfuError {
     /// The consumer and the producer are not of one kind.
     #[error("consumer and producer are not of the same kind")]
     Kind,
+    /// A codec of sound among pictures, or the other way round.
+    #[error("a codec is not of the producer's kind")]
+    CodecKind,
     /// Only the consumer of one producer can be verbatim; it cannot change its source.
     #[error("a verbatim consumer belongs to one producer for its whole life")]
     Verbatim,
@@ -64,6 +67,9 @@ pub enum RtpDrop {
     /// The producer is paused.
     #[error("the producer is paused")]
     Paused,
+    /// The SSRC is one of ours, or that of another stream of the peer.
+    #[error("the SSRC is in use")]
+    SsrcInUse,
     /// Longer than the longest packet taken.
     #[error("the packet is too long")]
     TooLong,
@@ -75,6 +81,9 @@ pub enum RtcpDrop {
     /// The transport was closed.
     #[error("there is no such transport")]
     NoTransport,
+    /// It has an SSRC of ours: it is what was sent, come back.
+    #[error("the sender's SSRC is one of ours")]
+    SsrcInUse,
     /// Not RTCP, or broken inside the compound; what came before the break was used.
     #[error("the packet is malformed")]
     Malformed,

@@ -238,12 +238,20 @@ pub struct TransportStats {
     pub rtp_malformed: u64,
     /// Malformed RTCP packets.
     pub rtcp_malformed: u64,
+    /// Datagrams of RTCP without a report in front, where reduced size (RFC 5506) was not agreed to. They are read
+    /// all the same.
+    pub rtcp_not_compound: u64,
     /// Packets of unknown streams.
     pub rtp_unknown: u64,
     /// Packets with a payload type nobody negotiated.
     pub rtp_payload_type: u64,
     /// Packets longer than the limit.
     pub rtp_too_long: u64,
+    /// RTP and RTCP with an SSRC of ours, RTP with that of another stream of the peer (RFC 3550 section 8.2).
+    pub ssrc_in_use: u64,
+    /// Times an SSRC was chosen at one end that was in use at the other: streams and consumers that were refused
+    /// for it, and feedback of ours that took another one.
+    pub ssrc_collisions: u64,
     /// Retransmissions that belong to no stream, are empty or padding only.
     pub rtx_discarded: u64,
     /// Error correction packets in streams of their own (RFC 8627), which are not forwarded.

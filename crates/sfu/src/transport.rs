@@ -172,6 +172,8 @@ pub(crate) struct Transport {
     pub(crate) ignore_audio_levels: bool,
     /// The SSRC of our own feedback.
     pub(crate) local_ssrc: u32,
+    /// Until when a packet with it is our own, come back.
+    pub(crate) conflict_until_us: Option<u64>,
     pub(crate) producers: Vec<u32>,
     pub(crate) consumers: Vec<u32>,
     /// SSRCs of the peer.
@@ -226,6 +228,7 @@ impl Transport {
             ignore_audio_levels: params.ignore_audio_levels,
             writable: false,
             local_ssrc,
+            conflict_until_us: None,
             producers: Vec::new(),
             consumers: Vec::new(),
             routes: FxHashMap::default(),

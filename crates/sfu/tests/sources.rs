@@ -295,6 +295,10 @@ fn kinds_must_agree_and_ids_must_be_new() {
         .router
         .produce(PUBLISHER, ProducerId(9), video_params(&[Some(1_001)]), now);
     assert_eq!(taken, Err(SfuError::DuplicateSsrc(1_001)));
+    let mut mixed = video_params(&[None]);
+    mixed.codecs[0].codec = Codec::Opus;
+    let refused = rig.router.produce(PUBLISHER, ProducerId(9), mixed, now);
+    assert_eq!(refused, Err(SfuError::CodecKind));
 }
 
 /// The sender report that ties a timestamp to a number of milliseconds.

@@ -61,6 +61,8 @@ pub(crate) struct Producer {
     pub(crate) transport_feedback: bool,
     /// The id of the extension in which the publisher tells its layers.
     pub(crate) layers_extension: Option<u8>,
+    /// The id of the extension that names its section, where it has a name.
+    pub(crate) mid_extension: Option<u8>,
     pub(crate) offer: Offer,
     pub(crate) wants: Wants,
     /// Whether its publisher is told a bitrate by REMB, for want of anything better.
@@ -86,6 +88,9 @@ impl Producer {
             if codec.payload_type > 127 || codec.rtx_payload_type.is_some_and(|rtx| rtx > 127) {
                 return Err(SfuError::Range("payload type"));
             }
+            if codec.codec.kind().is_some_and(|kind| kind != params.kind) {
+                return Err(SfuError::CodecKind);
+            }
             if codec.clock_rate == 0 {
                 return Err(SfuError::Range("clock rate"));
             }
@@ -108,6 +113,10 @@ impl Producer {
             id,
             transport,
             layers_extension: extensions.negotiated_id(ExtensionKind::VideoLayersAllocation),
+            mid_extension: params
+                .mid
+                .as_ref()
+                .and_then(|_| extensions.negotiated_id(ExtensionKind::Mid)),
             offer: Offer::new(
                 params.kind != MediaKind::Video,
                 params.encodings.len(),

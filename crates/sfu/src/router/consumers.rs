@@ -7,7 +7,7 @@ use roomtone_rtp::MediaKind;
 use super::Router;
 use crate::allocation::Gate;
 use crate::consumer::{Consumer, Draws, Tap};
-use crate::transport::{Message, Transport};
+use crate::transport::Message;
 use crate::{
     ConsumerDescription, ConsumerEncoding, ConsumerId, ConsumerParams, ProducerId, SfuError,
     TransportId,
@@ -59,23 +59,17 @@ impl Router {
     /// SSRCs and first numbers of a new consumer.
     fn draw(&mut self, at: u32, params: &ConsumerParams) -> Result<Draws, SfuError> {
         let transport = &mut self.transports[at as usize];
-        let in_use = |transport: &Transport, ssrc| transport.own_ssrcs.contains_key(&ssrc);
         for ssrc in [params.ssrc, params.rtx_ssrc].into_iter().flatten() {
             // One that was drawn before may belong to a stream that is gone: see `DrawnSsrcs`.
-            if in_use(transport, ssrc) || transport.drawn.contains(ssrc) {
+            if transport.uses(ssrc) || transport.drawn.contains(ssrc) {
+                transport.stats.ssrc_collisions += 1;
                 return Err(SfuError::DuplicateSsrc(ssrc));
             }
         }
         if params.ssrc.is_some() && params.ssrc == params.rtx_ssrc {
             return Err(SfuError::DuplicateSsrc(params.ssrc.unwrap_or_default()));
         }
-        let mut draw = |other: Option<u32>| loop {
-            let ssrc = transport.drawn.draw();
-            // Some take 0 for "none".
-            if ssrc != 0 && Some(ssrc) != other && !in_use(transport, ssrc) {
-                break ssrc;
-            }
-        };
+        let mut draw = |other| transport.draw_ssrc(other);
         let ssrc = params.ssrc.unwrap_or_else(|| draw(params.rtx_ssrc));
         let rtx_ssrc = params.rtx_ssrc.unwrap_or_else(|| draw(Some(ssrc)));
         let random = &mut self.random;
@@ -136,10 +130,10 @@ impl Router {
         let transport = self.consumers[index as usize].transport as usize;
         let mut first = Some(self.consumers[index as usize].ssrc);
         for stream in self.producers[producer as usize].streams.clone() {
-            let taken = &self.transports[transport].own_ssrcs;
+            let taken = &self.transports[transport];
             let ssrc = first
                 .take()
-                .unwrap_or_else(|| self.random.ssrc(|ssrc| taken.contains_key(&ssrc)));
+                .unwrap_or_else(|| self.random.ssrc(|ssrc| taken.uses(ssrc)));
             self.transports[transport].own_ssrcs.insert(ssrc, index);
             let tap = Tap::live(stream, &self.streams[stream as usize], ssrc);
             self.consumers[index as usize].taps.push(tap);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use roomtone_rtp::rtcp::{ReportBlock, VoipMetrics};
+use roomtone_rtp::rtcp::{ReportBlock, VoipMetrics, is_reduced_size};
 use roomtone_rtp::{MediaKind, NtpTime};
 
 use super::Router;
@@ -17,9 +17,19 @@ impl Router {
         now: Instant,
     ) -> Result<(), RtcpDrop> {
         self.transports[at as usize].stats.rtcp_packets_received += 1;
-        let read = self.read_compound(at, data, now);
-        if read.is_err() {
-            self.transports[at as usize].stats.rtcp_malformed += 1;
+        let now_us = self.clock.micros(now);
+        let read = if self.is_our_rtcp(at, data, now_us) {
+            Err(RtcpDrop::SsrcInUse)
+        } else {
+            self.read_compound(at, data, now)
+        };
+        let transport = &mut self.transports[at as usize];
+        let stats = &mut transport.stats;
+        stats.rtcp_not_compound += u64::from(!transport.reduced_size && is_reduced_size(data));
+        match read {
+            Err(RtcpDrop::Malformed) => stats.rtcp_malformed += 1,
+            Err(RtcpDrop::SsrcInUse) => stats.ssrc_in_use += 1,
+            Ok(()) | Err(RtcpDrop::NoTransport) => {}
         }
         read
     }

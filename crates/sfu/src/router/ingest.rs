@@ -4,6 +4,7 @@ use roomtone_rtp::red::RedPayload;
 use roomtone_rtp::{Codec, ExtensionKind, MediaKind, RtpPacket};
 
 use super::Router;
+use super::clashes::is_of_another;
 use crate::RouterEvent;
 use crate::RtpDrop;
 use crate::producer::{Arrival, Format, Stored};
@@ -24,6 +25,7 @@ impl Router {
             Err(RtpDrop::UnknownStream) => stats.rtp_unknown += 1,
             Err(RtpDrop::PayloadType) => stats.rtp_payload_type += 1,
             Err(RtpDrop::TooLong) => stats.rtp_too_long += 1,
+            Err(RtpDrop::SsrcInUse) => stats.ssrc_in_use += 1,
             // Counted on the stream or producer.
             Err(_) => {}
         }
@@ -41,9 +43,17 @@ impl Router {
             .get(&packet.ssrc())
             .copied();
         let route = match known {
+            Some(route) if is_of_another(&self.producers[route.producer as usize], &packet) => {
+                self.settle_section(at, route, &packet, now_us)?
+            }
             Some(route) => route,
-            None if self.is_repair(at, &packet, now_us) => return Ok(()),
-            None => self.learn_route(at, &packet, now_us)?,
+            None => {
+                self.refuse_ours(at, packet.ssrc(), now_us)?;
+                if self.is_repair(at, &packet, now_us) {
+                    return Ok(());
+                }
+                self.learn_route(at, &packet, now_us)?
+            }
         };
         self.note_transport_sequence(at, route, &packet, now_us);
         let producer = &mut self.producers[route.producer as usize];

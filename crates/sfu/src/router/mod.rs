@@ -3,6 +3,7 @@
 mod acting;
 mod allocating;
 mod bursts;
+mod clashes;
 mod consumers;
 pub(crate) mod extended;
 mod feedback;

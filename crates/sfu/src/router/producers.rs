@@ -44,8 +44,9 @@ impl Router {
         Ok(())
     }
 
-    fn check_ssrcs(&self, at: u32, params: &ProducerParams) -> Result<(), SfuError> {
-        let routes = &self.transports[at as usize].routes;
+    /// Refuses SSRCs that are in use; that of our own feedback is given up for them.
+    fn check_ssrcs(&mut self, at: u32, params: &ProducerParams) -> Result<(), SfuError> {
+        let transport = &mut self.transports[at as usize];
         let mut seen = Vec::new();
         for ssrc in params
             .encodings
@@ -53,10 +54,14 @@ impl Router {
             .flat_map(|encoding| [encoding.ssrc, encoding.rtx_ssrc])
             .flatten()
         {
-            if routes.contains_key(&ssrc) || seen.contains(&ssrc) {
+            if (transport.uses(ssrc) && ssrc != transport.local_ssrc) || seen.contains(&ssrc) {
+                transport.stats.ssrc_collisions += 1;
                 return Err(SfuError::DuplicateSsrc(ssrc));
             }
             seen.push(ssrc);
+        }
+        if seen.contains(&transport.local_ssrc) {
+            self.leave_local_ssrc(at);
         }
         Ok(())
     }

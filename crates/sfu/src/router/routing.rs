@@ -29,6 +29,17 @@ impl Router {
         packet: &RtpPacket<'_>,
         now_us: u64,
     ) -> Result<Route, RtpDrop> {
+        let route = self.find_route(at, packet, now_us)?;
+        Ok(self.bind_route(at, packet.ssrc(), route, now_us))
+    }
+
+    /// The stream that a packet says it belongs to.
+    pub(super) fn find_route(
+        &self,
+        at: u32,
+        packet: &RtpPacket<'_>,
+        now_us: u64,
+    ) -> Result<Route, RtpDrop> {
         let mut candidates = Vec::new();
         for producer in &self.transports[at as usize].producers {
             let index = *producer;
@@ -58,16 +69,11 @@ impl Router {
             None => return Err(RtpDrop::UnknownStream),
         };
         let (_, producer, stream, rtx) = *chosen;
-        Ok(self.bind_route(
-            at,
-            packet.ssrc(),
-            Route {
-                producer,
-                stream,
-                rtx,
-            },
-            now_us,
-        ))
+        Ok(Route {
+            producer,
+            stream,
+            rtx,
+        })
     }
 
     /// The stream of a producer that a packet belongs to.
@@ -118,7 +124,7 @@ impl Router {
             .any(|at| self.streams[*at as usize].rid().is_some())
     }
 
-    fn bind_route(&mut self, at: u32, ssrc: u32, route: Route, now_us: u64) -> Route {
+    pub(super) fn bind_route(&mut self, at: u32, ssrc: u32, route: Route, now_us: u64) -> Route {
         let stream = &mut self.streams[route.stream as usize];
         let routes = &mut self.transports[at as usize].routes;
         // One SSRC of each kind a stream: the map cannot be grown by inventing SSRCs.
