@@ -26,7 +26,10 @@ PROFILES = {
     "AEAD_AES_128_GCM": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28),
     "AEAD_AES_256_GCM": (Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44),
 }
-AES_256_CM = {"80": "srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80", "32": "srtp_crypto_policy_set_aes_cm_256_hmac_sha1_32"}
+AES_256_CM = {
+    "80": "srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80",
+    "32": "srtp_crypto_policy_set_aes_cm_256_hmac_sha1_32",
+}
 Ask = Callable[[str, str, bytes, bytes], bytes | None]
 
 
