@@ -24,6 +24,9 @@ pub struct TransportParams {
     pub unlimited: bool,
     /// Extended reports (RFC 3611) go out with the reports, and the peer's are answered.
     pub extended_reports: bool,
+    /// Packets of ours that the peer sends back are taken for its own: that is how echo services of telephony answer.
+    /// Its RTCP is not.
+    pub reflections: bool,
 }
 
 /// The RTCP feedback that was negotiated for a codec or a consumer.

@@ -250,7 +250,7 @@ pub struct TransportStats {
     /// RTP and RTCP with an SSRC of ours, RTP with that of another stream of the peer (RFC 3550 section 8.2).
     pub ssrc_in_use: u64,
     /// Times an SSRC was chosen at one end that was in use at the other: streams and consumers that were refused
-    /// for it, and feedback of ours that took another one.
+    /// for it, feedback of ours that took another one, and peers that began to send back what they are sent.
     pub ssrc_collisions: u64,
     /// Retransmissions that belong to no stream, are empty or padding only.
     pub rtx_discarded: u64,

@@ -170,6 +170,7 @@ pub(crate) struct Transport {
     pub(crate) reduced_size: bool,
     pub(crate) mixed_extensions: bool,
     pub(crate) ignore_audio_levels: bool,
+    pub(crate) reflections: bool,
     /// The SSRC of our own feedback.
     pub(crate) local_ssrc: u32,
     /// Until when a packet with it is our own, come back.
@@ -226,6 +227,7 @@ impl Transport {
             reduced_size: params.reduced_size,
             mixed_extensions: params.mixed_extensions,
             ignore_audio_levels: params.ignore_audio_levels,
+            reflections: params.reflections,
             writable: false,
             local_ssrc,
             conflict_until_us: None,

@@ -327,3 +327,39 @@ fn our_feedback_moves_away_from_what_is_announced_and_from_the_peers_reports() {
     );
     assert!(old != second && second != third);
 }
+
+#[test]
+fn a_peer_that_is_known_to_reflect_is_heard_but_its_reports_are_not() {
+    let mut rig = Rig::new();
+    let (echo, now) = (TransportId(3), rig.now);
+    let params = TransportParams {
+        reflections: true,
+        ..TransportParams::default()
+    };
+    rig.router.open_transport(echo, params, now).unwrap();
+    rig.router.set_writable(echo, true, now).unwrap();
+    rig.produce_video(VIDEO, &[Some(1_000)]);
+    let params = out_params(Some(VIDEO));
+    rig.router.consume(echo, VIDEO_OUT, params, now).unwrap();
+    let mut params = video_params(&[None]);
+    params.codecs[0].payload_type = OUT_VP8;
+    rig.router.produce(echo, OTHER, params, now).unwrap();
+    for n in 1..4 {
+        rig.rtp(&key(n, 0).bytes()).unwrap();
+    }
+    rig.pass_ms(2 * SECOND_MS);
+    let sent = std::mem::take(&mut rig.sent);
+    let mut reports = 0;
+    for out in sent.iter().filter(|out| out.transport == echo) {
+        if out.rtcp {
+            reports += 1;
+            let back = rig.router.handle_rtcp(echo, &out.bytes, rig.now);
+            assert_eq!(back, Err(RtcpDrop::SsrcInUse));
+        } else {
+            rig.router.handle_rtp(echo, &out.bytes, rig.now).unwrap();
+        }
+    }
+    let stats = rig.router.transport_stats(echo).unwrap();
+    assert_eq!((received(&rig, OTHER), stats.ssrc_collisions), (3, 1));
+    assert!(reports > 0 && stats.ssrc_in_use == reports);
+}

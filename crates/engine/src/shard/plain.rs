@@ -105,6 +105,7 @@ impl Shard {
                 // Its peer was given a line for what it asked for.
                 unlimited: true,
                 extended_reports,
+                reflections: true,
                 ..TransportParams::default()
             };
             let slot = self.insert_transport(id, router, carrier, params)?;

@@ -38,15 +38,19 @@ impl Transport {
 }
 
 impl Router {
-    /// A packet of an SSRC that is no stream's yet. One of ours is refused: whoever chose the same sees it in our packets and
-    /// can choose again, and what is no choice but our own packet come back belongs nowhere.
+    /// A packet of an SSRC that is no stream's yet. One of ours is refused, where the peer is not known to reflect: whoever
+    /// chose the same sees it in our packets and can choose again, and what is no choice but our own packet come back
+    /// belongs nowhere.
     #[cold]
     pub(super) fn refuse_ours(&mut self, at: u32, ssrc: u32, now_us: u64) -> Result<(), RtpDrop> {
-        let transport = &self.transports[at as usize];
+        let transport = &mut self.transports[at as usize];
         let refused = if ssrc == transport.local_ssrc {
             !self.move_local_ssrc(at, now_us)
+        } else if transport.own_ssrcs.contains_key(&ssrc) {
+            transport.stats.ssrc_collisions += u64::from(transport.reflections);
+            !transport.reflections
         } else {
-            transport.own_ssrcs.contains_key(&ssrc)
+            false
         };
         if refused {
             return Err(RtpDrop::SsrcInUse);
