@@ -380,7 +380,12 @@ fn dtx_passes_with_its_gap_in_time() {
 
 #[test]
 fn extensions_are_remapped_by_kind_and_ours_are_our_own() {
-    let mut rig = Rig::video();
+    let mut rig = Rig::new();
+    let mut params = video_params(&[Some(1_000)]);
+    params.mid = Some("9".into());
+    let now = rig.now;
+    rig.router.produce(PUBLISHER, VIDEO, params, now).unwrap();
+    rig.consume_video(VIDEO_OUT, Some(VIDEO));
     let mut packet = key(1, 0);
     packet.extensions = vec![
         (1, b"9".to_vec()),

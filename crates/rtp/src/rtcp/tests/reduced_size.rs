@@ -114,7 +114,9 @@ fn each_feedback(mut check: impl FnMut(RtcpPacket<'_>)) {
 fn datagram(packets: &[&dyn Fn(&mut CompoundWriter<'_>)]) -> Vec<u8> {
     let mut out = [0; 256];
     let mut writer = CompoundWriter::new(&mut out);
-    packets.iter().for_each(|push| push(&mut writer));
+    for push in packets {
+        push(&mut writer);
+    }
     let len = writer.finish();
     out[..len].to_vec()
 }
