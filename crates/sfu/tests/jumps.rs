@@ -95,7 +95,7 @@ impl Publisher {
         let told_ms = (i64::from(ms) + self.wall_ms + (3_800_000_000 * 1_000)).cast_unsigned();
         wire(&SenderReport {
             ssrc: self.ssrc,
-            ntp: NtpTime((told_ms / 1_000) << 32 | ((told_ms % 1_000) << 32) / 1_000),
+            ntp: NtpTime(((told_ms / 1_000) << 32) + ((told_ms % 1_000) << 32) / 1_000),
             rtp_timestamp: self.timestamp(ms),
             ..SenderReport::default()
         })
@@ -132,6 +132,7 @@ type Seen = (u32, bool, Vec<u8>);
 struct Viewer {
     unwrapper: SequenceUnwrapper,
     packets: BTreeMap<u64, Seen>,
+    /// When a number is asked for next.
     asked: HashMap<u64, Instant>,
     ssrcs: Vec<u32>,
     /// When, with what wall clock in milliseconds, with what timestamp.
@@ -178,9 +179,9 @@ impl Viewer {
         let again = Duration::from_millis(80);
         let mut wanted = vec![];
         for seq in holes {
-            let at = self.asked.entry(seq).or_insert(now - again);
-            if now - *at >= again {
-                *at = now;
+            let at = self.asked.entry(seq).or_insert(now);
+            if now >= *at {
+                *at = now + again;
                 wanted.push(seq as u16);
             }
         }
