@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from media_links import CONFIG, H264, LINKS, OPUS, PCMU, VP8
 
 from roomtone.media import (
-    CoreLink,
     Engine,
     EngineCommandError,
-    FakeLink,
     IngestListener,
     Link,
     Mixer,
     Packager,
     Router,
-    SocketLink,
     WebRtcTransport,
 )
 from roomtone.media.values import (
@@ -50,30 +47,7 @@ from roomtone.media.values import (
     TransportClosed,
 )
 
-VP8 = CodecParameters(payload_type=96, name="VP8", clock_rate=90_000, rtx_payload_type=97)
-PCMU = CodecParameters(payload_type=0, name="PCMU", clock_rate=8_000)
-H264 = CodecParameters(payload_type=102, name="H264", clock_rate=90_000)
-OPUS = CodecParameters(payload_type=111, name="OPUS", clock_rate=48_000, channels=2)
 FINGERPRINT = Fingerprint(algorithm="sha-256", value=":".join(["0A"] * 32))
-CONFIG = EngineConfig(
-    shards=2,
-    listen_ips=["127.0.0.1"],
-    webrtc_ports=(0, 0),
-    plain_ports=(44_000, 44_999),
-    max_transports=4,
-    max_producers_per_transport=3,
-    max_consumers_per_transport=3,
-    seed=7,
-)
-
-_has_core = importlib.util.find_spec("roomtone._core") is not None
-_real = pytest.mark.skipif(not _has_core, reason="roomtone._core is not built")
-LINKS: list[object] = [
-    pytest.param(FakeLink, id="fake"),
-    pytest.param(lambda config: SocketLink(lambda: FakeLink(config)), id="socket-fake"),
-    pytest.param(CoreLink, id="real", marks=_real),
-    pytest.param(lambda config: SocketLink(lambda: CoreLink(config)), id="socket-real", marks=_real),
-]
 
 
 @pytest.fixture(params=LINKS)
@@ -382,20 +356,6 @@ async def test_a_message_on_a_channel_that_is_not_there_is_refused(engine: Engin
     transport = await (await engine.open_router()).open_webrtc_transport(sctp=True)
     async with refused(ErrorCode.NOT_FOUND):
         await transport.channel(ChannelId(999_999), "none").send("hello")
-
-
-async def test_every_object_has_statistics_and_a_dump(engine: Engine) -> None:
-    router = await engine.open_router()
-    transport = await router.open_webrtc_transport()
-    producer = await transport.produce(MediaKind.AUDIO, [OPUS])
-    consumer = await transport.consume(MediaKind.AUDIO, producer, payload_types=[(111, 111)])
-    for thing in (router, transport, producer, consumer):
-        report = (await thing.stats())[0]
-        assert report["id"] == str(thing.id)
-        assert report["type"]
-        assert (await thing.dump())["id"] == thing.id
-    assert (await producer.stats())[0]["type"] == "inbound-rtp"
-    assert (await consumer.stats())[0]["type"] == "outbound-rtp"
 
 
 @pytest.mark.parametrize("engine", LINKS[2:], indirect=True)

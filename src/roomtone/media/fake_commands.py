@@ -12,12 +12,14 @@ from roomtone.media.fake_objects import (
     FakeChannel,
     FakeConsumer,
     FakeObserver,
+    FakePipe,
     FakeProducer,
     FakeRouter,
     FakeTransport,
 )
 from roomtone.media.fake_plain import check_plain, connect_plain, note_plain
-from roomtone.media.fake_state import STATS_TYPE, FakeState, Refused
+from roomtone.media.fake_reports import dump_of, reports_of
+from roomtone.media.fake_state import FakeState, Refused
 from roomtone.media.fake_together import MAX_TOGETHER, id_in, put_in
 from roomtone.media.values import (
     AddFeedTrack,
@@ -85,6 +87,7 @@ from roomtone.media.values import (
     PlainTransportOpened,
     Produce,
     Produced,
+    ProducerClosed,
     ProducerId,
     RemoveMixerInput,
     RemovePackagerTrack,
@@ -235,7 +238,13 @@ class FakeCommands(FakeState):
 
     @_execute.register
     def _close_transport(self, command: CloseTransport) -> AnyResult:
-        self.drop_transport(self.get(FakeTransport, command.transport), EngineCloseReason.REQUESTED)
+        held = self.objects.get(command.transport)
+        if isinstance(held, FakePipe):
+            self.drop_producer(self.get(FakeProducer, held.producer))
+            closed = ProducerClosed(producer=ProducerId(held.producer), reason=EngineCloseReason.PARENT_CLOSED)
+            self.caused.append(closed)
+        else:
+            self.drop_transport(self.get(FakeTransport, command.transport), EngineCloseReason.REQUESTED)
         return Done()
 
     @_execute.register
@@ -356,10 +365,11 @@ class FakeCommands(FakeState):
         router = self.get(FakeRouter, command.router)
         if source.router == router.id:
             raise Refused(ErrorCode.INVALID, "the producer lives on this router already")
-        piped = FakeProducer(
-            self.new_id(), router.id, None, source.kind, source.paused, source.codecs, source.encodings
-        )
+        near, far = self.new_id(), self.new_id()
+        piped = FakeProducer(self.new_id(), router.id, far, source.kind, source.paused, source.codecs, source.encodings)
         piped.piped_from = source.id
+        self.objects[near] = FakePipe(near, source.router, far, piped.id, source.id)
+        self.objects[far] = FakePipe(far, router.id, near, piped.id, None)
         self.objects[piped.id] = piped
         return Produced(producer=ProducerId(piped.id))
 
@@ -436,7 +446,12 @@ class FakeCommands(FakeState):
         if not transport.writable and command.stream is None:
             raise Refused(ErrorCode.WRONG_STATE, "DTLS is not connected yet")
         channel = FakeChannel(
-            self.new_id(), transport.id, command.label, command.protocol, transport.writable, stream=command.stream
+            self.new_id(),
+            transport.id,
+            command.label,
+            command.protocol,
+            transport.writable,
+            stream=command.stream,
         )
         self.objects[channel.id] = channel
         if channel.open:
@@ -470,24 +485,14 @@ class FakeCommands(FakeState):
         held = self.objects.get(command.id)
         if held is None:
             raise Refused(ErrorCode.NOT_FOUND, f"no object {command.id}")
-        report: dict[str, int | float | str | bool | None] = {"id": str(held.id), "type": STATS_TYPE[type(held)]}
-        match held:
-            case FakeProducer():
-                report |= {"kind": held.kind.value, "packetsReceived": 0, "bytesReceived": 0, "packetsLost": 0}
-                consumers = self.find(FakeConsumer)
-                report["wantedBy"] = sum(one.producer == held.id and not one.paused for one in consumers)
-            case FakeConsumer():
-                report |= {"kind": held.kind.value, "packetsSent": 0, "bytesSent": 0, "ssrc": held.ssrc}
-            case _:
-                pass
-        return Stats(reports=[report])
+        return Stats(reports=reports_of(self, held))
 
     @_execute.register
     def _dump(self, command: Dump) -> AnyResult:
         held = self.objects.get(command.id)
         if held is None:
             raise Refused(ErrorCode.NOT_FOUND, f"no object {command.id}")
-        return Dumped(json=json.dumps({"id": held.id, "type": STATS_TYPE[type(held)], "state": repr(held)}))
+        return Dumped(json=json.dumps(dump_of(self, held)))
 
     @_execute.register
     def _engine_stats(self, _command: GetEngineStats) -> AnyResult:

@@ -48,6 +48,7 @@ class FakeTransport:
     ports: list[int] = field(default_factory=list)
     remote_candidates: list[Candidate] = field(default_factory=list)
     writable: bool = False
+    listen_ip: str = "127.0.0.1"
     latching: Latching = Latching.FIXED
     secure: bool = False
     dtls: bool = False
@@ -58,6 +59,20 @@ class FakeTransport:
     remote_srtp: SrtpKeys | None = None
     remote: tuple[str, int] | None = None
     """Where it sends; None until it is told or learnt."""
+
+
+@dataclass(slots=True)
+class FakePipe:
+    """One end of a pipe of the fake."""
+
+    id: int
+    router: int
+    far: int
+    """The other end."""
+    producer: int
+    """The piped producer, which is at the far end of the two."""
+    source: int | None
+    """The producer that is carried, at the end it is carried from."""
 
 
 @dataclass(slots=True)
@@ -228,6 +243,7 @@ class FakeFeed:
 FakeObject = (
     FakeRouter
     | FakeTransport
+    | FakePipe
     | FakeProducer
     | FakeConsumer
     | FakeObserver

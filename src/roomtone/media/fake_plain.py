@@ -27,7 +27,7 @@ def check_plain(command: OpenPlainTransport) -> None:
 
 def note_plain(transport: FakeTransport, command: OpenPlainTransport) -> None:
     """Keep how a plain transport was opened, for tests to see."""
-    transport.latching, transport.dscp = command.latching, command.dscp
+    transport.listen_ip, transport.latching, transport.dscp = command.listen_ip, command.latching, command.dscp
     transport.dtls, transport.extended_reports = command.dtls, command.extended_reports
     transport.secure, transport.local_srtp = command.secure or command.srtp is not None, command.srtp
 

@@ -14,6 +14,7 @@ from roomtone.media.fake_objects import (
     FakeObject,
     FakeObserver,
     FakePackager,
+    FakePipe,
     FakePlayout,
     FakeProducer,
     FakeRouter,
@@ -72,6 +73,7 @@ T = TypeVar(
     FakeChannel,
     FakeMixer,
     FakePackager,
+    FakePipe,
     FakePlayout,
     FakeTranscoder,
     FakeTrackTranscoder,
@@ -87,8 +89,9 @@ STATS_TYPE: dict[type[FakeObject], str] = {
     FakeConsumer: "outbound-rtp",
     FakeObserver: "observer",
     FakeChannel: "data-channel",
-    FakeMixer: "mixer",
-    FakePackager: "packager",
+    FakePipe: "transport",
+    FakeMixer: "transport",
+    FakePackager: "transport",
     FakeTranscoder: "transcoder",
     FakeTrackTranscoder: "transcoder",
     FakeIngestListener: "listener",
@@ -195,6 +198,8 @@ class FakeState:
     def drop_producer(self, producer: FakeProducer) -> None:
         """Take a producer away; its consumers wait for another source."""
         del self.objects[producer.id]
+        for pipe in [held for held in self.find(FakePipe) if held.producer == producer.id]:
+            del self.objects[pipe.id]
         for consumer in self.find(FakeConsumer):
             if consumer.producer == producer.id:
                 consumer.producer = None
@@ -216,6 +221,9 @@ class FakeState:
             self.drop_packager(packager, of_transports)
         for feed in [held for held in self.find(FakeFeed) if held.router == router.id]:
             self.drop_feed(feed, of_transports)
+        for producer in [held for held in self.find(FakeProducer) if held.router == router.id]:
+            if producer.id in self.objects:
+                self.drop_producer(producer)
         for held in [held for held in self.objects.values() if getattr(held, "router", None) == router.id]:
             del self.objects[held.id]
         del self.objects[router.id]

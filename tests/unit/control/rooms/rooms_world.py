@@ -12,6 +12,7 @@ import pytest
 from roomtone.control.rooms import RoomLimits, Rooms, SubscriptionOffer, TrackOffer
 from roomtone.media import Engine
 from roomtone.media.fake import FakeLink
+from roomtone.media.fake_objects import FakeProducer
 from roomtone.media.values import DtlsRole, EncodingParameters, EngineConfig, Fingerprint, MediaKind
 from roomtone.protocols.sdp import Codec, RemotePeer
 
@@ -50,6 +51,9 @@ class World:
         kinds = Counter(type(held).__name__.removeprefix("Fake") for held in self.link.objects.values())
         assert kinds["Observer"] == len(self.rooms.observed)
         del kinds["Observer"]
+        piped = [held for held in self.link.find(FakeProducer) if held.piped_from is not None]
+        assert kinds["Pipe"] == 2 * len(piped), "a pipe has two ends"
+        del kinds["Pipe"]
         return kinds
 
 
