@@ -33,9 +33,13 @@ pub(super) const MAX_CHANCE: f64 = 0.1;
 /// looked at over this time.
 const STEP_UP: f64 = 2.0;
 const SENT_SPAN_US: i64 = 100_000;
+/// What is sent is a mean over this time.
+const SENDING_US: i64 = 500_000;
 
 /// So much more than arrives does not pass.
 const OVERFLOW: f64 = 1.05;
+/// A packet more or less in half a second.
+const UNSURE_BPS: f64 = 1_200.0 * 8.0 / 0.5;
 /// A queue longer than this is to be gone in so many seconds.
 const LONG_QUEUE_US: i64 = 300_000;
 const DRAIN_S: f64 = 2.0;
@@ -83,9 +87,11 @@ impl GccEstimator {
         } else {
             OVERFLOW
         };
+        // A source may have less to send than the rate allows: then what does not arrive was not sent.
+        let sending = self.rate.bps().min(self.sending_bps + self.others_bps());
         let acknowledged = self.arriving_bps();
         acknowledged.is_some_and(|bps| {
-            self.rate.bps() > passing * bps && bps < FALLEN * self.drain_began_bps
+            sending > passing * bps + UNSURE_BPS && bps < FALLEN * self.drain_began_bps
         })
     }
 
@@ -142,6 +148,7 @@ impl GccEstimator {
             drain_us: self.drained_above_us(),
             used_bps: is_telling.then_some(self.used_bps()),
             overflows: self.drains_too_little(),
+            arriving_bps: self.arriving_bps(),
         };
         let standing = self.queue.step(sight, now_us);
         let acknowledged = self.arriving_bps();
@@ -252,6 +259,8 @@ impl GccEstimator {
         }
         let sent_bps = self.sent_bytes as f64 * 8e6 / span_us as f64;
         (self.sent_bytes, self.sent_since_us) = (0, now_us);
+        let weight = span_us.min(SENDING_US) as f64 / SENDING_US as f64;
+        self.sending_bps += weight * (sent_bps - self.sending_bps);
         let has_stepped = |arriving| sent_bps > STEP_UP * arriving;
         if self.acknowledged.bps().is_some_and(has_stepped) {
             self.acknowledged.expect_change();

@@ -125,6 +125,8 @@ pub struct GccEstimator {
     /// Bytes sent since the time beside it.
     sent_bytes: u64,
     sent_since_us: i64,
+    /// What is sent, as a mean.
+    sending_bps: f64,
     last_heard_us: Option<i64>,
     last_backoff_us: i64,
     /// Nothing was heard for long; losses of packets sent until then say nothing.
@@ -178,6 +180,7 @@ impl GccEstimator {
             unaccounted_bytes: 0,
             sent_bytes: 0,
             sent_since_us: 0,
+            sending_bps: 0.0,
             last_sent_us: None,
             unanswered_us: None,
             last_heard_us: None,

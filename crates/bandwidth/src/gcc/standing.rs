@@ -30,6 +30,10 @@ const DRAIN_SLACK_US: i64 = 500_000;
 const OWN_GROWTH: f64 = 1.05;
 const SUSPICIONS: u8 = 3;
 const SUSPICION_US: i64 = 15_000_000;
+/// Who gave way to a queue of its own beside someone else meets that one again within this time: a queue that comes
+/// back while no more arrives than before it, give or take so much, is theirs at once.
+const REUNION_US: i64 = 30_000_000;
+const REUNION_GROWTH: f64 = 1.1;
 /// A line that was someone else's and has had no queue for so long is not any more.
 const QUIET_US: i64 = 8_000_000;
 /// How long a failed drain is believed; a delay that is steady is looked at sooner.
@@ -83,6 +87,10 @@ pub(super) struct Queue {
     start_us: i64,
     /// The rate when there was no queue, and when that was; none once one built up again.
     empty: Option<(f64, i64)>,
+    /// What arrived when there was none.
+    empty_arriving: f64,
+    /// When it gave way to a queue of its own beside someone else.
+    parted_us: Option<i64>,
     suspicions: u8,
     suspicion_us: i64,
     /// The delay some time ago, and when.
@@ -114,6 +122,8 @@ pub(super) struct Sight {
     pub(super) used_bps: Option<f64>,
     /// Clearly more is sent than arrives: a queue that stands is this sender's own.
     pub(super) overflows: bool,
+    /// What arrives.
+    pub(super) arriving_bps: Option<f64>,
 }
 
 impl Queue {
@@ -195,6 +205,7 @@ impl Queue {
                 } else if cause == Cause::Own || is_retried {
                     self.enter(Standing::Draining, now_us);
                     self.is_retry = is_retried;
+                    self.parted_us = (!is_retried).then_some(now_us);
                 }
             }
         }
@@ -207,16 +218,25 @@ impl Queue {
             .is_some_and(|since| now_us - since > STANDING_TIME_US);
         let is_rising =
             sight.line == LineState::Overused && self.delay_us > sight.drain_us + sight.chance_us;
-        if self.suspicions >= SUSPICIONS && (is_standing || is_rising) {
+        let is_theirs = self.suspicions >= SUSPICIONS || self.is_reunion(sight, now_us);
+        if is_theirs && (is_standing || is_rising) {
             self.enter(Standing::Foreign, now_us);
         } else if is_standing || is_rising {
             self.enter(Standing::Draining, now_us);
         }
     }
 
+    /// Whether who was met lately is back.
+    fn is_reunion(&self, sight: Sight, now_us: i64) -> bool {
+        let is_recent = self.parted_us.is_some_and(|at| now_us - at < REUNION_US);
+        let most = REUNION_GROWTH * self.empty_arriving;
+        is_recent && sight.arriving_bps.is_some_and(|bps| bps < most)
+    }
+
     /// Where there was no queue and now is one: whose it is.
     fn cause(&mut self, sight: Sight, now_us: i64) -> Cause {
         if self.is_drained() {
+            self.empty_arriving = sight.arriving_bps.unwrap_or(0.0);
             if let Some(bps) = sight.used_bps {
                 let since = self.empty.map_or(now_us, |(_, since)| since);
                 self.empty = Some((bps, since));
@@ -301,3 +321,6 @@ impl Queue {
         self.delay_us
     }
 }
+
+#[cfg(test)]
+mod tests;

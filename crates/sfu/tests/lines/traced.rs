@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use roomtone_bandwidth::{
-    BandwidthEstimator, Company, Estimate, EstimatorDetails, FeedbackEntry, GccConfig,
-    GccEstimator, LineBelief, Probe, ReportedLoss, SentPacket, Sighting,
+    BandwidthEstimator, Company, Estimate, EstimatorCounters, EstimatorDetails, FeedbackEntry,
+    GccConfig, GccEstimator, LineBelief, Probe, ReportedLoss, SentPacket, Sighting,
 };
 
 /// What was thought, and when; and the probes that were given out.
@@ -94,5 +94,11 @@ impl BandwidthEstimator for Traced {
     fn handle_timeout(&mut self, now: Instant) {
         self.inner.handle_timeout(now);
         self.note(now);
+    }
+    fn counters(&self) -> EstimatorCounters {
+        self.inner.counters()
+    }
+    fn details(&self) -> EstimatorDetails {
+        self.inner.details()
     }
 }
