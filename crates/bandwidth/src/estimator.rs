@@ -201,6 +201,12 @@ pub trait BandwidthEstimator: Send + std::fmt::Debug {
     }
     /// What those who share the line do; `None`: nobody is known to.
     fn set_company(&mut self, _company: Option<Company>, _now: Instant) {}
+    /// Bytes of all packets that left so far, counted as [`SentPacket::bytes`].
+    fn sent_bytes(&self) -> u64 {
+        0
+    }
+    /// So many bytes have left so far for others who share the line; told before a packet of a probe leaves.
+    fn note_others_sent(&mut self, _bytes: u64) {}
     /// What it believes.
     fn estimate(&self) -> Estimate;
     /// When it wants [`Self::handle_timeout`].

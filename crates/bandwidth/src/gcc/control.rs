@@ -243,6 +243,7 @@ impl GccEstimator {
 
     pub(super) fn count_sent(&mut self, now_us: i64) {
         let bytes = std::mem::take(&mut self.unaccounted_bytes);
+        self.accounted_bytes += bytes;
         let seconds = (now_us - self.counted_us).max(0) as f64 / 1e6;
         self.counted_us = now_us;
         let others = (self.others_bps() / 8.0 * seconds) as u64;

@@ -122,6 +122,10 @@ pub struct GccEstimator {
     results: ProbeResults,
     remb_bps: Option<u64>,
     counters: EstimatorCounters,
+    /// Bytes sent that were accounted for.
+    accounted_bytes: u64,
+    /// Bytes sent for others who share the line, as it was told last.
+    others_sent_bytes: Option<u64>,
     /// Bytes sent since the time beside it.
     sent_bytes: u64,
     sent_since_us: i64,
@@ -178,6 +182,8 @@ impl GccEstimator {
             remb_bps: None,
             counters: EstimatorCounters::default(),
             unaccounted_bytes: 0,
+            accounted_bytes: 0,
+            others_sent_bytes: None,
             sent_bytes: 0,
             sent_since_us: 0,
             sending_bps: 0.0,
@@ -225,6 +231,11 @@ impl BandwidthEstimator for GccEstimator {
     fn on_sent(&mut self, packet: SentPacket, now: Instant) {
         let now_us = self.micros(now);
         let probe = packet.probe.map_or(0, |id| self.results.slot(id));
+        if probe != 0
+            && let Some(others) = self.others_sent_bytes
+        {
+            self.results.mark(probe, now_us, others);
+        }
         self.log.push(packet, probe, now_us);
         self.unaccounted_bytes += u64::from(packet.bytes);
         self.last_sent_us = Some(now_us);
@@ -313,6 +324,14 @@ impl BandwidthEstimator for GccEstimator {
     fn set_company(&mut self, company: Option<Company>, now: Instant) {
         let now_us = self.micros(now);
         self.meet(company, now_us);
+    }
+
+    fn sent_bytes(&self) -> u64 {
+        self.accounted_bytes + self.unaccounted_bytes
+    }
+
+    fn note_others_sent(&mut self, bytes: u64) {
+        self.others_sent_bytes = Some(bytes);
     }
 
     fn estimate(&self) -> Estimate {

@@ -16,12 +16,17 @@ const MAX_RATIO: f64 = 2.0;
 /// Arriving this much slower than sent shows the link's capacity, of which a part is taken.
 const SATURATED: f64 = 0.9;
 const TARGET_SHARE: f64 = 0.95;
+/// The same where what others sent meanwhile is known: then it is the line that was measured.
+const WHOLE_SHARE: f64 = 0.98;
 /// A chance below this explains nothing; what is lost is explained up to so many times what chance takes on
 /// average, and one packet more.
 const MIN_CHANCE: f64 = 0.01;
 const CHANCES: f64 = 3.0;
 /// Lost packets of one probe that are remembered; more are not by chance.
 const MAX_LOST: usize = 16;
+/// Times of sending that are remembered with what others had been sent by then; of a probe with more of them others
+/// are counted by their mean.
+const MAX_MARKS: usize = 40;
 /// Longer ones are no probes.
 const MAX_SPAN_US: i64 = 1_000_000;
 
@@ -35,6 +40,8 @@ pub(super) struct Shown {
     pub(super) sent_bps: f64,
     /// It arrived slower than it was sent.
     pub(super) is_saturated: bool,
+    /// What others sent meanwhile is in it: it is of the line.
+    pub(super) is_whole: bool,
 }
 
 impl Shown {
@@ -44,7 +51,7 @@ impl Shown {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Cluster {
     id: u32,
     min_packets: u16,
@@ -60,6 +67,34 @@ struct Cluster {
     /// When packets were sent that were lost, and their bytes.
     lost: [(i64, u16); MAX_LOST],
     lost_count: usize,
+    /// When packets were sent, and what others had been sent by then; both wrap.
+    marks: Marks,
+    mark_count: usize,
+}
+
+/// Microseconds and bytes.
+type Marks = [(u32, u32); MAX_MARKS];
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            id: 0,
+            min_packets: 0,
+            packets: 0,
+            min_bytes: 0,
+            bytes: 0,
+            first_sent_us: 0,
+            last_sent_us: 0,
+            last_sent_bytes: 0,
+            first_arrival_bytes: 0,
+            first_arrival_us: 0,
+            last_arrival_us: 0,
+            lost: [(0, 0); MAX_LOST],
+            lost_count: 0,
+            marks: [(0, 0); MAX_MARKS],
+            mark_count: 0,
+        }
+    }
 }
 
 /// The probes under way.
@@ -87,6 +122,22 @@ impl ProbeResults {
         } else {
             0
         }
+    }
+
+    /// A packet of a probe leaves, and others who share the line had been sent so much before it.
+    pub(super) fn mark(&mut self, slot: u8, sent_us: i64, others: u64) {
+        let Some(cluster) = self.clusters.get_mut(usize::from(slot.wrapping_sub(1))) else {
+            return;
+        };
+        let marked = cluster.mark_count.min(MAX_MARKS);
+        let mut before = cluster.marks[..marked].iter().rev();
+        if before.next().is_some_and(|(at, _)| *at == sent_us as u32) {
+            return;
+        }
+        if let Some(place) = cluster.marks.get_mut(marked) {
+            *place = (sent_us as u32, others as u32);
+        }
+        cluster.mark_count += 1;
     }
 
     /// A packet of a probe was lost.
@@ -167,6 +218,14 @@ impl Cluster {
             .sum()
     }
 
+    /// Bytes sent for others between the first packet and the last, if that is known.
+    fn others(&self) -> Option<u32> {
+        let marks = self.marks.get(..self.mark_count)?;
+        let at = |sent_us: i64| marks.iter().find(|(at, _)| *at == sent_us as u32);
+        let ((_, first), (_, last)) = (at(self.first_sent_us)?, at(self.last_sent_us)?);
+        Some(last.wrapping_sub(*first))
+    }
+
     fn rate(&self, chance: f64) -> Option<Shown> {
         if f64::from(self.packets) < MIN_SHARE * f64::from(self.min_packets)
             || f64::from(self.bytes) < MIN_SHARE * f64::from(self.min_bytes)
@@ -191,11 +250,23 @@ impl Cluster {
         if arrived_bps > MAX_RATIO * sent_bps {
             return None;
         }
+        // Who sends to all of them has the packets of others between these in the same order as the line.
+        let others = self.others();
+        let between = others.map_or(0.0, f64::from) * 8e6;
+        let whole = |own: f64, span: i64| own + between / span as f64;
+        let (sent_bps, arrived_bps) =
+            (whole(sent_bps, sent_span), whole(arrived_bps, arrival_span));
         let is_saturated = arrived_bps < SATURATED * sent_bps;
+        let share = if others.is_some() {
+            WHOLE_SHARE
+        } else {
+            TARGET_SHARE
+        };
         Some(Shown {
+            is_whole: others.is_some(),
             id: self.id,
             bps: if is_saturated {
-                TARGET_SHARE * arrived_bps
+                share * arrived_bps
             } else {
                 sent_bps.min(arrived_bps)
             },
@@ -262,6 +333,32 @@ mod tests {
             (result_of_loss(&[9], 0.05) - whole).abs() < 1.0,
             "what was lost at the end has no time to count"
         );
+    }
+
+    #[test]
+    fn what_others_were_sent_between_a_probes_packets_has_passed_with_them() {
+        let shown = |packets: i64, times: i64| {
+            let (mut results, slot) = ten_packets();
+            let mut shown = None;
+            for at in 0..packets {
+                // A picture of 2,400 bytes for others before the fifth packet.
+                results.mark(slot, times * at, 70_000 + if at < 4 { 0 } else { 2_400 });
+                let rate = results.push(slot, times * at, 2 * times * at, 1_200, 0.0);
+                shown = rate.or(shown);
+            }
+            shown.unwrap()
+        };
+        let (alone, beside) = (result(None).unwrap(), shown(10, 1_000));
+        assert!(!alone.is_whole && beside.is_whole);
+        // Eleven packets in 18 ms, where nine were counted.
+        let carried = 11.0 * 1_200.0 * 8.0 / 0.018;
+        assert!(
+            (beside.bps - WHOLE_SHARE * carried).abs() < 1.0,
+            "{beside:?}"
+        );
+        assert!((beside.sent_bps - 2.0 * carried).abs() < 1.0, "{beside:?}");
+        // Of more times than are remembered it is not known.
+        assert!(!shown(MAX_MARKS as i64 + 1, 1_000).is_whole);
     }
 
     #[test]

@@ -68,6 +68,7 @@ mod tests {
             bps,
             sent_bps: bps,
             is_saturated: true,
+            is_whole: false,
         }
     }
 

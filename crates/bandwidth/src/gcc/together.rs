@@ -101,6 +101,9 @@ impl GccEstimator {
 
     /// What a probe shows of the whole line: where it is full, each has as much of it as of what is sent.
     pub(super) fn of_the_line(&self, shown: Shown) -> Shown {
+        if shown.is_whole {
+            return shown;
+        }
         let others = self.others_bps() / shown.sent_bps.max(1.0);
         let trusted = if self.company.is_some() && shown.is_saturated {
             TRUSTED
@@ -158,6 +161,9 @@ impl GccEstimator {
 
     pub(super) fn meet(&mut self, company: Option<Company>, now_us: i64) {
         self.company = company;
+        if company.is_none() {
+            self.others_sent_bytes = None;
+        }
         self.probes.know_wanted(self.wanted_by_all());
         self.inform_probes(now_us);
     }

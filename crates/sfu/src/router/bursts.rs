@@ -203,8 +203,12 @@ impl Router {
         transport.ready.run_len = 0;
         if transport.pacer.is_on() {
             transport.pacer.refill(now_us);
+            let probes = transport.pacer.is_probing();
             if transport.pacer.has_held_back() {
                 self.drop_old(at, now_us);
+            }
+            if probes {
+                self.count_others(at);
             }
         }
         let transport = &self.transports[at as usize];

@@ -92,6 +92,24 @@ impl Router {
         }
     }
 
+    /// Packets of a probe leave next: what was sent to others who share the line lies before them there.
+    #[cold]
+    pub(super) fn count_others(&mut self, at: u32) {
+        let transport = &self.transports[at as usize];
+        let site = transport
+            .site
+            .filter(|_| transport.estimator.is_accompanied());
+        let Some(neighbours) = site.and_then(|site| self.sites.get(&site)) else {
+            return;
+        };
+        let fellows = neighbours.fellows(at).filter(|fellow| *fellow != at);
+        let sent = fellows.map(|fellow| self.transports[fellow as usize].estimator.sent_bytes());
+        let bytes = sent.sum();
+        self.transports[at as usize]
+            .estimator
+            .note_others_sent(bytes);
+    }
+
     /// Others than before share lines: each line carries what those on it had.
     fn regroup(&mut self, site: u128, now: Instant) {
         let now_us = self.clock.micros(now);

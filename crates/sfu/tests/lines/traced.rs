@@ -85,6 +85,12 @@ impl BandwidthEstimator for Traced {
     fn set_company(&mut self, company: Option<Company>, now: Instant) {
         self.inner.set_company(company, now);
     }
+    fn sent_bytes(&self) -> u64 {
+        self.inner.sent_bytes()
+    }
+    fn note_others_sent(&mut self, bytes: u64) {
+        self.inner.note_others_sent(bytes);
+    }
     fn estimate(&self) -> Estimate {
         self.inner.estimate()
     }
