@@ -186,6 +186,7 @@ def transports(server: Server) -> int:
     return sum(int(float(line.rsplit(" ", 1)[1])) for line in samples if 'type="shard"' in line)
 
 
+@pytest.mark.long
 @pytest.mark.alone
 async def test_who_is_killed_hard_is_gone_within_30_seconds(server: Server, clock: Clock) -> None:
     publisher = await publish(server, "seen")

@@ -6,6 +6,10 @@ use std::time::Duration;
 use crate::candidate::{Candidate, IceCredentials};
 use crate::certificate::{Certificate, Fingerprint};
 
+/// A peer that is silent for so long is gone. Below the 30 s of RFC 7675 section 5.1, so that with all that follows in
+/// control one killed hard is gone within them; peers check about every 5 s (RFC 7675 section 5.1), browsers every 2.5 s.
+pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(25);
+
 /// Which half of ICE we play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IceMode {
@@ -105,7 +109,7 @@ impl TransportConfig {
             sctp: false,
             max_message_size: 262_144,
             connect_timeout: Duration::from_secs(30),
-            consent_timeout: Duration::from_secs(30),
+            consent_timeout: CONSENT_TIMEOUT,
             media_keeps_consent: true,
             limits: TransportLimits::default(),
         }

@@ -24,7 +24,9 @@ mod x509;
 pub use address::{DatagramKind, FiveTuple, Protocol, classify, is_dtls, is_stun};
 pub use candidate::{Candidate, CandidateKind, IceCredentials, TcpType};
 pub use certificate::{Certificate, CertificateError, Fingerprint, FingerprintHash};
-pub use config::{DtlsRole, IceMode, RemoteParameters, TransportConfig, TransportLimits};
+pub use config::{
+    CONSENT_TIMEOUT, DtlsRole, IceMode, RemoteParameters, TransportConfig, TransportLimits,
+};
 pub use dtls_srtp::{DtlsSrtp, DtlsSrtpEvent};
 pub use error::{ChannelError, TransportError};
 pub use event::{CloseReason, DtlsState, IceState, TransportEvent};
