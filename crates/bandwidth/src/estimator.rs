@@ -155,6 +155,10 @@ pub struct EstimatorDetails {
 /// - **Order**: after any input but `on_sent`, ask for all three again.
 /// - **Limits**: whatever the peer claims, memory and work for one call stay bounded.
 pub trait BandwidthEstimator: Send + std::fmt::Debug {
+    /// What statistics call it.
+    fn name(&self) -> &'static str {
+        "other"
+    }
     /// Whether [`Self::on_sent`] is wanted; asked once.
     fn tracks_packets(&self) -> bool {
         false

@@ -90,6 +90,10 @@ impl ReceiverReportEstimator {
 }
 
 impl BandwidthEstimator for ReceiverReportEstimator {
+    fn name(&self) -> &'static str {
+        "receiver-reports"
+    }
+
     fn on_report(&mut self, report: ReportedLoss, now: Instant) {
         const CHANGE_INTERVAL: Duration = Duration::from_millis(500);
         self.confirmed = true;

@@ -2,7 +2,7 @@
 
 use roomtone_rtp::{Codec, ExtensionKind, MediaKind};
 
-use crate::ProducerId;
+use crate::{ArrivalModel, ProducerId};
 
 /// How a transport is opened.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,9 @@ pub struct TransportParams {
     /// Packets of ours that the peer sends back are taken for its own: that is how echo services of telephony answer.
     /// Its RTCP is not.
     pub reflections: bool,
+    /// How congestion is seen in arrival times, where transport-wide feedback is negotiated; `None`: as
+    /// the router's configuration says.
+    pub arrival_model: Option<ArrivalModel>,
 }
 
 /// The RTCP feedback that was negotiated for a codec or a consumer.

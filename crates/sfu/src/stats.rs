@@ -278,6 +278,8 @@ pub struct TransportStats {
     pub padding_bytes_sent: u64,
     /// The bandwidth estimate toward the peer in bits per second (W3C `availableOutgoingBitrate`).
     pub available_outgoing_bitrate: u64,
+    /// Which estimator that is of: `gcc-trendline`, `gcc-kalman`, `receiver-reports`, or `other` for a driver's own.
+    pub estimator: &'static str,
     /// What is allotted of it to the tracks, in bits per second.
     pub allocated_bitrate: u64,
     /// What the best layers of all tracks would cost.

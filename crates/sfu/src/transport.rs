@@ -15,7 +15,7 @@ use crate::random::Random;
 use crate::rhythm::Rhythm;
 use crate::router::extended::Extended;
 use crate::twcc::ArrivalLog;
-use crate::{BandwidthEstimator, TransportId, TransportParams, TransportStats};
+use crate::{ArrivalModel, BandwidthEstimator, TransportId, TransportParams, TransportStats};
 
 /// Where packets of an SSRC of the peer go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,6 +202,8 @@ pub(crate) struct Transport {
     pub(crate) clock_offset: Option<i64>,
     /// Whether the estimator was named by the driver; else the router chooses by what was negotiated.
     pub(crate) estimator_given: bool,
+    /// The arrival model it was opened with; else that of the router's configuration is taken.
+    pub(crate) arrival_model: Option<ArrivalModel>,
     /// Whether the feedback that was agreed to did not come, and reports are followed instead.
     pub(crate) lacks_feedback: bool,
     pub(crate) last_estimate: u64,
@@ -253,6 +255,7 @@ impl Transport {
             clock_offset: None,
             tracks_packets: estimator.tracks_packets(),
             estimator_given: false,
+            arrival_model: params.arrival_model,
             lacks_feedback: false,
             pacer: Pacer::default(),
             last_estimate: estimator.estimate().bps,

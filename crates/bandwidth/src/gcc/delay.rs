@@ -86,12 +86,17 @@ impl DelayDetector {
     /// Begins anew, as after a silence.
     pub(super) fn reset(&mut self) {
         self.groups.reset();
-        self.model = Model::new(match self.model {
-            Model::Trendline(_) => ArrivalModel::Trendline,
-            Model::Kalman(_) => ArrivalModel::Kalman,
-        });
+        self.model = Model::new(self.arrival_model());
         self.detector.reset();
         self.value = 0.0;
+    }
+
+    /// The model it was made with.
+    pub(super) fn arrival_model(&self) -> ArrivalModel {
+        match self.model {
+            Model::Trendline(_) => ArrivalModel::Trendline,
+            Model::Kalman(_) => ArrivalModel::Kalman,
+        }
     }
 
     pub(super) fn state(&self) -> LineState {

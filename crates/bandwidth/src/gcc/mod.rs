@@ -66,6 +66,17 @@ pub struct GccConfig {
     pub arrival_model: ArrivalModel,
 }
 
+impl GccConfig {
+    /// The same with another arrival model, where one is given.
+    #[must_use]
+    pub fn with_model(self, model: Option<ArrivalModel>) -> Self {
+        Self {
+            arrival_model: model.unwrap_or(self.arrival_model),
+            ..self
+        }
+    }
+}
+
 impl Default for GccConfig {
     fn default() -> Self {
         Self {
@@ -216,6 +227,13 @@ impl GccEstimator {
 }
 
 impl BandwidthEstimator for GccEstimator {
+    fn name(&self) -> &'static str {
+        match self.delay.arrival_model() {
+            ArrivalModel::Trendline => "gcc-trendline",
+            ArrivalModel::Kalman => "gcc-kalman",
+        }
+    }
+
     fn tracks_packets(&self) -> bool {
         true
     }

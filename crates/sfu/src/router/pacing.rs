@@ -33,7 +33,8 @@ impl Router {
         if !reports || settled || !config.transport_feedback || transport.tally.unlimited {
             return;
         }
-        transport.estimator = Box::new(GccEstimator::new(config.congestion));
+        let congestion = config.congestion.with_model(transport.arrival_model);
+        transport.estimator = Box::new(GccEstimator::new(congestion));
         transport.tracks_packets = true;
         self.follow_estimator(at, now);
     }
@@ -61,6 +62,7 @@ impl Router {
         let config = self.config.bandwidth.congestion;
         let transport = &mut self.transports[at as usize];
         if std::mem::take(&mut transport.lacks_feedback) {
+            let config = config.with_model(transport.arrival_model);
             transport.estimator = Box::new(GccEstimator::new(config));
             transport.tracks_packets = true;
         }

@@ -37,6 +37,7 @@ impl Router {
         let extended = transport.extended.as_deref();
         Ok(TransportStats {
             available_outgoing_bitrate: transport.estimator.estimate().bps,
+            estimator: transport.estimator.name(),
             feedback_bogus: transport.estimator.counters().bogus,
             allocated_bitrate: transport.tally.used_bps,
             wanted_bitrate: transport.tally.wanted_bps,
