@@ -28,6 +28,9 @@ pub enum TransportError {
     /// No more remote candidates are kept.
     #[error("too many remote candidates")]
     TooManyCandidates,
+    /// A local candidate whose address nobody can reach, such as an unspecified one.
+    #[error("a candidate with an address nobody can reach")]
+    UnusableCandidate,
     /// The DTLS handshake is not done: nothing can be sealed or opened.
     #[error("no SRTP keys yet")]
     NoKeys,
@@ -78,4 +81,11 @@ pub enum ChannelError {
     /// The association is closed.
     #[error("association closed")]
     Closed,
+}
+
+impl ChannelError {
+    /// Whether a message was refused because there is no room for it, now or ever.
+    pub(crate) fn is_for_want_of_room(self) -> bool {
+        matches!(self, Self::BufferFull | Self::MessageTooLarge)
+    }
 }

@@ -46,7 +46,7 @@ pub enum CloseReason {
     Local,
     /// The peer sent a DTLS close_notify.
     PeerClosed,
-    /// No candidate pair worked in time.
+    /// No candidate pair worked in time, or none is left to try and no candidate can come any more.
     IceTimeout,
     /// The peer was silent for the consent time (RFC 7675).
     ConsentExpired,

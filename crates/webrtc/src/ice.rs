@@ -63,6 +63,25 @@ impl Ice {
         }
     }
 
+    pub(crate) fn add_local_candidate(
+        &mut self,
+        candidate: Candidate,
+        now: Instant,
+    ) -> Result<(), TransportError> {
+        match self {
+            // It sends no checks: where they come from, the owner's socket knows.
+            Self::Lite(_) => Ok(()),
+            Self::Full(agent) => agent.add_local_candidate(candidate, now),
+        }
+    }
+
+    pub(crate) fn end_of_candidates(&mut self) {
+        match self {
+            Self::Lite(_) => {}
+            Self::Full(agent) => agent.end_of_candidates(),
+        }
+    }
+
     pub(crate) fn restart(&mut self, new: IceCredentials) {
         match self {
             Self::Lite(agent) => agent.restart(new),
@@ -181,6 +200,11 @@ fn selected_deadline(heard: Instant, consent: Duration, now: Instant) -> Instant
     } else {
         heard + consent
     }
+}
+
+/// Whether a pair heard last at `heard` gives way to any live one.
+fn is_silent(heard: Instant, consent: Duration, now: Instant) -> bool {
+    now.saturating_duration_since(heard) >= disconnected_after(consent)
 }
 
 fn disconnected_after(consent: Duration) -> Duration {

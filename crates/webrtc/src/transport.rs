@@ -144,6 +144,27 @@ impl Transport {
         added
     }
 
+    /// Takes a candidate of our own that was found late. Signalling has to tell the peer of it.
+    pub fn add_local_candidate(
+        &mut self,
+        candidate: Candidate,
+        now: Instant,
+    ) -> Result<(), TransportError> {
+        self.begin(now)?;
+        let added = self.ice.add_local_candidate(candidate, now);
+        self.pump();
+        added
+    }
+
+    /// The peer has no more candidates (RFC 8838 section 14): once every pair has failed the transport ends, where it
+    /// otherwise waits for another candidate until its time is over. A lite transport judges no pairs.
+    pub fn end_of_candidates(&mut self, now: Instant) -> Result<(), TransportError> {
+        self.begin(now)?;
+        self.ice.end_of_candidates();
+        self.pump();
+        Ok(())
+    }
+
     /// Starts an ICE restart with new local credentials. The old ones stay valid until a pair is selected with the
     /// new; media keeps flowing meanwhile.
     pub fn restart_ice(&mut self, new: IceCredentials, now: Instant) -> Result<(), TransportError> {
@@ -406,7 +427,16 @@ impl Transport {
         self.pump_sctp();
         let state = self.ice.state(self.now);
         self.set_ice_state(state);
-        if state == IceState::Failed && self.closed.is_none() {
+        if state != IceState::Failed || self.closed.is_some() {
+            return;
+        }
+        if self.ice.selected().is_none() {
+            let report = self.ice.report();
+            self.end(
+                CloseReason::IceTimeout,
+                format!("no pair is left to try; {report}"),
+            );
+        } else {
             let silence = self.config.consent_timeout.as_secs();
             self.end(
                 CloseReason::ConsentExpired,

@@ -12,7 +12,7 @@ use is::stun::{StunMessage as AgentMessage, StunPacket};
 use is::{IceAgent, IceAgentEvent, IceConnectionState, IceCreds};
 
 use super::log::PairLog;
-use super::{IceOutput, selected_deadline, selected_state};
+use super::{IceOutput, is_silent, selected_deadline, selected_state};
 use crate::address::{FiveTuple, Protocol};
 use crate::candidate::{Candidate, CandidateKind, IceCredentials, TcpType};
 use crate::config::{RemoteParameters, TransportConfig};
@@ -34,11 +34,18 @@ struct Generation {
     next: Option<Instant>,
 }
 
+/// A pair from which something authentic came.
+#[derive(Debug, Clone, Copy)]
+struct HeardPair {
+    tuple: FiveTuple,
+    at: Instant,
+}
+
 pub(crate) struct FullAgent {
     /// The one in use and, during a restart, the next.
     generations: Vec<Generation>,
     local_candidates: Vec<Candidate>,
-    validated: Vec<FiveTuple>,
+    validated: Vec<HeardPair>,
     selected: Option<FiveTuple>,
     /// When the peer last answered or sent something authentic.
     heard: Option<Instant>,
@@ -50,6 +57,8 @@ pub(crate) struct FullAgent {
     candidate_limit: usize,
     remote_candidates: usize,
     active_ignored: usize,
+    /// The peer has said that no more candidates come (RFC 8838 section 14).
+    remote_complete: bool,
     consent: Duration,
 }
 
@@ -69,6 +78,7 @@ impl FullAgent {
             candidate_limit: config.limits.remote_candidates,
             remote_candidates: 0,
             active_ignored: 0,
+            remote_complete: false,
             consent: config.consent_timeout,
         };
         let first = full.generation(config.local.clone());
@@ -150,6 +160,35 @@ impl FullAgent {
         Ok(())
     }
 
+    /// Takes a local candidate that was found late: it is paired with all remote ones.
+    pub(super) fn add_local_candidate(
+        &mut self,
+        candidate: Candidate,
+        now: Instant,
+    ) -> Result<(), TransportError> {
+        if self.local_candidates.len() >= self.candidate_limit {
+            return Err(TransportError::TooManyCandidates);
+        }
+        let host = is::Candidate::host(
+            candidate.socket_address(),
+            agent_protocol(candidate.protocol),
+        )
+        .map_err(|_| TransportError::UnusableCandidate)?;
+        for generation in &mut self.generations {
+            generation.agent.add_local_candidate(host.clone());
+            if generation.running {
+                generation.next = Some(now + FIRST_RUN);
+            }
+        }
+        self.local_candidates.push(candidate);
+        Ok(())
+    }
+
+    /// No more remote candidates come: once all pairs have failed, that is final.
+    pub(super) fn end_of_candidates(&mut self) {
+        self.remote_complete = true;
+    }
+
     pub(super) fn set_remote(&mut self, remote: IceCredentials, now: Instant) {
         let Some(generation) = self.generations.last_mut() else {
             return;
@@ -169,6 +208,7 @@ impl FullAgent {
             }
         }
         self.remote_candidates = 0;
+        self.remote_complete = false;
         let next = self.generation(new);
         self.generations.push(next);
     }
@@ -187,7 +227,7 @@ impl FullAgent {
         let index = self
             .generation_for(message)
             .inspect_err(|_| self.log.refused(tuple))?;
-        let known = self.validated.contains(&tuple);
+        let known = self.is_known(tuple);
         if message.class == StunClass::Request
             && !known
             && self.validated.len() >= self.address_limit
@@ -213,9 +253,9 @@ impl FullAgent {
             counters.stun_responses += 1;
             self.log.answered(tuple, message.error_code);
         }
-        self.heard = Some(now);
+        self.note_heard(tuple, now);
         if !known && self.validated.len() < self.address_limit {
-            self.validated.push(tuple);
+            self.validated.push(HeardPair { tuple, at: now });
             self.output.push_back(IceOutput::Validated(tuple));
         }
         self.run(now, counters);
@@ -285,7 +325,7 @@ impl FullAgent {
                 generation.agent.handle_timeout(now);
             }
             self.drain(index, counters);
-            let promoted = self.take_events(index);
+            let promoted = self.take_events(index, counters);
             let index_now = if promoted { 0 } else { index };
             let generation = &mut self.generations[index_now];
             if generation.running {
@@ -293,6 +333,37 @@ impl FullAgent {
                 generation.next = generation.agent.poll_timeout();
             }
             index = index_now + 1;
+        }
+        self.leave_silent(now, counters);
+    }
+
+    /// A selected pair that is silent gives way to the one heard last. The agent itself would try it for twenty seconds.
+    fn leave_silent(&mut self, now: Instant, counters: &mut TransportCounters) {
+        let Some(selected) = self.selected else {
+            return;
+        };
+        let heard = |pair: &&HeardPair| !is_silent(pair.at, self.consent, now);
+        let live = self.validated.iter().filter(heard);
+        // A pair that never answered here is judged by the agent alone.
+        if !self.is_known(selected) || live.clone().any(|pair| pair.tuple == selected) {
+            return;
+        }
+        if let Some(latest) = live.max_by_key(|pair| pair.at).copied() {
+            self.log.left_silent(selected);
+            counters.pair_changes += 1;
+            self.selected = Some(latest.tuple);
+            self.output.push_back(IceOutput::Selected(latest.tuple));
+        }
+    }
+
+    fn is_known(&self, tuple: FiveTuple) -> bool {
+        self.validated.iter().any(|pair| pair.tuple == tuple)
+    }
+
+    fn note_heard(&mut self, tuple: FiveTuple, now: Instant) {
+        self.heard = Some(now);
+        if let Some(pair) = self.validated.iter_mut().find(|pair| pair.tuple == tuple) {
+            pair.at = now;
         }
     }
 
@@ -319,7 +390,7 @@ impl FullAgent {
     }
 
     /// Whether this generation took over, which makes it the first.
-    fn take_events(&mut self, index: usize) -> bool {
+    fn take_events(&mut self, index: usize, counters: &mut TransportCounters) -> bool {
         let mut nominated = None;
         while let Some(event) = self.generations[index].agent.poll_event() {
             if let IceAgentEvent::NominatedSend {
@@ -342,6 +413,7 @@ impl FullAgent {
         }
         let Some(tuple) = nominated else { return false };
         if self.selected != Some(tuple) {
+            counters.pair_changes += u64::from(self.selected.is_some());
             self.selected = Some(tuple);
             self.output.push_back(IceOutput::Selected(tuple));
         }
@@ -352,13 +424,13 @@ impl FullAgent {
     }
 
     pub(super) fn on_authenticated(&mut self, tuple: FiveTuple, now: Instant) {
-        if self.selected == Some(tuple) || self.validated.contains(&tuple) {
-            self.heard = Some(now);
+        if self.is_validated(tuple) {
+            self.note_heard(tuple, now);
         }
     }
 
     pub(super) fn is_validated(&self, tuple: FiveTuple) -> bool {
-        self.selected == Some(tuple) || self.validated.contains(&tuple)
+        self.selected == Some(tuple) || self.is_known(tuple)
     }
 
     pub(super) fn selected(&self) -> Option<FiveTuple> {
@@ -387,7 +459,11 @@ impl FullAgent {
             .first()
             .map(|generation| (generation.running, generation.agent.state()))
         {
-            // The agent gives up on pairs one by one; the transport's deadline decides when that is final.
+            // The agent gives up on pairs one by one. Where another candidate may come, the transport's deadline decides
+            // when that is final.
+            Some((true, IceConnectionState::Disconnected)) if self.remote_complete => {
+                IceState::Failed
+            }
             Some((true, IceConnectionState::Disconnected)) => IceState::Disconnected,
             Some((true, _)) => IceState::Checking,
             _ => IceState::New,
@@ -415,9 +491,14 @@ impl FullAgent {
             "controlled"
         };
         let mut text = format!(
-            "ICE full, {role}, {} remote candidates ({} connect to us): ",
+            "ICE full, {role}, {} remote candidates ({} connect to us{}): ",
             self.remote_candidates + self.active_ignored,
-            self.active_ignored
+            self.active_ignored,
+            if self.remote_complete {
+                ", no more come"
+            } else {
+                ""
+            }
         );
         self.log.write(&mut text, self.selected);
         text

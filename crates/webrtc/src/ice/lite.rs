@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::log::PairLog;
-use super::{IceOutput, disconnected_after, selected_deadline, selected_state};
+use super::{IceOutput, is_silent, selected_deadline, selected_state};
 use crate::address::FiveTuple;
 use crate::candidate::{Candidate, IceCredentials};
 use crate::config::{RemoteParameters, TransportConfig};
@@ -255,7 +255,7 @@ impl LiteAgent {
         pair.generation = pair.generation.max(generation);
         pair.heard = now;
         if self.should_select(index, freshly_nominated, now) {
-            self.select(index, counters);
+            self.select(index, now, counters);
         }
     }
 
@@ -318,15 +318,19 @@ impl LiteAgent {
         if pair.generation < selected.generation {
             return false;
         }
-        let silent =
-            now.saturating_duration_since(selected.heard) >= disconnected_after(self.consent);
+        let silent = is_silent(selected.heard, self.consent, now);
         silent || (pair.nominating && (freshly_nominated || pair.priority > selected.priority))
     }
 
-    fn select(&mut self, index: usize, counters: &mut TransportCounters) {
+    fn select(&mut self, index: usize, now: Instant, counters: &mut TransportCounters) {
         let pair = &self.pairs[index];
         let (tuple, generation, nominating) = (pair.tuple, pair.generation, pair.nominating);
         if self.selected != Some(index) {
+            if let Some(left) = self.selected.and_then(|current| self.pairs.get(current))
+                && is_silent(left.heard, self.consent, now)
+            {
+                self.log.left_silent(left.tuple);
+            }
             counters.pair_changes += u64::from(self.selected.is_some());
             self.selected = Some(index);
             self.output.push_back(IceOutput::Selected(tuple));

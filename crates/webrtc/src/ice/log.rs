@@ -13,6 +13,8 @@ struct PairHistory {
     asked: u32,
     refused: u32,
     last_error: Option<u16>,
+    /// Times it was left because it was silent while another one answered.
+    left_silent: u32,
 }
 
 /// A bounded list of pairs; what does not fit is only counted.
@@ -47,6 +49,7 @@ impl PairLog {
             asked: 0,
             refused: 0,
             last_error: None,
+            left_silent: 0,
         });
         self.pairs.last_mut()
     }
@@ -80,6 +83,13 @@ impl PairLog {
         self.update(tuple, |pair| pair.refused = pair.refused.saturating_add(1));
     }
 
+    /// Another pair answers and this one, which was selected, does not.
+    pub(super) fn left_silent(&mut self, tuple: FiveTuple) {
+        self.update(tuple, |pair| {
+            pair.left_silent = pair.left_silent.saturating_add(1);
+        });
+    }
+
     /// One line.
     pub(super) fn write(&self, out: &mut String, selected: Option<FiveTuple>) {
         if self.pairs.is_empty() {
@@ -99,6 +109,9 @@ impl PairLog {
             );
             if let Some(code) = pair.last_error {
                 let _ = write!(out, " last error {code}");
+            }
+            if pair.left_silent > 0 {
+                out.push_str(" left when it fell silent");
             }
         }
         if self.overflow > 0 {

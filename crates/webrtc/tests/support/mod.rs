@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use roomtone_netem::{Link, LinkConfig};
 use roomtone_webrtc::{
     Candidate, Certificate, DtlsRole, FiveTuple, IceCredentials, MAX_TRANSMIT_LEN, Protocol,
-    Received, RemoteParameters, SeededRandom, Transport, TransportConfig, TransportEvent,
+    Received, RemoteParameters, SeededRandom, TcpType, Transport, TransportConfig, TransportEvent,
 };
 
 /// What the world drives.
@@ -130,6 +130,8 @@ pub(crate) struct World<A, B> {
     pub(crate) weather: Weather,
     /// Datagrams from or to side 1 get this address instead of its own, as behind a NAT.
     pub(crate) nat: Option<SocketAddr>,
+    /// Nothing passes by UDP, as behind many a firewall.
+    pub(crate) udp_is_cut: bool,
     inner: SocketAddr,
     /// Towards side 0 and towards side 1.
     links: [Link; 2],
@@ -151,6 +153,7 @@ impl<A: Endpoint, B: Endpoint> World<A, B> {
             now,
             weather: Weather::default(),
             nat: None,
+            udp_is_cut: false,
             inner,
             links: [link(seed), link(seed.wrapping_add(1_000_000))],
             applied: Weather::default(),
@@ -166,6 +169,9 @@ impl<A: Endpoint, B: Endpoint> World<A, B> {
                 link.set_config(self.now, self.weather.link())
                     .expect("sane weather");
             }
+        }
+        if self.udp_is_cut && tuple.protocol == Protocol::Udp {
+            return;
         }
         let mut letter = (self.envelopes.len() as u64).to_be_bytes().to_vec();
         letter.extend_from_slice(data);
@@ -341,6 +347,18 @@ impl Pair {
         pair
     }
 
+    /// Both sides have a TCP candidate beside that of UDP; the client's connects, as most do.
+    pub(crate) fn with_tcp(mut self) -> Self {
+        for (config, address) in [
+            (&mut self.server, server_address()),
+            (&mut self.client, client_address()),
+        ] {
+            let tcp = Candidate::host(Protocol::Tcp, address, 65_535);
+            config.candidates.push(tcp);
+        }
+        self
+    }
+
     pub(crate) fn server_active(mut self) -> Self {
         self.server_role = DtlsRole::Active;
         self.client_role = DtlsRole::Passive;
@@ -355,7 +373,10 @@ impl Pair {
 
     /// Makes both and tells each about the other.
     pub(crate) fn connect(self, seed: u64) -> World<Ours, Ours> {
-        let to_server = remote(&self.client, false, self.server_role);
+        let mut to_server = remote(&self.client, false, self.server_role);
+        for candidate in &mut to_server.candidates {
+            candidate.tcp_type = candidate.tcp_type.map(|_| TcpType::Active);
+        }
         self.connect_told(seed, to_server)
     }
 
