@@ -32,6 +32,6 @@ pub use error::{ChannelError, TransportError};
 pub use event::{CloseReason, DtlsState, IceState, TransportEvent};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use sctp::{ChannelId, ChannelParameters, Reliability};
-pub use stats::{TransportCounters, TransportStats};
+pub use stats::{ChannelCounters, ChannelStats, ChannelStatus, TransportCounters, TransportStats};
 pub use stun::stun_username;
 pub use transport::{MAX_TRANSMIT_LEN, Received, Transmit, Transport};

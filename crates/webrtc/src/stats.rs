@@ -4,6 +4,7 @@ use roomtone_srtp::Profile;
 
 use crate::address::FiveTuple;
 use crate::event::{DtlsState, IceState};
+use crate::sctp::ChannelParameters;
 
 /// What one transport has seen and done. Counters only grow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,6 +49,62 @@ pub struct TransportCounters {
     pub sctp_errors: u64,
     /// Data channels, messages or control messages of the peer refused.
     pub channels_refused: u64,
+    /// Messages of our own refused: the send buffer was full, or they were larger than may be sent.
+    pub messages_refused: u64,
+    /// Messages of our own given up, as their channel's reliability says. The last try may have arrived.
+    pub messages_expired: u64,
+}
+
+/// How far a data channel is, W3C names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelStatus {
+    /// The peer has not confirmed it yet.
+    Connecting,
+    /// Messages pass.
+    Open,
+    /// Its streams are being reset.
+    Closing,
+}
+
+impl ChannelStatus {
+    /// The W3C's name (`RTCDataChannelState`).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Open => "open",
+            Self::Closing => "closing",
+        }
+    }
+}
+
+/// What passed on one data channel. Counters only grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChannelCounters {
+    /// Messages taken for sending.
+    pub messages_sent: u64,
+    /// Bytes of their payload.
+    pub bytes_sent: u64,
+    /// Whole messages received.
+    pub messages_received: u64,
+    /// Bytes of their payload.
+    pub bytes_received: u64,
+    /// Messages refused for sending: the buffer was full, or they were larger than may be sent.
+    pub messages_refused: u64,
+    /// Messages given up, as the channel's reliability says. The last try may have arrived.
+    pub messages_expired: u64,
+}
+
+/// A snapshot of a data channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelStats {
+    /// Label, protocol and reliability.
+    pub parameters: ChannelParameters,
+    /// How far it is.
+    pub status: ChannelStatus,
+    /// Bytes waiting to be sent.
+    pub buffered_amount: usize,
+    /// Counters.
+    pub counters: ChannelCounters,
 }
 
 /// A snapshot of a transport.

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use dcsctp::api::{
-    DcSctpSocket, Message, Options, PpId, SendError, SendOptions, SocketEvent, SocketTime, StreamId,
+    DcSctpSocket, LifecycleId, Message, Options, PpId, SendError, SendOptions, SocketEvent,
+    SocketTime, StreamId,
 };
 
 use super::dcep::{self, ControlMessage};
@@ -15,7 +16,7 @@ use super::{ChannelId, ChannelParameters, MTU, Reliability};
 use crate::config::TransportConfig;
 use crate::error::ChannelError;
 use crate::event::TransportEvent;
-use crate::stats::TransportCounters;
+use crate::stats::{ChannelCounters, ChannelStats, ChannelStatus, TransportCounters};
 
 /// Payload protocol identifiers (RFC 8831 section 8).
 mod ppid {
@@ -45,6 +46,17 @@ enum ChannelState {
 struct Channel {
     parameters: ChannelParameters,
     state: ChannelState,
+    counters: ChannelCounters,
+}
+
+impl Channel {
+    fn new(parameters: ChannelParameters, state: ChannelState) -> Self {
+        Self {
+            parameters,
+            state,
+            counters: ChannelCounters::default(),
+        }
+    }
 }
 
 pub(crate) enum SctpOutput {
@@ -64,6 +76,8 @@ pub(crate) struct Association {
     channel_limit: usize,
     label_limit: usize,
     max_message_size: usize,
+    /// Messages that may be given up, so far: each is followed by a number of its own.
+    followed: u64,
 }
 
 impl Association {
@@ -91,6 +105,7 @@ impl Association {
             channel_limit: limits.channels,
             label_limit: limits.channel_label_bytes.min(usize::from(u16::MAX)),
             max_message_size: config.max_message_size,
+            followed: 0,
         }
     }
 
@@ -150,7 +165,8 @@ impl Association {
             state = ChannelState::Open;
             self.opened(stream, false, parameters.clone());
         }
-        self.channels.insert(stream, Channel { parameters, state });
+        self.channels
+            .insert(stream, Channel::new(parameters, state));
         Ok(ChannelId(stream))
     }
 
@@ -185,6 +201,23 @@ impl Association {
         now: Instant,
     ) -> Result<(), ChannelError> {
         self.advance(now);
+        let sent = self.try_send(id, binary, data);
+        let Some(channel) = self.channels.get_mut(&id.0) else {
+            return sent;
+        };
+        match sent {
+            Ok(()) => {
+                channel.counters.messages_sent += 1;
+                channel.counters.bytes_sent += data.len() as u64;
+            }
+            Err(error) => {
+                channel.counters.messages_refused += u64::from(error.is_for_want_of_room())
+            }
+        }
+        sent
+    }
+
+    fn try_send(&mut self, id: ChannelId, binary: bool, data: &[u8]) -> Result<(), ChannelError> {
         let channel = self.channels.get(&id.0).ok_or(ChannelError::Unknown)?;
         if data.len() > self.max_message_size {
             return Err(ChannelError::MessageTooLarge);
@@ -203,6 +236,10 @@ impl Association {
                 options.lifetime = Some(Duration::from_millis(u64::from(lifetime)));
             }
         }
+        if channel.parameters.reliability != Reliability::Reliable {
+            self.followed += 1;
+            options.lifecycle_id = LifecycleId::new((self.followed << 16) | u64::from(id.0));
+        }
         // SCTP has no empty messages: one byte and an identifier of its own stand for it.
         let (kind, payload) = match (binary, data.is_empty()) {
             (false, false) => (ppid::TEXT, data.to_vec()),
@@ -218,6 +255,21 @@ impl Association {
 
     pub(crate) fn buffered_amount(&self, id: ChannelId) -> usize {
         self.socket.buffered_amount(StreamId(id.0))
+    }
+
+    /// A snapshot of a channel.
+    pub(crate) fn channel_stats(&self, id: ChannelId) -> Option<ChannelStats> {
+        let channel = self.channels.get(&id.0)?;
+        Some(ChannelStats {
+            parameters: channel.parameters.clone(),
+            status: match channel.state {
+                ChannelState::Opening => ChannelStatus::Connecting,
+                ChannelState::Open => ChannelStatus::Open,
+                ChannelState::Closing { .. } => ChannelStatus::Closing,
+            },
+            buffered_amount: self.buffered_amount(id),
+            counters: channel.counters,
+        })
     }
 
     pub(crate) fn close(&mut self, id: ChannelId, now: Instant) -> Result<(), ChannelError> {
@@ -305,6 +357,15 @@ impl Association {
                     self.on_reset(stream, true);
                 }
             }
+            SocketEvent::OnLifecycleMessageExpired(message)
+            | SocketEvent::OnLifecycleMessageMaybeExpired(message) => {
+                counters.messages_expired += 1;
+                // The number ends in that of the stream.
+                let channel = self.channels.get_mut(&(message.value() as u16));
+                if let Some(channel) = channel {
+                    channel.counters.messages_expired += 1;
+                }
+            }
             SocketEvent::OnStreamsResetFailed(streams) => {
                 counters.sctp_errors += 1;
                 for StreamId(stream) in streams {
@@ -367,7 +428,7 @@ impl Association {
             self.on_control(stream, &message.payload, counters);
             return;
         }
-        let known = self.channels.get(&stream).is_some_and(|channel| {
+        let channel = self.channels.get_mut(&stream).filter(|channel| {
             channel.state != ChannelState::Opening || channel.parameters.negotiated.is_none()
         });
         let (binary, data) = match kind {
@@ -381,10 +442,12 @@ impl Association {
                 return;
             }
         };
-        if !known {
+        let Some(channel) = channel else {
             counters.channels_refused += 1;
             return;
-        }
+        };
+        channel.counters.messages_received += 1;
+        channel.counters.bytes_received += data.len() as u64;
         counters.messages_received += 1;
         let event = TransportEvent::ChannelMessage {
             id: ChannelId(stream),
@@ -412,13 +475,8 @@ impl Association {
                 if self.send_control(stream, dcep::ACK.to_vec()).is_err() {
                     counters.sctp_errors += 1;
                 }
-                self.channels.insert(
-                    stream,
-                    Channel {
-                        parameters: parameters.clone(),
-                        state: ChannelState::Open,
-                    },
-                );
+                self.channels
+                    .insert(stream, Channel::new(parameters.clone(), ChannelState::Open));
                 self.opened(stream, true, parameters);
             }
             _ => {

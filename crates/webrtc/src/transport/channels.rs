@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Transport;
 use crate::error::{ChannelError, TransportError};
 use crate::sctp::{Association, ChannelId, ChannelParameters, LAST_STREAM, SctpOutput};
+use crate::stats::{ChannelCounters, ChannelStats, ChannelStatus};
 
 impl Transport {
     /// Opens a data channel. Messages may be sent at once; `ChannelOpened` tells when the peer has it.
@@ -32,10 +33,15 @@ impl Transport {
         data: &[u8],
         now: Instant,
     ) -> Result<(), TransportError> {
-        self.association(now)?.send(id, binary, data, now)?;
-        self.counters.messages_sent += 1;
+        let sent = self.association(now)?.send(id, binary, data, now);
+        match sent {
+            Ok(()) => self.counters.messages_sent += 1,
+            Err(error) => {
+                self.counters.messages_refused += u64::from(error.is_for_want_of_room());
+            }
+        }
         self.pump();
-        Ok(())
+        Ok(sent?)
     }
 
     /// Closes a data channel; `ChannelClosed` follows when the peer has closed its half.
@@ -56,6 +62,23 @@ impl Transport {
         self.sctp
             .as_ref()
             .map_or(0, |association| association.buffered_amount(id))
+    }
+
+    /// A snapshot of a channel that is open, opening or closing.
+    pub fn channel_stats(&self, id: ChannelId) -> Option<ChannelStats> {
+        if let Some(association) = &self.sctp {
+            return association.channel_stats(id);
+        }
+        let waiting = self
+            .early_channels
+            .iter()
+            .find(|one| one.negotiated == Some(id.0))?;
+        Some(ChannelStats {
+            parameters: waiting.clone(),
+            status: ChannelStatus::Connecting,
+            buffered_amount: 0,
+            counters: ChannelCounters::default(),
+        })
     }
 
     fn open_early(
