@@ -1,270 +1,15 @@
 //! str0m as the peer: ICE, DTLS, SRTP and data channels with somebody else's state machines.
 
+#[path = "support/oracle.rs"]
+mod oracle;
 mod support;
 
-use std::collections::VecDeque;
-use std::net::{Ipv6Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use roomtone_webrtc::{
-    ChannelParameters, DtlsRole, Fingerprint, FiveTuple, IceCredentials, Protocol, Reliability,
-    RemoteParameters, SeededRandom, Transport, TransportConfig, TransportEvent,
-};
-use str0m::channel::{ChannelConfig, ChannelId};
-use str0m::media::MediaKind;
-use str0m::net::{Protocol as PeerProtocol, Receive};
-use str0m::rtp::{RtpWrite, Ssrc};
-use str0m::{Candidate, Event, Input, Output, Rtc};
-use support::{
-    Endpoint, Ours, Weather, World, certificate, client_address, credentials, server_address,
-};
-
-const FROM_PEER: u32 = 0x0101;
-const TO_PEER: u32 = 0x0202;
-
-struct Peer {
-    rtc: Rtc,
-    outbox: VecDeque<(FiveTuple, Vec<u8>)>,
-    next: Instant,
-    received: Vec<(u16, Vec<u8>)>,
-    messages: Vec<(bool, Vec<u8>)>,
-    channels: Vec<(ChannelId, String)>,
-    closed_channels: usize,
-    connected: bool,
-    echo: bool,
-}
-
-impl Peer {
-    fn drain(&mut self) {
-        loop {
-            match self.rtc.poll_output().expect("str0m goes on") {
-                Output::Timeout(at) => {
-                    self.next = at;
-                    return;
-                }
-                Output::Transmit(transmit) => {
-                    let protocol = if transmit.proto == PeerProtocol::Udp {
-                        Protocol::Udp
-                    } else {
-                        Protocol::Tcp
-                    };
-                    let tuple = FiveTuple {
-                        protocol,
-                        local: transmit.source,
-                        remote: transmit.destination,
-                    };
-                    self.outbox.push_back((tuple, transmit.contents.to_vec()));
-                }
-                Output::Event(event) => self.on_event(event),
-            }
-        }
-    }
-
-    fn on_event(&mut self, event: Event) {
-        match event {
-            Event::Connected => self.connected = true,
-            Event::RtpPacket(packet) => {
-                self.received
-                    .push((packet.header.sequence_number, packet.payload.to_vec()));
-            }
-            Event::ChannelOpen(id, label) => self.channels.push((id, label)),
-            Event::ChannelClose(_) => self.closed_channels += 1,
-            Event::ChannelData(data) => {
-                // str0m would write an empty message without RFC 8831's one byte, which is a
-                // protocol violation in SCTP.
-                if self.echo && !data.data.is_empty() {
-                    let mut channel = self.rtc.channel(data.id).expect("the channel is open");
-                    channel
-                        .write(data.binary, &data.data)
-                        .expect("room for an echo");
-                }
-                self.messages.push((data.binary, data.data));
-            }
-            _ => {}
-        }
-    }
-
-    fn send_rtp(&mut self, sequence: u64, payload: &[u8], now: Instant) {
-        let mut api = self.rtc.direct_api();
-        let stream = api.stream_tx(&Ssrc::from(FROM_PEER)).expect("declared");
-        let write = RtpWrite::new(
-            111.into(),
-            sequence.into(),
-            sequence as u32 * 960,
-            now,
-            payload,
-        );
-        stream.write_rtp(write);
-        self.rtc
-            .handle_input(Input::Timeout(now))
-            .expect("str0m goes on");
-        self.drain();
-    }
-}
-
-impl Endpoint for Peer {
-    fn receive(&mut self, tuple: FiveTuple, data: &mut [u8], now: Instant) {
-        let proto = if tuple.protocol == Protocol::Udp {
-            PeerProtocol::Udp
-        } else {
-            PeerProtocol::Tcp
-        };
-        let receive = Receive::new(proto, tuple.remote, tuple.local, data).expect("str0m reads it");
-        self.rtc
-            .handle_input(Input::Receive(now, receive))
-            .expect("str0m goes on");
-        self.drain();
-    }
-
-    fn transmit(&mut self, _now: Instant) -> Option<(FiveTuple, Vec<u8>)> {
-        self.outbox.pop_front()
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        self.rtc
-            .handle_input(Input::Timeout(now))
-            .expect("str0m goes on");
-        self.drain();
-    }
-
-    fn next(&mut self) -> Option<Instant> {
-        Some(self.next)
-    }
-}
-
-/// Our halves of ICE and DTLS, and what carries it.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    lite: bool,
-    active: bool,
-    protocol: Protocol,
-    v6: bool,
-}
-
-impl Shape {
-    const fn udp(lite: bool, active: bool) -> Self {
-        Self {
-            lite,
-            active,
-            protocol: Protocol::Udp,
-            v6: false,
-        }
-    }
-
-    fn ours(self) -> SocketAddr {
-        if self.v6 {
-            SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 40_000))
-        } else {
-            server_address()
-        }
-    }
-
-    fn theirs(self) -> SocketAddr {
-        if self.v6 {
-            SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 9), 50_000))
-        } else {
-            client_address()
-        }
-    }
-}
-
-const SHAPES: [Shape; 4] = [
-    Shape::udp(true, false),
-    Shape::udp(true, true),
-    Shape::udp(false, false),
-    Shape::udp(false, true),
-];
-
-/// Our transport as side 0 and str0m as side 1.
-fn world(shape: Shape, seed: u64) -> World<Ours, Peer> {
-    let now = support::epoch();
-    let candidates = vec![roomtone_webrtc::Candidate::host(
-        shape.protocol,
-        shape.ours(),
-        1,
-    )];
-    let mut config = if shape.lite {
-        TransportConfig::lite(credentials(seed), candidates, certificate())
-    } else {
-        TransportConfig::full(credentials(seed), candidates, certificate(), false)
-    };
-    config.sctp = true;
-
-    let mut rtc = Rtc::builder().set_rtp_mode(true).build(now);
-    let protocol = shape.protocol.to_string();
-    let host = Candidate::host(shape.theirs(), protocol.as_str()).expect("a candidate");
-    rtc.add_local_candidate(host);
-    rtc.add_remote_candidate(
-        Candidate::host(shape.ours(), protocol.as_str()).expect("a candidate"),
-    );
-    let mut api = rtc.direct_api();
-    let theirs = api.local_ice_credentials();
-    let fingerprint = api.local_dtls_fingerprint().to_string();
-    let fingerprint = fingerprint
-        .rsplit(' ')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    api.set_remote_ice_credentials(str0m::IceCreds {
-        ufrag: config.local.ufrag.clone(),
-        pass: config.local.pwd.clone(),
-    });
-    let ours = format!("sha-256 {}", config.certificate.fingerprint_sha256());
-    api.set_remote_fingerprint(ours.parse().expect("str0m reads our fingerprint"));
-    api.set_ice_controlling(true);
-    api.start_dtls(!shape.active).expect("DTLS starts");
-    api.start_sctp(!shape.active);
-    let mid = "aud".into();
-    api.declare_media(mid, MediaKind::Audio);
-    api.declare_stream_tx(FROM_PEER.into(), None, mid, None);
-    api.expect_stream_rx(TO_PEER.into(), None, mid, None);
-
-    let remote = RemoteParameters {
-        ice: Some(IceCredentials {
-            ufrag: theirs.ufrag,
-            pwd: theirs.pass,
-        }),
-        ice_lite: false,
-        candidates: vec![roomtone_webrtc::Candidate::host(
-            shape.protocol,
-            shape.theirs(),
-            1,
-        )],
-        dtls_role: if shape.active {
-            DtlsRole::Active
-        } else {
-            DtlsRole::Passive
-        },
-        fingerprints: vec![
-            Fingerprint::parse("sha-256", &fingerprint).expect("we read str0m's fingerprint"),
-        ],
-    };
-    let mut transport = Transport::new(config, now, Box::new(SeededRandom::new(seed)));
-    transport.connect(remote, now).expect("it connects");
-    let mut peer = Peer {
-        rtc,
-        outbox: VecDeque::new(),
-        next: now,
-        received: Vec::new(),
-        messages: Vec::new(),
-        channels: Vec::new(),
-        closed_channels: 0,
-        connected: false,
-        echo: true,
-    };
-    peer.timeout(now);
-    World::new(Ours::new(transport), peer, shape.theirs(), now, seed)
-}
-
-fn connect(shape: Shape, seed: u64, weather: Weather) -> World<Ours, Peer> {
-    let mut world = world(shape, seed);
-    world.weather = weather;
-    let done = world.run_until(Duration::from_secs(30), |world| {
-        world.a.transport.is_writable() && world.b.connected
-    });
-    assert!(done, "{shape:?} seed {seed}: {:?}", world.a.events);
-    world
-}
+use oracle::{SHAPES, Shape, TO_PEER, connect};
+use roomtone_webrtc::{ChannelParameters, FiveTuple, Protocol, Reliability, TransportEvent};
+use str0m::channel::ChannelConfig;
+use support::Weather;
 
 #[test]
 fn media_goes_both_ways_in_every_role() {
@@ -457,6 +202,88 @@ fn the_peer_opens_an_unordered_channel() {
             "{shape:?}"
         );
         assert_eq!(world.a.transport.stats().channels, 0);
+    }
+}
+
+/// The distinct numbers that begin these messages.
+fn numbers(messages: &[(bool, Vec<u8>)]) -> Vec<u32> {
+    let number =
+        |(_, data): &(bool, Vec<u8>)| u32::from_be_bytes(data[..4].try_into().expect("four bytes"));
+    let mut numbers: Vec<u32> = messages.iter().map(number).collect();
+    numbers.sort_unstable();
+    let all = numbers.len();
+    numbers.dedup();
+    assert_eq!(numbers.len(), all, "nothing arrives twice");
+    numbers
+}
+
+#[test]
+fn what_is_sent_once_is_partly_lost_either_way_and_the_channel_goes_on() {
+    const MESSAGES: u32 = 300;
+    for (shape, seed) in SHAPES.into_iter().zip(50..) {
+        let mut world = connect(shape, seed, Weather::default());
+        world.b.echo = false;
+        let up = world.run_until(Duration::from_secs(20), |world| {
+            world.a.events.contains(&TransportEvent::SctpConnected)
+        });
+        assert!(up, "{shape:?}");
+        let now = world.now;
+        let once = ChannelParameters {
+            ordered: false,
+            reliability: Reliability::MaxRetransmits(0),
+            ..ChannelParameters::reliable("once")
+        };
+        let ours = world.a.transport.open_channel(once, now).expect("it opens");
+        let theirs = world.b.rtc.direct_api().create_data_channel(ChannelConfig {
+            label: "theirs".to_owned(),
+            ordered: false,
+            reliability: str0m::channel::Reliability::MaxRetransmits { retransmits: 0 },
+            ..ChannelConfig::default()
+        });
+        world.b.drain();
+        let opened = world.run_until(Duration::from_secs(10), |world| {
+            world.b.channels.len() == 2 && inbound_channel(&world.a.events).is_some()
+        });
+        assert!(opened, "{shape:?}: {:?}", world.b.channels);
+        let send = |world: &mut support::World<support::Ours, oracle::Peer>, number: u32| {
+            let (message, now) = (number.to_be_bytes().repeat(20), world.now);
+            let sent = world.a.transport.send_message(ours, true, &message, now);
+            sent.expect("room");
+            let mut channel = world.b.rtc.channel(theirs).expect("open");
+            assert!(channel.write(true, &message).expect("str0m goes on"));
+            support::Endpoint::timeout(&mut world.b, now);
+            world.run_for(Duration::from_millis(20));
+        };
+        world.weather = Weather {
+            loss: 200,
+            ..Weather::default()
+        };
+        for number in 0..MESSAGES {
+            send(&mut world, number);
+        }
+        world.weather = Weather::default();
+        world.run_for(Duration::from_secs(10));
+        send(&mut world, MESSAGES);
+        world.run_for(Duration::from_secs(1));
+        let arrived = [
+            numbers(&world.b.messages),
+            numbers(&messages(&world.a.events)),
+        ];
+        for numbers in &arrived {
+            let share = numbers.len();
+            assert!(
+                (200..=275).contains(&share),
+                "{shape:?}: {share} of {MESSAGES} at 20 % loss"
+            );
+            assert_eq!(numbers.last(), Some(&MESSAGES), "{shape:?}: it goes on");
+        }
+        let stats = world.a.transport.channel_stats(ours).expect("a channel");
+        let missing = u64::from(MESSAGES) + 1 - arrived[0].len() as u64;
+        assert!(
+            stats.counters.messages_expired >= missing,
+            "{shape:?}: {missing} missing, {stats:?}"
+        );
+        assert_eq!(stats.buffered_amount, 0);
     }
 }
 
