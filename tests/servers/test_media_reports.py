@@ -5,31 +5,47 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 from media_links import CONFIG, LINKS, OPUS
 
-from roomtone.media import Engine, Feed, Link, Mixer, Packager, Transport
+from roomtone.media import Engine, Feed, Link, Mixer, Packager, Router, Transport
 from roomtone.media.objects import EngineObject
-from roomtone.media.values import MediaKind
+from roomtone.media.values import (
+    ArrivalModel,
+    BandwidthConfig,
+    CodecFeedback,
+    HeaderExtension,
+    MediaKind,
+)
 
+TRANSPORT_SEQUENCE = HeaderExtension(
+    id=3, uri="http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+)
 IDENTITY = {"id", "type"}
 OF_A_LINE = IDENTITY | {
     *("carrier", "writable", "packetsReceived", "packetsSent", "rtpPacketsReceived", "rtpPacketsSent"),
-    *("rtpBytesReceived", "rtpBytesSent", "availableOutgoingBitrate", "currentRoundTripTime"),
+    *("rtpBytesReceived", "rtpBytesSent", "availableOutgoingBitrate", "currentRoundTripTime", "estimator"),
 }
 OF_A_PEER = OF_A_LINE | {"selectedLocal", "selectedRemote", "srtpCipher", "dtlsState"}
 OF_WEBRTC = OF_A_PEER | {
     *("iceState", "iceReport", "selectedProtocol", "selectedCandidatePairChanges"),
     *("dataChannels", "messagesReceived", "messagesSent"),
 }
+OF_A_PIPE = OF_A_LINE | {"farShard", "farTransportId", "sourceId", "pipePacketsSent", "pipePacketsDropped"}
 OF_A_ROUTER = IDENTITY | {"shard", "transports", "producers", "consumers", "packetsReceived", "packetsSent"}
 OF_A_STREAM = IDENTITY | {"kind", "transportId", "nackCount", "pliCount", "firCount"}
 OF_A_PRODUCER = OF_A_STREAM | {"packetsReceived", "bytesReceived", "packetsLost", "wantedBy", "droppedPaused"}
 OF_A_CONSUMER = OF_A_STREAM | {"packetsSent", "bytesSent", "ssrc", "rtxSsrc", "score"}
 OF_AN_OBSERVER = IDENTITY | {
     *("router", "intervalMs", "thresholdDbov", "percentile", "smoothing", "holdMs", "maxEntries"),
+    *("reports", "speakers", "dominant"),
 }
-OF_A_CHANNEL = IDENTITY | {"dataChannelIdentifier", "state", "bufferedAmount"}
+OF_A_CHANNEL = IDENTITY | {
+    *("transportId", "label", "protocol", "dataChannelIdentifier", "state", "bufferedAmount"),
+    *("ordered", "maxRetransmits", "maxPacketLifeTime"),
+    *("messagesSent", "bytesSent", "messagesReceived", "bytesReceived", "messagesRefused", "messagesExpired"),
+}
 
 
 @pytest.fixture(params=LINKS)
@@ -103,6 +119,30 @@ async def test_transports_to_peers_tell_of_themselves(engine: Engine) -> None:
         assert (dump["router"], dump["carrier"]["kind"]) == (router.id, kind)
 
 
+async def test_both_ends_of_a_pipe_tell_of_themselves(engine: Engine) -> None:
+    here, there = await engine.open_router(shard=0), await engine.open_router(shard=1)
+    source = await here.open_plain_transport()
+    producer = await source.produce(MediaKind.AUDIO, [OPUS])
+    piped = await here.pipe_to(producer, there)
+    near = await report_of(piped.near, piped.near.id, "transport", OF_A_PIPE)
+    far = await report_of(piped.far, piped.far.id, "transport", OF_A_PIPE)
+    assert (near["carrier"], near["farShard"], near["farTransportId"]) == ("pipe", 1, str(piped.far.id))
+    assert (far["carrier"], far["farShard"], far["farTransportId"]) == ("pipe", 0, str(piped.near.id))
+    assert (near["sourceId"], far["sourceId"]) == (str(producer.id), None)
+    for end, router in ((piped.near, here), (piped.far, there)):
+        dump = await dump_of(end, end.id, "transport")
+        assert (dump["router"], dump["carrier"]["kind"]) == (router.id, "pipe")
+    assert (await piped.far.dump())["producers"] == [piped.id]
+    assert (await piped.dump())["transport"] == piped.far.id
+    # Closing one end closes the other, and what came through.
+    with engine.subscribe(piped.id) as mailbox:
+        await piped.near.close()
+        await mailbox.get()
+    assert piped.id not in (await there.dump())["producers"]
+    assert (await there.dump())["transports"] == []
+    assert (await here.dump())["transports"] == [source.id]
+
+
 async def test_what_runs_on_threads_of_its_own_tells_of_itself_as_a_transport(engine: Engine) -> None:
     router = await engine.open_router()
     for thing, carrier in (
@@ -122,16 +162,50 @@ async def test_an_audio_level_observer_tells_of_itself(engine: Engine) -> None:
     report = await report_of(observer, observer.id, "observer", OF_AN_OBSERVER)
     settings = [report[name] for name in ("router", "intervalMs", "thresholdDbov", "percentile", "smoothing", "holdMs")]
     assert settings == [router.id, 200, -45, 40, 0.5, 1000]
-    assert report["maxEntries"] == 2
+    assert [report[name] for name in ("maxEntries", "speakers", "dominant")] == [2, 0, None]
     dump = await dump_of(observer, observer.id, "observer")
-    assert (dump["router"], dump["max_entries"]) == (router.id, 2)
+    assert (dump["router"], dump["max_entries"], dump["dominant"]) == (router.id, 2, None)
     assert (await router.dump())["observers"] == [observer.id]
 
 
-async def test_a_data_channel_tells_of_itself(engine: Engine) -> None:
+@pytest.mark.parametrize(("most", "longest_ms"), [(None, None), (3, None), (None, 150)])
+async def test_a_data_channel_tells_of_itself(engine: Engine, most: int | None, longest_ms: int | None) -> None:
     transport = await (await engine.open_router()).open_webrtc_transport(sctp=True)
-    channel = await transport.open_channel("chat", stream=7)
+    channel = await transport.open_channel(
+        "chat", protocol="p", ordered=False, max_retransmits=most, max_lifetime_ms=longest_ms, stream=7
+    )
     report = await report_of(channel, channel.id, "data-channel", OF_A_CHANNEL)
-    assert [report[name] for name in ("dataChannelIdentifier", "state", "bufferedAmount")] == [7, "connecting", 0]
+    named = [report[name] for name in ("transportId", "label", "protocol", "dataChannelIdentifier", "state", "ordered")]
+    assert named == [str(transport.id), "chat", "p", 7, "connecting", False]
+    assert (report["maxRetransmits"], report["maxPacketLifeTime"]) == (most, longest_ms)
+    counted = OF_A_CHANNEL & {name for name in report if name.startswith(("messages", "bytes", "buffered"))}
+    assert {report[name] for name in counted} == {0}
     dump = await dump_of(channel, channel.id, "data-channel")
-    assert (dump["transport"], dump["stream"], dump["open"]) == (transport.id, 7, False)
+    assert (dump["transport"], dump["label"], dump["protocol"], dump["open"]) == (transport.id, "chat", "p", False)
+
+
+async def watched(router: Router, model: ArrivalModel | None, *, reported: bool = True) -> Transport:
+    """A transport whose peer is sent a picture, and gives transport-wide feedback of it."""
+    transport = await router.open_webrtc_transport(arrival_model=model)
+    assert (await transport.stats())[0]["estimator"] == "receiver-reports", "until it is known what the peer reports"
+    await transport.consume(
+        MediaKind.VIDEO,
+        payload_types=[(96, 96)],
+        header_extensions=[TRANSPORT_SEQUENCE] if reported else [],
+        feedback=CodecFeedback(transport_cc=reported),
+    )
+    return transport
+
+
+@pytest.mark.parametrize("of_all", ArrivalModel)
+async def test_transports_of_one_engine_run_different_estimators(
+    open_link: Callable[..., Link], of_all: ArrivalModel
+) -> None:
+    engine = Engine(open_link(msgspec.structs.replace(CONFIG, bandwidth=BandwidthConfig(arrival_model=of_all))))
+    await engine.start()
+    router = await engine.open_router()
+    transports = [await watched(router, model) for model in (None, ArrivalModel.TRENDLINE, ArrivalModel.KALMAN)]
+    transports.append(await watched(router, ArrivalModel.KALMAN, reported=False))
+    named = [(await transport.stats())[0]["estimator"] for transport in transports]
+    assert named == [f"gcc-{of_all.value}", "gcc-trendline", "gcc-kalman", "receiver-reports"]
+    await engine.close()

@@ -44,7 +44,7 @@ fn cycle(harness: &mut Harness) {
     };
     let (inbound, _, _) = harness.plain(options);
     let producer = harness.produce_opus(inbound, None);
-    let CommandResult::Produced { .. } = harness.call(Command::PipeProducer {
+    let CommandResult::ProducerPiped { .. } = harness.call(Command::PipeProducer {
         producer,
         router: far,
     }) else {
@@ -58,6 +58,7 @@ fn cycle(harness: &mut Harness) {
         cname: String::new(),
         mixed_extensions: false,
         answer_timeout_ms: None,
+        arrival_model: None,
     };
     let CommandResult::WebRtcTransportOpened { transport, .. } = harness.call(webrtc) else {
         panic!("no transport")

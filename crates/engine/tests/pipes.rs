@@ -19,7 +19,7 @@ struct TwoShards {
 
 fn pipe(harness: &mut Harness, producer: u64, router: u64) -> u64 {
     match harness.call(Command::PipeProducer { producer, router }) {
-        CommandResult::Produced { producer } => producer,
+        CommandResult::ProducerPiped { producer, .. } => producer,
         other => panic!("{other:?}"),
     }
 }

@@ -421,6 +421,7 @@ fn limits_hold_and_give_way_again() {
         cname: String::new(),
         mixed_extensions: false,
         answer_timeout_ms: None,
+        arrival_model: None,
     };
     assert_eq!(harness.refused(third.clone()), ErrorCode::Limit);
     let producer = harness.produce_opus(first.id, None);

@@ -290,6 +290,8 @@ class FakeLink:
                     continue
                 loudest = sorted(mine, key=lambda id_: (-mine[id_], id_))[: observer.max_entries]
                 speakers = [AudioLevel(producer=ProducerId(id_), level_dbov=mine[id_]) for id_ in loudest]
+                observer.reports += 1
+                observer.speakers, observer.dominant = len(loudest), next(iter(loudest), None)
                 self.emit(
                     ActiveSpeakers(
                         router=RouterId(observer.router),

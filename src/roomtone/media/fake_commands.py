@@ -89,6 +89,7 @@ from roomtone.media.values import (
     Produced,
     ProducerClosed,
     ProducerId,
+    ProducerPiped,
     RemoveMixerInput,
     RemovePackagerTrack,
     RequestKeyframe,
@@ -181,6 +182,7 @@ class FakeCommands(FakeState):
     def _open_webrtc(self, command: OpenWebRtcTransport) -> AnyResult:
         transport = self.add_transport(command.router, "webrtc", command.cname)
         transport.sctp, transport.answer_timeout_ms = command.sctp, command.answer_timeout_ms
+        transport.arrival_model = command.arrival_model
         restarted = self.credentials(transport)
         return WebRtcTransportOpened(
             transport=TransportId(transport.id),
@@ -304,6 +306,8 @@ class FakeCommands(FakeState):
             command.paused,
             command.payload_types,
             redundancy=command.redundancy,
+            reports_all=command.feedback.transport_cc
+            and any("transport-wide-cc" in extension.uri for extension in command.header_extensions),
         )
         self.objects[consumer.id] = consumer
         return Consumed(
@@ -371,7 +375,7 @@ class FakeCommands(FakeState):
         self.objects[near] = FakePipe(near, source.router, far, piped.id, source.id)
         self.objects[far] = FakePipe(far, router.id, near, piped.id, None)
         self.objects[piped.id] = piped
-        return Produced(producer=ProducerId(piped.id))
+        return ProducerPiped(producer=ProducerId(piped.id), near=TransportId(near), far=TransportId(far))
 
     @_execute.register
     def _mix(
@@ -452,6 +456,9 @@ class FakeCommands(FakeState):
             command.protocol,
             transport.writable,
             stream=command.stream,
+            ordered=command.ordered,
+            max_retransmits=command.max_retransmits,
+            max_lifetime_ms=command.max_lifetime_ms,
         )
         self.objects[channel.id] = channel
         if channel.open:

@@ -10,6 +10,7 @@ from roomtone.media.values import Latching
 if TYPE_CHECKING:
     from roomtone.media.values import (
         AddMixerOutput,
+        ArrivalModel,
         AudioRedundancy,
         Candidate,
         CodecParameters,
@@ -43,6 +44,7 @@ class FakeTransport:
     cname: str
     sctp: bool = False
     answer_timeout_ms: int | None = None
+    arrival_model: ArrivalModel | None = None
     connected: bool = False
     ice_generation: int = 0
     ports: list[int] = field(default_factory=list)
@@ -109,6 +111,8 @@ class FakeConsumer:
     priority: int | None = None
     redundancy: AudioRedundancy | None = None
     pinned: bool = False
+    reports_all: bool = False
+    """Whether its peer gives transport-wide feedback of it."""
 
 
 @dataclass(slots=True)
@@ -120,6 +124,9 @@ class FakeObserver:
     way: tuple[float, ...]
     """How it looks at the audio: all observers of a router look in one way."""
     max_entries: int = 3
+    reports: int = 0
+    speakers: int = 0
+    dominant: int | None = None
 
 
 @dataclass(slots=True)
@@ -170,6 +177,9 @@ class FakeChannel:
     protocol: str
     open: bool = False
     stream: int | None = None
+    ordered: bool = True
+    max_retransmits: int | None = None
+    max_lifetime_ms: int | None = None
     sent: list[bytes] = field(default_factory=list)
 
 

@@ -21,6 +21,7 @@ from roomtone.media.fake_state import STATS_TYPE
 
 if TYPE_CHECKING:
     from roomtone.media.fake_state import FakeState
+    from roomtone.media.values import ArrivalModel
 
     Report = dict[str, int | float | str | bool | None]
 
@@ -84,9 +85,9 @@ def dump_of(state: FakeState, held: FakeObject) -> dict[str, Any]:
             dump |= {"transport": held.transport, "kind": held.kind.value, "paused": held.paused}
             dump |= {"producer": held.producer, "ssrc": held.ssrc, "rtx_ssrc": held.rtx_ssrc}
         case FakeObserver():
-            dump |= {"router": held.router, "max_entries": held.max_entries}
+            dump |= {"router": held.router, "max_entries": held.max_entries, "dominant": held.dominant}
         case FakeChannel():
-            dump |= {"transport": held.transport, "open": held.open, "stream": held.stream or 0}
+            dump |= {"transport": held.transport, "open": held.open, "label": held.label, "protocol": held.protocol}
         case _:
             dump["state"] = repr(held)
     return dump
@@ -120,13 +121,14 @@ def _transport(state: FakeState, held: FakeTransport | FakePipe | FakeMixer | Fa
         "writable": held.writable if isinstance(held, FakeTransport) else True,
         "availableOutgoingBitrate": state.config.bandwidth.start_bps,
         "currentRoundTripTime": None,
+        "estimator": "receiver-reports",
     }
     if isinstance(held, FakeTransport):
         local = f"{held.listen_ip}:{held.ports[0]}" if held.ports else None
         remote = None if held.remote is None else f"{held.remote[0]}:{held.remote[1]}"
         report |= {"selectedLocal": local, "selectedRemote": remote, "srtpCipher": None, "dtlsState": None}
         if held.kind == "webrtc":
-            report |= {"iceReport": "", "selectedProtocol": None}
+            report |= {"estimator": _estimator(state, held), "iceReport": "", "selectedProtocol": None}
             report |= {"iceState": "connected" if held.writable else "new", "selectedCandidatePairChanges": 0}
             report["dtlsState"] = "connected" if held.writable else "new"
             channels = [one for one in state.find(FakeChannel) if one.transport == held.id and one.open]
@@ -134,7 +136,20 @@ def _transport(state: FakeState, held: FakeTransport | FakePipe | FakeMixer | Fa
             report["messagesSent"] = sum(len(one.sent) for one in channels)
         else:
             report["secure"] = held.secure
+    elif isinstance(held, FakePipe):
+        far = state.get(FakePipe, held.far)
+        report |= {"farShard": state.get(FakeRouter, far.router).shard, "farTransportId": str(held.far)}
+        report |= {"sourceId": None if held.source is None else str(held.source)}
+        report |= {"pipePacketsSent": 0, "pipePacketsDropped": 0}
     return report
+
+
+def _estimator(state: FakeState, held: FakeTransport) -> str:
+    told = any(one.transport == held.id and one.reports_all for one in state.find(FakeConsumer))
+    if not told or not state.config.bandwidth.transport_feedback:
+        return "receiver-reports"
+    model: ArrivalModel = held.arrival_model or state.config.bandwidth.arrival_model
+    return f"gcc-{model.value}"
 
 
 def _producer(state: FakeState, held: FakeProducer) -> Report:
@@ -165,12 +180,27 @@ def _observer(held: FakeObserver) -> Report:
         "smoothing": smoothing,
         "holdMs": hold_ms,
         "maxEntries": held.max_entries,
+        "reports": held.reports,
+        "speakers": held.speakers,
+        "dominant": held.dominant,
     }
 
 
 def _channel(held: FakeChannel) -> Report:
     return {
+        "transportId": str(held.transport),
+        "label": held.label,
+        "protocol": held.protocol,
         "dataChannelIdentifier": held.stream or 0,
+        "ordered": held.ordered,
+        "maxRetransmits": held.max_retransmits,
+        "maxPacketLifeTime": held.max_lifetime_ms,
         "state": "open" if held.open else "connecting",
         "bufferedAmount": 0,
+        "messagesSent": len(held.sent),
+        "bytesSent": sum(map(len, held.sent)),
+        "messagesReceived": 0,
+        "bytesReceived": 0,
+        "messagesRefused": 0,
+        "messagesExpired": 0,
     }

@@ -16,6 +16,7 @@ from roomtone.media.values import (
     OPENED,
     AddRemoteCandidates,
     AnyCommand,
+    ArrivalModel,
     AudioRedundancy,
     Candidate,
     ChannelId,
@@ -60,6 +61,7 @@ from roomtone.media.values import (
     Produce,
     Produced,
     ProducerId,
+    ProducerPiped,
     RequestKeyframe,
     RestartIce,
     ResumeConsumer,
@@ -170,8 +172,13 @@ class Router(EngineObject):
         max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
         mixed_extensions: bool = False,
         answer_timeout_ms: int | None = None,
+        arrival_model: ArrivalModel | None = None,
     ) -> WebRtcTransport:
-        """Open a transport for one WebRTC peer; `WebRtcTransport.connect` follows."""
+        """Open a transport for one WebRTC peer; `WebRtcTransport.connect` follows.
+
+        ``arrival_model`` is how congestion on the line to the peer is seen; None: as the engine's configuration says.
+        Which estimator works is "estimator" in the transport's `stats`.
+        """
         command = OpenWebRtcTransport(
             router=self.id,
             ice_mode=ice_mode,
@@ -180,6 +187,7 @@ class Router(EngineObject):
             max_message_size=max_message_size,
             mixed_extensions=mixed_extensions,
             answer_timeout_ms=answer_timeout_ms,
+            arrival_model=arrival_model,
         )
         return WebRtcTransport(self._engine, await self._engine.ask(command, WebRtcTransportOpened))
 
@@ -217,10 +225,10 @@ class Router(EngineObject):
         )
         return PlainTransport(self._engine, await self._engine.ask(command, PlainTransportOpened))
 
-    async def pipe_to(self, producer: Producer, other: Router) -> Producer:
+    async def pipe_to(self, producer: Producer, other: Router) -> PipedProducer:
         """Carry a producer of this router to another one, on any shard; gives the piped producer there."""
         command = PipeProducer(producer=producer.id, router=other.id)
-        return Producer(self._engine, (await self._engine.ask(command, Produced)).producer, producer.kind)
+        return PipedProducer(self._engine, await self._engine.ask(command, ProducerPiped), producer.kind)
 
     async def set_audio_top_n(self, places: int | None) -> None:
         """Forward only the audio of so many producers, those who speak; None forwards all."""
@@ -352,9 +360,9 @@ class WebRtcTransport(Transport):
             )
         )
 
-    async def add_remote_candidates(self, candidates: Sequence[Candidate]) -> None:
-        """Hand in trickled candidates of the peer."""
-        await self._do(AddRemoteCandidates(transport=self.id, candidates=list(candidates)))
+    async def add_remote_candidates(self, candidates: Sequence[Candidate], *, complete: bool = False) -> None:
+        """Hand in trickled candidates of the peer; ``complete``: no more will come."""
+        await self._do(AddRemoteCandidates(transport=self.id, candidates=list(candidates), complete=complete))
 
     async def restart_ice(self, ice_ufrag: str | None = None, ice_pwd: str | None = None) -> IceRestarted:
         """Take new local credentials (RFC 8445 section 9), and the peer's new ones when it began."""
@@ -435,6 +443,16 @@ class PlainTransport(Transport):
         await self._do(command)
 
 
+class PipeTransport(Transport):
+    """One end of a pipe that carries a producer from one router to another.
+
+    A pipe is made by `Router.pipe_to`, and takes no producers and consumers by command. Closing an end closes the other
+    one, and the piped producer.
+    """
+
+    __slots__ = ()
+
+
 class Producer(EngineObject):
     """Media coming in."""
 
@@ -467,6 +485,17 @@ class Producer(EngineObject):
     async def request_keyframe(self) -> None:
         """Ask the sender for a keyframe; merged with other requests and rate-limited."""
         await self._do(RequestKeyframe(producer=self.id))
+
+
+class PipedProducer(Producer):
+    """A producer that a pipe brings from another router; ``near`` and ``far`` are the pipe's ends there and here."""
+
+    __slots__ = ("far", "near")
+
+    def __init__(self, engine: Engine, piped: ProducerPiped, kind: MediaKind) -> None:
+        super().__init__(engine, piped.producer, kind)
+        self.near = PipeTransport(engine, piped.near)
+        self.far = PipeTransport(engine, piped.far)
 
 
 class Consumer(EngineObject):

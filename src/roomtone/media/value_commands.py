@@ -27,6 +27,7 @@ from roomtone.media.value_live_commands import (
     SetStreamSync,
 )
 from roomtone.media.value_parts import (
+    ArrivalModel,
     AudioRedundancy,
     Candidate,
     ChannelId,
@@ -71,7 +72,8 @@ class OpenWebRtcTransport(Command, tag="open_webrtc_transport", frozen=True, kw_
 
     With ``mixed_extensions`` the peer takes one- and two-byte header extensions in one stream (RFC 8285 section 6);
     an extension that needs the longer form is left out otherwise. ``answer_timeout_ms`` is how long the peer may take
-    to be named; None: as long as to connect.
+    to be named; None: as long as to connect. ``arrival_model`` is how congestion on the line to the peer is seen, where
+    it sends transport-wide feedback; None: as `BandwidthConfig` says.
     """
 
     router: RouterId
@@ -81,6 +83,7 @@ class OpenWebRtcTransport(Command, tag="open_webrtc_transport", frozen=True, kw_
     cname: str = ""
     mixed_extensions: bool = False
     answer_timeout_ms: int | None = None
+    arrival_model: ArrivalModel | None = None
 
 
 class ConnectWebRtcTransport(Command, tag="connect_webrtc_transport", frozen=True, kw_only=True):
@@ -96,10 +99,15 @@ class ConnectWebRtcTransport(Command, tag="connect_webrtc_transport", frozen=Tru
 
 
 class AddRemoteCandidates(Command, tag="add_remote_candidates", frozen=True, kw_only=True):
-    """Trickled candidates of the peer."""
+    """Trickled candidates of the peer.
+
+    With ``complete`` no more will come (RFC 8838 section 14): a transport in the full role ends once all pairs have
+    failed, where it otherwise waits for another candidate until its time is over.
+    """
 
     transport: TransportId
     candidates: list[Candidate]
+    complete: bool = False
 
 
 class RestartIce(Command, tag="restart_ice", frozen=True, kw_only=True):

@@ -73,6 +73,17 @@ class Produced(Result, tag="produced", frozen=True, kw_only=True):
     producer: ProducerId
 
 
+class ProducerPiped(Result, tag="producer_piped", frozen=True, kw_only=True):
+    """The new producer in another router, and the ends of the pipe that brings it.
+
+    ``near`` is the transport in the router it comes from, ``far`` that in the router it is in.
+    """
+
+    producer: ProducerId
+    near: TransportId
+    far: TransportId
+
+
 class Consumed(Result, tag="consumed", frozen=True, kw_only=True):
     """The new consumer and the SSRCs it sends with."""
 
@@ -196,6 +207,7 @@ AnyResult = (
     | IceRestarted
     | PlainTransportOpened
     | Produced
+    | ProducerPiped
     | Consumed
     | ObserverOpened
     | MixerOpened

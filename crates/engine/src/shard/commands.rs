@@ -59,7 +59,8 @@ impl Shard {
             Command::AddRemoteCandidates {
                 transport,
                 candidates,
-            } => self.add_candidates(transport, &candidates),
+                complete,
+            } => self.add_candidates(transport, &candidates, complete),
             Command::RestartIce {
                 transport,
                 ice_ufrag,

@@ -303,9 +303,17 @@ impl Shard {
         };
         let (handle, counters) = (&self.handles[end.far_shard], &self.counters);
         let (buffer, to) = (mail.emptied(counters), end.far_transport);
+        let (mut handed, mut dropped) = (0, 0);
         writer.write_batches(buffer, &end.pool, to, true, |batch| {
-            PipeEnd::hand_over(batch, handle, counters);
+            let count = batch.packets.len() as u64;
+            if PipeEnd::hand_over(batch, handle, counters) {
+                handed += count;
+            } else {
+                dropped += count;
+            }
         });
+        end.packets_handed += handed;
+        end.packets_dropped += dropped;
     }
 
     /// Who feeds a router has no use for its reports.

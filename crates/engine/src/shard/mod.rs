@@ -26,6 +26,7 @@ mod pipe;
 mod plain;
 mod plain_dtls;
 mod plain_ingress;
+mod reports;
 mod site;
 mod stats;
 mod stream;

@@ -178,6 +178,10 @@ pub(crate) struct PipeEnd {
     /// The producer that is carried, at the end it is carried from.
     pub(crate) source: Option<u64>,
     pub(crate) pool: BatchPool,
+    /// Packets given to the other end.
+    pub(crate) packets_handed: u64,
+    /// Packets the other end's shard had no room for.
+    pub(crate) packets_dropped: u64,
 }
 
 /// A producer as the driver knows it.
@@ -206,10 +210,21 @@ pub(crate) enum Object {
     Transport(usize),
     Producer(Box<ProducerEntry>),
     Consumer(Box<ConsumerEntry>),
-    /// Slot of its router, its settings.
-    Observer(usize, Box<AudioLevelConfig>),
+    /// Slot of its router, what it is.
+    Observer(usize, Box<ObserverEntry>),
     /// Slot of its transport, its stream, whether it is open.
     Channel(usize, ChannelId, bool),
+}
+
+/// An observer of audio levels: how it looks, and what it told.
+pub(crate) struct ObserverEntry {
+    pub(crate) levels: AudioLevelConfig,
+    /// Times it told who speaks, or that nobody does.
+    pub(crate) reports: u64,
+    /// How many spoke when it told last.
+    pub(crate) speakers: usize,
+    /// The producer of whoever was the loudest then.
+    pub(crate) dominant: Option<u64>,
 }
 
 /// Deadlines of these are in the heap.

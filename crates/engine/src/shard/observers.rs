@@ -6,7 +6,7 @@ use roomtone_sfu::AudioLevelConfig;
 
 use super::Shard;
 use super::commands::{Answered, DONE};
-use super::objects::Object;
+use super::objects::{Object, ObserverEntry};
 use crate::failure::Failure;
 use crate::ids;
 use crate::values::{Command, CommandResult, Event, SpeakerLevel};
@@ -34,7 +34,7 @@ impl Shard {
         if let Some(Object::Observer(_, other)) = other {
             let same = AudioLevelConfig {
                 max_entries: MAX_SPEAKERS,
-                ..(**other).clone()
+                ..other.levels.clone()
             };
             if same != shared {
                 return Err(Failure::invalid(
@@ -45,7 +45,13 @@ impl Shard {
         entry.router.set_audio_levels(shared);
         let id = ids::allocate(self.index);
         entry.observers.push(id);
-        self.insert_object(id, Object::Observer(slot, Box::new(levels)));
+        let observer = ObserverEntry {
+            levels,
+            reports: 0,
+            speakers: 0,
+            dominant: None,
+        };
+        self.insert_object(id, Object::Observer(slot, Box::new(observer)));
         Ok(Some(CommandResult::ObserverOpened { observer: id }))
     }
 
@@ -62,10 +68,13 @@ impl Shard {
     pub(super) fn on_speakers(&mut self, slot: usize, speakers: &[roomtone_sfu::ActiveSpeaker]) {
         let entry = &self.routers[slot];
         for observer in &entry.observers {
-            let Some(Object::Observer(_, levels)) = self.objects.get(observer) else {
+            let Some(Object::Observer(_, told)) = self.objects.get_mut(observer) else {
                 continue;
             };
-            let named = speakers.iter().take(levels.max_entries);
+            let named = speakers.iter().take(told.levels.max_entries);
+            let dominant = speakers.first().map(|s| s.producer.0);
+            told.reports += 1;
+            (told.speakers, told.dominant) = (named.len(), dominant);
             self.events.push(Event::ActiveSpeakers {
                 router: entry.id,
                 observer: *observer,
@@ -75,7 +84,7 @@ impl Shard {
                         level_dbov: -i32::from(s.level),
                     })
                     .collect(),
-                dominant: speakers.first().map(|s| s.producer.0),
+                dominant,
             });
         }
     }

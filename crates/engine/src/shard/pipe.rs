@@ -30,16 +30,23 @@ impl PipeEnd {
             far_transport,
             source,
             pool: BatchPool::new(KEPT_BATCHES),
+            packets_handed: 0,
+            packets_dropped: 0,
         }
     }
 
-    pub(super) fn hand_over(batch: Batch, handle: &ShardHandle, counters: &Counters) {
+    /// Gives a batch to the other end's shard; whether that had room for it.
+    pub(super) fn hand_over(batch: Batch, handle: &ShardHandle, counters: &Counters) -> bool {
         let count = batch.packets.len() as u64;
         match handle.batch(batch) {
-            Ok(()) => counters.pipe_packets.add(count),
+            Ok(()) => {
+                counters.pipe_packets.add(count);
+                true
+            }
             Err(batch) => {
                 counters.pipe_dropped_full.add(count);
                 batch.send_home();
+                false
             }
         }
     }
@@ -108,7 +115,7 @@ impl Shard {
 
     /// Makes the far end and answers the request.
     pub(super) fn on_open_pipe(&mut self, pipe: OpenPipe) {
-        let (request, near) = (pipe.request, pipe.source);
+        let (request, near, far) = (pipe.request, pipe.source, pipe.transport);
         let opened = guard(|| self.open_far_end(pipe)).unwrap_or_else(|Panicked| {
             Err(Failure::new(
                 crate::values::ErrorCode::Internal,
@@ -116,7 +123,11 @@ impl Shard {
             ))
         });
         let result = match opened {
-            Ok(producer) => CommandResult::Produced { producer },
+            Ok(producer) => CommandResult::ProducerPiped {
+                producer,
+                near,
+                far,
+            },
             Err(failure) => {
                 self.tell_far_end(ids::shard_of(near), near);
                 failure.into()

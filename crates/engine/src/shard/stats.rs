@@ -22,6 +22,8 @@ macro_rules! report {
     };
 }
 
+pub(super) use report;
+
 impl Shard {
     pub(super) fn object_stats(&self, id: u64) -> Answered {
         let object = self
@@ -42,30 +44,10 @@ impl Shard {
             }
             Object::Producer(entry) => self.producer_reports(id, entry.transport)?,
             Object::Consumer(entry) => self.consumer_reports(id, entry.transport)?,
-            Object::Observer(slot, levels) => vec![report! {
-                "id": id.to_string(), "type": "observer", "router": self.routers[*slot].id,
-                "intervalMs": levels.interval.as_millis() as u64,
-                "thresholdDbov": -i64::from(levels.threshold),
-                "percentile": u64::from(levels.min_percentile),
-                "smoothing": f64::from(levels.smoothing) / 100.0,
-                "holdMs": levels.hold.as_millis() as u64,
-                "maxEntries": levels.max_entries as u64,
-            }],
-            Object::Channel(slot, stream, open) => vec![report! {
-                "id": id.to_string(), "type": "data-channel",
-                "dataChannelIdentifier": u64::from(stream.0),
-                "state": if *open { "open" } else { "connecting" },
-                "bufferedAmount": self.buffered(*slot, *stream),
-            }],
+            Object::Observer(slot, entry) => vec![self.observer_report(id, *slot, entry)],
+            Object::Channel(slot, stream, _) => vec![self.channel_report(id, *slot, *stream)],
         };
         Ok(Some(CommandResult::Stats { reports }))
-    }
-
-    fn buffered(&self, slot: usize, stream: roomtone_webrtc::ChannelId) -> usize {
-        match &self.transports[slot].carrier {
-            Carrier::WebRtc(peer) => peer.transport.buffered_amount(stream),
-            _ => 0,
-        }
     }
 
     fn router_report(&self, id: u64, slot: usize) -> Report {
@@ -102,6 +84,7 @@ impl Shard {
             "feedbackOverflow": stats.feedback_overflow,
             "feedbackTruncated": stats.feedback_truncated, "feedbackBogus": stats.feedback_bogus,
             "availableOutgoingBitrate": stats.available_outgoing_bitrate,
+            "estimator": stats.estimator,
             "allocatedBitrate": stats.allocated_bitrate, "wantedBitrate": stats.wanted_bitrate,
             "allocations": stats.allocations, "probes": stats.probes,
             "paddingPacketsSent": stats.padding_packets_sent, "paddingBytesSent": stats.padding_bytes_sent,
@@ -118,7 +101,11 @@ impl Shard {
         report.extend(match &entry.carrier {
             Carrier::WebRtc(peer) => peer_report(peer),
             Carrier::Plain(plain) => plain_report(plain),
-            Carrier::Pipe(_) => report! { "carrier": "pipe" },
+            Carrier::Pipe(end) => report! {
+                "carrier": "pipe", "farShard": end.far_shard, "farTransportId": end.far_transport.to_string(),
+                "sourceId": end.source.map(|id| id.to_string()),
+                "pipePacketsSent": end.packets_handed, "pipePacketsDropped": end.packets_dropped,
+            },
             Carrier::Mixer(end) => report! {
                 "carrier": "mixer", "audioThread": end.thread, "sources": end.sources.len(),
                 "inputs": entry.consumers.len(), "outputs": entry.producers.len(),
@@ -210,14 +197,8 @@ impl Shard {
                     "segments": dump.segments, "last_sequence": dump.last_sequence, "verbatim": dump.verbatim,
                 })
             }
-            Object::Observer(slot, levels) => json!({
-                "id": id, "type": "observer", "router": self.routers[*slot].id,
-                "max_entries": levels.max_entries,
-            }),
-            Object::Channel(slot, stream, open) => json!({
-                "id": id, "type": "data-channel", "transport": self.transports[*slot].id,
-                "stream": stream.0, "open": open, "buffered": self.buffered(*slot, *stream),
-            }),
+            Object::Observer(slot, entry) => self.dump_observer(id, *slot, entry),
+            Object::Channel(slot, stream, open) => self.dump_channel(id, *slot, *stream, *open),
         };
         Ok(Some(CommandResult::Dumped {
             json: dumped.to_string(),
@@ -257,6 +238,7 @@ impl Shard {
             }),
             Carrier::Pipe(end) => json!({
                 "kind": "pipe", "far_shard": end.far_shard, "far_transport": end.far_transport,
+                "source": end.source,
             }),
             Carrier::Mixer(end) => json!({
                 "kind": "mixer", "audio_thread": end.thread, "sources": end.sources,
@@ -308,6 +290,7 @@ fn peer_report(peer: &Peer) -> Report {
         "unknownDropped": counters.unknown_dropped, "transmitDropped": counters.transmit_dropped,
         "messagesReceived": counters.messages_received, "messagesSent": counters.messages_sent,
         "channelsRefused": counters.channels_refused,
+        "messagesRefused": counters.messages_refused, "messagesExpired": counters.messages_expired,
     });
     report
 }

@@ -43,14 +43,18 @@ pub(super) fn bandwidth(config: &values::BandwidthConfig) -> BandwidthConfig {
             start_bps: config.start_bps,
             min_bps: config.min_bps,
             max_bps: config.max_bps,
-            arrival_model: match config.arrival_model {
-                values::ArrivalModel::Trendline => ArrivalModel::Trendline,
-                values::ArrivalModel::Kalman => ArrivalModel::Kalman,
-            },
+            arrival_model: arrival_model(config.arrival_model),
         },
         pacing: config.pacing,
         probing: config.probing,
         ..BandwidthConfig::default()
+    }
+}
+
+pub(super) fn arrival_model(model: values::ArrivalModel) -> ArrivalModel {
+    match model {
+        values::ArrivalModel::Trendline => ArrivalModel::Trendline,
+        values::ArrivalModel::Kalman => ArrivalModel::Kalman,
     }
 }
 

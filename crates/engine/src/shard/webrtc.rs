@@ -12,16 +12,13 @@ use rustc_hash::FxHashMap;
 use super::commands::{Answered, DONE};
 use super::objects::{Carrier, Peer, TimerKey};
 use super::translate::{
-    close_reason, credentials, dtls_state, heard, ice_event, told, usable_fingerprints,
+    self, close_reason, credentials, dtls_state, heard, ice_event, told, usable_fingerprints,
 };
 use super::{Panicked, Shard, guard};
 use crate::failure::Failure;
 use crate::ids;
 use crate::values::{self, Command, CommandResult, ErrorCode, Event};
 
-/// A peer that is silent for so long is gone. Below the 30 s of RFC 7675 section 5.1, so that one killed hard is gone
-/// within them; browsers check every 2.5 s.
-const CONSENT_TIME: Duration = Duration::from_secs(25);
 /// Candidates in one command.
 const MAX_CANDIDATES: usize = 64;
 
@@ -40,6 +37,7 @@ impl Shard {
             cname,
             mixed_extensions,
             answer_timeout_ms,
+            arrival_model,
         } = command
         else {
             return Err(Failure::invalid("not an open WebRTC transport command"));
@@ -61,7 +59,6 @@ impl Shard {
             sctp,
             max_message_size: max_message_size as usize,
             connect_timeout: give_up,
-            consent_timeout: CONSENT_TIME,
             ..TransportConfig::lite(
                 credentials.clone(),
                 self.candidates.clone(),
@@ -85,6 +82,7 @@ impl Shard {
             rtcp_cname: cname,
             reduced_size: true,
             mixed_extensions,
+            arrival_model: arrival_model.map(translate::arrival_model),
             ..TransportParams::default()
         };
         let slot = self
@@ -172,11 +170,15 @@ impl Shard {
         &mut self,
         transport: u64,
         candidates: &[values::Candidate],
+        complete: bool,
     ) -> Answered {
         let now = self.now;
         let (slot, peer) = self.peer(transport)?;
         for candidate in candidates.iter().filter_map(heard) {
             peer.transport.add_remote_candidate(&candidate, now)?;
+        }
+        if complete {
+            peer.transport.end_of_candidates(now)?;
         }
         self.touch_transport(slot);
         DONE

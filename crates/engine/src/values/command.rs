@@ -8,10 +8,10 @@ use super::defaults::{
     default_threshold, default_tick, yes,
 };
 use super::{
-    AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
-    EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestCertificate, IngestPort,
-    IngestPull, IngestSource, Latching, Listing, MediaKind, MixerSource, SrtpKeys, StreamSync,
-    TrackTranscoding,
+    ArrivalModel, AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters,
+    DtlsRole, EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestCertificate,
+    IngestPort, IngestPull, IngestSource, Latching, Listing, MediaKind, MixerSource, SrtpKeys,
+    StreamSync, TrackTranscoding,
 };
 
 /// One command; each is answered by one reply.
@@ -60,6 +60,9 @@ pub enum Command {
         /// How long the peer may take to be named, in milliseconds; none: as long as to connect.
         #[serde(default)]
         answer_timeout_ms: Option<u64>,
+        /// How congestion on the line to the peer is seen; none: as the engine's configuration says.
+        #[serde(default)]
+        arrival_model: Option<ArrivalModel>,
     },
     /// Tell the transport its peer.
     #[serde(rename = "connect_webrtc_transport")]
@@ -89,6 +92,9 @@ pub enum Command {
         transport: u64,
         /// The new ones.
         candidates: Vec<Candidate>,
+        /// No more will come: in the full role the transport ends once all pairs have failed.
+        #[serde(default)]
+        complete: bool,
     },
     /// New local ICE credentials (RFC 8445 section 9).
     RestartIce {

@@ -160,6 +160,15 @@ pub enum CommandResult {
         /// Its id.
         producer: u64,
     },
+    /// The new producer in another router, and the ends of the pipe that brings it.
+    ProducerPiped {
+        /// Its id.
+        producer: u64,
+        /// The transport in the router it comes from.
+        near: u64,
+        /// The transport in the router it is in.
+        far: u64,
+    },
     /// The new consumer.
     Consumed {
         /// Its id.

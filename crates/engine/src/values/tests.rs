@@ -39,6 +39,7 @@ fn missing_keys_take_their_defaults_and_unknown_ones_are_ignored() {
         cname: String::new(),
         mixed_extensions: false,
         answer_timeout_ms: None,
+        arrival_model: None,
     };
     assert_eq!(decode::<Command>(&packed(&sent)).unwrap(), expected);
 }

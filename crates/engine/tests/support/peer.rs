@@ -49,15 +49,46 @@ pub(crate) fn open_for(
     sctp: bool,
     answer_timeout_ms: Option<u64>,
 ) -> Offered {
-    let opened = harness.call(Command::OpenWebRtcTransport {
+    let mut command = open_command(router);
+    if let Command::OpenWebRtcTransport {
+        sctp: with_channels,
+        answer_timeout_ms: patience,
+        ..
+    } = &mut command
+    {
+        (*with_channels, *patience) = (sctp, answer_timeout_ms);
+    }
+    opened(harness, command)
+}
+
+/// Opens a transport whose line is estimated in that way.
+pub(crate) fn open_estimated(
+    harness: &mut Harness,
+    router: u64,
+    model: Option<values::ArrivalModel>,
+) -> Offered {
+    let mut command = open_command(router);
+    if let Command::OpenWebRtcTransport { arrival_model, .. } = &mut command {
+        *arrival_model = model;
+    }
+    opened(harness, command)
+}
+
+fn open_command(router: u64) -> Command {
+    Command::OpenWebRtcTransport {
         router,
         ice_mode: values::IceMode::Lite,
-        sctp,
+        sctp: false,
         max_message_size: 65_536,
         cname: "server".into(),
         mixed_extensions: false,
-        answer_timeout_ms,
-    });
+        answer_timeout_ms: None,
+        arrival_model: None,
+    }
+}
+
+fn opened(harness: &mut Harness, command: Command) -> Offered {
+    let opened = harness.call(command);
     let CommandResult::WebRtcTransportOpened {
         transport,
         ice_ufrag,
