@@ -116,9 +116,9 @@ impl Endpoint for Node {
                 self.router.handle_rtp(T, packet, now).expect("it is known");
             }
             Ok(Received::Rtcp(packet)) => {
-                self.router
-                    .handle_rtcp(T, packet, now)
-                    .expect("it is whole");
+                if let Err(error) = self.router.handle_rtcp(T, packet, now) {
+                    panic!("{error:?}: {packet:02x?}");
+                }
             }
             Ok(Received::Handled) => {}
             Err(error) => panic!("{error}"),
@@ -560,13 +560,8 @@ fn receiver_reports_of_either_side_say_what_the_other_measures() {
             "{shape:?}: {remote:?} of {}",
             scene.pictures
         );
-        let lossy_report = scene
-            .world
-            .b
-            .sending
-            .iter()
-            .any(|one| one.loss.is_some_and(|share| (0.01..0.25).contains(&share)));
-        assert!(lossy_report, "{shape:?}");
+        // What RTX repaired is not lost to us, and we say so.
+        assert!(remote.packets_lost <= 1, "{shape:?}: {remote:?}");
         // Theirs, as we read them.
         let consumer = scene.world.a.router.consumer_stats(ECHO);
         let theirs = consumer.expect("it is there").remote;
