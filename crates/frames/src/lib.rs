@@ -15,6 +15,7 @@ pub mod hevc;
 mod memory;
 pub mod nal;
 pub mod packetize;
+mod pressure;
 mod ring;
 pub mod timeline;
 mod unit;
@@ -25,6 +26,7 @@ pub use format::{
 };
 pub use memory::{DEFAULT_TOTAL_BYTES, RingMemory};
 pub use nal::{NalCodec, NalKind};
-pub use ring::{FrameRing, Lost, Pressure, Reader, RingLimits};
+pub use pressure::{Gauge, Pressure};
+pub use ring::{FrameRing, Lost, Reader, RingLimits};
 pub use timeline::Timeline;
 pub use unit::AccessUnit;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::{AccessUnit, RingMemory};
+use crate::{AccessUnit, Pressure, RingMemory};
 
 /// What a ring holds at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,31 +22,6 @@ impl Default for RingLimits {
         Self {
             units: 600,
             bytes: 32 << 20,
-        }
-    }
-}
-
-/// How much of the ring lies before a reader, or how full the memory of all rings is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Pressure {
-    /// Under half.
-    Normal,
-    /// Half and more.
-    Elevated,
-    /// Three quarters and more.
-    High,
-    /// Nine tenths and more: it is about to lose a group.
-    Critical,
-}
-
-impl Pressure {
-    /// Of a part of a whole.
-    pub(crate) fn of(part: u64, whole: u64) -> Self {
-        match u128::from(part) * 20 / u128::from(whole.max(1)) {
-            0..10 => Self::Normal,
-            10..15 => Self::Elevated,
-            15..18 => Self::High,
-            _ => Self::Critical,
         }
     }
 }
