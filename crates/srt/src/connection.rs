@@ -146,6 +146,8 @@ pub(crate) struct Connection {
 
     sending: SendBuffer,
     pacing: Pacing,
+    /// Room that is said to be here at most, whatever there is.
+    space_limit: Option<usize>,
     peer_space: usize,
     peer_latency: Micros,
     /// The largest payload that the peer takes.
@@ -205,6 +207,7 @@ impl Connection {
                 config.send_window.clamp(1, crate::config::MAX_WINDOW) as usize,
             ),
             pacing: Pacing::new(config.bandwidth, now),
+            space_limit: None,
             peer_space: agreed.peer_window as usize,
             peer_latency,
             largest: (agreed.peer_mtu as usize).saturating_sub(IP_UDP + HEADER_LEN),

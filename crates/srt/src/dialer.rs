@@ -417,6 +417,18 @@ impl Dialer {
         }
     }
 
+    /// Advertise a flow window of so many packets at most, or again what there is room for; as of
+    /// [`Listener::limit_window`](crate::Listener::limit_window). False where the connection is not open.
+    pub fn limit_window(&mut self, packets: Option<u32>) -> bool {
+        match (self.stage, &mut self.connection) {
+            (Stage::Open { .. }, Some(connection)) => {
+                connection.limit_space(packets);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Ends the connection. What waits is forgotten.
     pub fn close(&mut self) {
         match (self.stage, &mut self.connection) {

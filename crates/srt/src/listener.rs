@@ -406,6 +406,18 @@ impl Listener {
         Some(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
     }
 
+    /// Advertise a flow window of so many packets at most to a connection's peer, or again what there is room for. A peer
+    /// sends so much and waits for the next acknowledgement, 10 ms later; what becomes too old meanwhile it drops itself.
+    /// False where there is no such connection.
+    pub fn limit_window(&mut self, connection: ConnectionId, packets: Option<u32>) -> bool {
+        let Some((at, entry)) = self.entry(connection) else {
+            return false;
+        };
+        entry.connection.limit_space(packets);
+        self.wake(at);
+        true
+    }
+
     /// Connections that are open.
     pub fn connections(&self) -> usize {
         self.entries.len()

@@ -4,7 +4,7 @@ mod driver;
 
 use driver::Served;
 use roomtone_netem::LinkConfig;
-use roomtone_srt::{Acceptance, CipherMode, Encryption, KeyLength, Passphrase};
+use roomtone_srt::{Acceptance, CipherMode, Encryption, KeyLength, ListenerEvent, Passphrase};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -88,6 +88,35 @@ fn encrypted_streams_arrive_whole() {
         };
         assert_eq!(served.requests[0].encryption, Some(encryption));
     }
+}
+
+#[test]
+fn libsrt_heeds_a_small_window_and_goes_on_in_it() {
+    let mut served = Served::new();
+    let url = format!("srt://{}?pkt_size=1316", served.address());
+    let mut child = ffmpeg(&url);
+    let mut limited = false;
+    served.serve(
+        |_| Ok(Acceptance::default()),
+        |served| {
+            if let Some(&connection) = served.opened.first()
+                && !limited
+            {
+                limited = served.listener.limit_window(connection, Some(2));
+            }
+            !served.closed.is_empty()
+                || child.try_wait().expect("a child").is_some() && served.opened.is_empty()
+        },
+    );
+    child.wait().expect("it ends");
+    let [ListenerEvent::Closed { stats, .. }] = served.closed.as_slice() else {
+        panic!("{:?}", served.closed);
+    };
+    // A megabit a second is half of what a window of two lets through at an acknowledgement each 10 ms.
+    assert_whole(&served);
+    assert!(limited && stats.received > 100, "{stats:?}");
+    // What was on its way before it heard of the window, and what is acknowledged twice, are no matter.
+    assert!(stats.received <= 2 * (stats.acks_sent + 16), "{stats:?}");
 }
 
 #[test]

@@ -59,6 +59,39 @@ fn a_clean_line_delivers_at_the_latency_agreed_on() {
 }
 
 #[test]
+fn a_sender_that_is_told_of_a_small_window_waits_and_goes_on_whole_in_a_large_one() {
+    let mut world = world(latency(120), &line(0.0), 21);
+    let connection = world.connect();
+    let send = |world: &mut World, numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            let payload = payload(number, world.elapsed());
+            world
+                .dialer
+                .send(&payload, world.now)
+                .expect("room to send");
+            world.run_for(5 * MILLISECOND);
+        }
+    };
+    send(&mut world, 0..100);
+    assert!(world.listener.limit_window(connection, Some(2)));
+    // It has heard of it, and what was on its way has come.
+    send(&mut world, 100..120);
+    let before = world.received_stats();
+    send(&mut world, 120..200);
+    let after = world.received_stats();
+    let came = after.received - before.received;
+    assert!(came > 0 && came <= 2 * (after.acks_sent - before.acks_sent + 1));
+    assert!(came < 40, "{came} packets of 80 in 400 ms");
+    assert!(world.listener.limit_window(connection, None));
+    send(&mut world, 200..300);
+    world.run_for(2_000 * MILLISECOND);
+    assert_whole(&world.came_up, 300);
+    world.listener.close(connection);
+    world.run_for(1_000 * MILLISECOND);
+    assert!(!world.listener.limit_window(connection, Some(2)));
+}
+
+#[test]
 fn lines_that_lose_up_to_five_percent_deliver_everything_at_200_ms() {
     for (seed, loss) in [(2, 0.02), (3, 0.02), (4, 0.05), (5, 0.05)] {
         let mut world = world(latency(200), &line(loss), seed);

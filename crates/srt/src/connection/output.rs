@@ -94,11 +94,9 @@ impl Connection {
         put(&mut body, 0, seq.value());
         put(&mut body, 4, self.rtt.smoothed as u32);
         put(&mut body, 8, self.rtt.variance as u32);
-        put(
-            &mut body,
-            12,
-            self.receiving.space().max(LEAST_SPACE) as u32,
-        );
+        let space = self.receiving.space();
+        let space = self.space_limit.map_or(space, |limit| space.min(limit));
+        put(&mut body, 12, space.max(LEAST_SPACE) as u32);
         put(&mut body, 16, self.packet_rate);
         // What the line could carry is not measured; what it carries is the least it can.
         put(&mut body, 20, self.packet_rate);
@@ -110,6 +108,15 @@ impl Connection {
             self.control(ControlType::Ack, number, now)
                 .write(&body, out),
         )
+    }
+
+    /// Say that there is room for so many packets at most, or for as many as there is; from the next moment on.
+    pub(crate) fn limit_space(&mut self, packets: Option<u32>) {
+        let limit = packets.map(|packets| packets as usize);
+        if self.space_limit != limit && self.closed.is_none() {
+            self.space_limit = limit;
+            self.ack_due = true;
+        }
     }
 
     fn measure_rate(&mut self, now: Micros) {
