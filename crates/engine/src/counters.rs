@@ -186,6 +186,16 @@ counters! {
     packager_tracks_refused,
     /// Bytes of media in memory, of all live streams (gauge).
     live_memory_bytes,
+    /// Live streams with a queue that is half full and more, the others below not counted (gauge).
+    packagers_elevated,
+    /// Live streams with a queue that is three quarters full and more (gauge).
+    packagers_high,
+    /// Live streams with a queue that is nine tenths full and more (gauge).
+    packagers_critical,
+    /// Times the level of a live stream's queues changed.
+    pressure_changes,
+    /// Groups of pictures of which who codes them anew lost something or all.
+    transcoder_groups_dropped,
     /// Bytes of media on disk, of all live streams (gauge).
     live_stored_bytes,
     /// Segments that were written to disk.
@@ -262,6 +272,14 @@ counters! {
     ingest_tracks_refused,
     /// Units dropped since the live thread's queue was full.
     units_dropped_full,
+    /// Groups of pictures of which something or all was lost that way.
+    groups_dropped_full,
+    /// Publishers that are slowed down (gauge).
+    ingests_slowed,
+    /// Times a publisher was slowed down.
+    ingest_slowdowns,
+    /// Times that was given up, since it did not help.
+    ingest_slowdowns_given_up,
     /// Packets that routers were fed.
     fed_packets,
     /// Packets for routers dropped since the shard's queue was full.

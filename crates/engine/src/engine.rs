@@ -466,10 +466,11 @@ fn subject(command: &Command) -> Subject {
         Command::OpenRouter { shard } => Subject::NewRouter(shard),
         Command::GetEngineStats {} => Subject::Engine,
         Command::DoTogether { ref commands } => commands.first().map_or(Subject::Nothing, subject),
-        Command::OpenTranscoder { .. }
+        Command::OpenTranscoder(_)
         | Command::CloseTranscoder { .. }
         | Command::SetStreamSync(_)
         | Command::GetStreamSync { .. }
+        | Command::GetStreamPressure(_)
         | Command::OpenTrackTranscoder(_)
         | Command::CloseTrackTranscoder { .. } => Subject::Live,
         Command::OpenIngestListener { .. }

@@ -65,6 +65,8 @@ fn policy(event: &Event) -> Policy {
         } => Policy::Merge((9, transport, direction as u32)),
         Event::AudioForwarded { router, .. } => Policy::Merge((10, router, 0)),
         Event::MixerEffortChanged { mixer, .. } => Policy::Merge((11, mixer, 0)),
+        Event::PackagerPressed { packager, .. } => Policy::Merge((12, packager, 0)),
+        Event::IngestPaced { ingest, .. } => Policy::Merge((13, ingest, 0)),
         Event::DtmfReceived { .. } => Policy::Message(1),
         Event::ChannelMessage { ref data, .. } => Policy::Message(data.len()),
         Event::TransportClosed { .. }

@@ -93,16 +93,18 @@ impl IngestThread {
             return;
         };
         let more = connection.flush();
-        let watched = self
-            .poller
-            .watch_writable(connection, token(RTMP_CONNECTION, index), more);
-        let Some((end, detail)) = connection.ended() else {
+        let ended = connection.ended();
+        // Of one that is over all is read, for it to hear why.
+        connection.slowed &= ended.is_none();
+        let watched = self.watch_rtmp(index, more);
+        let Some((end, detail)) = ended else {
             if watched.is_err() {
                 self.counters.ingest_sockets_failed.up();
             }
             return;
         };
-        if let Some(publisher) = connection.publisher.take() {
+        let connection = self.connections.get_mut(index);
+        if let Some(publisher) = connection.and_then(|one| one.publisher.take()) {
             self.end_publisher(publisher, end, &detail, now);
         }
         if self

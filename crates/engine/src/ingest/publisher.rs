@@ -8,9 +8,10 @@ use roomtone_mpegts::Splice;
 
 use super::asking::Wish;
 use super::connection::Line;
+use super::pacing::Pacer;
 use crate::feed::{self, Outlet, SourceClock};
-use crate::live::{Found, INGEST_RATE, Run};
-use crate::values::Report;
+use crate::live::{Board, Found, INGEST_RATE, LiveHandle, Run};
+use crate::values::{IngestPace, Report};
 
 /// What a publisher sends, however it came.
 #[derive(Debug)]
@@ -54,10 +55,20 @@ pub(super) struct Figures {
     pub(super) keyframes: u64,
     /// Units that found no place on their way, or came before their format.
     pub(super) dropped: u64,
+    /// Groups of pictures of which something or all found no place.
+    pub(super) groups_dropped: u64,
     /// Units of tracks that the stream does not carry.
     pub(super) left_out: u64,
     /// Cues for splicing, repeated ones too.
     pub(super) cues: u64,
+}
+
+/// What found no place on its way to the live thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Dropped {
+    pub(super) units: u64,
+    /// Groups of pictures of which something was among it.
+    pub(super) groups: u64,
 }
 
 /// Somebody who publishes.
@@ -66,6 +77,8 @@ pub(super) struct Publisher {
     pub(super) wish: Wish,
     pub(super) line: Line,
     pub(super) packager: u64,
+    board: Arc<Board>,
+    pacer: Pacer,
     pub(super) last_heard: Instant,
     pub(super) figures: Figures,
     /// What the source cannot have carried, said once each.
@@ -82,7 +95,7 @@ impl Publisher {
         id: u64,
         wish: Wish,
         line: Line,
-        packager: u64,
+        (packager, board): (u64, Arc<Board>),
         clock: SourceClock,
         now: Instant,
     ) -> Self {
@@ -91,6 +104,8 @@ impl Publisher {
             wish,
             line,
             packager,
+            board,
+            pacer: Pacer::default(),
             last_heard: now,
             figures: Figures::default(),
             refused: Vec::new(),
@@ -184,7 +199,7 @@ impl Publisher {
     }
 
     /// What has come since last asked.
-    pub(super) fn take_run(&mut self) -> Option<Run> {
+    fn take_run(&mut self) -> Option<Run> {
         let is_any = !self.gathered.is_empty() || !self.cues.is_empty();
         is_any.then(|| Run {
             packager: self.packager,
@@ -193,15 +208,58 @@ impl Publisher {
         })
     }
 
+    /// Hand what has come since last asked to the live thread; units that found no place there.
+    pub(super) fn flush(&mut self, live: &LiveHandle) -> Dropped {
+        let Some(run) = self.take_run() else {
+            return Dropped::default();
+        };
+        match live.run(run, &self.board.way_in) {
+            Ok(()) => Dropped::default(),
+            Err(run) => self.lost(&run),
+        }
+    }
+
+    /// Look whether it is to be slowed down, or no more; none where that is as before.
+    pub(super) fn pace(&mut self, live: &LiveHandle, now: Instant) -> Option<IngestPace> {
+        if !self.wish.protocol.can_be_slowed() {
+            return None;
+        }
+        let way_in = live.way_in_permille(&self.board.way_in);
+        self.pacer.note(way_in, self.board.slowing.heard(), now)
+    }
+
+    pub(super) fn is_slowed(&self) -> bool {
+        self.pacer.is_slowed()
+    }
+
     /// A run found no place: its tracks go on at their next keyframes, with their formats.
-    pub(super) fn lost(&mut self, run: &Run) {
+    fn lost(&mut self, run: &Run) -> Dropped {
         self.figures.dropped += (run.units.len() + run.cues.len()) as u64;
+        let is_video = |of: u64| {
+            self.tracks
+                .iter()
+                .any(|one| one.track == of && one.is_video)
+        };
+        let begun = run
+            .units
+            .iter()
+            .filter(|(of, (unit, ..))| is_video(*of) && unit.keyframe);
+        // The rest of a group whose beginning went through is one too.
+        let rest = run.units.iter().find(|(of, _)| is_video(*of));
+        let rest = rest.is_some_and(|(_, (unit, ..))| !unit.keyframe);
+        let dropped = Dropped {
+            units: run.units.len() as u64,
+            groups: begun.count() as u64 + u64::from(rest),
+        };
+        self.figures.groups_dropped += dropped.groups;
+        self.board.way_in.lose(dropped.units, dropped.groups);
         for track in &mut self.tracks {
             if run.units.iter().any(|(of, _)| *of == track.track) {
                 track.waits_for_keyframe = track.is_video;
                 track.is_news = true;
             }
         }
+        dropped
     }
 
     pub(super) fn report(&self) -> Report {
@@ -217,6 +275,8 @@ impl Publisher {
         report.insert("units".into(), self.figures.units.into());
         report.insert("keyframes".into(), self.figures.keyframes.into());
         report.insert("units_dropped".into(), self.figures.dropped.into());
+        report.insert("groups_dropped".into(), self.figures.groups_dropped.into());
+        report.insert("slowed".into(), self.is_slowed().into());
         report.insert("units_left_out".into(), self.figures.left_out.into());
         report.insert("cues".into(), self.figures.cues.into());
         report
@@ -227,4 +287,108 @@ impl Publisher {
 fn in_ingest_ticks(ticks: i64, rate: u32) -> i64 {
     let ticks = i128::from(ticks) * i128::from(INGEST_RATE) / i128::from(rate.max(1));
     ticks as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use roomtone_frames::H264Format;
+    use roomtone_sfu::WallClock;
+
+    use super::*;
+    use crate::feed::Outlets;
+    use crate::live;
+    use crate::values::IngestProtocol;
+
+    const FRAME: usize = 64 << 10;
+
+    fn publisher(protocol: IngestProtocol, now: Instant) -> Publisher {
+        let wish = Wish {
+            plays: false,
+            protocol,
+            listener: 1,
+            remote: ([127, 0, 0, 1], 5_000).into(),
+            name: "cam".to_owned(),
+            user: None,
+            credential: None,
+            encoder: String::new(),
+        };
+        let clock = SourceClock::new(WallClock { at: now, ntp: 0 });
+        let outlet = Outlets::default().open(4, true, clock.clone(), Arc::default());
+        let board = (3, Arc::default());
+        let line = Line::Input { input: 1 };
+        let mut publisher = Publisher::new(2, wish, line, board, clock, now);
+        publisher.carry(0, 9, outlet);
+        publisher.handle_format(
+            0,
+            Format::H264(H264Format {
+                sps: Bytes::new(),
+                pps: Vec::new(),
+                width: 640,
+                height: 360,
+                chroma_format: 1,
+                luma_bits: 8,
+                chroma_bits: 8,
+            }),
+        );
+        publisher
+    }
+
+    /// A picture; each tenth is a keyframe. What of it found no place, and what became of the pace.
+    fn send(
+        publisher: &mut Publisher,
+        live: &LiveHandle,
+        number: i64,
+        now: Instant,
+    ) -> (Dropped, Option<IngestPace>) {
+        let unit = AccessUnit {
+            dts: number * 3_000,
+            pts: number * 3_000,
+            keyframe: number % 10 == 0,
+            data: vec![0; FRAME].into(),
+        };
+        publisher.handle_unit(0, unit, now);
+        let dropped = publisher.flush(live);
+        (dropped, publisher.pace(live, now))
+    }
+
+    #[test]
+    fn a_live_thread_that_stands_still_slows_the_source_and_what_comes_all_the_same_is_lost_by_groups()
+     {
+        let now = Instant::now();
+        // Nobody takes what is handed over.
+        let (live, _ends) = live::handle();
+        let mut publisher = publisher(IngestProtocol::Rtmp, now);
+        let (mut slowed, mut lost) = (None, Vec::new());
+        for number in 0..160 {
+            let (dropped, pace) = send(&mut publisher, &live, number, now);
+            if pace == Some(IngestPace::Slowed) {
+                slowed = Some(number);
+            }
+            if dropped.units > 0 {
+                lost.push((number, dropped));
+            }
+        }
+        // Nine tenths of 8 MiB are 116 pictures, and all of it 128; two groups begin behind that.
+        assert_eq!(slowed, Some(115));
+        let (units, groups) = (1, 1);
+        let one = Dropped { units, groups };
+        assert_eq!(lost, [(128, one), (130, one), (140, one), (150, one)]);
+        let figures = publisher.figures;
+        assert_eq!((figures.dropped, figures.groups_dropped), (32, 4));
+        let late = now + Duration::from_secs(2);
+        assert_eq!(publisher.pace(&live, late), Some(IngestPace::GivenUp));
+    }
+
+    #[test]
+    fn who_cannot_be_slowed_is_not_and_loses_groups_all_the_same() {
+        let now = Instant::now();
+        let (live, _ends) = live::handle();
+        let mut publisher = publisher(IngestProtocol::Rtp, now);
+        let sent = (0..160).map(|number| send(&mut publisher, &live, number, now));
+        assert!(sent.into_iter().all(|(_, pace)| pace.is_none()));
+        assert_eq!(publisher.figures.groups_dropped, 4);
+    }
 }

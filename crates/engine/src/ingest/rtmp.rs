@@ -39,6 +39,8 @@ pub(super) struct Connection {
     pub(super) listener: u64,
     pub(super) remote: SocketAddr,
     pub(super) publisher: Option<u64>,
+    /// Nothing is read of it for now: its window fills, and then its encoder waits.
+    pub(super) slowed: bool,
     wire: Wire,
     encrypted: bool,
     server: Server,
@@ -67,6 +69,7 @@ impl Connection {
             listener,
             remote,
             publisher: None,
+            slowed: false,
             encrypted: tls.is_some(),
             wire: Wire::new(stream, tls),
             server: Server::new(ServerConfig::default(), seed, now),

@@ -217,7 +217,8 @@ impl IngestThread {
         };
         self.counters.publishers_accepted.up();
         let clock = SourceClock::new(self.shared.clock);
-        let publisher = Publisher::new(id, wish, line, packager, clock, now);
+        let board = self.streams.board(&wish.name);
+        let publisher = Publisher::new(id, wish, line, (packager, board), clock, now);
         self.publishers.insert(id, publisher);
         // Only messages of channels are ever refused.
         let _ = self.shared.outbox.event(event);
@@ -257,10 +258,9 @@ impl IngestThread {
                 }
             }
             Sent::TrackGone(key) => {
-                let run = publisher.take_run();
-                if let Some(Err(run)) = run.map(|run| self.live.run(run)) {
-                    publisher.lost(&run);
-                }
+                let dropped = publisher.flush(&self.live);
+                self.counters.units_dropped_full.add(dropped.units);
+                self.counters.groups_dropped_full.add(dropped.groups);
                 if let Some((track, outlet)) = publisher.remove(key) {
                     self.streams.remove_track(&publisher.wish.name, track);
                     let _ = self.shared.outbox.event(Event::IngestTrackEnded {
@@ -309,9 +309,9 @@ impl IngestThread {
         let Some(mut publisher) = self.publishers.remove(&id) else {
             return;
         };
-        if let Some(Err(run)) = publisher.take_run().map(|run| self.live.run(run)) {
-            self.counters.units_dropped_full.add(run.units.len() as u64);
-        }
+        let dropped = publisher.flush(&self.live);
+        self.counters.units_dropped_full.add(dropped.units);
+        self.counters.groups_dropped_full.add(dropped.groups);
         let is_current = self
             .streams
             .get(&publisher.wish.name)

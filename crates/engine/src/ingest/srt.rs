@@ -17,6 +17,7 @@ use super::asking::Wish;
 use super::connection::No;
 use super::playing::LineState;
 use super::publisher::Sent;
+use super::slowing::SLOW_WINDOW;
 use super::transport_stream::sent;
 use crate::counters::IngestCounters;
 use crate::sys::{Datagrams, enable_gro, send};
@@ -254,6 +255,12 @@ impl SrtPort {
                 .map(|stats| stats.peer_latency)
                 .unwrap_or_default(),
         }
+    }
+
+    /// Have a caller that publishes send less, or as it likes again; its window goes with [`send`](Self::send).
+    pub(super) fn slow(&mut self, connection: ConnectionId, slowed: bool) {
+        let window = slowed.then_some(SLOW_WINDOW);
+        self.listener.limit_window(connection, window);
     }
 
     pub(super) fn reject(&mut self, request: RequestId, no: &No) {

@@ -46,6 +46,12 @@ impl Streams {
         self.by_name.get(name)
     }
 
+    /// What is known of a stream here and in the live thread; of one that there is not, nothing.
+    pub(super) fn board(&self, name: &str) -> Arc<Board> {
+        let board = self.by_name.get(name).map(|one| Arc::clone(&one.board));
+        board.unwrap_or_default()
+    }
+
     /// Have `publisher` publish under a name that nobody publishes under now; its packager. None where something else than
     /// an ingest has the name.
     pub(super) fn begin(

@@ -153,6 +153,7 @@ impl IngestThread {
             }
             self.on_time(now);
             self.flush();
+            self.pace(now);
         }
         self.shut_down();
     }
@@ -171,7 +172,13 @@ impl IngestThread {
             .iter()
             .filter_map(|(_, pull)| pull.next_timeout());
         let playouts = self.next_playout();
-        ports.chain(pulls).chain(look).chain(playouts).min()
+        let pacing = self.next_pacing(Instant::now());
+        ports
+            .chain(pulls)
+            .chain(look)
+            .chain(playouts)
+            .chain(pacing)
+            .min()
     }
 
     fn on_ready(
@@ -294,13 +301,9 @@ impl IngestThread {
     /// Hand what has come to the live thread.
     fn flush(&mut self) {
         for publisher in self.publishers.values_mut() {
-            let Some(run) = publisher.take_run() else {
-                continue;
-            };
-            if let Err(run) = self.live.run(run) {
-                self.counters.units_dropped_full.add(run.units.len() as u64);
-                publisher.lost(&run);
-            }
+            let dropped = publisher.flush(&self.live);
+            self.counters.units_dropped_full.add(dropped.units);
+            self.counters.groups_dropped_full.add(dropped.groups);
         }
     }
 

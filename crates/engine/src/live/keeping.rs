@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use roomtone_hls::{Channel, Holding};
 
+use super::pressing::Fill;
 use super::store::{Store, StoreError};
 use crate::counters::LiveCounters;
 use crate::values::{LiveConfig, PackagerWarning};
@@ -55,6 +56,18 @@ impl Keeping {
             paused: None,
             counters,
         })
+    }
+
+    /// What a stream holds of what it may.
+    pub(super) fn memory_of(&self, channel: &Channel) -> Fill {
+        let bytes = in_memory(channel.with(|packager| packager.holding()));
+        Fill::of_bytes(bytes, self.limits.memory_stream_bytes)
+    }
+
+    /// What all together hold, as of the last turn.
+    pub(super) fn all_memory(&self) -> Fill {
+        let bytes = self.counters.live_memory_bytes.get();
+        Fill::of_bytes(bytes, self.limits.memory_bytes)
     }
 
     /// Keep all within the limits; what is to be told of whom.

@@ -10,6 +10,8 @@ mod cues;
 mod keeping;
 mod order;
 mod playing;
+mod pressing;
+mod pressure;
 mod program;
 mod reorder;
 mod report;
@@ -40,6 +42,7 @@ use crate::values::{EncryptionMethod, LiveEncryption, Report, Request};
 
 pub(crate) use coding::{AacConfig, Coding, Found, INGEST_RATE};
 pub(crate) use playing::{PlayBar, PlayRun, PlayTold};
+use pressing::MAX_WAY_IN;
 pub(crate) use program::{ProgramConfig, unix_us};
 pub(crate) use track::{NewTrack, Step, Track};
 pub(crate) use transcoding::Maker;
@@ -78,6 +81,14 @@ pub(crate) struct Run {
     pub(crate) units: Vec<(u64, Found)>,
     /// Cues for splicing, in the times of the source.
     pub(crate) cues: Vec<Splice>,
+}
+
+impl Run {
+    /// Of coded data.
+    pub(crate) fn bytes(&self) -> u64 {
+        let units = self.units.iter();
+        units.map(|(_, (unit, ..))| unit.data.len() as u64).sum()
+    }
 }
 
 /// What the live thread is told; bounded by the packagers there are.
@@ -120,9 +131,14 @@ pub(crate) enum Message {
     PanicAt(u64),
 }
 
-/// What the shard and the live thread both know of a packager.
+/// What the shard, or the ingest thread, and the live thread both know of a packager.
 #[derive(Debug, Default)]
-pub(crate) struct Board(Mutex<State>);
+pub(crate) struct Board {
+    state: Mutex<State>,
+    pub(crate) way_in: pressing::WayIn,
+    /// How full the queues are that slow down whoever sends the stream.
+    pub(crate) slowing: pressing::SharedLevel,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -137,7 +153,7 @@ struct State {
 
 impl Board {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Count a new track; false where the packager has begun without it.
@@ -188,6 +204,8 @@ pub(crate) struct LiveHandle {
     messages: Sender<Message>,
     batches: SyncSender<Batch>,
     runs: SyncSender<Run>,
+    /// Runs that wait.
+    waiting: Arc<AtomicUsize>,
     /// Packagers by the names that they have taken.
     names: Arc<Mutex<FxHashMap<String, u64>>>,
     load: Arc<AtomicUsize>,
@@ -215,11 +233,26 @@ impl LiveHandle {
     }
 
     /// Hands units over; gives them back when the queue is full or the thread is gone. They wait for the next tick.
-    pub(crate) fn run(&self, run: Run) -> Result<(), Run> {
+    pub(crate) fn run(&self, run: Run, way_in: &pressing::WayIn) -> Result<(), Run> {
         use std::sync::mpsc::TrySendError::{Disconnected, Full};
-        self.runs.try_send(run).map_err(|error| match error {
-            Full(run) | Disconnected(run) => run,
+        let bytes = run.bytes();
+        if !way_in.enter(bytes) {
+            return Err(run);
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.runs.try_send(run).map_err(|error| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            way_in.leave(bytes);
+            match error {
+                Full(run) | Disconnected(run) => run,
+            }
         })
+    }
+
+    /// Thousandths of the way to the live thread that are taken: by one stream, or by the runs of all.
+    pub(crate) fn way_in_permille(&self, way_in: &pressing::WayIn) -> u64 {
+        let runs = self.waiting.load(Ordering::Relaxed) as u64 * 1_000 / MAX_RUNS as u64;
+        runs.max(way_in.bytes() * 1_000 / MAX_WAY_IN)
     }
 
     /// Takes a name for a packager; false where another has it.
@@ -263,6 +296,7 @@ pub(crate) struct LiveEnds {
     messages: Receiver<Message>,
     batches: Receiver<Batch>,
     runs: Receiver<Run>,
+    waiting: Arc<AtomicUsize>,
     full: Arc<AtomicBool>,
 }
 
@@ -275,6 +309,7 @@ pub(crate) fn handle() -> (LiveHandle, LiveEnds) {
         messages,
         batches,
         runs,
+        waiting: Arc::default(),
         names: Arc::default(),
         load: Arc::default(),
         full: Arc::default(),
@@ -283,6 +318,7 @@ pub(crate) fn handle() -> (LiveHandle, LiveEnds) {
         messages: messages_in,
         batches: batches_in,
         runs: runs_in,
+        waiting: handle.waiting.clone(),
         full: handle.full.clone(),
     };
     (handle, ends)

@@ -14,6 +14,7 @@ use roomtone_sfu::WallClock;
 use super::coding::{Found, OF_INGEST};
 use super::cues::Cues;
 use super::playing::Playing;
+use super::pressing::{Pressing, QueueId, Queued};
 use super::track::{NewTrack, Step, Track};
 use super::transcoding::Job;
 use super::watch::Watch;
@@ -71,6 +72,8 @@ pub(super) struct Program {
     pub(super) cues: Cues,
     /// Who is given what is listed in other ways.
     pub(super) playing: Playing,
+    /// How full its queues are.
+    pub(super) pressing: Pressing,
     /// Units that had come too late when last asked.
     late: u64,
     pub(super) told: Vec<Told>,
@@ -96,6 +99,7 @@ impl Program {
             watch: Watch::default(),
             cues: Cues::default(),
             playing: Playing::default(),
+            pressing: Pressing::default(),
             late: 0,
             told: Vec::new(),
             asked: Vec::new(),
@@ -240,6 +244,16 @@ impl Program {
     /// SSRCs of tracks whose sources are to make a keyframe now.
     pub(super) fn drain_asked(&mut self) -> impl Iterator<Item = u32> {
         self.asked.drain(..)
+    }
+
+    /// Its own queues: tracks that wait for their place, and who codes them anew.
+    pub(super) fn queues(&self) -> Vec<Queued> {
+        let tracks = self.tracks.iter().map(Track::queued);
+        let jobs = self
+            .jobs
+            .iter()
+            .map(|job| job.queued(QueueId::Transcoder(job.id)));
+        tracks.chain(jobs).collect()
     }
 
     fn is_ready(&mut self, now: Instant) -> bool {

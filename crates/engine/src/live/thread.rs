@@ -3,6 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,9 @@ use crate::counters::LiveCounters;
 use crate::failure::Failure;
 use crate::ids;
 use crate::shard::{Batch, Control, ShardHandle, Shared};
-use crate::values::{Command, CommandResult, ErrorCode, Event, MediaKind, StreamSync};
+use crate::values::{
+    Command, CommandResult, ErrorCode, Event, MediaKind, StreamSync, StreamTranscoding,
+};
 
 /// Packets wait so long at most: a part is many of them.
 const TICK: Duration = Duration::from_millis(20);
@@ -36,10 +39,10 @@ const MAX_MAKINGS: usize = 256;
 const ENDED: u64 = 0;
 
 /// A packager and where it is found.
-struct Running {
+pub(super) struct Running {
     name: String,
-    program: Program,
-    board: Arc<Board>,
+    pub(super) program: Program,
+    pub(super) board: Arc<Board>,
     /// Sockets of who codes its tracks anew.
     links: Vec<Link>,
 }
@@ -49,17 +52,19 @@ pub(super) struct LiveThread {
     messages: Receiver<Message>,
     batches: Receiver<Batch>,
     arrived: Receiver<Run>,
-    shared: Arc<Shared>,
-    shards: Vec<ShardHandle>,
-    counters: Arc<LiveCounters>,
+    /// How many of them wait.
+    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) shards: Vec<ShardHandle>,
+    pub(super) counters: Arc<LiveCounters>,
     shelf: Arc<Shelf>,
-    running: FxHashMap<u64, Running>,
+    pub(super) running: FxHashMap<u64, Running>,
     /// What codes tracks anew for routers.
-    makings: Vec<Making>,
+    pub(super) makings: Vec<Making>,
     /// Lists that have ended, until when they can be read.
     lingering: Vec<(Instant, String, Arc<Channel>)>,
     report_at: Instant,
-    keeping: Keeping,
+    pub(super) keeping: Keeping,
     outside: Box<dyn Outside>,
     runs: bool,
 }
@@ -79,6 +84,7 @@ impl LiveThread {
             messages: ends.messages,
             batches: ends.batches,
             arrived: ends.runs,
+            waiting: ends.waiting,
             outside: Box::new(outside),
             shared,
             shards,
@@ -203,18 +209,14 @@ impl LiveThread {
 
     fn handle_command(&mut self, command: Command, now: Instant) -> CommandResult {
         let done = match command {
-            Command::OpenTranscoder {
-                packager,
-                kind,
-                path,
-                keep,
-            } => self.open_transcoder(packager, kind == MediaKind::Video, &path, keep, now),
+            Command::OpenTranscoder(wish) => self.open_transcoder(&wish, now),
             Command::CloseTranscoder {
                 packager,
                 transcoder,
             } => self.close_transcoder(packager, transcoder),
             Command::SetStreamSync(wish) => self.set_sync(&wish),
             Command::GetStreamSync { packager } => self.sync_of(packager),
+            Command::GetStreamPressure(wish) => self.pressure_of(&wish),
             Command::OpenTrackTranscoder(wish) => {
                 self.open_track_transcoder(wish.track, &wish.path, now)
             }
@@ -226,19 +228,17 @@ impl LiveThread {
 
     fn open_transcoder(
         &mut self,
-        packager: u64,
-        is_video: bool,
-        path: &str,
-        keep: bool,
+        wish: &StreamTranscoding,
         now: Instant,
     ) -> Result<CommandResult, Failure> {
+        let (is_video, keep) = (wish.kind == MediaKind::Video, wish.keep);
         let running = self
             .running
-            .get_mut(&packager)
-            .ok_or_else(|| Failure::not_found("packager", packager))?;
+            .get_mut(&wish.packager)
+            .ok_or_else(|| Failure::not_found("packager", wish.packager))?;
         running.program.may_have_job(is_video)?;
         let id = ids::allocate(ids::INGEST);
-        let link = listen(id, path)?;
+        let link = listen(id, &wish.path)?;
         running.board.set_transcoded(is_video, !keep);
         running.links.push(link);
         running.program.add_job(Job::new(id, is_video, keep, now));
@@ -377,8 +377,10 @@ impl LiveThread {
         }
         let runs: Vec<Run> = self.arrived.try_iter().collect();
         for run in runs {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.counters.packager_units.add(run.units.len() as u64);
             self.with(run.packager, |one| {
+                one.board.way_in.leave(run.bytes());
                 for (track, found) in run.units {
                     one.program.handle_unit(track, found);
                 }
@@ -417,6 +419,7 @@ impl LiveThread {
         self.serve_makings(now);
         self.forget_old(now);
         self.keep(now);
+        self.press();
         if self.report_at <= now {
             self.report_at = now + REPORT_EVERY;
             for running in self.running.values_mut() {

@@ -11,6 +11,7 @@ use roomtone_rtp::{RtpPacket, TimestampUnwrapper};
 
 use super::coding::{Coding, Depacketizer, Found, INGEST_RATE};
 use super::order::DecodeTimes;
+use super::pressing::{Fill, QueueId, Queued};
 use super::reorder::Reorder;
 
 /// A source sends until nothing has come for so long.
@@ -325,6 +326,23 @@ impl Track {
         while self.held.len() > MAX_HELD {
             self.held.pop_front();
             self.figures.forgotten += 1;
+        }
+    }
+
+    /// What waits for its place.
+    pub(super) fn queued(&self) -> Queued {
+        let bytes = self.held.iter().map(|raw| raw.unit.data.len() as u64);
+        Queued {
+            id: QueueId::Track(self.id),
+            fill: Fill {
+                bytes: bytes.sum(),
+                bytes_limit: None,
+                units: self.held.len() as u64,
+                units_limit: Some(MAX_HELD as u64),
+            },
+            units_dropped: self.figures.forgotten,
+            groups_dropped: 0,
+            slows: false,
         }
     }
 

@@ -182,10 +182,11 @@ impl Shard {
             | Command::CloseIngestListener { .. }
             | Command::CloseIngest { .. }
             | Command::ClosePlayout { .. }
-            | Command::OpenTranscoder { .. }
+            | Command::OpenTranscoder(_)
             | Command::CloseTranscoder { .. }
             | Command::SetStreamSync(_)
             | Command::GetStreamSync { .. }
+            | Command::GetStreamPressure(_)
             | Command::OpenTrackTranscoder(_)
             | Command::CloseTrackTranscoder { .. } => Err(Failure::new(
                 ErrorCode::Internal,

@@ -41,23 +41,33 @@ impl Epoll {
 
     /// Watches a descriptor for input. Closing the descriptor ends the watch.
     pub(crate) fn add(&self, fd: &impl AsRawFd, token: u64) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, fd.as_raw_fd(), token, false)
+        self.control(libc::EPOLL_CTL_ADD, fd.as_raw_fd(), token, interest(false))
     }
 
     /// Stops watching a descriptor that stays open.
     pub(crate) fn remove(&self, fd: &impl AsRawFd) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_DEL, fd.as_raw_fd(), 0, false)
+        self.control(libc::EPOLL_CTL_DEL, fd.as_raw_fd(), 0, 0)
     }
 
     /// Also wants to know when there is room to write, or no more.
     pub(crate) fn watch_writable(&self, fd: &impl AsRawFd, token: u64, on: bool) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_MOD, fd.as_raw_fd(), token, on)
+        self.control(libc::EPOLL_CTL_MOD, fd.as_raw_fd(), token, interest(on))
     }
 
-    fn control(&self, operation: i32, fd: RawFd, token: u64, writable: bool) -> io::Result<()> {
-        let out = if writable { libc::EPOLLOUT } else { 0 };
+    /// Does not want to know of input for now; of errors, of the end of both ways and, with `writable`, of room to write.
+    pub(crate) fn watch_no_input(
+        &self,
+        fd: &impl AsRawFd,
+        token: u64,
+        writable: bool,
+    ) -> io::Result<()> {
+        let wanted = interest(writable) & !libc::EPOLLIN;
+        self.control(libc::EPOLL_CTL_MOD, fd.as_raw_fd(), token, wanted)
+    }
+
+    fn control(&self, operation: i32, fd: RawFd, token: u64, wanted: i32) -> io::Result<()> {
         let mut event = libc::epoll_event {
-            events: (libc::EPOLLIN | out) as u32,
+            events: wanted as u32,
             u64: token,
         };
         // SAFETY: `event` is a valid epoll_event for the length of the call.
@@ -108,4 +118,9 @@ impl Epoll {
         }
         Ok(())
     }
+}
+
+/// What is watched for: input, and room to write where that is wanted.
+const fn interest(writable: bool) -> i32 {
+    libc::EPOLLIN | if writable { libc::EPOLLOUT } else { 0 }
 }

@@ -11,7 +11,7 @@ use super::{
     ArrivalModel, AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters,
     DtlsRole, EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestCertificate,
     IngestPort, IngestPull, IngestSource, Latching, Listing, MediaKind, MixerSource, SrtpKeys,
-    StreamSync, TrackTranscoding,
+    StreamQueues, StreamSync, StreamTranscoding, TrackTranscoding,
 };
 
 /// One command; each is answered by one reply.
@@ -490,16 +490,7 @@ pub enum Command {
         packager: u64,
     },
     /// Have tracks of a packager that has not begun coded anew by another process, which connects to a socket.
-    OpenTranscoder {
-        /// Which packager.
-        packager: u64,
-        /// Which of its tracks: the first of this kind.
-        kind: MediaKind,
-        /// Where to listen for the process: a Unix socket that is not there yet.
-        path: String,
-        /// Whether the track stays in the lists beside what is made of it.
-        keep: bool,
-    },
+    OpenTranscoder(StreamTranscoding),
     /// Have the sound of a packager lie later, or earlier, than its source says.
     SetStreamSync(StreamSync),
     /// How sound and pictures of a packager lie against each other; answered by reports of its tracks.
@@ -507,6 +498,8 @@ pub enum Command {
         /// Which packager.
         packager: u64,
     },
+    /// How full the queues of a packager are; answered by reports of them.
+    GetStreamPressure(StreamQueues),
     /// Have a track of an encoder coded anew by a process, for feeds: pictures as H.264 without B-frames, sound as Opus.
     OpenTrackTranscoder(TrackTranscoding),
     /// Have it coded anew no more; what it feeds is silent from then on.

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, IngestProtocol,
-    LineDirection, MediaKind, QualityLevel, QualitySubject, QualityTrend,
+    CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, IngestPace, IngestProtocol,
+    LineDirection, MediaKind, PackagerWarning, PressureLevel, QualityLevel, QualitySubject,
+    QualityTrend,
 };
 
 /// RTCIceTransportState of W3C WebRTC.
@@ -141,36 +142,6 @@ pub enum TrackBar {
     Codec,
     /// Its pictures are not sent in the order in which they are shown, which WebRTC cannot say.
     Reordered,
-}
-
-/// What can be wrong with what a packager is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PackagerWarning {
-    /// Keyframes are further apart than segments are to be long.
-    GopTooLong,
-    /// Packets come, but no keyframe.
-    NoKeyframe,
-    /// Nothing comes.
-    NoMedia,
-    /// What came too late to have a place was dropped.
-    UnitsLate,
-    /// The track said nothing that could be read before the others began.
-    TrackLeftOut,
-    /// What came cannot be packaged at all: the packager ends.
-    Unpackable,
-    /// Who codes a track anew does not keep up: pictures up to a keyframe, or sound, were left out.
-    TranscoderSlow,
-    /// Who codes a track anew is gone; another may come.
-    TranscoderLost,
-    /// Who codes a track anew said what cannot be read, and was sent away.
-    TranscoderMalformed,
-    /// The memory for live streams is used up: the oldest segments were dropped before their time.
-    MemoryFull,
-    /// The disk for live streams is used up: the oldest segments were dropped before their time.
-    DiskFull,
-    /// The disk for live streams cannot be written to: segments stay in memory.
-    DiskFailed,
 }
 
 /// Something happened.
@@ -413,6 +384,26 @@ pub enum Event {
         track: Option<String>,
         /// What.
         warning: PackagerWarning,
+    },
+    /// The fullest queue of a packager is on another level than before.
+    PackagerPressed {
+        /// Which.
+        packager: u64,
+        /// The highest of all its queues.
+        level: PressureLevel,
+        /// Name of the queue; that which was the fullest before where the level is normal again.
+        queue: String,
+    },
+    /// An encoder is slowed down, or no more, since queues of its stream are full.
+    IngestPaced {
+        /// Which publisher.
+        ingest: u64,
+        /// How it came.
+        listener: u64,
+        /// What it feeds.
+        packager: u64,
+        /// How it goes on.
+        pace: IngestPace,
     },
     /// A packager is gone; its lists can be read for a while yet.
     PackagerEnded {

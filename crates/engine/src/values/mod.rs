@@ -7,6 +7,7 @@ mod command;
 mod config;
 mod defaults;
 mod event;
+mod live;
 mod parts;
 mod quality;
 mod result;
@@ -14,9 +15,10 @@ mod result;
 pub use command::Command;
 pub use config::{ArrivalModel, BandwidthConfig, EngineConfig, LiveConfig};
 pub use event::{
-    CloseReason, DtlsState, Event, IceState, IngestEnd, PackagerTrackInfo, PackagerWarning,
-    PlayoutEnd, SpeakerLevel, TrackBar,
+    CloseReason, DtlsState, Event, IceState, IngestEnd, PackagerTrackInfo, PlayoutEnd,
+    SpeakerLevel, TrackBar,
 };
+pub use live::{IngestPace, PackagerWarning, PressureLevel, StreamQueues, StreamTranscoding};
 pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, EncryptionMethod, Fingerprint, HeaderExtension, IceMode, IngestCertificate,

@@ -334,6 +334,14 @@ impl IngestProtocol {
             Self::Mpegts => "mpegts",
         }
     }
+
+    /// Whether it has a way to have its sender send less.
+    pub(crate) const fn can_be_slowed(self) -> bool {
+        match self {
+            Self::Srt | Self::Rtmp | Self::Rtmps => true,
+            Self::Rtp | Self::Mpegts => false,
+        }
+    }
 }
 
 /// A stream of an RTP source, as a description of it says (RFC 8866).

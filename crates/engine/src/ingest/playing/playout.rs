@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use roomtone_srt::{ConnectionId, Stats};
 
-use super::writer::{Figures, Writer};
+use super::writer::{Figures, MAX_WAITING, Writer};
 use crate::ingest::asking::Wish;
 use crate::values::Report;
 
@@ -66,6 +66,8 @@ impl Playout {
         report.insert("units_unwritable".into(), unwritable.into());
         let waiting = self.writer.waiting_bytes() as u64;
         report.insert("bytes_waiting".into(), waiting.into());
+        report.insert("bytes_limit".into(), (MAX_WAITING as u64).into());
+        report.insert("level".into(), self.writer.pressure().name().into());
         if let Some(stats) = stats {
             report.insert("packets_repeated".into(), stats.retransmitted.into());
             report.insert("packets_dropped".into(), stats.send_dropped.into());

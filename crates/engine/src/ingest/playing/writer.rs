@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use roomtone_frames::{AccessUnit, Format};
+use roomtone_frames::{AccessUnit, Format, Gauge, Pressure};
 use roomtone_mpegts::{MuxError, MuxTrack, Muxer, MuxerConfig};
 use roomtone_srt::SendError;
 
@@ -19,7 +19,7 @@ const BURST_EVERY: Duration = Duration::from_millis(2);
 /// How long after its window was full a connection is tried again.
 const FULL_EVERY: Duration = Duration::from_millis(10);
 /// Bytes that may wait to leave; a playout with more loses what comes up to a keyframe.
-const MAX_WAITING: usize = 24 << 20;
+pub(super) const MAX_WAITING: usize = 24 << 20;
 /// What is not acknowledged for so long is not read: what comes is left out up to a keyframe.
 const SLOW: Duration = Duration::from_millis(500);
 
@@ -62,6 +62,8 @@ pub(super) struct Writer {
     waits: bool,
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
+    /// How near it is to losing a group of pictures.
+    gauge: Gauge,
     next_burst: Instant,
 }
 
@@ -74,13 +76,18 @@ impl Writer {
             waits: true,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            gauge: Gauge::default(),
             next_burst: now,
         }
     }
 
     /// Take what is listed next.
     pub(super) fn handle_steps(&mut self, steps: &[(usize, Step)], line: LineState) {
-        let is_slow = line.backlog > SLOW.max(line.latency) || self.waiting_bytes > MAX_WAITING;
+        let patience = SLOW.max(line.latency);
+        let is_slow = line.backlog > patience || self.waiting_bytes > MAX_WAITING;
+        let late = line.backlog.as_micros() as u64 * 1_000 / patience.as_micros().max(1) as u64;
+        let full = self.waiting_bytes as u64 * 1_000 / MAX_WAITING as u64;
+        self.gauge.note(late.max(full), 1_000);
         for (place, step) in steps {
             match step {
                 Step::Format(format) => self.handle_format(*place, format),
@@ -191,6 +198,11 @@ impl Writer {
         (!self.waiting.is_empty()).then_some(self.next_burst)
     }
 
+    /// How near it is to losing a group of pictures, as of what it was given last.
+    pub(super) fn pressure(&self) -> Pressure {
+        self.gauge.level()
+    }
+
     /// Bytes that wait to be sent.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
@@ -292,8 +304,10 @@ mod tests {
         line.give(&[(0, sound()), (0, unit(1, 300))], 0);
         // Within what it holds back itself nothing is late.
         line.give(&[(0, unit(2, 300))], 400);
+        assert_eq!(line.writer.pressure(), Pressure::High);
         line.give(&[(0, unit(3, 300))], 501);
         line.give(&[(0, unit(4, 300))], 900);
+        assert_eq!(line.writer.pressure(), Pressure::Critical);
         line.give(&[(0, unit(5, 300))], 3);
         let figures = line.writer.figures;
         assert_eq!((figures.units, figures.units_dropped), (3, 2));

@@ -214,9 +214,12 @@ impl IngestThread {
             Kind::Srt(pull) => bytes += pull.serve(now, &mut sent),
             Kind::Rtmp(rtmp) => {
                 let more = rtmp.serve(now);
-                let watched = self
-                    .poller
-                    .watch_writable(&**rtmp, token(PULL, index), more);
+                let token = token(PULL, index);
+                let watched = if rtmp.slowed {
+                    self.poller.watch_no_input(&**rtmp, token, more)
+                } else {
+                    self.poller.watch_writable(&**rtmp, token, more)
+                };
                 failed = watched.is_err();
             }
         }
@@ -278,6 +281,21 @@ impl IngestThread {
             reason: end,
             detail: detail.to_owned(),
         });
+    }
+
+    /// Have the other side of a pull send less, or as it likes again; an input that is none cannot be slowed.
+    pub(in crate::ingest) fn slow_pull(&mut self, id: u64, slowed: bool, now: Instant) {
+        let found = self.pulls.iter_mut().find(|(_, pull)| pull.id == id);
+        let Some((index, pull)) = found else {
+            return;
+        };
+        match &mut pull.kind {
+            Kind::Srt(pull) => pull.slow(slowed, now),
+            Kind::Rtmp(pull) => {
+                pull.slowed = slowed;
+                self.serve_pull(index, Vec::new(), 0, now);
+            }
+        }
     }
 
     /// Do what is due at all pulls.

@@ -26,6 +26,8 @@ pub(super) struct RtmpPull {
     /// What the kernel did not take yet.
     rest: Bytes,
     pub(super) started: bool,
+    /// Nothing is read of it for now.
+    pub(super) slowed: bool,
     pub(super) ended: Option<(IngestEnd, String)>,
 }
 
@@ -50,6 +52,7 @@ impl RtmpPull {
             tracks: Tracks::default(),
             rest: Bytes::new(),
             started: false,
+            slowed: false,
             ended: None,
         })
     }

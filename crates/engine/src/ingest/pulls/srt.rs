@@ -9,6 +9,7 @@ use roomtone_mpegts::{Demuxer, Limits};
 use roomtone_srt::{CloseReason, DialConfig, DialEvent, Dialer, MAX_DATAGRAM};
 
 use crate::ingest::publisher::Sent;
+use crate::ingest::slowing::SLOW_WINDOW;
 use crate::ingest::transport_stream::sent;
 use crate::sys::{Datagrams, enable_gro, send};
 use crate::values::IngestEnd;
@@ -119,6 +120,12 @@ impl SrtPull {
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.dialer.next_timeout()
+    }
+
+    /// Have the other side send less, or as it likes again.
+    pub(super) fn slow(&mut self, slowed: bool, now: Instant) {
+        self.dialer.limit_window(slowed.then_some(SLOW_WINDOW));
+        self.send(now);
     }
 
     /// Say goodbye.

@@ -110,6 +110,9 @@ impl Program {
         counters
             .transcoder_units_skipped
             .add(job.figures.skipped - before.skipped);
+        counters
+            .transcoder_groups_dropped
+            .add(job.figures.groups - before.groups);
         if is_slow {
             self.warn_of_job(PackagerWarning::TranscoderSlow, now);
         }

@@ -11,9 +11,10 @@ use roomtone_frames::exchange::Said;
 use roomtone_frames::{AccessUnit, Format};
 
 use super::super::coding::INGEST_RATE;
+use super::super::pressing::{QueueId, Queued};
 use super::link::Served;
 use super::queue::Queue;
-use super::{Job, Link};
+use super::{Figures, Job, Link};
 use crate::counters::LiveCounters;
 use crate::feed::Outlet;
 
@@ -22,6 +23,8 @@ const JUMP_SECONDS: i64 = 3;
 
 struct State {
     job: Job,
+    /// What of its figures has been counted.
+    counted: Figures,
     /// Decode time of the last unit that was offered, and ticks a second of it.
     last: Option<(i64, u32)>,
     /// The output whose units go to routers, by its number, and how it is coded.
@@ -48,6 +51,7 @@ impl Maker {
     pub(in super::super) fn new(id: u64, made: Arc<Outlet>, now: Instant) -> Self {
         let state = State {
             job: Job::new(id, made.is_video, true, now),
+            counted: Figures::default(),
             last: None,
             output: None,
             format: None,
@@ -153,13 +157,15 @@ impl Served for &Maker {
         if state.job.connected && self.made.take_asked() {
             state.job.ask_keyframe();
         }
-        let figures = &mut state.job.figures;
-        counters
-            .transcoder_units_sent
-            .add(std::mem::take(&mut figures.sent));
+        let now = state.job.figures;
+        let before = std::mem::replace(&mut state.counted, now);
+        counters.transcoder_units_sent.add(now.sent - before.sent);
         counters
             .transcoder_units_skipped
-            .add(std::mem::take(&mut figures.skipped));
+            .add(now.skipped - before.skipped);
+        counters
+            .transcoder_groups_dropped
+            .add(now.groups - before.groups);
     }
 
     fn with_queue(&mut self, work: &mut dyn FnMut(&mut Queue) -> bool) -> bool {
@@ -201,6 +207,16 @@ impl Making {
 
     pub(in super::super) fn id(&self) -> u64 {
         self.maker.id
+    }
+
+    /// Its queue, where it makes of this track; others' is none of its.
+    pub(in super::super) fn queued(&self, tracks: &[u64]) -> Option<Queued> {
+        let source = self.source.upgrade()?;
+        let is_of = tracks.contains(&source.id);
+        is_of.then(|| {
+            let id = QueueId::Making(self.id());
+            self.maker.state().job.queued(id)
+        })
     }
 
     pub(in super::super) fn serve(&mut self, counters: &LiveCounters, now: Instant) {

@@ -19,7 +19,9 @@ use roomtone_frames::{AccessUnit, Format};
 pub(super) use link::Link;
 pub(crate) use maker::Maker;
 pub(super) use maker::Making;
-use queue::Queue;
+use queue::{Lost, Queue};
+
+use super::pressing::{QueueId, Queued};
 
 /// A process that starts, and its encoders, are waited for before the program begins.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Figures {
     pub(super) sent: u64,
     pub(super) skipped: u64,
+    /// Groups of pictures of which it lost something or all.
+    pub(super) groups: u64,
     pub(super) made: u64,
     pub(super) lost: u64,
 }
@@ -85,6 +89,17 @@ impl Job {
         }
     }
 
+    /// How full its queue is; one whose process is not there yet slows nobody.
+    pub(super) fn queued(&self, id: QueueId) -> Queued {
+        Queued {
+            id,
+            fill: self.queue.fill(),
+            units_dropped: self.figures.skipped,
+            groups_dropped: self.figures.groups,
+            slows: self.connected && !self.keeps_source,
+        }
+    }
+
     /// Take a unit of the source; true where the process does not keep up.
     fn offer(&mut self, unit: &AccessUnit, format: Option<&Format>, breaks: bool) -> bool {
         if let Some(format) = format
@@ -134,9 +149,15 @@ impl Job {
         self.queue.push(out.freeze(), false);
     }
 
-    fn skip(&mut self, units: usize) {
-        self.skipped = self.skipped.saturating_add(units as u32);
-        self.figures.skipped += units as u64;
+    fn skip(&mut self, lost: Lost) {
+        self.skipped = self.skipped.saturating_add(lost.units as u32);
+        self.figures.skipped += lost.units as u64;
+        self.figures.groups += self.groups_of(lost);
+    }
+
+    /// Sound has none.
+    fn groups_of(&self, lost: Lost) -> u64 {
+        if self.is_video { lost.groups } else { 0 }
     }
 
     /// The next unit that is sent is one at which decoding can begin, with its format before it.
@@ -153,7 +174,8 @@ impl Job {
         (self.skipped, self.is_behind) = (0, false);
         if !fresh {
             let lost = self.queue.keep_newest_group();
-            self.figures.skipped += lost as u64;
+            self.figures.skipped += lost.units as u64;
+            self.figures.groups += self.groups_of(lost);
         }
         if self.queue.is_empty() {
             self.start_over();

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::super::pressing::Fill;
+
 /// Bytes that may wait: two seconds of 30 Mbit/s.
 const MAX_BYTES: usize = 8 << 20;
 /// Units that may wait: while the process starts, twenty seconds of 60 pictures or 50 frames of sound a second.
@@ -24,6 +26,26 @@ struct Waiting {
     keyframe: bool,
 }
 
+/// What was dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) units: usize,
+    /// Groups of pictures of which something was among it.
+    pub(super) groups: u64,
+}
+
+impl Lost {
+    fn of<'a>(waiting: impl Iterator<Item = &'a Waiting>) -> Self {
+        let mut lost = Self::default();
+        for one in waiting {
+            // The rest of a group whose beginning has left already is one too.
+            lost.groups += u64::from(one.keyframe || lost.units == 0);
+            lost.units += 1;
+        }
+        lost
+    }
+}
+
 impl Queue {
     /// Add a unit; false where it is one too many.
     pub(super) fn push(&mut self, bytes: Bytes, keyframe: bool) -> bool {
@@ -40,6 +62,16 @@ impl Queue {
         self.bytes += bytes.len();
         let keyframe = false;
         self.waiting.push_front(Waiting { bytes, keyframe });
+    }
+
+    /// How full it is.
+    pub(super) fn fill(&self) -> Fill {
+        Fill {
+            bytes: self.bytes as u64,
+            bytes_limit: Some(MAX_BYTES as u64),
+            units: self.waiting.len() as u64,
+            units_limit: Some(MAX_UNITS as u64),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -64,10 +96,10 @@ impl Queue {
         }
     }
 
-    /// Drop all but what is half sent; how many units those were.
-    pub(super) fn clear(&mut self) -> usize {
+    /// Drop all but what is half sent; how much that was.
+    pub(super) fn clear(&mut self) -> Lost {
         let kept = usize::from(self.written > 0);
-        let lost = self.waiting.len().saturating_sub(kept);
+        let lost = Lost::of(self.waiting.iter().skip(kept));
         self.waiting.truncate(kept);
         self.bytes = self.waiting.iter().map(|one| one.bytes.len()).sum();
         lost
@@ -82,11 +114,12 @@ impl Queue {
         }
     }
 
-    /// Drop what is before the newest keyframe, or all; how many units those were.
-    pub(super) fn keep_newest_group(&mut self) -> usize {
+    /// Drop what is before the newest keyframe, or all; how much that was.
+    pub(super) fn keep_newest_group(&mut self) -> Lost {
         let newest = self.waiting.iter().rposition(|one| one.keyframe);
-        let lost = newest.unwrap_or(self.waiting.len());
-        for one in self.waiting.drain(..lost) {
+        let end = newest.unwrap_or(self.waiting.len());
+        let lost = Lost::of(self.waiting.iter().take(end));
+        for one in self.waiting.drain(..end) {
             self.bytes -= one.bytes.len();
         }
         lost
@@ -103,11 +136,25 @@ mod tests {
         assert!(queue.push(Bytes::from_static(b"first"), true));
         assert!(queue.push(Bytes::from_static(b"second"), false));
         queue.advance(2);
-        assert_eq!(queue.clear(), 1);
+        let (units, groups) = (1, 1);
+        assert_eq!(queue.clear(), Lost { units, groups });
         assert_eq!(queue.front(), Some(&b"rst"[..]));
         queue.advance(3);
         assert!(queue.is_empty());
         assert_eq!(queue.bytes, 0);
+    }
+
+    #[test]
+    fn groups_are_counted_of_which_something_is_lost() {
+        let mut queue = Queue::default();
+        for keyframe in [true, false, true, false, true, false] {
+            queue.push(Bytes::from_static(b"unit"), keyframe);
+        }
+        queue.advance(4);
+        let (units, groups) = (5, 3);
+        assert_eq!(queue.fill().units, 5);
+        assert_eq!(queue.clear(), Lost { units, groups });
+        assert_eq!((queue.fill().bytes, queue.clear()), (0, Lost::default()));
     }
 
     #[test]
@@ -129,7 +176,8 @@ mod tests {
         for (bytes, keyframe) in [("k1", true), ("d1", false), ("k2", true), ("d2", false)] {
             queue.push(Bytes::from_static(bytes.as_bytes()), keyframe);
         }
-        assert_eq!(queue.keep_newest_group(), 2);
+        let (units, groups) = (2, 1);
+        assert_eq!(queue.keep_newest_group(), Lost { units, groups });
         assert_eq!(queue.front(), Some(&b"k2"[..]));
     }
 }
