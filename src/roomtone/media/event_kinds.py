@@ -24,6 +24,7 @@ from roomtone.media.values import (
     FeedbackActed,
     IceStateChanged,
     IngestEnded,
+    IngestPaced,
     IngestPullEnded,
     IngestStarted,
     IngestStranger,
@@ -34,6 +35,7 @@ from roomtone.media.values import (
     MixerEffortChanged,
     MixerSourceEnded,
     PackagerEnded,
+    PackagerPressed,
     PackagerStarted,
     PackagerWarned,
     PlayoutEnded,
@@ -76,6 +78,8 @@ SUBJECTS: dict[type[Event], tuple[str, ...]] = {
     MixerClosed: ("mixer",),
     PackagerStarted: ("packager",),
     PackagerWarned: ("packager",),
+    PackagerPressed: ("packager",),
+    IngestPaced: ("listener", "ingest", "packager"),
     PackagerEnded: ("packager",),
     IngestStarted: ("listener", "ingest", "packager"),
     IngestWarned: ("listener", "ingest", "packager"),
@@ -111,6 +115,8 @@ MERGED: dict[type[Event], tuple[type[Event], tuple[str, ...]]] = {
     ActiveSpeakers: (ActiveSpeakers, ("router", "observer")),
     AudioForwarded: (AudioForwarded, ("router",)),
     MixerEffortChanged: (MixerEffortChanged, ("mixer",)),
+    PackagerPressed: (PackagerPressed, ("packager",)),
+    IngestPaced: (IngestPaced, ("ingest",)),
 }
 """States: what they are a value of, and of what; a newer one takes the place of an older one of the same."""
 

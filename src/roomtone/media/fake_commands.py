@@ -65,6 +65,7 @@ from roomtone.media.values import (
     Fingerprint,
     GetEngineStats,
     GetStats,
+    GetStreamPressure,
     GetStreamSync,
     ObserveAudioLevels,
     ObserverId,
@@ -416,7 +417,13 @@ class FakeCommands(FakeState):
     @_execute.register
     def _package(
         self,
-        command: OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager | SetStreamSync | GetStreamSync,
+        command: OpenPackager
+        | AddPackagerTrack
+        | RemovePackagerTrack
+        | ClosePackager
+        | SetStreamSync
+        | GetStreamSync
+        | GetStreamPressure,
     ) -> AnyResult:
         return fake_packagers.execute(self, command)
 

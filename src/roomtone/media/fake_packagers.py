@@ -21,6 +21,7 @@ from roomtone.media.values import (
     Done,
     EngineCloseReason,
     ErrorCode,
+    GetStreamPressure,
     GetStreamSync,
     MediaKind,
     OpenPackager,
@@ -38,7 +39,15 @@ if TYPE_CHECKING:
     from roomtone.media.fake_state import FakeState
     from roomtone.media.values import LiveEncryption
 
-PackagerCommand = OpenPackager | AddPackagerTrack | RemovePackagerTrack | ClosePackager | SetStreamSync | GetStreamSync
+PackagerCommand = (
+    OpenPackager
+    | AddPackagerTrack
+    | RemovePackagerTrack
+    | ClosePackager
+    | SetStreamSync
+    | GetStreamSync
+    | GetStreamPressure
+)
 
 _MAX_NAME = 256
 _MAX_TRACKS = 8
@@ -74,6 +83,8 @@ def execute(state: FakeState, command: PackagerCommand) -> AnyResult:
             result = _set_sync(state, command)
         case GetStreamSync():
             result = _sync_of(state, command)
+        case GetStreamPressure():
+            result = _pressure_of(state, command)
         case _:
             assert_never(command)
     return result
@@ -105,6 +116,25 @@ def _sync_of(state: FakeState, command: GetStreamSync) -> AnyResult:
     video: Report = {"name": "video", "video": True, "lateMs": 20.0, "shiftMs": 0.0}
     audio: Report = {"name": "audio", "video": False, "lateMs": 30.0, "shiftMs": shift}
     return Stats(reports=[timeline, known | unknown | video, known | unknown | audio])
+
+
+def _pressure_of(state: FakeState, command: GetStreamPressure) -> AnyResult:
+    """All queues are empty but that of one track, which is half full, and as many as are made for who watches."""
+    held = _stream(state, command.packager)
+    dropped: Report = {"unitsDropped": 0, "groupsDropped": 0}
+    none: Report = {"bytes": 0, "bytesLimit": None, "units": 0, "unitsLimit": None, "level": "normal"}
+    common: Report = {"type": "packager-queue", "slowsSource": False}
+    queue = common | none | dropped
+    half: Report = {"level": "elevated", "units": 2_048, "unitsLimit": 4_096, "bytes": 90_000}
+    reports: list[Report] = [
+        queue | half | {"name": "track-1", "kind": "track"},
+        queue | {"name": "memory", "kind": "memory", "bytes": 1_000, "bytesLimit": 64_000},
+    ]
+    if isinstance(held, FakeIngest):
+        reports.insert(0, queue | {"name": "way_in", "kind": "way_in", "bytesLimit": 8 << 20, "slowsSource": True})
+    reports += [queue | {"name": f"making-{track}", "kind": "making"} for track in command.tracks]
+    total: Report = {"type": "live-memory", "level": "normal", "bytes": 1_000, "bytesLimit": 1 << 30}
+    return Stats(reports=[*reports, total])
 
 
 def _open(state: FakeState, command: OpenPackager) -> AnyResult:

@@ -10,6 +10,7 @@ from roomtone.media.values import (
     AnyCommand,
     ClosePackager,
     Done,
+    GetStreamPressure,
     GetStreamSync,
     OpenPackager,
     PackagerId,
@@ -95,3 +96,8 @@ async def shift_sound(
 async def alignment_of(engine: Engine, packager: PackagerId) -> list[Report]:
     """Get how sound and pictures of a stream lie: a report of its timeline, and one of each track of its source."""
     return (await engine.ask(GetStreamSync(packager=packager), Stats)).reports
+
+
+async def pressure_of(engine: Engine, packager: PackagerId, tracks: Sequence[IngestTrackId] = ()) -> list[Report]:
+    """Get how full the queues of a stream are; the values are those of `GetStreamPressure`."""
+    return (await engine.ask(GetStreamPressure(packager=packager, tracks=list(tracks)), Stats)).reports

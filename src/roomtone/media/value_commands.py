@@ -14,6 +14,7 @@ from roomtone.media.value_live_commands import (
     ClosePlayout,
     CloseTrackTranscoder,
     CloseTranscoder,
+    GetStreamPressure,
     GetStreamSync,
     OpenFeed,
     OpenIngestInput,
@@ -486,6 +487,7 @@ AnyCommand = (
     | CloseTranscoder
     | SetStreamSync
     | GetStreamSync
+    | GetStreamPressure
     | OpenTrackTranscoder
     | CloseTrackTranscoder
     | OpenIngestListener

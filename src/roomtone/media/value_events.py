@@ -313,6 +313,50 @@ class PackagerWarned(Event, tag="packager_warned", frozen=True, kw_only=True):
     warning: PackagerWarning
 
 
+class PressureLevel(StrEnum):
+    """How full queues of a stream are; a level ends a tenth under where it begins."""
+
+    NORMAL = "normal"
+    """Under half."""
+    ELEVATED = "elevated"
+    """Half and more."""
+    HIGH = "high"
+    """Three quarters and more."""
+    CRITICAL = "critical"
+    """Nine tenths and more: groups of pictures are about to be lost."""
+
+
+class PackagerPressed(Event, tag="packager_pressed", frozen=True, kw_only=True):
+    """The fullest queue of a packager is on another level than before.
+
+    ``queue`` is its name; where the level is normal again that which was the fullest before.
+    """
+
+    packager: PackagerId
+    level: PressureLevel
+    queue: str
+
+
+class IngestPace(StrEnum):
+    """Whether an encoder is slowed down."""
+
+    FREE = "free"
+    """It sends as it likes."""
+    SLOWED = "slowed"
+    """Less is taken of it than it sends."""
+    GIVEN_UP = "given_up"
+    """It was slowed for as long as that may be and all is as full as before: groups of pictures are lost instead."""
+
+
+class IngestPaced(Event, tag="ingest_paced", frozen=True, kw_only=True):
+    """An encoder is slowed down, or no more, since queues of its stream are full."""
+
+    ingest: IngestId
+    listener: IngestListenerId
+    packager: PackagerId
+    pace: IngestPace
+
+
 class IngestEnd(StrEnum):
     """Why an encoder publishes no more."""
 
@@ -530,6 +574,8 @@ AnyEvent = (
     | MixerClosed
     | PackagerStarted
     | PackagerWarned
+    | PackagerPressed
+    | IngestPaced
     | PackagerEnded
     | IngestStarted
     | IngestWarned

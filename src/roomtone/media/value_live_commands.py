@@ -97,6 +97,16 @@ class GetStreamSync(Command, tag="get_stream_sync", frozen=True, kw_only=True):
     packager: PackagerId
 
 
+class GetStreamPressure(Command, tag="get_stream_pressure", frozen=True, kw_only=True):
+    """Ask how full the queues of a packager, or of an encoder's stream, are; the answer is `Stats` of each.
+
+    ``tracks`` are those of the encoder that feeds have: what is made of them waits in queues too.
+    """
+
+    packager: PackagerId
+    tracks: list[IngestTrackId] = []
+
+
 class OpenTrackTranscoder(Command, tag="open_track_transcoder", frozen=True, kw_only=True):
     """Have a track of an encoder coded anew by a process, so that feeds can have it: pictures as H.264, sound as Opus.
 

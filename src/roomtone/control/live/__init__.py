@@ -18,6 +18,7 @@ from roomtone.control.live.ladders import PRESETS, RoomMaking, Rung, SoundCodec,
 from roomtone.control.live.listing import Listing, Listings, TermsWish
 from roomtone.control.live.play_rights import PlayRights
 from roomtone.control.live.playouts import Playout, Playouts
+from roomtone.control.live.pressure import QueueKind, QueuePressure, SlowingMeans, SourcePressure, StreamPressure
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
 from roomtone.control.live.pulls import Fetchers, Pull, PullRefusal, PullRefusedError, Pulls, PullState, PullTargets
 from roomtone.control.live.stream import LiveStream
@@ -102,12 +103,17 @@ __all__ = [
     "PullState",
     "PullTargets",
     "Pulls",
+    "QueueKind",
+    "QueuePressure",
     "RoomMaking",
     "Rung",
+    "SlowingMeans",
     "SoundCodec",
+    "SourcePressure",
     "StreamEncryption",
     "StreamKeyStore",
     "StreamKeys",
+    "StreamPressure",
     "StreamSync",
     "TermsWish",
     "TrackMaking",

@@ -19,6 +19,7 @@ from roomtone.control.live.attendance import Attendance, Attendances
 from roomtone.control.live.listing import Listings
 from roomtone.control.live.making import Makings
 from roomtone.control.live.playouts import PLAY, denial_of
+from roomtone.control.live.pressure import read_pressure, source_of
 from roomtone.control.live.sync import read_sync
 from roomtone.control.live.transcoding import WorkerStartError
 from roomtone.control.policy import AccessError
@@ -28,6 +29,7 @@ from roomtone.media import (
     MailboxClosed,
     MailboxOverflow,
     alignment_of,
+    pressure_of,
     shift_sound,
 )
 from roomtone.media.values import (
@@ -36,6 +38,8 @@ from roomtone.media.values import (
     ErrorCode,
     IngestEnd,
     IngestEnded,
+    IngestPace,
+    IngestPaced,
     IngestProtocol,
     IngestPullEnded,
     IngestStarted,
@@ -45,16 +49,19 @@ from roomtone.media.values import (
     IngestWarned,
     MediaKind,
     PackagerEnded,
+    PackagerPressed,
     PackagerStarted,
     PackagerWarned,
     PlayoutEnded,
     PlayoutStarted,
+    PressureLevel,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from roomtone.control.live.playouts import Playouts
+    from roomtone.control.live.pressure import StreamPressure
     from roomtone.control.live.publish_rights import PublishRights
     from roomtone.control.live.sync import StreamSync
     from roomtone.control.live.transcoding import TrackMaking, Transcoding, Transcodings
@@ -99,6 +106,11 @@ class IngestStream:
     """What is made anew of it."""
     audio_offset_ms: int = 0
     """How much later than its source says sound is to be, as an operator wants it."""
+    pressure: PressureLevel = PressureLevel.NORMAL
+    """Of its fullest queue."""
+    pace: IngestPace = IngestPace.FREE
+    slowdowns: int = 0
+    """How often who publishes it was slowed down."""
 
 
 class Ingests:
@@ -230,6 +242,18 @@ class Ingests:
         """Say how sound and pictures of a stream lie; raise `EngineCommandError` where it is gone."""
         return read_sync(await alignment_of(self._engine, stream.packager), stream.audio_offset_ms)
 
+    async def pressure(self, stream: IngestStream) -> StreamPressure:
+        """Say how full the queues of a stream are; raise `EngineCommandError` where it is gone."""
+        attendance = self._attendance_of(stream)
+        tracks = () if attendance is None else [track.track for track in attendance.tracks.values()]
+        reports = await pressure_of(self._engine, stream.packager, tracks)
+        readers = [
+            one
+            for one in await self._engine.stats()
+            if one["type"] == "playout" and str(one["packager"]) == str(stream.packager)
+        ]
+        return read_pressure(source_of(stream.protocol, stream.pace, stream.slowdowns), reports, readers)
+
     async def shift_sound(self, stream: IngestStream, audio_offset_ms: int) -> None:
         """Have sound of a stream come later, in its lists and in its room; raise `EngineCommandError`."""
         attendance = self._attendance_of(stream)
@@ -298,15 +322,15 @@ class Ingests:
 
     def _heed(self, event: AnyEvent, id_: int, listener: IngestListener) -> bool:
         """Note what happened; whether it was the last of its stream."""
-        if isinstance(event, PackagerStarted | PackagerWarned | PackagerEnded):
+        if isinstance(event, PackagerStarted | PackagerWarned | PackagerPressed | PackagerEnded):
             return self._on_packager(event)
         if id_ != listener.id:
             return False  # the listener is told it too: once, and in order
         match event:
             case IngestStarted():
                 self._on_started(event, listener)
-            case IngestWarned():
-                self._on_warned(event)
+            case IngestWarned() | IngestPaced():
+                self._on_manner(event)
             case IngestStranger():
                 self.strangers += 1
                 _log.warning("not taken, from %s: %s", event.remote, event.detail)
@@ -402,6 +426,20 @@ class Ingests:
             _log.warning("%s: %s", stream.name, event.detail)
             stream.warnings[event.detail] += 1
 
+    def _on_manner(self, event: IngestWarned | IngestPaced) -> None:
+        if isinstance(event, IngestPaced):
+            self._on_paced(event)
+        else:
+            self._on_warned(event)
+
+    def _on_paced(self, event: IngestPaced) -> None:
+        stream = self._of(event.packager)
+        if stream is None or stream.ingest != event.ingest:
+            return
+        stream.pace = event.pace
+        stream.slowdowns += event.pace is IngestPace.SLOWED
+        _log.warning("%s is sent at another pace: %s", stream.name, event.pace.value)
+
     def _on_ended(self, event: IngestEnded) -> None:
         if self.attendances is not None:
             unreadable = event.reason in {IngestEnd.PROTOCOL, IngestEnd.FAILED}
@@ -409,11 +447,11 @@ class Ingests:
         stream = self._of(event.packager)
         if stream is None or stream.ingest != event.ingest:
             return
-        stream.ingest = None
+        stream.ingest, stream.pace = None, IngestPace.FREE
         self.ended[event.reason] += 1
         _log.info("%s is no longer published: %s %s", stream.name, event.reason.value, event.detail)
 
-    def _on_packager(self, event: PackagerStarted | PackagerWarned | PackagerEnded) -> bool:
+    def _on_packager(self, event: PackagerStarted | PackagerWarned | PackagerPressed | PackagerEnded) -> bool:
         """Note what a packager says; whether it was its last word."""
         stream = self._of(event.packager)
         if stream is None:
@@ -424,6 +462,9 @@ class Ingests:
             case PackagerWarned():
                 self.warned[event.warning] += 1
                 stream.warnings[event.warning.value] += 1
+            case PackagerPressed():
+                stream.pressure = event.level
+                _log.info("queues of %s are %s: %s", stream.name, event.level.value, event.queue)
             case PackagerEnded():
                 del self.by_name[stream.name]
                 if self._transcodings is not None:

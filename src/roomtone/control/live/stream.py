@@ -7,6 +7,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from roomtone.control.live.values import LiveEvent, LiveSound, LiveState, LiveTerms
+from roomtone.media.values import PressureLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,8 @@ class LiveStream:
         self.left_out: set[TrackId] = set()
         """Tracks that it cannot carry, so that each is told of once."""
         self.warnings: Counter[PackagerWarning] = Counter()
+        self.pressure = PressureLevel.NORMAL
+        """Of its fullest queue."""
         self.events: deque[LiveEvent] = deque(maxlen=MAX_EVENTS)
         self.paused = False
         self.mix_track: PackagerTrackId | None = None

@@ -17,6 +17,7 @@ from roomtone.control.live.choosing import carried
 from roomtone.control.live.feeding import Feeding
 from roomtone.control.live.listing import Listings
 from roomtone.control.live.opening import Opener, Wanted, close_quietly
+from roomtone.control.live.pressure import read_pressure, source_of
 from roomtone.control.live.sync import read_sync
 from roomtone.control.live.values import (
     LiveEnd,
@@ -29,13 +30,21 @@ from roomtone.control.live.values import (
     LiveTrack,
 )
 from roomtone.control.rooms import RoomError, RoomEventKind
-from roomtone.media import MailboxClosed, MailboxOverflow, alignment_of, shift_sound
-from roomtone.media.values import MediaKind, MixerClosed, PackagerEnded, PackagerStarted, PackagerWarned
+from roomtone.media import MailboxClosed, MailboxOverflow, alignment_of, pressure_of, shift_sound
+from roomtone.media.values import (
+    MediaKind,
+    MixerClosed,
+    PackagerEnded,
+    PackagerPressed,
+    PackagerStarted,
+    PackagerWarned,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from roomtone.control.live.listing import TermsWish
+    from roomtone.control.live.pressure import StreamPressure
     from roomtone.control.live.stream import LiveStream
     from roomtone.control.live.sync import StreamSync
     from roomtone.control.live.transcoding import Transcodings
@@ -185,6 +194,11 @@ class LiveStreams:
         reports = await alignment_of(stream.room.router.engine, stream.packager.id)
         return read_sync(reports, stream.audio_offset_ms)
 
+    async def pressure(self, stream: LiveStream) -> StreamPressure:
+        """Say how full the queues of a stream are; raise `EngineCommandError` where it is gone."""
+        reports = await pressure_of(stream.room.router.engine, stream.packager.id)
+        return read_pressure(source_of(None), reports, ())
+
     async def shift_sound(self, stream: LiveStream, audio_offset_ms: int) -> None:
         """Have sound of a stream come later in its lists; raise `EngineCommandError`."""
         await shift_sound(stream.room.router.engine, stream.packager.id, audio_offset_ms)
@@ -271,6 +285,9 @@ class LiveStreams:
                         self._on_started(stream, event)
                     elif isinstance(event, PackagerWarned):
                         self._on_warned(stream, event)
+                    elif isinstance(event, PackagerPressed):
+                        stream.pressure = event.level
+                        stream.emit(LiveEventKind.PRESSED, f"{event.level.value}: {event.queue}")
                     elif isinstance(event, PackagerEnded | MixerClosed):
                         gone = stream.room.closed is not None
                         await self.end(stream, LiveEnd.ROOM_CLOSED if gone else LiveEnd.MEDIA_FAILED)

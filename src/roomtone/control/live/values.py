@@ -97,6 +97,8 @@ class LiveEventKind(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     WARNED = "warned"
+    PRESSED = "pressed"
+    """Its fullest queue is on another level; the detail has both."""
     ENDED = "ended"
 
 

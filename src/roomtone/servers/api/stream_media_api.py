@@ -16,7 +16,7 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
-from roomtone.control.live import LiveError, LiveRefusal, StreamSync
+from roomtone.control.live import LiveError, LiveRefusal, StreamPressure, StreamSync
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode, MediaKind
 from roomtone.servers.api.live_schemas import (
@@ -142,11 +142,24 @@ async def video(request: Request, stream: WatchedStream) -> list[VideoBody]:
     ]
 
 
-@router.get("/streams/{name}/backpressure", status_code=501, summary="Not there")
+@router.get("/streams/{name}/backpressure", summary="How full the queues of a live stream are")
+async def backpressure(request: Request, stream: WatchedStream) -> StreamPressure:
+    """Give each queue with its level and what it has lost, and whether the source is slowed down; needs roomAdmin.
+
+    What SRT readers wait for is as of the last second, the rest as of now.
+    """
+    context = context_of(request)
+    room = context.live.by_name.get(stream)
+    with _ends():
+        if room is not None:
+            return await context.live.pressure(room)
+        return await context.ingests.pressure(context.ingests.by_name[stream])
+
+
 @router.put("/streams/{name}/backpressure", status_code=501, include_in_schema=False)
-async def backpressure(_: WatchedStream) -> None:
-    """Refuse: publishers are not slowed down."""
-    raise _not_there("publishers are not slowed down; what a full queue dropped is in the metrics")
+async def set_backpressure(_: WatchedStream) -> None:
+    """Refuse: nobody sets the marks."""
+    raise _not_there("the marks of queues, and what is done at them, are fixed: GET tells how full they are")
 
 
 @router.get("/streams/{name}/sync", summary="How sound and pictures of a live stream lie against each other")

@@ -8,7 +8,16 @@ from api_world import ApiWorld
 
 from roomtone.config import Settings
 from roomtone.config.live import LiveSettings, StreamSettings
-from roomtone.media.values import IngestProtocol, MediaKind, Question, TrackBar
+from roomtone.media.values import (
+    IngestPace,
+    IngestPaced,
+    IngestProtocol,
+    MediaKind,
+    PackagerPressed,
+    PressureLevel,
+    Question,
+    TrackBar,
+)
 
 FAR = ("192.0.2.9", 50000)
 MakeApi = Callable[..., Awaitable[ApiWorld]]
@@ -35,6 +44,30 @@ async def test_what_webrtc_does_not_carry_of_an_encoder_is_406_with_what_and_why
     assert (await api.watch()).status_code == 201
     listed = (await api.http.get("/api/v1/ingests/demo", headers=api.headers(None, admin))).json()
     assert listed["unavailable"].keys() == {"audio"}
+    await api.context.ingests.close()
+
+
+async def test_an_encoder_that_is_slowed_down_says_so_and_by_what(api: ApiWorld) -> None:
+    listener = await api.context.ingests.listen(IngestProtocol.RTMP, "127.0.0.1:0")
+    packager = api.link.begin_ingest(listener.id, "demo")
+    track = api.link.tell_track(packager, MediaKind.VIDEO, "avc1.42c01f", None)
+    await api.settle()
+    stream = api.context.ingests.by_name["demo"]
+    assert stream.ingest is not None
+    paces = (IngestPace.SLOWED, IngestPace.GIVEN_UP, IngestPace.FREE, IngestPace.SLOWED)
+    for pace in paces:
+        api.link.emit(IngestPaced(ingest=stream.ingest, listener=listener.id, packager=packager, pace=pace))
+    api.link.emit(PackagerPressed(packager=packager, level=PressureLevel.CRITICAL, queue="way_in"))
+    await api.settle()
+    admin = api.headers(None, api.token(room_admin=True))
+    answer = (await api.http.get("/api/v1/streams/demo/backpressure", headers=admin)).json()
+    assert answer["source"]["pace"] == "slowed"
+    assert 1 <= answer["source"]["slowdowns"] <= paces.count(IngestPace.SLOWED)
+    assert answer["source"]["means"] == {"rtmp": "tcp", "srt": "flow_window"}[answer["source"]["protocol"]]
+    way_in, *_, making = answer["queues"]
+    assert (way_in["kind"], way_in["slows_source"]) == ("way_in", True)
+    assert (making["kind"], making["name"], making["slows_source"]) == ("making", f"making-{track}", False)
+    assert stream.pressure is PressureLevel.CRITICAL
     await api.context.ingests.close()
 
 

@@ -98,14 +98,28 @@ async def test_sound_is_shifted_against_pictures(streaming: ApiWorld) -> None:
         assert answer.status_code == 422
 
 
+async def test_how_full_the_queues_of_a_room_s_stream_are(streaming: ApiWorld) -> None:
+    answer = (await streaming.http.get(f"{URL}/backpressure", headers=admin(streaming))).json()
+    assert (answer["level"], answer["memory_level"]) == ("elevated", "normal")
+    assert answer["source"] == {"protocol": None, "means": "none", "pace": "free", "slowdowns": 0}
+    assert (answer["memory_bytes"], answer["memory_limit"]) == (1_000, 1 << 30)
+    track, memory = answer["queues"]
+    assert (track["kind"], track["level"], track["units"], track["units_limit"]) == ("track", "elevated", 2_048, 4_096)
+    assert (memory["kind"], memory["bytes"], memory["bytes_limit"], memory["slows_source"]) == (
+        "memory",
+        1_000,
+        64_000,
+        False,
+    )
+
+
 async def test_what_is_not_there_says_so(streaming: ApiWorld) -> None:
-    for method in ("GET", "PUT"):
-        answer = await streaming.http.request(method, f"{URL}/backpressure", headers=admin(streaming))
-        assert (answer.status_code, answer.json()["code"]) == (501, "not_supported")
-        assert answer.json()["detail"]
+    answer = await streaming.http.put(f"{URL}/backpressure", headers=admin(streaming))
+    assert (answer.status_code, answer.json()["code"]) == (501, "not_supported")
+    assert "fixed" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("what", ["iframe", "preview", "buffer", "parameters", "video", "sync"])
+@pytest.mark.parametrize("what", ["iframe", "preview", "buffer", "parameters", "video", "sync", "backpressure"])
 async def test_all_of_it_is_for_administrators(streaming: ApiWorld, what: str) -> None:
     assert (await streaming.http.get(f"{URL}/{what}")).status_code == 401
     assert (await streaming.http.get(f"{URL}/{what}", headers=streaming.headers(None))).status_code == 403
