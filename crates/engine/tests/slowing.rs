@@ -1,13 +1,12 @@
-//! Encoders are slowed down by who takes their stream too slowly, over real sockets: nothing is lost on the way.
+//! An encoder of SRT is slowed down by who takes its stream too slowly, over real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::io::Read;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use roomtone_engine::Engine;
 use roomtone_engine::values::{
     Answer, Command, CommandResult, EngineConfig, Event, IngestPace, IngestPort, IngestProtocol,
@@ -15,18 +14,10 @@ use roomtone_engine::values::{
 };
 use roomtone_frames::{AccessUnit, Format, OpusFormat};
 use roomtone_mpegts::{MuxTrack, Muxer, MuxerConfig};
-use roomtone_rtmp::{Client, ClientConfig, ClientEvent, Media, Purpose, Target};
 use roomtone_srt::{DialConfig, DialEvent, Dialer, MAX_DATAGRAM};
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Turns for which who codes anew takes nothing after the encoder was slowed: what it could send in that time would
-/// overflow what waits.
-const STILL: u32 = 200;
-/// Kinds of messages to who codes anew.
-const UNIT: u8 = 2;
-const SKIPPED: u8 = 4;
-
 /// An engine with a port for one encoder, and a process that codes its sound anew and can be told to take nothing.
 struct Stage {
     engine: Engine,
@@ -34,10 +25,6 @@ struct Stage {
     events: Vec<Event>,
     results: Vec<CommandResult>,
     process: Option<UnixStream>,
-    got: Vec<u8>,
-    /// First bytes of units it was given, as a number, and units that it was told are left out.
-    units: Vec<u32>,
-    skipped: u32,
 }
 
 impl Stage {
@@ -55,9 +42,6 @@ impl Stage {
             events: Vec::new(),
             results: Vec::new(),
             process: None,
-            got: Vec::new(),
-            units: Vec::new(),
-            skipped: 0,
         };
         let opened = stage.call(Command::OpenIngestListener {
             port: IngestPort {
@@ -139,23 +123,7 @@ impl Stage {
         let mut space = [0; 16 << 10];
         while let Ok(len) = self.process.as_mut().unwrap().read(&mut space) {
             assert!(len > 0, "the engine has left");
-            self.got.extend_from_slice(&space[..len]);
         }
-        let mut at = 0;
-        while let Some(length) = self.got.get(at..at + 4) {
-            let length = u32::from_be_bytes(length.try_into().unwrap()) as usize;
-            let Some(body) = self.got.get(at + 4..at + 4 + length) else {
-                break;
-            };
-            let number = |from: usize| u32::from_be_bytes(body[from..from + 4].try_into().unwrap());
-            match body[0] {
-                UNIT => self.units.push(number(18)),
-                SKIPPED => self.skipped += number(1),
-                _ => {}
-            }
-            at += 4 + length;
-        }
-        self.got.drain(..at);
     }
 
     fn paces(&self) -> Vec<IngestPace> {
@@ -173,121 +141,6 @@ impl Stage {
         });
         levels.collect()
     }
-}
-
-/// An encoder of RTMP that sends as fast as it is taken: one frame a turn.
-struct RtmpEncoder {
-    stream: TcpStream,
-    client: Client,
-    rest: Bytes,
-    started: bool,
-    sent: u32,
-}
-
-impl RtmpEncoder {
-    const FRAME_BYTES: usize = 8 << 10;
-
-    fn new(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        let target = Target::parse(&format!("rtmp://127.0.0.1:{port}/live/cam")).unwrap();
-        let config = ClientConfig::new(target, Purpose::Publish);
-        Self {
-            stream,
-            client: Client::new(config, [7; 32], Instant::now()),
-            rest: Bytes::new(),
-            started: false,
-            sent: 0,
-        }
-    }
-
-    /// Whether all it has said is in the hands of the kernel.
-    fn turn(&mut self) -> bool {
-        let mut space = [0; 16 << 10];
-        while let Ok(len) = self.stream.read(&mut space) {
-            assert!(len > 0, "the engine has left: {:?}", self.client.ended());
-            self.client.handle_bytes(&space[..len], Instant::now());
-        }
-        while let Some(event) = self.client.poll_event() {
-            self.started |= event == ClientEvent::Started;
-        }
-        loop {
-            if self.rest.is_empty() {
-                match self.client.poll_output() {
-                    Some(output) => self.rest = output,
-                    None => return true,
-                }
-            }
-            match self.stream.write(&self.rest) {
-                Ok(len) => drop(self.rest.split_to(len)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
-    fn send_config(&mut self) {
-        let config = Bytes::from_static(&[0xaf, 0, 0x11, 0x90]);
-        assert!(self.client.send_media(Media::Audio, 0, config));
-    }
-
-    fn send_frame(&mut self) {
-        let mut frame = vec![0xaf, 1];
-        frame.extend_from_slice(&self.sent.to_be_bytes());
-        frame.resize(Self::FRAME_BYTES, 0x5a);
-        // Two frames of 1024 samples are 43 ms; times are not what this is about.
-        let at = self.sent * 21;
-        assert!(self.client.send_media(Media::Audio, at, frame.into()));
-        self.sent += 1;
-    }
-}
-
-#[test]
-fn an_encoder_of_rtmp_waits_for_who_codes_its_stream_anew_and_nothing_is_lost() {
-    use PressureLevel::{Critical, Elevated, High};
-    const FRAMES: u32 = 1_800;
-    let mut stage = Stage::new(IngestProtocol::Rtmp);
-    let mut encoder = RtmpEncoder::new(stage.port);
-    let until = Instant::now() + PATIENCE;
-    while !(encoder.started && stage.packager().is_some()) {
-        assert!(Instant::now() < until);
-        stage.turn();
-        encoder.turn();
-    }
-    encoder.send_config();
-    encoder.send_frame();
-    stage.begin_coding("rtmp");
-    // Nothing is taken before the encoder is slowed, nor for a while after.
-    let (mut slowed, mut still) = (0, 0);
-    while stage.units.len() < FRAMES as usize {
-        let paces = stage.paces();
-        assert!(
-            Instant::now() < until,
-            "{} of {} units, {paces:?}",
-            stage.units.len(),
-            encoder.sent
-        );
-        stage.turn();
-        if encoder.turn() && encoder.sent < FRAMES {
-            encoder.send_frame();
-        }
-        let slowdowns = paces.iter().filter(|pace| **pace == IngestPace::Slowed);
-        let slowdowns = slowdowns.count();
-        if slowdowns > slowed {
-            (slowed, still) = (slowdowns, STILL);
-        }
-        let takes = paces.last() == Some(&IngestPace::Slowed) || encoder.sent == FRAMES;
-        if takes && still == 0 {
-            stage.take();
-        }
-        still = still.saturating_sub(1);
-    }
-    assert_eq!(stage.units, (0..FRAMES).collect::<Vec<_>>());
-    assert_eq!(stage.skipped, 0);
-    let paces = stage.paces();
-    assert_eq!(paces[..2], [IngestPace::Slowed, IngestPace::Free]);
-    assert!(!paces.contains(&IngestPace::GivenUp), "{paces:?}");
-    assert_eq!(stage.levels()[..3], [Elevated, High, Critical]);
 }
 
 /// An encoder of SRT.
