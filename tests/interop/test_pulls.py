@@ -79,7 +79,9 @@ def test_nothing_is_fetched_from_this_machine_unless_that_is_allowed(server: Ser
         assert "private_address" in refused.text
     refused = pulls(server, "POST", "private", "http://127.0.0.1/index.m3u8")
     assert refused.status_code == httpx.codes.FORBIDDEN, refused.text
-    refused = pulls(server, "POST", "unbuilt", "rtsp://203.0.113.7/1")
+    refused = pulls(server, "POST", "private", "rtsp://127.0.0.1/1")
+    assert refused.status_code == httpx.codes.FORBIDDEN, refused.text
+    refused = pulls(server, "POST", "unbuilt", "rtsps://203.0.113.7/1")
     assert refused.status_code == httpx.codes.UNPROCESSABLE_ENTITY
     assert "not built" in refused.text
 

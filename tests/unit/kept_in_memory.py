@@ -82,9 +82,12 @@ class Targets:
     found: list[str] = field(default_factory=lambda: ["203.0.113.7"])
     refusal: PullRefusedError | None = None
     asked: int = 0
+    host: str = ""
+    """The newest that was asked for."""
 
     async def find(self, host: str, port: int) -> list[str]:
         self.asked += 1
+        self.host = host
         if host == "localhost":
             raise PullRefusedError(PullRefusal.PRIVATE, "localhost is 127.0.0.1")
         if self.refusal is not None:

@@ -31,7 +31,7 @@ pub use error::{ProtocolError, Violation};
 pub use flv::{AudioTag, Codec, TagError, Unsupported, VideoTag};
 pub use message::{Kind, Media, Message};
 pub use server::{
-    Counters, Ended, MAX_OUTPUT_BYTES, MAX_STREAMS, Refusal, Request, Server, ServerConfig,
+    Counters, Ended, MAX_MEDIA_BYTES, MAX_OUTPUT_BYTES, MAX_STREAMS, Refusal, Request, Server, ServerConfig,
     ServerEvent, Wish,
 };
 pub use tags::TagWriter;

@@ -27,11 +27,11 @@ class SrtSettings(Section):
     latency_ms: Annotated[int, Field(ge=20, le=8_000)] = 120
     """How long it waits for what is missing; a caller may ask for more. Three to four round trips are usual."""
     max_readers: Annotated[int, Field(ge=0, le=1_000)] = 256
-    """Programs that read streams at a time; one more is refused as too many."""
+    """Programs that read streams at a time, and play them by RTMP; one more is refused as too many."""
 
 
 class RtmpSettings(Section):
-    """Encoders that publish by RTMP, Enhanced RTMP too, to `rtmp://HOST/live/NAME?token=TOKEN`."""
+    """Encoders that publish by RTMP, Enhanced RTMP too, to `rtmp://HOST/live/NAME?token=TOKEN`, and players of it."""
 
     enabled: bool = True
     """Whether it is listened for."""

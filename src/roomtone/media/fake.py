@@ -260,10 +260,11 @@ class FakeLink:
             for event in self._state.take_caused():
                 self.emit(event)
 
-    def end_pull(self, listener: int, detail: str) -> None:
+    def end_pull(self, listener: int, detail: str, redirect: str | None = None) -> None:
         """Let a pull be over, and with it what it publishes."""
         with self._lock:
-            self._state.drop_pull(self._state.get(FakeIngestListener, listener), IngestEnd.PEER, detail)
+            pull = self._state.get(FakeIngestListener, listener)
+            self._state.drop_pull(pull, IngestEnd.PEER, detail, redirect)
             for event in self._state.take_caused():
                 self.emit(event)
 

@@ -27,7 +27,7 @@ from roomtone.media.values import (
     PlayoutEnd,
     RtpInput,
     SetIngestCertificate,
-    SrtPull,
+    pull_protocol,
 )
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _open_pull(state: FakeState, command: OpenIngestPull) -> AnyResult:
     if not _NAME.fullmatch(command.name):
         raise Refused(ErrorCode.INVALID, "the name cannot stand in a URL")
     _read_address(command.origin.address)
-    protocol = IngestProtocol.SRT if isinstance(command.origin, SrtPull) else IngestProtocol.RTMP
+    protocol = pull_protocol(command.origin)
     id_ = state.new_id()
     state.objects[id_] = FakeIngestListener(id_, protocol, command.origin.address, command.name, fetches=True)
     return IngestPullOpened(listener=IngestListenerId(id_))

@@ -253,12 +253,13 @@ class FakeState:
         stream.tracks.clear()
         self.caused.append(ended)
 
-    def drop_pull(self, pull: FakeIngestListener, reason: IngestEnd, detail: str) -> None:
+    def drop_pull(self, pull: FakeIngestListener, reason: IngestEnd, detail: str, redirect: str | None = None) -> None:
         """Take a pull away, and what it publishes; the stream waits for another."""
         for stream in [held for held in self.find(FakeIngest) if held.listener == pull.id]:
             self.lose_publisher(stream, reason)
         del self.objects[pull.id]
-        self.caused.append(IngestPullEnded(listener=IngestListenerId(pull.id), reason=reason, detail=detail))
+        listener = IngestListenerId(pull.id)
+        self.caused.append(IngestPullEnded(listener=listener, reason=reason, detail=detail, redirect=redirect))
 
     def drop_playout(self, playout: FakePlayout, reason: PlayoutEnd) -> None:
         """Play a stream out to somebody no more."""

@@ -24,7 +24,7 @@ from roomtone.media.values import (
     PlayoutId,
     RtpInput,
     SetIngestCertificate,
-    SrtPull,
+    pull_protocol,
 )
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ class IngestListener(EngineObject):
         """Fetch a stream from another server, one attempt; the values are those of `OpenIngestPull`."""
         command = OpenIngestPull(name=name, origin=origin, window_ms=window_ms, part_ms=part_ms, encryption=encryption)
         opened = await engine.ask(command, IngestPullOpened)
-        protocol = IngestProtocol.SRT if isinstance(origin, SrtPull) else IngestProtocol.RTMP
-        return cls(engine, opened.listener, protocol, 0)
+        return cls(engine, opened.listener, pull_protocol(origin), 0)
 
     def __init__(self, engine: Engine, id_: IngestListenerId, protocol: IngestProtocol, port: int) -> None:
         super().__init__(engine, id_)

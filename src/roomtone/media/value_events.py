@@ -491,11 +491,15 @@ class PlayoutEnded(Event, tag="playout_ended", frozen=True, kw_only=True):
 
 
 class IngestPullEnded(Event, tag="ingest_pull_ended", frozen=True, kw_only=True):
-    """A pull is over, and is no more; ``detail`` says more of why, in words."""
+    """A pull is over, and is no more; ``detail`` says more of why, in words.
+
+    ``redirect`` is the URL that its server sends to, which nobody has judged yet; it may have a login.
+    """
 
     listener: IngestListenerId
     reason: IngestEnd
     detail: str
+    redirect: str | None = None
 
 
 class IngestStranger(Event, tag="ingest_stranger", frozen=True, kw_only=True):

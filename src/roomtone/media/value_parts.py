@@ -37,6 +37,8 @@ class IngestProtocol(StrEnum):
     """RTP, as a description says."""
     MPEGTS = "mpegts"
     """MPEG-TS in datagrams, bare or behind RTP."""
+    RTSP = "rtsp"
+    """RTP as a server of RTSP sends it, fetched only."""
 
 
 class EncryptionMethod(StrEnum):
@@ -454,11 +456,54 @@ class SrtPull(Value, tag_field="kind", tag="srt", frozen=True, kw_only=True):
     latency_ms: int = 120
 
 
+class TrustAuthorities(Value, tag_field="kind", tag="authorities", frozen=True, kw_only=True):
+    """A server's certificate is checked by the authorities that this machine trusts, and for its name."""
+
+
+class TrustFingerprint(Value, tag_field="kind", tag="fingerprint", frozen=True, kw_only=True):
+    """A server's certificate is the one with this SHA-256, whoever made it."""
+
+    sha256: bytes
+
+
+class TrustUnchecked(Value, tag_field="kind", tag="unchecked", frozen=True, kw_only=True):
+    """A server's certificate is not checked: whoever is in between can read and change everything."""
+
+
+IngestTrust = TrustAuthorities | TrustFingerprint | TrustUnchecked
+
+
 class RtmpPull(Value, tag_field="kind", tag="rtmp", frozen=True, kw_only=True):
-    """A server of RTMP at ``address``, ``IP:PORT``, to play ``url`` from, which is how it knows itself."""
+    """A server of RTMP at ``address``, ``IP:PORT``, to play ``url`` from, which is how it knows itself.
+
+    Behind TLS, by ``rtmps://``, ``trust`` says how its certificate is checked.
+    """
 
     address: str
     url: str
+    trust: IngestTrust = TrustAuthorities()
 
 
-IngestPull = SrtPull | RtmpPull
+class RtspPull(Value, tag_field="kind", tag="rtsp", frozen=True, kw_only=True):
+    """A server of RTSP at ``address``, ``IP:PORT``, to play ``url`` from, which is how it knows itself, with the login.
+
+    With ``datagrams`` packets come by UDP, else in the connection. Nothing is sent to any other address.
+    """
+
+    address: str
+    url: str
+    datagrams: bool = False
+
+
+IngestPull = SrtPull | RtmpPull | RtspPull
+
+
+def pull_protocol(origin: IngestPull) -> IngestProtocol:
+    """By what a stream of this origin comes."""
+    match origin:
+        case SrtPull():
+            return IngestProtocol.SRT
+        case RtmpPull(url=url):
+            return IngestProtocol.RTMPS if url.startswith("rtmps:") else IngestProtocol.RTMP
+        case RtspPull():
+            return IngestProtocol.RTSP

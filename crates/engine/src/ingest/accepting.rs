@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 use super::connection::Asker;
 use super::rtmp::{self, Connection};
 use super::thread::{IngestThread, MAX_CONNECTIONS, RTMP_CONNECTION, token};
-use crate::values::IngestEnd;
+use crate::values::{IngestEnd, PlayoutEnd};
 
 impl IngestThread {
     /// Take in whoever waits at a port.
@@ -66,7 +66,7 @@ impl IngestThread {
             let Some(connection) = self.connections.get(index) else {
                 return;
             };
-            let publisher = connection.publisher;
+            let (publisher, playout) = (connection.publisher, connection.playout);
             match (one, publisher) {
                 (rtmp::Told::Asks(request), _) => {
                     let asker = Asker::Rtmp { connection: index };
@@ -80,6 +80,11 @@ impl IngestThread {
                 (rtmp::Told::Bytes(bytes), Some(publisher)) => self.heard(publisher, bytes, now),
                 (rtmp::Told::Stopped, Some(publisher)) => {
                     self.end_publisher(publisher, IngestEnd::Peer, "", now);
+                }
+                (rtmp::Told::Stopped, None) => {
+                    if let Some(playout) = playout {
+                        self.end_playout(playout, PlayoutEnd::Peer, "", now);
+                    }
                 }
                 (_, None) => {}
             }
@@ -104,15 +109,24 @@ impl IngestThread {
             return;
         };
         let connection = self.connections.get_mut(index);
-        if let Some(publisher) = connection.and_then(|one| one.publisher.take()) {
+        let (publisher, playout) = connection.map_or((None, None), |one| {
+            (one.publisher.take(), one.playout.take())
+        });
+        if let Some(publisher) = publisher {
             self.end_publisher(publisher, end, &detail, now);
+        }
+        if let Some(playout) = playout {
+            self.end_playout(playout, PlayoutEnd::Peer, &detail, now);
         }
         if self
             .connections
             .get_mut(index)
             .is_some_and(|one| one.is_done(now))
         {
-            self.questions.forget(Asker::Rtmp { connection: index });
+            // Its place is given to others, whom an answer must not reach.
+            let asker = Asker::Rtmp { connection: index };
+            self.questions.forget(asker);
+            self.forget_joining(asker);
             self.connections.remove(index);
         }
     }

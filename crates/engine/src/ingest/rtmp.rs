@@ -13,6 +13,7 @@ use roomtone_rtmp::{
     TagError, Tracks, Wish as Asks,
 };
 use rustls::ServerConfig as TlsConfig;
+use socket2::SockRef;
 
 use super::asking::Wish;
 use super::connection::No;
@@ -22,6 +23,8 @@ use crate::values::{IngestEnd, IngestProtocol};
 
 /// Bytes taken before others have their turn.
 const TURN_BYTES: usize = 256 << 10;
+/// A player that has acknowledged nothing for so long is gone.
+const GONE: Duration = Duration::from_secs(15);
 /// How long a peer may take to read why it is over.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -41,6 +44,7 @@ pub(super) struct Connection {
     pub(super) publisher: Option<u64>,
     /// Nothing is read of it for now: its window fills, and then its encoder waits.
     pub(super) slowed: bool,
+    pub(super) playout: Option<u64>,
     wire: Wire,
     encrypted: bool,
     server: Server,
@@ -70,6 +74,7 @@ impl Connection {
             remote,
             publisher: None,
             slowed: false,
+            playout: None,
             encrypted: tls.is_some(),
             wire: Wire::new(stream, tls),
             server: Server::new(ServerConfig::default(), seed, now),
@@ -206,6 +211,31 @@ impl Connection {
         self.broken || until <= now
     }
 
+    /// Give pictures or sound to a player, as the body of a tag; false where too much waits for it already.
+    pub(super) fn send_media(&mut self, media: Media, timestamp: u32, body: Bytes) -> bool {
+        !self.broken && self.server.send_media(media, timestamp, body)
+    }
+
+    /// Bytes that a player has not taken yet.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.rest.len() + self.server.waiting_bytes()
+    }
+
+    /// What is played to it is over.
+    pub(super) fn stop_playing(&mut self) {
+        self.server.close();
+    }
+
+    /// The player may; false where it is gone. One whose network is gone is not written to for ever.
+    pub(super) fn accept_player(&mut self, playout: u64, now: Instant) -> bool {
+        if self.playout.is_some() || self.ended().is_some() || !self.server.accept(now) {
+            return false;
+        }
+        let _ = SockRef::from(&self.wire).set_tcp_user_timeout(Some(GONE));
+        self.playout = Some(playout);
+        true
+    }
+
     /// The publisher may; false where it is gone.
     pub(super) fn accept(&mut self, now: Instant) -> bool {
         !self.broken && self.server.accept(now)
@@ -266,16 +296,13 @@ pub(super) fn wish(request: Request, connection: &Connection) -> Result<Wish, No
             "this port takes RTMP behind TLS only: rtmps://",
         ));
     }
-    if request.wish != Asks::Publish {
-        return Err(No::Unsupported("streams are not played out by RTMP yet"));
-    }
     let (user, credential) = match request.credential() {
         Credential::None => (None, None),
         Credential::Token(token) => (None, Some(token)),
         Credential::Login { user, pass } => (Some(user), Some(pass)),
     };
     Ok(Wish {
-        plays: false,
+        plays: request.wish == Asks::Play,
         protocol: connection.protocol(),
         listener: connection.listener,
         remote: connection.remote,

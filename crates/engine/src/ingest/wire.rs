@@ -5,14 +5,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
 use crate::failure::Failure;
 use crate::values::IngestCertificate;
@@ -52,7 +52,7 @@ enum Layer {
     Bare,
     /// The first byte decides.
     Undecided(Arc<ServerConfig>),
-    Tls(Box<ServerConnection>),
+    Tls(Box<Connection>),
     /// Bare where it had to be TLS.
     Wrong,
 }
@@ -70,6 +70,21 @@ impl Wire {
         Self { stream, layer }
     }
 
+    /// Of this side, which calls: encrypted for a server of this name, with a configuration.
+    pub(super) fn calling(
+        stream: TcpStream,
+        tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    ) -> io::Result<Self> {
+        let layer = match tls {
+            None => Layer::Bare,
+            Some((config, name)) => {
+                let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
+                Layer::Tls(Box::new(connection.into()))
+            }
+        };
+        Ok(Self { stream, layer })
+    }
+
     /// Whether the caller does not encrypt where it had to.
     pub(super) fn is_wrong(&self) -> bool {
         matches!(self.layer, Layer::Wrong)
@@ -84,7 +99,7 @@ impl Wire {
             }
             self.layer = if first[0] == HANDSHAKE {
                 let connection = ServerConnection::new(Arc::clone(config));
-                Layer::Tls(Box::new(connection.map_err(io::Error::other)?))
+                Layer::Tls(Box::new(connection.map_err(io::Error::other)?.into()))
             } else {
                 Layer::Wrong
             };
@@ -135,17 +150,19 @@ impl Wire {
     }
 }
 
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
 impl AsRawFd for Wire {
     fn as_raw_fd(&self) -> RawFd {
         self.stream.as_raw_fd()
     }
 }
 
-fn read_tls(
-    tls: &mut ServerConnection,
-    stream: &mut TcpStream,
-    space: &mut [u8],
-) -> io::Result<usize> {
+fn read_tls(tls: &mut Connection, stream: &mut TcpStream, space: &mut [u8]) -> io::Result<usize> {
     loop {
         match tls.reader().read(space) {
             // Without a farewell the stream may have been cut by anybody; what came is whole all the same.
@@ -164,7 +181,7 @@ fn read_tls(
     }
 }
 
-fn flush_tls(tls: &mut ServerConnection, stream: &mut TcpStream) -> io::Result<bool> {
+fn flush_tls(tls: &mut Connection, stream: &mut TcpStream) -> io::Result<bool> {
     while tls.wants_write() {
         match tls.write_tls(stream) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

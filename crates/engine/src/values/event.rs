@@ -496,6 +496,8 @@ pub enum Event {
         reason: IngestEnd,
         /// More of it, in words.
         detail: String,
+        /// The URL that its server sends to, which nobody has judged yet; it may have a login.
+        redirect: Option<String>,
     },
     /// A stream is played out to somebody.
     PlayoutStarted {

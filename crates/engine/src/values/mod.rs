@@ -22,8 +22,9 @@ pub use live::{IngestPace, PackagerWarning, PressureLevel, StreamQueues, StreamT
 pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, EncryptionMethod, Fingerprint, HeaderExtension, IceMode, IngestCertificate,
-    IngestPort, IngestProtocol, IngestPull, IngestRtpTrack, IngestSource, Latching, Listing,
-    LiveEncryption, MediaKind, MixerSource, SrtpKeys, StreamSync, ToneKind, TrackTranscoding,
+    IngestPort, IngestProtocol, IngestPull, IngestRtpTrack, IngestSource, IngestTrust, Latching,
+    Listing, LiveEncryption, MediaKind, MixerSource, SrtpKeys, StreamSync, ToneKind,
+    TrackTranscoding,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,

@@ -321,6 +321,8 @@ pub enum IngestProtocol {
     Rtp,
     /// MPEG-TS in datagrams, bare or behind RTP.
     Mpegts,
+    /// RTP as a server of RTSP sends it, fetched only.
+    Rtsp,
 }
 
 impl IngestProtocol {
@@ -332,6 +334,7 @@ impl IngestProtocol {
             Self::Rtmps => "rtmps",
             Self::Rtp => "rtp",
             Self::Mpegts => "mpegts",
+            Self::Rtsp => "rtsp",
         }
     }
 
@@ -398,6 +401,23 @@ pub enum IngestSource {
     },
 }
 
+/// How the certificate of a server is checked that a stream is fetched from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum IngestTrust {
+    /// By the authorities that this machine trusts, and for its name.
+    #[default]
+    Authorities,
+    /// It is the one whose SHA-256 this is, whoever made it.
+    Fingerprint {
+        /// 32 bytes.
+        #[serde(with = "serde_bytes")]
+        sha256: Vec<u8>,
+    },
+    /// Not at all: whoever is in between can read and change everything.
+    Unchecked,
+}
+
 /// Where a stream is fetched from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -415,12 +435,25 @@ pub enum IngestPull {
         /// How long to wait for what is missing, in milliseconds.
         latency_ms: u32,
     },
-    /// A server of RTMP, played from.
+    /// A server of RTMP, bare or behind TLS, played from.
     Rtmp {
         /// Its IP:PORT.
         address: String,
         /// As it knows itself.
         url: String,
+        /// Behind TLS: how its certificate is checked.
+        #[serde(default)]
+        trust: IngestTrust,
+    },
+    /// A server of RTSP, played from.
+    Rtsp {
+        /// Its IP:PORT. Nothing is sent to any other, whatever it answers.
+        address: String,
+        /// As it knows itself, with the login.
+        url: String,
+        /// Whether packets come in datagrams, not in the connection.
+        #[serde(default)]
+        datagrams: bool,
     },
 }
 

@@ -17,6 +17,7 @@ use crate::message::split_aggregate;
 use crate::{
     ChunkReader, Command, Dropped, Kind, Media, Message, ProtocolError, Value, read_values,
 };
+pub use output::MAX_MEDIA_BYTES;
 use output::Output;
 
 /// Bytes of answers that wait to be sent, at most: a peer that asks and does not read is left.
@@ -232,6 +233,11 @@ impl Server {
     /// Bytes for the peer.
     pub fn poll_output(&mut self) -> Option<Bytes> {
         self.output.take()
+    }
+
+    /// Bytes that [`poll_output`](Self::poll_output) would give.
+    pub fn waiting_bytes(&self) -> usize {
+        self.output.len()
     }
 
     /// Why it is over.

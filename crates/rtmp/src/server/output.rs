@@ -23,7 +23,7 @@ mod event {
 }
 
 /// Media that wait for a player, in bytes, at most.
-const MAX_MEDIA_BYTES: usize = 8 << 20;
+pub const MAX_MEDIA_BYTES: usize = 8 << 20;
 
 /// Bytes for the peer, and what their chunks refer to.
 #[derive(Debug, Default)]

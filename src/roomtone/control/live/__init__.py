@@ -20,7 +20,8 @@ from roomtone.control.live.play_rights import PlayRights
 from roomtone.control.live.playouts import Playout, Playouts
 from roomtone.control.live.pressure import QueueKind, QueuePressure, SlowingMeans, SourcePressure, StreamPressure
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
-from roomtone.control.live.pulls import Fetchers, Pull, PullRefusal, PullRefusedError, Pulls, PullState, PullTargets
+from roomtone.control.live.pull_urls import PullRefusal, PullRefusedError, PullWay
+from roomtone.control.live.pulls import Fetchers, Pull, Pulls, PullState, PullTargets
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
 from roomtone.control.live.streams import LiveStreams
@@ -102,6 +103,7 @@ __all__ = [
     "PullRefusedError",
     "PullState",
     "PullTargets",
+    "PullWay",
     "Pulls",
     "QueueKind",
     "QueuePressure",

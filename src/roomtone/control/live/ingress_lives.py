@@ -13,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from roomtone.control.live.ingress import IngressError, IngressInput, IngressRefusal, IngressStatus
-from roomtone.control.live.pulls import PullRefusedError, PullState
+from roomtone.control.live.pull_urls import PullRefusedError
+from roomtone.control.live.pulls import PullState
 from roomtone.control.rooms import RoomEventKind
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""Who reads live streams by SRT: who may, who does, and those that are sent away.
+"""Who reads live streams by SRT, and plays them by RTMP: who may, who does, and those that are sent away.
 
-A stream is played out as MPEG-TS by the ports on which encoders are let in. ``refused`` and ``ended`` count by reason.
-Limits: ``max_readers`` at a time; of `MAX_AWAITED` that were let in and have not come yet the oldest are forgotten, who
-then have no identity in lists.
+A stream is played out as MPEG-TS or FLV by the ports on which encoders are let in. ``refused`` and ``ended`` count by
+reason. Limits: ``max_readers`` at a time; of `MAX_AWAITED` that were let in and have not come yet the oldest are
+forgotten, who then have no identity in lists.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Streams that are fetched from other servers, by the API: by SRT, by RTMP, and HLS by a process of its own.
+"""Streams that are fetched from other servers, by the API: by SRT, RTMP and RTSP, and HLS by a process of its own.
 
 A pull lasts until somebody closes it. Each attempt looks the name up anew and checks the addresses that it leads to;
 between attempts there are pauses that double.
@@ -14,20 +14,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from roomtone.control.live.listing import Listings
+from roomtone.control.live.pull_urls import BY_ITSELF, HTTP_PORTS, PullRefusal, PullRefusedError, read_url, redirected
 from roomtone.control.live.values import LiveTerms
 from roomtone.media import EngineCommandError, IngestListener, MailboxClosed, MailboxOverflow
-from roomtone.media.values import IngestPullEnded, IngestStarted, RtmpPull, SrtPull
+from roomtone.media.values import IngestPullEnded, IngestStarted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from roomtone.control.live.ingests import Ingests, IngestStream
     from roomtone.control.live.listing import TermsWish
+    from roomtone.control.live.pull_urls import PullTarget, PullWay
     from roomtone.media import Engine, Mailbox
-    from roomtone.media.values import IngestPull
 
 _log = logging.getLogger(__name__)
 MAX_PULLS = 100
@@ -36,27 +37,8 @@ FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 60.0
 STEADY_S = 30.0
 """A stream that came for so long was no failure: the next pause is the first again."""
-_RTMP_PORT = 1935
-_HTTP_PORTS = {"http": 80, "https": 443}
-_MAX_PASSPHRASE = range(10, 81)
-
-
-class PullRefusal(StrEnum):
-    """Why a stream is not fetched."""
-
-    EXISTS = "pull_exists"
-    TOO_MANY = "too_many_pulls"
-    UNSUPPORTED = "unsupported_scheme"
-    BAD_URL = "bad_url"
-    PRIVATE = "private_address"
-
-
-class PullRefusedError(Exception):
-    """A stream is not fetched."""
-
-    def __init__(self, refusal: PullRefusal, message: str) -> None:
-        super().__init__(message)
-        self.refusal = refusal
+MAX_REDIRECTS = 5
+"""Times that a server of RTSP may send elsewhere within an attempt."""
 
 
 class PullState(StrEnum):
@@ -95,6 +77,7 @@ class Pull:
     url: str
     opened_at: float
     terms: LiveTerms = field(default_factory=LiveTerms)
+    way: PullWay = BY_ITSELF
     state: PullState = PullState.CONNECTING
     attempts: int = 0
     last_error: str = ""
@@ -106,7 +89,7 @@ class Pull:
     @property
     def is_relayed(self) -> bool:
         """Whether a process fetches it."""
-        return urlsplit(self.url).scheme in _HTTP_PORTS
+        return urlsplit(self.url).scheme in HTTP_PORTS
 
     @property
     def shown_url(self) -> str:
@@ -118,55 +101,12 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    host: str
-    port: int
-    to: Callable[[str], IngestPull] | None
-    """None: a process fetches it."""
+class _Over:
+    """How an attempt at one address went."""
 
-
-def read_url(url: str) -> _Target:
-    """Read from where a stream is to be fetched; raise `PullRefusedError`."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise PullRefusedError(PullRefusal.BAD_URL, str(error)) from error
-    if parts.scheme not in {"srt", "rtmp", "http", "https"}:
-        message = (
-            "streams are fetched by srt://, rtmp://, and HLS by http:// and https://; RTMPS and RTSP are not built"
-        )
-        raise PullRefusedError(PullRefusal.UNSUPPORTED, message)
-    if not parts.hostname:
-        raise PullRefusedError(PullRefusal.BAD_URL, "the URL has no host")
-    if parts.scheme == "srt":
-        return _read_srt(parts.hostname, port, parts.query)
-    if parts.scheme in _HTTP_PORTS:
-        return _Target(parts.hostname, port or _HTTP_PORTS[parts.scheme], None)
-    if parts.path.strip("/").count("/") < 1:
-        raise PullRefusedError(PullRefusal.BAD_URL, "the URL is not rtmp://HOST/APP/NAME")
-    return _Target(parts.hostname, port or _RTMP_PORT, lambda address: RtmpPull(address=address, url=url))
-
-
-def _read_srt(host: str, port: int | None, query: str) -> _Target:
-    given = {key: values[-1] for key, values in parse_qs(query).items()}
-    if port is None:
-        raise PullRefusedError(PullRefusal.BAD_URL, "an SRT URL says its port")
-    if given.pop("mode", "caller") != "caller":
-        raise PullRefusedError(PullRefusal.BAD_URL, "mode is caller: who listens or meets is not called")
-    passphrase = given.get("passphrase")
-    if passphrase is not None and len(passphrase) not in _MAX_PASSPHRASE:
-        raise PullRefusedError(PullRefusal.BAD_URL, "a passphrase has 10 to 80 characters")
-    latency = given.get("latency_ms", "120")
-    if not latency.isdecimal():
-        raise PullRefusedError(PullRefusal.BAD_URL, "latency_ms is no number")
-
-    def to(address: str) -> IngestPull:
-        return SrtPull(
-            address=address, stream_id=given.get("streamid", ""), passphrase=passphrase, latency_ms=int(latency)
-        )
-
-    return _Target(host, port, to)
+    was_there: bool
+    why: str
+    redirect: str | None = None
 
 
 class Pulls:
@@ -196,9 +136,9 @@ class Pulls:
         self._clock = clock
         self._sleep = sleep
 
-    async def open(self, name: str, url: str, wish: TermsWish | None = None) -> Pull:
+    async def open(self, name: str, url: str, wish: TermsWish | None = None, way: PullWay = BY_ITSELF) -> Pull:
         """Fetch a stream from now on; raise `PullRefusedError`, for addresses that are private already here."""
-        target = read_url(url)
+        target = read_url(url, way)
         if target.to is None and (why := "not yet" if self.fetchers is None else self.fetchers.why_not()):
             raise PullRefusedError(PullRefusal.UNSUPPORTED, f"HLS cannot be fetched: {why}")
         with suppress(OSError):  # it may be there later
@@ -209,7 +149,7 @@ class Pulls:
             raise PullRefusedError(PullRefusal.TOO_MANY, f"{MAX_PULLS} streams are fetched")
         terms = self._listings.terms_of(name, wish)
         self._listings.give(name, terms)
-        pull = self.by_name[name] = Pull(name, url, self._clock(), terms)
+        pull = self.by_name[name] = Pull(name, url, self._clock(), terms, way)
         pull.task = asyncio.ensure_future(self._run(pull, target))
         return pull
 
@@ -231,7 +171,7 @@ class Pulls:
         for name in list(self.by_name):
             await self.close(name)
 
-    async def _run(self, pull: Pull, target: _Target) -> None:
+    async def _run(self, pull: Pull, target: PullTarget) -> None:
         pause = FIRST_PAUSE_S
         while True:
             pull.attempts += 1
@@ -272,12 +212,24 @@ class Pulls:
         finally:
             pull.secret = ""
 
-    async def _attempt(self, pull: Pull, target: _Target) -> str:
-        """Fetch until it is over; why it is."""
+    async def _attempt(self, pull: Pull, target: PullTarget) -> str:
+        """Fetch until it is over, wherever its server sends to; why it is."""
         if target.to is None:
             await self._targets.find(target.host, target.port)
             return await self._relay(pull)
-        why = f"{target.host} has no address"
+        url = pull.url
+        for _ in range(MAX_REDIRECTS + 1):
+            over = await self._try(pull, target)
+            if over.redirect is None:
+                return over.why
+            url, target = redirected(url, over.redirect, pull.way)
+        return f"it was sent elsewhere {MAX_REDIRECTS} times"
+
+    async def _try(self, pull: Pull, target: PullTarget) -> _Over:
+        """Fetch from one address after the other until the stream was there; the addresses are judged anew."""
+        over = _Over(was_there=False, why=f"{target.host} has no address")
+        if target.to is None:
+            return over
         for found in await self._targets.find(target.host, target.port):
             address = f"[{found}]:{target.port}" if ":" in found else f"{found}:{target.port}"
             pull.listener = await IngestListener.open_pull(
@@ -287,15 +239,15 @@ class Pulls:
                 **self._listings.of(pull.terms).for_engine(),
             )
             self._ingests.adopt(pull.listener)
-            was_there, why = await self._follow(pull, self._engine.subscribe(pull.listener.id))
+            over = await self._follow(pull, self._engine.subscribe(pull.listener.id))
             self._ingests.forget(pull.listener)
             pull.listener = None
-            if was_there:
+            if over.was_there or over.redirect is not None:
                 break
-        return why
+        return over
 
-    async def _follow(self, pull: Pull, mailbox: Mailbox) -> tuple[bool, str]:
-        """Wait for the end of an attempt; whether the stream was there, and why it is over."""
+    async def _follow(self, pull: Pull, mailbox: Mailbox) -> _Over:
+        """Wait for the end of an attempt."""
         was_there = False
         with mailbox:
             try:
@@ -304,8 +256,8 @@ class Pulls:
                         case IngestStarted():
                             was_there = True
                             self._turn(pull, PullState.PUBLISHING)
-                        case IngestPullEnded(detail=detail, reason=reason):
-                            return was_there, detail or reason.value
+                        case IngestPullEnded(detail=detail, reason=reason, redirect=redirect):
+                            return _Over(was_there, detail or reason.value, redirect)
                         case _:
                             pass
             except (MailboxOverflow, MailboxClosed):
@@ -313,4 +265,4 @@ class Pulls:
                 if pull.listener is not None:
                     with suppress(EngineCommandError):
                         await pull.listener.close()
-                return was_there, "what became of it is not known"
+                return _Over(was_there, "what became of it is not known")

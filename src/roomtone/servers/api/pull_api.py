@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
-from roomtone.control.live import Pull, PullRefusal, PullRefusedError, Pulls, PullState
+from roomtone.control.live import Pull, PullRefusal, PullRefusedError, Pulls, PullState, PullWay
 from roomtone.control.policy import Grant
 from roomtone.servers.api.live_schemas import TermsBody
 from roomtone.servers.api.requests import authorize, context_of
@@ -30,10 +30,18 @@ _STATUS = {
 
 
 class PullOpenBody(TermsBody):
-    """What to fetch: `srt://HOST:PORT?streamid=...&passphrase=...&latency_ms=...` `rtmp://HOST/APP/NAME`, or HLS, `https://HOST/PATH.m3u8`."""
+    """What to fetch.
+
+    `srt://HOST:PORT?streamid=...&passphrase=...&latency_ms=...`, `rtmp://HOST/APP/NAME`, `rtmps://...`, `rtsp://USER:PASS@HOST/PATH`,
+    or HLS, `https://HOST/PATH.m3u8`.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     url: Annotated[str, Field(max_length=2_048)]
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    """How packets of RTSP come: in its connection, or in datagrams."""
+    certificate: Annotated[str, Field(pattern=r"^(check|any|sha256:[0-9A-Fa-f]{64})$")] = "check"
+    """Of RTMPS: checked by the authorities that this machine trusts, any, or the only one that is taken."""
 
 
 class PullBody(BaseModel):
@@ -72,7 +80,8 @@ async def open_pull(request: Request, body: PullOpenBody) -> PullBody:
     """Fetch a stream until told otherwise; needs roomAdmin of the room of its name."""
     authorize(request, body.name, Grant.ADMINISTER)
     try:
-        return _body(await _pulls(request).open(body.name, body.url, body.wish()))
+        way = PullWay(datagrams=body.rtsp_transport == "udp", certificate=body.certificate)
+        return _body(await _pulls(request).open(body.name, body.url, body.wish(), way))
     except PullRefusedError as error:
         raise HttpProblem(_STATUS[error.refusal], error.refusal.value, str(error)) from error
 

@@ -1,4 +1,4 @@
-"""`/api/v1/streams/{name}/readers`: who reads a live stream by SRT."""
+"""`/api/v1/streams/{name}/readers`: who reads a live stream by SRT, or plays it by RTMP."""
 
 # ruff: noqa: FAST003 - the dependency takes the stream's name
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/api/v1", tags=["Live streams"], dependencies=[Depends(HTTPBearer(auto_error=False))])
 
 
-@router.get("/streams/{name}/readers", summary="Who reads a live stream by SRT")
+@router.get("/streams/{name}/readers", summary="Who reads a live stream by SRT, or plays it by RTMP")
 async def list_readers(request: Request, stream: WatchedStream) -> list[ReaderBody]:
     """List those to whom it is played out as MPEG-TS, figures as of the last second; needs roomAdmin for its room."""
     context = context_of(request)

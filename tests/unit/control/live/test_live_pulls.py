@@ -11,10 +11,19 @@ from kept_in_memory import Targets
 
 from roomtone.control.live import Ingests, PullRefusal, PullRefusedError, Pulls, PullState
 from roomtone.control.live import pulls as module
-from roomtone.control.live.pulls import read_url
+from roomtone.control.live.pull_urls import PullWay, read_url, redirected
 from roomtone.control.policy import KeyTable
 from roomtone.media import Engine, FakeLink, Mailbox
-from roomtone.media.values import IngestProtocol, RtmpPull, SrtPull
+from roomtone.media.values import (
+    IngestProtocol,
+    IngestTrust,
+    RtmpPull,
+    RtspPull,
+    SrtPull,
+    TrustAuthorities,
+    TrustFingerprint,
+    TrustUnchecked,
+)
 
 URL = "rtmp://origin.example/live/studio?token=secret"
 
@@ -80,15 +89,59 @@ def test_a_url_says_where_and_what() -> None:
     rtmp = read_url(URL)
     assert (rtmp.host, rtmp.port) == ("origin.example", 1935)
     assert rtmp.to("203.0.113.7:1935") == RtmpPull(address="203.0.113.7:1935", url=URL)
+    camera = "rtsp://me:word@camera.example/1"
+    rtsp = read_url(camera, PullWay(datagrams=True))
+    assert (rtsp.host, rtsp.port) == ("camera.example", 554)
+    assert rtsp.to("203.0.113.7:554") == RtspPull(address="203.0.113.7:554", url=camera, datagrams=True)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "trust"),
+    [
+        ("check", TrustAuthorities()),
+        ("any", TrustUnchecked()),
+        (f"sha256:{'0A' * 32}", TrustFingerprint(sha256=b"\n" * 32)),
+    ],
+)
+def test_a_certificate_is_checked_unless_somebody_wishes_otherwise(certificate: str, trust: IngestTrust) -> None:
+    url = "rtmps://origin.example/live/studio"
+    target = read_url(url, PullWay(certificate=certificate))
+    assert (target.host, target.port) == ("origin.example", 443)
+    assert target.to is not None
+    assert target.to("203.0.113.7:443") == RtmpPull(address="203.0.113.7:443", url=url, trust=trust)
+
+
+@pytest.mark.parametrize("certificate", ["", "sha1:00", "sha256:00", f"sha256:{'x' * 64}"])
+def test_a_certificate_is_named_whole(certificate: str) -> None:
+    with pytest.raises(PullRefusedError, match="64 digits"):
+        read_url("rtmps://origin.example/live/studio", PullWay(certificate=certificate))
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("rtsp://camera.example/2", "rtsp://me:w%40rd@camera.example/2"),
+        ("rtsp://camera.example:554/2", "rtsp://me:w%40rd@camera.example:554/2"),
+        ("rtsp://other.example/2", "rtsp://other.example/2"),
+        ("rtsp://camera.example:8554/2", "rtsp://camera.example:8554/2"),
+        ("rtsp://you:key@camera.example/2", "rtsp://you:key@camera.example/2"),
+    ],
+)
+def test_a_login_goes_along_to_the_same_place_only(location: str, expected: str) -> None:
+    url, target = redirected("rtsp://me:w%40rd@camera.example/1", location)
+    assert url == expected
+    assert target.to is not None
+    assert target.to("203.0.113.7:554") == RtspPull(address="203.0.113.7:554", url=expected)
 
 
 @pytest.mark.parametrize(
     ("url", "refusal"),
     [
-        ("rtsp://camera.example/1", PullRefusal.UNSUPPORTED),
+        ("rtsps://camera.example/1", PullRefusal.UNSUPPORTED),
+        ("rtsp:///1", PullRefusal.BAD_URL),
+        ("rtsp://camera.example/ä", PullRefusal.BAD_URL),
         ("https://origin.example/live/index.m3u8", PullRefusal.UNSUPPORTED),
         ("file:///etc/passwd", PullRefusal.UNSUPPORTED),
-        ("rtmps://origin.example/live/studio", PullRefusal.UNSUPPORTED),
         ("rtmp://origin.example/studio", PullRefusal.BAD_URL),
         ("srt://origin.example", PullRefusal.BAD_URL),
         ("srt://origin.example:99999", PullRefusal.BAD_URL),
@@ -233,3 +286,41 @@ async def test_hls_is_fetched_by_a_process_that_alone_publishes_under_the_name(s
     await stage.pulls.close("studio")
     await settled(lambda: not stage.ingests.by_name)
     assert stage.pulls.secret_of("studio") == ""
+
+
+CAMERA = "rtsp://me:word@camera.example/1"
+
+
+async def test_who_sends_elsewhere_is_followed_to_addresses_that_are_judged(stage: Stage) -> None:
+    pull = await stage.pulls.open("studio", CAMERA, way=PullWay(datagrams=True))
+    first = await stage.connected()
+    asked = stage.targets.asked
+    stage.link.end_pull(first, "it sends elsewhere", "rtsp://other.example:8554/2")
+    await settled(lambda: pull.listener is not None and pull.listener.id != first)
+    assert stage.targets.asked == asked + 1
+    assert (stage.targets.host, stage.pauses) == ("other.example", [])
+    assert pull.listener is not None
+    assert pull.listener.protocol is IngestProtocol.RTSP
+    stage.targets.refusal = PullRefusedError(PullRefusal.PRIVATE, "inside.example is 10.0.0.1")
+    stage.link.end_pull(pull.listener.id, "it sends elsewhere", "rtsp://inside.example/3")
+    await settled(lambda: pull.state is PullState.WAITING)
+    assert pull.last_error == "inside.example is 10.0.0.1"
+
+
+@pytest.mark.parametrize("location", ["rtmp://other.example/live/a", "http://other.example/", "rtsp:///", "elsewhere"])
+async def test_where_a_server_of_rtsp_sends_to_is_rtsp_too(stage: Stage, location: str) -> None:
+    pull = await stage.pulls.open("studio", CAMERA)
+    stage.link.end_pull(await stage.connected(), "it sends elsewhere", location)
+    await settled(lambda: pull.state is PullState.WAITING)
+    assert pull.last_error
+    assert pull.last_error != "it sends elsewhere"
+
+
+async def test_who_is_sent_around_stops_at_some_time(stage: Stage) -> None:
+    pull = await stage.pulls.open("studio", CAMERA)
+    for _ in range(module.MAX_REDIRECTS + 1):
+        stage.link.end_pull(await stage.connected(), "it sends elsewhere", CAMERA)
+        await settled(lambda: pull.listener is None)
+    await settled(lambda: pull.state is PullState.WAITING)
+    assert pull.last_error == f"it was sent elsewhere {module.MAX_REDIRECTS} times"
+    assert pull.shown_url == "rtsp://camera.example/1"

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use roomtone_rtp::{RtpPacket, is_rtcp};
 
-pub(super) use self::port::Port as RtpPort;
 use self::port::{ANYWHERE, Port, Remote};
-use self::rtp_source::{Reports, RtpSource};
+pub(super) use self::port::{Port as RtpPort, pair};
+pub(super) use self::rtp_source::{Reports, RtpSource, Taken};
 use self::ts_source::TsSource;
 use super::asking::{Wish, is_name};
 use super::connection::Line;

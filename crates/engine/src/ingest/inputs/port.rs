@@ -59,7 +59,7 @@ impl Port {
 }
 
 /// RTP goes to an even port and RTCP to the one above (RFC 3550 section 11).
-fn pair(address: SocketAddr) -> io::Result<(UdpSocket, Option<UdpSocket>)> {
+pub(in crate::ingest) fn pair(address: SocketAddr) -> io::Result<(UdpSocket, Option<UdpSocket>)> {
     let above = |rtp: &UdpSocket| {
         let port = rtp.local_addr()?.port().checked_add(1);
         let port = port.ok_or(io::ErrorKind::AddrNotAvailable)?;

@@ -27,7 +27,7 @@ const SILENT: Duration = Duration::from_secs(2);
 
 /// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(in crate::ingest) enum Taken {
     Yes,
     /// Its payload type is known, and not carried.
     Unused,
@@ -60,10 +60,10 @@ struct Stream {
 }
 
 /// Datagrams to send, each to where.
-pub(super) type Reports = Vec<(SocketAddr, Vec<u8>)>;
+pub(in crate::ingest) type Reports = Vec<(SocketAddr, Vec<u8>)>;
 
 /// A source of RTP. Keys of its tracks count them as they are described.
-pub(super) struct RtpSource {
+pub(in crate::ingest) struct RtpSource {
     streams: Vec<Stream>,
     timeline: Timeline,
     /// When a track could begin first.
@@ -75,7 +75,7 @@ pub(super) struct RtpSource {
 
 impl RtpSource {
     /// For what is described; `ssrc` is ours.
-    pub(super) fn new(described: &[IngestRtpTrack], ssrc: u32, now: Instant) -> Self {
+    pub(in crate::ingest) fn new(described: &[IngestRtpTrack], ssrc: u32, now: Instant) -> Self {
         let streams = described.iter().enumerate();
         Self {
             streams: streams
@@ -93,6 +93,11 @@ impl RtpSource {
             ssrc,
             report_at: now + REPORT_EVERY,
         }
+    }
+
+    /// Whether a stream that is described so can be carried.
+    pub(in crate::ingest) fn carries(described: &IngestRtpTrack) -> bool {
+        coding(described).is_some()
     }
 
     /// Forget who sent; the description stays.
@@ -118,15 +123,26 @@ impl RtpSource {
         packet: &RtpPacket<'_>,
         now: Instant,
     ) -> Taken {
+        let payload_type = packet.payload_type();
+        let mut all = self.streams.iter();
+        all.position(|one| one.described.payload_type == payload_type)
+            .map_or(Taken::Stranger, |key| {
+                self.handle_packet_of(key, from, packet, now)
+            })
+    }
+
+    /// Take a packet of the stream with this key, where something else than payload types tells them apart.
+    pub(in crate::ingest) fn handle_packet_of(
+        &mut self,
+        key: usize,
+        from: SocketAddr,
+        packet: &RtpPacket<'_>,
+        now: Instant,
+    ) -> Taken {
         let is_over = |sender: &Sender| sender.gone || sender.last + SILENT <= now;
         let senders = self.streams.iter().filter_map(|one| one.sender.as_ref());
         let all_over = senders.clone().all(is_over) && senders.count() > 0;
-        let payload_type = packet.payload_type();
-        let Some(stream) = self
-            .streams
-            .iter_mut()
-            .find(|one| one.described.payload_type == payload_type)
-        else {
+        let Some(stream) = self.streams.get_mut(key) else {
             return Taken::Stranger;
         };
         let (ssrc, sequence) = (packet.ssrc(), packet.sequence());
@@ -161,7 +177,12 @@ impl RtpSource {
     }
 
     /// Take reports; whether all who sent have said goodbye.
-    pub(super) fn handle_rtcp(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) -> bool {
+    pub(in crate::ingest) fn handle_rtcp(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+    ) -> bool {
         for packet in parse_compound(datagram) {
             match packet {
                 Ok(RtcpPacket::SenderReport(report)) => {
@@ -199,7 +220,12 @@ impl RtpSource {
     }
 
     /// What has come, and reports that are due.
-    pub(super) fn drain(&mut self, now: Instant, sent: &mut Vec<Sent>, reports: &mut Reports) {
+    pub(in crate::ingest) fn drain(
+        &mut self,
+        now: Instant,
+        sent: &mut Vec<Sent>,
+        reports: &mut Reports,
+    ) {
         for (key, stream) in self.streams.iter_mut().enumerate() {
             if let Some(track) = &mut stream.track {
                 track.handle_timeout(now);

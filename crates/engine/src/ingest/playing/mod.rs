@@ -1,11 +1,13 @@
-//! Who reads streams by SRT: let in, given what is listed, counted, sent away.
+//! Who reads streams by SRT and RTMP: let in, given what is listed, counted, sent away.
 
 mod playout;
+mod tags;
 mod writer;
 
 use std::time::{Duration, Instant};
 
 pub(super) use playout::Playout;
+use playout::{Output, Way};
 pub(super) use writer::LineState;
 
 use super::asking::Wish;
@@ -70,9 +72,7 @@ impl IngestThread {
             PlayTold::Ended(packager, bar) => {
                 let (end, detail) = match bar {
                     PlayBar::NoStream => (PlayoutEnd::StreamEnded, ""),
-                    PlayBar::Media => {
-                        (PlayoutEnd::Media, "nothing of it can be carried by MPEG-TS")
-                    }
+                    PlayBar::Media => (PlayoutEnd::Media, "nothing of it can be carried so"),
                 };
                 let of = self.playouts.values();
                 let of = of.filter(|one| one.packager == packager);
@@ -97,11 +97,14 @@ impl IngestThread {
             Asker::Srt { port, request } => self.srt.get_mut(port).and_then(|one| {
                 // Where it is refused the caller was told why, or is gone.
                 let connection = one.accept_playout(request, id, now).ok()?;
-                Some((port, connection))
+                Some(Way::Srt { port, connection })
             }),
-            Asker::Rtmp { .. } => None,
+            Asker::Rtmp { connection } => self.connections.get_mut(connection).and_then(|one| {
+                let accepted = one.accept_player(id, now);
+                accepted.then_some(Way::Rtmp { connection })
+            }),
         };
-        let Some(line) = accepted else {
+        let Some(way) = accepted else {
             self.counters.playouts_refused.up();
             let playout = id;
             return self.live.tell(live::Message::EndPlay { packager, playout });
@@ -115,27 +118,44 @@ impl IngestThread {
             protocol: wish.protocol,
             remote: wish.remote.to_string(),
         });
-        let (port, _) = line;
-        let playout = Playout::new(id, wish, packager, line, now);
+        let playout = Playout::new(id, wish, packager, way, now);
         self.playouts.insert(id, playout);
-        self.serve_srt(port, now);
+        match way {
+            Way::Srt { port, .. } => self.serve_srt(port, now),
+            Way::Rtmp { connection } => self.finish_rtmp(connection, now),
+        }
     }
 
     /// Give playouts what is listed next.
     pub(super) fn play(&mut self, run: &PlayRun, now: Instant) {
+        let mut given = Vec::new();
         for playout in self.playouts.values_mut() {
             let is_for = run.playout.is_none_or(|one| one == playout.id);
             if playout.packager != run.packager || !is_for {
                 continue;
             }
-            let Some(port) = self.srt.get(playout.port) else {
-                continue;
-            };
-            let before = playout.writer.figures;
-            playout
-                .writer
-                .handle_steps(&run.steps, port.line_state(playout.connection, now));
-            let after = playout.writer.figures;
+            let before = playout.figures();
+            match (&mut playout.output, playout.way) {
+                (Output::TransportStream(writer), Way::Srt { port, connection }) => {
+                    let Some(port) = self.srt.get(port) else {
+                        continue;
+                    };
+                    writer.handle_steps(&run.steps, port.line_state(connection, now));
+                }
+                (Output::Tags(tags), Way::Rtmp { connection }) => {
+                    let Some(one) = self.connections.get_mut(connection) else {
+                        continue;
+                    };
+                    tags.handle_steps(&run.steps, |media, timestamp, body| {
+                        one.send_media(media, timestamp, body)
+                    });
+                    given.push(connection);
+                    let bytes = tags.figures.bytes - before.bytes;
+                    self.counters.playout_bytes.add(bytes);
+                }
+                _ => {}
+            }
+            let after = playout.figures();
             self.counters
                 .playout_units_dropped
                 .add(after.units_dropped - before.units_dropped);
@@ -143,28 +163,33 @@ impl IngestThread {
                 .playout_groups_dropped
                 .add(after.groups_dropped - before.groups_dropped);
         }
+        for connection in given {
+            self.finish_rtmp(connection, now);
+        }
     }
 
     /// Send what is due to all.
     pub(super) fn serve_playouts(&mut self, now: Instant) {
         let mut ports = Vec::new();
         for playout in self.playouts.values_mut() {
-            if playout.writer.next_timeout().is_none_or(|at| at > now) {
+            if playout.next_timeout().is_none_or(|at| at > now) {
                 continue;
             }
-            let Some(port) = self.srt.get_mut(playout.port) else {
+            let (Output::TransportStream(writer), Way::Srt { port, connection }) =
+                (&mut playout.output, playout.way)
+            else {
                 continue;
             };
-            let before = playout.writer.figures.bytes;
-            let connection = playout.connection;
-            playout
-                .writer
-                .send(now, |datagram| port.give(connection, datagram, now));
+            let Some(one) = self.srt.get_mut(port) else {
+                continue;
+            };
+            let before = writer.figures.bytes;
+            writer.send(now, |datagram| one.give(connection, datagram, now));
             self.counters
                 .playout_bytes
-                .add(playout.writer.figures.bytes - before);
-            if !ports.contains(&playout.port) {
-                ports.push(playout.port);
+                .add(writer.figures.bytes - before);
+            if !ports.contains(&port) {
+                ports.push(port);
             }
         }
         for port in ports {
@@ -183,19 +208,56 @@ impl IngestThread {
             packager,
             playout: id,
         });
-        if let Some(port) = self.srt.get_mut(playout.port) {
-            port.close(playout.connection);
-            port.send(now);
+        match playout.way {
+            Way::Srt { port, connection } => {
+                if let Some(port) = self.srt.get_mut(port) {
+                    port.close(connection);
+                    port.send(now);
+                }
+            }
+            Way::Rtmp { connection } => self.stop_player(connection, id, end, detail, now),
         }
+        let figures = playout.figures();
         let _ = self.shared.outbox.event(Event::PlayoutEnded {
             playout: id,
             listener: playout.wish.listener,
             packager,
             reason: end,
             detail: detail.to_owned(),
-            bytes: playout.writer.figures.bytes,
-            units_dropped: playout.writer.figures.units_dropped,
+            bytes: figures.bytes,
+            units_dropped: figures.units_dropped,
         });
+    }
+
+    /// Tell a player why it is over, where it is still there.
+    fn stop_player(
+        &mut self,
+        connection: usize,
+        playout: u64,
+        end: PlayoutEnd,
+        detail: &str,
+        now: Instant,
+    ) {
+        let Some(one) = self.connections.get_mut(connection) else {
+            return;
+        };
+        if one.playout.take_if(|of| *of == playout).is_none() {
+            return;
+        }
+        if end == PlayoutEnd::Requested {
+            one.kick(detail);
+        } else {
+            one.stop_playing();
+        }
+        self.finish_rtmp(connection, now);
+    }
+
+    /// Who asked is gone.
+    pub(super) fn forget_joining(&mut self, asker: Asker) {
+        let of = self.joining.iter().filter(|(_, one)| one.asker == asker);
+        for playout in of.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.stop_joining(playout);
+        }
     }
 
     /// All who read by a listener, or want to.
@@ -247,14 +309,24 @@ impl IngestThread {
         self.counters.playouts.set(self.playouts.len() as u64);
         let mut reports = Vec::new();
         for playout in self.playouts.values_mut() {
-            let port = self.srt.get(playout.port);
-            let stats = port.and_then(|port| port.stats(playout.connection));
+            let (mut stats, mut waiting) = (None, 0);
+            match playout.way {
+                Way::Srt { port, connection } => {
+                    stats = self.srt.get(port).and_then(|port| port.stats(connection));
+                }
+                Way::Rtmp { connection } => {
+                    waiting = self
+                        .connections
+                        .get(connection)
+                        .map_or(0, |one| one.waiting_bytes());
+                }
+            }
             if let Some(stats) = &stats {
                 let more = stats.send_dropped - playout.given_up;
                 playout.given_up = stats.send_dropped;
                 self.counters.playout_packets_dropped.add(more);
             }
-            reports.push(playout.report(stats.as_ref()));
+            reports.push(playout.report(stats.as_ref(), waiting));
         }
         reports
     }
@@ -263,7 +335,7 @@ impl IngestThread {
     pub(super) fn next_playout(&self) -> Option<Instant> {
         self.playouts
             .values()
-            .filter_map(|playout| playout.writer.next_timeout())
+            .filter_map(Playout::next_timeout)
             .min()
     }
 }

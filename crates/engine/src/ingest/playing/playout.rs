@@ -2,46 +2,77 @@
 
 use std::time::Instant;
 
+use roomtone_frames::Pressure;
+use roomtone_rtmp::MAX_MEDIA_BYTES;
 use roomtone_srt::{ConnectionId, Stats};
 
+use super::tags::TagOutput;
 use super::writer::{Figures, MAX_WAITING, Writer};
 use crate::ingest::asking::Wish;
 use crate::values::Report;
+
+/// By which connection, by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Srt {
+        port: usize,
+        connection: ConnectionId,
+    },
+    Rtmp {
+        connection: usize,
+    },
+}
+
+/// As what it is written.
+pub(super) enum Output {
+    TransportStream(Box<Writer>),
+    Tags(TagOutput),
+}
 
 /// A stream that is played out to one.
 pub(in crate::ingest) struct Playout {
     pub(super) id: u64,
     pub(super) wish: Wish,
     pub(super) packager: u64,
-    /// Of SRT, by its place.
-    pub(super) port: usize,
-    pub(super) connection: ConnectionId,
-    pub(super) writer: Writer,
+    pub(super) way: Way,
+    pub(super) output: Output,
     /// What of the line's losses has been counted.
     pub(super) given_up: u64,
 }
 
 impl Playout {
-    pub(super) fn new(
-        id: u64,
-        wish: Wish,
-        packager: u64,
-        (port, connection): (usize, ConnectionId),
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(id: u64, wish: Wish, packager: u64, way: Way, now: Instant) -> Self {
         Self {
             id,
             wish,
             packager,
-            port,
-            connection,
-            writer: Writer::new(now),
+            way,
+            output: match way {
+                Way::Srt { .. } => Output::TransportStream(Box::new(Writer::new(now))),
+                Way::Rtmp { .. } => Output::Tags(TagOutput::default()),
+            },
             given_up: 0,
         }
     }
 
-    /// What it does, with what its connection has done, where that is still there.
-    pub(super) fn report(&self, stats: Option<&Stats>) -> Report {
+    /// What it has done so far.
+    pub(super) fn figures(&self) -> Figures {
+        match &self.output {
+            Output::TransportStream(writer) => writer.figures,
+            Output::Tags(tags) => tags.figures,
+        }
+    }
+
+    /// When it is to be served; what is written as tags goes as far as its connection takes it.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        match &self.output {
+            Output::TransportStream(writer) => writer.next_timeout(),
+            Output::Tags(_) => None,
+        }
+    }
+
+    /// What it does, with what its connection has done and bytes that wait there, where that is still there.
+    pub(super) fn report(&self, stats: Option<&Stats>, waiting: usize) -> Report {
         let Figures {
             bytes,
             packets,
@@ -49,7 +80,7 @@ impl Playout {
             units_dropped,
             groups_dropped,
             unwritable,
-        } = self.writer.figures;
+        } = self.figures();
         let mut report = Report::new();
         report.insert("id".into(), format!("playout-{}", self.id).into());
         report.insert("type".into(), "playout".into());
@@ -64,10 +95,18 @@ impl Playout {
         report.insert("units_dropped".into(), units_dropped.into());
         report.insert("groups_dropped".into(), groups_dropped.into());
         report.insert("units_unwritable".into(), unwritable.into());
-        let waiting = self.writer.waiting_bytes() as u64;
-        report.insert("bytes_waiting".into(), waiting.into());
-        report.insert("bytes_limit".into(), (MAX_WAITING as u64).into());
-        report.insert("level".into(), self.writer.pressure().name().into());
+        let (waiting, limit, level) = match &self.output {
+            Output::TransportStream(writer) => {
+                (writer.waiting_bytes(), MAX_WAITING, writer.pressure())
+            }
+            Output::Tags(_) => {
+                let level = Pressure::of(waiting as u64, MAX_MEDIA_BYTES as u64);
+                (waiting, MAX_MEDIA_BYTES, level)
+            }
+        };
+        report.insert("bytes_waiting".into(), (waiting as u64).into());
+        report.insert("bytes_limit".into(), (limit as u64).into());
+        report.insert("level".into(), level.name().into());
         if let Some(stats) = stats {
             report.insert("packets_repeated".into(), stats.retransmitted.into());
             report.insert("packets_dropped".into(), stats.send_dropped.into());

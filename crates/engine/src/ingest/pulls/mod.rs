@@ -1,10 +1,13 @@
-//! Streams that are fetched: this side calls by SRT, or plays by RTMP.
+//! Streams that are fetched: this side calls by SRT, or plays by RTMP and RTSP.
 //!
 //! One attempt each: when it is over, an event says so and why, and the pull is no more. Control, which looks names up and
 //! judges addresses, decides whether and when to try again.
 
 mod rtmp;
+mod rtsp;
+mod rtsp_media;
 mod srt;
+mod trust;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
@@ -14,6 +17,7 @@ use roomtone_rtmp::Target;
 use roomtone_srt::{ConnectionConfig, DialConfig, Passphrase};
 
 use self::rtmp::RtmpPull;
+use self::rtsp::RtspPull;
 use self::srt::SrtPull;
 use super::asking::{Wish, is_name};
 use super::publisher::Sent;
@@ -29,6 +33,7 @@ const MAX_PULLS: usize = 256;
 enum Kind {
     Srt(Box<SrtPull>),
     Rtmp(Box<RtmpPull>),
+    Rtsp(Box<RtspPull>),
 }
 
 /// One of them.
@@ -50,6 +55,7 @@ impl Pull {
         match &self.kind {
             Kind::Srt(pull) => pull.next_timeout(),
             Kind::Rtmp(pull) => pull.next_timeout(),
+            Kind::Rtsp(pull) => pull.next_timeout(),
         }
     }
 
@@ -57,6 +63,7 @@ impl Pull {
         match &self.kind {
             Kind::Srt(pull) => pull.started,
             Kind::Rtmp(pull) => pull.started,
+            Kind::Rtsp(pull) => pull.started,
         }
     }
 
@@ -64,6 +71,7 @@ impl Pull {
         let ended = match &self.kind {
             Kind::Srt(pull) => pull.ended.clone(),
             Kind::Rtmp(pull) => pull.ended.clone(),
+            Kind::Rtsp(pull) => pull.ended.clone(),
         };
         ended.or_else(|| Some((IngestEnd::Replaced, self.over.clone()?)))
     }
@@ -71,7 +79,9 @@ impl Pull {
     fn protocol(&self) -> IngestProtocol {
         match self.kind {
             Kind::Srt(_) => IngestProtocol::Srt,
+            Kind::Rtmp(ref pull) if pull.encrypted => IngestProtocol::Rtmps,
             Kind::Rtmp(_) => IngestProtocol::Rtmp,
+            Kind::Rtsp(_) => IngestProtocol::Rtsp,
         }
     }
 }
@@ -81,6 +91,7 @@ impl AsRawFd for Pull {
         match &self.kind {
             Kind::Srt(pull) => pull.as_raw_fd(),
             Kind::Rtmp(pull) => pull.as_raw_fd(),
+            Kind::Rtsp(pull) => pull.as_raw_fd(),
         }
     }
 }
@@ -128,15 +139,31 @@ impl IngestThread {
                 let pull = SrtPull::call(remote, config, &secret, now).map_err(unreachable)?;
                 (remote, Kind::Srt(Box::new(pull)))
             }
-            IngestPull::Rtmp { address, url } => {
+            IngestPull::Rtmp {
+                address,
+                url,
+                trust,
+            } => {
                 let remote = parse(&address)?;
-                let target = Target::parse(&url)
-                    .map_err(|_| Failure::invalid("the URL is not rtmp://HOST/APP/NAME"))?;
-                if target.tls {
-                    return Err(Failure::invalid("RTMPS is not built"));
-                }
-                let pull = RtmpPull::connect(remote, target, secret, now).map_err(unreachable)?;
+                let target = Target::parse(&url).map_err(|_| {
+                    Failure::invalid("the URL is neither rtmp://HOST/APP/NAME nor rtmps://")
+                })?;
+                let pull =
+                    RtmpPull::connect(remote, target, &trust, secret, now).map_err(unreachable)?;
                 (remote, Kind::Rtmp(Box::new(pull)))
+            }
+            IngestPull::Rtsp {
+                address,
+                url,
+                datagrams,
+            } => {
+                let remote = parse(&address)?;
+                let target = roomtone_rtsp::Target::parse(&url);
+                let target = target.map_err(|error| Failure::invalid(error.to_string()))?;
+                let counters = self.counters.clone();
+                let pull = RtspPull::connect(remote, target, datagrams, secret, counters, now)
+                    .map_err(unreachable)?;
+                (remote, Kind::Rtsp(Box::new(pull)))
             }
         };
         let pull = Pull {
@@ -193,6 +220,7 @@ impl IngestThread {
         match &mut pull.kind {
             Kind::Srt(pull) => pull.receive(datagrams, now),
             Kind::Rtmp(pull) => bytes = pull.receive(space, now, &mut sent),
+            Kind::Rtsp(pull) => bytes = pull.receive(datagrams, space, now),
         }
         self.serve_pull(index, sent, bytes, now);
     }
@@ -221,6 +249,16 @@ impl IngestThread {
                     self.poller.watch_writable(&**rtmp, token, more)
                 };
                 failed = watched.is_err();
+            }
+            Kind::Rtsp(rtsp) => {
+                let more = rtsp.serve(now, &mut sent);
+                let watched = self
+                    .poller
+                    .watch_writable(&**rtsp, token(PULL, index), more);
+                failed = watched.is_err();
+                for socket in rtsp.take_unwatched() {
+                    failed |= self.poller.add(socket, token(PULL, index)).is_err();
+                }
             }
         }
         if failed {
@@ -273,13 +311,22 @@ impl IngestThread {
         if let Some(publisher) = pull.publisher.take() {
             self.end_publisher(publisher, end, detail, now);
         }
-        if let Kind::Srt(srt) = &mut pull.kind {
-            srt.close(now);
-        }
+        let redirect = match &mut pull.kind {
+            Kind::Srt(srt) => {
+                srt.close(now);
+                None
+            }
+            Kind::Rtmp(_) => None,
+            Kind::Rtsp(rtsp) => {
+                rtsp.close(now);
+                rtsp.redirect.take()
+            }
+        };
         let _ = self.shared.outbox.event(Event::IngestPullEnded {
             listener: pull.id,
             reason: end,
             detail: detail.to_owned(),
+            redirect,
         });
     }
 

@@ -1,7 +1,7 @@
-//! A stream that is fetched by RTMP: this side plays it.
+//! A stream that is fetched by RTMP, bare or behind TLS: this side plays it.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Instant;
 
@@ -11,16 +11,20 @@ use roomtone_rtmp::{
 };
 use socket2::{Domain, Socket, Type};
 
+use super::trust;
 use crate::ingest::publisher::Sent;
 use crate::ingest::rtmp::outputs;
-use crate::values::IngestEnd;
+use crate::ingest::wire::Wire;
+use crate::values::{IngestEnd, IngestTrust};
 
 /// Bytes taken before others have their turn.
 const TURN_BYTES: usize = 256 << 10;
 
 /// One connection.
 pub(super) struct RtmpPull {
-    stream: TcpStream,
+    wire: Wire,
+    /// Whether TLS lies around it.
+    pub(super) encrypted: bool,
     client: Client,
     tracks: Tracks,
     /// What the kernel did not take yet.
@@ -36,9 +40,15 @@ impl RtmpPull {
     pub(super) fn connect(
         remote: SocketAddr,
         target: Target,
+        trusted: &IngestTrust,
         seed: [u8; 32],
         now: Instant,
     ) -> io::Result<Self> {
+        let tls = if target.tls {
+            Some(trust::client(trusted, &target.host)?)
+        } else {
+            None
+        };
         let socket = Socket::new(Domain::for_address(remote), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -47,7 +57,8 @@ impl RtmpPull {
             _ => {}
         }
         Ok(Self {
-            stream: socket.into(),
+            wire: Wire::calling(socket.into(), tls)?,
+            encrypted: target.tls,
             client: Client::new(ClientConfig::new(target, Purpose::Play), seed, now),
             tracks: Tracks::default(),
             rest: Bytes::new(),
@@ -60,8 +71,8 @@ impl RtmpPull {
     /// Take what has come, and give what there is; how many bytes.
     pub(super) fn receive(&mut self, space: &mut [u8], now: Instant, told: &mut Vec<Sent>) -> u64 {
         let mut taken = 0;
-        while taken < TURN_BYTES && self.ended.is_none() {
-            match self.stream.read(space) {
+        while (taken < TURN_BYTES || self.wire.holds()) && self.ended.is_none() {
+            match self.wire.read(space) {
                 Ok(0) => self.end(IngestEnd::Peer, "the connection has ended"),
                 Ok(len) => {
                     taken += len;
@@ -72,7 +83,7 @@ impl RtmpPull {
                     // Nothing is there yet, or it is being connected.
                     io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected => break,
                     io::ErrorKind::Interrupted => {}
-                    _ => self.end(IngestEnd::Peer, &error.to_string()),
+                    _ => self.end(IngestEnd::Peer, &sentence(&error)),
                 },
             }
         }
@@ -130,19 +141,27 @@ impl RtmpPull {
             if self.rest.is_empty() {
                 match self.client.poll_output() {
                     Some(output) => self.rest = output,
-                    None => return false,
+                    None => break,
                 }
             }
-            match self.stream.write(&self.rest) {
+            match self.wire.write(&self.rest) {
                 Ok(len) => drop(self.rest.split_to(len)),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected => return true,
                     io::ErrorKind::Interrupted => {}
                     _ => {
-                        self.end(IngestEnd::Peer, &error.to_string());
+                        self.end(IngestEnd::Peer, &sentence(&error));
                         return false;
                     }
                 },
+            }
+        }
+        match self.wire.flush() {
+            Ok(more) => more,
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => true,
+            Err(error) => {
+                self.end(IngestEnd::Peer, &sentence(&error));
+                false
             }
         }
     }
@@ -156,8 +175,14 @@ impl RtmpPull {
     }
 }
 
+/// Why a connection has failed: of what TLS says, what can be done about it.
+fn sentence(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    inner.map_or_else(|| error.to_string(), trust::sentence)
+}
+
 impl AsRawFd for RtmpPull {
     fn as_raw_fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
+        self.wire.as_raw_fd()
     }
 }
