@@ -106,6 +106,7 @@ async def exchange(
     options: TransportOptions | None = None,
     music: MixerSource | None = None,
     extended_reports: bool = False,
+    describes_silence: bool = False,
     **account: Any,
 ) -> AsyncIterator[Exchange]:
     """An exchange with these accounts; the password of each is its name twice."""
@@ -139,6 +140,7 @@ async def exchange(
         *(engine, book.dispatch, server, time.time, ring_timeout_s, rooms),
         music=music,
         extended_reports=extended_reports,
+        describes_silence=describes_silence,
     )
     calls = Calls(parts, book)
     server.attach(endpoint, calls, book.registrar, time.time, names=names, trunks=book.trunks)

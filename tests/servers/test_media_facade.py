@@ -484,6 +484,7 @@ async def test_a_mixer_hears_producers_and_its_mixes_are_producers(engine: Engin
     await mixer.remove_input(heard)
     async with refused(ErrorCode.NOT_FOUND):
         await mixer.remove_input(heard)
+    await mixer.add_output(PCMU, events_payload_type=101, noise_payload_type=13)
     with_keys = await mixer.add_output(PCMU, events_payload_type=101)
     await mixer.send_dtmf(with_keys.id, "5")
     async with refused(ErrorCode.INVALID):
@@ -510,6 +511,10 @@ async def test_a_mixer_refuses_what_it_cannot_do(engine: Engine) -> None:
         await mixer.add_output(g729)
     async with refused(ErrorCode.INVALID):
         await mixer.add_output(PCMU, ptime_ms=25)
+    async with refused(ErrorCode.INVALID):
+        await mixer.add_output(OPUS, noise_payload_type=13)
+    async with refused(ErrorCode.INVALID):
+        await mixer.add_output(PCMU, events_payload_type=13, noise_payload_type=13)
     async with refused(ErrorCode.INVALID):
         await mixer.add_output(PCMU, ptime_ms=10)
     async with refused(ErrorCode.INVALID):

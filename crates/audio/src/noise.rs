@@ -70,19 +70,63 @@ impl NoiseDescription {
     pub fn of(pcm: &[i16], order: usize) -> Self {
         let level = (-crate::level_dbov(pcm)).round().clamp(0.0, 127.0) as u8;
         let order = order.min(MAX_ORDER).min(pcm.len().saturating_sub(1));
-        let correlation = |lag: usize| -> f64 {
-            let shifted = pcm.iter().skip(lag);
-            pcm.iter()
-                .zip(shifted)
-                .map(|(&a, &b)| f64::from(a) * f64::from(b))
-                .sum()
-        };
-        let correlations: Vec<f64> = (0..=order).map(correlation).collect();
+        let correlations: Vec<f64> = (0..=order).map(|lag| correlation(pcm, lag)).collect();
         Self {
             level,
             reflection: reflection_of(&correlations),
         }
     }
+}
+
+/// How much a frame counts in what is measured over several.
+const NEW_SHARE: f64 = 0.1;
+
+/// Power and autocorrelations of noise over some frames, up to `LAGS - 1` samples apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Autocorrelation<const LAGS: usize> {
+    /// Means over samples; none before the first frame.
+    mean: Option<[f64; LAGS]>,
+}
+
+impl<const LAGS: usize> Autocorrelation<LAGS> {
+    pub(crate) const fn new() -> Self {
+        Self { mean: None }
+    }
+
+    /// Takes a frame into account; the more that have come since, the less an old one counts.
+    pub(crate) fn add(&mut self, pcm: &[i16]) {
+        if pcm.is_empty() {
+            return;
+        }
+        let len = pcm.len() as f64;
+        let frame = std::array::from_fn(|lag| correlation(pcm, lag) / len);
+        let Some(mean) = &mut self.mean else {
+            self.mean = Some(frame);
+            return;
+        };
+        for (mean, frame) in mean.iter_mut().zip(frame) {
+            *mean += NEW_SHARE * (frame - *mean);
+        }
+    }
+
+    /// What they sound like; silence before the first frame.
+    pub(crate) fn description(&self) -> NoiseDescription {
+        let mean = self.mean.unwrap_or([0.0; LAGS]);
+        let level = mean[0].max(0.0).sqrt() / 32_768.0;
+        NoiseDescription {
+            level: (-20.0 * level.max(1e-9).log10()).round().clamp(0.0, 127.0) as u8,
+            reflection: reflection_of(&mean),
+        }
+    }
+}
+
+/// Sum of the products of samples that are `lag` apart.
+fn correlation(pcm: &[i16], lag: usize) -> f64 {
+    let shifted = pcm.iter().skip(lag);
+    pcm.iter()
+        .zip(shifted)
+        .map(|(&a, &b)| f64::from(a) * f64::from(b))
+        .sum()
 }
 
 /// Levinson's recursion: reflection coefficients from autocorrelations.

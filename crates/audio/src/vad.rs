@@ -66,6 +66,11 @@ impl VoiceDetector {
         self.left_ms > 0
     }
 
+    /// Whether the last frame was loud enough to be speech by itself, and not by what came before it.
+    pub const fn is_loud(&self) -> bool {
+        self.left_ms == HANGOVER_MS
+    }
+
     /// The last frame's level as RFC 6464 sends it: 0 is the loudest, 127 silence.
     pub fn level(&self) -> u8 {
         (-self.level_dbov).round().clamp(0.0, 127.0) as u8

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use roomtone_audio::codec::{Bandwidth, Codec, Encode, EncoderSetting};
 use roomtone_audio::jitter::{JitterBuffer, JitterConfig, JitterCounters, Packet, PacketKind};
-use roomtone_audio::{Goertzel, rms};
+use roomtone_audio::{Goertzel, level_dbov, rms};
 use roomtone_netem::{Link, LinkConfig};
 use std::f64::consts::TAU;
 use std::time::{Duration, Instant};
@@ -443,6 +443,42 @@ fn silence_that_is_not_sent_is_no_loss_and_sounds_as_described() {
         .filter(|&&level| (200.0..500.0).contains(&level));
     let noise = noise.count();
     assert!((170..=210).contains(&noise), "{noise} frames of noise");
+}
+
+#[test]
+fn packets_lost_in_silence_sound_as_the_noise_that_was_described() {
+    let mut buffer = JitterBuffer::new(Codec::Pcmu, 8_000, JitterConfig::default()).unwrap();
+    let loud: Vec<u8> = (0..160)
+        .map(|n| roomtone_audio::codec::g711::encode_mu(if n % 20 < 10 { 9_000 } else { -9_000 }))
+        .collect();
+    let (mut out, mut heard) = ([0; 160], Vec::new());
+    for tick in 0..150_u32 {
+        let now = Duration::from_millis(20 * u64::from(tick));
+        // Two descriptions on their way are lost (sequence numbers 51 and 52), and then nothing comes at all.
+        let (kind, payload) = match tick {
+            0..50 => (PacketKind::Sound, loud.as_slice()),
+            50 => (PacketKind::ComfortNoise, &[45_u8][..]),
+            80 => (PacketKind::ComfortNoise, &[55_u8][..]),
+            _ => (PacketKind::Event, &[][..]),
+        };
+        if kind != PacketKind::Event {
+            let sequence = if tick == 80 { 53 } else { tick as u16 };
+            let packet = Packet {
+                sequence,
+                timestamp: tick * 160,
+                kind,
+                payload,
+            };
+            buffer.handle_packet(packet, now);
+        }
+        buffer.pull(&mut out, now);
+        heard.push(-level_dbov(&out));
+    }
+    let counters = buffer.counters();
+    assert_eq!(counters.concealed, 0, "silence is nothing to bridge: {counters:?}");
+    let near = |levels: &[f64], wanted: f64| levels.iter().all(|level| (level - wanted).abs() < 2.0);
+    assert!(near(&heard[60..78], 45.0), "{:?}", &heard[60..78]);
+    assert!(near(&heard[95..], 55.0), "{:?}", &heard[95..]);
 }
 
 #[test]

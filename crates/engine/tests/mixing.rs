@@ -251,6 +251,7 @@ fn a_mixer_has_more_outputs_than_a_transport_may_have_producers() {
             codec: named(PCMU),
             ptime_ms: 20,
             events_payload_type: None,
+            noise_payload_type: None,
             without: None,
             only: None,
         };
@@ -275,6 +276,7 @@ fn what_a_mixer_cannot_do_it_refuses_and_what_ends_ends_it() {
         codec,
         ptime_ms,
         events_payload_type: None,
+        noise_payload_type: None,
         without: None,
         only: None,
     };

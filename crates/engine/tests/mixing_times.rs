@@ -40,6 +40,7 @@ fn packets_are_as_long_as_asked_for_whatever_the_mixer_ticks() {
             codec: named(PCMU),
             ptime_ms: tick_ms / 2,
             events_payload_type: None,
+            noise_payload_type: None,
             without: None,
             only: None,
         };

@@ -76,6 +76,7 @@ class Phones:
             music=hold_music(sip.hold_music),
             marking=Marking(settings.plain.dscp.audio, settings.plain.dscp.video),
             extended_reports=settings.plain.extended_reports,
+            describes_silence=settings.plain.comfort_noise,
         )
         self.calls = Calls(parts, book, most=sip.max_calls)
         names = system_names(has_ipv6=has_ipv6)

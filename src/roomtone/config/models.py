@@ -193,6 +193,8 @@ class PlainSettings(Section):
     """Address plain transports listen on."""
     extended_reports: bool = False
     """Send RTCP XR (RFC 3611) to phones, with VoIP metrics, ask for theirs in descriptions, and answer them."""
+    comfort_noise: bool = False
+    """Describe silence (RFC 3389) to phones that offer CN, where sound is made here, instead of sending it."""
     dscp: DscpSettings = DscpSettings()
 
 

@@ -38,6 +38,8 @@ MixerCommand = (
 )
 
 _CODECS = {"PCMU", "PCMA", "G722", "L16", "OPUS"}
+_MAX_PAYLOAD_TYPE = 127
+_NOISE_CLOCK_HZ = 8_000
 _PTIMES_MS = (10, 20, 40, 60)
 _TICKS_MS = (10, 20)
 _RATES_HZ = (8_000, 16_000, 24_000, 48_000)
@@ -112,6 +114,7 @@ def _add_source(state: FakeState, mixer: FakeMixer, source: MixerTone | MixerCli
 def _add_output(state: FakeState, mixer: FakeMixer, command: AddMixerOutput) -> AnyResult:
     if command.codec.name.upper() not in _CODECS:
         raise Refused(ErrorCode.UNSUPPORTED, f"a mixer does not encode {command.codec.name}")
+    _check_numbers(command)
     if command.ptime_ms not in _PTIMES_MS:
         raise Refused(ErrorCode.INVALID, "ptime_ms is none of 10, 20, 40, 60")
     if command.ptime_ms < mixer.tick_ms:
@@ -122,6 +125,15 @@ def _add_output(state: FakeState, mixer: FakeMixer, command: AddMixerOutput) -> 
     state.objects[producer.id] = producer
     mixer.outputs[producer.id] = command
     return Produced(producer=ProducerId(producer.id))
+
+
+def _check_numbers(command: AddMixerOutput) -> None:
+    numbers = [command.codec.payload_type]
+    numbers += [one for one in (command.events_payload_type, command.noise_payload_type) if one is not None]
+    if max(numbers) > _MAX_PAYLOAD_TYPE or len(set(numbers)) < len(numbers):
+        raise Refused(ErrorCode.INVALID, "a payload type is above 127, or given twice")
+    if command.noise_payload_type is not None and command.codec.clock_rate != _NOISE_CLOCK_HZ:
+        raise Refused(ErrorCode.INVALID, "comfort noise stands beside codecs of 8 kHz only")
 
 
 def _press(state: FakeState, command: SendMixerDtmf) -> AnyResult:

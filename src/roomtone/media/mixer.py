@@ -82,6 +82,7 @@ class Mixer(EngineObject):
         *,
         ptime_ms: int = 20,
         events_payload_type: int | None = None,
+        noise_payload_type: int | None = None,
         without: MixerInputId | None = None,
         only: Iterable[MixerInputId] | None = None,
     ) -> Producer:
@@ -91,6 +92,7 @@ class Mixer(EngineObject):
             codec=codec,
             ptime_ms=ptime_ms,
             events_payload_type=events_payload_type,
+            noise_payload_type=noise_payload_type,
             without=without,
             only=None if only is None else list(only),
         )

@@ -386,13 +386,15 @@ class AddMixerOutput(Command, tag="add_mixer_output", frozen=True, kw_only=True)
     """Have a mixer give out a mix, as a producer of its router.
 
     It has all inputs and sources but ``without``, or ``only`` some. Outputs of one mix, codec and ``ptime_ms``
-    (20, 40 or 60) share one encoder. With ``events_payload_type`` keys can be sent by `SendMixerDtmf`.
+    (20, 40 or 60) share one encoder. With ``events_payload_type`` keys can be sent by `SendMixerDtmf`. With
+    ``noise_payload_type``, beside a codec of 8 kHz, silence is not sent but described (RFC 3389).
     """
 
     mixer: MixerId
     codec: CodecParameters
     ptime_ms: int = 20
     events_payload_type: int | None = None
+    noise_payload_type: int | None = None
     without: MixerInputId | None = None
     only: list[MixerInputId] | None = None
 

@@ -351,6 +351,7 @@ impl Mixer {
                 give(Outgoing {
                     outputs: &self.listeners,
                     payload: &self.payload,
+                    pcm,
                     timestamp_step: key.codec.clock_hz() / 1000 * key.ptime_ms,
                 });
             }

@@ -38,6 +38,8 @@ pub struct Outgoing<'a> {
     pub outputs: &'a [OutputId],
     /// The payload; empty where the encoder sends nothing in silence.
     pub payload: &'a [u8],
+    /// What was encoded, at the rate of the outputs.
+    pub pcm: &'a [i16],
     /// How far the RTP timestamp moves on behind it.
     pub timestamp_step: u32,
 }

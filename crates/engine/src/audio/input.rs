@@ -80,7 +80,10 @@ impl Input {
                 }
                 PacketKind::Event
             }
-            Payload::ComfortNoise => PacketKind::ComfortNoise,
+            Payload::ComfortNoise => {
+                self.begin_with_noise(highest_hz);
+                PacketKind::ComfortNoise
+            }
         };
         if let Some(jitter) = &mut self.jitter {
             let packet = Packet {
@@ -90,6 +93,18 @@ impl Input {
                 payload: packet.payload(),
             };
             jitter.handle_packet(packet, now);
+        }
+    }
+
+    /// Who begins in silence describes that before anything tells its codec: it is the first it may have.
+    fn begin_with_noise(&mut self, highest_hz: u32) {
+        let mut may_have = self.payloads.iter();
+        let first = may_have.find_map(|(_, payload)| match payload {
+            Payload::Audio(codec) => Some(*codec),
+            _ => None,
+        });
+        if let (None, Some(codec)) = (self.codec, first) {
+            self.use_codec(codec, highest_hz);
         }
     }
 

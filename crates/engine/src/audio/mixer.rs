@@ -290,9 +290,12 @@ impl Mixer {
         let mixed = self.core.tick(|outgoing| {
             for id in outgoing.outputs {
                 if let Some(listener) = listeners.get_mut(id) {
-                    listener
-                        .stream
-                        .write(outgoing.payload, outgoing.timestamp_step, batch);
+                    listener.stream.write(
+                        outgoing.payload,
+                        outgoing.pcm,
+                        outgoing.timestamp_step,
+                        batch,
+                    );
                 }
             }
         });

@@ -123,6 +123,8 @@ pub(crate) struct NewOutput {
     pub(crate) payload_type: u8,
     /// Of telephone events, if they may be sent.
     pub(crate) events: Option<u8>,
+    /// Of comfort noise, if silence is not to be sent.
+    pub(crate) noise: Option<u8>,
     pub(crate) ptime_ms: u32,
     pub(crate) mix: Mix,
 }

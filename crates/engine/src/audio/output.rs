@@ -162,10 +162,10 @@ impl Group {
                 self.failed += 1;
                 self.payload.clear();
             }
-            self.pcm.drain(..samples);
             for stream in &mut self.streams {
-                stream.write(&self.payload, step, batch);
+                stream.write(&self.payload, &self.pcm[..samples], step, batch);
             }
+            self.pcm.drain(..samples);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One RTP stream out of a mixer.
 
 use roomtone_audio::dtmf::{Digit, EventSender, OutgoingEvent};
+use roomtone_audio::{DiscontinuousSender, Sending};
 use roomtone_rtp::RtpHeader;
 
 use super::NewOutput;
@@ -21,6 +22,15 @@ pub(super) struct Stream {
     marker: bool,
     /// Payload type of telephone events, and those to be sent.
     events: Option<(u8, EventSender)>,
+    quiet: Option<Quiet>,
+}
+
+/// Silence that is described instead of sent (RFC 3389).
+struct Quiet {
+    payload_type: u8,
+    sender: DiscontinuousSender,
+    /// The last description.
+    payload: Vec<u8>,
 }
 
 impl Stream {
@@ -37,12 +47,22 @@ impl Stream {
                 let sender = EventSender::new(clock_hz, output.ptime_ms, PAUSE_MS);
                 (payload_type, sender)
             }),
+            quiet: output.noise.map(|payload_type| Quiet {
+                payload_type,
+                sender: DiscontinuousSender::new(output.codec.full_rate_hz()),
+                payload: Vec::new(),
+            }),
         }
     }
 
-    /// Packs a payload; an empty one is silence that is not sent. `step` is how far the timestamp moves on behind it.
-    /// While a key is sent, its events take the place of sound.
-    pub(super) fn write(&mut self, payload: &[u8], step: u32, batch: &mut Batch) {
+    /// Packs a payload; an empty one is silence that is not sent. `pcm` is what it was made of, `step` how far the
+    /// timestamp moves on behind it. While a key is sent, its events take the place of sound, and where comfort noise is
+    /// sent, descriptions that of silence.
+    pub(super) fn write(&mut self, payload: &[u8], pcm: &[i16], step: u32, batch: &mut Batch) {
+        let sending = match &mut self.quiet {
+            Some(quiet) => quiet.sender.handle(pcm, &mut quiet.payload),
+            None => Sending::Sound,
+        };
         if let Some(event) = self.next_event() {
             let (payload_type, event) = event;
             self.pack(
@@ -53,13 +73,24 @@ impl Stream {
                 batch,
             );
             self.marker = true;
-        } else if payload.is_empty() {
+        } else if sending == Sending::Noise {
+            self.describe(batch);
+        } else if payload.is_empty() || sending == Sending::Nothing {
             self.marker = true;
         } else {
             let marker = std::mem::take(&mut self.marker);
             self.pack(self.payload_type, marker, self.timestamp, payload, batch);
         }
         self.timestamp = self.timestamp.wrapping_add(step);
+    }
+
+    fn describe(&mut self, batch: &mut Batch) {
+        if let Some(quiet) = self.quiet.take() {
+            let (number, timestamp) = (quiet.payload_type, self.timestamp);
+            self.pack(number, false, timestamp, &quiet.payload, batch);
+            self.quiet = Some(quiet);
+        }
+        self.marker = true;
     }
 
     fn next_event(&mut self) -> Option<(u8, OutgoingEvent)> {

@@ -28,6 +28,8 @@ use crate::values::{CloseReason, CodecParameters, Command, CommandResult, ErrorC
 const KEPT_BATCHES: usize = 64;
 /// How long a key may be pressed, in milliseconds.
 const PRESS_MS: std::ops::RangeInclusive<u32> = 40..=10_000;
+/// The clock of codecs beside which comfort noise can be sent.
+const NOISE_CLOCK_HZ: u32 = 8_000;
 /// Times in one packet that every codec here can do, in milliseconds.
 const PTIMES_MS: [u32; 4] = [10, 20, 40, 60];
 
@@ -171,6 +173,7 @@ impl Shard {
             codec,
             ptime_ms,
             events_payload_type,
+            noise_payload_type,
             without,
             only,
         } = command
@@ -186,12 +189,20 @@ impl Shard {
                 format!("a mixer does not encode {}", codec.name),
             ));
         };
-        let events = events_payload_type;
-        if codec.payload_type > 127
-            || events.is_some_and(|events| events > 127 || events == codec.payload_type)
-        {
+        let (events, noise) = (events_payload_type, noise_payload_type);
+        let numbers: Vec<u8> = (std::iter::once(codec.payload_type)
+            .chain(events)
+            .chain(noise))
+        .collect();
+        let is_twice = |at: usize| numbers[..at].contains(&numbers[at]);
+        if numbers.iter().any(|number| *number > 127) || (1..numbers.len()).any(is_twice) {
             return Err(Failure::invalid(
                 "a payload type is above 127, or given twice",
+            ));
+        }
+        if noise.is_some() && codec.clock_rate != NOISE_CLOCK_HZ {
+            return Err(Failure::invalid(
+                "comfort noise stands beside codecs of 8 kHz only",
             ));
         }
         if !PTIMES_MS.contains(&ptime_ms) {
@@ -205,7 +216,7 @@ impl Shard {
             ));
         }
         let ssrc = self.draw_ssrc();
-        let id = self.add_producer(slot, mixed(&codec, events, ssrc))?;
+        let id = self.add_producer(slot, mixed(&codec, events, noise, ssrc))?;
         let output = NewOutput {
             mixer,
             output: id,
@@ -213,6 +224,7 @@ impl Shard {
             codec: encoded,
             payload_type: codec.payload_type,
             events,
+            noise,
             ptime_ms,
             mix: Mix::new(without, only),
         };
@@ -363,7 +375,12 @@ fn decodable(codecs: &[CodecParams]) -> Vec<(u8, Payload)> {
 }
 
 /// The producer a mix becomes.
-fn mixed(codec: &CodecParameters, events: Option<u8>, ssrc: u32) -> ProducerParams {
+fn mixed(
+    codec: &CodecParameters,
+    events: Option<u8>,
+    noise: Option<u8>,
+    ssrc: u32,
+) -> ProducerParams {
     let sound = CodecParams {
         payload_type: codec.payload_type,
         codec: Codec::from_name(&codec.name),
@@ -372,16 +389,21 @@ fn mixed(codec: &CodecParameters, events: Option<u8>, ssrc: u32) -> ProducerPara
         rtx_payload_type: None,
         feedback: FeedbackKinds::default(),
     };
-    let events = events.map(|payload_type| CodecParams {
+    let beside = |payload_type: u8, codec: Codec| CodecParams {
         payload_type,
-        codec: Codec::TelephoneEvent,
+        codec,
         channels: 1,
         ..sound.clone()
-    });
+    };
+    let events = events.map(|number| beside(number, Codec::TelephoneEvent));
+    let noise = noise.map(|number| beside(number, Codec::ComfortNoise));
     ProducerParams {
         kind: MediaKind::Audio,
         mid: None,
-        codecs: std::iter::once(sound).chain(events).collect(),
+        codecs: std::iter::once(sound.clone())
+            .chain(events)
+            .chain(noise)
+            .collect(),
         encodings: vec![EncodingParams {
             ssrc: Some(ssrc),
             rid: None,

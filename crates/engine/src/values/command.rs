@@ -438,6 +438,10 @@ pub enum Command {
         /// What telephone events (RFC 4733) are sent with, on the codec's clock; absent: none are.
         #[serde(default)]
         events_payload_type: Option<u8>,
+        /// What comfort noise (RFC 3389) is sent with in place of silence, beside a codec of 8 kHz; absent: silence is
+        /// sent as sound.
+        #[serde(default)]
+        noise_payload_type: Option<u8>,
         /// The input that is not in this mix: its own.
         #[serde(default)]
         without: Option<u64>,

@@ -72,6 +72,25 @@ impl Speaker {
         self.mouth.send_to(&packet, self.to).unwrap();
         self.said += 1;
     }
+
+    /// Says nothing, and of the noise there is that it has this level (RFC 3389).
+    pub(crate) fn describe(&mut self, payload_type: u8, level: u8) {
+        let timestamp = self.said.wrapping_mul(self.codec.clock_hz() / 50);
+        let packet = rtp(
+            payload_type,
+            self.said as u16,
+            timestamp,
+            self.ssrc,
+            &[level],
+        );
+        self.mouth.send_to(&packet, self.to).unwrap();
+        self.said += 1;
+    }
+
+    /// Says nothing at all.
+    pub(crate) const fn pause(&mut self) {
+        self.said += 1;
+    }
 }
 
 /// One end of a plain transport that speaks and hears.
@@ -86,6 +105,8 @@ pub(crate) struct Stage {
     pub(crate) router: u64,
     pub(crate) mixer: u64,
     pub(crate) speakers: Vec<Speaker>,
+    /// Payload type of comfort noise of the outputs to come.
+    pub(crate) noise: Option<u8>,
 }
 
 impl Stage {
@@ -105,6 +126,7 @@ impl Stage {
             router,
             mixer,
             speakers: Vec::new(),
+            noise: None,
         }
     }
 
@@ -170,6 +192,7 @@ impl Stage {
             codec: named(of),
             ptime_ms,
             events_payload_type: events,
+            noise_payload_type: self.noise,
             without,
             only: None,
         };
@@ -187,6 +210,7 @@ impl Stage {
             mid: None,
             payload_types: std::iter::once(of.0)
                 .chain(events)
+                .chain(self.noise)
                 .map(|pt| (pt, pt))
                 .collect(),
             rtx_payload_types: vec![],

@@ -90,11 +90,19 @@ class RoomMixes(RoomForwardings):
     mix_counts: Counter[MixCount]
 
     async def seat(
-        self, participant: Participant, heard: Producer, codec: Codec, *, name: str = "", keys: int | None = None
+        self,
+        participant: Participant,
+        heard: Producer,
+        codec: Codec,
+        *,
+        name: str = "",
+        keys: int | None = None,
+        noise: int | None = None,
     ) -> Seat:
         """Mix in what a participant says, publish it, and give it a mix of all others in its codec.
 
-        ``heard`` is a producer on the room's home router, ``keys`` the payload type by which it takes keys.
+        ``heard`` is a producer on the room's home router, ``keys`` the payload type by which it takes keys, ``noise``
+        that by which silence is described to it, instead of being sent.
         The seat ends with the participant. Raise `RoomError`.
         """
         room = participant.room
@@ -104,7 +112,7 @@ class RoomMixes(RoomForwardings):
         mix = await self._mix_of(room)
         mix.coming += 1
         try:
-            seat = await self._make_seat(mix, participant, heard, codec, offer, keys=keys)
+            seat = await self._make_seat(mix, participant, heard, codec, offer, keys=keys, noise=noise)
         finally:
             mix.coming -= 1
             self._end_empty(mix)
@@ -117,11 +125,13 @@ class RoomMixes(RoomForwardings):
         self.switching.refresh(room)
         return seat
 
-    async def change_mix(self, seat: Seat, codec: Codec, *, keys: int | None = None) -> None:
+    async def change_mix(self, seat: Seat, codec: Codec, *, keys: int | None = None, noise: int | None = None) -> None:
         """Give a seat its mix in another codec; what carried the old one is to be switched over. Raise `RoomError`."""
         self._check_open(seat.participant)
         with self.commands():
-            mix = await seat.mixer.add_output(codec.to_parameters(), events_payload_type=keys, without=seat.input)
+            mix = await seat.mixer.add_output(
+                codec.to_parameters(), events_payload_type=keys, noise_payload_type=noise, without=seat.input
+            )
         old, seat.mix, seat.takes_keys = seat.mix, mix, keys is not None
         await quietly(old.close)
 
@@ -148,6 +158,7 @@ class RoomMixes(RoomForwardings):
         offer: TrackOffer,
         *,
         keys: int | None,
+        noise: int | None,
     ) -> Seat:
         async with AsyncExitStack() as undo:
             with self.commands():
@@ -155,7 +166,9 @@ class RoomMixes(RoomForwardings):
                 undo.push_async_callback(self._unmix, mix, input_)
                 track = await mix.mixer.add_output(OPUS.to_parameters(), only=[input_])
                 undo.push_async_callback(quietly, track.close)
-                heard_mix = await mix.mixer.add_output(codec.to_parameters(), events_payload_type=keys, without=input_)
+                heard_mix = await mix.mixer.add_output(
+                    codec.to_parameters(), events_payload_type=keys, noise_payload_type=noise, without=input_
+                )
                 undo.push_async_callback(quietly, heard_mix.close)
             self._check_open(participant)
             self._check_may_publish(participant, offer)

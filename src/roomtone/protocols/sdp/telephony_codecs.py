@@ -110,6 +110,12 @@ def default_audio() -> tuple[Codec, ...]:
     )
 
 
+@cache
+def decoded_audio() -> tuple[Codec, ...]:
+    """Codecs that can be decoded here: those of our offers, and the comfort noise that others describe silence by."""
+    return (*default_audio(), Codec(MediaKind.AUDIO, 13, COMFORT_NOISE, 8_000))
+
+
 def _match(sink: Codec, stream: Codec) -> int:
     alike = _ALIKE.get(stream.name, ())
     same = all(sink.parameter(name, default) == stream.parameter(name, default) for name, default in alike)

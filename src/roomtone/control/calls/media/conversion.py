@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.media import Mixer
 from roomtone.media.values import MediaKind
-from roomtone.protocols.sdp.telephony_codecs import EVENTS, default_audio, is_speech, shared_codecs
+from roomtone.protocols.sdp.telephony_codecs import COMFORT_NOISE, EVENTS, default_audio, is_speech, shared_codecs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _DYNAMIC = range(96, 128)
 _TICK_MS = 20
+_NOISE_CLOCK_HZ = 8_000
+"""The clock of codecs that comfort noise stands beside under its number."""
 _PTIMES_MS = (10, 20, 40, 60)
 """Times in one packet that a mixer can do."""
 
@@ -111,11 +113,16 @@ async def carried(side: Side, home: Router, other: Router, pipes: Pipes) -> Side
 
 async def side_of(mixer: Mixer, heard: MixerInputId, stream: Stream, codec: Codec) -> Side:
     """Give a leg all that a mixer hears but itself, in its own codec."""
-    keys = keys_of(stream, codec)
+    keys, noise = keys_of(stream, codec), noise_of(stream, codec)
     number = None if keys is None else keys.payload_type
-    ptime_ms = max(ptime_of(stream), mixer.tick_ms)
-    given = await mixer.add_output(codec.to_parameters(), ptime_ms=ptime_ms, events_payload_type=number, without=heard)
-    return Side(heard, given, given, numbers_of(codec, number), keys is not None)
+    given = await mixer.add_output(
+        codec.to_parameters(),
+        ptime_ms=max(ptime_of(stream), mixer.tick_ms),
+        events_payload_type=number,
+        noise_payload_type=noise,
+        without=heard,
+    )
+    return Side(heard, given, given, numbers_of(codec, number, noise), keys is not None)
 
 
 def keys_of(stream: Stream, codec: Codec) -> Codec | None:
@@ -126,10 +133,17 @@ def keys_of(stream: Stream, codec: Codec) -> Codec | None:
     )
 
 
-def numbers_of(codec: Codec, keys: int | None) -> tuple[tuple[int, int], ...]:
-    """Map the payload types of a mixer's output: they are the peer's already."""
-    numbers = (codec.payload_type,) if keys is None else (codec.payload_type, keys)
-    return tuple((one, one) for one in numbers)
+def noise_of(stream: Stream, codec: Codec) -> int | None:
+    """Give the payload type by which silence is described to a peer (RFC 3389); None where it is sent as sound."""
+    if not stream.describes_silence or codec.clock_rate != _NOISE_CLOCK_HZ:
+        return None
+    pairs = shared_codecs(stream.ours, stream.takes)
+    return next((one.theirs.payload_type for one in pairs if one.ours.name == COMFORT_NOISE), None)
+
+
+def numbers_of(codec: Codec, *beside: int | None) -> tuple[tuple[int, int], ...]:
+    """Map the payload types of a mixer's output, those of keys and noise among them: they are the peer's already."""
+    return tuple((one, one) for one in (codec.payload_type, *beside) if one is not None)
 
 
 def ptime_of(stream: Stream) -> int:

@@ -25,6 +25,7 @@ def media_for(
     *,
     marking: Marking,
     extended_reports: bool,
+    describes_silence: bool,
 ) -> LegMedia:
     """Make the media of a leg: of the kind its peer offers, or, where the offer is ours, of the kind it must have."""
     if _over_ice(signal, security, offered):
@@ -37,6 +38,7 @@ def media_for(
         security=security,
         marking=marking,
         extended_reports=extended_reports,
+        describes_silence=describes_silence,
     )
 
 

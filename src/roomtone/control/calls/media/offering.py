@@ -11,7 +11,14 @@ from roomtone.control.calls.media.streams import Wanted
 from roomtone.control.calls.reasons import CallEnd
 from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp import NegotiationError, SdpError
-from roomtone.protocols.sdp.telephony_codecs import EVENTS, default_audio, first_choice, is_speech, shared_codecs
+from roomtone.protocols.sdp.telephony_codecs import (
+    EVENTS,
+    decoded_audio,
+    default_audio,
+    first_choice,
+    is_speech,
+    shared_codecs,
+)
 from roomtone.protocols.sdp.telephony_text import read_phone_text
 
 if TYPE_CHECKING:
@@ -72,7 +79,7 @@ async def answer_like(caller: LegMedia, phone: PhoneDescription, callee: LegMedi
         far = callee.streams.get(kind)
         codecs = () if far is None else caller.agree(kind, far.takes)
         if not codecs and far is not None and kind is MediaKind.AUDIO and convertible(far.takes):
-            codecs = first_choice(caller.agree(kind, default_audio()))
+            codecs = first_choice(caller.agree(kind, decoded_audio()))
         if codecs and far is not None:
             stream = caller.streams[kind]
             stream.ours = _with_keys(codecs, caller) if kind is MediaKind.AUDIO else codecs
@@ -113,7 +120,7 @@ async def answer_again(near: LegMedia, text: str, far: LegMedia | None) -> str:
 async def answer_alone(near: LegMedia, phone: PhoneDescription) -> str:
     """Write the answer for a leg whose other side is a mix, or is not there yet; raise `CallError`."""
     stream = near.streams[MediaKind.AUDIO]
-    codecs = first_choice(near.agree(MediaKind.AUDIO, default_audio())) or first_choice(
+    codecs = first_choice(near.agree(MediaKind.AUDIO, decoded_audio())) or first_choice(
         near.agree(MediaKind.AUDIO, stream.ours)
     )
     if not codecs:

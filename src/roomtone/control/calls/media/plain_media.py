@@ -58,6 +58,7 @@ class PlainLegMedia(LegMedia):
         security: MediaSecurity,
         marking: Marking | None = None,
         extended_reports: bool = False,
+        describes_silence: bool = False,
     ) -> None:
         self._streams: dict[MediaKind, PlainStream] = {}
         self._places: list[Place] = []
@@ -68,6 +69,7 @@ class PlainLegMedia(LegMedia):
         self._security = security
         self._marking = Marking() if marking is None else marking
         self._extended_reports = extended_reports
+        self._describes_silence = describes_silence
         self._origin = Origin(secrets.randbits(31) + 1)
 
     @property
@@ -299,7 +301,14 @@ class PlainLegMedia(LegMedia):
                 extended_reports=self._extended_reports,
             )
         )
-        return PlainStream(kind=kind, transport=transport, protocol=protocol, keying=keying, place=place)
+        return PlainStream(
+            kind=kind,
+            transport=transport,
+            protocol=protocol,
+            keying=keying,
+            place=place,
+            describes_silence=self._describes_silence,
+        )
 
     def _accepts(self, stream: PlainStream, media: PhoneMedia) -> bool:
         if media.kind is not stream.kind or not media.is_usable or media.keying is not stream.keying:

@@ -68,6 +68,8 @@ class Stream:
     mapped: tuple[tuple[int, int], ...] = ()
     flowing: bool = False
     """Whether the consumer sends."""
+    describes_silence: bool = False
+    """Whether a mix's silence is described to the peer, where it has agreed to comfort noise."""
 
     @property
     def takes(self) -> tuple[Codec, ...]:

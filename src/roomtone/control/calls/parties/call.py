@@ -205,7 +205,13 @@ class Call(ABC):
         assert self.router is not None  # noqa: S101 - `_begin` opened it
         parts = self._parts
         media = media_for(
-            self.router, signal, security, offer, marking=parts.marking, extended_reports=parts.extended_reports
+            self.router,
+            signal,
+            security,
+            offer,
+            marking=parts.marking,
+            extended_reports=parts.extended_reports,
+            describes_silence=parts.describes_silence,
         )
         leg = Leg(signal, account, media, security, party)
         self._legs = [*self.legs, leg]

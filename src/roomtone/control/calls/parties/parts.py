@@ -58,6 +58,8 @@ class CallParts:
     """Of what is sent to phones."""
     extended_reports: bool = False
     """Whether phones are sent RTCP XR (RFC 3611)."""
+    describes_silence: bool = False
+    """Whether phones that take comfort noise (RFC 3389) are sent descriptions in place of silence."""
     begin: Callable[[Call], None] = nobody_begins
     """Has a call live that another one makes."""
     send_on: Callable[[Departure], Call] = nobody_takes

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.media.bridge import feed, produce
+from roomtone.control.calls.media.conversion import noise_of, numbers_of
 from roomtone.control.calls.media.offering import check_still_spoken, keys_number, read_sdp, spoken_codec
 from roomtone.control.calls.media.ringback import RINGS, Ringback
 from roomtone.control.calls.parties.changing import take_reanswer
@@ -24,7 +25,7 @@ from roomtone.control.calls.reasons import CallEnd
 from roomtone.control.rooms import CloseReason, ParticipantKind, Protocol, RoomError
 from roomtone.media import EngineCommandError
 from roomtone.media.values import MediaKind
-from roomtone.protocols.sdp.telephony_codecs import default_audio, first_choice
+from roomtone.protocols.sdp.telephony_codecs import decoded_audio, first_choice
 
 if TYPE_CHECKING:
     import asyncio
@@ -85,7 +86,7 @@ class RoomParty(PressingCall):
     def _answer(self, leg: Leg, phone: PhoneDescription) -> str:
         """Choose the phone's first codec that can be mixed, and write the answer; pictures are not mixed."""
         stream = leg.media.streams.get(MediaKind.AUDIO)
-        codecs = () if stream is None else first_choice(leg.media.agree(MediaKind.AUDIO, default_audio()))
+        codecs = () if stream is None else first_choice(leg.media.agree(MediaKind.AUDIO, decoded_audio()))
         if stream is None or not codecs:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no codec that can be mixed")
         stream.ours = codecs
@@ -102,22 +103,24 @@ class RoomParty(PressingCall):
         if stream.producer is None or spoken is None:
             raise CallError(CallEnd.MEDIA_INCOMPATIBLE, "no codec that can be mixed")
         keys = keys_number(stream.ours, stream.takes, spoken)
-        seat = await self._seat_for(participant, stream.producer, spoken, keys)
-        numbers = [spoken.payload_type] if keys is None else [spoken.payload_type, keys]
-        mapped = tuple((number, number) for number in numbers)
-        self._mix = await self._from_room(seat.mix, participant), mapped
+        noise = noise_of(stream, spoken)
+        seat = await self._seat_for(participant, stream.producer, spoken, keys, noise)
+        self._mix = await self._from_room(seat.mix, participant), numbers_of(spoken, keys, noise)
         await self.floor.tell(leg, *self._mix)
         self.codec = f"{spoken.name}/{spoken.clock_rate}"
 
-    async def _seat_for(self, participant: Participant, producer: Producer, spoken: Codec, keys: int | None) -> Seat:
+    async def _seat_for(
+        self, participant: Participant, producer: Producer, spoken: Codec, keys: int | None, noise: int | None
+    ) -> Seat:
         """Give the phone a seat, or that in which it was heard to ring."""
         try:
             if self._ringback is not None and self.seat is not None:
                 await self._ringback.give_way(producer)
-                await self._rooms.change_mix(self.seat, spoken, keys=keys)
+                await self._rooms.change_mix(self.seat, spoken, keys=keys, noise=noise)
                 return self.seat
             heard = await self._to_room(producer, participant)
-            self.seat = await self._rooms.seat(participant, heard, spoken, name=participant.name, keys=keys)
+            name = participant.name
+            self.seat = await self._rooms.seat(participant, heard, spoken, name=name, keys=keys, noise=noise)
         except RoomError as error:
             raise call_refusal(error) from error
         return self.seat
