@@ -47,7 +47,9 @@ impl VoiceDetector {
         self.level_dbov = level;
         if level < self.noise_dbov {
             // Half way each frame: one quiet frame is no new noise floor.
-            self.noise_dbov = f64::midpoint(self.noise_dbov, level);
+            // Below what can matter it is not followed: noise behind silence would be speech for long.
+            self.noise_dbov =
+                f64::midpoint(self.noise_dbov, level).max(QUIETEST_DBOV - ABOVE_NOISE_DB);
         } else {
             self.noise_dbov += NOISE_RISES_DB_A_SECOND * f64::from(length_ms) / 1000.0;
             self.noise_dbov = self.noise_dbov.min(level);
@@ -106,6 +108,18 @@ mod tests {
         }
         let lasts = (0..100).filter(|_| detector.handle(&noise(&mut seed, 320.0)));
         assert_eq!(lasts.count() as u32, HANGOVER_MS / 20 - 1);
+    }
+
+    #[test]
+    fn noise_that_begins_after_nothing_at_all_is_soon_no_speech() {
+        let mut seed = Noise::new(4);
+        let mut detector = VoiceDetector::new(8_000);
+        for _ in 0..500 {
+            detector.handle(&[0; 160]);
+        }
+        // At -45 dBov: above -60, so that it is speech until the floor has risen to it.
+        let speech = (0..1_000).filter(|_| detector.handle(&noise(&mut seed, 320.0)));
+        assert!((100..350).contains(&speech.count()));
     }
 
     #[test]

@@ -475,8 +475,12 @@ fn packets_lost_in_silence_sound_as_the_noise_that_was_described() {
         heard.push(-level_dbov(&out));
     }
     let counters = buffer.counters();
-    assert_eq!(counters.concealed, 0, "silence is nothing to bridge: {counters:?}");
-    let near = |levels: &[f64], wanted: f64| levels.iter().all(|level| (level - wanted).abs() < 2.0);
+    assert_eq!(
+        counters.concealed, 0,
+        "silence is nothing to bridge: {counters:?}"
+    );
+    let near =
+        |levels: &[f64], wanted: f64| levels.iter().all(|level| (level - wanted).abs() < 2.0);
     assert!(near(&heard[60..78], 45.0), "{:?}", &heard[60..78]);
     assert!(near(&heard[95..], 55.0), "{:?}", &heard[95..]);
 }
