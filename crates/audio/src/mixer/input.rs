@@ -54,6 +54,10 @@ impl Input {
         self.is_muted = is_muted;
     }
 
+    pub(super) const fn set_takes_all(&mut self, takes_all: bool) {
+        self.takes_all = takes_all;
+    }
+
     pub(super) const fn is_active(&self) -> bool {
         self.is_active
     }

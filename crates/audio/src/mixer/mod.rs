@@ -136,6 +136,13 @@ impl Mixer {
         Ok(())
     }
 
+    /// Has all of an input that is not silence count, and not only voices; or voices alone.
+    pub fn set_takes_all(&mut self, id: InputId, takes_all: bool) -> Result<(), MixerError> {
+        let input = self.inputs.get_mut(&id).ok_or(MixerError::NoSuchInput)?;
+        input.set_takes_all(takes_all);
+        Ok(())
+    }
+
     /// Changes a setting of all encoders that have it, those to come included.
     pub fn set(&mut self, setting: EncoderSetting) -> Result<(), MixerError> {
         check(setting)?;

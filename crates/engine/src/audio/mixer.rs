@@ -140,6 +140,7 @@ impl Mixer {
 
     /// Changes the rate of mixes whose voices have changed; their streams go on where they are.
     fn retune(&mut self) {
+        self.take_all_of_two();
         let stale = |(_, listener): &(&OutputId, &Listener)| {
             listener.spec.rate_hz != self.rate_for(listener.spec.codec, listener.without)
         };
@@ -154,6 +155,16 @@ impl Mixer {
             if let Some(mut listener) = self.listeners.remove(&output) {
                 listener.spec.rate_hz = self.rate_for(listener.spec.codec, listener.without);
                 self.listen(listener);
+            }
+        }
+    }
+
+    /// Of two who talk each hears all of the other, the noise behind its voice too; among more, noises would add up.
+    fn take_all_of_two(&mut self) {
+        let talk = self.voices.len() <= 2;
+        for voice in &self.voices {
+            if let (Sound::Heard(_), Some(place)) = (&voice.sound, voice.place) {
+                let _ = self.core.set_takes_all(place, talk);
             }
         }
     }
@@ -365,6 +376,7 @@ impl Mixer {
         };
         (voice.place, voice.placed_hz) = (Some(place), voice.rate_hz);
         let id = voice.id;
+        self.take_all_of_two();
         // Its own listeners leave out the new place. Their streams go on where they are.
         let own = |(_, listener): &(&OutputId, &Listener)| listener.without == Some(id);
         let own: Vec<OutputId> = self
