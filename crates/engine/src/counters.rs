@@ -100,6 +100,8 @@ counters! {
     dropped_rtp,
     /// RTCP packets the router refused.
     dropped_rtcp,
+    /// Entries of transport-wide feedback about packets that were never sent, or were forgotten long ago.
+    feedback_bogus,
     /// Packets on a plain transport from another address than the peer's.
     dropped_wrong_source,
     /// Times a plain transport followed its peer to another address.

@@ -1,12 +1,14 @@
 //! Datagrams in: whose they are, what they are, and to the router with them.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
-use roomtone_sfu::TransportId;
+use roomtone_sfu::{Router, TransportId};
 use roomtone_webrtc::{FiveTuple, Protocol, Received, is_stun, stun_username};
 
 use super::objects::Carrier;
 use super::{Panicked, Shard, guard};
+use crate::counters::Counters;
 use crate::sys::Datagrams;
 
 /// Receive calls on one socket in one turn; more waits for the next turn, after bursts and timers.
@@ -110,10 +112,7 @@ impl Shard {
                     true
                 }
                 Ok(Received::Rtcp(packet)) => {
-                    counters.rtcp_received.up();
-                    if router_entry.router.handle_rtcp(id, packet, now).is_err() {
-                        counters.dropped_rtcp.up();
-                    }
+                    feed_rtcp(&mut router_entry.router, id, packet, now, counters);
                     true
                 }
                 Err(_) => {
@@ -159,4 +158,19 @@ impl Shard {
             }
         }
     }
+}
+
+/// Gives a router RTCP that came for a transport, and counts what the router makes of it.
+pub(super) fn feed_rtcp(
+    router: &mut Router,
+    id: TransportId,
+    packet: &[u8],
+    now: Instant,
+    counters: &Counters,
+) {
+    counters.rtcp_received.up();
+    if router.handle_rtcp(id, packet, now).is_err() {
+        counters.dropped_rtcp.up();
+    }
+    counters.feedback_bogus.add(router.take_feedback_bogus());
 }

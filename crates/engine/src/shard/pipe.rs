@@ -13,6 +13,7 @@ use roomtone_sfu::{
 
 use super::commands::Answered;
 use super::inbox::{Batch, BatchPool, Control, OpenPipe, ShardHandle};
+use super::ingress::feed_rtcp;
 use super::objects::{Carrier, Object, PipeEnd};
 use super::{Panicked, Shard, guard};
 use crate::counters::Counters;
@@ -240,10 +241,7 @@ fn feed_batch(
         let (packet, behind) = rest.split_at(*len as usize);
         rest = behind;
         if *rtcp {
-            counters.rtcp_received.up();
-            if router.handle_rtcp(id, packet, now).is_err() {
-                counters.dropped_rtcp.up();
-            }
+            feed_rtcp(router, id, packet, now, counters);
         } else {
             counters.rtp_received.up();
             if router.handle_rtp(id, packet, now).is_err() {

@@ -7,7 +7,7 @@ use roomtone_rtp::{is_rtcp, is_rtp};
 use roomtone_sfu::{RtpDrop, TransportId};
 use roomtone_webrtc::is_dtls;
 
-use super::ingress::{PACKETS_A_BURST, ROUNDS};
+use super::ingress::{PACKETS_A_BURST, ROUNDS, feed_rtcp};
 use super::latch::{Place, Source};
 use super::objects::{Carrier, Object, Plain, Port};
 use super::{Panicked, Shard, guard};
@@ -190,10 +190,7 @@ impl Shard {
             let packet = &data[..opened.len];
             let router = &mut router_entry.router;
             let Some(place) = opened.place else {
-                counters.rtcp_received.up();
-                if router.handle_rtcp(id, packet, now).is_err() {
-                    counters.dropped_rtcp.up();
-                }
+                feed_rtcp(router, id, packet, now, counters);
                 return Some(false);
             };
             counters.rtp_received.up();

@@ -289,7 +289,9 @@ impl Router {
         transport.stats.feedback_received += 1;
         let (missing, runs) = missing_runs(entries);
         transport.line.on_missing(missing, runs);
+        let bogus = transport.estimator.counters().bogus;
         transport.estimator.on_feedback(entries, now);
+        self.feedback_bogus += transport.estimator.counters().bogus - bogus;
         self.tell_neighbours(at, now);
         self.follow_estimator(at, now);
     }

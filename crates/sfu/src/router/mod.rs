@@ -91,6 +91,8 @@ pub struct Router {
     /// Peers behind one address.
     sites: neighbours::Sites,
     neighbours_left_out: u64,
+    /// Entries of feedback about packets never sent, until somebody takes the number.
+    feedback_bogus: u64,
     events: VecDeque<RouterEvent>,
     speakers: SpeakerObserver,
     loudest: Loudest,
@@ -130,6 +132,7 @@ impl Router {
             timers,
             sites: neighbours::Sites::default(),
             neighbours_left_out: 0,
+            feedback_bogus: 0,
             events: VecDeque::new(),
             speakers: SpeakerObserver::default(),
             loudest,

@@ -31,6 +31,12 @@ impl Router {
         }
     }
 
+    /// Entries of transport-wide feedback about packets that were never sent, or were forgotten long ago, since the
+    /// last call; of all transports, those closed since too.
+    pub fn take_feedback_bogus(&mut self) -> u64 {
+        std::mem::take(&mut self.feedback_bogus)
+    }
+
     /// Figures of a transport.
     pub fn transport_stats(&self, id: TransportId) -> Result<TransportStats, SfuError> {
         let transport = &self.transports[self.transport_of(id)? as usize];
