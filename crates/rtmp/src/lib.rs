@@ -31,8 +31,8 @@ pub use error::{ProtocolError, Violation};
 pub use flv::{AudioTag, Codec, TagError, Unsupported, VideoTag};
 pub use message::{Kind, Media, Message};
 pub use server::{
-    Counters, Ended, MAX_MEDIA_BYTES, MAX_OUTPUT_BYTES, MAX_STREAMS, Refusal, Request, Server, ServerConfig,
-    ServerEvent, Wish,
+    Counters, Ended, MAX_MEDIA_BYTES, MAX_OUTPUT_BYTES, MAX_STREAMS, Refusal, Request, Server,
+    ServerConfig, ServerEvent, Wish,
 };
 pub use tags::TagWriter;
 pub use tracks::{Output, TrackCounters, Tracks};

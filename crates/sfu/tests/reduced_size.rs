@@ -189,10 +189,10 @@ fn a_broken_compound_is_counted_and_what_follows_the_break_is_not_believed() {
         media_ssrc,
     };
     let mut padded = behind_a_report(&pli);
-    // The report has padding though it is not the last.
+    // The report has more padding than there is of it.
     padded[0] |= 0x20;
     padded[3] = 2;
-    padded.splice(8..8, [0, 0, 0, 4]);
+    padded.splice(8..8, [0, 0, 0, 40]);
     let mut long = behind_a_report(&pli);
     // The lengths do not add up.
     long[11] = 9;

@@ -342,7 +342,7 @@ impl IngestProtocol {
     pub(crate) const fn can_be_slowed(self) -> bool {
         match self {
             Self::Srt | Self::Rtmp | Self::Rtmps => true,
-            Self::Rtp | Self::Mpegts => false,
+            Self::Rtp | Self::Mpegts | Self::Rtsp => false,
         }
     }
 }

@@ -33,11 +33,6 @@ impl<'a> Iterator for Compound<'a> {
         match Frame::cut(self.rest) {
             Ok((frame, rest)) => {
                 self.rest = rest;
-                if frame.is_padded() && !rest.is_empty() {
-                    // Only the last packet may be padded (RFC 3550 section 6.4.1): the lengths cannot be trusted.
-                    self.rest = &[];
-                    return Some(Err(RtcpError::Padding));
-                }
                 Some(frame.read())
             }
             Err(error) => {

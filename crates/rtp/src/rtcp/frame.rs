@@ -103,11 +103,6 @@ impl<'a> Frame<'a> {
         Ok((frame, rest))
     }
 
-    /// Whether padding stands at its end.
-    pub(super) fn is_padded(&self) -> bool {
-        self.padded
-    }
-
     fn unpadded(&self) -> Result<&'a [u8], RtcpError> {
         if !self.padded {
             return Ok(self.body);

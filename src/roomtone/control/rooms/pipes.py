@@ -11,9 +11,9 @@ from roomtone.media.values import ErrorCode
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
 
-    from roomtone.media import PipedProducer, Producer
+    from roomtone.media import Producer
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def made(pipes: Iterable[asyncio.Future[Producer]]) -> list[Producer]:
     return [pipe.result() for pipe in pipes if pipe.done() and not pipe.cancelled() and pipe.exception() is None]
 
 
-async def end_late_pipe(piping: asyncio.Future[PipedProducer]) -> None:
+async def end_late_pipe(piping: Awaitable[Producer]) -> None:
     """Close a piped producer that nobody waits for any more, once it is made."""
     with suppress(EngineCommandError):
         await end_pipe(await piping)

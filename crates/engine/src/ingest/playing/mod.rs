@@ -318,7 +318,7 @@ impl IngestThread {
                     waiting = self
                         .connections
                         .get(connection)
-                        .map_or(0, |one| one.waiting_bytes());
+                        .map_or(0, crate::ingest::rtmp::Connection::waiting_bytes);
                 }
             }
             if let Some(stats) = &stats {

@@ -342,6 +342,8 @@ impl IngestThread {
                 pull.slowed = slowed;
                 self.serve_pull(index, Vec::new(), 0, now);
             }
+            // A camera sends as it likes.
+            Kind::Rtsp(_) => {}
         }
     }
 

@@ -45,10 +45,14 @@ impl Part {
     }
 }
 
-/// By its place, what is taken: the first of pictures and the first of sound that can be carried; and by key, the names of
-/// what is not.
-pub(super) fn choose(media: &[Media]) -> (Vec<(usize, IngestRtpTrack)>, Vec<(u32, String)>) {
-    let (mut taken, mut left_out): (Vec<(usize, IngestRtpTrack)>, _) = (Vec::new(), Vec::new());
+/// What is taken, by its place.
+type Taken = Vec<(usize, IngestRtpTrack)>;
+/// The names of what is not, by key.
+type LeftOut = Vec<(u32, String)>;
+
+/// The first of pictures and the first of sound that can be carried are taken.
+pub(super) fn choose(media: &[Media]) -> (Taken, LeftOut) {
+    let (mut taken, mut left_out) = (Taken::new(), LeftOut::new());
     for (at, one) in media.iter().enumerate() {
         let track = described(one);
         let is_new = taken

@@ -158,17 +158,19 @@ fn each_feedback_is_written_and_read_alone_in_pairs_and_behind_a_report() {
     assert_eq!(kinds, 10);
 }
 
+/// Only the last packet is to be padded (RFC 3550 section 6.4.1), but str0m pads its feedback wherever it stands.
 #[test]
-fn only_the_last_packet_of_a_datagram_may_be_padded() {
+fn a_packet_may_be_padded_wherever_it_stands() {
     let pli = hex!("81 ce 0002 00000001 00000002");
     let padded = hex!("a1 ce 0003 00000001 00000002 00000004");
-    let last = [&pli[..], &padded].concat();
-    assert_eq!(parse_compound(&last).flatten().count(), 2);
-    let middle = [&padded[..], &pli].concat();
-    let read: Vec<_> = parse_compound(&middle).collect();
-    assert_eq!(
-        read,
-        [Err(RtcpError::Padding)],
-        "nor is what follows believed"
-    );
+    let wanted = parse_compound(&pli).next();
+    for datagram in [[&pli[..], &padded].concat(), [&padded[..], &pli].concat()] {
+        let read: Vec<_> = parse_compound(&datagram).collect();
+        assert_eq!(read.len(), 2);
+        assert!(read.into_iter().all(|packet| Some(packet) == wanted));
+    }
+    let more_than_there_is = hex!("a1 ce 0003 00000001 00000002 00000040");
+    let broken = [&more_than_there_is[..], &pli].concat();
+    let read: Vec<_> = parse_compound(&broken).collect();
+    assert_eq!(read[0], Err(RtcpError::Padding));
 }
