@@ -41,32 +41,6 @@ fn on_a_line_with_space_the_best_layer_is_shown_without_a_break() {
     assert!((1_600_000.0..2_000_000.0).contains(&rate), "{rate}");
 }
 
-/// What falls short on lines other than that of the short form: row, delay one way and queue in ms, figure, and the
-/// worst it is. The bound stays what it is; the figure may get better, and is in docs/explanation/bandwidth.md.
-const KNOWN: [(&str, (u64, u64), &str, f64); 3] = [
-    ("beside a transfer", (100, 200), "share %", 17.0),
-    ("beside a transfer", (25, 100), "share %", 17.0),
-    (
-        "four, 2.5, 1, 2.5",
-        (25, 100),
-        "back to 85 % of a share s",
-        12.5,
-    ),
-];
-
-/// Whether a figure that misses its bound is known to, and is no worse than it is known to be.
-fn is_known(row: &Scenario, figure: &Figure) -> bool {
-    let line = (row.line.one_way_ms, row.line.queue_ms);
-    KNOWN.iter().any(|(name, on, what, worst)| {
-        let known = Figure {
-            value: *worst,
-            ..*figure
-        };
-        (*name, *on, *what) == (row.name, line, figure.name)
-            && known.worse(*figure).value.to_bits() == worst.to_bits()
-    })
-}
-
 /// Plays rows, prints their figures, and says which miss their bounds.
 fn judge(rows: &[Scenario], seeds: u64) {
     let mut missed = vec![];
@@ -77,8 +51,7 @@ fn judge(rows: &[Scenario], seeds: u64) {
         });
         let figures = worst(runs);
         let text = print(row.name, &row.line, &figures);
-        let is_fine = |figure: &Figure| figure.holds() || is_known(row, figure);
-        if !figures.iter().all(is_fine) {
+        if !figures.iter().all(Figure::holds) {
             missed.push(text);
         }
     }
@@ -210,7 +183,7 @@ fn a_peer_that_names_only_a_limit_gets_the_lowest_layer_on_a_narrow_line() {
 /// All rows on the other lines of the table: 10 and 100 ms one way, queues of 100 and 500 ms.
 #[test]
 #[ignore = "long: all rows on four more lines, ten seeds"]
-fn every_row_holds_on_the_other_lines_but_for_what_is_known() {
+fn every_row_holds_on_the_other_lines() {
     let rows = scenarios();
     let over = |row: &Scenario| {
         let row = row.clone();
