@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiortc_peer import TONE_HZ, assert_is_the_picture, tone_share
 from conftest import PATIENCE_S, Server, token, until
-from test_encoders import FFMPEG, H264, HEVC, OPUS, REORDERED, encoder, ingests, playlist, rtmp, srt
+from test_encoders import FFMPEG, H264, REORDERED, encoder, ingests, playlist, rtmp
 from test_live_lists import decode
 from test_play_out import reader, readers
 
@@ -42,22 +42,10 @@ def refused(url: str) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize(
-    ("codec", "sound"),
-    [(REORDERED, None), pytest.param(HEVC, OPUS, marks=pytest.mark.long)],
-    ids=["h264-aac", "hevc-opus"],
-)
-def test_who_plays_is_given_what_is_published_from_a_keyframe_on(
-    server: Server, tmp_path: Path, codec: tuple[str, ...], sound: tuple[str, ...] | None
-) -> None:
-    name = f"flv-{len(codec)}"
-    publishing = (
-        encoder(tmp_path / "log", rtmp(server, name), *codec)
-        if sound is None
-        else encoder(tmp_path / "log", srt(server, f"publish:{name}"), *codec, sound=sound)
-    )
+def test_who_plays_is_given_what_is_published_from_a_keyframe_on(server: Server, tmp_path: Path) -> None:
+    name = "flv"
     first, second = tmp_path / "first.mkv", tmp_path / "second.mkv"
-    with publishing:
+    with encoder(tmp_path / "log", rtmp(server, name), *REORDERED):
         until(lambda: playlist(server, name).count("#EXTINF") >= 1, "a playlist")
         with (
             reader(tmp_path / "one", *command(rtmp(server, name)), into=first) as stays,
