@@ -20,7 +20,9 @@ fuzz_target!(|data: &[u8]| {
         while let Some(event) = client.poll_event() {
             match event {
                 ClientEvent::Described(media) => {
-                    let choices: Vec<Choice> = (0..media.len()).map(|media| Choice { media, ports: None }).collect();
+                    let choices: Vec<Choice> = (0..media.len())
+                        .map(|media| Choice { media, ports: None })
+                        .collect();
                     client.set_up(&choices, now);
                 }
                 ClientEvent::Playing(_) => {}
