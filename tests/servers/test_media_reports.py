@@ -10,7 +10,7 @@ import pytest
 from media_links import CONFIG, LINKS, OPUS
 
 from roomtone.media import Engine, Feed, Link, Mixer, Packager, Router, Transport
-from roomtone.media.objects import EngineObject
+from roomtone.media.engine_object import EngineObject
 from roomtone.media.values import (
     ArrivalModel,
     BandwidthConfig,

@@ -22,7 +22,7 @@ use crate::outbox::Outbox;
 use crate::shard::{Control, Shard, ShardHandle, ShardParts, Shared, inbox};
 use crate::sys::wait_readable;
 use crate::values::{
-    self, Command, CommandResult, EngineConfig, ErrorCode, Outbound, Report, Request,
+    self, Command, CommandResult, EngineConfig, ErrorCode, FeedTrack, Outbound, Report, Request,
 };
 
 /// Seconds from the NTP epoch (1900) to the Unix epoch.
@@ -496,7 +496,7 @@ fn subject(command: &Command) -> Subject {
         | Command::RemovePackagerTrack { packager: id, .. }
         | Command::ClosePackager { packager: id }
         | Command::OpenFeed { router: id }
-        | Command::AddFeedTrack { feed: id, .. }
+        | Command::AddFeedTrack(FeedTrack { feed: id, .. })
         | Command::CloseFeed { feed: id }
         | Command::SendMixerDtmf { output: id, .. }
         | Command::ConnectWebRtcTransport { transport: id, .. }

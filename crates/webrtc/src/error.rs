@@ -85,7 +85,7 @@ pub enum ChannelError {
 
 impl ChannelError {
     /// Whether a message was refused because there is no room for it, now or ever.
-    pub(crate) fn is_for_want_of_room(self) -> bool {
+    pub(crate) fn is_for_want_of_space(self) -> bool {
         matches!(self, Self::BufferFull | Self::MessageTooLarge)
     }
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomtone.media.objects import EngineObject, Producer
+from roomtone.media.engine_object import EngineObject
+from roomtone.media.objects import Producer
 from roomtone.media.values import (
     AddFeedTrack,
     AnyCommand,

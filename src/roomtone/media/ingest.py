@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from roomtone.media.objects import EngineObject
+from roomtone.media.engine_object import EngineObject
 from roomtone.media.values import (
     AnyCommand,
     CloseIngest,

@@ -11,7 +11,7 @@ use crate::audio::MAX_OUTPUTS;
 use crate::failure::Failure;
 use crate::ids;
 use crate::timers::Armed;
-use crate::values::{self, Command, CommandResult, ErrorCode, Request};
+use crate::values::{self, Command, CommandResult, ErrorCode, FeedTrack, Request};
 
 /// The result of a command; `None` when another shard answers.
 pub(super) type Answered = Result<Option<CommandResult>, Failure>;
@@ -159,7 +159,7 @@ impl Shard {
             }
             Command::ClosePackager { packager } => self.close_packager(packager),
             Command::OpenFeed { router } => self.open_feed(router),
-            Command::AddFeedTrack { feed, track, codec } => {
+            Command::AddFeedTrack(FeedTrack { feed, track, codec }) => {
                 self.add_feed_track(feed, track, &codec)
             }
             Command::CloseFeed { feed } => self.close_feed(feed),

@@ -9,9 +9,9 @@ use super::defaults::{
 };
 use super::{
     ArrivalModel, AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters,
-    DtlsRole, EncodingParameters, Fingerprint, HeaderExtension, IceMode, IngestCertificate,
-    IngestPort, IngestPull, IngestSource, Latching, Listing, MediaKind, MixerSource, SrtpKeys,
-    StreamQueues, StreamSync, StreamTranscoding, TrackTranscoding,
+    DtlsRole, EncodingParameters, FeedTrack, Fingerprint, HeaderExtension, IceMode,
+    IngestCertificate, IngestPort, IngestPull, IngestSource, Latching, Listing, MediaKind,
+    MixerSource, SrtpKeys, StreamQueues, StreamSync, StreamTranscoding, TrackTranscoding,
 };
 
 /// One command; each is answered by one reply.
@@ -575,14 +575,7 @@ pub enum Command {
         router: u64,
     },
     /// Have a feed produce a track of an encoder; the pictures since the last keyframe come first.
-    AddFeedTrack {
-        /// Which.
-        feed: u64,
-        /// The track, as `ingest_track` told it.
-        track: u64,
-        /// What it is called and numbered.
-        codec: CodecParameters,
-    },
+    AddFeedTrack(FeedTrack),
     /// Close a feed with its producers.
     CloseFeed {
         /// Which.

@@ -3,7 +3,7 @@
 use roomtone_frames::Pressure;
 use serde::{Deserialize, Serialize};
 
-use super::MediaKind;
+use super::{CodecParameters, MediaKind};
 
 /// What can be wrong with what a packager is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,17 @@ pub struct StreamQueues {
     /// Tracks of its encoder that are coded anew for feeds, whose queues are looked at too.
     #[serde(default)]
     pub tracks: Vec<u64>,
+}
+
+/// A track of an encoder that a feed is to produce; the pictures since the last keyframe come first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeedTrack {
+    /// Which feed.
+    pub feed: u64,
+    /// The track, as `ingest_track` told it.
+    pub track: u64,
+    /// What it is called and numbered.
+    pub codec: CodecParameters,
 }
 
 /// A track of a packager that is to be coded anew.

@@ -18,7 +18,9 @@ pub use event::{
     CloseReason, DtlsState, Event, IceState, IngestEnd, PackagerTrackInfo, PlayoutEnd,
     SpeakerLevel, TrackBar,
 };
-pub use live::{IngestPace, PackagerWarning, PressureLevel, StreamQueues, StreamTranscoding};
+pub use live::{
+    FeedTrack, IngestPace, PackagerWarning, PressureLevel, StreamQueues, StreamTranscoding,
+};
 pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, EncryptionMethod, Fingerprint, HeaderExtension, IceMode, IngestCertificate,

@@ -211,7 +211,7 @@ impl Association {
                 channel.counters.bytes_sent += data.len() as u64;
             }
             Err(error) => {
-                channel.counters.messages_refused += u64::from(error.is_for_want_of_room());
+                channel.counters.messages_refused += u64::from(error.is_for_want_of_space());
             }
         }
         sent

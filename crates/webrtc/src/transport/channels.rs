@@ -37,7 +37,7 @@ impl Transport {
         match sent {
             Ok(()) => self.counters.messages_sent += 1,
             Err(error) => {
-                self.counters.messages_refused += u64::from(error.is_for_want_of_room());
+                self.counters.messages_refused += u64::from(error.is_for_want_of_space());
             }
         }
         self.pump();
