@@ -118,7 +118,8 @@ def test_who_reads_is_given_what_is_published_from_a_keyframe_on_and_whole(
             readers(server, name, f"/{mine['id']}", "DELETE")
             # Whoever needs no token may come back: as another.
             until(lambda: mine["id"] not in [one["id"] for one in readers(server, name)], "that it is gone")
-            assert server.metrics()["roomtone_readers_kicked_total"] == 1
+            kicked = server.metrics()["roomtone_readers_kicked_total"]
+            assert kicked == metrics.get("roomtone_readers_kicked_total", 0) + 1
     assert counter_jumps(direct.read_bytes()[:whole]) == 0
     assert_is_seen_and_heard(direct)
     assert_is_seen_and_heard(got)
