@@ -224,7 +224,9 @@ impl Numbering {
             let off = i64::from((step - elapsed) as i32);
             let rate = i64::from(clock_rate);
             let strays = off.abs() > MAX_CLOCK_STEP_SECONDS * rate;
-            if clock.realign || strays || step < -MAX_BACK_SECONDS * rate {
+            // After half a turn of the clock in silence a step looks backward that is none.
+            let is_back = step.max(off) < -MAX_BACK_SECONDS * rate;
+            if clock.realign || strays || is_back {
                 let next = clock
                     .last
                     .wrapping_add(clock.shift)
