@@ -69,7 +69,7 @@ impl Shard {
             command @ Command::OpenPlainTransport { .. } => self.open_plain(command),
             command @ Command::ConnectPlainTransport { .. } => self.connect_plain(command),
             Command::CloseTransport { transport } => {
-                let slot = self.transport(transport)?;
+                let slot = self.line(transport)?;
                 self.close_transport(slot, values::CloseReason::Requested, String::new());
                 DONE
             }
@@ -316,6 +316,18 @@ impl Shard {
                 Ok(*slot)
             }
             _ => Err(Failure::not_found("transport", id)),
+        }
+    }
+
+    /// A transport that somebody opened, or an end of a pipe: that can be closed, and be told nothing else.
+    fn line(&self, id: u64) -> Result<usize, Failure> {
+        match self.objects.get(&id) {
+            Some(Object::Transport(slot))
+                if matches!(self.transports[*slot].carrier, Carrier::Pipe(_)) =>
+            {
+                Ok(*slot)
+            }
+            _ => self.transport(id),
         }
     }
 
