@@ -56,7 +56,7 @@ web: tools ## build the pages into the Python package
 wheel: env web ## a release wheel in dist/
 	rm -f dist/*.whl
 	uv build --wheel
-	@python3 -m zipfile -l dist/*.whl | grep -q roomtone/pages/index.html || { echo "the wheel has no pages"; exit 1; }
+	@python3 -m zipfile -l dist/*.whl | grep roomtone/pages/index.html >/dev/null || { echo "the wheel has no pages"; exit 1; }
 
 env: tools ## the Python environment with the engine built into it
 	@uv sync --locked --all-groups --all-extras --quiet
