@@ -156,8 +156,8 @@ def test_joining_and_leaving_leaves_nothing_behind(
     assert grown < may_grow_kb, f"grew by {grown} kB from {resident} kB"
 
 
-def udp_sockets(server: Server) -> dict[int, int]:
-    """The server's IPv4 UDP ports, and what the kernel had no room for at each."""
+def udp_ports(server: Server) -> set[int]:
+    """The server's IPv4 UDP ports."""
     table = Path(f"/proc/{server.process.pid}/net/udp").read_text()
     inodes = set()
     for entry in Path(f"/proc/{server.process.pid}/fd").iterdir():
@@ -165,18 +165,14 @@ def udp_sockets(server: Server) -> dict[int, int]:
             inodes.add(entry.readlink().name)
         except OSError:
             continue
-    drops: dict[int, int] = {}
-    for line in (line.split() for line in table.splitlines()[1:]):
-        if f"socket:[{line[9]}]" in inodes:
-            port = int(line[1].rpartition(":")[2], 16)
-            drops[port] = drops.get(port, 0) + int(line[12])
-    return drops
+    lines = (line.split() for line in table.splitlines()[1:])
+    return {int(line[1].rpartition(":")[2], 16) for line in lines if f"socket:[{line[9]}]" in inodes}
 
 
 def media_ports(server: Server) -> set[int]:
     """The ports of the server's media: one of each shard. That of SIP counts what it drops by itself."""
     signalling = {int(address.rpartition(":")[2]) for address in server.ready.get("sip_udp", [])}
-    return set(udp_sockets(server)) - signalling
+    return udp_ports(server) - signalling
 
 
 def garbage(rng: random.Random) -> bytes:
