@@ -361,10 +361,6 @@ impl Engine {
         engine.insert("id".into(), "engine".into());
         engine.insert("type".into(), "engine".into());
         engine.insert("shards".into(), self.handles.len().into());
-        engine.insert(
-            "transports".into(),
-            self.shared.transports.load(Ordering::Relaxed).into(),
-        );
         engine.insert("event_queue_depth".into(), depth.into());
         engine.insert("events_dropped".into(), dropped.into());
         engine.insert("events_merged".into(), merged.into());
