@@ -20,7 +20,7 @@ use super::publisher::Sent;
 use super::slowing::SLOW_WINDOW;
 use super::transport_stream::sent;
 use crate::counters::IngestCounters;
-use crate::sys::{Datagrams, enable_gro, send};
+use crate::sys::{Datagrams, datagrams_of, enable_gro, send};
 use crate::values::{Denial, IngestProtocol};
 
 /// Rounds of datagrams taken before others have their turn.
@@ -97,7 +97,7 @@ impl SrtPort {
                 let Some((from, segment, bytes)) = datagrams.message(index) else {
                     continue;
                 };
-                for datagram in bytes.chunks_mut(segment) {
+                for datagram in datagrams_of(bytes, segment) {
                     self.listener.handle_datagram(from, datagram, now);
                 }
             }

@@ -9,7 +9,7 @@ use roomtone_webrtc::{FiveTuple, Protocol, Received, is_stun, stun_username};
 use super::objects::Carrier;
 use super::{Panicked, Shard, guard};
 use crate::counters::Counters;
-use crate::sys::Datagrams;
+use crate::sys::{Datagrams, datagrams_of};
 
 /// Receive calls on one socket in one turn; more waits for the next turn, after bursts and timers.
 pub(super) const ROUNDS: usize = 8;
@@ -38,7 +38,7 @@ impl Shard {
                 let Some((remote, segment, bytes)) = datagrams.message(index) else {
                     continue;
                 };
-                for datagram in bytes.chunks_mut(segment) {
+                for datagram in datagrams_of(bytes, segment) {
                     self.on_datagram(
                         FiveTuple {
                             protocol: Protocol::Udp,

@@ -12,7 +12,7 @@ use super::latch::{Place, Source};
 use super::objects::{Carrier, Object, Plain, Port};
 use super::{Panicked, Shard, guard};
 use crate::counters::Counters;
-use crate::sys::{Datagrams, enable_gro};
+use crate::sys::{Datagrams, datagrams_of, enable_gro};
 
 /// Packets of sound are no longer: 40 ms of G.711, sealed.
 const SOUND_BYTES: usize = 400;
@@ -95,7 +95,7 @@ impl Shard {
                 continue;
             };
             longest = longest.max(bytes.len());
-            for datagram in bytes.chunks_mut(segment) {
+            for datagram in datagrams_of(bytes, segment) {
                 self.on_plain_datagram(slot, remote, port == Port::Rtcp, datagram);
                 pending += 1;
             }

@@ -18,4 +18,4 @@ pub(crate) use eventfd::{EventFd, wait_readable};
 pub(crate) use fetch::fetch;
 pub(crate) use interfaces::interface_addresses;
 pub(crate) use limits::open_files_limit;
-pub(crate) use udp::{Datagrams, MAX_SEGMENTS, enable_gro, send};
+pub(crate) use udp::{Datagrams, MAX_SEGMENTS, datagrams_of, enable_gro, send};

@@ -148,6 +148,12 @@ impl Datagrams {
     }
 }
 
+/// The datagrams of a message. An empty one is one too, of which `chunks_mut` would make none.
+pub(crate) fn datagrams_of(bytes: &mut [u8], segment: usize) -> impl Iterator<Item = &mut [u8]> {
+    let empty: Option<&mut [u8]> = bytes.is_empty().then(Default::default);
+    empty.into_iter().chain(bytes.chunks_mut(segment))
+}
+
 /// Nothing came, or a real error: that of an earlier send (ICMP) shows up here and says nothing about what waits.
 fn none_or(error: io::Error) -> io::Result<usize> {
     match error.kind() {
@@ -233,6 +239,15 @@ mod tests {
             let (from, segment, bytes) = datagrams.message(0).unwrap();
             assert_eq!(from, source.local_addr().unwrap());
             assert_eq!((segment, &*bytes), (expected.len().max(1), expected));
+            let datagrams: Vec<_> = datagrams_of(bytes, segment).collect();
+            assert_eq!(datagrams, [expected]);
         }
+    }
+
+    #[test]
+    fn a_run_is_its_datagrams_and_the_last_may_be_shorter() {
+        let mut run = *b"oneTWOth";
+        let datagrams: Vec<_> = datagrams_of(&mut run, 3).collect();
+        assert_eq!(datagrams, [&b"one"[..], b"TWO", b"th"]);
     }
 }

@@ -25,7 +25,7 @@ use super::publisher::{Publisher, Sent};
 use super::thread::{IngestThread, Packaging, RTCP_PORT, RTP_PORT, token};
 use crate::failure::Failure;
 use crate::ids;
-use crate::sys::{Datagrams, send};
+use crate::sys::{Datagrams, datagrams_of, send};
 use crate::values::{ErrorCode, Event, IngestEnd, IngestProtocol, IngestRtpTrack, IngestSource};
 
 /// Inputs at a time.
@@ -308,7 +308,7 @@ impl IngestThread {
                 let Some((from, segment, bytes)) = datagrams.message(at) else {
                     continue;
                 };
-                for datagram in bytes.chunks(segment) {
+                for datagram in datagrams_of(bytes, segment) {
                     if is_rtcp_port || is_rtcp(datagram) {
                         self.handle_rtcp(index, from, datagram, now);
                     } else {

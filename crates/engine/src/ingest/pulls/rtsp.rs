@@ -18,7 +18,7 @@ use super::rtsp_media::{Part, choose};
 use crate::counters::IngestCounters;
 use crate::ingest::inputs::{Reports, RtpSource, Taken, pair};
 use crate::ingest::publisher::Sent;
-use crate::sys::{Datagrams, send};
+use crate::sys::{Datagrams, datagrams_of, send};
 use crate::values::IngestEnd;
 
 /// Bytes taken before others have their turn, and rounds of datagrams of each port.
@@ -149,7 +149,7 @@ impl RtspPull {
                             continue;
                         }
                         taken += bytes.len() as u64;
-                        for datagram in bytes.chunks(segment) {
+                        for datagram in datagrams_of(bytes, segment) {
                             self.handle_packet(key, is_rtcp, datagram, now);
                         }
                     }

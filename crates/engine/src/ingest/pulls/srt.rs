@@ -11,7 +11,7 @@ use roomtone_srt::{CloseReason, DialConfig, DialEvent, Dialer, MAX_DATAGRAM};
 use crate::ingest::publisher::Sent;
 use crate::ingest::slowing::SLOW_WINDOW;
 use crate::ingest::transport_stream::sent;
-use crate::sys::{Datagrams, enable_gro, send};
+use crate::sys::{Datagrams, datagrams_of, enable_gro, send};
 use crate::values::IngestEnd;
 
 /// Rounds of datagrams taken before others have their turn.
@@ -67,7 +67,7 @@ impl SrtPull {
                 if from != self.remote {
                     continue;
                 }
-                for datagram in bytes.chunks_mut(segment) {
+                for datagram in datagrams_of(bytes, segment) {
                     self.dialer.handle_datagram(datagram, now);
                 }
             }
