@@ -206,13 +206,16 @@ class FakeCommands(FakeState):
 
     @_execute.register
     def _add_candidates(self, command: AddRemoteCandidates) -> AnyResult:
-        self.webrtc(command.transport).remote_candidates.extend(command.candidates)
+        transport = self.webrtc(command.transport)
+        transport.remote_candidates.extend(command.candidates)
+        transport.remote_complete |= command.complete
         return Done()
 
     @_execute.register
     def _restart_ice(self, command: RestartIce) -> AnyResult:
         transport = self.webrtc(command.transport)
         transport.ice_generation += 1
+        transport.remote_complete = False
         return self.credentials(transport)
 
     @_execute.register

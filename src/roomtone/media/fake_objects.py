@@ -49,6 +49,7 @@ class FakeTransport:
     ice_generation: int = 0
     ports: list[int] = field(default_factory=list)
     remote_candidates: list[Candidate] = field(default_factory=list)
+    remote_complete: bool = False
     writable: bool = False
     listen_ip: str = "127.0.0.1"
     latching: Latching = Latching.FIXED

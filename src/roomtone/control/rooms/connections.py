@@ -116,11 +116,11 @@ class RoomConnections(RoomDirectory):
             self.spawn(quietly(connection.router.close))
         await quietly(connection.transport.close)
 
-    async def trickle(self, connection: Connection, candidates: Sequence[Candidate]) -> None:
-        """Hand in more candidates of the peer."""
-        if candidates:
+    async def trickle(self, connection: Connection, candidates: Sequence[Candidate], *, complete: bool = False) -> None:
+        """Hand in more candidates of the peer; ``complete``: it has no more (RFC 8838 section 8.2)."""
+        if candidates or complete:
             with self.commands():
-                await connection.transport.add_remote_candidates(candidates)
+                await connection.transport.add_remote_candidates(candidates, complete=complete)
 
     async def restart_ice(
         self,
@@ -128,11 +128,13 @@ class RoomConnections(RoomDirectory):
         ice_ufrag: str | None = None,
         ice_pwd: str | None = None,
         candidates: Sequence[Candidate] = (),
+        *,
+        complete: bool = False,
     ) -> None:
         """Restart ICE, with the peer's new credentials if it says them; ours are on the transport afterwards."""
         with self.commands():
             await connection.transport.restart_ice(ice_ufrag, ice_pwd)
-        await self.trickle(connection, candidates)
+        await self.trickle(connection, candidates, complete=complete)
 
     @asynccontextmanager
     async def _place(self, member: Member) -> AsyncIterator[Router]:

@@ -187,9 +187,12 @@ async def patch(request: Request, room: str, resource_id: str) -> Response:
         if resource.member.closed is not None:
             raise _gone()
         if isinstance(plan, whip.Trickle):
-            await context.rooms.trickle(resource.connection, plan.candidates)
+            await context.rooms.trickle(resource.connection, plan.candidates, complete=plan.end_of_candidates)
             return Response(status_code=HTTPStatus.NO_CONTENT)
-        await context.rooms.restart_ice(resource.connection, plan.ice_ufrag, plan.ice_pwd, plan.candidates)
+        complete = plan.fragment.end_of_candidates
+        await context.rooms.restart_ice(
+            resource.connection, plan.ice_ufrag, plan.ice_pwd, plan.candidates, complete=complete
+        )
         resource.generation = whip.IceGeneration(new_id(), plan.ice_ufrag, plan.ice_pwd)
         transport = resource.connection.transport
         local = whip.LocalIce(transport.ice_ufrag, transport.ice_pwd, sdp.order_candidates(transport.candidates))

@@ -39,16 +39,15 @@ async def _trickle(session: Session, content: rtc.TrickleRequest) -> None:
         return  # it precedes its offer, which names it again or has no need of it: we answer, others call
     try:
         line = str(json.loads(content.candidateInit).get("candidate", ""))
-        if not line:
-            return  # the end of candidates
-        candidate = IceCandidate.parse(line.removeprefix("candidate:")).to_candidate()
+        candidate = IceCandidate.parse(line.removeprefix("candidate:")).to_candidate() if line else None
     except (ValueError, AttributeError, RecursionError):
         session.context.troubles[Trouble.MALFORMED] += 1
         reason = rtc.RequestResponse.Reason.INVALID_REQUEST
         session.refuse(reason, "the candidate is none", trickle=content)
         return
-    if candidate is not None:
-        await session.context.rooms.trickle(connection, [candidate])
+    if candidate is not None or not line:
+        # An empty one says that no more will come.
+        await session.context.rooms.trickle(connection, [candidate] if candidate else [], complete=not line)
 
 
 async def _add_track(session: Session, content: rtc.AddTrackRequest) -> None:

@@ -341,7 +341,8 @@ async def test_trickled_candidates_are_204_and_reach_the_engine(api: ApiWorld) -
     patched = await api.http.patch(response.headers["location"], content=TRICKLE, headers=headers)
     assert (patched.status_code, patched.content) == (204, b"")
     assert "etag" not in patched.headers
-    assert [c.ip for c in api.link.find(FakeTransport)[0].remote_candidates] == ["192.0.2.1"]
+    (transport,) = api.link.find(FakeTransport)
+    assert ([c.ip for c in transport.remote_candidates], transport.remote_complete) == (["192.0.2.1"], True)
 
 
 async def test_a_patch_without_if_match_is_428_and_a_stale_one_412(api: ApiWorld) -> None:
@@ -364,6 +365,7 @@ async def test_an_ice_restart_is_200_with_a_new_tag_and_all_candidates(api: ApiW
     assert f"a=ice-ufrag:{parse_session(response.content).media[0].ice_ufrag}\r\n" not in restarted.text
     (command,) = [c for c in api.link.commands if isinstance(c, RestartIce)]
     assert (command.ice_ufrag, command.ice_pwd) == ("newu", "aaaabbbbccccddddeeeeffff")
+    assert api.link.find(FakeTransport)[0].remote_complete
     stale = await api.http.patch(location, content=TRICKLE, headers=api.headers(FRAGMENT, If_Match=etag))
     assert stale.status_code == 412
     fresh = api.headers(FRAGMENT, If_Match=restarted.headers["etag"])

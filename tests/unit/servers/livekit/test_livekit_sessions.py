@@ -11,7 +11,7 @@ from livekit_world import NOW, Keys, LiveKitWorld, client_offer
 
 from roomtone.control.policy import Pace
 from roomtone.control.rooms import CloseReason, DataKind, DataOutcome, DataPacket
-from roomtone.media.fake_objects import FakeConsumer
+from roomtone.media.fake_objects import FakeConsumer, FakeTransport
 from roomtone.media.values import EngineCloseReason
 from roomtone.protocols.sdp import OfferedData, parse_session
 from roomtone.servers.livekit import Trouble
@@ -94,7 +94,10 @@ async def test_a_candidate_that_is_none_is_refused_and_a_good_one_is_taken(livek
     assert alice.last("request_response").reason == Reason.INVALID_REQUEST
     line = "candidate:1 1 udp 2113937151 192.0.2.9 5000 typ host"
     await alice.send(trickle=rtc.TrickleRequest(candidateInit=json.dumps({"candidate": line}), target=target))
+    (heard,) = [held for held in livekit.link.find(FakeTransport) if held.remote_candidates]
+    assert ([one.ip for one in heard.remote_candidates], heard.remote_complete) == (["192.0.2.9"], False)
     await alice.send(trickle=rtc.TrickleRequest(candidateInit='{"candidate": ""}', target=target))
+    assert (len(heard.remote_candidates), heard.remote_complete) == (1, True)
     assert "request_response" not in alice.kinds()
 
 
