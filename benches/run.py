@@ -54,17 +54,22 @@ def main() -> int:
                 failures.append(f"{cell.title}: {error}")
                 note(f"  failed: {error}")
     result |= {"rows": rows, "sendto": sendto, "load_after": os.getloadavg()}
-    for name, step in (
-        ("memory", lambda: memory(50 if words.quick else 200, options)),
-        ("grid", lambda: grid.figures(tree, seconds=max(words.seconds, 6))),
-        ("boundary", lambda: boundary.figures(tree, quick=words.quick)),
-        ("signalling", lambda: signalling.figures(tree, quick=words.quick)),
-        ("calls", lambda: calls.figures(tree, quick=words.quick)),
-        ("audio", lambda: audio.figures(tree, quick=words.quick)),
-        ("lines", lambda: bad_lines.figures(seeds=2 if words.quick else 10)),
-        ("path_ns", instructions.nanoseconds),
-        ("instructions", lambda: instructions.compare(instructions.count_all(quick=words.quick))),
-    ):
+    steps = (
+        ()
+        if words.cells_only
+        else (
+            ("memory", lambda: memory(50 if words.quick else 200, options)),
+            ("grid", lambda: grid.figures(tree, seconds=max(words.seconds, 6))),
+            ("boundary", lambda: boundary.figures(tree, quick=words.quick)),
+            ("signalling", lambda: signalling.figures(tree, quick=words.quick)),
+            ("calls", lambda: calls.figures(tree, quick=words.quick)),
+            ("audio", lambda: audio.figures(tree, quick=words.quick)),
+            ("lines", lambda: bad_lines.figures(seeds=2 if words.quick else 10)),
+            ("path_ns", instructions.nanoseconds),
+            ("instructions", lambda: instructions.compare(instructions.count_all(quick=words.quick))),
+        )
+    )
+    for name, step in steps:
         note(name)
         try:
             result[name] = step()
@@ -89,6 +94,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=4, help="measured seconds of each (default 4)")
     parser.add_argument("--quick", action="store_true", help="one run of the most telling cells")
     parser.add_argument("--only", choices=("roomtone", "mediasoup", "janus"), help="one server")
+    parser.add_argument("--cells-only", action="store_true", help="packets and nothing else, for many runs of them")
     parser.add_argument("--full", action="store_true", help="the peers at every number of viewers too")
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME=WHIP,WHEP,PID", help="a server that runs already"
