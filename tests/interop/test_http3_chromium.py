@@ -74,9 +74,12 @@ def test_a_live_stream_is_played_by_http3(origin: Server, page: Page, seconds: i
     stalls = page.evaluate("document.querySelector('[data-live=\"buffer-note\"]').textContent")
     # A busy machine may hold up a page at its start.
     assert seconds < 60 or stalls == "never stood still"
-    loaded = page.evaluate("performance.getEntriesByType('resource').map(one => [one.name, one.nextHopProtocol])")
-    by = {protocol for name, protocol in loaded if "/live/glass/" in name or "/assets/" in name}
-    assert by == {"h3"}, loaded
+    fetched = "[one.name, one.responseStatus, one.nextHopProtocol]"
+    loaded = page.evaluate(f"performance.getEntriesByType('resource').map(one => {fetched})")
+    ours = [(status, by) for name, status, by in loaded if "/live/glass/" in name or "/assets/" in name]
+    # What the player gave up before it was answered has no status and no protocol.
+    assert {by for status, by in ours if status != 0} == {"h3"}, loaded
+    assert sum(status == 0 for status, _ in ours) <= len(ours) // 100, loaded
     assert page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h3"
     counted = origin.metrics()
     assert counted["roomtone_front_requests_http3_total"] >= seconds

@@ -79,7 +79,7 @@ export function MeetingView({ stay }: { stay: Stay }) {
     actions[action]();
   };
   useKeys({
-    single: single && !help,
+    single,
     muted: me?.microphone === false,
     onAction: act,
     onTalk: (on) => {

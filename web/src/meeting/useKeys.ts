@@ -11,9 +11,10 @@ interface KeysProps {
 /** Listens to keys while the meeting is shown. */
 export function useKeys({ single, muted, onAction, onTalk }: KeysProps): void {
   const down = useEffectEvent((event: KeyboardEvent) => {
-    const action = actionOf(event, isTyping(event.target), single);
+    const free = single && !isDialogOpen();
+    const action = actionOf(event, isTyping(event.target), free);
     if (action !== null) onAction(action);
-    else if (single && muted && isTalkKey(event) && !event.repeat) {
+    else if (free && muted && isTalkKey(event) && !event.repeat) {
       event.preventDefault();
       onTalk(true);
     }
@@ -35,6 +36,11 @@ export function useKeys({ single, muted, onAction, onTalk }: KeysProps): void {
       window.removeEventListener("keyup", onUp);
     };
   }, []);
+}
+
+/** Asked of the page: that a dialog was closed is told a moment after it is gone, and a quick key would be lost. */
+function isDialogOpen(): boolean {
+  return document.querySelector("dialog[open]") !== null;
 }
 
 /** The space bar, where it neither types nor presses a button. */
