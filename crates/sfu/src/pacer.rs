@@ -17,6 +17,11 @@ const PROBE_BURST: Duration = Duration::from_millis(2);
 const REPAIR_SHARE: u64 = 2;
 /// So much of their share is saved up.
 const REPAIR_BURST: Duration = Duration::from_millis(20);
+/// What lies ready for a peer that can ask for nothing again leaves over this time: less than pictures may wait, and long
+/// enough that a short queue on the way takes a keyframe.
+const SPREAD_MS: u64 = 200;
+/// Bytes that a packet may take of the line.
+const FULL_PACKET: u64 = 1_200;
 /// Whoever has to wait waits for so long.
 const LEAST_WAIT_US: u64 = 500;
 /// A probe that was not finished by then is given up: there was nothing to send it with.
@@ -46,6 +51,8 @@ pub(crate) struct Pacer {
     filled_us: u64,
     /// Whether pictures were left behind by the last burst.
     held_back: bool,
+    /// Whether what lies ready sets the rate.
+    spreads: bool,
     run: Option<Run>,
     /// When the transport is to be written again.
     pub(crate) armed: Option<u64>,
@@ -56,11 +63,37 @@ impl Pacer {
     /// all the same, for the line has room for them.
     pub(crate) fn set_rate(&mut self, bps: Option<u64>, picture: u32) {
         let begins = !self.is_on();
+        self.spreads = false;
         self.rate_bps = bps.unwrap_or(0);
         self.picture = i64::from(picture);
         if begins {
             self.credit = self.burst().max(1);
         }
+    }
+
+    /// From now on what lies ready sets the rate, until [`Self::set_rate`] does: see [`Self::spread`]. `least_bps` counts
+    /// until the next burst.
+    pub(crate) fn begin_spreading(&mut self, least_bps: u64, picture: u32) {
+        if self.spreads {
+            self.picture = i64::from(picture);
+        } else {
+            self.set_rate(Some(least_bps), picture);
+            self.spreads = true;
+        }
+    }
+
+    /// Whether it does.
+    #[inline]
+    pub(crate) fn is_spreading(&self) -> bool {
+        self.spreads
+    }
+
+    /// So many packets lie ready: all of them are to leave within [`SPREAD_MS`], and none of those that waited more
+    /// slowly because they have become fewer.
+    pub(crate) fn spread(&mut self, packets: u64, least_bps: u64) {
+        let bps = (packets * FULL_PACKET * 8_000 / SPREAD_MS).max(least_bps);
+        let before = if self.held_back { self.rate_bps } else { 0 };
+        self.rate_bps = bps.max(before);
     }
 
     /// Whether anything can ever have to wait.

@@ -47,6 +47,13 @@ pub struct FeedbackKinds {
     pub remb: bool,
 }
 
+impl FeedbackKinds {
+    /// Whether a peer can ask for what it has lost, or for a keyframe in its place.
+    pub fn can_ask(self) -> bool {
+        self.nack || self.pli || self.fir
+    }
+}
+
 /// One codec a producer may send; the payload type may change between packets.
 #[derive(Debug, Clone)]
 pub struct CodecParams {

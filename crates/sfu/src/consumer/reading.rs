@@ -130,6 +130,16 @@ impl Consumer {
             .is_some_and(|resends| !resends.is_empty())
     }
 
+    /// Packets that lie ready and are unread.
+    pub(crate) fn unread(&self, streams: &Slab<Stream>) -> u64 {
+        let taps = self.current.iter().chain(&self.target);
+        let unread = taps.map(|tap| {
+            let stream = streams.get(tap.stream as usize);
+            stream.map_or(0, |stream| stream.released.saturating_sub(tap.cursor))
+        });
+        unread.max().unwrap_or(0)
+    }
+
     /// Whether what is still unread of the current stream is not to be sent before the change to its
     /// target: so where it changes to a lower encoding, between two frames. What is unread is what
     /// the line did not carry.

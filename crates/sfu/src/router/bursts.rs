@@ -203,9 +203,12 @@ impl Router {
         transport.ready.run_len = 0;
         if transport.pacer.is_on() {
             transport.pacer.refill(now_us);
-            let probes = transport.pacer.is_probing();
+            let (spreads, probes) = (transport.pacer.is_spreading(), transport.pacer.is_probing());
             if transport.pacer.has_held_back() {
                 self.drop_old(at, now_us);
+            }
+            if spreads {
+                self.spread(at);
             }
             if probes {
                 self.count_others(at);
@@ -394,6 +397,8 @@ impl Router {
                 };
                 transport.estimator.on_sent(packet, now);
             }
+        } else if transport.pacer.is_spreading() {
+            transport.pacer.spend(wire_bytes(sent.len));
         }
         transport.stats.rtp_packets_sent += 1;
         transport.stats.rtp_bytes_sent += sent.len as u64;

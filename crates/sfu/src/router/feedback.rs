@@ -235,11 +235,19 @@ impl Router {
             return self.ignore_rtcp(at);
         };
         let consumer = &mut self.consumers[index as usize];
+        // Whoever asks can ask, whatever was agreed on.
+        let could = consumer.feedback.can_ask();
         if fir {
             consumer.counters.fir_count += 1;
+            consumer.feedback.fir = true;
         } else {
             consumer.counters.pli_count += 1;
+            consumer.feedback.pli = true;
         }
+        if !could {
+            self.follow_estimator(at, now);
+        }
+        let consumer = &mut self.consumers[index as usize];
         if consumer.verbatim {
             let tap = consumer.taps.iter().find(|tap| tap.ssrc == ssrc).copied();
             if let Some(tap) = tap {

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use roomtone_rtp::RtpHeader;
+use roomtone_rtp::{MediaKind, RtpHeader};
 
 use super::Router;
 use super::bursts::wire_bytes;
@@ -17,6 +17,9 @@ const PADDING: usize = 252;
 
 /// One picture of everything wanted, and a little more: at 25 to 30 pictures a second.
 const PICTURE_MS: u64 = 40;
+/// Pictures for a mute peer leave at so many times what they take, and at this at least.
+const SPREAD_FACTOR: u64 = 2;
+const LEAST_SPREAD_BPS: u64 = 64_000;
 /// So long is a peer's line spared that never spoke.
 const PACED_UNHEARD_US: u64 = 2_000_000;
 
@@ -31,7 +34,8 @@ impl Router {
         let settled =
             transport.estimator_given || transport.tracks_packets || transport.lacks_feedback;
         if !reports || settled || !config.transport_feedback || transport.tally.unlimited {
-            return;
+            // Before the first picture leaves.
+            return self.pace(at, now);
         }
         let congestion = config.congestion.with_model(transport.arrival_model);
         transport.estimator = Box::new(GccEstimator::new(congestion));
@@ -71,22 +75,10 @@ impl Router {
     /// Takes over what the estimator of a transport believes now.
     pub(super) fn follow_estimator(&mut self, at: u32, now: Instant) {
         let now_us = self.clock.micros(now);
-        let config = &self.config.bandwidth;
+        self.pace(at, now);
         let transport = &mut self.transports[at as usize];
-        let estimate = transport.estimator.estimate();
-        let tally = &transport.tally;
-        // A peer that was sent media and never spoke of it has no line that could be spared.
-        let mute = !estimate.confirmed
-            && tally
-                .sent_since_us
-                .is_some_and(|since| now_us.saturating_sub(since) > PACED_UNHEARD_US);
-        let rate = estimate.pacing_bps.filter(|_| config.pacing && !mute);
-        let roomy = estimate.bps * 2 >= tally.wanted_bps * 3;
-        let picture = tally.wanted_bps * PICTURE_MS / 8_000;
-        let picture = if roomy { picture as u32 } else { 0 };
-        transport.pacer.set_rate(rate, picture);
         while let Some(probe) = transport.estimator.poll_probe(now) {
-            if config.probing {
+            if self.config.bandwidth.probing {
                 transport.stats.probes += 1;
                 transport.pacer.start_probe(probe, now_us);
             }
@@ -97,6 +89,71 @@ impl Router {
         self.on_estimate(at);
         self.review_budget(at, now_us);
         self.arm_estimator(at, now_us);
+    }
+
+    /// Sets at what rate pictures leave.
+    fn pace(&mut self, at: u32, now: Instant) {
+        let now_us = self.clock.micros(now);
+        let transport = &self.transports[at as usize];
+        let estimate = transport.estimator.estimate();
+        let tally = &transport.tally;
+        // A peer that was sent media and never spoke of it has no line that could be spared.
+        let silent = !estimate.confirmed
+            && tally
+                .sent_since_us
+                .is_some_and(|since| now_us.saturating_sub(since) > PACED_UNHEARD_US);
+        let pacing = self.config.bandwidth.pacing && !silent;
+        let rate = estimate.pacing_bps.filter(|_| pacing);
+        if rate.is_none() && self.is_mute(at) {
+            return self.begin_spreading(at);
+        }
+        let roomy = estimate.bps * 2 >= tally.wanted_bps * 3;
+        let picture = tally.wanted_bps * PICTURE_MS / 8_000;
+        let picture = if roomy { picture as u32 } else { 0 };
+        self.transports[at as usize].pacer.set_rate(rate, picture);
+    }
+
+    /// Whether nothing was heard of a peer's line, and none of its pictures can be asked for again.
+    fn is_mute(&self, at: u32) -> bool {
+        let transport = &self.transports[at as usize];
+        let consumers = transport.consumers.iter();
+        let mut pictures = consumers
+            .map(|index| &self.consumers[*index as usize])
+            .filter(|consumer| consumer.kind == MediaKind::Video)
+            .peekable();
+        self.config.bandwidth.pacing
+            && !transport.tally.unlimited
+            && !transport.estimator.estimate().confirmed
+            && pictures.peek().is_some()
+            && pictures.all(|consumer| !consumer.verbatim && !consumer.feedback.can_ask())
+    }
+
+    /// A keyframe that a short queue on the way does not take is lost for good to a mute peer. So its pictures
+    /// are spread, all but ordinary ones.
+    fn begin_spreading(&mut self, at: u32) {
+        let least = self.least_spread(at);
+        let transport = &mut self.transports[at as usize];
+        let picture = transport.tally.used_bps * PICTURE_MS / 8_000;
+        transport.pacer.begin_spreading(least, picture as u32);
+    }
+
+    /// Twice what the peer's layers take on average, in bits per second, as far as that is known.
+    fn least_spread(&self, at: u32) -> u64 {
+        let used_bps = self.transports[at as usize].tally.used_bps;
+        (SPREAD_FACTOR * used_bps).max(LEAST_SPREAD_BPS)
+    }
+
+    /// Tells the pacer of a mute peer what lies ready.
+    #[cold]
+    pub(super) fn spread(&mut self, at: u32) {
+        let video = self.transports[at as usize].ready.video.iter();
+        let unread = video.map(|slot| {
+            let consumer = &self.consumers[slot.consumer as usize];
+            consumer.unread(&self.streams)
+        });
+        let packets = unread.sum();
+        let least = self.least_spread(at);
+        self.transports[at as usize].pacer.spread(packets, least);
     }
 
     /// A burst has been written: what the pacer held back comes later.

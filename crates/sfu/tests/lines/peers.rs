@@ -12,10 +12,18 @@ use super::closed_loop::line::{Line, Script};
 use super::closed_loop::table::{Figure, at_least, at_most, noted};
 use super::viewer::{Feedback, wire};
 
-/// A narrow line: the lowest layer fits, nothing else does.
-pub fn narrow() -> Line {
+/// Peers that report little or nothing, and what their rows are called.
+pub const QUIET: [(&str, Feedback); 2] = [
+    ("REMB only", Feedback::Remb),
+    ("no feedback at all", Feedback::Nothing),
+];
+
+/// A narrow line of a delay and a queue: the lowest layer fits, nothing else does.
+pub fn narrow((one_way_ms, queue_ms): (u64, u64)) -> Line {
     Line {
         bps: 300_000,
+        one_way_ms,
+        queue_ms,
         ..Line::default()
     }
 }
