@@ -1,4 +1,7 @@
-"""libsrtp (by pylibsrtp) and crates/srtp seal the same bytes and open each other's packets, for random packets."""
+"""libsrtp (by pylibsrtp) and crates/srtp seal the same bytes and open each other's packets, for random packets.
+
+libsrtp has no f8 mode: there, what was written from the RFC over another library's AES stands for it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from pathlib import Path
 
 import pytest
 from pylibsrtp import Policy, Session, _binding
+from srtp_f8 import LENGTH as F8_LENGTH
+from srtp_f8 import SUITE as F8
+from srtp_f8 import F8Session, keystream
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD_WITHIN_S = 900
@@ -20,15 +26,14 @@ pytestmark = pytest.mark.timeout(BUILD_WITHIN_S + 60)
 PROFILES = {
     "AES_CM_128_HMAC_SHA1_80": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 30),
     "AES_CM_128_HMAC_SHA1_32": (Policy.SRTP_PROFILE_AES128_CM_SHA1_32, 30),
+    F8: (None, F8_LENGTH),
     # RFC 6188: libsrtp has them, its profiles of DTLS and so pylibsrtp have not.
+    "AES_192_CM_HMAC_SHA1_80": (None, 38),
+    "AES_192_CM_HMAC_SHA1_32": (None, 38),
     "AES_256_CM_HMAC_SHA1_80": (None, 46),
     "AES_256_CM_HMAC_SHA1_32": (None, 46),
     "AEAD_AES_128_GCM": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28),
     "AEAD_AES_256_GCM": (Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44),
-}
-AES_256_CM = {
-    "80": "srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80",
-    "32": "srtp_crypto_policy_set_aes_cm_256_hmac_sha1_32",
 }
 Ask = Callable[[str, str, bytes, bytes], bytes | None]
 
@@ -72,10 +77,24 @@ def policy(name: str, key: bytes, streams: int) -> Policy:
     made = Policy(key=key, ssrc_type=streams)
     libsrtp = ctypes.CDLL(_binding.__file__)
     # The tag of SRTCP has 80 bits with either suite (RFC 6188 section 3).
-    for part, bits in ((made._policy.rtp, name[-2:]), (made._policy.rtcp, "80")):
+    _, bits, _, _, _, tag = name.split("_")
+    for part, length in ((made._policy.rtp, tag), (made._policy.rtcp, "80")):
         at = int(_binding.ffi.cast("uintptr_t", _binding.ffi.addressof(part)))
-        libsrtp[AES_256_CM[bits]](ctypes.c_void_p(at))
+        libsrtp[f"srtp_crypto_policy_set_aes_cm_{bits}_hmac_sha1_{length}"](ctypes.c_void_p(at))
     return made
+
+
+def sessions(name: str, key: bytes) -> tuple[Session | F8Session, Session | F8Session]:
+    """One to seal and one to open."""
+    if name == F8:
+        return F8Session(key), F8Session(key)
+    return Session(policy(name, key, Policy.SSRC_ANY_OUTBOUND)), Session(policy(name, key, Policy.SSRC_ANY_INBOUND))
+
+
+def test_the_f8_mode_to_compare_with_is_that_of_rfc_3711_b_1() -> None:
+    key, salt = bytes.fromhex("234829008467be186c3de14aae72d62c"), bytes.fromhex("32f2870d")
+    blocks = "71ef82d70a172660240709c7fbb19d8e3abd640a60919fd43bd289a09649b5fc220c7a8715266565b09ecc8a2a62b11b"
+    assert keystream(key, salt, bytes.fromhex("006e5cba50681de55c621599d462564a"), 48).hex() == blocks
 
 
 def any_rtp(rng: random.Random, sequence: int, ssrc: int) -> bytes:
@@ -100,8 +119,7 @@ def test_random_packets_are_sealed_alike_and_opened_by_the_other(ours: Ask, name
     rng = random.Random(seed)  # noqa: S311 - random packets, not keys that guard anything
     for _ in range(4):
         key = rng.randbytes(length)
-        sender = Session(policy(name, key, Policy.SSRC_ANY_OUTBOUND))
-        receiver = Session(policy(name, key, Policy.SSRC_ANY_INBOUND))
+        sender, receiver = sessions(name, key)
         # Sequence numbers start low, as both sides have to see the first packet before a wrap, and then wrap often.
         sequences = {rng.getrandbits(32): rng.randrange(0x7F00) for _ in range(3)}
         for count in range(200):

@@ -20,6 +20,7 @@ from roomtone.control.rooms import Rooms
 from roomtone.media import CoreLink, Engine
 from roomtone.media.values import EngineConfig, MixerSource
 from roomtone.protocols.sdp import parse_session
+from roomtone.protocols.sdp.crypto import OFFERED
 from roomtone.protocols.sip.agent import (
     AgentEvent,
     Answered,
@@ -107,6 +108,7 @@ async def exchange(
     music: MixerSource | None = None,
     extended_reports: bool = False,
     describes_silence: bool = False,
+    srtp_suites: tuple[str, ...] = OFFERED,
     **account: Any,
 ) -> AsyncIterator[Exchange]:
     """An exchange with these accounts; the password of each is its name twice."""
@@ -141,6 +143,7 @@ async def exchange(
         music=music,
         extended_reports=extended_reports,
         describes_silence=describes_silence,
+        srtp_suites=srtp_suites,
     )
     calls = Calls(parts, book)
     server.attach(endpoint, calls, book.registrar, time.time, names=names, trunks=book.trunks)

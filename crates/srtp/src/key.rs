@@ -1,6 +1,6 @@
 //! Master keys and the derivation of session keys (RFC 3711 section 4.3).
 
-use crate::cipher::Keystream;
+use crate::keystream::Keystream;
 use crate::{Profile, SrtpError};
 use std::fmt;
 use zeroize::Zeroizing;
@@ -145,6 +145,27 @@ mod tests {
         assert_eq!(
             session.auth[..],
             hex!("fd9c32d39ed5fbb5a9dc96b30818454d1313dc05")
+        );
+    }
+
+    /// RFC 6188 section 7.4 (AES-192).
+    #[test]
+    fn derives_the_192_bit_session_keys_of_rfc_6188() {
+        let master = MasterKey::new(
+            hex!("73edc66c4fa15776fb57f9505c17136550ffda71f3e8e5f1").to_vec(),
+            hex!("c8522f3acd4ce86d5add78edbb11").to_vec(),
+        );
+        let session = master
+            .session(Profile::Aes192CmSha1_80, RTP_LABELS)
+            .unwrap();
+        assert_eq!(
+            session.cipher[..],
+            hex!("31874736a8f1143870c26e4857d8a5b2c4a354407faadabb")
+        );
+        assert_eq!(session.salt[..], hex!("2372b82d639b6d8503a47adc0a6c"));
+        assert_eq!(
+            session.auth[..],
+            hex!("355b10973cd95b9eacf4061c7e1a7151e7cfbfcb")
         );
     }
 

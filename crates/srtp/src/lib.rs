@@ -1,8 +1,9 @@
-//! SRTP and SRTCP: AES-CM and GCM, in place.
+//! SRTP and SRTCP: AES in counter mode, f8 mode and GCM, in place.
 //!
 //! A [`Sealer`] protects what goes out, an [`Opener`] takes in what comes; both work on the
 //! caller's buffer and allocate nothing per packet. Keys come from DTLS ([`dtls_keys`]) or from
-//! signalling ([`MasterKey::from_concatenated`]). RFC 3711, RFC 6188 (AES-256), RFC 7714 (GCM).
+//! signalling ([`MasterKey::from_concatenated`]). RFC 3711, RFC 6188 (AES-192 and
+//! AES-256), RFC 7714 (GCM).
 #![forbid(unsafe_code)]
 
 mod cipher;
@@ -10,10 +11,12 @@ mod counters;
 mod error;
 mod index;
 mod key;
+mod keystream;
 mod opener;
 mod packet;
 mod profile;
 mod sealer;
+mod signed;
 mod streams;
 #[cfg(test)]
 mod vectors;

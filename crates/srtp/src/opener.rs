@@ -221,7 +221,7 @@ impl Opener {
                 len: buf.len(),
                 need,
             })?;
-        // GCM: tag, index word, identifier (RFC 7714 section 9). CM: word, identifier, tag.
+        // GCM: tag, index word, identifier (RFC 7714 section 9). Others: word, identifier, tag.
         let word_at = if self.profile.is_aead() {
             plain_len + self.profile.rtcp_tag_len()
         } else {
@@ -303,11 +303,12 @@ impl RtpAttempt {
                 let scratch = (!self.may_spoil).then_some(scratch);
                 gcm.open(at, header, data, scratch)
             }
-            SessionCipher::Cm(cm) => {
+            SessionCipher::Signed(signed) => {
                 let (plain, trailer) = buf.split_at_mut(self.plain_len);
-                let tag = &trailer[trailer.len() - cm.tag_len()..];
-                cm.verify(plain, &((self.index >> 16) as u32).to_be_bytes(), tag)?;
-                cm.crypt(at, &mut plain[self.clear.header_len..])
+                let tag = &trailer[trailer.len() - signed.tag_len()..];
+                signed.verify(plain, &((self.index >> 16) as u32).to_be_bytes(), tag)?;
+                let (header, data) = plain.split_at_mut(self.clear.header_len);
+                signed.crypt_rtp(at, header, data)
             }
         }
     }
@@ -351,13 +352,15 @@ impl RtcpAttempt {
                     &rest[..crate::cipher::GcmCipher::tag_len()],
                 )
             }
-            SessionCipher::Cm(cm) => {
-                let (signed, trailer) = buf.split_at_mut(self.plain_len + 4);
-                cm.verify(signed, &[], &trailer[trailer.len() - cm.tag_len()..])?;
-                if encrypted {
-                    cm.crypt(self.at, &mut signed[RTCP_CLEAR..self.plain_len])?;
+            SessionCipher::Signed(signed) => {
+                let (whole, trailer) = buf.split_at_mut(self.plain_len + 4);
+                let tag = &trailer[trailer.len() - signed.tag_len()..];
+                signed.verify(whole, &[], tag)?;
+                if !encrypted {
+                    return Ok(());
                 }
-                Ok(())
+                let (header, data) = whole[..self.plain_len].split_at_mut(RTCP_CLEAR);
+                signed.crypt_rtcp(self.at, self.word, header, data)
             }
         }
     }

@@ -7,10 +7,16 @@ pub enum Profile {
     Aes128CmSha1_80,
     /// AES-128 counter mode, HMAC-SHA1 with a 32-bit tag on RTP, 80 bits on RTCP (RFC 3711).
     Aes128CmSha1_32,
+    /// AES-192 counter mode, HMAC-SHA1 with an 80-bit tag (RFC 6188).
+    Aes192CmSha1_80,
+    /// AES-192 counter mode, HMAC-SHA1 with a 32-bit tag on RTP, 80 bits on RTCP (RFC 6188).
+    Aes192CmSha1_32,
     /// AES-256 counter mode, HMAC-SHA1 with an 80-bit tag (RFC 6188).
     Aes256CmSha1_80,
     /// AES-256 counter mode, HMAC-SHA1 with a 32-bit tag on RTP, 80 bits on RTCP (RFC 6188).
     Aes256CmSha1_32,
+    /// AES-128 in f8 mode, HMAC-SHA1 with an 80-bit tag (RFC 3711, RFC 4568 section 6.2.3).
+    Aes128F8Sha1_80,
     /// AES-128 in Galois/counter mode with a 128-bit tag (RFC 7714).
     AeadAes128Gcm,
     /// AES-256 in Galois/counter mode with a 128-bit tag (RFC 7714).
@@ -19,19 +25,26 @@ pub enum Profile {
 
 impl Profile {
     /// Every profile, in order of preference: GCM costs a quarter of CM with HMAC-SHA1.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::AeadAes128Gcm,
         Self::AeadAes256Gcm,
         Self::Aes128CmSha1_80,
         Self::Aes128CmSha1_32,
+        Self::Aes192CmSha1_80,
+        Self::Aes192CmSha1_32,
         Self::Aes256CmSha1_80,
         Self::Aes256CmSha1_32,
+        Self::Aes128F8Sha1_80,
     ];
 
     /// Length of the master key and of the session encryption keys in bytes.
     pub const fn key_len(self) -> usize {
         match self {
-            Self::Aes128CmSha1_80 | Self::Aes128CmSha1_32 | Self::AeadAes128Gcm => 16,
+            Self::Aes128CmSha1_80
+            | Self::Aes128CmSha1_32
+            | Self::Aes128F8Sha1_80
+            | Self::AeadAes128Gcm => 16,
+            Self::Aes192CmSha1_80 | Self::Aes192CmSha1_32 => 24,
             Self::Aes256CmSha1_80 | Self::Aes256CmSha1_32 | Self::AeadAes256Gcm => 32,
         }
     }
@@ -44,8 +57,11 @@ impl Profile {
     /// Bytes that [`crate::Sealer::seal_rtp`] adds to an RTP packet.
     pub const fn rtp_tag_len(self) -> usize {
         match self {
-            Self::Aes128CmSha1_80 | Self::Aes256CmSha1_80 => 10,
-            Self::Aes128CmSha1_32 | Self::Aes256CmSha1_32 => 4,
+            Self::Aes128CmSha1_80
+            | Self::Aes192CmSha1_80
+            | Self::Aes256CmSha1_80
+            | Self::Aes128F8Sha1_80 => 10,
+            Self::Aes128CmSha1_32 | Self::Aes192CmSha1_32 | Self::Aes256CmSha1_32 => 4,
             Self::AeadAes128Gcm | Self::AeadAes256Gcm => 16,
         }
     }
@@ -71,8 +87,8 @@ impl Profile {
         matches!(self, Self::AeadAes128Gcm | Self::AeadAes256Gcm)
     }
 
-    /// The profile of a DTLS-SRTP identifier (`use_srtp`, RFC 5764 and RFC 7714). AES-256-CM has
-    /// none: it is for signalled keys only.
+    /// The profile of a DTLS-SRTP identifier (`use_srtp`, RFC 5764 and RFC 7714). f8 mode and
+    /// counter mode with longer keys have none: they are for signalled keys only.
     pub const fn from_dtls_id(id: u16) -> Option<Self> {
         match id {
             0x0001 => Some(Self::Aes128CmSha1_80),
@@ -90,7 +106,11 @@ impl Profile {
             Self::Aes128CmSha1_32 => Some(0x0002),
             Self::AeadAes128Gcm => Some(0x0007),
             Self::AeadAes256Gcm => Some(0x0008),
-            Self::Aes256CmSha1_80 | Self::Aes256CmSha1_32 => None,
+            Self::Aes192CmSha1_80
+            | Self::Aes192CmSha1_32
+            | Self::Aes256CmSha1_80
+            | Self::Aes256CmSha1_32
+            | Self::Aes128F8Sha1_80 => None,
         }
     }
 
@@ -99,17 +119,22 @@ impl Profile {
         match self {
             Self::Aes128CmSha1_80 => "AES_CM_128_HMAC_SHA1_80",
             Self::Aes128CmSha1_32 => "AES_CM_128_HMAC_SHA1_32",
+            Self::Aes192CmSha1_80 => "AES_192_CM_HMAC_SHA1_80",
+            Self::Aes192CmSha1_32 => "AES_192_CM_HMAC_SHA1_32",
             Self::Aes256CmSha1_80 => "AES_256_CM_HMAC_SHA1_80",
             Self::Aes256CmSha1_32 => "AES_256_CM_HMAC_SHA1_32",
+            Self::Aes128F8Sha1_80 => "F8_128_HMAC_SHA1_80",
             Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
             Self::AeadAes256Gcm => "AEAD_AES_256_GCM",
         }
     }
 
-    /// The profile of a crypto-suite name of SDP security descriptions. The spelling
-    /// `AES_CM_256_…` is wrong but common, and accepted.
+    /// The profile of a crypto-suite name of SDP security descriptions. The spellings
+    /// `AES_CM_192_…` and `AES_CM_256_…` are wrong but common, and accepted.
     pub fn from_sdes_name(name: &str) -> Option<Self> {
         match name {
+            "AES_CM_192_HMAC_SHA1_80" => Some(Self::Aes192CmSha1_80),
+            "AES_CM_192_HMAC_SHA1_32" => Some(Self::Aes192CmSha1_32),
             "AES_CM_256_HMAC_SHA1_80" => Some(Self::Aes256CmSha1_80),
             "AES_CM_256_HMAC_SHA1_32" => Some(Self::Aes256CmSha1_32),
             _ => Self::ALL
@@ -130,6 +155,9 @@ mod tests {
             if let Some(id) = profile.dtls_id() {
                 assert_eq!(Profile::from_dtls_id(id), Some(profile));
             }
+        }
+        for wrong in ["AES_CM_192_HMAC_SHA1_80", "AES_CM_256_HMAC_SHA1_80"] {
+            assert!(Profile::from_sdes_name(wrong).is_some(), "{wrong}");
         }
         assert_eq!(Profile::from_dtls_id(0x0003), None);
         assert_eq!(Profile::from_sdes_name("NULL"), None);

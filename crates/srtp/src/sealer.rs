@@ -21,8 +21,8 @@ pub enum Repeats {
     /// enough) gives away the authentication key (RFC 7714 section 8.3), so this is the default
     /// there.
     Refuse,
-    /// Seal it. Harmless when the packet is the very same; with counter mode and HMAC also when
-    /// only the header differs, so this is the default there.
+    /// Seal it. Harmless when the packet is the very same; with a stream cipher and HMAC also
+    /// when only the header differs, so this is the default there.
     Allow,
 }
 
@@ -145,9 +145,10 @@ impl Sealer {
                 let (data, tag) = rest.split_at_mut(len - clear.header_len);
                 gcm.seal(at, header, data, tag)?;
             }
-            SessionCipher::Cm(cm) => {
-                cm.crypt(at, &mut buf[clear.header_len..len])?;
-                cm.sign(buf, len, &((index >> 16) as u32).to_be_bytes());
+            SessionCipher::Signed(signed) => {
+                let (header, data) = buf[..len].split_at_mut(clear.header_len);
+                signed.crypt_rtp(at, header, data)?;
+                signed.sign(buf, len, &((index >> 16) as u32).to_be_bytes());
             }
         }
         self.streams.accept(place, clear.ssrc, index);
@@ -193,10 +194,11 @@ impl Sealer {
                 gcm.seal(at, &aad, data, tag)?;
                 buf[tag_end..sealed_len].copy_from_slice(&word);
             }
-            SessionCipher::Cm(cm) => {
-                cm.crypt(at, &mut buf[RTCP_CLEAR..len])?;
+            SessionCipher::Signed(signed) => {
+                let (header, data) = buf[..len].split_at_mut(RTCP_CLEAR);
+                signed.crypt_rtcp(at, word, header, data)?;
                 buf[len..len + 4].copy_from_slice(&word);
-                cm.sign(buf, len + 4, &[]);
+                signed.sign(buf, len + 4, &[]);
             }
         }
         self.next_rtcp_index += 1;

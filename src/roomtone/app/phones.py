@@ -77,6 +77,7 @@ class Phones:
             marking=Marking(settings.plain.dscp.audio, settings.plain.dscp.video),
             extended_reports=settings.plain.extended_reports,
             describes_silence=settings.plain.comfort_noise,
+            srtp_suites=tuple(suite.value for suite in sip.srtp_suites),
         )
         self.calls = Calls(parts, book, most=sip.max_calls)
         names = system_names(has_ipv6=has_ipv6)

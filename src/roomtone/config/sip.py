@@ -65,6 +65,20 @@ class DigestAlgorithm(StrEnum):
     SHA_512_256 = "SHA-512-256"
 
 
+class SrtpSuite(StrEnum):
+    """Suites of SRTP whose keys stand in descriptions (RFC 4568, RFC 6188, RFC 7714)."""
+
+    AEAD_AES_256_GCM = "AEAD_AES_256_GCM"
+    AEAD_AES_128_GCM = "AEAD_AES_128_GCM"
+    AES_256_CM_HMAC_SHA1_80 = "AES_256_CM_HMAC_SHA1_80"
+    AES_192_CM_HMAC_SHA1_80 = "AES_192_CM_HMAC_SHA1_80"
+    AES_CM_128_HMAC_SHA1_80 = "AES_CM_128_HMAC_SHA1_80"
+    F8_128_HMAC_SHA1_80 = "F8_128_HMAC_SHA1_80"
+    AES_256_CM_HMAC_SHA1_32 = "AES_256_CM_HMAC_SHA1_32"
+    AES_192_CM_HMAC_SHA1_32 = "AES_192_CM_HMAC_SHA1_32"
+    AES_CM_128_HMAC_SHA1_32 = "AES_CM_128_HMAC_SHA1_32"
+
+
 class RegistrarSettings(Section):
     """Where phones say they can be reached."""
 
@@ -120,6 +134,17 @@ class SipSettings(Section):
         DigestAlgorithm.MD5,
     )
     """What is offered to those who have to authenticate, in this order; some clients answer the first one only."""
+    srtp_suites: tuple[SrtpSuite, ...] = (
+        SrtpSuite.AEAD_AES_256_GCM,
+        SrtpSuite.AEAD_AES_128_GCM,
+        SrtpSuite.AES_256_CM_HMAC_SHA1_80,
+        SrtpSuite.AES_CM_128_HMAC_SHA1_80,
+        SrtpSuite.AES_256_CM_HMAC_SHA1_32,
+        SrtpSuite.AES_CM_128_HMAC_SHA1_32,
+    )
+    """What phones with `media_security = "sdes"` are offered when they are called, in this order. Each makes the INVITE
+    some 90 bytes longer. There are AES_192_CM_HMAC_SHA1_80, AES_192_CM_HMAC_SHA1_32 and F8_128_HMAC_SHA1_80 besides;
+    what a phone offers is answered, whichever it is."""
     domains: Strings = ()
     """Domains that calls and registrations are taken for, beside the addresses peers reach this server at."""
     ring_timeout_s: Positive = 60
@@ -138,6 +163,8 @@ class SipSettings(Section):
     def _belong_together(self) -> Self:
         if not self.digest_algorithms or not self.realm.isprintable() or not self.realm:
             raise ValueError("digest_algorithms and realm must not be empty")
+        if not self.srtp_suites or len(set(self.srtp_suites)) < len(self.srtp_suites):
+            raise ValueError("srtp_suites must name one suite or more, each once")
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key belong together: set both or neither")
         for pair in self.more_certificates:

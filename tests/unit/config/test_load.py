@@ -4,8 +4,11 @@ import itertools
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from roomtone.config import Address, ConfigError, PortRange, Settings, load_settings, sample
+from roomtone.config.sip import SrtpSuite
+from roomtone.protocols.sdp.crypto import OFFERED, SUITES
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -106,6 +109,21 @@ def test_metrics_are_switched_off_by_an_empty_address() -> None:
 
 def test_certificate_and_key_belong_together() -> None:
     assert "cert and key belong together" in problem(environment={"ROOMTONE_HTTP__CERT": "/c.pem"})
+
+
+def test_the_suites_of_srtp_are_those_there_are_and_the_default_is_what_is_offered(tmp_path: Path) -> None:
+    assert {suite.value for suite in SrtpSuite} == set(SUITES)
+    assert tuple(suite.value for suite in Settings().sip.srtp_suites) == OFFERED
+    chosen = load_settings(write(tmp_path, '[sip]\nsrtp_suites = ["F8_128_HMAC_SHA1_80", "AEAD_AES_128_GCM"]\n'))
+    assert chosen.sip.srtp_suites == (SrtpSuite.F8_128_HMAC_SHA1_80, SrtpSuite.AEAD_AES_128_GCM)
+
+
+@pytest.mark.parametrize(
+    ("suites", "why"), [([], "each once"), (["AEAD_AES_128_GCM"] * 2, "each once"), (["X"], "be 'AEAD")]
+)
+def test_suites_of_srtp_that_cannot_be_offered_are_refused(suites: list[str], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Settings.model_validate({"sip": {"srtp_suites": suites}})
 
 
 def test_short_secrets_are_refused_and_never_printed(tmp_path: Path) -> None:

@@ -17,12 +17,26 @@ SUITES: dict[str, int] = {
     "AEAD_AES_256_GCM": 32 + 12,
     "AEAD_AES_128_GCM": 16 + 12,
     "AES_256_CM_HMAC_SHA1_80": 32 + 14,
+    "AES_192_CM_HMAC_SHA1_80": 24 + 14,
     "AES_CM_128_HMAC_SHA1_80": 16 + 14,
+    "F8_128_HMAC_SHA1_80": 16 + 14,
     "AES_256_CM_HMAC_SHA1_32": 32 + 14,
+    "AES_192_CM_HMAC_SHA1_32": 24 + 14,
     "AES_CM_128_HMAC_SHA1_32": 16 + 14,
 }
 """Suites the engine has, the preferred first, with the bytes of master key and salt together."""
-_SPELLED = {"AES_CM_256_HMAC_SHA1_80": "AES_256_CM_HMAC_SHA1_80", "AES_CM_256_HMAC_SHA1_32": "AES_256_CM_HMAC_SHA1_32"}
+OFFERED = (
+    "AEAD_AES_256_GCM",
+    "AEAD_AES_128_GCM",
+    "AES_256_CM_HMAC_SHA1_80",
+    "AES_CM_128_HMAC_SHA1_80",
+    "AES_256_CM_HMAC_SHA1_32",
+    "AES_CM_128_HMAC_SHA1_32",
+)
+"""Suites that are offered unless others are asked for: with all, an INVITE by UDP would come in fragments."""
+_SPELLED = {
+    f"AES_CM_{bits}_HMAC_SHA1_{tag}": f"AES_{bits}_CM_HMAC_SHA1_{tag}" for bits in (192, 256) for tag in (80, 32)
+}
 """Wrong but common names (RFC 6188 has the number first)."""
 _MAX_TAG = 999_999_999
 # Parameters that change what is on the wire (RFC 4568 section 6.3): the engine has none of them, WSH alone is harmless.

@@ -1,4 +1,4 @@
-"""SRTP keys of a phone's leg: every suite is offered, the one that is answered is used, and it may change."""
+"""SRTP keys of a phone's leg: suites are offered as set, the one that is answered is used, and it may change."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from roomtone.control.calls import Marking, Offered, PickedUp
 from roomtone.media.fake_objects import FakeTransport
 from roomtone.media.values import Latching, SrtpKeys
 from roomtone.protocols.sdp import parse_session
-from roomtone.protocols.sdp.crypto import SUITES, CryptoLine, read_crypto
+from roomtone.protocols.sdp.crypto import OFFERED, SUITES, CryptoLine, read_crypto
 from roomtone.protocols.sdp.telephony import MediaSecurity
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    world = World(marking=Marking(audio=40, video=32), extended_reports=True)
+    world = World(marking=Marking(audio=40, video=32), extended_reports=True, srtp_suites=tuple(SUITES))
     await world.open()
     yield world
     await world.close()
@@ -49,6 +49,16 @@ async def test_every_suite_is_offered_with_a_key_of_its_own(world: World) -> Non
     transport = secured(world)
     assert transport.local_srtp is None, "nothing can be sent before a suite is agreed on"
     assert (transport.latching, transport.dscp, transport.extended_reports) == (Latching.REBIND, 40, True)
+
+
+@pytest.mark.parametrize("suites", [OFFERED, ("F8_128_HMAC_SHA1_80", "AEAD_AES_128_GCM")], ids=["default", "chosen"])
+async def test_what_is_offered_and_in_which_order_is_chosen(suites: tuple[str, ...]) -> None:
+    world = World() if suites is OFFERED else World(srtp_suites=suites)
+    await world.open()
+    await world.phone("bob", "h1", security=MediaSecurity.SDES)
+    await world.call("bob", sdp())
+    assert tuple(line.suite for line in lines(world.signalling.legs[0].told[0][3])) == suites
+    await world.close()
 
 
 @pytest.mark.parametrize("suite", SUITES)

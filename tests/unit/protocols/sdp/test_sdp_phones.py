@@ -153,6 +153,14 @@ def test_each_suite_goes_there_and_back(suite: str, length: int) -> None:
     assert read.keys.key == bytes(range(length))
 
 
+@pytest.mark.parametrize("suite", [one for one in SUITES if one.startswith(("AES_192_CM", "AES_256_CM"))])
+def test_suites_are_known_by_the_wrong_name_that_is_common(suite: str) -> None:
+    _, bits, _, *rest = suite.split("_")
+    line = CryptoLine(1, "_".join(["AES", "CM", bits, *rest]), bytes(SUITES[suite]))
+    assert line.suite not in SUITES
+    assert (line.known_suite, line.keys.suite) == (suite, suite)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -26,6 +26,7 @@ def media_for(
     marking: Marking,
     extended_reports: bool,
     describes_silence: bool,
+    srtp_suites: tuple[str, ...],
 ) -> LegMedia:
     """Make the media of a leg: of the kind its peer offers, or, where the offer is ours, of the kind it must have."""
     if _over_ice(signal, security, offered):
@@ -39,6 +40,7 @@ def media_for(
         marking=marking,
         extended_reports=extended_reports,
         describes_silence=describes_silence,
+        srtp_suites=srtp_suites,
     )
 
 

@@ -30,6 +30,7 @@ from roomtone.media.values import (
     OpenPlainTransport,
 )
 from roomtone.protocols.sdp.attributes import Direction
+from roomtone.protocols.sdp.crypto import OFFERED
 from roomtone.protocols.sdp.telephony import Keying, MediaSecurity, choose_audio
 from roomtone.protocols.sdp.telephony_codecs import shared_codecs
 from roomtone.protocols.sdp.telephony_text import write_answer_text, write_offer_text
@@ -59,6 +60,7 @@ class PlainLegMedia(LegMedia):
         marking: Marking | None = None,
         extended_reports: bool = False,
         describes_silence: bool = False,
+        srtp_suites: tuple[str, ...] = OFFERED,
     ) -> None:
         self._streams: dict[MediaKind, PlainStream] = {}
         self._places: list[Place] = []
@@ -70,6 +72,7 @@ class PlainLegMedia(LegMedia):
         self._marking = Marking() if marking is None else marking
         self._extended_reports = extended_reports
         self._describes_silence = describes_silence
+        self._srtp_suites = srtp_suites
         self._origin = Origin(secrets.randbits(31) + 1)
 
     @property
@@ -282,7 +285,7 @@ class PlainLegMedia(LegMedia):
         # Who shares one port says so in its answer, and nobody can share one that was not told of it.
         protocol = profile + ("F" if wanted.feedback else "")
         stream = self._open(wanted.kind, protocol, keying, place, together, mux=False)
-        stream.offered = offered_keys() if keying is Keying.SDES else ()
+        stream.offered = offered_keys(self._srtp_suites) if keying is Keying.SDES else ()
         stream.ours, stream.ptime_ms, stream.max_ptime_ms = wanted.codecs, wanted.ptime_ms, wanted.max_ptime_ms
         return stream
 

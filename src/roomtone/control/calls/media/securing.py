@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from roomtone.media.values import DtlsParameters, DtlsRole
 from roomtone.protocols.sdp.attributes import Setup
-from roomtone.protocols.sdp.crypto import SUITES, CryptoLine
+from roomtone.protocols.sdp.crypto import OFFERED, SUITES, CryptoLine
 from roomtone.protocols.sdp.telephony import Keying, MediaSecurity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from roomtone.protocols.sdp.telephony import PhoneMedia
 
 OFFERS = {
@@ -43,10 +45,11 @@ def shake_hands(before: DtlsParameters | None, media: PhoneMedia) -> DtlsParamet
     return DtlsParameters(role=role, fingerprints=prints)
 
 
-def offered_keys() -> tuple[CryptoLine, ...]:
-    """Make a key for every suite there is, the preferred first (RFC 4568 section 6.1)."""
-    suites = enumerate(SUITES.items(), start=1)
-    return tuple(CryptoLine(tag, suite, secrets.token_bytes(length)) for tag, (suite, length) in suites)
+def offered_keys(suites: Iterable[str] = OFFERED) -> tuple[CryptoLine, ...]:
+    """Make a key for each of these suites, the preferred first (RFC 4568 section 6.1)."""
+    return tuple(
+        CryptoLine(tag, suite, secrets.token_bytes(SUITES[suite])) for tag, suite in enumerate(suites, start=1)
+    )
 
 
 def answer_key(media: PhoneMedia) -> CryptoLine:

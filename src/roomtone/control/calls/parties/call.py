@@ -212,6 +212,7 @@ class Call(ABC):
             marking=parts.marking,
             extended_reports=parts.extended_reports,
             describes_silence=parts.describes_silence,
+            srtp_suites=parts.srtp_suites,
         )
         leg = Leg(signal, account, media, security, party)
         self._legs = [*self.legs, leg]

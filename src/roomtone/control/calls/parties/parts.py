@@ -10,6 +10,7 @@ from roomtone.control.calls.errors import CallError
 from roomtone.control.calls.media.plain_streams import Marking
 from roomtone.control.calls.pins import PinGuard, PinRules
 from roomtone.control.calls.reasons import CallEnd
+from roomtone.protocols.sdp.crypto import OFFERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,8 @@ class CallParts:
     """Whether phones are sent RTCP XR (RFC 3611)."""
     describes_silence: bool = False
     """Whether phones that take comfort noise (RFC 3389) are sent descriptions in place of silence."""
+    srtp_suites: tuple[str, ...] = OFFERED
+    """Offered to phones that are to have keys in their descriptions (RFC 4568), the preferred first."""
     begin: Callable[[Call], None] = nobody_begins
     """Has a call live that another one makes."""
     send_on: Callable[[Departure], Call] = nobody_takes
