@@ -84,9 +84,20 @@ class UdpPeer(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, _: tuple[str, int]) -> None:
         self.got.put_nowait(data)
 
-    async def ask(self, data: bytes) -> Response:
+    def send(self, data: bytes) -> None:
         assert self.transport is not None
         self.transport.sendto(data)
+
+    async def answer(self, status: int) -> Response:
+        """The next response with a status; what comes before it is passed over."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                message = parse_message(await self.got.get())
+                if isinstance(message, Response) and message.status == status:
+                    return message
+
+    async def ask(self, data: bytes) -> Response:
+        self.send(data)
         message = parse_message(await asyncio.wait_for(self.got.get(), PATIENCE_S))
         assert isinstance(message, Response)
         return message

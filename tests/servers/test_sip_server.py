@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from websockets.exceptions import InvalidStatus
 from roomtone.app.errors import StartError
 from roomtone.app.server import Factories, Server
 from roomtone.config import Settings
+from roomtone.control.calls import Contact, Registration, Trunk
 from roomtone.media import FakeLink
+from roomtone.media.values import EngineConfig
+from roomtone.protocols.sip.flow import Flow, Transport
 from roomtone.protocols.sip.message import parse_message
 
 pytestmark = pytest.mark.skipif(
@@ -170,3 +174,61 @@ async def test_new_requests_are_refused_while_the_loop_is_late(server: Server) -
         assert (await peer.ask(options_request(port(server, "sip_udp")))).status == 503
         phones.heed_lag(0.01)
         assert (await peer.ask(options_request(port(server, "sip_udp")))).status == 200
+
+
+def call_request(method: str, port: int, number: int, to_tag: str = "") -> bytes:
+    """A request of a carrier's call to Bob; of the same number it is the same transaction, but for BYE."""
+    body = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+    described = body if method == "INVITE" else ""
+    return (
+        f"{method} sip:bob@127.0.0.1:{port} SIP/2.0\r\n"
+        f"Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKburst{number};rport\r\n"
+        f"From: <sip:0301@127.0.0.1>;tag=f{number}\r\n"
+        f"To: <sip:bob@127.0.0.1>{to_tag}\r\n"
+        f"Call-ID: burst{number}\r\n"
+        f"CSeq: 1 {method}\r\n"
+        f"Max-Forwards: 70\r\nContact: <sip:0301@127.0.0.1:9>\r\nContent-Type: application/sdp\r\n"
+        f"Content-Length: {len(described)}\r\n\r\n{described}"
+    ).encode()
+
+
+async def test_a_burst_of_calls_is_refused_beyond_what_may_wait(tmp_path: Path) -> None:
+    links: list[FakeLink] = []
+
+    def open_link(config: EngineConfig) -> FakeLink:
+        links.append(FakeLink(config))
+        return links[-1]
+
+    server = Server(settings(tmp_path, limits={"max_waiting_calls": 5}), Factories(open_link=open_link))
+    await server.start()
+    phones, here = server._phones, port(server, "sip_udp")
+    assert phones is not None
+    await phones.book.trunks.create(Trunk("carrier", addresses=("127.0.0.1",)))
+    await phones.book.accounts.create("bob", "bobbob")
+    try:
+        async with udp_peer(here) as peer:
+            flow = Flow(Transport.UDP, "127.0.0.1", peer.port, "127.0.0.1", here)
+            registration = Registration("bob", flow, "c", 1)
+            phones.book.registrar.register(registration, [Contact(f"sip:bob@127.0.0.1:{peer.port}", 600)], time.time())
+            links[0].stalled = True  # as when its shards have too much to do
+            for number in range(30):
+                peer.send(call_request("INVITE", here, number))
+            refused = [await peer.answer(503) for _ in range(24)]
+            assert all(one.headers.text("retry-after") for one in refused)
+            assert {str(one.headers.text("call-id")) for one in refused} == {f"burst{at}" for at in range(6, 30)}
+            assert phones.calls.waiting == 6
+            # What belongs to something there is, or was, is answered by that.
+            peer.send(call_request("BYE", here, 100, ";tag=t"))
+            assert (await peer.answer(481)).headers.text("call-id") == "burst100"
+            peer.send(call_request("CANCEL", here, 0))
+            assert (await peer.answer(487)).headers.text("call-id") == "burst0"
+            links[0].resume()
+            await until(lambda: phones.calls.waiting == 0)
+            peer.send(options_request(here))
+            await peer.answer(200)
+        async with httpx.AsyncClient() as client:
+            page = (await client.get(f"http://{server.addresses['metrics'][0]}/metrics")).text
+        assert 'roomtone_sip_overload_refused_total{cause="queue"} 24.0' in page
+        assert "roomtone_calls_waiting 0.0" in page
+    finally:
+        await server.close()

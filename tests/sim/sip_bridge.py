@@ -17,9 +17,21 @@ from roomtone.control.calls.parties.phone_call import PhoneCall
 from roomtone.media import Engine
 from roomtone.media.fake import FakeLink
 from roomtone.protocols.sdp import parse_session
-from roomtone.protocols.sip.agent import Answered, Ended, Invited, Leg, Reoffered, Responded, UserAgent, WrongStateError
+from roomtone.protocols.sip.agent import (
+    Answered,
+    Ended,
+    Invited,
+    Leg,
+    OutgoingInvite,
+    Refused,
+    Reoffered,
+    Responded,
+    UserAgent,
+    WrongStateError,
+)
 from roomtone.protocols.sip.flow import Flow, Transport
 from roomtone.protocols.sip.headers import Address
+from roomtone.protocols.sip.message import Response
 from roomtone.protocols.sip.tokens import Tokens
 from roomtone.protocols.sip.transaction import TransactionLayer
 from roomtone.servers.sip.domains import Domains
@@ -143,6 +155,10 @@ class SimPhone:
     ended: bool = False
     changes: int = 0
     refused: int = 0
+    made: OutgoingInvite | None = None
+    """What it has called by last."""
+    turned_away: list[Response | None] = field(default_factory=list)
+    """What its calls were refused with."""
     agent: UserAgent = field(init=False)
     node: Node = field(init=False)
 
@@ -175,7 +191,13 @@ class SimPhone:
         me = Address(f"sip:{self.name}@{SERVER}")
         flow = Flow(Transport.UDP, SERVER, 5060, self.host, 5060)
         body = self.describe(frozenset({"audio"}), self.takes)
-        self.agent.invite(uri.uri_text, flow, self.node.now(), from_=me, to=uri, body=body)
+        self.made = self.agent.invite(uri.uri_text, flow, self.node.now(), from_=me, to=uri, body=body)
+        self.node.drain()
+
+    def give_up(self) -> None:
+        """Cancel what nobody has answered yet."""
+        assert self.made is not None
+        self.made.cancel(self.node.now())
         self.node.drain()
 
     def change(self, *, pictures: bool, takes: tuple[str, ...]) -> None:
@@ -210,6 +232,8 @@ class SimPhone:
                     self._note(event.response.body)
                 case Responded():
                     self.refused += 1
+                case Refused():
+                    self.turned_away.append(event.response)
                 case Ended():
                     self.ended = True
                 case _:

@@ -14,6 +14,7 @@ from roomtone.control.calls import CallParts, Calls, Marking, PinGuard, PinRules
 from roomtone.protocols.sip.digest import Algorithm, DigestPolicy, DigestServer
 from roomtone.protocols.sip.edge import Edge, EdgeLimits
 from roomtone.protocols.sip.message import Limits
+from roomtone.protocols.sip.overload import Overload, OverloadCause
 from roomtone.protocols.sip.tokens import Tokens
 from roomtone.protocols.sip.transaction import Timings, TransactionLayer
 from roomtone.servers.sip import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from roomtone.config import Address, Settings
+    from roomtone.config.sip import SipLimits
     from roomtone.control.calls import PhoneBook
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine
@@ -53,8 +55,8 @@ class Phones:
     ) -> None:
         sip = settings.sip
         tokens = Tokens(os.urandom(_SECRET_BYTES))
-        self.layer = TransactionLayer(tokens, Timings(trying_after_ms=TRYING_AFTER_MS))
-        self._most_lag_s = settings.sip.limits.max_loop_lag_ms / 1000
+        self.overload = Overload(overload_bounds(sip.limits))
+        self.layer = TransactionLayer(tokens, Timings(trying_after_ms=TRYING_AFTER_MS), overload=self.overload)
         self.edge = Edge(tokens, edge_limits(settings))
         domains = Domains(sip.domains, sip.announced_ip)
         policy = DigestPolicy(sip.realm, tuple(Algorithm(algorithm) for algorithm in sip.digest_algorithms))
@@ -79,7 +81,7 @@ class Phones:
             describes_silence=settings.plain.comfort_noise,
             srtp_suites=tuple(suite.value for suite in sip.srtp_suites),
         )
-        self.calls = Calls(parts, book, most=sip.max_calls)
+        self.calls = Calls(parts, book, most=sip.max_calls, on_waiting=self.heed_queue)
         names = system_names(has_ipv6=has_ipv6)
         self.core.attach(self.endpoint, self.calls, book.registrar, book.clock, names=names, trunks=book.trunks)
         assert self.core.trunk_desk is not None  # noqa: S101 - `attach` made it
@@ -123,10 +125,11 @@ class Phones:
 
     def heed_lag(self, lag_s: float) -> None:
         """Refuse new requests with 503 while the event loop is late, until it has caught up well."""
-        if lag_s > self._most_lag_s:
-            self.layer.overloaded = True
-        elif lag_s < self._most_lag_s / 2:
-            self.layer.overloaded = False
+        self.overload.heed(OverloadCause.LOOP_LAG, lag_s)
+
+    def heed_queue(self, waiting: int) -> None:
+        """Refuse new requests with 503 while so many calls wait to be set up, until half of them are."""
+        self.overload.heed(OverloadCause.QUEUE, waiting)
 
     async def close(self) -> None:
         """End all calls and registrations of ours, then close the sockets."""
@@ -152,6 +155,14 @@ def edge_limits(settings: Settings) -> EdgeLimits:
         ban_ms=sip.ban_s * 1000,
         exempt=frozenset(settings.sip.exempt_addresses),
     )
+
+
+def overload_bounds(limits: SipLimits) -> dict[OverloadCause, float]:
+    """Turn the settings into the levels above which there is too much; the lateness is in seconds."""
+    return {
+        OverloadCause.LOOP_LAG: limits.max_loop_lag_ms / 1000,
+        OverloadCause.QUEUE: limits.max_waiting_calls,
+    }
 
 
 def transport_options(settings: Settings, *, has_ipv6: bool) -> TransportOptions:

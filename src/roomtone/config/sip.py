@@ -49,6 +49,9 @@ class SipLimits(Section):
     """How long a wrong PIN counts."""
     max_loop_lag_ms: Positive = 500
     """When the event loop is later than this, new requests get 503 with Retry-After until it has caught up."""
+    max_waiting_calls: Positive = 500
+    """When more calls than this wait to be set up, for ports of the engine or names of hosts, new requests get 503 with
+    Retry-After until fewer than half do; calls that go on are not touched. A core sets up some 300 calls a second."""
     connect_timeout_s: Annotated[float, Field(gt=0, le=120)] = 5.0
     """How long a peer may take to accept a connection."""
     idle_timeout_s: Positive = 600

@@ -31,6 +31,8 @@ from roomtone.observe import get_logger
 from roomtone.store import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from roomtone.control.calls.directory.book import PhoneBook
     from roomtone.control.calls.parties.call import Call
     from roomtone.control.calls.parties.commands import Command
@@ -51,11 +53,22 @@ _log = get_logger(__name__)
 class Calls:
     """Calls from their INVITE to their end.
 
-    Limit: ``most`` at once; a further one is refused, and counted in ``ended``.
+    Limit: ``most`` at once; a further one is refused, and counted in ``ended``. ``on_waiting`` is told how many wait
+    for their first step: for the engine's ports, the names of hosts. Whoever takes requests refuses
+    further ones where these are too many.
     """
 
-    def __init__(self, parts: CallParts, book: PhoneBook, *, most: int = 10_000) -> None:
-        self.parts = replace(parts, begin=self._bring_to_life, send_on=self._send_on, dial=self.dial)
+    def __init__(
+        self,
+        parts: CallParts,
+        book: PhoneBook,
+        *,
+        most: int = 10_000,
+        on_waiting: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.parts = replace(
+            parts, begin=self._bring_to_life, begun=self._has_begun, send_on=self._send_on, dial=self.dial
+        )
         self.records = book.records
         self.registrar = book.registrar
         self._accounts = book.accounts
@@ -67,12 +80,19 @@ class Calls:
         """Producers that fell silent since these were last looked for among the calls."""
         self._most = most
         self._calls: dict[CallId, Call] = {}
+        self._waiting: set[CallId] = set()
+        self._on_waiting = on_waiting
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: list[asyncio.Task[None]] = []
         self._closing = False
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that have not taken their first step: what this server has taken on and not come to."""
+        return len(self._waiting)
 
     def start(self) -> None:
         """Begin to watch the engine and to write what is to be kept."""
@@ -128,9 +148,16 @@ class Calls:
     def _bring_to_life(self, call: Call) -> None:
         self.started += 1
         self._calls[call.id] = call
+        self._waiting.add(call.id)
+        self._on_waiting(len(self._waiting))
         task = asyncio.create_task(self._live(call), name="call")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _has_begun(self, call: Call) -> None:
+        if call.id in self._waiting:
+            self._waiting.remove(call.id)
+            self._on_waiting(len(self._waiting))
 
     def _send_on(self, departure: Departure) -> Call:
         """Begin the call that takes a phone out of a room: to another room, or to phones; raise `CallError`."""
@@ -187,6 +214,7 @@ class Calls:
             await call.run()
         finally:
             self._calls.pop(call.id, None)
+            self._has_begun(call)  # one that came to nothing waits no more
             self.ended[call.end or CallEnd.FAILED] += 1
             self.records.add(call.record())
 

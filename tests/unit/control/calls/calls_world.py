@@ -157,10 +157,10 @@ class World:
         tables = PhoneTables(MemoryAccounts(), MemoryBindings(), MemoryRules(), self.records, MemoryTrunks())
         book = open_book(tables, PlainSecrets(), clock=lambda: NOW)
         self.registrar, self.accounts, self.dispatch = book.registrar, book.accounts, book.dispatch
-        most = more.pop("most", 10)
+        most, on_waiting = more.pop("most", 10), more.pop("on_waiting", lambda _: None)
         self.rooms = more["rooms"] = Rooms(self.engine) if more.pop("with_rooms", False) else None
         parts = CallParts(self.engine, self.dispatch, self.signalling, lambda: NOW, **more)
-        self.calls = Calls(parts, book, most=most)
+        self.calls = Calls(parts, book, most=most, on_waiting=on_waiting)
         self.trunks = book.trunks
 
     async def open(self) -> None:

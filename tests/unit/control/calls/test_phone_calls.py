@@ -434,6 +434,24 @@ async def test_one_call_too_many_is_refused() -> None:
     await world.close()
 
 
+async def test_calls_wait_until_their_first_step_is_done_or_has_failed() -> None:
+    told: list[int] = []
+    world = World(on_waiting=told.append)
+    await world.open()
+    await world.phone("bob", "h1")
+    world.link.stalled = True
+    calls = [await world.call("bob", sdp()) for _ in range(3)]
+    assert (world.calls.waiting, told) == (3, [1, 2, 3])
+    world.link.resume()
+    await world.settle()
+    assert {call.state for call, _ in calls} == {CallState.RINGING}, "who rings waits for a phone, and not for us"
+    assert (world.calls.waiting, told) == (0, [1, 2, 3, 2, 1, 0])
+    told.clear()
+    await world.call("nobody", sdp())
+    assert (world.calls.waiting, told) == (0, [1, 0])
+    await world.close()
+
+
 async def test_a_flood_of_events_ends_its_call_only(world: World) -> None:
     call, caller, _ = await answered(world)
     for _ in range(200):

@@ -154,6 +154,7 @@ class Call(ABC):
         """Live: route, ring, bridge, until somebody ends it. Nothing is left of it afterwards."""
         try:
             await self._begin()
+            self._parts.begun(self)
             while self.end is None:
                 signal, event = await self._inbox.get()
                 if self._wish is not None:

@@ -31,6 +31,11 @@ def nobody_begins(call: Call) -> None:
     raise CallError(CallEnd.UNSUPPORTED, f"nothing has {type(call).__name__} live")
 
 
+def nobody_counts(call: Call) -> None:
+    """Stand for what counts calls that wait to be set up."""
+    del call
+
+
 def nobody_takes(departure: Departure) -> Call:
     """Stand for what takes phones out of rooms, where there is nothing of that kind; raise `CallError`."""
     raise CallError(CallEnd.UNSUPPORTED, f"nothing takes a phone out of {departure.room}")
@@ -65,6 +70,8 @@ class CallParts:
     """Offered to phones that are to have keys in their descriptions (RFC 4568), the preferred first."""
     begin: Callable[[Call], None] = nobody_begins
     """Has a call live that another one makes."""
+    begun: Callable[[Call], None] = nobody_counts
+    """Told of a call that has taken its first step, and from then on waits for others."""
     send_on: Callable[[Departure], Call] = nobody_takes
     """Begins the call that takes a phone out of a room; raises `CallError` where there can be none."""
     dial: Callable[[DialRequest], DialedCall] = nobody_dials

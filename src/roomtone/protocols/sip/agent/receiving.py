@@ -36,7 +36,7 @@ def challenge(agent: UserAgent, guard: Guard, request: Request, flow: Flow) -> b
         return False
     if "authorization" in headers or "proxy-authorization" in headers:  # which the guard is to see once
         return False
-    if layer.overloaded or request.method not in agent.settings.methods:
+    if layer.overload.cause is not None or request.method not in agent.settings.methods:
         return False
     refusal = guard.check(request, flow)
     if refusal is None:

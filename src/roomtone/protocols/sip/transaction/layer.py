@@ -9,6 +9,7 @@ from roomtone.protocols.sip.errors import Fault, SipSyntaxError
 from roomtone.protocols.sip.flow import Flow, Transmit
 from roomtone.protocols.sip.message import Request, Response, parse_message, respond
 from roomtone.protocols.sip.message.check import can_be_answered, check_message, refusal_of
+from roomtone.protocols.sip.overload import Overload, OverloadCause
 from roomtone.protocols.sip.transaction.client import ClientTransaction, InviteClientTransaction
 from roomtone.protocols.sip.transaction.counters import TransactionCounters
 from roomtone.protocols.sip.transaction.events import AckReceived, CancelReceived, RequestReceived, TransactionEvent
@@ -32,8 +33,8 @@ class TransactionLayer:
     clock that never goes back.
     Outputs: `poll_event` and `poll_transmit` until they are None; `next_timeout`.
     Order: events and transmits come out in the order of what caused them.
-    Limits: `TransactionLimits`. Whatever its user does, each transaction ends by a timer of its own. When
-    ``overloaded`` is set, requests outside of dialogs are refused with 503.
+    Limits: `TransactionLimits`. Whatever its user does, each transaction ends by a timer of its own. While ``overload``
+    has a cause, requests outside of dialogs are refused with 503; those in dialogs, and CANCEL, go on.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class TransactionLayer:
         timings: Timings | None = None,
         limits: TransactionLimits | None = None,
         wheel: TimerWheel | None = None,
+        overload: Overload | None = None,
     ) -> None:
         self.tokens = tokens
         self.timings = timings or Timings()
@@ -51,7 +53,7 @@ class TransactionLayer:
         self.counters = TransactionCounters()
         self.gauges = [0] * len(State)
         """Transactions there are, by state."""
-        self.overloaded = False
+        self.overload = overload or Overload()
         self.events: deque[TransactionEvent] = deque()
         self.transmits: deque[Transmit] = deque()
         self.clients: dict[Key, ClientTransaction] = {}
@@ -181,8 +183,9 @@ class TransactionLayer:
         if request.cseq.method != method:
             raise SipSyntaxError(Fault.CSEQ_METHOD, 0, "not the method of the request", header="CSeq")
         back = self.answer_flow(request, flow)
-        if len(self.servers) >= self.limits.server or (self.overloaded and request.to_tag is None):
-            self._refuse(request, back)
+        cause = self._too_much_for(request)
+        if cause is not None:
+            self._refuse(request, back, cause)
             return
         kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
         transaction = self.servers[key] = kind(self, key, back, request, now)
@@ -225,8 +228,16 @@ class TransactionLayer:
         port = request.via.sent_by[1]
         return flow if port == flow.remote_port else flow._replace(remote_port=port)
 
-    def _refuse(self, request: Request, flow: Flow) -> None:
+    def _too_much_for(self, request: Request) -> OverloadCause | None:
+        """Say why a request is to be refused unseen; what belongs to a dialog or a request there is may still come."""
+        if len(self.servers) >= self.limits.server:
+            return OverloadCause.TRANSACTIONS
+        cause = self.overload.cause
+        return None if cause is None or request.to_tag is not None or request.method == "CANCEL" else cause
+
+    def _refuse(self, request: Request, flow: Flow, cause: OverloadCause) -> None:
         self.counters.refused += 1
+        self.overload.refused[cause] += 1
         tag = self.tokens.stable(f"{request.via.branch} {request.call_id}")
         retry = [("Retry-After", str(self.limits.retry_after_s))]
         refusal = respond(request, _UNAVAILABLE, to_tag=tag, headers=retry)

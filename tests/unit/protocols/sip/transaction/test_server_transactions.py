@@ -6,6 +6,7 @@ import pytest
 from transaction_bench import TCP, UDP, Bench, answer, request
 
 from roomtone.protocols.sip.message import Response
+from roomtone.protocols.sip.overload import Overload, OverloadCause
 from roomtone.protocols.sip.transaction import (
     AckReceived,
     CancelReceived,
@@ -258,6 +259,7 @@ def test_requests_beyond_the_limit_get_503_and_leave_nothing() -> None:
     assert isinstance(refusal, Response)
     assert (refusal.status, refusal.headers.get("retry-after")) == (503, b"9")
     assert bench.layer.counters.refused == 1
+    assert bench.layer.overload.refused == {OverloadCause.TRANSACTIONS: 1}
     assert len(bench.layer) == 1
     bench.receive(request("ACK", "z9hG4bKb", to=";tag=x"))
     assert bench.sent() == []
@@ -265,11 +267,30 @@ def test_requests_beyond_the_limit_get_503_and_leave_nothing() -> None:
 
 def test_overloaded_layer_refuses_what_is_new_and_serves_dialogs() -> None:
     bench = Bench()
-    bench.layer.overloaded = True
-    bench.receive(request())
-    assert bench.sent() == ["503"]
+    overload = bench.layer.overload = Overload({OverloadCause.QUEUE: 10})
+    invite = bench.accept()
+    bench.sent()
+    overload.heed(OverloadCause.QUEUE, 11)
+    bench.receive(request(branch="z9hG4bKn"))
+    (refusal,) = bench.messages()
+    assert isinstance(refusal, Response)
+    assert (refusal.status, refusal.headers.get("retry-after")) == (503, b"5")
+    bench.receive(request("ACK", "z9hG4bKn", to=";tag=x"))
+    assert (bench.sent(), len(bench.layer)) == ([], 1), "nothing is left of what was refused"
     bench.receive(request("BYE", "z9hG4bKb", to=";tag=t"))
     assert isinstance(bench.events()[0], RequestReceived)
+    bench.receive(request())
+    assert (bench.sent(), bench.events()) == (["100"], []), "the same INVITE again is not new"
+    bench.receive(request("CANCEL"))
+    (cancelled,) = bench.events()
+    assert isinstance(cancelled, CancelReceived)
+    assert cancelled.invite is invite
+    overload.heed(OverloadCause.QUEUE, 5)
+    bench.receive(request("OPTIONS", "z9hG4bKc"))
+    assert overload.refused == {OverloadCause.QUEUE: 2}
+    overload.heed(OverloadCause.QUEUE, 4)
+    bench.receive(request("OPTIONS", "z9hG4bKd"))
+    assert overload.refused == {OverloadCause.QUEUE: 2}
 
 
 @pytest.mark.parametrize("status", [100, 180, 200, 302, 486, 503, 603])
