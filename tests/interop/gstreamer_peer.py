@@ -1,7 +1,8 @@
 """A GStreamer webrtcbin peer over WHIP or WHEP; run by the system's Python, which has GStreamer's bindings.
 
 Usage: gstreamer_peer.py publish|watch URL TOKEN CERTIFICATE_PEM. The watcher prints `decoded WIDTHxHEIGHT COUNT` lines.
-webrtcbin makes an RSA certificate by default, which the server does not take; it is replaced by the one given.
+webrtcbin makes an RSA certificate by default, which the server does not take; it is replaced by the one given, and kept
+where that is "-".
 GStreamer 1.22 then computes the fingerprint over certificate and key together, so the offer gets the right one here.
 """
 
@@ -52,7 +53,7 @@ class Peer:
         bus.connect("message::error", self.on_error)
 
     def on_element(self, _pipeline, _bin, element):
-        if element.get_factory() and element.get_factory().get_name() == "dtlssrtpdec":
+        if self.pem and element.get_factory() and element.get_factory().get_name() == "dtlssrtpdec":
             element.set_property("pem", self.pem)
 
     def on_error(self, _bus, message):
@@ -67,11 +68,12 @@ class Peer:
         reply = promise.get_reply()
         offer = reply.get_value("offer")
         self.peer.emit("set-local-description", offer, None)
+        text = offer.sdp.as_text()
+        if self.pem:
+            text = re.sub("a=fingerprint:.*", f"a=fingerprint:sha-256 {fingerprint(self.pem)}", text)
         request = urllib.request.Request(
             self.url,
-            data=re.sub(
-                "a=fingerprint:.*", f"a=fingerprint:sha-256 {fingerprint(self.pem)}", offer.sdp.as_text()
-            ).encode(),
+            data=text.encode(),
             headers={"Content-Type": "application/sdp", "Authorization": "Bearer " + self.token},
         )
         try:
@@ -112,8 +114,11 @@ class Peer:
 Gst.init(None)
 loop = GLib.MainLoop()
 mode, url, token, certificate = sys.argv[1:5]
-with open(certificate) as file:
-    peer = Peer(mode, url, token, file.read())
+pem = ""
+if certificate != "-":
+    with open(certificate) as file:
+        pem = file.read()
+peer = Peer(mode, url, token, pem)
 peer.pipeline.set_state(Gst.State.PLAYING)
 GLib.timeout_add_seconds(60, loop.quit)
 loop.run()

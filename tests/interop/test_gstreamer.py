@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
-from conftest import Server, token, wait_for_statistic
+from conftest import PATIENCE_S, Server, token, until, wait_for_statistic
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -39,9 +40,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(certificate: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     running: list[subprocess.Popen[str]] = []
 
-    def start_(mode: str, url: str, bearer: str) -> subprocess.Popen[str]:
+    def start_(mode: str, url: str, bearer: str, *, makes_its_own: bool = False) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            ["/usr/bin/python3", str(PEER), mode, url, bearer, str(certificate)],
+            ["/usr/bin/python3", str(PEER), mode, url, bearer, "-" if makes_its_own else str(certificate)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -92,3 +93,18 @@ def test_gstreamer_decodes_what_chromium_publishes(
     viewer = start("watch", f"{server.http}/whep/togst", token("togst", "viewer"))
     # Chromium may begin with a smaller picture until its estimate of the bandwidth allows the whole.
     wait_for_line(viewer, lambda line: line.startswith("decoded 640x360") and int(line.split()[2]) >= 20)
+
+
+def test_the_rsa_certificate_that_gstreamer_makes_itself_is_refused_by_name(
+    server: Server, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    counted = 'roomtone_ended_total{reason="certificate_unsupported"} 1.0'
+
+    def page() -> str:
+        return httpx.get(f"http://{server.ready['metrics'][0]}/metrics", timeout=PATIENCE_S).text
+
+    assert counted not in page()
+    publisher = start("publish", f"{server.http}/whip/rsa", token("rsa", "gst"), makes_its_own=True)
+    wait_for_line(publisher, lambda line: line.startswith("negotiated"))
+    until(lambda: counted in page(), "the refusal")
+    assert server.room("rsa", "/tracks") == []
