@@ -75,6 +75,13 @@ def test_what_proves_a_claim_of_phones_exists_in_either_language(document: str) 
     assert proofs - TESTS - rust == set()
 
 
+def test_each_claim_of_phones_names_what_shows_it() -> None:
+    text = (ROOT / "docs/reference/phone-proofs.md").read_text()
+    rows = [row for row in text.splitlines() if row.startswith("| ") and not row.startswith("| claim ")]
+    assert len(rows) > 30
+    assert [row for row in rows if not re.search(r"`\w+`", row.rsplit("|", 2)[1])] == []
+
+
 def commands(document: Path) -> set[str]:
     """The lines that call `roomtone`, in a block or between backticks, up to what ends a command."""
     text = document.read_text()
