@@ -418,6 +418,42 @@ proptest! {
     }
 
     #[test]
+    fn any_packet_comes_back_with_every_profile(
+        sources in 0_usize..16,
+        extension in prop::option::of(0_usize..8),
+        marker_and_type: u8,
+        sequence: u16,
+        timestamp: u32,
+        ssrc: u32,
+        payload in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let mut plain = vec![
+            0x80 | u8::from(extension.is_some()) << 4 | sources as u8,
+            marker_and_type,
+        ];
+        plain.extend_from_slice(&sequence.to_be_bytes());
+        plain.extend_from_slice(&timestamp.to_be_bytes());
+        plain.extend_from_slice(&ssrc.to_be_bytes());
+        plain.extend((0..4 * sources).map(|at| at as u8));
+        if let Some(words) = extension {
+            plain.extend_from_slice(&[0xbe, 0xde, 0, words as u8]);
+            plain.extend((0..4 * words).map(|at| at as u8));
+        }
+        let header_len = plain.len();
+        plain.extend_from_slice(&payload);
+        let control = rtcp(&payload);
+        for profile in Profile::ALL {
+            let (mut sealer, mut opener) = pair(profile);
+            let sealed = seal(&mut sealer, &plain);
+            prop_assert_eq!(&sealed[..header_len], &plain[..header_len]);
+            prop_assert!(payload.len() < 16 || sealed[header_len..plain.len()] != plain[header_len..]);
+            prop_assert_eq!(open(&mut opener, &sealed), Ok(plain.clone()));
+            let sealed = seal_rtcp(&mut sealer, &control);
+            prop_assert_eq!(open_rtcp(&mut opener, &sealed), Ok(control.clone()));
+        }
+    }
+
+    #[test]
     fn any_packet_order_within_the_window_is_opened(
         first: u16,
         order in Just((0_u16..200).collect::<Vec<_>>()).prop_shuffle(),
