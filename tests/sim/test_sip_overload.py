@@ -50,10 +50,11 @@ async def _flood() -> None:
     for phone in others:
         phone.call("bob")
     await asyncio.sleep(1)
-    waiting, refused = others[: MOST + 1], others[MOST + 1 :]
+    refused = [phone for phone in others if phone.turned_away]
+    waiting = [phone for phone in others if not phone.turned_away]
     assert (server.all_calls.waiting, server.overload.cause) == (MOST + 1, QUEUE)
+    assert len(waiting) == MOST + 1
     assert {status(phone) for phone in refused} == {(503, b"5")}
-    assert not any(phone.turned_away for phone in waiting)
     assert server.overload.refused == {QUEUE: len(refused)}
     # What belongs to calls that there are goes on meanwhile.
     ada.hang_up()

@@ -277,6 +277,7 @@ def test_overloaded_layer_refuses_what_is_new_and_serves_dialogs() -> None:
     assert (refusal.status, refusal.headers.get("retry-after")) == (503, b"5")
     bench.receive(request("ACK", "z9hG4bKn", to=";tag=x"))
     assert (bench.sent(), len(bench.layer)) == ([], 1), "nothing is left of what was refused"
+    bench.events()
     bench.receive(request("BYE", "z9hG4bKb", to=";tag=t"))
     assert isinstance(bench.events()[0], RequestReceived)
     bench.receive(request())
