@@ -161,7 +161,7 @@ impl DtlsSession {
                     return Ok(());
                 }
                 Output::PeerCert(certificate) => {
-                    check_certificate(certificate, &self.fingerprints)?;
+                    check_certificate(certificate, &self.fingerprints, self.active)?;
                     self.trusted = true;
                 }
                 Output::Connected if self.trusted => {
@@ -209,7 +209,13 @@ impl DtlsSession {
     }
 }
 
-fn check_certificate(certificate: &[u8], fingerprints: &[Fingerprint]) -> Result<(), DtlsFailure> {
+/// A client may show an RSA certificate though it was asked for another, and is held to its signature; a server that does has
+/// chosen no suite of ours.
+fn check_certificate(
+    certificate: &[u8],
+    fingerprints: &[Fingerprint],
+    active: bool,
+) -> Result<(), DtlsFailure> {
     if !fingerprints
         .iter()
         .any(|fingerprint| fingerprint.matches(certificate))
@@ -219,7 +225,7 @@ fn check_certificate(certificate: &[u8], fingerprints: &[Fingerprint]) -> Result
             detail: "the peer's certificate has none of the signalled fingerprints".to_owned(),
         });
     }
-    if x509::public_key(certificate) == Some(x509::PublicKey::Rsa) {
+    if active && matches!(x509::public_key(certificate), Some(x509::PublicKey::Rsa(_))) {
         return Err(DtlsFailure {
             reason: CloseReason::DtlsRsaUnsupported,
             detail: "the peer's certificate has an RSA key".to_owned(),

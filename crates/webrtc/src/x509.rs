@@ -1,12 +1,12 @@
-//! The subject's public key in a certificate (RFC 5280 section 4.1): only which kind it is, and a P-224 point.
+//! The subject's public key in a certificate (RFC 5280 section 4.1): which kind it is, and what checks signatures of two kinds.
 //!
 //! Nothing else of a peer's certificate matters: it is authenticated by its fingerprint.
 
 /// Kinds of key that need telling apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PublicKey<'a> {
-    /// rsaEncryption.
-    Rsa,
+    /// rsaEncryption: the encoded modulus and exponent (RFC 8017 appendix A.1.1).
+    Rsa(&'a [u8]),
     /// An EC key on secp224r1: the encoded point.
     P224(&'a [u8]),
     /// Any other.
@@ -40,15 +40,19 @@ pub(crate) fn public_key(certificate: &[u8]) -> Option<PublicKey<'_>> {
     let (algorithm, rest) = take(info, SEQUENCE)?;
     let (identifier, parameters) = take(algorithm, OBJECT_IDENTIFIER)?;
     if identifier == OID_RSA {
-        return Some(PublicKey::Rsa);
+        return bits(rest).map(PublicKey::Rsa);
     }
     let curve = take(parameters, OBJECT_IDENTIFIER).map(|(curve, _)| curve);
     if identifier == OID_EC && curve == Some(OID_P224) {
-        let (bits, _) = take(rest, BIT_STRING)?;
-        // The first byte counts unused bits, always none here.
-        return bits.split_first().map(|(_, point)| PublicKey::P224(point));
+        return bits(rest).map(PublicKey::P224);
     }
     Some(PublicKey::Other)
+}
+
+/// The bytes of a bit string; the first one counts unused bits, always none here.
+fn bits(bytes: &[u8]) -> Option<&[u8]> {
+    let (bits, _) = take(bytes, BIT_STRING)?;
+    bits.split_first().map(|(_, key)| key)
 }
 
 /// The content of the element at the front, which must have that tag, and what follows it.
@@ -92,7 +96,8 @@ mod tests {
     #[test]
     fn the_kinds_of_key_are_told_apart() {
         assert!(matches!(public_key(P224), Some(PublicKey::P224(point)) if point.len() == 57));
-        assert_eq!(public_key(RSA), Some(PublicKey::Rsa));
+        // 2,048 bits and an exponent of three bytes, with their tags and lengths.
+        assert!(matches!(public_key(RSA), Some(PublicKey::Rsa(key)) if key.len() == 270));
         let ours = crate::Certificate::generate().unwrap();
         assert_eq!(public_key(ours.der()), Some(PublicKey::Other));
     }
