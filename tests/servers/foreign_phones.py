@@ -194,11 +194,11 @@ async def baresip(
 
 
 @asynccontextmanager
-async def linphone(folder: Path, server_port: int, *sip: str) -> AsyncIterator[asyncio.StreamWriter]:
+async def linphone(folder: Path, server_port: int, *more: str) -> AsyncIterator[asyncio.StreamWriter]:
     """A linphonec that registers as ada, with more settings of SIP; what is written is what would be typed."""
     (sip,) = free_ports(1)
     settings = [
-        *("[sip]", f"sip_port={sip}", "sip_tcp_port=0", "sip_tls_port=0", "default_proxy=0", *sip),
+        *("[sip]", f"sip_port={sip}", "sip_tcp_port=0", "sip_tls_port=0", "default_proxy=0", *more),
         *("[auth_info_0]", "username=ada", "passwd=adaada", "realm=roomtone"),
         *("[proxy_0]", f"reg_proxy=sip:127.0.0.1:{server_port}", "reg_identity=sip:ada@127.0.0.1"),
         *("reg_expires=600", "reg_sendregister=1"),

@@ -9,8 +9,6 @@ from typing import Any
 _NAME = ctypes.util.find_library("srtp2")
 has_libsrtp = _NAME is not None
 LENGTHS = {
-    "AES_192_CM_HMAC_SHA1_80": 38,
-    "AES_192_CM_HMAC_SHA1_32": 38,
     "AES_256_CM_HMAC_SHA1_80": 46,
     "AES_256_CM_HMAC_SHA1_32": 46,
 }

@@ -1,6 +1,6 @@
 """SRTP by SDES on either side of a call: libsrtp seals what goes in and opens what comes out.
 
-It has no f8 mode: there, what was written from the RFC over another library's AES stands for it.
+For suites that it is no measure of, what was written from the RFCs over another library's AES stands for it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import pytest
 from libsrtp import LENGTHS, SystemSession, has_libsrtp
 from phone_peers import Exchange, Phone, Rtp, exchange, phone
 from pylibsrtp import Policy, Session
-from srtp_f8 import LENGTH as F8_LENGTH
-from srtp_f8 import SUITE as F8
-from srtp_f8 import F8Session
+from srtp_by_rfc import LENGTHS as BY_RFC
+from srtp_by_rfc import RfcSession
 from test_phone_conversion import PCMA, PCMU, Voice, hears
 
 from roomtone.protocols.sdp import parse_session
@@ -36,9 +35,9 @@ SUITES = {
     "AEAD_AES_256_GCM": (Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44),
 }
 BY_SYSTEM = LENGTHS if has_libsrtp else {}
-LENGTH_OF = {name: length for name, (_, length) in SUITES.items()} | BY_SYSTEM | {F8: F8_LENGTH}
+LENGTH_OF = {name: length for name, (_, length) in SUITES.items()} | BY_SYSTEM | BY_RFC
 """Key and salt, of each suite that there is something else for."""
-AnySession = Session | SystemSession | F8Session
+AnySession = Session | SystemSession | RfcSession
 DEFAULT = "AES_CM_128_HMAC_SHA1_80"
 
 
@@ -60,8 +59,8 @@ class Secure:
 
 def session_of(suite: str, key: bytes, *, outbound: bool) -> AnySession:
     """What seals, or opens, packets of a suite."""
-    if suite == F8:
-        return F8Session(key)
+    if suite in BY_RFC:
+        return RfcSession(suite, key)
     if suite in BY_SYSTEM:
         return SystemSession(suite, key, outbound=outbound)
     kind = Policy.SSRC_ANY_OUTBOUND if outbound else Policy.SSRC_ANY_INBOUND
@@ -167,7 +166,7 @@ async def test_a_phone_that_is_called_chooses_any_of_the_suites(tmp_path: Path, 
         await received(bob.rtp, session, ada.rtp.packet(b"from the plain side"), b"from the plain side")
 
 
-@pytest.mark.parametrize("suite", [one for one in LENGTH_OF if one.startswith(("AES_192", F8))])
+@pytest.mark.parametrize("suite", BY_RFC)
 async def test_tones_are_heard_both_ways_under_suites_that_are_not_offered_unasked(tmp_path: Path, suite: str) -> None:
     async with exchange(tmp_path, "ada", "bob") as here, phone(here, "ada") as ada, phone(here, "bob") as bob:
         assert suite not in OFFERED

@@ -188,17 +188,13 @@ fn check_tag(cipher: &GcmCipher, aad: &[u8], expected: &[u8; 16]) {
 }
 
 /// The packet of RFC 7714 section 17 as libsrtp (by pylibsrtp 1.0) seals it first, with a master key and salt of
-/// the bytes 0, 1, 2...: the suites of AES-192 and AES-256 in counter mode have no published vector of SRTCP.
-/// It has no f8 mode.
+/// the bytes 0, 1, 2...: the suites of AES-256 in counter mode have no published vector of SRTCP. It has
+/// no f8 mode, and no AES-192 as RFC 6188 has it (its issue 763).
 #[test]
 fn the_first_srtcp_of_its_suites_as_libsrtp_makes_it() {
     let sealed_128 = &hex!(
         "c666ce0c636833f9066526b242e6797c1d139f0b7b12286476f6f89d6a7d8db1bb875572c035140f2aad0cdb"
         "800000012ab80b533d4d35a9d013"
-    )[..];
-    let sealed_192 = &hex!(
-        "e2e18e664d0b0888740653cbe3fc103ce6efec03cd9b2ec1fc7b050410be97897c777a481217c9ca8a6704a7"
-        "800000017a3d305a1b7078d4b401"
     )[..];
     let sealed_256 = &hex!(
         "87fdc7cc2b9daf8278255352e696f95822302791c1a6a503b77743c33d38b449f6fc9313715d3ae1cdfa923f"
@@ -216,8 +212,6 @@ fn the_first_srtcp_of_its_suites_as_libsrtp_makes_it() {
         (Profile::Aes128CmSha1_80, sealed_128),
         // With a tag of 80 bits on RTCP all the same (RFC 6188 section 3, RFC 4568 section 6.2.2).
         (Profile::Aes128CmSha1_32, sealed_128),
-        (Profile::Aes192CmSha1_80, sealed_192),
-        (Profile::Aes192CmSha1_32, sealed_192),
         (Profile::Aes256CmSha1_80, sealed_256),
         (Profile::Aes256CmSha1_32, sealed_256),
         (Profile::AeadAes128Gcm, gcm_128),

@@ -59,9 +59,14 @@ fn verify_rsa(
     let parameters = match (algorithm, hash) {
         (SignatureAlgorithm::RSA, HashAlgorithm::SHA256) => &RSA_PKCS1_2048_8192_SHA256,
         (SignatureAlgorithm::RSA, HashAlgorithm::SHA384) => &RSA_PKCS1_2048_8192_SHA384,
-        (signature, hash) => {
-            return Err(CryptoError::UnsupportedSignaturePair { signature, hash });
+        (SignatureAlgorithm::RSA, hash) => {
+            return Err(CryptoError::UnsupportedSignaturePair {
+                signature: algorithm,
+                hash,
+            });
         }
+        // A server's, beside a suite of ECDSA; or a client's, which says that it signed otherwise.
+        _ => return Err(CryptoError::UnsupportedPublicKeyAlgorithm),
     };
     UnparsedPublicKey::new(parameters, key)
         .verify(data, signature)
@@ -143,11 +148,7 @@ mod tests {
             sha256,
             SignatureAlgorithm::ECDSA,
         );
-        let refused = CryptoError::UnsupportedSignaturePair {
-            signature: SignatureAlgorithm::ECDSA,
-            hash: sha256,
-        };
-        assert_eq!(named_wrong, Err(refused));
+        assert_eq!(named_wrong, Err(CryptoError::UnsupportedPublicKeyAlgorithm));
         assert!(verify(SHORT, SIGNED, SHORT_BY_SHA256, sha256, rsa).is_err());
     }
 }
