@@ -338,7 +338,7 @@ def test_what_the_phone_cannot_do_it_says(server: Server, open_page: OpenPage, a
     look(ada.page, "phone-off")
     ada.switch_on("ada", "not her password")
     ada.wait_line("refused")
-    ada.says("The account was refused: 40[13]")
+    ada.says("The account was refused: the user name or the password is wrong")
     ada.switch_on("ada", "secret of ada")
     ada.wait_line("registered")
     ada.dial("no number")

@@ -59,6 +59,21 @@ def test_a_wrong_token_is_said_to_be_one(open_page: OpenPage, page_name: str) ->
     look(page, f"{page_name}-wrong-token")
 
 
+def test_a_player_shows_a_token_that_is_refused_once_and_again_when_it_is_told_to(open_page: OpenPage) -> None:
+    page = open_page("/play/?room=refused#token=nonsense")
+    says(page, "is not good for it")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/live/" in request.url else None)
+    page.clock.install()
+    again = page.get_by_role("button", name="Try again")
+    again.click()
+    says(page, "is not good for it")
+    expect(again).to_be_visible()
+    page.clock.fast_forward(60_000)
+    page.evaluate("fetch('/').then(answer => answer.status)")  # what the timers asked for was asked before
+    assert len(asked) == 1, asked
+
+
 @pytest.mark.parametrize("page_name", ["publish", "watch"])
 def test_a_name_that_no_room_can_have_is_said_to_be_none(open_page: OpenPage, page_name: str) -> None:
     page = open_page(f"/{page_name}/?room=no%20such%20room&source=testcard&autostart=1")
@@ -99,5 +114,5 @@ def test_the_phone_looks_as_it_should_before_and_after_it_is_refused(open_page: 
     look(phone.page, "phone-off")
     phone.switch_on("nobody", "a wrong password")
     phone.wait_line("refused")
-    expect(phone.page.get_by_role("alert")).to_contain_text("refused")
+    expect(phone.page.get_by_role("alert")).to_contain_text("the user name or the password is wrong")
     look(phone.page, "phone-refused")

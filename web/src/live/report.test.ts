@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { text } from "../strings";
-import { ahead, isBehind, type LiveReport, sayTrouble, sayVariant, seconds } from "./report";
+import { ahead, isBehind, isDenied, type LiveReport, sayTrouble, sayVariant, seconds } from "./report";
 
 const report = (latency: number): LiveReport => ({ latency, target: 1, buffer: 1, variant: null, stalls: 0 });
 
@@ -30,7 +30,15 @@ test("the buffer is what follows without a hole", () => {
 
 test("a stream that is not there, one that takes a token and one that fails are told apart", () => {
   expect([sayTrouble(404, "manifestLoadError"), sayTrouble(undefined, "")]).toEqual([text.play.nobody, text.play.nobody]);
-  expect([sayTrouble(401, "manifestLoadError"), sayTrouble(403, "levelLoadError")]).toEqual([text.play.denied, text.play.denied]);
+  expect([sayTrouble(401, "manifestLoadError"), sayTrouble(403, "manifestLoadError")]).toEqual([text.play.denied, text.play.denied]);
+  expect(sayTrouble(403, "levelLoadError")).toBe(text.play.over);
   expect(sayTrouble(500, "manifestLoadError")).toBe(text.play.trouble("manifestLoadError"));
   expect(sayTrouble(undefined, "manifestParsingError")).toBe(text.play.trouble("manifestParsingError"));
+});
+
+test("only who is refused where the token is shown is refused for good", () => {
+  expect([isDenied(401, "manifestLoadError"), isDenied(403, "manifestLoadError")]).toEqual([true, true]);
+  // A grant ends with the server that gave it, and what was loaded before is asked for under it.
+  expect([isDenied(401, "levelLoadError"), isDenied(403, "fragLoadError")]).toEqual([false, false]);
+  expect([isDenied(404, "manifestLoadError"), isDenied(undefined, "manifestLoadError")]).toEqual([false, false]);
 });

@@ -50,8 +50,20 @@ export function ahead(buffered: TimeRanges, now: number): number {
   return 0;
 }
 
+/** What hls.js calls a failure at the address that the token is shown at. */
+const AT_THE_DOOR = "manifestLoadError";
+
+/**
+ * Whether a token was shown and refused, so that asking again would bring the same answer. A grant that has ended, with the server that gave
+ * it, is no such case: the token gets another.
+ */
+export function isDenied(status: number | undefined, what: string): boolean {
+  return (status === 401 || status === 403) && what === AT_THE_DOOR;
+}
+
 /** Why there is nothing to play, by what the server answered, if it did, and by what failed in words of the player. */
 export function sayTrouble(status: number | undefined, what: string): string {
-  if (status === 401 || status === 403) return text.play.denied;
+  if (isDenied(status, what)) return text.play.denied;
+  if (status === 401 || status === 403) return text.play.over;
   return status === 404 || what === "" ? text.play.nobody : text.play.trouble(what);
 }

@@ -17,7 +17,7 @@ function sayLine({ line, who, problem }: PhoneState): string {
     case "registered":
       return WORDS.state.registered(who);
     case "refused":
-      return WORDS.state.refused(problem);
+      return problem;
     default:
       return WORDS.state[line];
   }

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "react";
 import { signedIn } from "../account/credentials";
 import { LivePanel } from "../live/LivePanel";
 import { type LivePlayer, playLive } from "../live/player";
-import { isBehind, type LiveReport, sayTrouble } from "../live/report";
+import { isBehind, isDenied, type LiveReport, sayTrouble } from "../live/report";
 import { givenToken, roomName } from "../parts/address";
 import { Page, show } from "../parts/Page";
 import { text } from "../strings";
@@ -23,15 +23,20 @@ function Play() {
   const [status, setStatus] = useState<string>(text.line.connecting);
   const [muted, setMuted] = useState(true);
   const [report, setReport] = useState<LiveReport | null>(null);
+  const [denied, setDenied] = useState(false);
+  const [attempt, setAttempt] = useState(0);
 
   useEffect(() => {
     const element = video.current;
     if (element === null) return;
     let later: ReturnType<typeof setTimeout> | undefined;
-    const again = () => {
+    const stop = () => {
       player.current?.close();
       player.current = null;
       setReport(null);
+    };
+    const again = () => {
+      stop();
       later = setTimeout(() => void play(), AGAIN_MS);
     };
     let left = false;
@@ -44,7 +49,12 @@ function Play() {
         },
         onTrouble: (code, what) => {
           setStatus(sayTrouble(code, what));
-          again();
+          if (!isDenied(code, what)) {
+            again();
+            return;
+          }
+          stop();
+          setDenied(true);
         },
       });
     };
@@ -65,17 +75,31 @@ function Play() {
       player.current?.close();
       player.current = null;
     };
-  }, []);
+  }, [attempt]);
 
   return (
     <Page title={text.play.title(roomName)}>
       <div className="stage">
         <video ref={video} playsInline muted={muted} aria-label={text.watch.picture(roomName)} />
         <div className="over">
-          <span role="status" data-status>
+          <span role="status" data-status className={denied ? "bad" : ""}>
             {status}
           </span>
           <span>
+            {denied && (
+              <>
+                <button
+                  type="button"
+                  onClick={() => {
+                    setDenied(false);
+                    setStatus(text.line.connecting);
+                    setAttempt(attempt + 1);
+                  }}
+                >
+                  {text.watch.again}
+                </button>{" "}
+              </>
+            )}
             {report !== null && isBehind(report) && (
               <>
                 <button type="button" onClick={() => player.current?.jump()}>

@@ -4,6 +4,7 @@ import type { OutgoingRTCSessionEvent, RTCSessionEvent } from "jssip/lib/UA";
 import { sayError } from "../api";
 import { readIceServers } from "../webrtc/iceServers";
 import { type Change, EMPTY, isBusy, next, type PhoneState } from "./model";
+import { sayRefusal } from "./refusal";
 import { Ringer } from "./ringer";
 
 /** What JsSIP's declarations leave untyped of its own constants. */
@@ -97,7 +98,7 @@ export class Phone {
         }, AGAIN_MS);
         return;
       }
-      ifCurrent({ kind: "line", line: "refused", problem: wordsOf(event) });
+      ifCurrent({ kind: "line", line: "refused", problem: sayRefusal(event.response.status_code, wordsOf(event)) });
       // A refused account is not tried again and again: somebody has to type it anew.
       this.agent = null;
       agent.stop();

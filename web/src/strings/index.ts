@@ -59,7 +59,8 @@ export const text = {
   play: {
     title: (room: string) => `Play ${room}`,
     nobody: "This room is not live; waiting.",
-    denied: "Watching this takes a token, and the one in the address of this page, if any, is not good for it. Trying again.",
+    denied: "Watching this takes a token, and the one in the address of this page, if any, is not good for it.",
+    over: "The leave to watch has ended. Asking for another.",
     trouble: (why: string) => `Playing failed (${why}). Trying again.`,
     ended: "The stream has ended.",
     figures: "Figures of the player",

@@ -11,6 +11,7 @@ export const phone = {
     off: "The phone is off.",
     connecting: "Connecting…",
     registered: (who: string) => `Ready as ${who}.`,
+    wrong: "The account was refused: the user name or the password is wrong.",
     refused: (why: string) => `The account was refused: ${why}.`,
     busy: "The server is busy. Trying again…",
     lost: "The connection to the server is lost. Connecting again…",
