@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import io
+import json
 import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +66,15 @@ def date(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text)
 
 
+def the_checker_takes_it(server: Server) -> None:
+    """Hold the break, which both lists tell of, to the rule of date ranges."""
+    url = f"{server.http}/live/{NAME}/index.m3u8"
+    command = [sys.executable, "-m", "roomtone", "check-hls", url, "--seconds", "2", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    rule = next(one for one in json.loads(done.stdout)["rules"] if "date ranges" in one["title"])
+    assert (rule["verdict"], rule["evidence"]) == ("pass", "2 date ranges")
+
+
 def splicer() -> Splicer:
     return Splicer(event=7, out_after=SPLICE_S * 90_000, duration=BREAK_S * 90_000)
 
@@ -73,6 +84,7 @@ def test_a_cue_in_mpeg_ts_is_a_date_range_of_all_lists(server: Server) -> None:
     sent = splicer()
     with spliced(opened["port"], sent):
         a_cue_is_told(server, sent)
+        the_checker_takes_it(server)
     inputs(server, "DELETE", NAME)
 
 

@@ -293,6 +293,23 @@ class Origin:
             "#EXT-X-SERVER-CONTROL:" + ",".join(control),
             *([] if has("no_part_inf") else [f"#EXT-X-PART-INF:PART-TARGET={PART_S:.3f}"]),
             f"#EXT-X-MEDIA-SEQUENCE:{7 if has('renumbered') else first}",
+            *self.date_ranges(),
+        ]
+
+    def date_ranges(self) -> list[str]:
+        """A break of four seconds that is announced, and told of again when it is over."""
+        has = self.defects.__contains__
+        begins = f"00:03:{'21' if has('range_moves') and self.now() > SEGMENT_S else '20'}.000Z"
+        name = "" if has("range_unnamed") else 'ID="break-1",'
+        start = "" if has("range_without_beginning") else f',START-DATE="2026-01-01T{begins}"'
+        over = "00:03:19.000Z" if has("range_ends_before") else "00:03:24.000Z"
+        planned = "5" if has("range_says_two_things") else "4"
+        lasts = ",DURATION=3.5" if has("range_lasts_otherwise") else ",DURATION=4"
+        more = ",END-ON-NEXT=YES" if has("range_of_no_class") else ""
+        out = "soon" if has("range_of_words") else "0xFC30"
+        return [
+            f"#EXT-X-DATERANGE:{name}PLANNED-DURATION=4,SCTE35-OUT={out}{more}{start}",
+            f'#EXT-X-DATERANGE:{name}PLANNED-DURATION={planned},END-DATE="2026-01-01T{over}"{lasts},SCTE35-IN=0xFC31{start}',
         ]
 
     def skippable(self, first: int, open_: int, there: int) -> int:

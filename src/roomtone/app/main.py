@@ -87,7 +87,7 @@ def check_hls(  # noqa: PLR0917 - typer calls it by keyword
     insecure: Annotated[bool, typer.Option("--insecure", help="Believe any certificate.")] = False,
     http1: Annotated[bool, typer.Option("--http1", help="Speak HTTP/1.1 only.")] = False,
 ) -> None:
-    """Judge any LL-HLS origin by fifty rules; exit code 1 where one failed."""
+    """Judge any LL-HLS origin by fifty-one rules; exit code 1 where one failed."""
     from roomtone.app.check_command import check_hls as check_  # noqa: PLC0415 - as in `serve`
 
     code = check_(url, seconds, as_json_=as_json, slack_ms=slack_ms, insecure=insecure, http1=http1)

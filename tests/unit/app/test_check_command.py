@@ -34,7 +34,7 @@ def test_the_exit_code_tells_whether_a_rule_failed(
     check: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert check(Outcome.PASS) == 0
-    assert "50 pass, 0 fail, 0 not applicable" in capsys.readouterr().out
+    assert "51 pass, 0 fail, 0 not applicable" in capsys.readouterr().out
     assert check(Outcome.NOT_APPLICABLE) == 0
     assert check(Outcome.FAIL) == 1
 
@@ -42,8 +42,8 @@ def test_the_exit_code_tells_whether_a_rule_failed(
 def test_json_has_each_rule_with_its_evidence(check: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert check(Outcome.FAIL, as_json=True) == 1
     report = json.loads(capsys.readouterr().out)
-    assert report["counts"] == {"pass": 0, "fail": 50, "not applicable": 0}
-    assert [rule["rule"] for rule in report["rules"]] == list(range(1, 51))
+    assert report["counts"] == {"pass": 0, "fail": 51, "not applicable": 0}
+    assert [rule["rule"] for rule in report["rules"]] == list(range(1, 52))
     assert {rule["evidence"] for rule in report["rules"]} == {"seen"}
 
 

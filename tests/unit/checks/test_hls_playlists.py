@@ -29,6 +29,7 @@ s8.m4s
 #EXT-X-PART:DURATION=0.2,URI="all.mp4",BYTERANGE="100@50"
 #EXT-X-PRELOAD-HINT:TYPE=PART,URI="p15.m4s"
 #EXT-X-RENDITION-REPORT:URI="../audio/index.m3u8",LAST-MSN=9,LAST-PART=3
+#EXT-X-DATERANGE:ID="a",START-DATE="2026-01-01T00:00:00Z",X-COM-EXAMPLE="b"
 """
 
 
@@ -54,6 +55,7 @@ def test_a_playlist_is_read_with_all_its_tags() -> None:
     assert (playlist.last, playlist.next, playlist.end_uri) == ((9, 1), (9, 1), "all.mp4")
     assert playlist.behind_s(first) == pytest.approx(0.86667)
     assert playlist.reports[0]["LAST-PART"] == "3"
+    assert playlist.date_ranges == ({"ID": "a", "START-DATE": "2026-01-01T00:00:00Z", "X-COM-EXAMPLE": "b"},)
     assert playlist.problems == ()
 
 

@@ -1,4 +1,4 @@
-"""`roomtone check-hls`: watches any LL-HLS origin and judges it by fifty rules (RFC 8216bis, Apple's, and practice).
+"""`roomtone check-hls` watches any LL-HLS origin, judged by fifty-one rules (RFC 8216bis, Apple's, and practice).
 
 `observe` makes the requests, `judge` is pure: what was seen in, verdicts out.
 """

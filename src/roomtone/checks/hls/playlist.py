@@ -76,6 +76,8 @@ class MediaPlaylist:
     open: Segment | None = None
     hints: tuple[Mapping[str, str], ...] = ()
     reports: tuple[Mapping[str, str], ...] = ()
+    date_ranges: tuple[Mapping[str, str], ...] = ()
+    """Attributes of each `EXT-X-DATERANGE`; several may be of one ``ID``."""
     skipped: int | None = None
     removed_date_ranges: bool = False
     ended: bool = False
@@ -191,6 +193,7 @@ class _Reader:
         self.segments: list[Segment] = []
         self.hints: list[Mapping[str, str]] = []
         self.reports: list[Mapping[str, str]] = []
+        self.date_ranges: list[Mapping[str, str]] = []
         self.parts: list[Part] = []
         self.duration: float | None = None
         self.map_uri: str | None = None
@@ -232,6 +235,7 @@ class _Reader:
             open=open_,
             hints=tuple(self.hints),
             reports=tuple(self.reports),
+            date_ranges=tuple(self.date_ranges),
             problems=tuple(self.problems),
         )
 
@@ -264,6 +268,8 @@ class _Reader:
                 self.hints.append(attributes)
             case "#EXT-X-RENDITION-REPORT":
                 self.reports.append(attributes)
+            case "#EXT-X-DATERANGE":
+                self.date_ranges.append(attributes)
             case "#EXT-X-PART":
                 self._take_part(attributes)
             case "#EXT-X-MAP":
@@ -341,6 +347,7 @@ _LISTS = frozenset(
         "#EXT-X-SKIP",
         "#EXT-X-PRELOAD-HINT",
         "#EXT-X-RENDITION-REPORT",
+        "#EXT-X-DATERANGE",
         "#EXT-X-PART",
         "#EXT-X-MAP",
         "#EXT-X-KEY",

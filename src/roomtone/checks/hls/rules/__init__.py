@@ -1,6 +1,6 @@
-"""The checklist: fifty rules, each a function from what was seen to a verdict."""
+"""The checklist: fifty-one rules, each a function from what was seen to a verdict."""
 
-from roomtone.checks.hls.rules import blocking, cmaf, content, delivery, delta, hints, shape, window
+from roomtone.checks.hls.rules import blocking, cmaf, content, date_ranges, delivery, delta, hints, shape, window
 
 RULES = (
     *shape.RULES,
@@ -11,6 +11,7 @@ RULES = (
     *hints.RULES,
     *delivery.RULES,
     *cmaf.RULES,
+    *date_ranges.RULES,
 )
 
 __all__ = ["RULES"]
