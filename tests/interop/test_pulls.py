@@ -11,7 +11,7 @@ import httpx
 import pytest
 from conftest import PATIENCE_S, Server, sign, start_server, stop_server, token, until
 from test_encoders import AAC, H264, REORDERED, SOURCE, encoder, ingests, playlist, rtmp
-from test_inputs import is_seen_and_heard, source
+from test_inputs import inputs, is_seen_and_heard, source
 
 pytestmark = pytest.mark.timeout(240)
 PASSPHRASE = "a phrase for those who call"
@@ -108,3 +108,34 @@ def test_hls_is_fetched_by_way_of_redirects_and_seen_and_heard(near: Server, tmp
     until(lambda: pulls(near, "GET", name).json()["state"] != "publishing", "the end of the stream", 2 * PATIENCE_S)
     assert pulls(near, "DELETE", name).status_code == httpx.codes.NO_CONTENT
     until(lambda: "#EXT-X-ENDLIST" in playlist(near, name), "the end of the playlist")
+
+
+@pytest.mark.long
+def test_hls_that_is_encrypted_by_aes_128_is_fetched_and_seen_and_heard(near: Server, tmp_path: Path) -> None:
+    origin, name = "aes-origin", "from-aes"
+    body = {"name": origin, "listen": "127.0.0.1:0", "encryption": "aes-128", "segments_per_key": 1}
+    opened = inputs(near, "POST", origin, body)
+    with source(
+        tmp_path / "log", *SOURCE, *AAC, *H264, "-f", "mpegts", f"udp://127.0.0.1:{opened['port']}?pkt_size=1316"
+    ):
+        until(lambda: "METHOD=AES-128" in playlist(near, origin), "an encrypted playlist")
+        assert pulls(near, "POST", name, f"{near.http}/live/{origin}/index.m3u8").status_code == httpx.codes.CREATED
+        until(lambda: pulls(near, "GET", name).json()["state"] == "publishing", "the stream", 2 * PATIENCE_S)
+        until(lambda: (seen := ingests(near, name)) and seen["tracks"], "a playlist")
+        is_seen_and_heard(near, name)
+    assert pulls(near, "DELETE", name).status_code == httpx.codes.NO_CONTENT
+    inputs(near, "DELETE", origin)
+
+
+@pytest.mark.long
+def test_hls_that_is_encrypted_by_samples_is_refused_with_a_sentence(near: Server, tmp_path: Path) -> None:
+    origin, name = "cbcs-origin", "from-cbcs"
+    opened = inputs(near, "POST", origin, {"name": origin, "listen": "127.0.0.1:0", "encryption": "sample-aes"})
+    with source(
+        tmp_path / "log", *SOURCE, *AAC, *H264, "-f", "mpegts", f"udp://127.0.0.1:{opened['port']}?pkt_size=1316"
+    ):
+        until(lambda: "METHOD=SAMPLE-AES" in playlist(near, origin), "an encrypted playlist")
+        assert pulls(near, "POST", name, f"{near.http}/live/{origin}/index.m3u8").status_code == httpx.codes.CREATED
+        until(lambda: "SAMPLE-AES" in (pulls(near, "GET", name).json()["last_error"] or ""), "what is wrong with it")
+    assert pulls(near, "DELETE", name).status_code == httpx.codes.NO_CONTENT
+    inputs(near, "DELETE", origin)
