@@ -27,24 +27,29 @@ def picture(now_ms: int) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(card, format="yuv420p")
 
 
-def _publish(url: str, stop: threading.Event, failure: list[BaseException]) -> None:
+SAMPLES = {"aac": 1024, "libopus": 960}
+"""Of one frame of each encoder of sound."""
+
+
+def _publish(url: str, sound_by: str, stop: threading.Event, failure: list[BaseException]) -> None:
     try:
         with av.open(url, "w", format="flv") as out:
             video = out.add_stream("libx264", rate=RATE)
             video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
             video.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(2 * RATE), "sc_threshold": "0"}
             video.codec_context.thread_count = 1
-            audio = out.add_stream("aac", rate=48_000)
+            audio = out.add_stream(sound_by, rate=48_000)
             audio.layout = "mono"
             begun = time.monotonic()
-            count = sounds = 0
+            count, sounds, samples = 0, 0, SAMPLES[sound_by]
             while not stop.is_set():
                 frame = picture(int(time.time() * 1000) & 0xFFFF_FFFF)
                 frame.pts, frame.time_base = count, fractions.Fraction(1, RATE)
                 out.mux(video.encode(frame))
-                while sounds * 1024 < (count + 1) * 48_000 // RATE:
-                    sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
-                    sound.sample_rate, sound.pts, sound.time_base = 48_000, sounds * 1024, fractions.Fraction(1, 48_000)
+                while sounds * samples < (count + 1) * 48_000 // RATE:
+                    sound = av.AudioFrame.from_ndarray(np.zeros((1, samples), np.float32), "fltp", "mono")
+                    sound.sample_rate, sound.pts = 48_000, sounds * samples
+                    sound.time_base = fractions.Fraction(1, 48_000)
                     out.mux(audio.encode(sound))
                     sounds += 1
                 count += 1
@@ -54,11 +59,12 @@ def _publish(url: str, stop: threading.Event, failure: list[BaseException]) -> N
 
 
 @contextlib.contextmanager
-def glass(rtmp: str, name: str) -> Iterator[None]:
-    """Publish meanwhile by RTMP to ``host:port``."""
+def glass(rtmp: str, name: str, sound_by: str = "aac") -> Iterator[None]:
+    """Publish meanwhile by RTMP to ``host:port``; ``sound_by`` is one of `SAMPLES`."""
     stop = threading.Event()
     failure: list[BaseException] = []
-    thread = threading.Thread(target=_publish, args=(f"rtmp://{rtmp}/live/{name}", stop, failure), daemon=True)
+    to = f"rtmp://{rtmp}/live/{name}"
+    thread = threading.Thread(target=_publish, args=(to, sound_by, stop, failure), daemon=True)
     thread.start()
     yield
     stop.set()

@@ -9,15 +9,18 @@ from pathlib import Path
 import httpx
 import m3u8
 import pytest
-from conftest import PATIENCE_S, Server, until
+from conftest import PATIENCE_S, Server, until, wait_for_statistic
 from glass import HEIGHT, RATE, READ, WIDTH, glass
 from playwright.sync_api import Page
+from test_encoders import ingests
 
 _log = logging.getLogger(__name__)
 pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(300)]
 SHAKA = Path(__file__).parents[2] / "web/node_modules/shaka-player/dist/shaka-player.compiled.js"
 LATEST_S = 2.0
 """From the drawing of a picture to its showing, for 95 of 100, with parts of 333 ms."""
+LATEST_WHEP_MS = 300
+"""The same by WebRTC."""
 SHORT_S, LONG_S = 10, 120
 PAST_EVICTION_S = 45
 """A player throws away what it has played after half a minute: what that breaks is seen after it."""
@@ -63,6 +66,27 @@ def test_hls_js_shows_pictures_soon_after_they_were_drawn(
     # The short form only catches what is broken: machines of tests are busy.
     assert p95_s <= (LATEST_S if seconds == LONG_S else 10 * LATEST_S)
     assert page.evaluate("document.querySelector('[data-live=\"buffer-note\"]').textContent") == "never stood still"
+
+
+@pytest.mark.parametrize("seconds", [SHORT_S, pytest.param(LONG_S, marks=pytest.mark.long)])
+def test_whep_shows_pictures_as_soon_as_they_are_drawn(
+    server: Server, open_page: Callable[..., Page], seconds: int
+) -> None:
+    name = f"glass-{seconds}"
+    # Sound that WebRTC carries: what is made anew comes later, and the browser holds pictures back for it.
+    with glass(server.ready["rtmp"][0], name, "libopus"):
+        until(lambda: (seen := ingests(server, name)) and seen["in_room"], "the encoder in its room")
+        page = open_page(f"/watch/?room={name}", None, READ)
+        wait_for_statistic(page, "video frames decoded", f"Number(value) >= {RATE}")
+        page.evaluate("readGlass(document.querySelector('video'))")
+        page.wait_for_function(
+            "count => late.length >= count", arg=seconds * RATE, timeout=(seconds + PATIENCE_S) * 1000
+        )
+        late = sorted(page.evaluate("late")[RATE:])
+    assert late[0] >= 0
+    median_ms, p95_ms = (late[len(late) * share // 100] for share in (50, 95))
+    _log.info("glass to WHEP: median %d ms, 95 of 100 %d ms, worst %d ms", median_ms, p95_ms, late[-1])
+    assert p95_ms <= (LATEST_WHEP_MS if seconds == LONG_S else 10 * LATEST_WHEP_MS)
 
 
 # As docs/how-to/live-streams.md has it, with the reasons.
