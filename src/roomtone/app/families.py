@@ -65,6 +65,9 @@ LIVE_FAMILIES = (
     Family("ingests_refused", "Times an encoder was not let in, by reason.", counter=True, label="reason"),
     Family("ingests_ended", "Times an encoder ended, by reason.", counter=True, label="reason"),
     Family("ingest_strangers", "Sources of datagrams that no input takes, each told once.", counter=True),
+    Family("slates", "Streams of encoders that show a slate now."),
+    Family("slates_shown", "Times a slate was shown.", counter=True),
+    Family("slates_failed", "Times a slate ended by itself.", counter=True),
     Family("readers", "Programs that read live streams by SRT."),
     Family("readers_accepted", "Times one was let in.", counter=True),
     Family("readers_refused", "Times one was not let in, by reason.", counter=True, label="reason"),
@@ -215,7 +218,7 @@ def live_values(  # noqa: PLR0917 - one a sort of stream
     pulls: Pulls | None,
 ) -> Mapping[str, float | Mapping[str, float]]:
     """Values of `LIVE_FAMILIES`."""
-    playouts = ingests.playouts
+    playouts, slates = ingests.playouts, ingests.slates
     states = [stream.state for stream in live.by_name.values()]
     fetched = [pull.state for pull in pulls.by_name.values()] if pulls is not None else []
     return {
@@ -243,6 +246,9 @@ def live_values(  # noqa: PLR0917 - one a sort of stream
         "readers_ended": {} if playouts is None else _by_name(playouts.ended),
         "readers_kicked": 0 if playouts is None else playouts.kicked,
         "ingest_strangers": ingests.strangers,
+        "slates": 0 if slates is None else slates.shown,
+        "slates_shown": 0 if slates is None else slates.begun,
+        "slates_failed": 0 if slates is None else slates.failed,
         "ingest_warnings": _by_name(ingests.warned),
         "ingest_attendance": {} if ingests.attendances is None else _by_name(ingests.attendances.counts),
     }

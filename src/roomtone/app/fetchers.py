@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import importlib.util
-import os
 import sys
 from typing import TYPE_CHECKING
 
+from roomtone.app.last_word import run_until_over
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
 COMMAND = (sys.executable, "-m", "roomtone.workers.fetch")
-STOP_S = 3.0
-MAX_REASON = 500
 
 
 class FetchProcesses:
@@ -40,49 +37,4 @@ class FetchProcesses:
             "ROOMTONE_FETCH_TO": f"rtmp://{self._rtmp}/live/{name}?token={secret}",
             "ROOMTONE_FETCH_PRIVATE": "1" if self._allow_private else "0",
         }
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env=os.environ | told,
-        )
-        try:
-            return await _last_line(process)
-        finally:
-            await _end(process)
-
-
-async def _last_line(process: asyncio.subprocess.Process) -> str:
-    """Wait for the end of a process and give what it said last."""
-    last = ""
-    if process.stderr is not None:
-        async for line in _lines(process.stderr):
-            last = line or last
-    code = await process.wait()
-    return last[:MAX_REASON] or f"it ended with status {code}"
-
-
-async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
-    while True:
-        try:
-            line = await stream.readline()
-        except ValueError:
-            continue  # it was longer than is kept
-        if not line:
-            return
-        yield line.decode(errors="replace").strip()
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a process: by closing its input, then by force."""
-    if process.returncode is not None:
-        return
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_S)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        return await run_until_over(self._command, told)

@@ -51,6 +51,7 @@ from roomtone.app.people import People, open_people
 from roomtone.app.phones import Phones, is_wanted
 from roomtone.app.previews import Previews
 from roomtone.app.public_address import ask_public_address
+from roomtone.app.slates import open_slates
 from roomtone.app.transcoders import TranscoderProcesses, check_transcoding
 from roomtone.app.wiring import Parts, wire
 from roomtone.clients.targets import GuardedTargets
@@ -306,6 +307,10 @@ class Server:
         rtmp = self.addresses.get(IngestProtocol.RTMP.value, [])
         pulls.fetchers = FetchProcesses(rtmp[0] if rtmp else None, allow_private=self.settings.pull.allow_private)
         parts.context.rights.secret_of = pulls.secret_of
+        self._open.push_async_callback(parts.context.slates.close)
+        for warning in open_slates(parts.context.slates, rtmp[0] if rtmp else None):
+            self.health.warnings.append(warning)
+            _log.warning(warning)
         if parts.context.ingresses is not None:
             await parts.context.ingresses.start(pulls)
 

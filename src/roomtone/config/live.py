@@ -33,6 +33,8 @@ class StreamSettings(Section):
     `live.encryption` says, and refused where this says otherwise."""
     segments_per_key: NotNegative | None = None
     """A key is good for so many segments; 0: for the life of the stream."""
+    slate: str | None = None
+    """What is shown while its encoder is away, as `live.slate` has it."""
 
 
 class LiveSettings(Section):
@@ -59,7 +61,14 @@ class LiveSettings(Section):
         default_factory=dict
     )
     """Single streams by name, where they are given to their audience otherwise than all: `public`, `encryption`,
-    `segments_per_key`. What is pushed by SRT and RTMP is always encrypted as `encryption` says."""
+    `segments_per_key`, `slate`. What is pushed by SRT and RTMP is always encrypted as `encryption` says."""
+    slate: str = ""
+    """What is shown of a stream whose encoder is away, until it is back: `card`, dark colour bars, or the path of a
+    picture or a clip, whose sound is not heard. Empty: nothing. Needs `rtmp.enabled` and PyAV."""
+    slate_after_s: Annotated[float, Field(ge=0, le=8)] = 2
+    """How long after it was lost."""
+    slate_for_s: Annotated[int, Field(ge=1, le=86_400)] = 600
+    """How long at most; the stream ends ten seconds later, when still nobody publishes it."""
     window_s: Annotated[int, Field(ge=0, le=86_400)] = 120
     """How far back viewers can go; three segments at least."""
     memory_s: Annotated[int, Field(ge=24, le=86_400)] = 300

@@ -22,6 +22,7 @@ from roomtone.control.live.pressure import QueueKind, QueuePressure, SlowingMean
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
 from roomtone.control.live.pull_urls import PullRefusal, PullRefusedError, PullWay
 from roomtone.control.live.pulls import Fetchers, Pull, Pulls, PullState, PullTargets
+from roomtone.control.live.slates import CARD, SlateLook, SlateProcesses, SlateRules, Slates
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
 from roomtone.control.live.streams import LiveStreams
@@ -51,6 +52,7 @@ from roomtone.control.live.values import (
 )
 
 __all__ = [
+    "CARD",
     "CARRIED",
     "PRESETS",
     "AccountCheck",
@@ -109,6 +111,10 @@ __all__ = [
     "QueuePressure",
     "RoomMaking",
     "Rung",
+    "SlateLook",
+    "SlateProcesses",
+    "SlateRules",
+    "Slates",
     "SlowingMeans",
     "SoundCodec",
     "SourcePressure",

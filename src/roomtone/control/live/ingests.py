@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from roomtone.control.live.playouts import Playouts
     from roomtone.control.live.pressure import StreamPressure
     from roomtone.control.live.publish_rights import PublishRights
+    from roomtone.control.live.slates import Slates
     from roomtone.control.live.sync import StreamSync
     from roomtone.control.live.transcoding import TrackMaking, Transcoding, Transcodings
     from roomtone.control.rooms import Rooms
@@ -141,6 +142,10 @@ class Ingests:
         self.listings = listings or Listings()
         self.when_started: list[Callable[[IngestStream], None]] = []
         """Told of each encoder that begins to publish, or comes back; must not block."""
+        self.when_lost: list[Callable[[IngestStream], None]] = []
+        """Told of each stream whose encoder is gone; must not block."""
+        self.slates: Slates | None = None
+        """What is shown meanwhile, where anything is."""
         self.playouts: Playouts | None = None
         """Who reads streams by the same ports; nobody may while there are none."""
         self._engine = engine
@@ -286,13 +291,17 @@ class Ingests:
         if detail := self.listings.why_not_pushed(question.subject):
             self.refused[OTHER_ENCRYPTION] += 1
             return Answer(id=question.id, allowed=False, detail=detail)
+        is_slate = self.slates is not None and self.slates.lets_in(question)
         try:
-            await self._rights.require(question)
+            if not is_slate:
+                await self._rights.require(question)
         except AccessError as error:
             self.refused[error.denial.value] += 1
             _log.info("refused %s of %s: %s", question.subject, question.remote, error)
             return Answer(id=question.id, allowed=False, detail=str(error), denial=denial_of(error))
-        self.accepted += 1
+        self.accepted += not is_slate
+        if self.slates is not None and not is_slate:
+            await self.slates.make_way(question.subject)
         return Answer(id=question.id, allowed=True)
 
     # --- what there is ---
@@ -450,6 +459,8 @@ class Ingests:
         stream.ingest, stream.pace = None, IngestPace.FREE
         self.ended[event.reason] += 1
         _log.info("%s is no longer published: %s %s", stream.name, event.reason.value, event.detail)
+        for told in self.when_lost:
+            told(stream)
 
     def _on_packager(self, event: PackagerStarted | PackagerWarned | PackagerPressed | PackagerEnded) -> bool:
         """Note what a packager says; whether it was its last word."""

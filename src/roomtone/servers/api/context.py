@@ -26,6 +26,8 @@ from roomtone.control.live import (
     Pulls,
     RoomMaking,
     Rung,
+    SlateRules,
+    Slates,
     SoundCodec,
     StreamEncryption,
     StreamKeys,
@@ -91,6 +93,12 @@ def live_listings(live: LiveSettings) -> Listings:
     return Listings(default, by_name)
 
 
+def slate_rules(live: LiveSettings) -> SlateRules:
+    """Say what the settings say of slates: of all, and of single streams."""
+    by_name = {name: said.slate for name, said in live.streams.items() if said.slate is not None}
+    return SlateRules(live.slate, by_name, live.slate_after_s, live.slate_for_s)
+
+
 @dataclass(eq=False, slots=True)
 class ApiContext:
     """Everything a request handler needs."""
@@ -133,6 +141,8 @@ class ApiContext:
     playouts: Playouts = field(init=False)
     """Who reads live streams by SRT."""
     inputs: Inputs = field(init=False)
+    slates: Slates = field(init=False)
+    """What is shown of encoders' streams while their encoders are away."""
     transcodings: Transcodings = field(init=False)
     ice_rules: tuple[IceServerRule, ...] = field(init=False)
 
@@ -175,6 +185,7 @@ class ApiContext:
         self.playouts = Playouts(play_rights, max_readers=self.settings.srt.max_readers, clock=self.wall_clock)
         self.ingests.playouts = self.playouts
         self.inputs = Inputs(self.engine, self.ingests, self.listings, clock=self.wall_clock)
+        self.slates = Slates(self.ingests, slate_rules(live), self._has_own_source)
         self.limiter = JoinLimiter(
             limits.joins_per_second, limits.sessions_per_address, max_addresses=limits.max_addresses
         )
@@ -188,6 +199,10 @@ class ApiContext:
             )
             for server in self.settings.ice.servers
         )
+
+    def _has_own_source(self, name: str) -> bool:
+        """Whether a stream comes by itself, by an input or a pull: nobody asks then whether it may come back."""
+        return name in self.inputs.by_name or (self.pulls is not None and name in self.pulls.by_name)
 
     def _is_public(self, name: str) -> bool:
         stream = self.live.by_name.get(name)

@@ -41,7 +41,8 @@ class IngestBody(BaseModel):
     """A stream that an encoder publishes; ``publishing`` is false while it waits for the encoder to come back.
 
     ``in_room`` says whether the encoder is a participant of the room of this name; ``unavailable`` which of its tracks
-    nobody there can be given, and why; ``made`` which are made anew for it, and how that goes.
+    nobody there can be given, and why; ``made`` which are made anew for it, and how that goes. ``slate``: what is
+    published is a slate, and the encoder is away.
     """
 
     name: str
@@ -49,6 +50,7 @@ class IngestBody(BaseModel):
     remote: str
     encoder: str
     publishing: bool
+    slate: bool
     started_at: float
     playlist: str
     hls_viewers: int
@@ -124,6 +126,7 @@ def _body(
         remote=stream.remote,
         encoder=stream.encoder,
         publishing=stream.ingest is not None,
+        slate=context.slates.shows(stream.name),
         started_at=stream.started_at,
         playlist=f"/live/{stream.name}/index.m3u8",
         hls_viewers=audience.get(stream.name, 0),
