@@ -46,6 +46,7 @@ from roomtone.app.families import (
 from roomtone.app.fetchers import FetchProcesses
 from roomtone.app.listeners import HTTP, HTTPS, SFU, Listener, listeners
 from roomtone.app.live_demo import LiveDemo
+from roomtone.app.names import share_names
 from roomtone.app.operator import operator_app
 from roomtone.app.people import People, open_people
 from roomtone.app.phones import Phones, is_wanted
@@ -156,6 +157,7 @@ class Server:
         engine, people = await self._open_engine_and_people()
         parts = wire(self.settings, engine, version(), people)
         self.parts = parts
+        share_names(self.settings, parts.context, self._open)
         self._open.push_async_callback(parts.close)
         await parts.start()
         parts.context.picture = previews = Previews()

@@ -52,6 +52,9 @@ class LiveSettings(Section):
     publish_hook: str = ""
     """Asked who may publish by SRT and RTMP where the server does not know what an encoder shows: a URL that gets a
     signed POST and lets it in by answering 2xx within 2.5 s. Addresses are limited by `webhooks.allow_private`."""
+    node_url: Annotated[str, Field(pattern=r"^(https?://[^/?#\s]+)?$")] = ""
+    """Where players reach this server, https://live-1.example.org. With it and `redis.url` no two servers that share
+    that Redis have a stream of the same name, and players are led to the one that has it."""
     encryption: Literal["none", "aes-128", "sample-aes"] = "none"
     """By what media is encrypted: aes-128 whole, as all players read it; sample-aes by cbcs, which AV1 is not. Keys are
     given to whoever may watch. A room that goes live may choose otherwise."""

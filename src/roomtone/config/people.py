@@ -113,7 +113,7 @@ class MailSettings(Section):
 
 
 class RedisSettings(Section):
-    """Redis, for limits that several servers share."""
+    """Redis, for limits that several servers share, and for the names of their live streams (`live.node_url`)."""
 
     url: SecretStr = SecretStr("")
     """redis://host:6379/0, rediss://... or unix:///path. Empty: limits are kept in memory."""

@@ -22,6 +22,7 @@ from roomtone.control.live.pressure import QueueKind, QueuePressure, SlowingMean
 from roomtone.control.live.publish_rights import AccountCheck, PublishHook, PublishRights
 from roomtone.control.live.pull_urls import PullRefusal, PullRefusedError, PullWay
 from roomtone.control.live.pulls import Fetchers, Pull, Pulls, PullState, PullTargets
+from roomtone.control.live.registry import MemoryRegistry, NameKeeper, StreamRegistry
 from roomtone.control.live.slates import CARD, SlateLook, SlateProcesses, SlateRules, Slates
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
@@ -94,6 +95,8 @@ __all__ = [
     "LiveTerms",
     "LiveTrack",
     "LiveViewer",
+    "MemoryRegistry",
+    "NameKeeper",
     "NewStreamKey",
     "PlayRights",
     "Playout",
@@ -122,6 +125,7 @@ __all__ = [
     "StreamKeyStore",
     "StreamKeys",
     "StreamPressure",
+    "StreamRegistry",
     "StreamSync",
     "TermsWish",
     "TrackMaking",

@@ -20,6 +20,7 @@ from roomtone.control.live.listing import Listings
 from roomtone.control.live.making import Makings
 from roomtone.control.live.playouts import PLAY, denial_of
 from roomtone.control.live.pressure import read_pressure, source_of
+from roomtone.control.live.registry import MemoryRegistry
 from roomtone.control.live.sync import read_sync
 from roomtone.control.live.transcoding import WorkerStartError
 from roomtone.control.policy import AccessError
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from roomtone.control.live.playouts import Playouts
     from roomtone.control.live.pressure import StreamPressure
     from roomtone.control.live.publish_rights import PublishRights
+    from roomtone.control.live.registry import NameKeeper, StreamRegistry
     from roomtone.control.live.slates import Slates
     from roomtone.control.live.sync import StreamSync
     from roomtone.control.live.transcoding import TrackMaking, Transcoding, Transcodings
@@ -82,6 +84,7 @@ _log = logging.getLogger(__name__)
 PUBLISH = "publish"
 """Topic of the engine's question whether something may be published."""
 TOO_MANY = "too_many_streams"
+ELSEWHERE = "published_elsewhere"
 OTHER_ENCRYPTION = "other_encryption"
 """Why an encoder is refused that may publish, as metrics say it."""
 
@@ -144,6 +147,10 @@ class Ingests:
         """Told of each encoder that begins to publish, or comes back; must not block."""
         self.when_lost: list[Callable[[IngestStream], None]] = []
         """Told of each stream whose encoder is gone; must not block."""
+        self.registry: StreamRegistry = MemoryRegistry()
+        """Where names are claimed."""
+        self.names: NameKeeper | None = None
+        """Keeps them claimed, where others could have them."""
         self.slates: Slates | None = None
         """What is shown meanwhile, where anything is."""
         self.playouts: Playouts | None = None
@@ -284,6 +291,17 @@ class Ingests:
             return await self.playouts.decide(question)
         if question.topic != PUBLISH:
             return Answer(id=question.id, allowed=False, detail=f"nobody decides {question.topic}")
+        if self.slates is not None and self.slates.lets_in(question):
+            return Answer(id=question.id, allowed=True)
+        if (refused := await self._refuse(question)) is not None:
+            return refused
+        self.accepted += 1
+        if self.slates is not None:
+            await self.slates.make_way(question.subject)
+        return Answer(id=question.id, allowed=True)
+
+    async def _refuse(self, question: Question) -> Answer | None:
+        """Refuse who may not publish, and what cannot be published; None for others, whose name is claimed then."""
         if question.subject not in self.by_name and len(self.by_name) >= self._max_streams:
             self.refused[TOO_MANY] += 1
             detail = f"{self._max_streams} streams are published already"
@@ -291,18 +309,17 @@ class Ingests:
         if detail := self.listings.why_not_pushed(question.subject):
             self.refused[OTHER_ENCRYPTION] += 1
             return Answer(id=question.id, allowed=False, detail=detail)
-        is_slate = self.slates is not None and self.slates.lets_in(question)
         try:
-            if not is_slate:
-                await self._rights.require(question)
+            await self._rights.require(question)
         except AccessError as error:
             self.refused[error.denial.value] += 1
             _log.info("refused %s of %s: %s", question.subject, question.remote, error)
             return Answer(id=question.id, allowed=False, detail=str(error), denial=denial_of(error))
-        self.accepted += not is_slate
-        if self.slates is not None and not is_slate:
-            await self.slates.make_way(question.subject)
-        return Answer(id=question.id, allowed=True)
+        if owner := await self.registry.claim(question.subject):
+            self.refused[ELSEWHERE] += 1
+            detail = f"{owner} has a live stream of this name"
+            return Answer(id=question.id, allowed=False, detail=detail, denial=Denial.LIMIT)
+        return None
 
     # --- what there is ---
 

@@ -18,6 +18,7 @@ from roomtone.control.live.feeding import Feeding
 from roomtone.control.live.listing import Listings
 from roomtone.control.live.opening import Opener, Wanted, close_quietly
 from roomtone.control.live.pressure import read_pressure, source_of
+from roomtone.control.live.registry import MemoryRegistry
 from roomtone.control.live.sync import read_sync
 from roomtone.control.live.values import (
     LiveEnd,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from roomtone.control.live.listing import TermsWish
     from roomtone.control.live.pressure import StreamPressure
+    from roomtone.control.live.registry import StreamRegistry
     from roomtone.control.live.stream import LiveStream
     from roomtone.control.live.sync import StreamSync
     from roomtone.control.live.transcoding import Transcodings
@@ -84,6 +86,8 @@ class LiveStreams:
         self._opening: dict[str, asyncio.Task[LiveStream]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.registry: StreamRegistry = MemoryRegistry()
+        """Where names are claimed."""
         self.is_taken: Callable[[str], bool] = lambda _name: False
         """Whether an encoder publishes a live stream of a name."""
         rooms.when_opened.append(self._follow)
@@ -227,6 +231,7 @@ class LiveStreams:
 
     async def _make(self, room: Room, wanted: Wanted) -> LiveStream:
         try:
+            await self._claim(room.name)
             stream, mailbox = await self._opener.open(room, wanted, lambda: self._closed)
         except LiveError as error:
             self.refused[error.refusal] += 1
@@ -239,6 +244,10 @@ class LiveStreams:
         stream.watching = asyncio.ensure_future(self._watch(stream, mailbox))
         self.feeding.refresh(stream)  # what was published meanwhile, or withdrawn
         return stream
+
+    async def _claim(self, name: str) -> None:
+        if owner := await self.registry.claim(name):
+            raise LiveError(LiveRefusal.ALREADY_LIVE, f"{owner} has a live stream of this name")
 
     # --- following the room ---
 

@@ -24,6 +24,7 @@ COOKIE = "roomtone-live"
     response_class=Response,
     summary="Begin to watch a live stream",
     responses={
+        307: {"description": "Another server has the stream: there"},
         401: {"description": "The stream is not public, and there is no token or none that is valid"},
         403: {"description": "The token does not cover this stream, or its holder was sent away"},
         404: {"description": "There is no such stream"},
@@ -37,6 +38,8 @@ async def begin_to_watch(request: Request, name: str) -> Response:
     context = context_of(request)
     access = context.access
     token = request.query_params.get("token") or bearer(request)
+    if (there := await _elsewhere(request, name)) is not None:
+        return there
     is_nobodys = not is_room_name(name) or (token is None and access.is_open_to(loopback=is_loopback(request)))
     if is_nobodys:
         # What is open the front door serves itself, where it is there.
@@ -56,3 +59,15 @@ async def begin_to_watch(request: Request, name: str) -> Response:
         samesite="lax",
     )
     return response
+
+
+async def _elsewhere(request: Request, name: str) -> Response | None:
+    """Lead to the server that has a stream which is not here; what was shown is shown there."""
+    context = context_of(request)
+    if not is_room_name(name) or name in context.live.by_name or name in context.ingests.by_name:
+        return None
+    if not (owner := await context.ingests.registry.owner(name)):
+        return None
+    query = f"?{request.url.query}" if request.url.query else ""
+    to = f"{owner}/live/{name}/index.m3u8{query}"
+    return RedirectResponse(to, HTTPStatus.TEMPORARY_REDIRECT, headers={"Cache-Control": "no-store"})

@@ -9,7 +9,9 @@ from api_world import FFMPEG, ApiWorld
 
 from roomtone.config import ServerSettings, Settings
 from roomtone.config.live import LiveSettings
+from roomtone.control.live import MemoryRegistry
 from roomtone.media.front import FrontViewer, KickRefusal, KickRefusedError
+from roomtone.media.values import IngestProtocol
 
 MakeApi = Callable[..., Awaitable[ApiWorld]]
 FAR = ("192.0.2.9", 50000)
@@ -127,3 +129,26 @@ async def test_viewers_are_for_the_administrators_of_a_stream_that_is_there(api:
     assert (await api.http.get(url, headers=api.headers(None))).status_code == 403
     assert (await api.http.get(url, headers=admin(api))).status_code == 404
     assert (await api.http.delete(f"{url}/x", headers=admin(api))).status_code == 404
+
+
+class Elsewhere(MemoryRegistry):
+    """A registry by which another server has one stream."""
+
+    async def owner(self, name: str) -> str:
+        return "https://other.example.org" if name == "demo" else ""
+
+
+async def test_a_stream_that_another_server_has_is_watched_there_with_what_was_shown(make_api: MakeApi) -> None:
+    api = await make_api(client=FAR)
+    api.context.ingests.registry = Elsewhere()
+    led = await api.http.get("/live/demo/index.m3u8?token=a.b.c")
+    assert led.status_code == 307
+    assert led.headers["location"] == "https://other.example.org/live/demo/index.m3u8?token=a.b.c"
+    assert led.headers["cache-control"] == "no-store"
+    assert (await api.http.get("/live/here/index.m3u8")).status_code == 401
+    # What is here is watched here.
+    listener = await api.context.ingests.listen(IngestProtocol.SRT, "127.0.0.1:0")
+    api.link.begin_ingest(listener.id, "demo")
+    await api.settle()
+    assert (await api.http.get("/live/demo/index.m3u8")).status_code == 401
+    await api.context.ingests.close()
