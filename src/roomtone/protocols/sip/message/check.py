@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from roomtone.protocols.sip.errors import Fault, SipSyntaxError
 from roomtone.protocols.sip.grammar import decode
-from roomtone.protocols.sip.headers.address import Wildcard
+from roomtone.protocols.sip.headers.address import Address, Wildcard
 from roomtone.protocols.sip.headers.cseq import METHODS
-from roomtone.protocols.sip.message.plain import PLAIN_ADDRESS, PLAIN_VIA
+from roomtone.protocols.sip.message.plain import PLAIN_CONTACT, PLAIN_VIA
 from roomtone.protocols.sip.message.status import reason_phrase
 from roomtone.protocols.sip.uri import OtherUri, SipUri, parse_uri
 
 if TYPE_CHECKING:
-    from roomtone.protocols.sip.headers.address import Address
     from roomtone.protocols.sip.message.headers import Headers
     from roomtone.protocols.sip.message.message import Message, Request, Response
 
@@ -88,15 +87,10 @@ def check_message(message: Message) -> None:
         for name in _ONCE:
             if headers.count(name) > 1:
                 raise SipSyntaxError(Fault.REPEATED_HEADER, 0, "more than once", header=name)
-    if PLAIN_VIA(headers.get("via") or b"") is None:
+    if message.plain_via is None and PLAIN_VIA(headers.get("via") or b"") is None:
         _ = message.via
     _ = (message.cseq, message.call_id)
-    for name in ("from", "to"):
-        plain = PLAIN_ADDRESS(headers.get(name) or b"")
-        if plain is not None:
-            parse_uri(decode(plain[1]))
-        else:
-            parse_uri((message.from_ if name == "from" else message.to).uri_text)
+    message.check_addresses()
     message.is_checked = True
 
 
@@ -112,7 +106,8 @@ def check_request(request: Request, able: Capabilities = ANYTHING) -> Refusal | 
         if b"," in (headers.get("via") or b"") or headers.has_repeated:
             _ = request.vias
         if "contact" in headers:
-            _check_addresses(request.contacts)
+            plain = _plain_contact(headers)
+            _check_addresses(request.contacts if plain is None else [Address(plain)])
         if "route" in headers:
             _check_addresses(request.routes)
         if "record-route" in headers:
@@ -131,13 +126,19 @@ def check_response(response: Response) -> Fault | None:
     """Say why a response cannot be believed, or None; such a response is dropped (RFC 3261, 8.1.3, 18.1.2)."""
     try:
         check_message(response)
-        if "contact" in response.headers:
+        if "contact" in response.headers and _plain_contact(response.headers) is None:
             _ = response.contacts
         if "record-route" in response.headers:
             _ = response.record_routes
     except SipSyntaxError as error:
         return error.fault
     return None
+
+
+def _plain_contact(headers: Headers) -> str | None:
+    """Give the only URI in Contact, as it stands alone in brackets; None where a closer look is needed."""
+    plain = None if headers.has_repeated else PLAIN_CONTACT(headers.get("contact") or b"")
+    return None if plain is None else decode(plain[1])
 
 
 def _check_addresses(addresses: list[Address] | Wildcard) -> None:

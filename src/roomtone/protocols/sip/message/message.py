@@ -15,7 +15,7 @@ from roomtone.protocols.sip.grammar import decode, encode, split_list
 from roomtone.protocols.sip.headers.address import WILDCARD, Address, Wildcard, parse_address
 from roomtone.protocols.sip.headers.cseq import CSeq, parse_cseq, parse_number
 from roomtone.protocols.sip.headers.via import Via, parse_via
-from roomtone.protocols.sip.message.plain import PLAIN_ADDRESS
+from roomtone.protocols.sip.message.plain import PLAIN_ADDRESS, PLAIN_BRANCH
 from roomtone.protocols.sip.message.status import reason_phrase
 from roomtone.protocols.sip.uri import Uri, parse_uri
 
@@ -26,6 +26,7 @@ MAX_FORWARDS = 255
 """Highest ``Max-Forwards`` (RFC 3261, 20.22)."""
 DEFAULT_FORWARDS = 70
 _UNREAD = " "  # no tag
+_UNMATCHED = b"", b""
 
 
 @lru_cache(4_096)  # a phone says the same in all its messages, and addresses are not changed
@@ -40,7 +41,19 @@ def _decoded(tag: bytes | None) -> str | None:
 class Message:
     """What requests and responses have in common: headers, body, and the headers that transactions match by."""
 
-    __slots__ = ("_call_id", "_cseq", "_from", "_from_tag", "_to", "_to_tag", "_via", "body", "headers", "is_checked")
+    __slots__ = (
+        "_call_id",
+        "_cseq",
+        "_from",
+        "_from_tag",
+        "_plain_via",
+        "_to",
+        "_to_tag",
+        "_via",
+        "body",
+        "headers",
+        "is_checked",
+    )
 
     def __init__(self, headers: Headers, body: bytes) -> None:
         self.headers = headers
@@ -48,6 +61,7 @@ class Message:
         self.is_checked = False
         """Whether `check_message` has found nothing wrong with it."""
         self._via: Via | None = None
+        self._plain_via: tuple[bytes, bytes] | None = _UNMATCHED
         self._cseq: CSeq | None = None
         self._from: Address | None = None
         self._to: Address | None = None
@@ -63,6 +77,15 @@ class Message:
             text = self.headers.required("via")
             via = self._via = parse_via(text if "," not in text else split_list(text)[0])
         return via
+
+    @property
+    def plain_via(self) -> tuple[bytes, bytes] | None:
+        """Sent-by and branch of a topmost Via as nearly all are written; None for one that needs a closer look."""
+        plain = self._plain_via
+        if plain is _UNMATCHED:
+            found = PLAIN_BRANCH(self.headers.get("via") or b"")
+            plain = self._plain_via = None if found is None else (found[1], found[2])
+        return plain
 
     @property
     def vias(self) -> list[Via]:
@@ -112,6 +135,21 @@ class Message:
             tag = self.to.tag if plain is None else _decoded(plain[2])
             self._to_tag = tag
         return tag
+
+    def check_addresses(self) -> None:
+        """Read From and To, and keep their tags. Raises `SipSyntaxError`, also for their URIs."""
+        plain = PLAIN_ADDRESS(self.headers.get("from") or b"")
+        if plain is None:
+            parse_uri(self.from_.uri_text)
+        else:
+            parse_uri(decode(plain[1]))
+            self._from_tag = _decoded(plain[2])
+        plain = PLAIN_ADDRESS(self.headers.get("to") or b"")
+        if plain is None:
+            parse_uri(self.to.uri_text)
+        else:
+            parse_uri(decode(plain[1]))
+            self._to_tag = _decoded(plain[2])
 
     @property
     def call_id(self) -> str:
@@ -167,12 +205,14 @@ class Message:
         rest = split_list(text)[1:] if "," in text else ()
         self.headers.set_first("Via", ", ".join([via.serialize(), *rest]))
         self._via = via
+        self._plain_via = _UNMATCHED
 
     def pop_via(self) -> None:
         """Take the topmost Via out: what is left is for the next hop back (16.7)."""
         items = self.headers.items("via")
         self.headers.set_items("Via", items[1:])
         self._via = None
+        self._plain_via = _UNMATCHED
 
     def _start(self) -> bytes:
         raise AssertionError  # a Message is a Request or a Response

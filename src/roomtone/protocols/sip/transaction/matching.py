@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, TypeAlias
-
-from roomtone.protocols.sip.message.names import METHOD_OF
 
 if TYPE_CHECKING:
     from roomtone.protocols.sip.message import Request, Response
 
 Key: TypeAlias = tuple[object, ...]
 
-# sent-by and branch of a topmost Via that needs no closer look: as nearly all are written
-_PLAIN_VIA = re.compile(
-    rb"SIP/2\.0/[A-Za-z]+ ([A-Za-z0-9.\-:\[\]]+)(?:;(?!branch)[^\s;,=\"]+(?:=[^\s;,\"]*)?)*;branch=(z9hG4bK[^\s;,\"]+)"
-).match
-
 
 def client_key(response: Response) -> Key:
     """Our branch and the method; a branch alone is shared by an INVITE and its CANCEL."""
-    headers = response.headers
-    plain = _PLAIN_VIA(headers.get("via") or b"")
-    method = METHOD_OF.get((headers.get("cseq") or b"").rpartition(b" ")[2])
-    if plain is None or method is None:
+    plain = response.plain_via
+    if plain is None:
         branch = response.via.branch or ""
         return branch.encode("utf-8", "surrogateescape"), response.cseq.method
-    return plain[2], method
+    return plain[1], response.cseq.method
 
 
 def server_key(request: Request, method: str) -> tuple[Key, bool]:
@@ -35,12 +25,12 @@ def server_key(request: Request, method: str) -> tuple[Key, bool]:
     Branch, sent-by and method where the branch has the cookie. Else what RFC 2543 compares, but for the tag in To:
     an ACK has one where its INVITE had none, so that is looked at by whoever asks.
     """
-    value = request.headers.get("via") or b""
-    plain = _PLAIN_VIA(value)
+    plain = request.plain_via
     if plain is not None:
-        return (plain[2], plain[1].lower(), method), False
+        return (plain[1], plain[0].lower(), method), False
     via = request.via
     if via.has_cookie:
         sent_by = via.host if via.port is None else f"{via.host}:{via.port}"
         return ((via.branch or "").encode("utf-8", "surrogateescape"), sent_by.lower().encode(), method), False
+    value = request.headers.get("via") or b""
     return (request.uri_text, request.from_tag, request.call_id, request.cseq.number, value, method), True
