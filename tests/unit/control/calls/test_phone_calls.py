@@ -313,11 +313,25 @@ async def test_a_late_offer_is_made_of_what_the_callee_has(world: World) -> None
     assert call.codec == "PCMU/8000"
 
 
-async def test_a_late_offer_without_an_answer_ends_the_call(world: World) -> None:
+async def test_an_ack_that_answers_nothing_does_not_wake_the_call(world: World) -> None:
+    call, caller, _ = await answered(world)
+    assert call.post(caller, Acknowledged(None))
+    assert len(call._inbox) == 0
+    assert call.post(caller, Ended(CallEnd.COMPLETED))
+    assert len(call._inbox) == 1
+    assert call.post(caller, Acknowledged(None))
+    assert len(call._inbox) == 2, "what comes after something else is looked at after it"
+    await assert_nothing_is_left(world)
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+async def test_a_late_offer_without_an_answer_ends_the_call(world: World, is_idle: bool) -> None:
     await world.phone("bob", "h1")
     call, caller = await world.call("bob", None)
     callee = world.signalling.legs[0]
     call.post(callee, PickedUp(sdp(5000)))
+    if is_idle:
+        await world.settle()
     call.post(caller, Acknowledged(None))
     await assert_nothing_is_left(world)
     assert caller.last == callee.last == ("end", CallEnd.MEDIA_INCOMPATIBLE)

@@ -16,10 +16,12 @@ from roomtone.control.calls.errors import CallError, PhoneError, PhoneRefusal
 from roomtone.control.calls.media.floor import Floor
 from roomtone.control.calls.media.leg_media import media_for
 from roomtone.control.calls.media.quality import measure
+from roomtone.control.calls.parties.inbox import Inbox
 from roomtone.control.calls.parties.legs import Leg, LegState
 from roomtone.control.calls.parties.unwanted import end_given, turn_away
 from roomtone.control.calls.reasons import CallEnd, sip_status
 from roomtone.control.calls.values import (
+    Acknowledged,
     Caller,
     CallEvent,
     CallId,
@@ -87,27 +89,30 @@ class Call(ABC):
         self._parts = parts
         self._signal = signal
         self._wish: CallEnd | None = None
-        self._inbox: asyncio.Queue[tuple[Signal | None, CallEvent]] = asyncio.Queue(MAX_WAITING)
+        self._inbox: Inbox[tuple[Signal | None, CallEvent]] = Inbox(MAX_WAITING)
 
     # --- the way in ---
 
     def post(self, signal: Signal | None, event: CallEvent) -> bool:
         """Hand in what happened on a leg, or to the whole call; never waits. False where it comes too late."""
+        if isinstance(event, Acknowledged) and self._tells_nothing(signal, event):
+            return True
         if self.state is not CallState.ENDED:
-            try:
-                self._inbox.put_nowait((signal, event))
-            except asyncio.QueueFull:
-                self._wish = self._wish or CallEnd.OVERLOADED
-            else:
+            if self._inbox.put((signal, event)):
                 return True
+            self._wish = self._wish or CallEnd.OVERLOADED
         turn_away(signal, event)
         return False
+
+    def _tells_nothing(self, signal: Signal | None, event: Acknowledged) -> bool:
+        """Whether a call that has nothing else to do would wake up for an ACK of a leg that waits for none."""
+        leg = self._leg_of(signal) if self._inbox.is_awaited and event.sdp is None else None
+        return leg is not None and not leg.offered
 
     def ask_to_end(self, end: CallEnd) -> None:
         """End it as soon as the step it is at is done."""
         self._wish = self._wish or end
-        with contextlib.suppress(asyncio.QueueFull):
-            self._inbox.put_nowait((None, MediaLost()))  # only to wake it: the wish comes first
+        self._inbox.put((None, MediaLost()))  # only to wake it: the wish comes first
 
     @property
     def legs(self) -> list[Leg]:
@@ -156,7 +161,7 @@ class Call(ABC):
             await self._begin()
             self._parts.begun(self)
             while self.end is None:
-                signal, event = await self._inbox.get()
+                signal, event = await self._inbox.take()
                 if self._wish is not None:
                     self.end = self._wish
                     await self._turn_away(signal, event)
@@ -228,14 +233,12 @@ class Call(ABC):
     def _send_after(self, leg: Leg, to: Call) -> None:
         """Hand on what has happened on a leg meanwhile."""
         kept = []
-        while not self._inbox.empty():
-            signal, event = self._inbox.get_nowait()
+        for signal, event in self._inbox.take_all():
             if signal is leg.signal:
                 to.post(signal, event)
             else:
                 kept.append((signal, event))
-        for item in kept:
-            self._inbox.put_nowait(item)
+        self._inbox.put_back(kept)
 
     async def _handle(self, signal: Signal | None, event: CallEvent) -> None:
         leg = self._leg_of(signal)
@@ -293,8 +296,8 @@ class Call(ABC):
     async def _finish(self, end: CallEnd) -> None:
         """Tell everybody that is left, and give back every port. May not fail half way."""
         self.end, self.state = end, CallState.ENDED
-        while not self._inbox.empty():
-            await self._turn_away(*self._inbox.get_nowait())
+        for signal, event in self._inbox.take_all():
+            await self._turn_away(signal, event)
         if self.caller is None:
             self._signal.end(end)
         for leg in self.legs:
