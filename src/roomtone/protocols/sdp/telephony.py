@@ -101,6 +101,29 @@ class PhoneMedia:
         """Whether it can be served, as far as it tells by itself."""
         return not self.unusable
 
+    def at_ports(self, port: int, rtcp_port: int) -> PhoneMedia:
+        """Give the same section of a writer that receives at other ports: `replace` takes three times as long."""
+        return PhoneMedia(
+            self.index,
+            self.kind,
+            self.protocol,
+            port,
+            self.address,
+            self.rtcp_address,
+            rtcp_port,
+            self.rtcp_mux,
+            self.direction,
+            self.codecs,
+            self.ptime_ms,
+            self.max_ptime_ms,
+            self.keying,
+            self.cryptos,
+            self.over_ice,
+            self.fingerprints,
+            self.setup,
+            self.unusable,
+        )
+
     def allowed_by(self, security: MediaSecurity) -> bool:
         """Whether a leg of this security may have it."""
         match security:
@@ -162,7 +185,9 @@ def _read(session: SessionDescription, index: int, section: MediaDescription) ->
     address = _address(session, section) or (_NOWHERE if over_ice else None)
     if address is None or (is_dtls and not over_ice and section.port == _DISCARD_PORT):
         return replace(bare, cryptos=(), unusable="no usable address")
-    codecs = tuple(codec for codec in read_codecs(section, bare.kind or MediaKind.AUDIO) if codec.payload_type >= 0)
+    codecs = _known(
+        tuple(codec for codec in read_codecs(section, bare.kind or MediaKind.AUDIO) if codec.payload_type >= 0)
+    )
     if not codecs:
         return replace(bare, cryptos=(), unusable="no codec with a name")
     rtcp_mux = section.has("rtcp-mux")
@@ -183,6 +208,12 @@ def _read(session: SessionDescription, index: int, section: MediaDescription) ->
         ptime_ms=_milliseconds(section, "ptime"),
         max_ptime_ms=_milliseconds(section, "maxptime"),
     )
+
+
+@lru_cache(1_024)
+def _known(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    """Give the very tuple of an earlier description with the same codecs, by which what follows is remembered."""
+    return codecs
 
 
 def _keying(

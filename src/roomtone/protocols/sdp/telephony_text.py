@@ -6,7 +6,6 @@ A phone describes the same in each of its calls, but for numbers of the session 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,9 @@ from roomtone.protocols.sdp.model import parse_session
 from roomtone.protocols.sdp.telephony import Keying, PhoneDescription, read_phone
 from roomtone.protocols.sdp.telephony_write import (
     LocalMedia,
+    connection_value,
     media_description,
     rejected_description,
-    session_lines,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def read_phone_text(text: str) -> PhoneDescription:
         if like is not None and port <= _HIGHEST_PORT:
             media = like.media[0]
             rtcp_port = port if media.rtcp_mux else min(port + 1, _HIGHEST_PORT)
-            return PhoneDescription(like.session, (replace(media, port=port, rtcp_port=rtcp_port),))
+            return PhoneDescription(like.session, (media.at_ports(port, rtcp_port),))
     return read_phone(parse_session(text))
 
 
@@ -72,7 +71,7 @@ def _like(before: str, behind: str) -> PhoneDescription | None:
 def write_offer_text(origin: Origin, ip: str, media: Sequence[LocalMedia | MediaDescription]) -> str:
     """Write what `write_phone_offer` gives, as text; sections that are descriptions already stay as they are."""
     sections = [_section(one) if isinstance(one, LocalMedia) else _text(one.lines) for one in media]
-    return _text(session_lines(origin, ip)) + "".join(sections)
+    return _session_text(origin, ip) + "".join(sections)
 
 
 def write_answer_text(offer: PhoneDescription, origin: Origin, ip: str, media: Mapping[int, LocalMedia]) -> str:
@@ -81,7 +80,13 @@ def write_answer_text(offer: PhoneDescription, origin: Origin, ip: str, media: M
         _section(media[place]) if place in media else _text(rejected_description(section).lines)
         for place, section in enumerate(offer.session.media)
     ]
-    return _text(session_lines(origin, ip)) + "".join(sections)
+    return _session_text(origin, ip) + "".join(sections)
+
+
+def _session_text(origin: Origin, ip: str) -> str:
+    """Write what `session_lines` gives, as text."""
+    place = connection_value(ip)
+    return f"v=0\r\no=- {origin.number} {origin.version} {place}\r\ns=-\r\nc={place}\r\nt=0 0\r\n"
 
 
 def _section(media: LocalMedia) -> str:

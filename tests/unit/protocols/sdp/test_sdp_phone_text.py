@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp import Direction, NegotiationError, SdpError, parse_session
 from roomtone.protocols.sdp.crypto import CryptoLine
-from roomtone.protocols.sdp.telephony import PhoneDescription, read_phone
+from roomtone.protocols.sdp.telephony import PhoneDescription, PhoneMedia, read_phone
 from roomtone.protocols.sdp.telephony_codecs import default_audio
 from roomtone.protocols.sdp.telephony_text import read_phone_text, write_answer_text, write_offer_text
 from roomtone.protocols.sdp.telephony_write import LocalMedia, Origin, write_phone_answer, write_phone_offer
@@ -101,3 +101,9 @@ def test_offers_and_answers_are_written_alike_with_and_without_what_is_remembere
     offer = read_phone(parse_session(text(4000, "m=video 40020 RTP/AVP 97", "a=rtpmap:97 H264/90000")))
     whole = write_phone_answer(offer, origin, "::1", {0: media}).serialize()
     assert write_answer_text(offer, origin, "::1", {0: media}) == whole
+
+
+def test_a_section_at_other_ports_is_the_same_else() -> None:
+    values = {one.name: object() for one in fields(PhoneMedia)}
+    media = PhoneMedia(**values)  # type: ignore[arg-type]
+    assert media.at_ports(1, 2) == replace(media, port=1, rtcp_port=2)

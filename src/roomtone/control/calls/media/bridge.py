@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from roomtone.control.calls.media.conversion import convert, spoken
 from roomtone.media.values import MediaKind
+from roomtone.protocols.sdp.remembered import by_identity
 from roomtone.protocols.sdp.telephony_codecs import is_speech, shared_codecs
 
 if TYPE_CHECKING:
@@ -131,16 +132,27 @@ def may_send(stream: Stream) -> list[Codec]:
 
 def hears(stream: Stream) -> tuple[Codec, ...]:
     """Give what is taken from a peer: our numbers, and its own where they are free, which some send by mistake."""
-    numbers = {codec.payload_type for codec in stream.ours}
-    pairs = shared_codecs(stream.ours, stream.takes)
-    extra = [pair.theirs for pair in pairs if pair.theirs.payload_type not in numbers]
-    return (*stream.ours, *extra)
+    return _heard(stream.ours, stream.takes)
+
+
+@by_identity
+def _heard(ours: tuple[Codec, ...], takes: tuple[Codec, ...], /) -> tuple[Codec, ...]:
+    numbers = {codec.payload_type for codec in ours}
+    extra = [pair.theirs for pair in shared_codecs(ours, takes) if pair.theirs.payload_type not in numbers]
+    return (*ours, *extra)
 
 
 def maps(source: Stream, sink: Stream) -> tuple[tuple[int, int], ...]:
     """Map the payload types of a source to those that a sink's peer takes."""
-    mapped = {pair.ours.payload_type: pair.theirs.payload_type for pair in shared_codecs(source.ours, sink.takes)}
-    for pair in shared_codecs(source.ours, source.takes):
+    return _mapped(source.ours, source.takes, sink.takes)
+
+
+@by_identity
+def _mapped(
+    ours: tuple[Codec, ...], takes: tuple[Codec, ...], far: tuple[Codec, ...], /
+) -> tuple[tuple[int, int], ...]:
+    mapped = {pair.ours.payload_type: pair.theirs.payload_type for pair in shared_codecs(ours, far)}
+    for pair in shared_codecs(ours, takes):
         target = mapped.get(pair.ours.payload_type)
         if target is not None:
             mapped.setdefault(pair.theirs.payload_type, target)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from roomtone.media import Mixer
 from roomtone.media.values import MediaKind
+from roomtone.protocols.sdp.remembered import by_identity
 from roomtone.protocols.sdp.telephony_codecs import COMFORT_NOISE, EVENTS, default_audio, is_speech, shared_codecs
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def convertible(codecs: Sequence[Codec]) -> bool:
     return bool(shared_codecs(codecs, default_audio()))
 
 
-@lru_cache(256)  # phones of one make offer the same in each call
-def with_convertible(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
+@by_identity
+def with_convertible(codecs: tuple[Codec, ...], /) -> tuple[Codec, ...]:
     """Add to what passes as it is what it can be converted to, behind it, under numbers that are free."""
     if not convertible(codecs):
         return codecs

@@ -10,11 +10,10 @@ from roomtone.control.calls.media.streams import Stream
 from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.codecs import NO_FEEDBACK
 from roomtone.protocols.sdp.model import media_section
+from roomtone.protocols.sdp.remembered import by_identity
 from roomtone.protocols.sdp.telephony_write import LocalMedia
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from roomtone.media import PlainTransport
     from roomtone.media.values import DtlsParameters
     from roomtone.protocols.sdp import Codec
@@ -97,9 +96,15 @@ def places_of(phone: PhoneDescription) -> list[Place]:
 
 def place_of(stream: Stream) -> Place:
     """Give the place of a stream of ours."""
-    return Place(stream.kind.value, stream.protocol, tuple(str(codec.payload_type) for codec in stream.ours))
+    return Place(stream.kind.value, stream.protocol, _formats(stream.ours))
 
 
-def _without_feedback(codecs: Sequence[Codec]) -> tuple[Codec, ...]:
+@by_identity
+def _formats(codecs: tuple[Codec, ...], /) -> tuple[str, ...]:
+    return tuple(str(codec.payload_type) for codec in codecs)
+
+
+@by_identity
+def _without_feedback(codecs: tuple[Codec, ...], /) -> tuple[Codec, ...]:
     """Leave out what a profile without feedback cannot say (RFC 4585 section 4)."""
     return tuple(codec if codec.feedback == NO_FEEDBACK else replace(codec, feedback=NO_FEEDBACK) for codec in codecs)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from roomtone.media.values import MediaKind
 from roomtone.protocols.sdp.attributes import Direction
 from roomtone.protocols.sdp.codecs import media_feedback
+from roomtone.protocols.sdp.remembered import by_identity
 from roomtone.protocols.sdp.telephony_codecs import shared_codecs
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from roomtone.media import Consumer, Producer, Router, Together
     from roomtone.media.objects import Transport
-    from roomtone.media.values import HeaderExtension
+    from roomtone.media.values import CodecParameters, HeaderExtension
     from roomtone.protocols.sdp import Codec
     from roomtone.protocols.sdp.telephony import Keying, PhoneDescription, PhoneMedia
 
@@ -86,12 +86,12 @@ class Stream:
         """Whether anything may be sent to the peer."""
         return self.connected and self.remote is not None and self.remote.direction.receives
 
-    def produce_in(self, together: Together, codecs: Sequence[Codec]) -> None:
+    def produce_in(self, together: Together, codecs: tuple[Codec, ...]) -> None:
         """Have the engine take these codecs from the peer, among other commands."""
         self.producer = together.produce(
             self.transport,
             self.kind,
-            [codec.to_parameters() for codec in codecs],
+            _parameters(codecs),
             mid=self.mid,
             header_extensions=self.extensions,
         )
@@ -112,11 +112,11 @@ class Stream:
         )
         self.fed = producer
 
-    def produce(self, codecs: Sequence[Codec]) -> Awaitable[Producer]:
+    def produce(self, codecs: tuple[Codec, ...]) -> Awaitable[Producer]:
         """Have the engine take these codecs from the peer; the command is given at once."""
         return self.transport.produce(
             self.kind,
-            [codec.to_parameters() for codec in codecs],
+            _parameters(codecs),
             mid=self.mid,
             header_extensions=self.extensions,
         )
@@ -286,6 +286,11 @@ class LegMedia(ABC):
         return _agreed(self.streams[kind].takes, tuple(far))
 
 
-@lru_cache(256)  # the same few lists meet in each call
-def _agreed(offered: tuple[Codec, ...], far: tuple[Codec, ...]) -> tuple[Codec, ...]:
+@by_identity
+def _parameters(codecs: tuple[Codec, ...], /) -> list[CodecParameters]:
+    return [codec.to_parameters() for codec in codecs]
+
+
+@by_identity
+def _agreed(offered: tuple[Codec, ...], far: tuple[Codec, ...], /) -> tuple[Codec, ...]:
     return tuple(replace(pair.theirs, payload_type=pair.ours.payload_type) for pair in shared_codecs(offered, far))
