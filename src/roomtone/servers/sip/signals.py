@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from roomtone.control.calls import CallEnd, CallError, sip_status
@@ -252,8 +253,13 @@ class OutboundSignal(PhoneSignal):
         if self.trunk is not None:
             return identities(self.trunk, self.target, caller)
         domain = self._domains.named(flow)
-        from_, to = make_sip_uri(domain, user=caller.account), make_sip_uri(domain, user=called)
-        return Address(from_.serialize(), display=caller.name), Address(to.serialize()), b""
+        return _address(domain, caller.account, caller.name), _address(domain, called), b""
+
+
+@lru_cache(4_096)  # phones call the same few numbers, and addresses are not changed
+def _address(domain: str, user: str, name: str = "") -> Address:
+    """Make From or To of somebody here. Raises `SipBuildError`."""
+    return Address(make_sip_uri(domain, user=user).serialize(), display=name)
 
 
 def _names_websocket(text: str) -> bool:

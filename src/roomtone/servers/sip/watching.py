@@ -163,6 +163,8 @@ class Watching:
 
     def on_dialogs(self, account: str, ended: tuple[DialogEntry, ...]) -> None:
         """Take what has changed about the calls of an account."""
+        if not self._watchers:  # as with most calls: nothing is to be told
+            return
         self._tell_all(EventPackage.DIALOG, account, self._desk.now(), ended=ended)
 
     def _tell_all(
