@@ -193,8 +193,8 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Base of all boundary values."""
 
 
-class Command(Value, tag_field="op", frozen=True, kw_only=True):
-    """Base of all commands."""
+class Command(Value, tag_field="op", frozen=True, kw_only=True, omit_defaults=True):
+    """Base of all commands. What is as by default is left out on the way: it is the same on both sides."""
 
 
 class ArrivalModel(StrEnum):
@@ -301,7 +301,7 @@ class SrtpKeys(Value, frozen=True, kw_only=True):
     key: bytes
 
 
-class CodecFeedback(Value, frozen=True, kw_only=True):
+class CodecFeedback(Value, frozen=True, kw_only=True, omit_defaults=True):
     """RTCP feedback agreed for a codec (RFC 4585, 5104)."""
 
     nack: bool = False
@@ -322,7 +322,7 @@ class AudioRedundancy(Value, frozen=True, kw_only=True):
     blocks: int = 1
 
 
-class CodecParameters(Value, frozen=True, kw_only=True):
+class CodecParameters(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One payload type a producer may send; ``name`` is the upper-case encoding name, e.g. "OPUS", "VP8"."""
 
     payload_type: int
