@@ -20,7 +20,9 @@ use arguments::Arguments;
 use lines::World;
 use lines::closed_loop::ClosedLoop;
 use lines::closed_loop::flow::Source;
+use lines::closed_loop::line::Line;
 use lines::closed_loop::table::{Figure, Outcome, Scenario, VARIANTS, even, scenarios, worst};
+use lines::peers;
 use lines::viewer::Feedback;
 use roomtone_bandwidth::{ArrivalModel, BandwidthEstimator, GccConfig, GccEstimator};
 
@@ -66,6 +68,7 @@ fn main() {
             let (_, make) = ESTIMATORS[0];
             ClosedLoop::play(row, &Source::Follows(ENOUGH), &mut |at| make(at), seed)
         });
+        missed += quiet(&arguments);
         println!("{missed} figures of the router outside their bounds\n");
     }
     if arguments.estimators {
@@ -99,19 +102,34 @@ fn table(
             });
             let figures = worst(runs);
             missed += figures.iter().filter(|figure| !figure.holds()).count();
-            show(&row, &figures);
+            show(row.name, &row.line, &figures);
         }
     }
     missed
 }
 
-fn show(row: &Scenario, figures: &[Figure]) {
+/// The same for peers that report little or nothing, on narrow lines.
+fn quiet(arguments: &Arguments) -> usize {
+    let mut missed = 0;
+    let rows = peers::QUIET.iter();
+    for (name, feedback) in rows.filter(|(name, _)| name.contains(&arguments.rows)) {
+        for over in VARIANTS {
+            let line = peers::narrow(over);
+            let runs = 1..=arguments.seeds;
+            let figures = worst(runs.map(|seed| peers::on_a_narrow_line(&line, *feedback, seed)));
+            missed += figures.iter().filter(|figure| !figure.holds()).count();
+            show(name, &line, &figures);
+        }
+    }
+    missed
+}
+
+fn show(name: &str, line: &Line, figures: &[Figure]) {
     let figures: Vec<String> = figures.iter().map(ToString::to_string).collect();
     println!(
-        "{:20} {:3} ms, queue {:3} ms | {}",
-        row.name,
-        row.line.one_way_ms,
-        row.line.queue_ms,
+        "{name:20} {:3} ms, queue {:3} ms | {}",
+        line.one_way_ms,
+        line.queue_ms,
         figures.join(" | ")
     );
 }
