@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,10 @@ class FirefoxPage:
         del timeout, polling
         until(lambda: self.evaluate(expression, arg), expression, PATIENCE_S * 2)
 
+    def wait_for_timeout(self, timeout_ms: float) -> None:
+        """Let time pass in the page."""
+        self.evaluate(f"new Promise(done => setTimeout(done, {timeout_ms}))")
+
     def close(self) -> None:
         """Close the tab."""
         self._firefox.ask("browsingContext.close", context=self._context)
@@ -101,11 +106,22 @@ class Firefox:
                 assert message["type"] == "success", f"{method}: {message.get('error')}: {message.get('message')}"
                 return message["result"]
 
-    def open(self, url: str) -> Page:
-        """Open a page in a new tab."""
-        page = FirefoxPage(self, self.ask("browsingContext.create", type="tab")["context"])
+    def open(self, url: str, *scripts: str) -> Page:
+        """Open a page in a new tab; scripts run before its own."""
+        context = self.ask("browsingContext.create", type="tab")["context"]
+        for script in scripts:
+            self.ask("script.addPreloadScript", functionDeclaration=f"() => {{ {script} }}", contexts=[context])
+        page = FirefoxPage(self, context)
         page.goto(url)
         return cast("Page", page)
+
+
+def own_address() -> str:
+    """This machine's address: Firefox pairs none of its candidates with those of loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        address: str = probe.getsockname()[0]
+    return address
 
 
 @contextmanager
@@ -119,8 +135,8 @@ def launched(profile: Path) -> Iterator[Firefox]:
     with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         try:
             address = until(lambda: re.search(r"BiDi listening on (ws://\S+)", log.read_text()), "Firefox")[1]
-            with connect(f"{address}/session", max_size=None) as socket:
-                firefox = Firefox(socket)
+            with connect(f"{address}/session", max_size=None) as connection:
+                firefox = Firefox(connection)
                 yield firefox
                 firefox.ask("browser.close")
             process.wait(PATIENCE_S)

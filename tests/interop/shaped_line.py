@@ -116,7 +116,7 @@ def media_address(server: Server, room: str) -> str:
     answer = httpx.post(url, content=OFFER.read_text(), headers=headers, timeout=PATIENCE_S)
     assert answer.status_code == httpx.codes.CREATED, answer.text
     httpx.delete(str(httpx.URL(url).join(answer.headers["Location"])), headers=headers, timeout=PATIENCE_S)
-    found = re.search(r"a=candidate:\S+ 1 udp \d+ (127\.0\.0\.1) (\d+)", answer.text, re.IGNORECASE)
+    found = re.search(r"a=candidate:\S+ 1 udp \d+ (\d+\.\d+\.\d+\.\d+) (\d+)", answer.text, re.IGNORECASE)
     assert found is not None, answer.text
     return f"{found[1]}:{found[2]}"
 

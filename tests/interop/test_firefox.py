@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Server, start_server, stop_server, until, wait_for_statistic
-from firefox import PROGRAM, Firefox, launched
+from firefox import PROGRAM, Firefox, launched, own_address
 from livekit_page import LiveKitPage
 from mediasoup_pages import MediasoupPage
 from meeting_page import OpenPage, join
@@ -62,11 +61,7 @@ RED, BLUE = (200, 30, 30), (30, 30, 200)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server at this machine's own address: Firefox pairs none of its candidates with those of loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # nothing is sent
-        own = probe.getsockname()[0]
-    running = start_server(tmp_path_factory.mktemp("data"), ROOMTONE_WEBRTC__LISTEN_IPS=own)
+    running = start_server(tmp_path_factory.mktemp("data"), ROOMTONE_WEBRTC__LISTEN_IPS=own_address())
     yield running
     stop_server(running)
 

@@ -10,7 +10,7 @@ mod commands;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -64,7 +64,7 @@ struct Relay {
 
 impl Relay {
     fn open(server: SocketAddr, seed: u64) -> io::Result<(Self, Receiver<News>)> {
-        let front = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
+        let front = Arc::new(UdpSocket::bind((own_address(server)?, 0))?);
         println!("{}", front.local_addr()?);
         let (tell, news) = channel();
         let link = |seed| Link::new(LinkConfig::default(), seed).map_err(io::Error::other);
@@ -158,7 +158,7 @@ impl Relay {
             return Ok(None);
         }
         let number = self.clients.len() as u32;
-        let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
+        let socket = Arc::new(UdpSocket::bind((own_address(self.server)?, 0))?);
         self.clients.push((from, Arc::clone(&socket)));
         self.by_address.insert(from, number);
         let tell = self.tell.clone();
@@ -182,6 +182,13 @@ impl Relay {
             }
         }
     }
+}
+
+/// The address of this machine from which the server is reached.
+fn own_address(server: SocketAddr) -> io::Result<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect(server)?;
+    Ok(socket.local_addr()?.ip())
 }
 
 /// Hands on what a socket receives; a refused send of before (ICMP) is no end.
