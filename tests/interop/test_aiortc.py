@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from aiortc import RTCRtpReceiver
 from aiortc_peer import assert_sees_and_hears, live, publish, watch
 from conftest import Server
 
@@ -43,6 +44,28 @@ async def test_a_viewer_whose_candidates_follow_by_patch_sees_and_hears(server: 
             **{"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": viewer.etag},
         )
         assert patched.status_code == httpx.codes.NO_CONTENT, patched.text
+        await assert_sees_and_hears(viewer)
+    finally:
+        await viewer.close()
+        await publisher.close()
+
+
+async def test_a_viewer_that_agreed_to_no_feedback_and_gives_none_sees_and_hears(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def say_nothing(_receiver: RTCRtpReceiver, _packet: object) -> None:
+        pass
+
+    def agree_to_nothing(offer: str) -> str:
+        return "\r\n".join(line for line in offer.split("\r\n") if not line.startswith("a=rtcp-fb"))
+
+    publisher = await publish(server, "mute")
+    await live(server, "mute")
+    # Its name is aiortc's own business, but there is no other way to have its reports left out.
+    monkeypatch.setattr(RTCRtpReceiver, "_send_rtcp", say_nothing)
+    viewer = await watch(server, "mute", agree_to_nothing)
+    try:
+        assert "a=rtcp-fb" not in viewer.answer
         await assert_sees_and_hears(viewer)
     finally:
         await viewer.close()
