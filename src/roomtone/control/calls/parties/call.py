@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 64
 """Events of one call that may wait; more end it as overloaded."""
+_OF_THE_CALL = (RangTooLong, TakenOver, GiveUp, Given, NotGiven, KeysSent, KeyAnswered, ChangeTookLong)
+"""What happens to a call as a whole."""
 _log = get_logger(__name__)
 
 
@@ -245,16 +247,7 @@ class Call(ABC):
         match event:
             case MediaLost():
                 self.end = CallEnd.MEDIA_LOST
-            case (
-                RangTooLong()
-                | TakenOver()
-                | GiveUp()
-                | Given()
-                | NotGiven()
-                | KeysSent()
-                | KeyAnswered()
-                | ChangeTookLong()
-            ):
+            case _ if isinstance(event, _OF_THE_CALL):
                 await self._on_call(signal, event)
             case Commanded():
                 await self._command(event)

@@ -16,7 +16,7 @@ from roomtone.protocols.sip.message.names import KEY_OF, SPELLING, key_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_SPACE = b" \t\r\n"
+SPACE = b" \t\r\n"
 _FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
 # NUL may stand in a quoted string, behind its backslash
 _BREAKS = re.compile(rb"[\r\n]|(?<!\\)\x00")
@@ -38,7 +38,7 @@ def line_value(line: bytes) -> bytes:
     value = line[line.index(b":") + 1 :]
     if b"\r" in value:
         value = _FOLD.sub(b" ", value)
-    return value.strip(_SPACE)
+    return value.strip(SPACE)
 
 
 class Headers:
@@ -57,7 +57,7 @@ class Headers:
         self.lines = lines
         """Whole lines in order. Read only: change them by the methods."""
         self._keys = keys
-        self._values = values  # what stands behind the colon of the first line of each name, as it is
+        self._values = values  # of the first line of each name, as `line_value` reads it
 
     @property
     def keys(self) -> list[str]:
@@ -72,13 +72,16 @@ class Headers:
         if values is None:
             # later entries win: walk backwards, so that the first line of a name stays
             pairs = zip(reversed(self.keys), reversed(self.lines), strict=True)
-            values = self._values = {key: line.partition(b":")[2] for key, line in pairs}
+            values = self._values = {key: line_value(line) for key, line in pairs}
         return values
 
     @property
     def has_repeated(self) -> bool:
         """Whether any name stands on more than one line."""
-        return len(self._index()) != len(self.lines)
+        values = self._values
+        if values is None:
+            values = self._index()
+        return len(values) != len(self.lines)
 
     def __contains__(self, name: str) -> bool:
         values = self._values
@@ -99,15 +102,9 @@ class Headers:
         if values is None:
             values = self._index()
         value = values.get(name)
-        if value is None:
-            if name in SPELLING:  # a key, so there is none
-                return None
+        if value is None and name not in SPELLING:  # no key
             value = values.get(key_of(name))
-            if value is None:
-                return None
-        if b"\r" in value:
-            value = _FOLD.sub(b" ", value)
-        return value.strip(_SPACE)
+        return value
 
     def required(self, key: str) -> str:
         """Value of the first line with this key as text. Raises `SipSyntaxError` when it is missing or empty."""
@@ -115,10 +112,6 @@ class Headers:
         if values is None:
             values = self._index()
         value = values.get(key)
-        if value is not None:
-            if b"\r" in value:
-                value = _FOLD.sub(b" ", value)
-            value = value.strip(_SPACE)
         if not value:
             raise SipSyntaxError(Fault.MISSING_HEADER, 0, "missing or empty", header=SPELLING.get(key, key))
         return value.decode("utf-8", "surrogateescape")
@@ -166,7 +159,7 @@ class Headers:
         key = KEY_OF[line[: line.index(b":")]]
         keys = self.keys
         if self._values is not None:
-            self._values.setdefault(key, line.partition(b":")[2])
+            self._values.setdefault(key, line_value(line))
         keys.append(key)
         self.lines.append(line)
 
@@ -201,7 +194,7 @@ class Headers:
         """Put a whole line in the place of the first one of its key, which is there."""
         self.lines[self.keys.index(key)] = line
         if self._values is not None:
-            self._values[key] = line.partition(b":")[2]
+            self._values[key] = line_value(line)
 
     def remove(self, name: str) -> bool:
         """Take all headers of this name out; whether there were any."""

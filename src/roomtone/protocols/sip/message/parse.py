@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from roomtone.protocols.sip.errors import Fault, SipSyntaxError
 from roomtone.protocols.sip.grammar import decode
-from roomtone.protocols.sip.message.headers import Headers, line_value
+from roomtone.protocols.sip.message.headers import SPACE, Headers, line_value
 from roomtone.protocols.sip.message.message import Request, Response
 from roomtone.protocols.sip.message.names import KEY_OF, METHOD_OF
 from roomtone.protocols.sip.message.status import HIGHEST, LOWEST
@@ -86,7 +86,7 @@ _STATUS_STARTS = frozenset([b"SIP/", b"sip/", b"Sip/"])
 def _values(lines: list[bytes]) -> dict[str, bytes] | None:
     """Read lines into key and value; None when a name comes twice, or a line has none."""
     try:
-        values = {KEY_OF[parts[0]]: parts[2] for line in lines if (parts := line.partition(b":"))[1]}
+        values = {KEY_OF[parts[0]]: parts[2].strip(SPACE) for line in lines if (parts := line.partition(b":"))[1]}
     except SipSyntaxError:
         return None
     return values if len(values) == len(lines) else None
