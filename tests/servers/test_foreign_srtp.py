@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from foreign_phones import baresip, has_baresip, heard_by, linphone, write_tone
 from phone_peers import exchange, phone
 from sip_peers import PATIENCE_S, until
@@ -91,4 +93,7 @@ async def test_a_phone_that_shows_its_rsa_certificate_unasked_is_heard_under_dtl
                 await bob.wait_for(Answered)
             # Only what was sealed with keys of a handshake that has ended well is opened, and comes through.
             await until(lambda: bob.rtp.remote)
+            (file,) = (tmp_path / ".linphone-usr-crt").glob("*.pem")
+            shown = x509.load_pem_x509_certificate(file.read_bytes())
+            assert isinstance(shown.public_key(), RSAPublicKey), "or this shows nothing"
             await phone_hears(bob, PCMU, 440, [Voice(bob.rtp, PCMU, 880)])
