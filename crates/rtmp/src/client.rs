@@ -216,6 +216,11 @@ impl Client {
         (!self.out.is_empty()).then(|| self.out.split().freeze())
     }
 
+    /// Bytes of messages that have begun to come and have not ended.
+    pub fn unfinished_bytes(&self) -> usize {
+        self.reader.unfinished_bytes()
+    }
+
     /// Why it is over.
     pub fn ended(&self) -> Option<&ClientEnd> {
         self.ended.as_ref()

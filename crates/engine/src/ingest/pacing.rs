@@ -10,6 +10,42 @@ use crate::values::IngestPace;
 /// full then is so for another reason than that too much comes, and loses groups of pictures.
 const LONGEST: Duration = Duration::from_millis(1_500);
 
+/// What is taken of a connection before others have their turn: so much while there is room, and so little that looking
+/// after each turn is in time once half of it is taken. What TCP has held back comes as fast as it is read.
+const TURN_BYTES: usize = 256 << 10;
+const CAUTIOUS_BYTES: usize = 32 << 10;
+/// Units are counted by queues too, and small ones are many in few bytes.
+const TURN_UNITS: usize = 64;
+
+/// A turn of a connection that is read: it ends when so much of either was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) bytes: usize,
+    pub(super) units: usize,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self {
+            bytes: TURN_BYTES,
+            units: TURN_UNITS,
+        }
+    }
+}
+
+impl Turn {
+    /// The part of a buffer that is read into at a time.
+    pub(super) fn space(self, space: &mut [u8]) -> &mut [u8] {
+        let len = space.len().min(self.bytes);
+        &mut space[..len]
+    }
+
+    /// Whether it goes on after so much.
+    pub(super) fn goes_on(self, bytes: usize, units: usize) -> bool {
+        bytes < self.bytes && units < self.units
+    }
+}
+
 /// Whether a source is slowed down.
 ///
 /// | is | at | becomes |
@@ -21,7 +57,7 @@ const LONGEST: Duration = Duration::from_millis(1_500);
 #[derive(Debug, Default)]
 pub(super) struct Pacer {
     state: State,
-    way_in: Gauge,
+    fill: Gauge,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -33,16 +69,11 @@ enum State {
 }
 
 impl Pacer {
-    /// Look at how full its own way to the live thread is, in thousandths, and at what else slows it; how it goes on,
-    /// where that is another way than before.
-    pub(super) fn note(
-        &mut self,
-        way_in_permille: u64,
-        behind: Pressure,
-        now: Instant,
-    ) -> Option<IngestPace> {
-        self.way_in.note(way_in_permille, 1_000);
-        let level = self.way_in.level().max(behind);
+    /// Look at how full what its stream goes through is, in thousandths; how it goes on, where that is another way than
+    /// before.
+    pub(super) fn note(&mut self, permille: u64, now: Instant) -> Option<IngestPace> {
+        self.fill.note(permille, 1_000);
+        let level = self.fill.level();
         let is_relieved = level <= Pressure::Elevated;
         let (state, pace) = match self.state {
             State::Free if level == Pressure::Critical => (State::Slowed(now), IngestPace::Slowed),
@@ -58,6 +89,18 @@ impl Pacer {
     pub(super) fn is_slowed(&self) -> bool {
         matches!(self.state, State::Slowed(_))
     }
+
+    /// How much of it is taken at a time.
+    pub(super) fn turn(&self) -> Turn {
+        let whole = Turn::default();
+        match self.fill.level() {
+            Pressure::Normal => whole,
+            Pressure::Elevated | Pressure::High | Pressure::Critical => Turn {
+                bytes: CAUTIOUS_BYTES,
+                ..whole
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -67,36 +110,59 @@ mod tests {
     #[test]
     fn a_source_is_slowed_at_critical_and_let_go_in_time() {
         use IngestPace::{Free, GivenUp, Slowed};
-        use Pressure::{Critical, Elevated, High, Normal};
-        // Milliseconds, thousandths of the way in, the level of what is behind it.
+        // Milliseconds, thousandths.
         let table = [
-            (0, 0, Normal, None),
-            (10, 899, High, None),
-            (20, 900, Normal, Some(Slowed)),
-            (30, 950, Normal, None),
+            (0, 0, None),
+            (10, 899, None),
+            (20, 900, Some(Slowed)),
+            (30, 950, None),
             // Well under the mark, but not relieved.
-            (40, 700, Normal, None),
-            (50, 640, Normal, Some(Free)),
-            (60, 700, Critical, Some(Slowed)),
-            (70, 0, High, None),
-            (80, 0, Elevated, Some(Free)),
+            (40, 700, None),
+            (50, 640, Some(Free)),
+            (60, 900, Some(Slowed)),
+            (70, 0, Some(Free)),
             // What does not help ends, and is not begun again before there is relief.
-            (1_000, 0, Critical, Some(Slowed)),
-            (2_499, 0, Critical, None),
-            (2_500, 0, Critical, Some(GivenUp)),
-            (9_000, 1_000, Critical, None),
-            (9_010, 0, High, None),
-            (9_020, 0, Critical, None),
-            (9_030, 0, Normal, Some(Free)),
-            (9_040, 0, Critical, Some(Slowed)),
+            (1_000, 1_000, Some(Slowed)),
+            (2_499, 1_000, None),
+            (2_500, 1_000, Some(GivenUp)),
+            (9_000, 1_000, None),
+            (9_010, 790, None),
+            (9_020, 1_000, None),
+            (9_030, 0, Some(Free)),
+            (9_040, 950, Some(Slowed)),
         ];
         let (mut pacer, begun) = (Pacer::default(), Instant::now());
         let mut slowed = false;
-        for (ms, permille, behind, wanted) in table {
-            let told = pacer.note(permille, behind, begun + Duration::from_millis(ms));
+        for (ms, permille, wanted) in table {
+            let told = pacer.note(permille, begun + Duration::from_millis(ms));
             assert_eq!(told, wanted, "after {ms} ms");
             slowed = told.map_or(slowed, |pace| pace == Slowed);
             assert_eq!(pacer.is_slowed(), slowed, "after {ms} ms");
         }
+    }
+
+    #[test]
+    fn less_is_taken_at_a_time_from_half_full_on() {
+        let (mut pacer, now) = (Pacer::default(), Instant::now());
+        let bytes = |permille| {
+            pacer.note(permille, now);
+            pacer.turn().bytes
+        };
+        assert_eq!(
+            [0, 499, 500, 899].map(bytes),
+            [TURN_BYTES, TURN_BYTES, CAUTIOUS_BYTES, CAUTIOUS_BYTES]
+        );
+    }
+
+    #[test]
+    fn a_turn_ends_with_its_bytes_or_its_units() {
+        let turn = Turn {
+            bytes: 100,
+            units: 3,
+        };
+        assert_eq!(turn.space(&mut [0; 200]).len(), 100);
+        assert_eq!(turn.space(&mut [0; 50]).len(), 50);
+        assert!(turn.goes_on(99, 2));
+        assert!(!turn.goes_on(100, 0) && !turn.goes_on(0, 3));
     }
 }

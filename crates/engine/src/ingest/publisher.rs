@@ -8,7 +8,7 @@ use roomtone_mpegts::Splice;
 
 use super::asking::Wish;
 use super::connection::Line;
-use super::pacing::Pacer;
+use super::pacing::{Pacer, Turn};
 use crate::feed::{self, Outlet, SourceClock};
 use crate::live::{Board, Found, INGEST_RATE, LiveHandle, Run};
 use crate::values::{IngestPace, Report};
@@ -79,6 +79,8 @@ pub(super) struct Publisher {
     pub(super) packager: u64,
     board: Arc<Board>,
     pacer: Pacer,
+    /// Of a unit that has begun to come, where that is known.
+    pub(super) begun_bytes: u64,
     pub(super) last_heard: Instant,
     pub(super) figures: Figures,
     /// What the source cannot have carried, said once each.
@@ -106,6 +108,7 @@ impl Publisher {
             packager,
             board,
             pacer: Pacer::default(),
+            begun_bytes: 0,
             last_heard: now,
             figures: Figures::default(),
             refused: Vec::new(),
@@ -224,8 +227,13 @@ impl Publisher {
         if !self.wish.protocol.can_be_slowed() {
             return None;
         }
-        let way_in = live.way_in_permille(&self.board.way_in);
-        self.pacer.note(way_in, self.board.slowing.heard(), now)
+        let permille = live.way_in_permille(&self.board.way_in, self.begun_bytes);
+        self.pacer.note(permille, now)
+    }
+
+    /// How much of its connection is taken at a time.
+    pub(super) fn turn(&self) -> Turn {
+        self.pacer.turn()
     }
 
     pub(super) fn is_slowed(&self) -> bool {

@@ -17,12 +17,11 @@ use socket2::SockRef;
 
 use super::asking::Wish;
 use super::connection::No;
+use super::pacing::Turn;
 use super::publisher::Sent;
 use super::wire::Wire;
 use crate::values::{IngestEnd, IngestProtocol};
 
-/// Bytes taken before others have their turn.
-const TURN_BYTES: usize = 256 << 10;
 /// A player that has acknowledged nothing for so long is gone.
 const GONE: Duration = Duration::from_secs(15);
 /// How long a peer may take to read why it is over.
@@ -99,10 +98,16 @@ impl Connection {
         self.wire.is_wrong()
     }
 
-    /// Take what has come.
-    pub(super) fn receive(&mut self, space: &mut [u8], now: Instant, told: &mut Vec<Told>) {
-        let mut taken = 0;
-        while !self.broken && (taken < TURN_BYTES || self.wire.holds()) {
+    /// Take what has come, for one turn.
+    pub(super) fn receive(
+        &mut self,
+        space: &mut [u8],
+        turn: Turn,
+        now: Instant,
+        told: &mut Vec<Told>,
+    ) {
+        let (mut taken, space) = (0, turn.space(space));
+        while !self.broken && (turn.goes_on(taken, told.len()) || self.wire.holds()) {
             match self.wire.read(space) {
                 Ok(0) => self.broken = true,
                 Ok(len) => {
@@ -119,6 +124,11 @@ impl Connection {
                 Err(_) => self.broken = true,
             }
         }
+    }
+
+    /// Bytes of a unit that has begun to come.
+    pub(super) fn begun_bytes(&self) -> u64 {
+        self.server.unfinished_bytes() as u64
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {

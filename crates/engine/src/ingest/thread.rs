@@ -205,7 +205,13 @@ impl IngestThread {
             RTMP_CONNECTION => {
                 let mut told = Vec::new();
                 if let Some(connection) = self.connections.get_mut(index) {
-                    connection.receive(space, now, &mut told);
+                    let publisher = connection.publisher;
+                    let publisher = publisher.and_then(|id| self.publishers.get_mut(&id));
+                    let turn = publisher.as_deref().map(Publisher::turn);
+                    connection.receive(space, turn.unwrap_or_default(), now, &mut told);
+                    if let Some(publisher) = publisher {
+                        publisher.begun_bytes = connection.begun_bytes();
+                    }
                 }
                 self.serve_rtmp(index, told, now);
             }

@@ -21,6 +21,7 @@ mod thread;
 mod track;
 mod transcoding;
 mod watch;
+mod way_in;
 
 #[cfg(test)]
 mod tests;
@@ -42,10 +43,10 @@ use crate::values::{EncryptionMethod, LiveEncryption, Report, Request};
 
 pub(crate) use coding::{AacConfig, Coding, Found, INGEST_RATE};
 pub(crate) use playing::{PlayBar, PlayRun, PlayTold};
-use pressing::MAX_WAY_IN;
 pub(crate) use program::{ProgramConfig, unix_us};
 pub(crate) use track::{NewTrack, Step, Track};
 pub(crate) use transcoding::Maker;
+use way_in::{Load, WayIn};
 
 /// Why no further stream may begin.
 pub(crate) const FULL: &str = "the memory for live streams is used up";
@@ -85,9 +86,12 @@ pub(crate) struct Run {
 
 impl Run {
     /// Of coded data.
-    pub(crate) fn bytes(&self) -> u64 {
+    fn load(&self) -> Load {
         let units = self.units.iter();
-        units.map(|(_, (unit, ..))| unit.data.len() as u64).sum()
+        Load {
+            bytes: units.map(|(_, (unit, ..))| unit.data.len() as u64).sum(),
+            units: self.units.len() as u64,
+        }
     }
 }
 
@@ -135,9 +139,7 @@ pub(crate) enum Message {
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     state: Mutex<State>,
-    pub(crate) way_in: pressing::WayIn,
-    /// How full the queues are that slow down whoever sends the stream.
-    pub(crate) slowing: pressing::SharedLevel,
+    pub(crate) way_in: WayIn,
 }
 
 #[derive(Debug, Default)]
@@ -233,26 +235,27 @@ impl LiveHandle {
     }
 
     /// Hands units over; gives them back when the queue is full or the thread is gone. They wait for the next tick.
-    pub(crate) fn run(&self, run: Run, way_in: &pressing::WayIn) -> Result<(), Run> {
+    pub(crate) fn run(&self, run: Run, way_in: &WayIn) -> Result<(), Run> {
         use std::sync::mpsc::TrySendError::{Disconnected, Full};
-        let bytes = run.bytes();
-        if !way_in.enter(bytes) {
+        let load = run.load();
+        if !way_in.enter(load) {
             return Err(run);
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.runs.try_send(run).map_err(|error| {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            way_in.leave(bytes);
+            way_in.leave(load);
             match error {
                 Full(run) | Disconnected(run) => run,
             }
         })
     }
 
-    /// Thousandths of the way to the live thread that are taken: by one stream, or by the runs of all.
-    pub(crate) fn way_in_permille(&self, way_in: &pressing::WayIn) -> u64 {
+    /// Thousandths of the way through the live thread that are taken: by one stream, of which so much of a unit has come
+    /// that is not whole yet, or by the runs of all.
+    pub(crate) fn way_in_permille(&self, way_in: &WayIn, begun_bytes: u64) -> u64 {
         let runs = self.waiting.load(Ordering::Relaxed) as u64 * 1_000 / MAX_RUNS as u64;
-        runs.max(way_in.bytes() * 1_000 / MAX_WAY_IN)
+        runs.max(way_in.permille(begun_bytes))
     }
 
     /// Takes a name for a packager; false where another has it.

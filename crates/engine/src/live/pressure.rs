@@ -15,6 +15,11 @@ impl LiveThread {
         let packagers: Vec<u64> = self.running.keys().copied().collect();
         let mut counts = [0; 4];
         for packager in packagers {
+            if let Some(running) = self.running.get_mut(&packager) {
+                let way_in = &running.board.way_in;
+                way_in.tell(&running.program.queues());
+                way_in.leave(std::mem::take(&mut running.taken));
+            }
             let Some(running) = self.running.get(&packager) else {
                 continue;
             };
@@ -24,7 +29,6 @@ impl LiveThread {
             };
             let pressing = &mut running.program.pressing;
             let told = pressing.note(&queues);
-            running.board.slowing.tell(pressing.slowing());
             counts[pressing.level() as usize] += 1;
             if let Some((level, queue)) = told {
                 self.counters.pressure_changes.up();

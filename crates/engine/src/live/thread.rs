@@ -15,7 +15,7 @@ use super::keeping::{Keeping, Kept};
 use super::program::{Program, Told, Unpackable};
 use super::report;
 use super::transcoding::{Job, Link, Maker, Making};
-use super::{Board, LiveEnds, Message, Outside, PlayBar, PlayTold, Run};
+use super::{Board, LiveEnds, Load, Message, Outside, PlayBar, PlayTold, Run};
 use crate::counters::LiveCounters;
 use crate::failure::Failure;
 use crate::ids;
@@ -43,6 +43,8 @@ pub(super) struct Running {
     name: String,
     pub(super) program: Program,
     pub(super) board: Arc<Board>,
+    /// Taken in this tick, and not accounted for in the queues that it has come to.
+    pub(super) taken: Load,
     /// Sockets of who codes its tracks anew.
     links: Vec<Link>,
 }
@@ -140,6 +142,7 @@ impl LiveThread {
                     name,
                     program,
                     board,
+                    taken: Load::default(),
                     links: Vec::new(),
                 };
                 self.running.insert(packager, running);
@@ -380,7 +383,9 @@ impl LiveThread {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.counters.packager_units.add(run.units.len() as u64);
             self.with(run.packager, |one| {
-                one.board.way_in.leave(run.bytes());
+                let load = run.load();
+                one.taken.bytes += load.bytes;
+                one.taken.units += load.units;
                 for (track, found) in run.units {
                     one.program.handle_unit(track, found);
                 }

@@ -116,6 +116,11 @@ impl ChunkReader {
         Ok(message)
     }
 
+    /// Bytes of messages that have begun to come and have not ended.
+    pub fn unfinished_bytes(&self) -> usize {
+        self.unfinished
+    }
+
     /// Messages that were never finished.
     pub fn dropped(&self) -> Dropped {
         self.dropped

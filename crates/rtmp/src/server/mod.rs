@@ -240,6 +240,11 @@ impl Server {
         self.output.len()
     }
 
+    /// Bytes of messages that have begun to come and have not ended.
+    pub fn unfinished_bytes(&self) -> usize {
+        self.reader.unfinished_bytes()
+    }
+
     /// Why it is over.
     pub fn ended(&self) -> Option<Ended> {
         self.ended

@@ -20,7 +20,7 @@ use self::rtmp::RtmpPull;
 use self::rtsp::RtspPull;
 use self::srt::SrtPull;
 use super::asking::{Wish, is_name};
-use super::publisher::Sent;
+use super::publisher::{Publisher, Sent};
 use super::thread::{IngestThread, PULL, Packaging, token};
 use crate::failure::Failure;
 use crate::ids;
@@ -219,7 +219,14 @@ impl IngestThread {
         };
         match &mut pull.kind {
             Kind::Srt(pull) => pull.receive(datagrams, now),
-            Kind::Rtmp(pull) => bytes = pull.receive(space, now, &mut sent),
+            Kind::Rtmp(rtmp) => {
+                let publisher = pull.publisher.and_then(|id| self.publishers.get_mut(&id));
+                let turn = publisher.as_deref().map(Publisher::turn);
+                bytes = rtmp.receive(space, turn.unwrap_or_default(), now, &mut sent);
+                if let Some(publisher) = publisher {
+                    publisher.begun_bytes = rtmp.begun_bytes();
+                }
+            }
             Kind::Rtsp(pull) => bytes = pull.receive(datagrams, space, now),
         }
         self.serve_pull(index, sent, bytes, now);

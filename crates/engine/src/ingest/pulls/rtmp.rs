@@ -12,13 +12,11 @@ use roomtone_rtmp::{
 use socket2::{Domain, Socket, Type};
 
 use super::trust;
+use crate::ingest::pacing::Turn;
 use crate::ingest::publisher::Sent;
 use crate::ingest::rtmp::outputs;
 use crate::ingest::wire::Wire;
 use crate::values::{IngestEnd, IngestTrust};
-
-/// Bytes taken before others have their turn.
-const TURN_BYTES: usize = 256 << 10;
 
 /// One connection.
 pub(super) struct RtmpPull {
@@ -68,10 +66,16 @@ impl RtmpPull {
         })
     }
 
-    /// Take what has come, and give what there is; how many bytes.
-    pub(super) fn receive(&mut self, space: &mut [u8], now: Instant, told: &mut Vec<Sent>) -> u64 {
-        let mut taken = 0;
-        while (taken < TURN_BYTES || self.wire.holds()) && self.ended.is_none() {
+    /// Take what has come, for one turn, and give what there is; how many bytes.
+    pub(super) fn receive(
+        &mut self,
+        space: &mut [u8],
+        turn: Turn,
+        now: Instant,
+        told: &mut Vec<Sent>,
+    ) -> u64 {
+        let (mut taken, space) = (0, turn.space(space));
+        while (turn.goes_on(taken, told.len()) || self.wire.holds()) && self.ended.is_none() {
             match self.wire.read(space) {
                 Ok(0) => self.end(IngestEnd::Peer, "the connection has ended"),
                 Ok(len) => {
@@ -88,6 +92,11 @@ impl RtmpPull {
             }
         }
         taken as u64
+    }
+
+    /// Bytes of a unit that has begun to come.
+    pub(super) fn begun_bytes(&self) -> u64 {
+        self.client.unfinished_bytes() as u64
     }
 
     fn drain(&mut self, told: &mut Vec<Sent>) {

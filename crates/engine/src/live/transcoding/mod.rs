@@ -20,6 +20,7 @@ pub(super) use link::Link;
 pub(crate) use maker::Maker;
 pub(super) use maker::Making;
 use queue::{Lost, Queue};
+pub(super) use queue::{MAX_BYTES as QUEUE_BYTES, MAX_UNITS as QUEUE_UNITS};
 
 use super::pressing::{QueueId, Queued};
 

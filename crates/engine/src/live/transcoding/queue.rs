@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::super::pressing::Fill;
 
 /// Bytes that may wait: two seconds of 30 Mbit/s.
-const MAX_BYTES: usize = 8 << 20;
+pub(in super::super) const MAX_BYTES: usize = 8 << 20;
 /// Units that may wait: while the process starts, twenty seconds of 60 pictures or 50 frames of sound a second.
-const MAX_UNITS: usize = 1280;
+pub(in super::super) const MAX_UNITS: usize = 1280;
 
 /// Units, each with what goes before it.
 #[derive(Debug, Default)]
