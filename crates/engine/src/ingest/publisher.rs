@@ -21,6 +21,8 @@ pub(super) enum Sent {
     TrackGone(u32),
     Format(u32, Format),
     Unit(u32, AccessUnit),
+    /// What follows of a track does not go on from what came before.
+    Break(u32),
     /// It has a track that cannot be carried, of this codec.
     Refused(u32, String),
     /// A cue for splicing.
@@ -43,6 +45,8 @@ struct Carried {
     is_news: bool,
     /// Something was dropped: nothing can be decoded before a keyframe.
     waits_for_keyframe: bool,
+    /// Its next unit does not go on from those before.
+    breaks: bool,
     /// Its way to routers.
     outlet: Arc<Outlet>,
 }
@@ -87,6 +91,8 @@ pub(super) struct Publisher {
     refused: Vec<u32>,
     tracks: Vec<Carried>,
     gathered: Vec<(u64, Found)>,
+    /// Tracks of which what is gathered follows on a break.
+    breaks: Vec<u64>,
     cues: Vec<Splice>,
     pub(super) clock: SourceClock,
     found_out: Vec<(Arc<Outlet>, feed::Found)>,
@@ -114,6 +120,7 @@ impl Publisher {
             refused: Vec::new(),
             tracks: Vec::new(),
             gathered: Vec::new(),
+            breaks: Vec::new(),
             cues: Vec::new(),
             clock,
             found_out: Vec::new(),
@@ -136,6 +143,7 @@ impl Publisher {
             format: None,
             is_news: false,
             waits_for_keyframe: is_video,
+            breaks: false,
         });
     }
 
@@ -166,6 +174,13 @@ impl Publisher {
         }
     }
 
+    /// What follows of a track does not go on from what came before, which has been [handed over](Self::flush).
+    pub(super) fn handle_break(&mut self, key: u32) {
+        if let Some(track) = self.tracks.iter_mut().find(|one| one.key == key) {
+            track.breaks = true;
+        }
+    }
+
     /// Take a unit, its times in ticks of its format.
     pub(super) fn handle_unit(&mut self, key: u32, mut unit: AccessUnit, now: Instant) {
         let Some(track) = self.tracks.iter_mut().find(|one| one.key == key) else {
@@ -181,6 +196,9 @@ impl Publisher {
             return;
         }
         track.waits_for_keyframe = false;
+        if std::mem::take(&mut track.breaks) {
+            self.breaks.push(track.track);
+        }
         self.figures.units += 1;
         self.figures.keyframes += u64::from(unit.keyframe && track.is_video);
         let rate = format.clock_rate();
@@ -206,6 +224,7 @@ impl Publisher {
         let is_any = !self.gathered.is_empty() || !self.cues.is_empty();
         is_any.then(|| Run {
             packager: self.packager,
+            breaks: std::mem::take(&mut self.breaks),
             units: std::mem::take(&mut self.gathered),
             cues: std::mem::take(&mut self.cues),
         })
@@ -265,6 +284,7 @@ impl Publisher {
             if run.units.iter().any(|(of, _)| *of == track.track) {
                 track.waits_for_keyframe = track.is_video;
                 track.is_news = true;
+                track.breaks |= run.breaks.contains(&track.track);
             }
         }
         dropped

@@ -279,6 +279,12 @@ impl IngestThread {
                     let _ = self.shared.outbox.event(event);
                 }
             }
+            Sent::Break(key) => {
+                let dropped = publisher.flush(&self.live);
+                self.counters.units_dropped_full.add(dropped.units);
+                self.counters.groups_dropped_full.add(dropped.groups);
+                publisher.handle_break(key);
+            }
             Sent::Cue(splice) => publisher.handle_cue(splice),
             Sent::Refused(key, what) => self.leave_out(id, key, &what),
             Sent::Dropped => publisher.figures.dropped += 1,

@@ -79,6 +79,8 @@ pub(crate) fn encryption(
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) packager: u64,
+    /// Tracks of which these units do not go on from what came before.
+    pub(crate) breaks: Vec<u64>,
     pub(crate) units: Vec<(u64, Found)>,
     /// Cues for splicing, in the times of the source.
     pub(crate) cues: Vec<Splice>,

@@ -134,6 +134,13 @@ impl Program {
         }
     }
 
+    /// What comes of a track from now on does not go on from what came before.
+    pub(super) fn break_track(&mut self, id: u64) {
+        if let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) {
+            track.break_before_next();
+        }
+    }
+
     /// Take a unit of an ingest.
     pub(super) fn handle_unit(&mut self, track: u64, found: Found) {
         match self.tracks.iter_mut().find(|one| one.id == track) {

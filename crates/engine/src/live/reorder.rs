@@ -57,6 +57,15 @@ impl Reorder {
         None
     }
 
+    /// What comes now has other numbers; who was waited for does not come any more.
+    pub(super) fn restart(&mut self) {
+        *self = Self {
+            lost: self.lost,
+            late: self.late,
+            ..Self::default()
+        };
+    }
+
     /// The next of those kept, where it is its turn or the hole before it is given up.
     pub(super) fn pop(&mut self, now: Instant) -> Option<Turn> {
         let next = self.next?;

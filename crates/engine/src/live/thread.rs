@@ -386,6 +386,9 @@ impl LiveThread {
                 let load = run.load();
                 one.taken.bytes += load.bytes;
                 one.taken.units += load.units;
+                for track in run.breaks {
+                    one.program.break_track(track);
+                }
                 for (track, found) in run.units {
                     one.program.handle_unit(track, found);
                 }

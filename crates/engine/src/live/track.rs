@@ -52,7 +52,7 @@ struct Raw {
     arrival: Instant,
     /// Once it is known.
     placed: Option<Placed>,
-    /// It does not follow on the one before; known with its place.
+    /// It does not follow on the one before; known with its place, or before.
     breaks: bool,
     /// Whoever codes the track anew has it.
     offered: bool,
@@ -70,7 +70,7 @@ impl Raw {
         if self.placed.is_none() {
             self.placed =
                 number.and_then(|number| place(timeline, number, bits, &self.unit, self.arrival));
-            self.breaks = self
+            self.breaks |= self
                 .placed
                 .is_some_and(|placed| placed.discontinuity.is_some() | std::mem::take(broken));
         }
@@ -138,6 +138,8 @@ pub(crate) struct Track {
     pub(super) vacant: bool,
     /// Its next unit does not follow on the one before.
     broken: bool,
+    /// Likewise of the next that comes, while others still wait.
+    restarted: bool,
     pub(super) first_packet: Option<Instant>,
     pub(crate) last_packet: Option<Instant>,
     pub(super) last_keyframe: Option<Instant>,
@@ -170,6 +172,7 @@ impl Track {
             listed: true,
             vacant: false,
             broken: false,
+            restarted: false,
             first_packet: None,
             last_packet: None,
             last_keyframe: None,
@@ -184,6 +187,28 @@ impl Track {
         for set in sets {
             self.depacketizer.handle_parameter_set(set);
         }
+    }
+
+    /// Another sender goes on with it: its numbers and timestamps have nothing to do with those before. What was known of
+    /// how it is coded counts until that is said anew.
+    pub(crate) fn restart(&mut self, described: &[Bytes]) {
+        self.put_together(self.coding);
+        self.handle_parameter_sets(described);
+        if let Some(format) = self.format.clone() {
+            for set in format.parameter_sets() {
+                self.depacketizer.handle_parameter_set(set);
+            }
+        }
+        self.reorder.restart();
+        self.unwrapper = TimestampUnwrapper::new();
+        self.decode_times = DecodeTimes::default();
+        self.report = None;
+        self.break_before_next();
+    }
+
+    /// The next unit that comes does not go on from what came before, if anything did.
+    pub(super) fn break_before_next(&mut self) {
+        self.restarted = self.format.is_some();
     }
 
     /// Another source goes on where the one before has ended.
@@ -266,7 +291,9 @@ impl Track {
         if unit.keyframe {
             self.last_keyframe = Some(*arrival);
         }
-        self.held.push_back(Raw::from(found));
+        let mut raw = Raw::from(found);
+        raw.breaks = std::mem::take(&mut self.restarted);
+        self.held.push_back(raw);
         self.note_news();
     }
 
@@ -292,6 +319,7 @@ impl Track {
         }
         self.depacketizer.handle_payload(payload, arrival, |found| {
             let mut raw = Raw::from(found);
+            raw.breaks = std::mem::take(&mut self.restarted);
             if raw.unit.keyframe {
                 self.last_keyframe = Some(arrival);
             }

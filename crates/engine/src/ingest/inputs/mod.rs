@@ -5,7 +5,6 @@
 //! counted, and told once.
 
 mod port;
-mod reception;
 mod rtp_source;
 mod ts_source;
 
@@ -17,7 +16,7 @@ use roomtone_rtp::{RtpPacket, is_rtcp};
 
 use self::port::{ANYWHERE, Port, Remote};
 pub(super) use self::port::{Port as RtpPort, pair};
-pub(super) use self::rtp_source::{Reports, RtpSource, Taken};
+pub(super) use self::rtp_source::{Reported, Reports, RtpSource, Taken};
 use self::ts_source::TsSource;
 use super::asking::{Wish, is_name};
 use super::connection::Line;
@@ -351,29 +350,41 @@ impl IngestThread {
             },
             (Kind::Rtp(_), What::Mpegts) => rtp_source::Taken::Stranger,
         };
+        let refused = match &mut input.kind {
+            Kind::Rtp(source) => source.take_refused(),
+            Kind::Mpegts(_) => 0,
+        };
+        let publisher = input.publisher;
         match taken {
             rtp_source::Taken::Yes | rtp_source::Taken::Unused => {
                 (input.last, input.touched) = (now, true);
                 if taken == rtp_source::Taken::Unused {
                     self.counters.dropped_rtp_unused.up();
                 }
-                if let Some(publisher) = input.publisher {
+                if let Some(publisher) = publisher {
                     self.heard(publisher, datagram.len() as u64, now);
                 }
             }
-            rtp_source::Taken::Stranger => {
-                self.counters.dropped_rtp_strangers.up();
-                let why = "another source sends that at the moment";
-                self.tell_stranger(port, from, &format!("{}: {why}", what.describe()));
-            }
-            // The next packet of it begins anew.
+            rtp_source::Taken::Kept => {}
+            rtp_source::Taken::Stranger => self.pass_by(port, from, &what, 1),
             rtp_source::Taken::Anew => {
-                if let Some(publisher) = input.publisher {
+                if let Some(publisher) = publisher {
                     let why = "another source has begun";
                     self.end_publisher(publisher, IngestEnd::Replaced, why, now);
+                    self.handle_datagram(port, from, datagram, now);
                 }
             }
         }
+        if refused > 0 {
+            self.pass_by(port, from, &what, refused);
+        }
+    }
+
+    /// So many datagrams are not taken, since another sends what they bring.
+    fn pass_by(&mut self, port: usize, from: SocketAddr, what: &What<'_>, count: u64) {
+        self.counters.dropped_rtp_strangers.add(count);
+        let why = "another source sends that at the moment";
+        self.tell_stranger(port, from, &format!("{}: {why}", what.describe()));
     }
 
     fn tell_stranger(&mut self, port: usize, from: SocketAddr, detail: &str) {
@@ -461,20 +472,24 @@ impl IngestThread {
     }
 
     fn handle_rtcp(&mut self, port: usize, from: SocketAddr, datagram: &[u8], now: Instant) {
-        let mut known = false;
+        let (mut known, mut strange) = (false, false);
         let mut over = Vec::new();
         for (_, input) in &mut self.inputs {
             if input.port != port || input.remote.is_some_and(|remote| !remote.is(from)) {
                 continue;
             }
             if let Kind::Rtp(source) = &mut input.kind {
-                known = true;
-                if source.handle_rtcp(from, datagram, now) {
-                    over.extend(input.publisher);
+                match source.handle_rtcp(from, datagram, now) {
+                    Reported::Fine => known = true,
+                    Reported::Stranger => strange = true,
+                    Reported::Over => {
+                        known = true;
+                        over.extend(input.publisher);
+                    }
                 }
             }
         }
-        if !known {
+        if strange || !known {
             self.counters.dropped_rtp_strangers.up();
         }
         for publisher in over {

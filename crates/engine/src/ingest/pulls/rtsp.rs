@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::rtsp_media::{Part, choose};
 use crate::counters::IngestCounters;
-use crate::ingest::inputs::{Reports, RtpSource, Taken, pair};
+use crate::ingest::inputs::{Reported, Reports, RtpSource, Taken, pair};
 use crate::ingest::publisher::Sent;
 use crate::sys::{Datagrams, datagrams_of, send};
 use crate::values::IngestEnd;
@@ -256,8 +256,10 @@ impl RtspPull {
     fn handle_packet(&mut self, key: usize, is_rtcp: bool, bytes: &[u8], now: Instant) {
         let from = place(self.remote.ip(), key, is_rtcp);
         if is_rtcp {
-            if self.source.handle_rtcp(from, bytes, now) {
-                self.end(IngestEnd::Peer, "the stream has ended");
+            match self.source.handle_rtcp(from, bytes, now) {
+                Reported::Fine => {}
+                Reported::Stranger => self.counters.dropped_rtp_strangers.up(),
+                Reported::Over => self.end(IngestEnd::Peer, "the stream has ended"),
             }
             return;
         }
@@ -269,10 +271,13 @@ impl RtspPull {
         }
         match self.source.handle_packet_of(key, from, &packet, now) {
             Taken::Yes => (self.last, self.started) = (Some(now), true),
+            Taken::Kept => {}
             Taken::Unused => self.counters.dropped_rtp_unused.up(),
             Taken::Stranger => self.counters.dropped_rtp_strangers.up(),
             Taken::Anew => self.end(IngestEnd::Replaced, "another source has begun"),
         }
+        let refused = self.source.take_refused();
+        self.counters.dropped_rtp_strangers.add(refused);
     }
 
     /// Do what is due, give what there is, and write what waits; whether there is more than the kernel takes.

@@ -5,6 +5,10 @@ use std::time::Instant;
 use roomtone_rtp::SequenceUnwrapper;
 use roomtone_rtp::rtcp::ReportBlock;
 
+/// Numbers that are so far ahead, or not so far behind, belong to the others (RFC 3550 section A.1).
+const MAX_DROPOUT: u16 = 3_000;
+const MAX_MISORDER: u16 = 100;
+
 /// Counts of one source.
 #[derive(Debug)]
 pub(super) struct Reception {
@@ -40,6 +44,12 @@ impl Reception {
             jitter: 0.0,
             report: None,
         }
+    }
+
+    /// Whether a number has nothing to do with those before.
+    pub(super) fn is_far(&self, sequence: u16) -> bool {
+        let ahead = sequence.wrapping_sub(self.highest as u16);
+        (MAX_DROPOUT..=MAX_MISORDER.wrapping_neg()).contains(&ahead)
     }
 
     pub(super) fn handle_packet(&mut self, sequence: u16, timestamp: u32, now: Instant) {
@@ -103,6 +113,16 @@ mod tests {
         assert_eq!(block.highest_sequence & 0xffff, 2);
         let later = reception.block(begun);
         assert_eq!((later.fraction_lost, later.cumulative_lost), (0, 1));
+    }
+
+    #[test]
+    fn numbers_are_far_that_nothing_lost_and_nothing_late_explains() {
+        let mut reception = Reception::new(7, 65_000, 90_000);
+        reception.handle_packet(65_500, 0, Instant::now());
+        let far = |sequence| reception.is_far(sequence);
+        let near = [65_501, 65_500, 65_401, 2_963];
+        assert_eq!(near.map(far), [false; 4]);
+        assert_eq!([65_400, 2_964, 30_000].map(far), [true; 3]);
     }
 
     #[test]
