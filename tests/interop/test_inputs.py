@@ -160,6 +160,25 @@ def test_a_source_that_comes_back_goes_on_behind_a_discontinuity(server: Server,
     inputs(server, "DELETE", "back")
 
 
+def test_a_stream_that_is_sent_anew_goes_on_behind_a_discontinuity_while_the_other_of_its_source_does(
+    server: Server, tmp_path: Path
+) -> None:
+    opened = inputs(server, "POST", "half", {"name": "half", "sdp": describe("H264", "opus"), "listen": "127.0.0.1:0"})
+    url = f"rtp://127.0.0.1:{opened['port']}"
+    pictures = (*SOURCE, "-map", "0:v", *H264, "-payload_type", str(VIDEO), "-f", "rtp", url)
+    sound = (*SOURCE, "-map", "1:a", *OPUS, "-payload_type", str(SOUND), "-f", "rtp", url)
+    with source(tmp_path / "sound", *sound):
+        with source(tmp_path / "first", *pictures):
+            until(lambda: "#EXTINF" in playlist(server, "half"), "a playlist")
+        # Another SSRC and another port: what comes is no stranger for as long as the sound goes on.
+        with source(tmp_path / "second", *pictures):
+            until(lambda: "#EXT-X-DISCONTINUITY\n" in playlist(server, "half"), "a discontinuity")
+            behind = lambda: playlist(server, "half").partition("#EXT-X-DISCONTINUITY\n")[2].count("#EXTINF")  # noqa: E731
+            until(lambda: behind() >= 2, "segments behind it")
+            is_seen_and_heard(server, "half")
+    inputs(server, "DELETE", "half")
+
+
 @pytest.mark.long
 def test_gstreamer_is_seen_and_heard_with_the_reports_of_its_rtpbin(server: Server, tmp_path: Path) -> None:
     opened = inputs(server, "POST", "gst", {"name": "gst", "sdp": describe("H264", "opus"), "listen": "127.0.0.1:0"})

@@ -17,6 +17,7 @@ from rtsp_camera import Camera, number_of, running
 from test_encoders import ingests, playlist
 from test_live_lists import decode
 from test_pulls import free_port
+from tls_front import make_certificate, tls_front
 
 pytestmark = pytest.mark.timeout(240)
 LOGIN = ("operator", "pass word:with/all")
@@ -151,6 +152,27 @@ def test_nothing_is_sent_to_an_address_that_an_answer_names(near: Server, tmp_pa
     pull(near, "elsewhere", "DELETE")
 
 
+def test_a_camera_behind_tls_is_seen_and_heard_where_its_certificate_is_the_one(
+    near: Server, tmp_path: Path, port: int
+) -> None:
+    path = tmp_path / "own.pem"
+    fingerprint = make_certificate(path, "camera.invalid").hex()
+    with running(Camera(LOGIN), tmp_path / "log", port), tls_front(path, port) as front:
+        url = f"rtsps://{SHOWN}127.0.0.1:{front}/live"
+        fetch(near, "sealed", url, certificate=f"sha256:{fingerprint}")
+        fetch(near, "unknown", url)
+        fetch(near, "another", url, certificate=f"sha256:{'0' * 64}")
+        found = until(lambda: (seen := ingests(near, "sealed")) and len(seen["tracks"]) == 2 and seen, "its tracks")
+        assert (found["protocol"], found["remote"]) == ("rtsps", f"127.0.0.1:{front}")
+        is_seen_and_heard(near, "sealed")
+        for name, why in (("unknown", "is not trusted"), ("another", "is not the one that is expected")):
+            error = until(lambda name=name: pull(near, name)["last_error"], "an attempt that has failed")
+            assert why in error
+            assert ingests(near, name) is None
+    for name in ("sealed", "unknown", "another"):
+        pull(near, name, "DELETE")
+
+
 def test_a_camera_that_sends_elsewhere_is_followed(near: Server, tmp_path: Path, port: int) -> None:
     with running(Camera(LOGIN, sound="pcma"), tmp_path / "second", port) as second:
         first = free_port(socket.SOCK_STREAM)
@@ -158,7 +180,7 @@ def test_a_camera_that_sends_elsewhere_is_followed(near: Server, tmp_path: Path,
             fetch(near, "followed", sends.url)
             found = until(lambda: (seen := ingests(near, "followed")) and seen["tracks"] and seen, "its tracks")
             assert found["remote"] == f"127.0.0.1:{port}"
-            # Its sound cannot be listed, and its pictures come all the same.
+            # Its sound cannot be listed as it is, and its pictures come all the same.
             assert [track["name"] for track in found["tracks"]] == ["video"]
             until(lambda: playlist(near, "followed").count("#EXTINF") >= 2, "two segments")
     pull(near, "followed", "DELETE")

@@ -1,4 +1,4 @@
-//! From where a stream is played: `rtsp://[USER:PASS@]HOST[:PORT]/PATH`.
+//! From where a stream is played: `rtsp://[USER:PASS@]HOST[:PORT]/PATH`, or `rtsps://...`, behind TLS.
 
 use thiserror::Error;
 
@@ -6,14 +6,16 @@ use crate::auth::Credentials;
 
 /// Of RTSP (RFC 2326 section 3.2).
 const PORT: u16 = 554;
+/// Behind TLS (IANA's service name `rtsps`).
+const TLS_PORT: u16 = 322;
 /// Bytes of a URL, taken at most.
 const MAX_URL_BYTES: usize = 2048;
 
 /// What is wrong with a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TargetError {
-    /// It does not begin with `rtsp://`.
-    #[error("the URL is not rtsp://")]
+    /// It begins with neither `rtsp://` nor `rtsps://`.
+    #[error("the URL is neither rtsp:// nor rtsps://")]
     Scheme,
     /// It has no host, a port that is no number, or what cannot stand in a request.
     #[error("the URL is not rtsp://HOST/PATH")]
@@ -23,6 +25,8 @@ pub enum TargetError {
 /// A stream of a server. Its login is not part of what is written to anybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
+    /// Whether TLS lies around the connection.
+    pub tls: bool,
     /// As the server knows itself.
     pub host: String,
     /// Where it listens.
@@ -37,7 +41,8 @@ impl Target {
     /// Read a URL.
     pub fn parse(url: &str) -> Result<Self, TargetError> {
         let (scheme, rest) = url.split_once("://").ok_or(TargetError::Scheme)?;
-        if !scheme.eq_ignore_ascii_case("rtsp") {
+        let tls = scheme.eq_ignore_ascii_case("rtsps");
+        if !tls && !scheme.eq_ignore_ascii_case("rtsp") {
             return Err(TargetError::Scheme);
         }
         if url.len() > MAX_URL_BYTES || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -50,23 +55,27 @@ impl Target {
             Some((login, place)) => (Some(login), place),
             None => (None, authority),
         };
-        let (host, port) = split_place(place).ok_or(TargetError::Malformed)?;
+        let usual = if tls { TLS_PORT } else { PORT };
+        let (host, port) = split_place(place, usual).ok_or(TargetError::Malformed)?;
         let credentials = login.map(credentials);
         let is_fine =
             |one: &Credentials| !(one.user.contains(is_control) || one.pass.contains(is_control));
         if !credentials.as_ref().is_none_or(is_fine) {
             return Err(TargetError::Malformed);
         }
+        let scheme = if tls { "rtsps" } else { "rtsp" };
+        let path = if path.is_empty() { "/" } else { path };
         Ok(Self {
+            tls,
             host: host.to_owned(),
             port,
-            uri: format!("rtsp://{place}{}", if path.is_empty() { "/" } else { path }),
+            uri: format!("{scheme}://{place}{path}"),
             credentials,
         })
     }
 }
 
-fn split_place(place: &str) -> Option<(&str, u16)> {
+fn split_place(place: &str, usual: u16) -> Option<(&str, u16)> {
     let (host, port) = if let Some(rest) = place.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
         match rest.strip_prefix(':') {
@@ -79,7 +88,7 @@ fn split_place(place: &str) -> Option<(&str, u16)> {
             .split_once(':')
             .map_or((place, None), |(host, port)| (host, Some(port)))
     };
-    let port = port.map_or(Ok(PORT), str::parse).ok()?;
+    let port = port.map_or(Ok(usual), str::parse).ok()?;
     (!host.is_empty()).then_some((host, port))
 }
 
@@ -127,7 +136,18 @@ mod tests {
         let bare = Target::parse("RTSP://[2001:db8::1]").unwrap();
         assert_eq!((bare.host.as_str(), bare.port), ("2001:db8::1", 554));
         assert_eq!(bare.uri, "rtsp://[2001:db8::1]/");
-        assert_eq!(bare.credentials, None);
+        assert_eq!((bare.credentials, bare.tls), (None, false));
+    }
+
+    #[test]
+    fn behind_tls_another_port_is_the_usual_and_requests_say_so() {
+        let target = Target::parse("rtsps://cam.example").unwrap();
+        assert!(target.tls);
+        assert_eq!(
+            (target.port, target.uri.as_str()),
+            (322, "rtsps://cam.example/")
+        );
+        assert_eq!(Target::parse("RTSPS://cam.example:1/a").unwrap().port, 1);
     }
 
     #[test]

@@ -279,6 +279,8 @@ class PackagerWarning(StrEnum):
     """What came too late to have a place was dropped."""
     TRACK_LEFT_OUT = "track_left_out"
     """The track said nothing that could be read before the others began."""
+    NOT_LISTED = "not_listed"
+    """Playlists cannot have the track as it is coded, and nobody codes it anew."""
     UNPACKABLE = "unpackable"
     """What came cannot be packaged at all: the packager ends."""
     TRANSCODER_SLOW = "transcoder_slow"

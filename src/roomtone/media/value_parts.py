@@ -39,6 +39,8 @@ class IngestProtocol(StrEnum):
     """MPEG-TS in datagrams, bare or behind RTP."""
     RTSP = "rtsp"
     """RTP as a server of RTSP sends it, fetched only."""
+    RTSPS = "rtsps"
+    """RTSP behind TLS."""
 
 
 class EncryptionMethod(StrEnum):
@@ -487,12 +489,14 @@ class RtmpPull(Value, tag_field="kind", tag="rtmp", frozen=True, kw_only=True):
 class RtspPull(Value, tag_field="kind", tag="rtsp", frozen=True, kw_only=True):
     """A server of RTSP at ``address``, ``IP:PORT``, to play ``url`` from, which is how it knows itself, with the login.
 
-    With ``datagrams`` packets come by UDP, else in the connection. Nothing is sent to any other address.
+    With ``datagrams`` packets come by UDP, else in the connection. Nothing is sent to any other address. Behind TLS, by
+    ``rtsps://``, packets come in the connection, and ``trust`` says how the certificate is checked.
     """
 
     address: str
     url: str
     datagrams: bool = False
+    trust: IngestTrust = TrustAuthorities()
 
 
 IngestPull = SrtPull | RtmpPull | RtspPull
@@ -505,5 +509,5 @@ def pull_protocol(origin: IngestPull) -> IngestProtocol:
             return IngestProtocol.SRT
         case RtmpPull(url=url):
             return IngestProtocol.RTMPS if url.startswith("rtmps:") else IngestProtocol.RTMP
-        case RtspPull():
-            return IngestProtocol.RTSP
+        case RtspPull(url=url):
+            return IngestProtocol.RTSPS if url.lower().startswith("rtsps:") else IngestProtocol.RTSP

@@ -63,6 +63,7 @@ export const dashboard = {
       no_media: "nothing comes",
       units_late: "too late",
       track_left_out: "a track was left out",
+      not_listed: "a track of a codec that playlists cannot have",
       unpackable: "cannot be packaged",
     },
     room: "Room",

@@ -151,7 +151,10 @@ impl Outlet {
     /// What follows is coded so. Of another codec than before it is another track to routers: all lines end.
     pub(crate) fn set_format(&self, format: &Format) {
         let mut state = self.state();
-        let same = |old: &Format| std::mem::discriminant(old) == std::mem::discriminant(format);
+        let same = |old: &Format| match (old, format) {
+            (Format::Carried(old), Format::Carried(new)) => old == new,
+            _ => std::mem::discriminant(old) == std::mem::discriminant(format),
+        };
         if !self.promised && !state.format.as_ref().is_some_and(same) {
             *state = State {
                 makers: std::mem::take(&mut state.makers),
@@ -282,8 +285,10 @@ impl Outlet {
 fn is_sendable(format: &Format) -> bool {
     match format {
         Format::H264(_) | Format::Hevc(_) | Format::Av1(_) | Format::Opus(_) => true,
+        // Nobody is offered more than one channel of it.
         Format::Carried(carried) => {
             matches!(carried.codec, CarriedCodec::Pcmu | CarriedCodec::Pcma)
+                && carried.channels <= 1
         }
         Format::Aac(_) => false,
     }

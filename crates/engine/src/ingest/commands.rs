@@ -135,7 +135,9 @@ impl IngestThread {
             }
             IngestProtocol::Rtmp | IngestProtocol::Rtmps => self.open_rtmp(id, address, tls),
             IngestProtocol::Rtp => self.open_rtp_port(id, address),
-            IngestProtocol::Rtsp => return Err(Failure::invalid("RTSP is only fetched")),
+            IngestProtocol::Rtsp | IngestProtocol::Rtsps => {
+                return Err(Failure::invalid("RTSP is only fetched"));
+            }
             IngestProtocol::Mpegts => {
                 return Err(Failure::invalid("MPEG-TS in datagrams comes by an input"));
             }

@@ -5,10 +5,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use roomtone_frames::depacketize::{
     AacDepacketizer, Av1Depacketizer, H264Depacketizer, HevcDepacketizer, OpusDepacketizer,
-    Payload, Vp8Depacketizer,
+    Payload, Vp8Depacketizer, g711_units,
 };
 use roomtone_frames::timeline::Stamps;
-use roomtone_frames::{AacFormat, AccessUnit, Format, OpusFormat};
+use roomtone_frames::{AacFormat, AccessUnit, CarriedCodec, CarriedFormat, Format, OpusFormat};
 use roomtone_rtp::Codec;
 
 use super::silence::Silence;
@@ -28,6 +28,11 @@ pub(crate) enum Coding {
     Aac {
         config: AacConfig,
         clock_rate: u32,
+        channels: u8,
+    },
+    /// Only for who codes it anew, and for routers.
+    G711 {
+        law: CarriedCodec,
         channels: u8,
     },
     /// Nothing has to be put together: units come whole, from an ingest.
@@ -71,6 +76,8 @@ impl AacConfig {
 
 /// Ticks a second in which an ingest stamps all tracks of a source: rates of sound and 90 kHz divide it.
 pub(crate) const INGEST_RATE: u32 = 70_560_000;
+/// Samples of G.711 a second.
+pub(crate) const G711_RATE: u32 = 8_000;
 /// Sources of a timeline: what taps bring, and what an ingest brings.
 const OF_TAPS: u32 = 0;
 pub(super) const OF_INGEST: u32 = 1;
@@ -92,13 +99,13 @@ impl Coding {
 
     /// Whether lists can have it as it is.
     pub(crate) fn is_carried(self) -> bool {
-        !matches!(self, Self::Vp8)
+        !matches!(self, Self::Vp8 | Self::G711 { .. })
     }
 
     pub(super) fn is_video(self) -> bool {
         match self {
             Self::H264 | Self::Hevc | Self::Av1 | Self::Vp8 => true,
-            Self::Opus { .. } | Self::Aac { .. } => false,
+            Self::Opus { .. } | Self::Aac { .. } | Self::G711 { .. } => false,
             Self::Whole { is_video } | Self::Made { is_video } => is_video,
         }
     }
@@ -120,6 +127,7 @@ impl Coding {
                 Self::H264 | Self::Hevc | Self::Av1 | Self::Vp8 => 90_000,
                 Self::Opus { .. } => 48_000,
                 Self::Aac { clock_rate, .. } => clock_rate,
+                Self::G711 { .. } => G711_RATE,
                 Self::Whole { .. } | Self::Made { .. } => INGEST_RATE,
             },
             bits: 32,
@@ -142,6 +150,8 @@ pub(super) enum Depacketizer {
     Vp8(Box<Vp8Depacketizer>),
     Opus(Box<Sound>),
     Aac(Box<(AacDepacketizer, Format)>),
+    /// Its format, and packets that were none.
+    G711(CarriedFormat, u64),
     /// What comes is whole already.
     Whole,
 }
@@ -175,6 +185,14 @@ impl Depacketizer {
                     channels,
                 };
                 Self::Aac(Box::new((AacDepacketizer::new(1024), Format::Aac(format))))
+            }
+            Coding::G711 { law, channels } => {
+                let format = CarriedFormat {
+                    codec: law,
+                    clock_rate: G711_RATE,
+                    channels,
+                };
+                Self::G711(format, 0)
             }
             Coding::Whole { .. } | Coding::Made { .. } => Self::Whole,
         }
@@ -248,6 +266,14 @@ impl Depacketizer {
                     found((unit, Some(format.clone()), arrival));
                 }
             }
+            Self::G711(format, malformed) => match g711_units(payload, format.channels) {
+                Some(units) => {
+                    for unit in units {
+                        found((unit, Some(Format::Carried(*format)), arrival));
+                    }
+                }
+                None => *malformed += 1,
+            },
             Self::Whole => {}
         }
     }
@@ -268,7 +294,7 @@ impl Depacketizer {
             Self::Hevc(hevc) => hevc.wants_keyframe(),
             Self::Av1(av1) => av1.wants_keyframe(),
             Self::Vp8(vp8) => vp8.wants_keyframe(),
-            Self::Opus(_) | Self::Aac(_) | Self::Whole => false,
+            Self::Opus(_) | Self::Aac(_) | Self::G711(..) | Self::Whole => false,
         }
     }
 
@@ -281,6 +307,7 @@ impl Depacketizer {
             Self::Vp8(vp8) => vp8.dropped().total(),
             Self::Opus(sound) => sound.opus.malformed + sound.silence.late,
             Self::Aac(aac) => aac.0.dropped().total(),
+            Self::G711(_, malformed) => *malformed,
             Self::Whole => 0,
         }
     }

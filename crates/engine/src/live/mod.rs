@@ -41,7 +41,7 @@ use crate::failure::Failure;
 use crate::shard::{Batch, ShardHandle, Shared};
 use crate::values::{EncryptionMethod, LiveEncryption, Report, Request};
 
-pub(crate) use coding::{AacConfig, Coding, Found, INGEST_RATE};
+pub(crate) use coding::{AacConfig, Coding, Found, G711_RATE, INGEST_RATE};
 pub(crate) use playing::{PlayBar, PlayRun, PlayTold};
 pub(crate) use program::{ProgramConfig, unix_us};
 pub(crate) use track::{NewTrack, Step, Track};

@@ -205,6 +205,7 @@ impl Program {
             self.begin()?;
         }
         self.feed(now)?;
+        self.tell_unlisted(now);
         let open_us = self.open_us();
         self.watch.look(
             &mut self.tracks,
@@ -235,6 +236,31 @@ impl Program {
     pub(super) fn warn(&mut self, warning: PackagerWarning, now: Instant) {
         if self.watch.may_warn(0, warning, now) {
             self.told.push(Told::Warned(None, warning));
+        }
+    }
+
+    /// What lists cannot have, and nobody makes anew, is told of.
+    fn tell_unlisted(&mut self, now: Instant) {
+        for track in &mut self.tracks {
+            let is_its = |job: &Job| job.is_video == track.is_video();
+            let is_unlisted = !track.can_be_listed() && track.flows(now);
+            if track.is_made() || !is_unlisted || self.jobs.iter().any(is_its) {
+                continue;
+            }
+            let waits = |first: Instant| first + SETTLE > now;
+            if track.first_packet.is_none_or(waits) {
+                continue;
+            }
+            if track.place.is_none() {
+                track.forget();
+            }
+            if self
+                .watch
+                .may_warn(track.id, PackagerWarning::NotListed, now)
+            {
+                let told = Told::Warned(Some(track.name.clone()), PackagerWarning::NotListed);
+                self.told.push(told);
+            }
         }
     }
 

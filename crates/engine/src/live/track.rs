@@ -56,6 +56,8 @@ struct Raw {
     breaks: bool,
     /// Whoever codes the track anew has it.
     offered: bool,
+    /// Lists can have it as it is.
+    listable: bool,
 }
 
 impl Raw {
@@ -87,6 +89,7 @@ impl From<Found> for Raw {
             placed: None,
             breaks: false,
             offered: false,
+            listable: true,
         }
     }
 }
@@ -134,6 +137,8 @@ pub(crate) struct Track {
     pub(super) number: Option<usize>,
     /// Whether it is in the lists, and not only coded anew.
     pub(super) listed: bool,
+    /// Whether lists can have what comes of it now.
+    pub(super) listable: bool,
     /// Nothing feeds it.
     pub(super) vacant: bool,
     /// Its next unit does not follow on the one before.
@@ -170,6 +175,7 @@ impl Track {
             place: None,
             number: None,
             listed: true,
+            listable: true,
             vacant: false,
             broken: false,
             restarted: false,
@@ -291,8 +297,12 @@ impl Track {
         if unit.keyframe {
             self.last_keyframe = Some(*arrival);
         }
+        if let Some(format) = &found.1 {
+            self.listable = !matches!(format, Format::Carried(_));
+        }
         let mut raw = Raw::from(found);
         raw.breaks = std::mem::take(&mut self.restarted);
+        raw.listable = self.listable;
         self.held.push_back(raw);
         self.note_news();
     }
@@ -350,6 +360,7 @@ impl Track {
     fn note_news(&mut self) {
         if self.format.is_none() {
             self.format = self.held.back().and_then(|raw| raw.format.clone());
+            self.listed &= self.can_be_listed();
         }
         while self.held.len() > MAX_HELD {
             self.held.pop_front();
@@ -410,7 +421,7 @@ impl Track {
 
     /// Whether lists can have it as it is.
     pub(super) fn can_be_listed(&self) -> bool {
-        self.coding.is_carried()
+        self.coding.is_carried() && self.listable
     }
 
     /// Whether its units can be placed: its clock is tied to those of others, or was waited for.
@@ -492,6 +503,9 @@ impl Track {
     /// The next step towards the packager.
     pub(crate) fn next_step(&mut self, timeline: &mut Timeline) -> Option<Step> {
         self.place?;
+        while self.held.pop_front_if(|raw| !raw.listable).is_some() {
+            self.figures.forgotten += 1;
+        }
         let raw = self.held.front_mut()?;
         if let Some(format) = raw.format.take()
             && self.format.as_ref() != Some(&format)

@@ -19,6 +19,8 @@ pub enum PackagerWarning {
     UnitsLate,
     /// The track said nothing that could be read before the others began.
     TrackLeftOut,
+    /// Lists cannot have the track as it is coded, and nobody codes it anew.
+    NotListed,
     /// What came cannot be packaged at all: the packager ends.
     Unpackable,
     /// Who codes a track anew does not keep up: pictures up to a keyframe, or sound, were left out.

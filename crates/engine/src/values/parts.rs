@@ -323,6 +323,8 @@ pub enum IngestProtocol {
     Mpegts,
     /// RTP as a server of RTSP sends it, fetched only.
     Rtsp,
+    /// RTSP behind TLS.
+    Rtsps,
 }
 
 impl IngestProtocol {
@@ -335,6 +337,7 @@ impl IngestProtocol {
             Self::Rtp => "rtp",
             Self::Mpegts => "mpegts",
             Self::Rtsp => "rtsp",
+            Self::Rtsps => "rtsps",
         }
     }
 
@@ -342,7 +345,7 @@ impl IngestProtocol {
     pub(crate) const fn can_be_slowed(self) -> bool {
         match self {
             Self::Srt | Self::Rtmp | Self::Rtmps => true,
-            Self::Rtp | Self::Mpegts | Self::Rtsp => false,
+            Self::Rtp | Self::Mpegts | Self::Rtsp | Self::Rtsps => false,
         }
     }
 }
@@ -445,15 +448,18 @@ pub enum IngestPull {
         #[serde(default)]
         trust: IngestTrust,
     },
-    /// A server of RTSP, played from.
+    /// A server of RTSP, bare or behind TLS, played from.
     Rtsp {
         /// Its IP:PORT. Nothing is sent to any other, whatever it answers.
         address: String,
         /// As it knows itself, with the login.
         url: String,
-        /// Whether packets come in datagrams, not in the connection.
+        /// Whether packets come in datagrams, not in the connection; never behind TLS.
         #[serde(default)]
         datagrams: bool,
+        /// Behind TLS: how its certificate is checked.
+        #[serde(default)]
+        trust: IngestTrust,
     },
 }
 

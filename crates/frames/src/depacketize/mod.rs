@@ -14,7 +14,7 @@ mod vp8;
 
 pub use aac::AacDepacketizer;
 pub use av1::Av1Depacketizer;
-pub use g711::g711_unit;
+pub use g711::g711_units;
 pub use h264::H264Depacketizer;
 pub use hevc::HevcDepacketizer;
 pub use opus::{OpusDepacketizer, OpusFrame, opus_samples};

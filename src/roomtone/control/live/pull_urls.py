@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from roomtone.media.values import IngestPull, IngestTrust
 
 _PORTS = {"rtmp": 1935, "rtmps": 443}
-_RTSP_PORT = 554
+_RTSP_PORTS = {"rtsp": 554, "rtsps": 322}
 HTTP_PORTS = {"http": 80, "https": 443}
 """Of what a process fetches."""
 _MAX_PASSPHRASE = range(10, 81)
@@ -47,7 +47,7 @@ class PullWay:
     datagrams: bool = False
     """Of RTSP: its packets come by UDP, else in the connection."""
     certificate: str = "check"
-    """Of RTMPS: ``check`` by the authorities that this machine trusts, ``any``, or ``sha256:HEX`` of the only one."""
+    """Behind TLS: ``check`` by the authorities that this machine trusts, ``any``, or ``sha256:HEX`` of the only one."""
 
     @property
     def trust(self) -> IngestTrust:
@@ -87,11 +87,8 @@ def read_url(url: str, way: PullWay = BY_ITSELF) -> PullTarget:
         port = parts.port
     except ValueError as error:
         raise PullRefusedError(PullRefusal.BAD_URL, str(error)) from error
-    if parts.scheme not in {"srt", "rtmp", "rtmps", "rtsp", "http", "https"}:
-        message = (
-            "streams are fetched by srt://, rtmp://, rtmps://, rtsp://, and HLS by http:// and https://; "
-            "RTSP behind TLS is not built"
-        )
+    if parts.scheme not in {"srt", *_PORTS, *_RTSP_PORTS, *HTTP_PORTS}:
+        message = "streams are fetched by srt://, rtmp://, rtmps://, rtsp://, rtsps://, and HLS by http:// and https://"
         raise PullRefusedError(PullRefusal.UNSUPPORTED, message)
     if not parts.hostname:
         raise PullRefusedError(PullRefusal.BAD_URL, "the URL has no host")
@@ -99,15 +96,8 @@ def read_url(url: str, way: PullWay = BY_ITSELF) -> PullTarget:
         return _read_srt(parts.hostname, port, parts.query)
     if parts.scheme in HTTP_PORTS:
         return PullTarget(parts.hostname, port or HTTP_PORTS[parts.scheme], None)
-    if parts.scheme == "rtsp":
-        if not all(" " < one <= "~" for one in url):
-            raise PullRefusedError(PullRefusal.BAD_URL, "what is not ASCII stands in a URL as %XX")
-        return PullTarget(
-            parts.hostname,
-            port or _RTSP_PORT,
-            lambda address: RtspPull(address=address, url=url, datagrams=way.datagrams),
-            scheme="rtsp",
-        )
+    if parts.scheme in _RTSP_PORTS:
+        return _read_rtsp(url, parts.scheme, parts.hostname, port or _RTSP_PORTS[parts.scheme], way)
     if parts.path.strip("/").count("/") < 1:
         raise PullRefusedError(PullRefusal.BAD_URL, "the URL is not rtmp://HOST/APP/NAME")
     trust = way.trust
@@ -116,6 +106,20 @@ def read_url(url: str, way: PullWay = BY_ITSELF) -> PullTarget:
         port or _PORTS[parts.scheme],
         lambda address: RtmpPull(address=address, url=url, trust=trust),
     )
+
+
+def _read_rtsp(url: str, scheme: str, host: str, port: int, way: PullWay) -> PullTarget:
+    if not all(" " < one <= "~" for one in url):
+        raise PullRefusedError(PullRefusal.BAD_URL, "what is not ASCII stands in a URL as %XX")
+    if scheme == "rtsps" and way.datagrams:
+        # They would not be encrypted.
+        raise PullRefusedError(PullRefusal.BAD_URL, "packets of rtsps:// come in its connection: rtsp_transport is tcp")
+    trust = way.trust
+
+    def to(address: str) -> IngestPull:
+        return RtspPull(address=address, url=url, datagrams=way.datagrams, trust=trust)
+
+    return PullTarget(host, port, to, scheme=scheme)
 
 
 def _read_srt(host: str, port: int | None, query: str) -> PullTarget:
@@ -142,11 +146,13 @@ def _read_srt(host: str, port: int | None, query: str) -> PullTarget:
 def redirected(url: str, location: str, way: PullWay = BY_ITSELF) -> tuple[str, PullTarget]:
     """Read where a server of RTSP sends to; the login of before goes along only to the same host and port.
 
-    Raise `PullRefusedError`, for other schemes too.
+    Raise `PullRefusedError`, for other schemes too, and where TLS is left.
     """
     before, after = read_url(url, way), read_url(location, way)
-    if after.scheme != "rtsp":
+    if after.scheme not in _RTSP_PORTS:
         raise PullRefusedError(PullRefusal.UNSUPPORTED, f"{before.host} sends to what is no rtsp://")
+    if before.scheme == "rtsps" and after.scheme != before.scheme:
+        raise PullRefusedError(PullRefusal.UNSUPPORTED, f"{before.host} sends to where there is no TLS")
     login, has_login, _ = urlsplit(url).netloc.rpartition("@")
     is_same = (before.host, before.port) == (after.host, after.port)
     if has_login and is_same and "@" not in urlsplit(location).netloc:

@@ -1,4 +1,4 @@
-"""Streams that are fetched from other servers, by the API: by SRT, RTMP and RTSP, and HLS by a process of its own.
+"""Streams that are fetched from other servers, by the API: by SRT, RTMP, RTSP, and HLS by a process of its own.
 
 A pull lasts until somebody closes it. Each attempt looks the name up anew and checks the addresses that it leads to;
 between attempts there are pauses that double.

@@ -33,15 +33,15 @@ class PullOpenBody(TermsBody):
     """What to fetch.
 
     `srt://HOST:PORT?streamid=...&passphrase=...&latency_ms=...`, `rtmp://HOST/APP/NAME`, `rtmps://...`, `rtsp://USER:PASS@HOST/PATH`,
-    or HLS, `https://HOST/PATH.m3u8`.
+    `rtsps://...`, or HLS, `https://HOST/PATH.m3u8`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     url: Annotated[str, Field(max_length=2_048)]
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
-    """How packets of RTSP come: in its connection, or in datagrams."""
+    """How packets of RTSP come: in its connection, or in datagrams, which are for `rtsp://` alone."""
     certificate: Annotated[str, Field(pattern=r"^(check|any|sha256:[0-9A-Fa-f]{64})$")] = "check"
-    """Of RTMPS: checked by the authorities that this machine trusts, any, or the only one that is taken."""
+    """Of RTMPS and RTSPS: checked by the authorities that this machine trusts, any, or the only one that is taken."""
 
 
 class PullBody(BaseModel):

@@ -23,6 +23,7 @@ from roomtone.media.values import (
     TrustAuthorities,
     TrustFingerprint,
     TrustUnchecked,
+    pull_protocol,
 )
 
 URL = "rtmp://origin.example/live/studio?token=secret"
@@ -111,6 +112,26 @@ def test_a_certificate_is_checked_unless_somebody_wishes_otherwise(certificate: 
     assert target.to("203.0.113.7:443") == RtmpPull(address="203.0.113.7:443", url=url, trust=trust)
 
 
+def test_a_camera_behind_tls_is_asked_for_its_certificate_and_sends_in_its_connection() -> None:
+    url = "rtsps://me:word@camera.example/1"
+    target = read_url(url, PullWay(certificate="any"))
+    assert (target.host, target.port) == ("camera.example", 322)
+    assert target.to is not None
+    assert target.to("203.0.113.7:322") == RtspPull(address="203.0.113.7:322", url=url, trust=TrustUnchecked())
+    assert pull_protocol(target.to("203.0.113.7:322")) is IngestProtocol.RTSPS
+    with pytest.raises(PullRefusedError, match="in its connection"):
+        read_url(url, PullWay(datagrams=True))
+
+
+def test_a_camera_that_sends_to_where_there_is_no_tls_is_not_followed() -> None:
+    url, _ = redirected("rtsps://me:word@camera.example/1", "rtsps://camera.example/2")
+    assert url == "rtsps://me:word@camera.example/2"
+    with pytest.raises(PullRefusedError, match="no TLS"):
+        redirected("rtsps://me:word@camera.example/1", "rtsp://camera.example:322/2")
+    url, _ = redirected("rtsp://me:word@camera.example/1", "rtsps://camera.example/2")
+    assert url == "rtsps://camera.example/2"
+
+
 @pytest.mark.parametrize("certificate", ["", "sha1:00", "sha256:00", f"sha256:{'x' * 64}"])
 def test_a_certificate_is_named_whole(certificate: str) -> None:
     with pytest.raises(PullRefusedError, match="64 digits"):
@@ -137,7 +158,7 @@ def test_a_login_goes_along_to_the_same_place_only(location: str, expected: str)
 @pytest.mark.parametrize(
     ("url", "refusal"),
     [
-        ("rtsps://camera.example/1", PullRefusal.UNSUPPORTED),
+        ("rtspu://camera.example/1", PullRefusal.UNSUPPORTED),
         ("rtsp:///1", PullRefusal.BAD_URL),
         ("rtsp://camera.example/ä", PullRefusal.BAD_URL),
         ("https://origin.example/live/index.m3u8", PullRefusal.UNSUPPORTED),

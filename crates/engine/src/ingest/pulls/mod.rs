@@ -1,8 +1,9 @@
-//! Streams that are fetched: this side calls by SRT, or plays by RTMP and RTSP.
+//! Streams that are fetched: this side calls by SRT, or plays by RTMP and RTSP, behind TLS too.
 //!
 //! One attempt each: when it is over, an event says so and why, and the pull is no more. Control, which looks names up and
 //! judges addresses, decides whether and when to try again.
 
+mod calling;
 mod rtmp;
 mod rtsp;
 mod rtsp_media;
@@ -81,6 +82,7 @@ impl Pull {
             Kind::Srt(_) => IngestProtocol::Srt,
             Kind::Rtmp(ref pull) if pull.encrypted => IngestProtocol::Rtmps,
             Kind::Rtmp(_) => IngestProtocol::Rtmp,
+            Kind::Rtsp(ref pull) if pull.encrypted => IngestProtocol::Rtsps,
             Kind::Rtsp(_) => IngestProtocol::Rtsp,
         }
     }
@@ -156,13 +158,19 @@ impl IngestThread {
                 address,
                 url,
                 datagrams,
+                trust,
             } => {
                 let remote = parse(&address)?;
                 let target = roomtone_rtsp::Target::parse(&url);
                 let target = target.map_err(|error| Failure::invalid(error.to_string()))?;
-                let counters = self.counters.clone();
-                let pull = RtspPull::connect(remote, target, datagrams, secret, counters, now)
-                    .map_err(unreachable)?;
+                if target.tls && datagrams {
+                    let message = "behind TLS packets come in the connection";
+                    return Err(Failure::invalid(message));
+                }
+                let way = (datagrams, &trust);
+                let pull =
+                    RtspPull::connect(remote, target, way, secret, self.counters.clone(), now)
+                        .map_err(unreachable)?;
                 (remote, Kind::Rtsp(Box::new(pull)))
             }
         };

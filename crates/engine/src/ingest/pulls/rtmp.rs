@@ -5,28 +5,23 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Instant;
 
-use bytes::Bytes;
 use roomtone_rtmp::{
     Client, ClientConfig, ClientEnd, ClientEvent, Purpose, TagError, Target, Tracks,
 };
-use socket2::{Domain, Socket, Type};
 
-use super::trust;
+use super::calling::{Call, Came};
 use crate::ingest::pacing::Turn;
 use crate::ingest::publisher::Sent;
 use crate::ingest::rtmp::outputs;
-use crate::ingest::wire::Wire;
 use crate::values::{IngestEnd, IngestTrust};
 
 /// One connection.
 pub(super) struct RtmpPull {
-    wire: Wire,
+    call: Call,
     /// Whether TLS lies around it.
     pub(super) encrypted: bool,
     client: Client,
     tracks: Tracks,
-    /// What the kernel did not take yet.
-    rest: Bytes,
     pub(super) started: bool,
     /// Nothing is read of it for now.
     pub(super) slowed: bool,
@@ -42,24 +37,12 @@ impl RtmpPull {
         seed: [u8; 32],
         now: Instant,
     ) -> io::Result<Self> {
-        let tls = if target.tls {
-            Some(trust::client(trusted, &target.host)?)
-        } else {
-            None
-        };
-        let socket = Socket::new(Domain::for_address(remote), Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        match socket.connect(&remote.into()) {
-            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
-            _ => {}
-        }
+        let trusted = target.tls.then_some((trusted, target.host.as_str()));
         Ok(Self {
-            wire: Wire::calling(socket.into(), tls)?,
+            call: Call::begin(remote, trusted)?,
             encrypted: target.tls,
             client: Client::new(ClientConfig::new(target, Purpose::Play), seed, now),
             tracks: Tracks::default(),
-            rest: Bytes::new(),
             started: false,
             slowed: false,
             ended: None,
@@ -75,20 +58,15 @@ impl RtmpPull {
         told: &mut Vec<Sent>,
     ) -> u64 {
         let (mut taken, space) = (0, turn.space(space));
-        while (turn.goes_on(taken, told.len()) || self.wire.holds()) && self.ended.is_none() {
-            match self.wire.read(space) {
-                Ok(0) => self.end(IngestEnd::Peer, "the connection has ended"),
-                Ok(len) => {
+        while (turn.goes_on(taken, told.len()) || self.call.holds()) && self.ended.is_none() {
+            match self.call.read(space) {
+                Ok(Came::Some(len)) => {
                     taken += len;
                     self.client.handle_bytes(&space[..len], now);
                     self.drain(told);
                 }
-                Err(error) => match error.kind() {
-                    // Nothing is there yet, or it is being connected.
-                    io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected => break,
-                    io::ErrorKind::Interrupted => {}
-                    _ => self.end(IngestEnd::Peer, &sentence(&error)),
-                },
+                Ok(Came::Nothing) => break,
+                Err(why) => self.end(IngestEnd::Peer, &why),
             }
         }
         taken as u64
@@ -146,30 +124,11 @@ impl RtmpPull {
     }
 
     fn flush(&mut self) -> bool {
-        loop {
-            if self.rest.is_empty() {
-                match self.client.poll_output() {
-                    Some(output) => self.rest = output,
-                    None => break,
-                }
-            }
-            match self.wire.write(&self.rest) {
-                Ok(len) => drop(self.rest.split_to(len)),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected => return true,
-                    io::ErrorKind::Interrupted => {}
-                    _ => {
-                        self.end(IngestEnd::Peer, &sentence(&error));
-                        return false;
-                    }
-                },
-            }
-        }
-        match self.wire.flush() {
+        let client = &mut self.client;
+        match self.call.write(|| client.poll_output()) {
             Ok(more) => more,
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => true,
-            Err(error) => {
-                self.end(IngestEnd::Peer, &sentence(&error));
+            Err(why) => {
+                self.end(IngestEnd::Peer, &why);
                 false
             }
         }
@@ -184,14 +143,8 @@ impl RtmpPull {
     }
 }
 
-/// Why a connection has failed: of what TLS says, what can be done about it.
-fn sentence(error: &io::Error) -> String {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    inner.map_or_else(|| error.to_string(), trust::sentence)
-}
-
 impl AsRawFd for RtmpPull {
     fn as_raw_fd(&self) -> RawFd {
-        self.wire.as_raw_fd()
+        self.call.as_raw_fd()
     }
 }

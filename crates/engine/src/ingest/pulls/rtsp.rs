@@ -1,25 +1,24 @@
-//! A stream that is fetched by RTSP: this side has it played, in the connection or in datagrams.
+//! A stream that is fetched by RTSP, bare or behind TLS: this side has it played, in the connection or in datagrams.
 //!
 //! Datagrams are taken from, and reports sent to, the address that the connection was made to, which control has judged:
 //! what the server names in its answers is nobody that anything is sent to.
 
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use roomtone_rtp::RtpPacket;
 use roomtone_rtsp::{Choice, Client, ClientConfig, ClientEnd, ClientEvent, Media, Placed, Target};
-use socket2::{Domain, Socket, Type};
 
+use super::calling::{Call, Came};
 use super::rtsp_media::{Part, choose};
 use crate::counters::IngestCounters;
 use crate::ingest::inputs::{Reported, Reports, RtpSource, Taken, pair};
 use crate::ingest::publisher::Sent;
 use crate::sys::{Datagrams, datagrams_of, send};
-use crate::values::IngestEnd;
+use crate::values::{IngestEnd, IngestTrust};
 
 /// Bytes taken before others have their turn, and rounds of datagrams of each port.
 const TURN_BYTES: usize = 256 << 10;
@@ -34,7 +33,9 @@ const OPENS_RTCP: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 0];
 
 /// One connection.
 pub(super) struct RtspPull {
-    stream: TcpStream,
+    call: Call,
+    /// Whether TLS lies around it.
+    pub(super) encrypted: bool,
     remote: SocketAddr,
     client: Client,
     counters: Arc<IngestCounters>,
@@ -50,8 +51,6 @@ pub(super) struct RtspPull {
     /// Since when it plays, or when the last packet came.
     last: Option<Instant>,
     look_at: Instant,
-    /// What the kernel did not take yet.
-    rest: Bytes,
     pub(super) redirect: Option<String>,
     pub(super) started: bool,
     pub(super) ended: Option<(IngestEnd, String)>,
@@ -62,18 +61,13 @@ impl RtspPull {
     pub(super) fn connect(
         remote: SocketAddr,
         target: Target,
-        datagrams: bool,
+        (datagrams, trusted): (bool, &IngestTrust),
         seed: [u8; 32],
         counters: Arc<IngestCounters>,
         now: Instant,
     ) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(remote), Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        match socket.connect(&remote.into()) {
-            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
-            _ => {}
-        }
+        let encrypted = target.tls;
+        let call = Call::begin(remote, encrypted.then_some((trusted, target.host.as_str())))?;
         let config = ClientConfig {
             target,
             agent: "roomtone".to_owned(),
@@ -81,7 +75,8 @@ impl RtspPull {
         let [.., a, b, c, d] = seed;
         let ssrc = u32::from_be_bytes([a, b, c, d]);
         Ok(Self {
-            stream: socket.into(),
+            call,
+            encrypted,
             remote,
             client: Client::new(config, seed, now),
             counters,
@@ -94,7 +89,6 @@ impl RtspPull {
             elsewhere: None,
             last: None,
             look_at: now,
-            rest: Bytes::new(),
             redirect: None,
             started: false,
             ended: None,
@@ -109,20 +103,19 @@ impl RtspPull {
         now: Instant,
     ) -> u64 {
         let mut taken = 0;
-        while taken < TURN_BYTES && self.ended.is_none() && self.client.ended().is_none() {
-            match self.stream.read(space) {
-                Ok(0) => self.end(IngestEnd::Peer, "the connection has ended"),
-                Ok(len) => {
+        let goes_on = |one: &mut Self, taken| {
+            let is_over = one.ended.is_some() || one.client.ended().is_some();
+            !is_over && (taken < TURN_BYTES || one.call.holds())
+        };
+        while goes_on(self, taken) {
+            match self.call.read(space) {
+                Ok(Came::Some(len)) => {
                     taken += len;
                     self.client.handle_bytes(&space[..len], now);
                     self.drain(now);
                 }
-                Err(error) => match error.kind() {
-                    // Nothing is there yet, or it is being connected.
-                    io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected => break,
-                    io::ErrorKind::Interrupted => {}
-                    _ => self.end(IngestEnd::Peer, &error.to_string()),
-                },
+                Ok(Came::Nothing) => break,
+                Err(why) => self.end(IngestEnd::Peer, &why),
             }
         }
         taken as u64 + self.receive_datagrams(datagrams, now)
@@ -338,23 +331,12 @@ impl RtspPull {
     }
 
     fn flush(&mut self) -> bool {
-        loop {
-            if self.rest.is_empty() {
-                match self.client.poll_output() {
-                    Some(output) => self.rest = output,
-                    None => return false,
-                }
-            }
-            match self.stream.write(&self.rest) {
-                Ok(len) => drop(self.rest.split_to(len)),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected => return true,
-                    io::ErrorKind::Interrupted => {}
-                    _ => {
-                        self.end(IngestEnd::Peer, &error.to_string());
-                        return false;
-                    }
-                },
+        let client = &mut self.client;
+        match self.call.write(|| client.poll_output()) {
+            Ok(more) => more,
+            Err(why) => {
+                self.end(IngestEnd::Peer, &why);
+                false
             }
         }
     }
@@ -393,6 +375,6 @@ fn place(ip: IpAddr, key: usize, is_rtcp: bool) -> SocketAddr {
 
 impl AsRawFd for RtspPull {
     fn as_raw_fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
+        self.call.as_raw_fd()
     }
 }

@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn the_first_of_each_kind_that_can_be_carried_is_taken_and_the_rest_named() {
         let text = "m=video 0 RTP/AVP 26\nm=video 0 RTP/AVP 96\na=rtpmap:96 H265/90000\n\
-            m=video 0 RTP/AVP 97\na=rtpmap:97 H264/90000\nm=audio 0 RTP/AVP 8\n\
+            m=video 0 RTP/AVP 97\na=rtpmap:97 H264/90000\nm=audio 0 RTP/AVP 9\nm=audio 0 RTP/AVP 8\n\
             m=audio 0 RTP/AVP 98\na=rtpmap:98 opus/48000/2\nm=application 0 RTP/AVP 107\n";
         let (taken, left_out) = choose(&Description::parse(text).media);
         let places: Vec<_> = taken
@@ -108,7 +108,13 @@ mod tests {
         let names: Vec<&str> = left_out.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(
             names,
-            ["JPEG", "H264", "PCMA", "a format without a name (107)"]
+            [
+                "JPEG",
+                "H264",
+                "G722",
+                "opus",
+                "a format without a name (107)"
+            ]
         );
     }
 }

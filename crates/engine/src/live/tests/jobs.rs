@@ -8,7 +8,7 @@ use super::{Studio, values};
 use crate::counters::LiveCounters;
 use crate::values::PackagerWarning;
 
-const JOB: u64 = 77;
+pub(super) const JOB: u64 = 77;
 
 /// Takes messages of units and makes them its output's.
 #[derive(Default)]

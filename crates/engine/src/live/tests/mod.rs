@@ -1,6 +1,7 @@
 //! A program in virtual time: packets of made-up sources in, what a reader of its lists would see out.
 
 mod jobs;
+mod law;
 mod source;
 
 use std::time::{Duration, Instant};

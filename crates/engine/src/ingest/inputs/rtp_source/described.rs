@@ -1,8 +1,9 @@
 //! What puts together what a description tells of.
 
 use bytes::Bytes;
+use roomtone_frames::CarriedCodec;
 
-use crate::live::{AacConfig, Coding, NewTrack, Track};
+use crate::live::{AacConfig, Coding, G711_RATE, NewTrack, Track};
 use crate::values::IngestRtpTrack;
 
 /// What puts a stream together; none where it is not carried.
@@ -33,6 +34,14 @@ pub(super) fn coding(described: &IngestRtpTrack) -> Option<Coding> {
             config: AacConfig::new(&described.config)?,
             clock_rate,
             channels: described.channels.max(1),
+        }),
+        ("pcmu", G711_RATE) => Some(Coding::G711 {
+            law: CarriedCodec::Pcmu,
+            channels: described.channels.clamp(1, 2),
+        }),
+        ("pcma", G711_RATE) => Some(Coding::G711 {
+            law: CarriedCodec::Pcma,
+            channels: described.channels.clamp(1, 2),
         }),
         _ => None,
     }
