@@ -257,7 +257,7 @@ fn parse(path: &str) -> Option<Place<'_>> {
 }
 
 async fn answer(
-    channel: &Channel,
+    channel: &Arc<Channel>,
     wanted: &Wanted<'_>,
     query: Option<&str>,
     stats: &Stats,
@@ -275,6 +275,10 @@ async fn answer(
     loop {
         if let Some(reply) = seen.reply {
             return Ok(reply);
+        }
+        // All who wait are woken from here, at once.
+        if let Some(herald) = channel.herald() {
+            tokio::spawn(herald);
         }
         tokio::select! {
             changed = channel.changed_since(seen.version, seen.track) => changed.map_err(|_| Refusal::LiveWait)?,
