@@ -12,11 +12,9 @@ pub mod exchange;
 mod format;
 pub mod h264;
 pub mod hevc;
-mod memory;
 pub mod nal;
 pub mod packetize;
 mod pressure;
-mod ring;
 pub mod timeline;
 mod unit;
 
@@ -24,9 +22,7 @@ pub use format::{
     AacFormat, Av1Colour, Av1Format, CarriedCodec, CarriedFormat, Format, FrameRate, H264Format,
     HevcFormat, HevcProfile, OpusFormat,
 };
-pub use memory::{DEFAULT_TOTAL_BYTES, RingMemory};
 pub use nal::{NalCodec, NalKind};
 pub use pressure::{Gauge, Pressure};
-pub use ring::{FrameRing, Lost, Reader, RingLimits};
 pub use timeline::Timeline;
 pub use unit::AccessUnit;

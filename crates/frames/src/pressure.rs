@@ -1,6 +1,6 @@
 //! How full something bounded is, in four steps that do not flutter.
 
-/// How near a reader of a ring, or a queue, is to losing something, or how full a memory is.
+/// How near a queue is to losing something, or how full a memory is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pressure {
     /// Under half.
