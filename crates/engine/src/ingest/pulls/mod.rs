@@ -4,29 +4,25 @@
 //! judges addresses, decides whether and when to try again.
 
 mod calling;
+mod opening;
 mod rtmp;
 mod rtsp;
-mod rtsp_media;
 mod srt;
 mod trust;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::time::{Duration, Instant};
-
-use roomtone_rtmp::Target;
-use roomtone_srt::{ConnectionConfig, DialConfig, Passphrase};
+use std::time::Instant;
 
 use self::rtmp::RtmpPull;
 use self::rtsp::RtspPull;
 use self::srt::SrtPull;
-use super::asking::{Wish, is_name};
+use super::asking::Wish;
 use super::publisher::{Publisher, Sent};
-use super::thread::{IngestThread, PULL, Packaging, token};
-use crate::failure::Failure;
+use super::thread::{IngestThread, PULL, token};
 use crate::ids;
 use crate::sys::Datagrams;
-use crate::values::{ErrorCode, Event, IngestEnd, IngestProtocol, IngestPull};
+use crate::values::{Event, IngestEnd, IngestProtocol};
 
 /// Pulls at a time.
 const MAX_PULLS: usize = 256;
@@ -99,101 +95,6 @@ impl AsRawFd for Pull {
 }
 
 impl IngestThread {
-    /// Fetch a stream; the pull's id, which is that of a listener.
-    pub(super) fn open_pull(
-        &mut self,
-        name: String,
-        from: IngestPull,
-        packaging: Packaging,
-        now: Instant,
-    ) -> Result<u64, Failure> {
-        if self.pulls.len() >= MAX_PULLS {
-            let message = format!("{MAX_PULLS} pulls are open");
-            return Err(Failure::new(ErrorCode::Limit, message));
-        }
-        if !is_name(&name) {
-            return Err(Failure::invalid("the name cannot stand in a URL"));
-        }
-        let secret = self.secret();
-        let unreachable = |error: std::io::Error| {
-            Failure::new(ErrorCode::NoPort, format!("cannot be reached: {error}"))
-        };
-        let (remote, kind) = match from {
-            IngestPull::Srt {
-                address,
-                stream_id,
-                passphrase,
-                latency_ms,
-            } => {
-                let remote = parse(&address)?;
-                let passphrase = passphrase.as_deref().map(Passphrase::new).transpose();
-                let passphrase = passphrase
-                    .map_err(|_| Failure::invalid("a passphrase has 10 to 80 characters"))?;
-                let config = DialConfig {
-                    connection: ConnectionConfig {
-                        latency: Duration::from_millis(latency_ms.clamp(20, 8_000).into()),
-                        ..ConnectionConfig::default()
-                    },
-                    stream_id,
-                    passphrase,
-                    ..DialConfig::default()
-                };
-                let pull = SrtPull::call(remote, config, &secret, now).map_err(unreachable)?;
-                (remote, Kind::Srt(Box::new(pull)))
-            }
-            IngestPull::Rtmp {
-                address,
-                url,
-                trust,
-            } => {
-                let remote = parse(&address)?;
-                let target = Target::parse(&url).map_err(|_| {
-                    Failure::invalid("the URL is neither rtmp://HOST/APP/NAME nor rtmps://")
-                })?;
-                let pull =
-                    RtmpPull::connect(remote, target, &trust, secret, now).map_err(unreachable)?;
-                (remote, Kind::Rtmp(Box::new(pull)))
-            }
-            IngestPull::Rtsp {
-                address,
-                url,
-                datagrams,
-                trust,
-            } => {
-                let remote = parse(&address)?;
-                let target = roomtone_rtsp::Target::parse(&url);
-                let target = target.map_err(|error| Failure::invalid(error.to_string()))?;
-                if target.tls && datagrams {
-                    let message = "behind TLS packets come in the connection";
-                    return Err(Failure::invalid(message));
-                }
-                let way = (datagrams, &trust);
-                let pull =
-                    RtspPull::connect(remote, target, way, secret, self.counters.clone(), now)
-                        .map_err(unreachable)?;
-                (remote, Kind::Rtsp(Box::new(pull)))
-            }
-        };
-        let pull = Pull {
-            id: ids::allocate(ids::INGEST),
-            name,
-            remote,
-            kind,
-            publisher: None,
-            fresh: true,
-            over: None,
-        };
-        let id = pull.id;
-        let entry = self.pulls.vacant_entry();
-        let index = entry.key();
-        self.poller
-            .add(&pull, token(PULL, index))
-            .map_err(unreachable)?;
-        entry.insert(pull);
-        self.packaging.insert(id, packaging);
-        Ok(id)
-    }
-
     /// Close a pull; false where it is gone.
     pub(super) fn close_pull(&mut self, id: u64, now: Instant) -> bool {
         let found = self.pulls.iter().find(|(_, pull)| pull.id == id);
@@ -373,10 +274,4 @@ impl IngestThread {
             self.serve_pull(index, Vec::new(), 0, now);
         }
     }
-}
-
-fn parse(address: &str) -> Result<SocketAddr, Failure> {
-    address
-        .parse()
-        .map_err(|_| Failure::invalid("address is not IP:PORT"))
 }

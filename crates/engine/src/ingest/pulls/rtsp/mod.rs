@@ -3,26 +3,27 @@
 //! Datagrams are taken from, and reports sent to, the address that the connection was made to, which control has judged:
 //! what the server names in its answers is nobody that anything is sent to.
 
+mod media;
+mod packets;
+
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roomtone_rtp::RtpPacket;
 use roomtone_rtsp::{Choice, Client, ClientConfig, ClientEnd, ClientEvent, Media, Placed, Target};
 
+use self::media::{Part, choose};
 use super::calling::{Call, Came};
-use super::rtsp_media::{Part, choose};
 use crate::counters::IngestCounters;
-use crate::ingest::inputs::{Reported, Reports, RtpSource, Taken, pair};
+use crate::ingest::inputs::{Reports, RtpSource};
 use crate::ingest::publisher::Sent;
-use crate::sys::{Datagrams, datagrams_of, send};
+use crate::sys::{Datagrams, send};
 use crate::values::{IngestEnd, IngestTrust};
 
-/// Bytes taken before others have their turn, and rounds of datagrams of each port.
+/// Bytes taken before others have their turn.
 const TURN_BYTES: usize = 256 << 10;
-const ROUNDS: usize = 8;
 /// A server of which no packet came for so long sends nothing.
 const SILENT: Duration = Duration::from_secs(10);
 /// Between two looks at what is missing and which reports are due.
@@ -103,11 +104,7 @@ impl RtspPull {
         now: Instant,
     ) -> u64 {
         let mut taken = 0;
-        let goes_on = |one: &mut Self, taken| {
-            let is_over = one.ended.is_some() || one.client.ended().is_some();
-            !is_over && (taken < TURN_BYTES || one.call.holds())
-        };
-        while goes_on(self, taken) {
+        while self.reads_on(taken) {
             match self.call.read(space) {
                 Ok(Came::Some(len)) => {
                     taken += len;
@@ -121,38 +118,9 @@ impl RtspPull {
         taken as u64 + self.receive_datagrams(datagrams, now)
     }
 
-    fn receive_datagrams(&mut self, datagrams: &mut Datagrams, now: Instant) -> u64 {
-        let mut taken = 0;
-        for key in 0..self.parts.len() {
-            for is_rtcp in [false, true] {
-                for _ in 0..ROUNDS {
-                    let Some((rtp, rtcp)) = &self.parts[key].sockets else {
-                        break;
-                    };
-                    let Ok(count) = datagrams.receive(if is_rtcp { rtcp } else { rtp }) else {
-                        self.counters.ingest_sockets_failed.up();
-                        break;
-                    };
-                    for at in 0..count {
-                        let Some((from, segment, bytes)) = datagrams.message(at) else {
-                            continue;
-                        };
-                        if from.ip() != self.remote.ip() {
-                            self.counters.dropped_rtp_strangers.up();
-                            continue;
-                        }
-                        taken += bytes.len() as u64;
-                        for datagram in datagrams_of(bytes, segment) {
-                            self.handle_packet(key, is_rtcp, datagram, now);
-                        }
-                    }
-                    if count < Datagrams::capacity() {
-                        break;
-                    }
-                }
-            }
-        }
-        taken
+    fn reads_on(&mut self, taken: usize) -> bool {
+        let is_over = self.ended.is_some() || self.client.ended().is_some();
+        !is_over && (taken < TURN_BYTES || self.call.holds())
     }
 
     fn drain(&mut self, now: Instant) {
@@ -208,17 +176,6 @@ impl RtspPull {
         self.client.set_up(&choices, now);
     }
 
-    fn bind(&self) -> io::Result<(UdpSocket, UdpSocket)> {
-        let any: IpAddr = if self.remote.is_ipv4() {
-            Ipv4Addr::UNSPECIFIED.into()
-        } else {
-            Ipv6Addr::UNSPECIFIED.into()
-        };
-        let (rtp, rtcp) = pair(SocketAddr::new(any, 0))?;
-        let rtcp = rtcp.ok_or(io::ErrorKind::AddrInUse)?;
-        Ok((rtp, rtcp))
-    }
-
     fn play(&mut self, placed: &[Placed], now: Instant) {
         self.last = Some(now);
         let own = self.remote.ip();
@@ -244,33 +201,6 @@ impl RtspPull {
                 }
             }
         }
-    }
-
-    fn handle_packet(&mut self, key: usize, is_rtcp: bool, bytes: &[u8], now: Instant) {
-        let from = place(self.remote.ip(), key, is_rtcp);
-        if is_rtcp {
-            match self.source.handle_rtcp(from, bytes, now) {
-                Reported::Fine => {}
-                Reported::Stranger => self.counters.dropped_rtp_strangers.up(),
-                Reported::Over => self.end(IngestEnd::Peer, "the stream has ended"),
-            }
-            return;
-        }
-        let Ok(packet) = RtpPacket::parse(bytes) else {
-            return self.counters.dropped_rtp_malformed.up();
-        };
-        if packet.payload_type() != self.parts[key].payload_type {
-            return self.counters.dropped_rtp_unused.up();
-        }
-        match self.source.handle_packet_of(key, from, &packet, now) {
-            Taken::Yes => (self.last, self.started) = (Some(now), true),
-            Taken::Kept => {}
-            Taken::Unused => self.counters.dropped_rtp_unused.up(),
-            Taken::Stranger => self.counters.dropped_rtp_strangers.up(),
-            Taken::Anew => self.end(IngestEnd::Replaced, "another source has begun"),
-        }
-        let refused = self.source.take_refused();
-        self.counters.dropped_rtp_strangers.add(refused);
     }
 
     /// Do what is due, give what there is, and write what waits; whether there is more than the kernel takes.
@@ -313,23 +243,6 @@ impl RtspPull {
         more
     }
 
-    fn report(&mut self, reports: Reports) {
-        for (to, report) in reports {
-            let Some(part) = self.parts.get(usize::from(to.port() / 2)) else {
-                continue;
-            };
-            // What is lost, or finds no place, is said again.
-            match (&part.sockets, part.rtcp) {
-                (Some((_, rtcp)), Some(server)) => {
-                    let _ = send(rtcp.as_raw_fd(), server, &report);
-                }
-                _ => {
-                    self.client.send_report(part.media, &report);
-                }
-            }
-        }
-    }
-
     fn flush(&mut self) -> bool {
         let client = &mut self.client;
         match self.call.write(|| client.poll_output()) {
@@ -339,17 +252,6 @@ impl RtspPull {
                 false
             }
         }
-    }
-
-    /// Sockets that nobody waits at yet.
-    pub(super) fn take_unwatched(&mut self) -> impl Iterator<Item = &UdpSocket> {
-        let parts = if std::mem::replace(&mut self.watched, true) {
-            &[][..]
-        } else {
-            &self.parts[..]
-        };
-        let pairs = parts.iter().filter_map(|part| part.sockets.as_ref());
-        pairs.flat_map(|(rtp, rtcp)| [rtp, rtcp])
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
@@ -366,11 +268,6 @@ impl RtspPull {
     fn end(&mut self, end: IngestEnd, detail: &str) {
         self.ended.get_or_insert_with(|| (end, detail.to_owned()));
     }
-}
-
-/// What stands for where packets of a part come from: told apart by part, whatever they come by.
-fn place(ip: IpAddr, key: usize, is_rtcp: bool) -> SocketAddr {
-    SocketAddr::new(ip, 2 * key as u16 + u16::from(is_rtcp))
 }
 
 impl AsRawFd for RtspPull {
