@@ -13,6 +13,7 @@ mod playing;
 mod pressing;
 mod pressure;
 mod program;
+mod raw;
 mod reorder;
 mod report;
 mod silence;

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use roomtone_frames::depacketize::Payload;
-use roomtone_frames::timeline::{Placed, Stamp};
+use roomtone_frames::timeline::Placed;
 use roomtone_frames::{AccessUnit, Format, FrameRate, Timeline};
 use roomtone_rtp::{RtpPacket, TimestampUnwrapper};
 
 use super::coding::{Coding, Depacketizer, Found, INGEST_RATE};
 use super::order::DecodeTimes;
 use super::pressing::{Fill, QueueId, Queued};
+use super::raw::Raw;
 use super::reorder::Reorder;
 
 /// A source sends until nothing has come for so long.
@@ -43,55 +44,6 @@ pub(crate) enum Step {
     Format(Format),
     /// Times are those of the program.
     Unit(AccessUnit),
-}
-
-/// A unit as it came out of its packets: times are its source's.
-struct Raw {
-    unit: AccessUnit,
-    format: Option<Format>,
-    arrival: Instant,
-    /// Once it is known.
-    placed: Option<Placed>,
-    /// It does not follow on the one before; known with its place, or before.
-    breaks: bool,
-    /// Whoever codes the track anew has it.
-    offered: bool,
-    /// Lists can have it as it is.
-    listable: bool,
-}
-
-impl Raw {
-    /// Put it on the timeline, if it is not there already; false where it has no place.
-    fn place(
-        &mut self,
-        timeline: &mut Timeline,
-        number: Option<usize>,
-        bits: u32,
-        broken: &mut bool,
-    ) -> bool {
-        if self.placed.is_none() {
-            self.placed =
-                number.and_then(|number| place(timeline, number, bits, &self.unit, self.arrival));
-            self.breaks |= self
-                .placed
-                .is_some_and(|placed| placed.discontinuity.is_some() | std::mem::take(broken));
-        }
-        self.placed.is_some()
-    }
-}
-
-impl From<Found> for Raw {
-    fn from((unit, format, arrival): Found) -> Self {
-        Self {
-            unit,
-            format,
-            arrival,
-            placed: None,
-            breaks: false,
-            offered: false,
-            listable: true,
-        }
-    }
 }
 
 /// What a track has done so far.
@@ -536,20 +488,4 @@ impl Track {
 /// Microseconds of ticks.
 fn us(ticks: i64, rate: u32) -> i64 {
     (i128::from(ticks) * 1_000_000 / i128::from(rate.max(1))) as i64
-}
-
-/// A unit on the timeline, by its timestamps as they came.
-fn place(
-    timeline: &mut Timeline,
-    number: usize,
-    bits: u32,
-    unit: &AccessUnit,
-    arrival: Instant,
-) -> Option<Placed> {
-    let wire = |ticks: i64| ticks as u64 & ((1 << bits) - 1);
-    let stamp = Stamp {
-        dts: wire(unit.dts),
-        pts: wire(unit.pts),
-    };
-    timeline.handle_unit(number, stamp, arrival)
 }
