@@ -234,7 +234,8 @@ impl RtpSource {
                     for sender in senders.filter_map(|one| one.sender.as_mut()) {
                         if goodbye.ssrcs.iter().any(|ssrc| ssrc == sender.ssrc) {
                             let is_own = sender.handle_goodbye(from);
-                            (own, strange) = (own | is_own, strange | !is_own);
+                            own |= is_own;
+                            strange |= !is_own;
                         }
                     }
                 }
