@@ -180,10 +180,11 @@ mod tests {
     fn a_channel_that_is_gone_ends_it() {
         let channel = channel();
         let (waiting, heard) = (Arc::<Count>::default(), Arc::<Count>::default());
-        let one = wait(&channel, &waiting);
-        let mut herald = channel.herald().unwrap();
+        let mut herald = {
+            let _one = wait(&channel, &waiting);
+            channel.herald().unwrap()
+        };
         assert!(!poll(&mut herald, &heard));
-        drop(one);
         drop(channel);
         assert_eq!(heard.get(), 1);
         assert!(poll(&mut herald, &heard));
