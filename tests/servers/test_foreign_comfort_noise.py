@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import itertools
 import math
 import os
 import shutil
@@ -121,6 +122,15 @@ async def test_noise_that_ffmpeg_describes_is_heard_at_its_level_and_as_dull(tmp
 
 async def test_what_is_described_sounds_by_ffmpeg_as_what_it_would_have_described_itself(tmp_path: Path) -> None:
     noise = dull_noise(55)
+    theirs = described_by_ffmpeg(noise)
+    reference = sounding_by_ffmpeg(theirs)
+    assert low_share(reference) > 0.8
+
+    def is_alike(payload: bytes) -> bool:
+        ours = sounding_by_ffmpeg(payload)
+        described, heard = payload[0] - theirs[0], level(ours) - level(reference)
+        return abs(described) <= FAITHFUL_DB and abs(heard) < FAITHFUL_DB and low_share(ours) > 0.8
+
     async with (
         exchange(tmp_path, "ada", "bob", describes_silence=True) as here,
         phone(here, "ada") as ada,
@@ -132,26 +142,25 @@ async def test_what_is_described_sounds_by_ffmpeg_as_what_it_would_have_describe
         await ada.wait_for(Answered)
 
         async def murmur() -> None:
-            while True:
-                for packet in coded(PCMA[1], noise):
-                    bob.rtp.send(packet, PCMA[0])
-                    await asyncio.sleep(0.02)
+            loop = asyncio.get_running_loop()
+            due = loop.time()
+            for packet in itertools.cycle(coded(PCMA[1], noise)):
+                bob.rtp.send(packet, PCMA[0])
+                due += 0.02
+                await asyncio.sleep(due - loop.time())
 
         murmuring = asyncio.create_task(murmur())
         payloads: list[bytes] = []
         try:
+            # A machine that stumbles leaves gaps in the noise, which are described as well; the next is of noise again.
             async with asyncio.timeout(PATIENCE_S):
-                while len(payloads) < 4:  # a second lies between them: the last is of settled noise
+                while not payloads or not is_alike(payloads[-1]):
                     number, payload = await ada.rtp.next()
-                    if number == NOISE:
-                        payloads.append(payload)
+                    payloads += [payload] if number == NOISE else []
+        except TimeoutError:
+            raise AssertionError(f"{[one.hex() for one in payloads]}, and FFmpeg says {theirs.hex()}") from None
         finally:
             murmuring.cancel()
-    theirs = described_by_ffmpeg(noise)
-    assert abs(payloads[-1][0] - theirs[0]) <= FAITHFUL_DB
-    ours, reference = sounding_by_ffmpeg(payloads[-1]), sounding_by_ffmpeg(theirs)
-    assert abs(level(ours) - level(reference)) < FAITHFUL_DB
-    assert min(low_share(ours), low_share(reference)) > 0.8
 
 
 def capture(packets: list[tuple[float, bytes]]) -> bytes:
