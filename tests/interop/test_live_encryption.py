@@ -13,13 +13,15 @@ import av
 import httpx
 import pytest
 from aiortc_peer import TONE_HZ, assert_is_the_picture, tone_share
-from conftest import PATIENCE_S, Server, start_server, stop_server, token, until
+from conftest import PATIENCE_S, Server, sign, start_server, stop_server, token, until
 from playwright.sync_api import Page
 from test_encoders import H264, encoder, playlist, rtmp
 from test_live_lists import decode
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 NAME = "sealed"
+FAR = {"X-Forwarded-For": "192.0.2.9"}
+"""What a client from elsewhere looks like behind a proxy that is trusted."""
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +97,67 @@ def test_samples_are_decrypted_with_the_key(tmp_path: Path) -> None:
         pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
     assert len(pictures) >= 25
     assert_is_the_picture(pictures[-1])
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that encrypts what is pushed under one name, and nothing else."""
+    streams = json.dumps({"by-name": {"encryption": "aes-128", "segments_per_key": 1}})
+    behind_proxy = {"ROOMTONE_HTTP__TRUSTED_PROXIES": "127.0.0.1"}
+    running = start_server(tmp_path_factory.mktemp("named"), ROOMTONE_LIVE__STREAMS=streams, **behind_proxy)
+    yield running
+    stop_server(running)
+
+
+def say(server: Server, name: str, body: dict[str, object]) -> httpx.Response:
+    """Have the stream of a name encrypted otherwise."""
+    headers = {"Authorization": f"Bearer {sign('host', {'roomAdmin': True, 'room': name})}"}
+    url = f"{server.http}/api/v1/streams/{name}/encryption"
+    return httpx.put(url, json=body, headers=headers, timeout=PATIENCE_S)
+
+
+def test_one_name_that_is_pushed_is_encrypted_and_the_next_is_not(named: Server, tmp_path: Path) -> None:
+    with (
+        encoder(tmp_path / "one", rtmp(named, "by-name"), *H264),
+        encoder(tmp_path / "other", rtmp(named, "as-all"), *H264),
+    ):
+        for name in ("by-name", "as-all"):
+            until(lambda name=name: playlist(named, name).count("#EXTINF") >= 2, "two segments")
+        assert "EXT-X-KEY" not in playlist(named, "as-all")
+        text = playlist(named, "by-name")
+        assert text.index("METHOD=AES-128") < text.index("#EXTINF"), "from the first segment on"
+        pictures, _, sound = decode(f"{named.http}/live/by-name/index.m3u8?token={token('by-name', 'bob')}", 3.0)
+        assert_is_the_picture(pictures[-1])
+        assert tone_share(sound[-48_000:], TONE_HZ) > 0.9
+
+
+def test_a_stream_that_is_pushed_is_encrypted_and_clear_again_while_players_go_on(
+    named: Server, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    name = "changing"
+    with encoder(tmp_path / "log", rtmp(named, name), *H264):
+        until(lambda: playlist(named, name).count("#EXTINF") >= 2, "two segments")
+        page = open_page(f"/play/?room={name}#token={token(name, 'carol')}", named)
+        page.wait_for_function("document.querySelector('video')?.currentTime > 0", timeout=PATIENCE_S * 1000)
+        said = say(named, name, {"encryption": "aes-128", "segments_per_key": 1})
+        assert said.json() == {"encryption": "aes-128", "segments_per_key": 1, "live": True}
+        until(lambda: len(keys(playlist(named, name))) >= 2, "two keys")
+        clear, encrypted = playlist(named, name).split("#EXT-X-KEY", 1)
+        assert clear.count("#EXTINF") >= 2, "what was listed stays as it was"
+        first = next(line for line in encrypted.splitlines() if line.endswith(".m4s"))
+        base = f"{named.http}/live/{name}/video"
+        assert b"moof" not in httpx.get(f"{base}/{first}").content[:16]
+        key = f"{base}/{keys(playlist(named, name))[0]}"
+        assert len(httpx.get(key).content) == 16
+        assert httpx.get(key, headers=FAR).status_code == httpx.codes.UNAUTHORIZED
+        pictures, _, sound = decode(f"{named.http}/live/{name}/index.m3u8?token={token(name, 'bob')}", 3.0)
+        assert_is_the_picture(pictures[-1])
+        assert tone_share(sound[-48_000:], TONE_HZ) > 0.9
+        assert say(named, name, {"encryption": "none"}).is_success
+        until(lambda: playlist(named, name).count("METHOD=NONE") == 1, "the end of encryption")
+        behind = page.evaluate("document.querySelector('video').currentTime")
+        page.wait_for_function(
+            "until => document.querySelector('video').currentTime >= until",
+            arg=behind + 8,
+            timeout=2 * PATIENCE_S * 1000,
+        )

@@ -465,6 +465,7 @@ fn subject(command: &Command) -> Subject {
         Command::OpenTranscoder(_)
         | Command::CloseTranscoder { .. }
         | Command::SetStreamSync(_)
+        | Command::SetStreamEncryption(_)
         | Command::GetStreamSync { .. }
         | Command::GetStreamPressure(_)
         | Command::OpenTrackTranscoder(_)

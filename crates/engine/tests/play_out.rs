@@ -215,6 +215,7 @@ impl Stage {
                         allowed: denial.is_none(),
                         detail: String::new(),
                         denial: denial.unwrap_or_default(),
+                        listing: None,
                     });
                 }
             }

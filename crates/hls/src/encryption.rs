@@ -43,6 +43,9 @@ pub(crate) struct Encryption {
     secret: hmac::Key,
     run: String,
     segments_per_key: u64,
+    /// The first segment that is encrypted so, and the number of its key.
+    since: u64,
+    first_key: u64,
     /// Which key the cipher has.
     number: u64,
     cipher: std::sync::Arc<PaddedBlockEncryptingKey>,
@@ -60,14 +63,25 @@ impl Encryption {
             secret,
             run: run.to_owned(),
             segments_per_key: config.segments_per_key,
+            since: 0,
+            first_key: 0,
             number: 0,
             cipher: cipher.into(),
         })
     }
 
+    /// The same from this segment on, which has this key: those before have others.
+    pub(crate) fn beginning(mut self, segment: u64, first_key: u64) -> Result<Self, Unspecified> {
+        let key = derive(&self.secret, &self.run, "key", first_key);
+        (self.since, self.first_key, self.number) = (segment, first_key, first_key);
+        self.cipher = cipher(&key)?.into();
+        Ok(self)
+    }
+
     /// The number of the key that a segment is encrypted by.
     pub(crate) fn key_of(&self, segment: u64) -> u64 {
-        segment.checked_div(self.segments_per_key).unwrap_or(0)
+        let later = segment.saturating_sub(self.since);
+        self.first_key + later.checked_div(self.segments_per_key).unwrap_or(0)
     }
 
     /// What a player must be given to decrypt.
@@ -161,6 +175,21 @@ mod tests {
             encryption(0).key(0)[..],
             hex!("d116583f09804f97ddfbea0f207e96a4")
         );
+    }
+
+    #[test]
+    fn what_begins_later_has_keys_of_its_own() {
+        let mut later = encryption(2).beginning(5, 3).unwrap();
+        assert_eq!([5, 6, 7].map(|number| later.key_of(number)), [3, 3, 4]);
+        let sealed = later.seal(5, &[b"a part"]).unwrap();
+        let mut same = encryption(1);
+        assert_eq!(same.key(3), later.key(3));
+        // By the third key of the same secret, which that one has for its third segment.
+        same.encrypt(3, [0; KEY_BYTES], &mut Vec::new()).unwrap();
+        let mut bytes = b"a part".to_vec();
+        let vector = EncryptionContext::Iv128(FixedLength::from(5_u128.to_be_bytes()));
+        same.cipher.less_safe_encrypt(&mut bytes, vector).unwrap();
+        assert_eq!(sealed, bytes);
     }
 
     #[test]

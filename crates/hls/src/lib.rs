@@ -10,6 +10,7 @@ mod answers;
 mod boxes;
 mod cadence;
 mod channel;
+mod ciphers;
 mod cutting;
 mod date_ranges;
 mod directives;

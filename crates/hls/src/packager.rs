@@ -183,6 +183,24 @@ impl Packager {
         Ok(true)
     }
 
+    /// From the next segment on that no track has begun encrypt by this, or nothing any more; what is listed stays as it is.
+    /// An error where a track cannot be encrypted so: all goes on as before then.
+    pub fn change_encryption(&mut self, config: Option<&EncryptionConfig>) -> Result<(), BoxError> {
+        let encryption = config
+            .map(|config| Encryption::new(config, &self.config.run))
+            .transpose()?;
+        for rendition in &self.renditions {
+            rendition.allows(encryption.as_ref())?;
+        }
+        let begun = self.renditions.iter().map(|one| one.open.number);
+        let next = begun.max().map_or(0, |newest| newest + 1);
+        for rendition in &mut self.renditions {
+            rendition.ciphers.change(next, encryption.clone());
+        }
+        self.encryption = encryption;
+        Ok(())
+    }
+
     /// A track is coded in this place: it is waited for longer than one that only passes. For a program that has not begun.
     pub fn be_patient_with(&mut self, track: usize) {
         self.patient.push(track);

@@ -106,6 +106,10 @@ pub(crate) fn media_playlist(
     let out = String::with_capacity(space + 4096);
     let mut writer = Writer::behind(None, out, rendition, shared);
     writer.head(skipped);
+    if skipped > 0 && rendition.ciphers.differ() {
+        // Who has what is left out may take its key for that of what follows.
+        writer.key = Some(NO_KEY);
+    }
     let mut next = skipped;
     while let Some(segment) = segments.get(next) {
         writer.segment_head(segment);
@@ -181,6 +185,9 @@ pub(crate) fn key_name(run: &str, number: u64) -> String {
     format!("{run}-k{number}.key")
 }
 
+/// The number of a key that is none of this rendition.
+const NO_KEY: u64 = u64::MAX;
+
 struct Writer<'a> {
     out: String,
     rendition: &'a Rendition,
@@ -198,13 +205,14 @@ impl<'a> Writer<'a> {
         rendition: &'a Rendition,
         shared: &'a Shared<'a>,
     ) -> Self {
-        let encryption = rendition.encryption.as_ref();
+        let ciphers = &rendition.ciphers;
+        let key_of = |segment: &Segment| Some(ciphers.of(segment.number)?.key_of(segment.number));
         Self {
             out,
             rendition,
             shared,
             map: before.map(|segment| segment.map),
-            key: before.and_then(|segment| Some(encryption?.key_of(segment.number))),
+            key: before.and_then(key_of),
         }
     }
 
@@ -270,7 +278,10 @@ impl<'a> Writer<'a> {
     }
 
     fn key_of(&mut self, segment: &Segment) {
-        let Some(encryption) = &self.rendition.encryption else {
+        let Some(encryption) = self.rendition.ciphers.of(segment.number) else {
+            if self.key.take().is_some() {
+                self.line(format_args!("#EXT-X-KEY:METHOD=NONE"));
+            }
             return;
         };
         let number = encryption.key_of(segment.number);

@@ -7,6 +7,7 @@ use roomtone_frames::{AccessUnit, Format};
 
 use crate::boxes::{BoxError, Sample, chunk, init_segment};
 use crate::cadence::Cadence;
+use crate::ciphers::Ciphers;
 use crate::encryption::Encryption;
 use crate::protection::{Protection, Runs, protect};
 use crate::segment::{Part, Segment};
@@ -21,8 +22,8 @@ pub(crate) struct Rendition {
     pub name: String,
     pub format: Format,
     pub cadence: Cadence,
-    /// By what all media is encrypted, if by anything.
-    pub encryption: Option<Encryption>,
+    /// By what its segments are encrypted, if by anything.
+    pub ciphers: Ciphers,
     /// Complete segments.
     pub window: Window,
     /// The one being made.
@@ -67,7 +68,7 @@ impl Rendition {
             name,
             format,
             cadence,
-            encryption,
+            ciphers: Ciphers::new(encryption),
             maps,
             listed,
             window: Window::default(),
@@ -195,10 +196,7 @@ impl Rendition {
         if self.samples.is_empty() {
             return Ok(());
         }
-        let by_samples = self
-            .encryption
-            .as_mut()
-            .filter(|encryption| encryption.is_by_samples());
+        let by_samples = self.ciphers.open().filter(|one| one.is_by_samples());
         let protected = by_samples.is_some();
         if let Some(encryption) = by_samples {
             for sample in &mut self.samples {
@@ -211,7 +209,7 @@ impl Rendition {
         self.chunks = self.chunks.wrapping_add(1);
         let independent = self.samples[0].keyframe;
         self.samples.clear();
-        let sealed = match &mut self.encryption {
+        let sealed = match self.ciphers.open() {
             Some(encryption) if !protected => {
                 Some(encryption.seal(self.open.number, &[&body[..]])?)
             }
@@ -270,9 +268,10 @@ impl Rendition {
         next.shown_after = self.open.shown_after;
         next.listed_before = self.open.listed_to();
         let mut done = std::mem::replace(&mut self.open, next);
-        if let Some(encryption) = &mut self.encryption {
+        if let Some(encryption) = self.ciphers.open() {
             done.seal(encryption)?;
         }
+        self.ciphers.begin(self.open.number)?;
         self.turn_key()?;
         self.measure(&done);
         self.window.push(done);
@@ -280,18 +279,27 @@ impl Rendition {
         Ok(())
     }
 
-    /// Where samples are encrypted headers name the key: another key needs another header.
+    /// Where samples are encrypted headers name the key: another key needs another header, and so do samples that are not.
     fn turn_key(&mut self) -> Result<(), BoxError> {
         let number = self.open.number;
-        match &self.encryption {
-            Some(encryption)
-                if encryption.is_by_samples()
-                    && encryption.key_of(number) != encryption.key_of(number - 1) => {}
-            _ => return Ok(()),
+        let named = |segment: u64| {
+            let encryption = self.ciphers.of(segment).filter(|one| one.is_by_samples());
+            encryption.map(|one| one.key_of(segment))
+        };
+        let (before, now) = (named(number - 1), named(number));
+        if before == now {
+            return Ok(());
         }
-        let header = header(&self.format, self.encryption.as_ref(), number)?;
+        let header = header(&self.format, self.ciphers.of(number), number)?;
         self.open.map = self.add_map(header);
+        // Samples are of another sort than those before.
+        self.open.discontinuity |= before.is_none() || now.is_none();
         Ok(())
+    }
+
+    /// Whether all that follows could be encrypted so.
+    pub(crate) fn allows(&self, encryption: Option<&Encryption>) -> Result<(), BoxError> {
+        header(&self.format, encryption, self.open.number).map(drop)
     }
 
     fn add_map(&mut self, header: Bytes) -> u32 {
@@ -304,7 +312,8 @@ impl Rendition {
     pub(crate) fn change_format(&mut self, format: Format) -> Result<(), BoxError> {
         self.flush()?;
         self.cut()?;
-        let header = header(&format, self.encryption.as_ref(), self.open.number)?;
+        let number = self.open.number;
+        let header = header(&format, self.ciphers.of(number), number)?;
         self.open.map = self.add_map(header);
         self.open.discontinuity = true;
         (self.format, self.keyframe) = (format, None);
@@ -350,10 +359,8 @@ impl Rendition {
 
     /// A key that something that can be fetched is encrypted by.
     pub(crate) fn key(&self, number: u64) -> Option<Bytes> {
-        let encryption = self.encryption.as_ref()?;
         let oldest = self.fetchable().next()?.number;
-        let good = encryption.key_of(oldest)..=encryption.key_of(self.open.number);
-        good.contains(&number).then(|| encryption.key(number))
+        self.ciphers.key(number, oldest, self.open.number)
     }
 
     /// The first segment that is listed.
@@ -400,9 +407,11 @@ impl Rendition {
         self.listed
     }
 
-    /// Headers of segments that are gone are needed no more.
+    /// Headers of segments that are gone are needed no more, nor what these were encrypted by.
     pub(crate) fn forget_maps(&mut self) {
-        let oldest = self.fetchable().next().map_or(0, |first| first.map);
+        let first = self.fetchable().next();
+        let (oldest, number) = first.map_or((0, 0), |first| (first.map, first.number));
+        self.ciphers.forget_before(number);
         if self
             .maps
             .first_key_value()

@@ -29,8 +29,7 @@ class StreamSettings(Section):
     public: bool | None = None
     """Anybody may watch without a token."""
     encryption: Literal["none", "aes-128", "sample-aes"] | None = None
-    """By what media is encrypted: of rooms, inputs and pulls. What is pushed by SRT and RTMP is encrypted as
-    `live.encryption` says, and refused where this says otherwise."""
+    """By what media is encrypted."""
     segments_per_key: NotNegative | None = None
     """A key is good for so many segments; 0: for the life of the stream."""
     slate: str | None = None
@@ -64,7 +63,7 @@ class LiveSettings(Section):
         default_factory=dict
     )
     """Single streams by name, where they are given to their audience otherwise than all: `public`, `encryption`,
-    `segments_per_key`, `slate`. What is pushed by SRT and RTMP is always encrypted as `encryption` says."""
+    `segments_per_key`, `slate`."""
     slate: str = ""
     """What is shown of a stream whose encoder is away, until it is back: `card`, dark colour bars, or the path of a
     picture or a clip, whose sound is not heard. Empty: nothing. Needs `rtmp.enabled` and PyAV."""

@@ -107,6 +107,7 @@ from roomtone.media.values import (
     SetConsumerPriority,
     SetIngestCertificate,
     SetPreferredLayers,
+    SetStreamEncryption,
     SetStreamSync,
     Stats,
     SwitchSource,
@@ -424,6 +425,7 @@ class FakeCommands(FakeState):
         | AddPackagerTrack
         | RemovePackagerTrack
         | ClosePackager
+        | SetStreamEncryption
         | SetStreamSync
         | GetStreamSync
         | GetStreamPressure,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         EncodingParameters,
         IngestProtocol,
         IngestTrack,
+        LiveEncryption,
         MediaKind,
         MixerSource,
         SetConsumerLimits,
@@ -166,6 +167,7 @@ class FakePackager:
     tracks: dict[int, FakePackagerTrack] = field(default_factory=dict)
     begun: bool = False
     audio_offset_ms: int = 0
+    encryption: LiveEncryption | None = None
 
 
 @dataclass(slots=True)
@@ -230,6 +232,8 @@ class FakeIngest:
     tracks: dict[int, IngestTrack] = field(default_factory=dict)
     """What its publisher sends (`FakeLink.tell_track`)."""
     audio_offset_ms: int = 0
+    encryption: LiveEncryption | None = None
+    """As it was set last (`SetStreamEncryption`)."""
     shifted: list[int] = field(default_factory=list)
     """Tracks whose feeds were told of the offset last."""
 

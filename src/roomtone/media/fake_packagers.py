@@ -19,6 +19,7 @@ from roomtone.media.values import (
     ClosePackager,
     CodecParameters,
     Done,
+    EncryptionMethod,
     EngineCloseReason,
     ErrorCode,
     GetStreamPressure,
@@ -30,6 +31,7 @@ from roomtone.media.values import (
     PackagerTrackAdded,
     PackagerTrackId,
     RemovePackagerTrack,
+    SetStreamEncryption,
     SetStreamSync,
     Stats,
 )
@@ -44,6 +46,7 @@ PackagerCommand = (
     | AddPackagerTrack
     | RemovePackagerTrack
     | ClosePackager
+    | SetStreamEncryption
     | SetStreamSync
     | GetStreamSync
     | GetStreamPressure
@@ -79,8 +82,8 @@ def execute(state: FakeState, command: PackagerCommand) -> AnyResult:
         case ClosePackager():
             state.drop_packager(state.get(FakePackager, command.packager), EngineCloseReason.REQUESTED)
             result = Done()
-        case SetStreamSync():
-            result = _set_sync(state, command)
+        case SetStreamSync() | SetStreamEncryption():
+            result = _set(state, command)
         case GetStreamSync():
             result = _sync_of(state, command)
         case GetStreamPressure():
@@ -95,6 +98,22 @@ def _stream(state: FakeState, packager: int) -> FakePackager | FakeIngest:
     if not isinstance(held, FakePackager | FakeIngest):
         raise Refused(ErrorCode.NOT_FOUND, f"there is no packager {packager}")
     return held
+
+
+def _set(state: FakeState, command: SetStreamSync | SetStreamEncryption) -> AnyResult:
+    return _set_sync(state, command) if isinstance(command, SetStreamSync) else _set_encryption(state, command)
+
+
+def _set_encryption(state: FakeState, command: SetStreamEncryption) -> AnyResult:
+    wanted = command.encryption
+    check_encryption(wanted)
+    held = _stream(state, command.packager)
+    codecs = [track.codec for track in held.tracks.values()] if isinstance(held, FakeIngest) else []
+    by_samples = wanted is not None and wanted.method is EncryptionMethod.SAMPLE_AES
+    if by_samples and any(codec.startswith("av01") for codec in codecs):
+        raise Refused(ErrorCode.UNSUPPORTED, "AV1 is not encrypted by SAMPLE-AES here: choose AES-128")
+    held.encryption = wanted
+    return Done()
 
 
 def _set_sync(state: FakeState, command: SetStreamSync) -> AnyResult:
@@ -154,6 +173,7 @@ def _open(state: FakeState, command: OpenPackager) -> AnyResult:
     if any(packager.name == name for packager in state.find(FakePackager)):
         raise Refused(ErrorCode.WRONG_STATE, f"another packager is called {name}")
     packager = FakePackager(state.new_id(), router.id, name, command.window_ms, command.part_ms)
+    packager.encryption = command.encryption
     state.objects[packager.id] = packager
     return PackagerOpened(packager=PackagerId(packager.id))
 

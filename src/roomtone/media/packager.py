@@ -18,6 +18,7 @@ from roomtone.media.values import (
     PackagerTrackAdded,
     PackagerTrackId,
     RemovePackagerTrack,
+    SetStreamEncryption,
     SetStreamSync,
     Stats,
 )
@@ -91,6 +92,11 @@ async def shift_sound(
     """Have the sound of a stream lie later than its source says; the values are those of `SetStreamSync`."""
     command = SetStreamSync(packager=packager, audio_offset_ms=audio_offset_ms, tracks=list(tracks))
     await engine.ask(command, Done)
+
+
+async def set_encryption(engine: Engine, packager: PackagerId, encryption: LiveEncryption | None) -> None:
+    """Have a stream encrypt otherwise from its next segment on; the values are those of `SetStreamEncryption`."""
+    await engine.ask(SetStreamEncryption(packager=packager, encryption=encryption), Done)
 
 
 async def alignment_of(engine: Engine, packager: PackagerId) -> list[Report]:

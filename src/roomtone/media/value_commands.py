@@ -25,6 +25,7 @@ from roomtone.media.value_live_commands import (
     OpenTranscoder,
     RemovePackagerTrack,
     SetIngestCertificate,
+    SetStreamEncryption,
     SetStreamSync,
 )
 from roomtone.media.value_parts import (
@@ -487,6 +488,7 @@ AnyCommand = (
     | ClosePackager
     | OpenTranscoder
     | CloseTranscoder
+    | SetStreamEncryption
     | SetStreamSync
     | GetStreamSync
     | GetStreamPressure

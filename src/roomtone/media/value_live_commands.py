@@ -91,6 +91,17 @@ class SetStreamSync(Command, tag="set_stream_sync", frozen=True, kw_only=True):
     tracks: list[IngestTrackId] = []
 
 
+class SetStreamEncryption(Command, tag="set_stream_encryption", frozen=True, kw_only=True):
+    """Have a packager, or an encoder's stream, encrypt otherwise from its next segment on, or not at all with None.
+
+    Refused as unsupported where one of its tracks cannot be encrypted so: AV1 by samples. One that has not begun does
+    so from its first segment.
+    """
+
+    packager: PackagerId
+    encryption: LiveEncryption | None = None
+
+
 class GetStreamSync(Command, tag="get_stream_sync", frozen=True, kw_only=True):
     """Ask how sound and pictures of a packager lie against each other; the answer is `Stats` of its timeline."""
 

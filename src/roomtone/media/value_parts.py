@@ -377,6 +377,14 @@ class LiveEncryption(Value, frozen=True, kw_only=True):
         return f"LiveEncryption(method={self.method!r}, segments_per_key={self.segments_per_key})"
 
 
+class LiveListing(Value, frozen=True, kw_only=True):
+    """How a live stream is listed; the values are those of `OpenPackager`."""
+
+    window_ms: int = 120_000
+    part_ms: int | None = None
+    encryption: LiveEncryption | None = None
+
+
 class ToneKind(StrEnum):
     """A tone that tells how a call goes (ITU-T E.180)."""
 

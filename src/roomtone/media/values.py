@@ -132,6 +132,7 @@ from roomtone.media.value_live_commands import (
     OpenTranscoder,
     RemovePackagerTrack,
     SetIngestCertificate,
+    SetStreamEncryption,
     SetStreamSync,
 )
 from roomtone.media.value_parts import (
@@ -172,6 +173,7 @@ from roomtone.media.value_parts import (
     LineDirection,
     LiveConfig,
     LiveEncryption,
+    LiveListing,
     MediaKind,
     MixerClip,
     MixerId,
@@ -279,12 +281,17 @@ class Denial(StrEnum):
 
 
 class Answer(Value, frozen=True, kw_only=True):
-    """The decision on the question of the same id; ``denial`` says of what sort a refusal is."""
+    """The decision on the question of the same id; ``denial`` says of what sort a refusal is.
+
+    ``listing`` is how what may be published is listed, where it is otherwise than its port says; a stream that is there
+    goes on as it was.
+    """
 
     id: int
     allowed: bool
     detail: str = ""
     denial: Denial = Denial.CREDENTIAL
+    listing: LiveListing | None = None
 
 
 AnyOutbound = Reply | EventOut | Question
@@ -405,6 +412,7 @@ __all__ = [
     "LineDirection",
     "LiveConfig",
     "LiveEncryption",
+    "LiveListing",
     "MediaKind",
     "MixerClip",
     "MixerClosed",
@@ -490,6 +498,7 @@ __all__ = [
     "SetConsumerPriority",
     "SetIngestCertificate",
     "SetPreferredLayers",
+    "SetStreamEncryption",
     "SetStreamSync",
     "SrtPull",
     "SrtpKeys",

@@ -24,7 +24,7 @@ const MAX_LISTENERS: usize = 64;
 const LATENCY_MS: std::ops::RangeInclusive<u32> = 20..=8_000;
 
 /// How streams are packaged that are to be listed so.
-fn packaging(listing: Listing) -> Result<Packaging, Failure> {
+pub(super) fn packaging(listing: Listing) -> Result<Packaging, Failure> {
     let Listing {
         window_ms,
         part_ms,

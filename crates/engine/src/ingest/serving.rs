@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::asking::{Wish, is_name};
+use super::commands::packaging;
 use super::connection::{Asker, Line, No};
 use super::publisher::{Publisher, Sent};
 use super::srt;
-use super::thread::IngestThread;
+use super::thread::{IngestThread, Packaging};
 use crate::feed::{Found, Outlet, SourceClock};
 use crate::ids;
-use crate::values::{Answer, CloseReason, Event, IngestEnd, MediaKind, PlayoutEnd};
+use crate::values::{Answer, CloseReason, Denial, Event, IngestEnd, MediaKind, PlayoutEnd};
 
 /// A publisher of whom nothing came for so long gives way to another.
 const SILENT: Duration = Duration::from_secs(2);
@@ -121,6 +122,10 @@ impl IngestThread {
         if wish.plays {
             return self.begin_playout(asker, wish, now);
         }
+        let Ok(own) = answer.listing.clone().map(packaging).transpose() else {
+            let no = No::Denied("it cannot be listed so".to_owned(), Denial::Limit);
+            return self.refuse(asker, &no, now);
+        };
         if let Some(publisher) = self.streams.get(&wish.name).and_then(|one| one.publisher) {
             let gives_way = self
                 .publishers
@@ -156,12 +161,20 @@ impl IngestThread {
                 now,
             );
         }
-        self.begin(id, asker, line, wish, now);
+        self.begin(id, asker, line, wish, own, now);
     }
 
-    fn begin(&mut self, id: u64, asker: Asker, line: Line, wish: Wish, now: Instant) {
+    fn begin(
+        &mut self,
+        id: u64,
+        asker: Asker,
+        line: Line,
+        wish: Wish,
+        own: Option<Packaging>,
+        now: Instant,
+    ) {
         let fresh = ids::allocate(ids::INGEST);
-        let program = self.program(wish.listener, fresh);
+        let program = self.program(own, wish.listener, fresh);
         let Some(packager) = self.streams.begin(&wish.name, id, fresh, program, now) else {
             match line {
                 Line::Srt { port, connection } => {

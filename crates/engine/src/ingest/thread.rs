@@ -313,10 +313,15 @@ impl IngestThread {
         }
     }
 
-    /// How a program of this listener is packaged.
-    pub(super) fn program(&self, listener: u64, packager: u64) -> ProgramConfig {
+    /// How a program is packaged: in its own way, or as its listener says.
+    pub(super) fn program(
+        &self,
+        own: Option<Packaging>,
+        listener: u64,
+        packager: u64,
+    ) -> ProgramConfig {
         let clock = self.shared.clock;
-        let packaging = self.packaging.get(&listener);
+        let packaging = own.as_ref().or_else(|| self.packaging.get(&listener));
         ProgramConfig {
             run: format!("{:x}{packager:x}", clock.ntp >> 32),
             window_us: packaging.map_or(0, |one| one.window_us),

@@ -264,6 +264,18 @@ impl Program {
         }
     }
 
+    /// Encrypt so from the next segment on, or from the first; an error where a track cannot be.
+    pub(super) fn encrypt(
+        &mut self,
+        encryption: Option<EncryptionConfig>,
+    ) -> Result<(), roomtone_hls::BoxError> {
+        if let Some(channel) = &self.channel {
+            channel.with(|packager| packager.change_encryption(encryption.as_ref()))?;
+        }
+        self.config.encryption = encryption;
+        Ok(())
+    }
+
     /// Have sound lie so much later, or earlier, than its source says.
     pub(super) fn shift_sound(&mut self, offset_ns: i64) {
         self.sound_shift_ns = offset_ns;

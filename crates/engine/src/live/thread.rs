@@ -21,7 +21,8 @@ use crate::failure::Failure;
 use crate::ids;
 use crate::shard::{Batch, Control, ShardHandle, Shared};
 use crate::values::{
-    Command, CommandResult, ErrorCode, Event, MediaKind, StreamSync, StreamTranscoding,
+    Command, CommandResult, ErrorCode, Event, MediaKind, StreamEncryption, StreamSync,
+    StreamTranscoding,
 };
 
 /// Packets wait so long at most: a part is many of them.
@@ -218,6 +219,7 @@ impl LiveThread {
                 transcoder,
             } => self.close_transcoder(packager, transcoder),
             Command::SetStreamSync(wish) => self.set_sync(&wish),
+            Command::SetStreamEncryption(wish) => self.set_encryption(wish),
             Command::GetStreamSync { packager } => self.sync_of(packager),
             Command::GetStreamPressure(wish) => self.pressure_of(&wish),
             Command::OpenTrackTranscoder(wish) => {
@@ -284,6 +286,15 @@ impl LiveThread {
                 outlet.shift(offset_ns);
             }
         }
+        Ok(CommandResult::Done {})
+    }
+
+    fn set_encryption(&mut self, wish: StreamEncryption) -> Result<CommandResult, Failure> {
+        let encryption = super::encryption(wish.encryption)?;
+        let running = self.running.get_mut(&wish.packager);
+        let running = running.ok_or_else(|| Failure::not_found("packager", wish.packager))?;
+        let changed = running.program.encrypt(encryption);
+        changed.map_err(|error| Failure::new(ErrorCode::Unsupported, error.to_string()))?;
         Ok(CommandResult::Done {})
     }
 

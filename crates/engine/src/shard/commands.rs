@@ -185,6 +185,7 @@ impl Shard {
             | Command::OpenTranscoder(_)
             | Command::CloseTranscoder { .. }
             | Command::SetStreamSync(_)
+            | Command::SetStreamEncryption(_)
             | Command::GetStreamSync { .. }
             | Command::GetStreamPressure(_)
             | Command::OpenTrackTranscoder(_)

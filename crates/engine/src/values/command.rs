@@ -11,7 +11,8 @@ use super::{
     ArrivalModel, AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters,
     DtlsRole, EncodingParameters, FeedTrack, Fingerprint, HeaderExtension, IceMode,
     IngestCertificate, IngestPort, IngestPull, IngestSource, Latching, Listing, MediaKind,
-    MixerSource, SrtpKeys, StreamQueues, StreamSync, StreamTranscoding, TrackTranscoding,
+    MixerSource, SrtpKeys, StreamEncryption, StreamQueues, StreamSync, StreamTranscoding,
+    TrackTranscoding,
 };
 
 /// One command; each is answered by one reply.
@@ -497,6 +498,8 @@ pub enum Command {
     OpenTranscoder(StreamTranscoding),
     /// Have the sound of a packager lie later, or earlier, than its source says.
     SetStreamSync(StreamSync),
+    /// Have a packager encrypt otherwise from its next segment on, or from its first.
+    SetStreamEncryption(StreamEncryption),
     /// How sound and pictures of a packager lie against each other; answered by reports of its tracks.
     GetStreamSync {
         /// Which packager.

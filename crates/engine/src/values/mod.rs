@@ -25,8 +25,8 @@ pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, EncryptionMethod, Fingerprint, HeaderExtension, IceMode, IngestCertificate,
     IngestPort, IngestProtocol, IngestPull, IngestRtpTrack, IngestSource, IngestTrust, Latching,
-    Listing, LiveEncryption, MediaKind, MixerSource, SrtpKeys, StreamSync, ToneKind,
-    TrackTranscoding,
+    Listing, LiveEncryption, MediaKind, MixerSource, SrtpKeys, StreamEncryption, StreamSync,
+    ToneKind, TrackTranscoding,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,
@@ -97,6 +97,10 @@ pub struct Answer {
     /// Where it may not be done: of what sort that is.
     #[serde(default)]
     pub denial: Denial,
+    /// How what may be published is listed, where it is otherwise than its port says; a stream that is there goes on as it
+    /// was.
+    #[serde(default)]
+    pub listing: Option<Listing>,
 }
 
 /// Why something may not be done, as far as whoever asked is told in its protocol.

@@ -463,6 +463,16 @@ pub enum IngestPull {
     },
 }
 
+/// How a packager is to encrypt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamEncryption {
+    /// Which packager.
+    pub packager: u64,
+    /// So from its next segment on; absent: not at all.
+    #[serde(default)]
+    pub encryption: Option<LiveEncryption>,
+}
+
 /// How sound of a packager is to lie.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSync {

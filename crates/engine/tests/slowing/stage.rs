@@ -103,6 +103,7 @@ impl Stage {
                     allowed: true,
                     detail: String::new(),
                     denial: Denial::default(),
+                    listing: None,
                 }),
             }
         }

@@ -1,10 +1,36 @@
 //! What is encrypted is packaged by the same rules.
 
-use roomtone_hls::{EncryptionConfig, EncryptionMethod, MediaAnswer, SECRET_BYTES};
+use bytes::Bytes;
+use roomtone_frames::{Av1Colour, Av1Format, Format};
+use roomtone_hls::{
+    EncryptionConfig, EncryptionMethod, MediaAnswer, Packager, SECRET_BYTES, Track,
+};
 
-use super::reader::{Rules, fetch};
-use super::source::{self, RUN, h264};
+use super::reader::{Rules, fetch, ready};
+use super::source::{self, RUN, Source, config, h264, sound};
 use super::{both, play};
+
+fn av1() -> Format {
+    Format::Av1(Av1Format {
+        sequence_header: Bytes::from_static(&[0x0a, 0x01, 0x00]),
+        profile: 0,
+        level: 5,
+        high_tier: false,
+        width: 1280,
+        height: 720,
+        bits: 8,
+        colour: Av1Colour {
+            monochrome: false,
+            subsampling: (true, true),
+            sample_position: 0,
+            primaries: 2,
+            transfer: 2,
+            matrix: 2,
+            full_range: false,
+        },
+        frame_rate: None,
+    })
+}
 
 /// By whole segments.
 fn encryption(segments_per_key: u64) -> EncryptionConfig {
@@ -97,4 +123,113 @@ fn what_is_not_encrypted_has_no_key() {
     source.play(10.0, |_| {});
     let key = source.packager.media("video", "r1-k0.key");
     assert_eq!(key, MediaAnswer::Unknown);
+}
+
+#[test]
+fn encryption_changes_with_a_segment_for_all_and_what_is_listed_stays() {
+    let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
+    let by_samples = EncryptionConfig {
+        method: EncryptionMethod::SampleAes,
+        ..encryption(0)
+    };
+    play(&mut source, &mut rules, 30.0);
+    for wanted in [
+        Some(encryption(2)),
+        Some(by_samples),
+        None,
+        Some(encryption(1)),
+    ] {
+        source.packager.change_encryption(wanted.as_ref()).unwrap();
+        play(&mut source, &mut rules, 22.0);
+    }
+    deltas_say_what_is_clear(&mut source.packager);
+    let keys = |rules: &Rules| -> Vec<(u64, Option<String>)> {
+        let segments = rules.last().segments.iter();
+        segments.map(|one| (one.number, one.key.clone())).collect()
+    };
+    assert_eq!(keys(&rules[0]), keys(&rules[1]));
+    let found = keys(&rules[0]);
+    let of = |range: std::ops::Range<u64>| {
+        let found = found.iter().filter(|(number, _)| range.contains(number));
+        found.map(|(_, key)| key.as_deref()).collect::<Vec<_>>()
+    };
+    let key = |number: u64| format!("{RUN}-k{number}.key");
+    let expected: Vec<String> = [0, 0, 1, 1, 2, 2].map(key).into();
+    assert_eq!(of(0..8), [None; 8]);
+    assert_eq!(
+        of(8..13),
+        expected[..5]
+            .iter()
+            .map(|key| Some(&key[..]))
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(of(13..19), [Some(&key(3)[..]); 6]);
+    assert_eq!(of(19..24), [None; 5]);
+    // No name is given twice: players keep keys by their names.
+    assert_eq!(of(24..26), [Some(&key(4)[..]), Some(&key(5)[..])]);
+    for rules in &rules {
+        let media = rules.last();
+        let breaks = media.segments.iter().filter(|one| one.discontinuity);
+        let breaks: Vec<u64> = breaks.map(|one| one.number).collect();
+        assert_eq!(breaks, [13, 19], "samples of another sort: {}", media.text);
+    }
+}
+
+/// Who merges a delta behind segments that were encrypted must not take their key for what follows.
+fn deltas_say_what_is_clear(packager: &mut Packager) {
+    let whole = ready(packager, "video", "").unwrap();
+    let delta = ready(packager, "video", "_HLS_skip=YES").unwrap();
+    assert!(delta.skipped > 0);
+    assert_eq!(delta.segments[0].key, None, "{}", delta.text);
+    let behind = whole.segments.iter().skip(delta.skipped as usize);
+    for (one, same) in delta.segments.iter().zip(behind) {
+        assert_eq!((one.number, &one.key), (same.number, &same.key));
+    }
+    let before_map = delta.text.split("#EXT-X-MAP").next().unwrap();
+    assert!(
+        before_map.contains("#EXT-X-KEY:METHOD=NONE"),
+        "{}",
+        delta.text
+    );
+}
+
+#[test]
+fn a_change_that_a_track_cannot_have_changes_nothing() {
+    let track = Track {
+        name: "video".to_owned(),
+        format: av1(),
+    };
+    let mut source = Source::new(config(), vec![track, sound()]);
+    source.play(20.0, |_| {});
+    let by_samples = EncryptionConfig {
+        method: EncryptionMethod::SampleAes,
+        ..encryption(0)
+    };
+    assert!(
+        source
+            .packager
+            .change_encryption(Some(&by_samples))
+            .is_err()
+    );
+    source.play(20.0, |_| {});
+    for track in ["video", "audio"] {
+        let media = ready(&mut source.packager, track, "").unwrap();
+        assert!(media.segments.len() > 6);
+        assert!(
+            media.segments.iter().all(|one| one.key.is_none()),
+            "{}",
+            media.text
+        );
+    }
+}
+
+#[test]
+fn what_is_changed_before_the_beginning_holds_from_the_first_segment() {
+    let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
+    source
+        .packager
+        .change_encryption(Some(&encryption(0)))
+        .unwrap();
+    play(&mut source, &mut rules, 20.0);
+    assert!(rules[0].last().segments.iter().all(|one| one.key.is_some()));
 }

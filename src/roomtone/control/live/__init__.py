@@ -23,6 +23,7 @@ from roomtone.control.live.publish_rights import AccountCheck, PublishHook, Publ
 from roomtone.control.live.pull_urls import PullRefusal, PullRefusedError, PullWay
 from roomtone.control.live.pulls import Fetchers, Pull, Pulls, PullState, PullTargets
 from roomtone.control.live.registry import MemoryRegistry, NameKeeper, StreamRegistry
+from roomtone.control.live.sealing import Sealing
 from roomtone.control.live.slates import CARD, SlateLook, SlateProcesses, SlateRules, Slates
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
@@ -114,6 +115,7 @@ __all__ = [
     "QueuePressure",
     "RoomMaking",
     "Rung",
+    "Sealing",
     "SlateLook",
     "SlateProcesses",
     "SlateRules",

@@ -31,6 +31,7 @@ from roomtone.media import (
     MailboxOverflow,
     alignment_of,
     pressure_of,
+    set_encryption,
     shift_sound,
 )
 from roomtone.media.values import (
@@ -68,12 +69,14 @@ if TYPE_CHECKING:
     from roomtone.control.live.slates import Slates
     from roomtone.control.live.sync import StreamSync
     from roomtone.control.live.transcoding import TrackMaking, Transcoding, Transcodings
+    from roomtone.control.live.values import LiveTerms
     from roomtone.control.rooms import Rooms
     from roomtone.media import Engine, Mailbox
     from roomtone.media.values import (
         AnyEvent,
         IngestCertificate,
         IngestId,
+        LiveListing,
         PackagerId,
         PackagerTrack,
         PackagerWarning,
@@ -85,8 +88,9 @@ PUBLISH = "publish"
 """Topic of the engine's question whether something may be published."""
 TOO_MANY = "too_many_streams"
 ELSEWHERE = "published_elsewhere"
-OTHER_ENCRYPTION = "other_encryption"
 """Why an encoder is refused that may publish, as metrics say it."""
+MAX_DECIDED = 256
+"""Encoders that were let in and have not begun; as many as may ask at a time. The oldest are forgotten."""
 
 
 @dataclass(slots=True)
@@ -161,6 +165,8 @@ class Ingests:
         self._clock = clock
         self._inputs: dict[int, asyncio.Task[None]] = {}
         self._transcodings = transcodings
+        self._decided: dict[str, LiveTerms] = {}
+        """How streams were to be listed that were let in, by name."""
         self._tasks: set[asyncio.Task[None]] = set()
         engine.answer_questions(self.decide)
 
@@ -298,7 +304,7 @@ class Ingests:
         self.accepted += 1
         if self.slates is not None:
             await self.slates.make_way(question.subject)
-        return Answer(id=question.id, allowed=True)
+        return Answer(id=question.id, allowed=True, listing=self._listing_of(question.subject))
 
     async def _refuse(self, question: Question) -> Answer | None:
         """Refuse who may not publish, and what cannot be published; None for others, whose name is claimed then."""
@@ -306,9 +312,6 @@ class Ingests:
             self.refused[TOO_MANY] += 1
             detail = f"{self._max_streams} streams are published already"
             return Answer(id=question.id, allowed=False, detail=detail, denial=Denial.LIMIT)
-        if detail := self.listings.why_not_pushed(question.subject):
-            self.refused[OTHER_ENCRYPTION] += 1
-            return Answer(id=question.id, allowed=False, detail=detail)
         try:
             await self._rights.require(question)
         except AccessError as error:
@@ -320,6 +323,18 @@ class Ingests:
             detail = f"{owner} has a live stream of this name"
             return Answer(id=question.id, allowed=False, detail=detail, denial=Denial.LIMIT)
         return None
+
+    def _listing_of(self, name: str) -> LiveListing | None:
+        """Give how what begins now under a name is listed, and note it: that may change before it has begun."""
+        self._decided.pop(name, None)
+        self._decided[name] = self.listings.current(name)
+        while len(self._decided) > MAX_DECIDED:
+            del self._decided[next(iter(self._decided))]
+        return self.listings.pushed(name)
+
+    async def _encrypt_again(self, stream: IngestStream, terms: LiveTerms) -> None:
+        with suppress(EngineCommandError):  # it has ended meanwhile
+            await set_encryption(self._engine, stream.packager, self.listings.of(terms).for_engine()["encryption"])
 
     # --- what there is ---
 
@@ -423,6 +438,9 @@ class Ingests:
         )
         self.by_name[event.name] = stream
         stream.watching = self._follow(event.packager, listener)
+        decided, terms = self._decided.pop(event.name, None), self.listings.current(event.name)
+        if decided is not None and decided != terms:
+            self._keep(self._encrypt_again(stream, terms))
         if self._transcodings is not None and self._transcodings.ready:
             self._keep(self._make_anew(stream, self._transcodings))
         _log.info("%s publishes %s by %s", event.remote, event.name, event.protocol.value)

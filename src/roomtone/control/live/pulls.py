@@ -236,7 +236,7 @@ class Pulls:
                 self._engine,
                 pull.name,
                 target.to(address),
-                **self._listings.of(pull.terms).for_engine(),
+                **self._listings.of(self._listings.current(pull.name)).for_engine(),
             )
             self._ingests.adopt(pull.listener)
             over = await self._follow(pull, self._engine.subscribe(pull.listener.id))

@@ -140,6 +140,12 @@ class LiveStreams:
             self._check_may_start(room.name)
         return await self._open(room, Wanted())
 
+    async def settle(self, name: str) -> None:
+        """Wait until a room that is about to go live is, or is not."""
+        opening = self._opening.get(name)
+        if opening is not None:
+            await asyncio.wait([opening])
+
     async def end(self, stream: LiveStream, reason: LiveEnd = LiveEnd.STOPPED) -> None:
         """End a stream: its playlists are closed and stay readable for a while."""
         if stream.ended is not None:

@@ -52,6 +52,12 @@ class LiveRefusal(StrEnum):
     NO_SUCH_KEY = "no_such_stream_key"
     TOO_MANY_KEYS = "too_many_stream_keys"
     TOO_MANY_KICKED = "too_many_kicked"
+    TOO_MANY_NAMES = "too_many_names"
+    """Of which something is said."""
+    ENCRYPTED_BY_INPUT = "encrypted_by_input"
+    """It is said elsewhere how the stream is encrypted."""
+    CANNOT_ENCRYPT = "cannot_encrypt"
+    """What is live cannot be encrypted so."""
 
 
 _RETRYABLE = frozenset({LiveRefusal.NOTHING_PUBLISHED, LiveRefusal.TOO_MANY_STREAMS, LiveRefusal.TOO_MANY_KICKED})

@@ -26,6 +26,7 @@ from roomtone.control.live import (
     Pulls,
     RoomMaking,
     Rung,
+    Sealing,
     SlateRules,
     Slates,
     SoundCodec,
@@ -141,6 +142,8 @@ class ApiContext:
     playouts: Playouts = field(init=False)
     """Who reads live streams by SRT."""
     inputs: Inputs = field(init=False)
+    sealing: Sealing = field(init=False)
+    """How streams are encrypted, by name."""
     slates: Slates = field(init=False)
     """What is shown of encoders' streams while their encoders are away."""
     transcodings: Transcodings = field(init=False)
@@ -185,6 +188,7 @@ class ApiContext:
         self.playouts = Playouts(play_rights, max_readers=self.settings.srt.max_readers, clock=self.wall_clock)
         self.ingests.playouts = self.playouts
         self.inputs = Inputs(self.engine, self.ingests, self.listings, clock=self.wall_clock)
+        self.sealing = Sealing(self.engine, self.listings, self.live, self.ingests, self.inputs.by_name.__contains__)
         self.slates = Slates(self.ingests, slate_rules(live), self._has_own_source)
         self.limiter = JoinLimiter(
             limits.joins_per_second, limits.sessions_per_address, max_addresses=limits.max_addresses

@@ -262,6 +262,25 @@ class ParametersBody(_Live):
     tracks: list[StreamTrackBody]
 
 
+class EncryptionChangeBody(_Live):
+    """How a stream is to be encrypted."""
+
+    encryption: StreamEncryption | None
+    """null: as the settings say."""
+    segments_per_key: int | None = Field(default=None, ge=0)
+    """null: as the settings say; 0: one key for all."""
+
+
+class EncryptionBody(_Live):
+    """How a stream is encrypted."""
+
+    encryption: StreamEncryption
+    segments_per_key: int
+    """0: one key for all."""
+    live: bool
+    """It is from its next segment on; otherwise what is said holds for what begins under the name."""
+
+
 class StreamEventBody(_Live):
     """Something that happened to a live stream."""
 

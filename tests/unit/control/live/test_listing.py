@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roomtone.control.live import Listing, Listings, LiveTerms, StreamEncryption, TermsWish
+from roomtone.control.live import Listing, Listings, LiveError, LiveTerms, StreamEncryption, TermsWish, listing
 from roomtone.media.values import EncryptionMethod
 
 AES, SAMPLES, NONE = StreamEncryption.AES_128, StreamEncryption.SAMPLE_AES, StreamEncryption.NONE
@@ -24,9 +24,9 @@ NAMED = {"open": TermsWish(public=True, encryption=NONE), "often": TermsWish(seg
 def test_a_request_comes_before_the_name_and_that_before_all(name: str, wish: TermsWish, terms: LiveTerms) -> None:
     listings = Listings(ALL, NAMED)
     assert listings.terms_of(name, wish) == terms
-    listing = listings.of(terms)
-    assert (listing.window_ms, listing.part_ms) == (60_000, 500)
-    assert (listing.encryption, listing.segments_per_key) == (terms.encryption, terms.segments_per_key)
+    listed = listings.of(terms)
+    assert (listed.window_ms, listed.part_ms) == (60_000, 500)
+    assert (listed.encryption, listed.segments_per_key) == (terms.encryption, terms.segments_per_key)
 
 
 def test_no_two_streams_have_the_same_secret() -> None:
@@ -45,8 +45,35 @@ def test_what_is_asked_for_is_remembered_while_it_is_open() -> None:
     assert listings.current("any") == listings.terms_of("any")
 
 
-def test_what_is_pushed_is_refused_where_its_name_is_encrypted_otherwise_than_its_port() -> None:
+def test_what_is_pushed_is_listed_as_its_port_or_as_is_said_of_its_name() -> None:
     listings = Listings(ALL, NAMED | {"same": TermsWish(public=True, encryption=AES)})
-    assert listings.why_not_pushed("any") == listings.why_not_pushed("same") == ""
-    for name in ("open", "often"):
-        assert name in listings.why_not_pushed(name)
+    assert listings.pushed("any") is listings.pushed("same") is None
+    clear, often = listings.pushed("open"), listings.pushed("often")
+    assert clear is not None
+    assert (clear.window_ms, clear.part_ms, clear.encryption) == (60_000, 500, None)
+    assert often is not None
+    assert often.encryption is not None
+    assert (often.encryption.method, often.encryption.segments_per_key) == (EncryptionMethod.AES_128, 1)
+
+
+def test_what_is_said_comes_before_the_settings_and_behind_a_request_until_it_is_forgotten() -> None:
+    listings = Listings(ALL, NAMED)
+    listings.say("open", TermsWish(encryption=SAMPLES))
+    assert listings.terms_of("open") == LiveTerms(public=True, encryption=SAMPLES, segments_per_key=3)
+    assert listings.terms_of("open", TermsWish(encryption=AES)).encryption is AES
+    listings.say("open", TermsWish())
+    assert listings.terms_of("open").encryption is NONE
+
+
+def test_so_many_names_are_spoken_of_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "MAX_SAID", 2)
+    listings = Listings(ALL)
+    for name in ("one", "two"):
+        listings.say(name, TermsWish(encryption=NONE))
+    with pytest.raises(LiveError, match="of 2 names already"):
+        listings.say("three", TermsWish(encryption=NONE))
+    assert listings.terms_of("three").encryption is AES
+    listings.say("one", TermsWish(encryption=SAMPLES))
+    listings.say("two", TermsWish())
+    listings.say("three", TermsWish(encryption=NONE))
+    assert listings.terms_of("three").encryption is NONE

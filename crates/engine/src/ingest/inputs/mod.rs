@@ -292,7 +292,7 @@ impl IngestThread {
             self.end_publisher(publisher, IngestEnd::Replaced, why, now);
         }
         let fresh = ids::allocate(ids::INGEST);
-        let program = self.program(wish.listener, fresh);
+        let program = self.program(None, wish.listener, fresh);
         let Some(packager) = self.streams.begin(&wish.name, id, fresh, program, now) else {
             return false;
         };
