@@ -305,6 +305,8 @@ class Origin:
         over = "00:03:19.000Z" if has("range_ends_before") else "00:03:24.000Z"
         planned = "5" if has("range_says_two_things") else "4"
         lasts = ",DURATION=3.5" if has("range_lasts_otherwise") else ",DURATION=4"
+        if has("range_ends_before") or has("range_moves"):
+            lasts = ""  # a duration that does not fit would tell of it, too
         more = ",END-ON-NEXT=YES" if has("range_of_no_class") else ""
         out = "soon" if has("range_of_words") else "0xFC30"
         return [
