@@ -19,6 +19,7 @@ SETTLED_MS = 5_000
 """From here on nothing may freeze."""
 DOWN_MS, UP_MS = 3_000, 10_000
 FREEZE_MS = 500
+ENCODINGS_S = 20
 HOLD_MS = 12_000
 SENT = """
 async () => [...(await peers.at(-1).getStats()).values()]
@@ -40,7 +41,7 @@ class Case:
     width: int = 640
     height: int = 360
     encodings: int = 0
-    """So many the publisher must send while the line is wide; 0: it is not looked at."""
+    """So many the publisher must send before the line is narrowed; 0: it is not looked at."""
 
     def path(self, room: str, fps: int) -> str:
         """The page that publishes it."""
@@ -64,6 +65,13 @@ class Run:
     def sent(self) -> list[tuple[int, str]]:
         """Of the encodings that are sent the width, and what limits them."""
         return sorted((width, reason) for reason, _, width in self.publisher.evaluate(SENT) if width)
+
+    def await_encodings(self) -> None:
+        """Give the publisher time for all its encodings: it sends what is wanted, and tries its own line first."""
+        for _ in range(ENCODINGS_S):
+            if len(self.sent()) >= self.case.encodings:
+                return
+            self.viewer.wait_for_timeout(1_000)
 
     def change(self, bps: int) -> float:
         """Change the line's rate; gives the viewer's time of it."""
@@ -100,6 +108,7 @@ def repeated(case: Case, start: Callable[[Case, int], Run]) -> dict[str, Any]:
 
 def follow(run: Run) -> dict[str, Any]:
     """Narrow and widen the line; what was seen, and what of it should not have been."""
+    run.await_encodings()
     begun: float = run.viewer.evaluate("performance.now()")
     run.viewer.wait_for_timeout(HOLD_MS)
     sent = run.sent()
@@ -134,6 +143,10 @@ def follow(run: Run) -> dict[str, Any]:
         "down_ms": down_ms,
         "up_ms": up_ms,
         "gap_ms": gap,
+        "longest": [
+            (round(at - narrowed), round(at - widened), round(length))
+            for at, length in sorted(seen.gaps, key=lambda one: -one[1])[:4]
+        ],
         "freezes": freezes,
         "frozen_s": frozen,
         "decoded_per_s": decoded / seconds,

@@ -1,6 +1,7 @@
 """Chromium publishes layers to a Chromium viewer whose line is narrowed and widened: the picture follows the line.
 
-At 640x360 it sends two simulcast encodings, at 960x540 three.
+At 640x360 it sends two simulcast encodings, at 960x540 three; the line of these falls as in the table of bad lines, to
+0.6 Mbit/s, where the middle one fits.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(300)]
 OpenPage = Callable[..., Page]
 CASES = [
     Case("VP8-simulcast", "codec=VP8&simulcast=1&kbps=1700", 220_000),
-    Case("VP8-simulcast-3", "codec=VP8&simulcast=1&kbps=1700", 220_000, width=960, height=540, encodings=3),
+    Case("VP8-simulcast-3", "codec=VP8&simulcast=1&kbps=1700", 600_000, width=960, height=540, encodings=3),
     Case("VP9-L3T3", "codec=VP9&svc=L3T3&kbps=1000", 300_000),
     Case("VP9-L3T3_KEY", "codec=VP9&svc=L3T3_KEY&kbps=1000", 300_000),
     Case("AV1-L1T3", "codec=AV1&svc=L1T3&kbps=600", 350_000, "fps"),
