@@ -84,6 +84,7 @@ class Calls:
         self._on_waiting = on_waiting
         self._tasks: set[asyncio.Task[None]] = set()
         self._services: list[asyncio.Task[None]] = []
+        self._writing: asyncio.Future[None] | None = None
         self._closing = False
 
     def __len__(self) -> int:
@@ -110,6 +111,8 @@ class Calls:
         for service in self._services:
             service.cancel()
         await asyncio.gather(*self._services, return_exceptions=True)
+        if self._writing is not None:
+            await self._writing
         await self._write()
 
     def invited(self, signal: Signal, invitation: Invitation) -> Call | None:
@@ -303,7 +306,9 @@ class Calls:
         while True:
             await asyncio.sleep(WRITE_EVERY_S)
             self._look_for_silent()
-            await self._write()
+            # Cut off behind its commit, a batch would be written again, and refused with what has come since.
+            self._writing = asyncio.ensure_future(self._write())
+            await asyncio.shield(self._writing)
             try:
                 await self._accounts.sync()
             except StoreError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -105,11 +106,15 @@ class MemoryTrunks:
 class MemoryRecords:
     rows: list[CallRecord] = field(default_factory=list)
     fails: bool = False
+    answers: asyncio.Event | None = None
+    """Where there is one, what is written is told only when it is set."""
 
     async def add(self, records: Sequence[CallRecord]) -> None:
         if self.fails:
             raise StoreError(StoreFailure.UNREACHABLE, "away")
         self.rows += records
+        if self.answers is not None:
+            await self.answers.wait()
 
     async def page(self, limit: int, *, before: float | None = None, account: str | None = None) -> list[CallRecord]:
         del before, account
