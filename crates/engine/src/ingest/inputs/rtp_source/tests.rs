@@ -197,6 +197,14 @@ fn an_encoder_that_begins_anew_with_another_ssrc_goes_on_behind_a_break() {
     assert_eq!(late, [kept; 3]);
     assert_eq!(run(&mut source, 5000, 8, [30_006], after(anew, 160)), [yes]);
     assert_eq!(source.take_refused(), 3);
+    // Also where its timestamps go on from those before.
+    sent(&mut source, after(anew, 160));
+    let again = after(anew, 480);
+    assert_eq!(
+        run(&mut source, 5000, 9, 30_007..30_009, again),
+        [kept, yes]
+    );
+    assert_eq!(kinds(&sent(&mut source, after(again, 20))), "buu");
 }
 
 #[test]
