@@ -79,11 +79,12 @@ def test_nothing_is_fetched_from_this_machine_unless_that_is_allowed(server: Ser
         assert "private_address" in refused.text
     refused = pulls(server, "POST", "private", "http://127.0.0.1/index.m3u8")
     assert refused.status_code == httpx.codes.FORBIDDEN, refused.text
-    refused = pulls(server, "POST", "private", "rtsp://127.0.0.1/1")
-    assert refused.status_code == httpx.codes.FORBIDDEN, refused.text
-    refused = pulls(server, "POST", "unbuilt", "rtsps://203.0.113.7/1")
+    for scheme in ("rtsp", "rtsps"):
+        refused = pulls(server, "POST", "private", f"{scheme}://127.0.0.1/1")
+        assert refused.status_code == httpx.codes.FORBIDDEN, refused.text
+    refused = pulls(server, "POST", "unknown", "rtmpe://203.0.113.7/live/1")
     assert refused.status_code == httpx.codes.UNPROCESSABLE_ENTITY
-    assert "not built" in refused.text
+    assert "unsupported_scheme" in refused.text
 
 
 @pytest.mark.long
