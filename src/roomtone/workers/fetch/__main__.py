@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 
 import av
 
 from roomtone.workers.fetch.guarded import Guard
 from roomtone.workers.fetch.relay import NothingToRelayError, relay
+from roomtone.workers.orphans import when_input_ends
 
 
 def main() -> int:
     """Relay until standard input closes; give the exit status."""
-    stop = threading.Event()
-    threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
+    stop = when_input_ends()
     guard = Guard(allow_private=os.environ.get("ROOMTONE_FETCH_PRIVATE") == "1")
     try:
         relay(os.environ["ROOMTONE_FETCH_FROM"], os.environ["ROOMTONE_FETCH_TO"], guard, stop.wait)
@@ -29,12 +28,6 @@ def main() -> int:
         return 1
     print(guard.last_error or "the stream has ended", file=sys.stderr)  # noqa: T201
     return 0
-
-
-def _wait_for_end_of_input(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(1024):
-        pass
-    stop.set()
 
 
 if __name__ == "__main__":

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 import time
+from typing import TYPE_CHECKING
 
 import av
 
 from roomtone.workers.livecard.coders import LiveCard
+from roomtone.workers.orphans import when_input_ends
 from roomtone.workers.testcard.picture import FPS
+
+if TYPE_CHECKING:
+    import threading
 
 
 def main(argv: list[str]) -> int:
     """Send until standard input closes; give the exit status."""
     parser = argparse.ArgumentParser(prog="roomtone.workers.livecard", description=__doc__)
     parser.add_argument("--to", required=True, help="URL that takes RTMP")
-    stop = threading.Event()
-    threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
+    stop = when_input_ends()
     try:
         _publish(parser.parse_args(argv).to, stop)
     except (av.FFmpegError, OSError) as error:
@@ -36,12 +39,6 @@ def _publish(url: str, stop: threading.Event) -> None:
     while not stop.wait(1 / FPS):
         card.advance(time.monotonic() - begun, time.time())
     card.close()
-
-
-def _wait_for_end_of_input(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(1024):
-        pass
-    stop.set()
 
 
 if __name__ == "__main__":

@@ -9,13 +9,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import threading
 import time
+from typing import TYPE_CHECKING
 
 import av
 
+from roomtone.workers.orphans import when_input_ends
 from roomtone.workers.slate.pictures import FPS, NoPictureError, pictures
 from roomtone.workers.slate.sender import SAMPLES, Sender
+
+if TYPE_CHECKING:
+    import threading
 
 
 def main(argv: list[str]) -> int:
@@ -25,8 +29,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--size", required=True, help="WIDTHxHEIGHT, both even")
     parser.add_argument("--sound", default="", choices=["", *SAMPLES], help="how silence is coded; none without")
     told = parser.parse_args(argv)
-    stop = threading.Event()
-    threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
+    stop = when_input_ends()
     width, _, height = told.size.partition("x")
     size = int(width), int(height)
     try:
@@ -42,12 +45,6 @@ def _send(sender: Sender, stop: threading.Event) -> None:
     while not stop.wait(1 / FPS):
         sender.advance(time.monotonic() - begun)
     sender.close()
-
-
-def _wait_for_end_of_input(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(1024):
-        pass
-    stop.set()
 
 
 if __name__ == "__main__":
