@@ -337,6 +337,68 @@ fn another_encoder_goes_on_behind_the_first() {
     }
 }
 
+/// What is left of a stream comes when its connection is found to be dead, seconds after all that came before.
+#[test]
+fn the_next_encoder_is_placed_when_it_comes_however_late_the_last_units_of_the_first_were() {
+    for voices in [1, 2] {
+        let mut studio = Studio::new(shared(), shared(), [0, 0]);
+        studio.voices.truncate(voices);
+        while studio.step(false) < 20_000_000 {}
+        let last = &studio.voices[0];
+        let stamp = Stamp::both(last.stamp(last.next));
+        let arrival = studio.begun + Duration::from_micros(last.next + 4_500_000);
+        let placed = studio.timeline.handle_unit(last.track, stamp, arrival);
+        assert_eq!(placed.unwrap().discontinuity, None);
+        studio.timeline.restart(1);
+        for voice in &mut studio.voices {
+            voice.next += 6_000_000;
+            voice.start = 0;
+        }
+        while studio.step(false) < 40_000_000 {}
+        for voice in &studio.voices {
+            assert_eq!(voice.discontinuities, [Discontinuity::Restarted]);
+            assert!(voice.error.abs() < 60_000, "{voices}: {}", voice.error);
+        }
+    }
+}
+
+#[test]
+fn what_is_said_to_be_one_clock_and_is_two_is_placed_later_each_by_itself() {
+    let mut studio = Studio::new(shared(), shared(), [0, 0]);
+    studio.voices[1].start = 77_000_000;
+    while studio.step(false) < 20_000_000 {}
+    for voice in &mut studio.voices {
+        voice.start = voice.start.wrapping_sub(60 * 90_000);
+        voice.next += 60_000_000;
+    }
+    while studio.step(false) < 100_000_000 {}
+    for voice in &studio.voices {
+        assert_eq!(voice.discontinuities, [Discontinuity::Late]);
+        assert!(voice.error.abs() < 60_000, "{}", voice.error);
+    }
+}
+
+#[test]
+fn what_is_postponed_takes_along_what_is_tied_to_it_and_stays_there() {
+    for (stamps, reports, tied) in [
+        (shared(), false, true),
+        (alone(90_000), true, true),
+        (alone(90_000), false, false),
+    ] {
+        let mut studio = Studio::new(stamps, stamps, [0, 0]);
+        while studio.step(reports) < 20_000_000 {}
+        let track = studio.voices[0].track;
+        studio.timeline.postpone(track, Duration::from_secs(1));
+        while studio.step(reports) < 40_000_000 {}
+        for (voice, moves) in studio.voices.iter().zip([true, tied]) {
+            let wanted: &[_] = if moves { &[Discontinuity::Late] } else { &[] };
+            assert_eq!(voice.discontinuities, wanted, "{stamps:?}");
+            let error = voice.error - if moves { 1_000_000 } else { 0 };
+            assert!(error.abs() < 60_000, "{stamps:?}: {error}");
+        }
+    }
+}
+
 #[test]
 fn a_source_that_stood_still_is_placed_later_at_once() {
     for stamps in [shared(), alone(90_000)] {
@@ -410,6 +472,10 @@ enum Event {
         stamp: u64,
     },
     Restart,
+    Postpone {
+        track: usize,
+        by: Duration,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -421,6 +487,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..4_usize, any::<i64>(), any::<u64>())
             .prop_map(|(track, wall, stamp)| Event::Report { track, wall, stamp }),
         1 => Just(Event::Restart),
+        1 => (0..4_usize, any::<u64>())
+            .prop_map(|(track, ns)| Event::Postpone { track, by: Duration::from_nanos(ns) }),
     ]
 }
 
@@ -446,6 +514,7 @@ proptest! {
                 }
                 Event::Report { track, wall, stamp } => timeline.handle_report(track, wall, stamp),
                 Event::Restart => timeline.restart(1),
+                Event::Postpone { track, by } => timeline.postpone(track, by),
             }
         }
     }

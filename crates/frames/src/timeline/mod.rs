@@ -8,15 +8,15 @@ mod track;
 
 use std::time::{Duration, Instant};
 
-use offset::{Arrivals, Offset};
+use offset::{Arrivals, Offset, late};
 use track::{Report, Step, Track};
 
 /// A source's time that leaps by more than this, and arrival does not, is of another clock than before.
 const JUMP_NS: i64 = 3_000_000_000;
 /// Decode times that go back by more than this are, too; by less, they were sent in the wrong order.
 const BACK_NS: i64 = 500_000_000;
-/// All units of so long a time must be late for them to be placed later.
-const PATIENCE_NS: i64 = 2_000_000_000;
+/// Nobody wants more at once.
+const MAX_POSTPONEMENT: Duration = Duration::from_secs(24 * 3_600);
 /// A track that is silent for so long is no longer gone by.
 const SILENT_NS: i64 = 5_000_000_000;
 /// Wall clocks count from 1900 in 32 bits of seconds (RFC 3550 section 4).
@@ -72,7 +72,7 @@ pub enum Discontinuity {
     Jumped,
     /// Another encoder goes on, as was [said](Timeline::restart).
     Restarted,
-    /// All units came seconds too late for a while: the source had stood still.
+    /// All units came too late for a while: the source had stood still.
     Late,
 }
 
@@ -203,9 +203,10 @@ impl Timeline {
         let now = self.nanoseconds(arrival);
         let one = self.tracks.get_mut(track)?;
         let (mut raw, shared) = (one.near_newest(stamp.dts), one.stamps.shared);
+        let moved = std::mem::take(&mut one.moved).then_some(Discontinuity::Late);
         let discontinuity = match one.step(raw, now) {
-            Step::GoesOn if shared => self.go_on_shared(track, raw, now),
-            Step::GoesOn => self.go_on_alone(track, raw, now),
+            Step::GoesOn if shared => self.go_on_shared(track, raw, now).or(moved),
+            Step::GoesOn => self.go_on_alone(track, raw, now).or(moved),
             Step::Begins => {
                 raw = if shared {
                     self.begin_shared(track, stamp.dts, now)
@@ -260,6 +261,36 @@ impl Timeline {
         }
     }
 
+    /// Have a track lie so much later from its next unit on, by a day at most, and with it all that its source's clock or reports tie to it:
+    /// whoever lists it was ahead of all that came.
+    pub fn postpone(&mut self, track: usize, by: Duration) {
+        let ns = by.min(MAX_POSTPONEMENT).as_nanos() as i64;
+        let Some(one) = self.tracks.get_mut(track) else {
+            return;
+        };
+        let (shared, number) = (one.stamps.shared, one.source);
+        let source = &mut self.sources[number];
+        let is_tied = if shared {
+            one.epoch == source.epoch
+        } else {
+            one.report.is_some()
+        };
+        if !is_tied {
+            return one.move_by(ns);
+        }
+        let offset = source.offset.map(|offset| offset.ns + ns);
+        source.offset = offset.map(Offset::new);
+        source.arrivals.renew();
+        if shared {
+            source.postponed = source.postponed.wrapping_add(1);
+            return;
+        }
+        let tracks = self.tracks.iter_mut();
+        for tied in tracks.filter(|one| one.source == number && one.report.is_some()) {
+            tied.move_by(ns);
+        }
+    }
+
     fn nanoseconds(&self, arrival: Instant) -> i64 {
         let since = arrival.saturating_duration_since(self.begun) + Self::LEAD;
         since.as_nanos() as i64
@@ -292,11 +323,14 @@ impl Timeline {
     fn go_on_shared(&mut self, number: usize, raw: i64, now: i64) -> Option<Discontinuity> {
         let track = &mut self.tracks[number];
         let source = &mut self.sources[track.source];
+        let at = track.nanoseconds(raw);
         if track.epoch != source.epoch {
-            return None; // still of the clock before
+            // Still of the clock before, or of one that only it has.
+            let wanted = track.arrivals.handle(at, now, track.offset.ns);
+            return track.follow(wanted, at, now);
         }
         source.newest = Some(raw);
-        if let Some(late) = source.handle_arrival(number, track.nanoseconds(raw), now) {
+        if let Some(late) = source.handle_arrival(number, at, now) {
             let offset = source.offset.map_or(0, |offset| offset.ns + late);
             source.offset = Some(Offset::new(offset));
             source.arrivals.renew();
@@ -312,7 +346,6 @@ impl Timeline {
         let track = &mut self.tracks[number];
         let at = track.nanoseconds(raw);
         let source = &mut self.sources[track.source];
-        let last = track.last.as_ref()?.at;
         let mut wanted = track.arrivals.handle(at, now, track.offset.ns);
         if let Some(report) = track.report {
             let shift = report.wall - report.at;
@@ -330,22 +363,18 @@ impl Timeline {
                 wanted = by_report;
             }
         }
-        if let Some(wanted) = wanted {
-            track.offset.follow(wanted, at - last);
-        }
-        let late = late(&track.arrivals, track.offset.ns, now)?;
-        track.offset = Offset::new(track.offset.ns + late);
-        track.arrivals.renew();
-        Some(Discontinuity::Late)
+        track.follow(wanted, at, now)
     }
 
     /// A shared clock is another now: the first track to notice places it, the others follow. Its timestamp, unwrapped.
     fn leap_shared(&mut self, number: usize, stamp: u64, now: i64) -> i64 {
-        let place = self.tracks[number].expected(now);
         let its = |track: &&Track| track.source == self.tracks[number].source;
-        let newest = self.tracks.iter().filter(its);
-        let newest = newest.filter_map(|track| track.last.as_ref());
-        let least = newest.map(|last| last.placed + STEP_NS).max();
+        let begun = self.tracks.iter().filter(its);
+        let begun = begun.filter_map(|track| Some((track, track.last.as_ref()?)));
+        // The last units of one may have come long after those of the others.
+        let place = begun.clone().map(|(track, _)| track.expected(now)).max();
+        let place = place.unwrap_or(now);
+        let least = begun.map(|(_, last)| last.placed + STEP_NS).max();
         let track = &mut self.tracks[number];
         let source = &mut self.sources[track.source];
         let mut raw = track.stamps.unwrap(stamp, source.newest);
@@ -362,6 +391,7 @@ impl Timeline {
             }
         };
         (track.epoch, track.postponed) = (source.epoch, source.postponed);
+        track.arrivals = Arrivals::default();
         raw
     }
 
@@ -443,11 +473,4 @@ impl Source {
         }
         late(&self.arrivals, offset.ns, now)
     }
-}
-
-/// How late all units have been for a while; none where that can be made up for.
-fn late(arrivals: &Arrivals, offset: i64, now: i64) -> Option<i64> {
-    arrivals
-        .least_late(offset, PATIENCE_NS, now)
-        .filter(|&late| late > JUMP_NS)
 }

@@ -1,5 +1,7 @@
 //! What is added to the times of a source, and how it follows what it should be.
 
+use super::JUMP_NS;
+
 /// Differences below this are left alone: arrivals and reports waver.
 const DEAD_ZONE_NS: i64 = 10_000_000;
 /// A correction under way ends here.
@@ -12,6 +14,8 @@ const FAST: i64 = 50;
 const TOGETHER: i64 = 2_000;
 /// More than this between sound and picture is noticed.
 const NOTICED_NS: i64 = 40_000_000;
+/// All units must be late for so long a time for them to be placed later.
+const PATIENCE_NS: i64 = 2_000_000_000;
 /// How long arrivals are looked at before the least delayed of them counts, and how many such windows are remembered.
 const WINDOW_NS: i64 = 10_000_000_000;
 const WINDOWS: usize = 2;
@@ -123,4 +127,11 @@ impl Arrivals {
             Bias::Known(bias) => Some(bias),
         }
     }
+}
+
+/// How late all units have been for a while; none where that can be made up for.
+pub(super) fn late(arrivals: &Arrivals, offset: i64, now: i64) -> Option<i64> {
+    arrivals
+        .least_late(offset, PATIENCE_NS, now)
+        .filter(|&late| late > JUMP_NS)
 }

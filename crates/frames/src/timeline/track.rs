@@ -1,11 +1,14 @@
 //! One track's part of a timeline: what came of it last, and ticks made of other ticks.
 
-use super::offset::{Arrivals, Offset};
+use super::offset::{Arrivals, Offset, late};
 use super::{BACK_NS, Discontinuity, JUMP_NS, Stamps};
 
 const SECOND_NS: i128 = 1_000_000_000;
 /// What somebody wants shifted goes by one part in so many of its time: that is not heard.
 const SHIFTING: i64 = 50;
+/// What a track's units came behind their places rises by one part in so many of its time at most: the last ones of an
+/// encoder that is gone may come seconds after all others, and say nothing of what follows.
+const RISING: i64 = 8;
 /// More bits than any protocol's timestamps have.
 const MAX_BITS: u32 = 48;
 
@@ -17,7 +20,7 @@ pub(super) struct Track {
     /// Ticks a second in which it leaves.
     rate: u32,
     pub offset: Offset,
-    /// How units came, where the clock is its own.
+    /// How units came, where the clock is its own, or is not that of its source.
     pub arrivals: Arrivals,
     pub report: Option<Report>,
     /// The leap of its source that it has followed.
@@ -25,10 +28,14 @@ pub(super) struct Track {
     /// And how often it was placed later with it.
     pub postponed: u32,
     pub restarted: bool,
+    /// It lies later from the next unit on.
+    pub moved: bool,
     /// What it is placed later by, and what that is to become.
     pub shift: i64,
     pub wanted_shift: i64,
     pub last: Option<Last>,
+    /// How much later than their places units come.
+    delay: Option<i64>,
     /// The newest timestamp, unwrapped.
     newest: Option<i64>,
 }
@@ -71,9 +78,11 @@ impl Track {
             epoch: 0,
             postponed: 0,
             restarted: false,
+            moved: false,
             shift: 0,
             wanted_shift: 0,
             last: None,
+            delay: None,
             newest: None,
         }
     }
@@ -107,9 +116,35 @@ impl Track {
 
     /// Where a unit that comes now would lie if time had gone on as the arrivals did.
     pub(super) fn expected(&self, now: i64) -> i64 {
-        self.last
-            .as_ref()
-            .map_or(now, |last| last.placed + (now - last.arrival).max(0))
+        match (&self.last, self.delay) {
+            (Some(last), Some(delay)) => last.placed.max(now - delay),
+            _ => now,
+        }
+    }
+
+    /// Go towards the offset that it should have, where that is known, with a unit of this time; where all have been late for
+    /// too long, lie later at once.
+    pub(super) fn follow(
+        &mut self,
+        wanted: Option<i64>,
+        at: i64,
+        now: i64,
+    ) -> Option<Discontinuity> {
+        let last = self.last.as_ref()?.at;
+        if let Some(wanted) = wanted {
+            self.offset.follow(wanted, at - last);
+        }
+        let late = late(&self.arrivals, self.offset.ns, now)?;
+        self.offset = Offset::new(self.offset.ns + late);
+        self.arrivals.renew();
+        Some(Discontinuity::Late)
+    }
+
+    /// Lie so much later from the next unit on.
+    pub(super) fn move_by(&mut self, ns: i64) {
+        self.offset = Offset::new(self.offset.ns + ns);
+        self.arrivals.renew();
+        self.moved = self.last.is_some();
     }
 
     /// Decode and presentation time of a unit, in ticks; and whether the first had to be raised. `raw` is its unwrapped
@@ -129,10 +164,14 @@ impl Track {
         if raised {
             (dts, pts) = (least, pts.max(least));
         }
+        let placed = at + self.offset.ns;
+        let risen = |delay| delay + elapsed.clamp(0, JUMP_NS) / RISING;
+        let delay = self.delay.map_or(i64::MAX, risen).min(now - placed);
+        self.delay = Some(delay);
         self.last = Some(Last {
             at,
             arrival: now,
-            placed: at + self.offset.ns,
+            placed,
             dts,
         });
         (dts, pts, raised)
