@@ -400,6 +400,26 @@ fn what_is_postponed_takes_along_what_is_tied_to_it_and_stays_there() {
 }
 
 #[test]
+fn what_reports_say_is_later_is_postponed_to_where_they_say() {
+    let mut studio = Studio::new(alone(90_000), alone(48_000), [0, 0]);
+    while studio.step(true) < 20_000_000 {}
+    for voice in &mut studio.voices {
+        let ticks = u64::from(voice.stamps.rate) * 3 / 2;
+        voice.start = voice.start.wrapping_sub(ticks);
+        voice.next += 1_500_000;
+    }
+    while studio.step(true) < 27_000_000 {}
+    let track = studio.voices[0].track;
+    studio.timeline.postpone(track, Duration::from_secs(1));
+    while studio.step(true) < 60_000_000 {}
+    for voice in &studio.voices {
+        assert_eq!(voice.discontinuities, [Discontinuity::Late]);
+        assert!(voice.error.abs() < 60_000, "{}", voice.error);
+    }
+    assert!(studio.apart() < 40_000, "{}", studio.apart());
+}
+
+#[test]
 fn a_source_that_stood_still_is_placed_later_at_once() {
     for stamps in [shared(), alone(90_000)] {
         let mut studio = Studio::new(stamps, stamps, [0, 0]);

@@ -20,6 +20,8 @@ use crate::stored::{Holding, Leaving, Stored};
 const MAX_TICKS: i64 = 1 << 43;
 /// Nothing is late before two parts might have come: networks waver.
 const AS_IT_CAME: u32 = 2;
+/// What comes too late for so long does so for good.
+const FOR_GOOD: Duration = Duration::from_secs(2);
 /// What is coded in this place is so much later, where the processor is not free.
 const CODED_HERE: u32 = 6;
 
@@ -126,6 +128,33 @@ pub(crate) struct Lane {
     pub patience: u32,
     /// When something was listed last.
     pub listed_at: Instant,
+    /// Nothing but what came too late has come of late.
+    pub late: Option<Late>,
+}
+
+/// Units that all came too late to have a place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Late {
+    since: Instant,
+    /// How far behind the end of the list the least late of them was.
+    least_us: u64,
+}
+
+impl Lane {
+    /// A unit came so far behind the end of the list, or has a place.
+    fn note_place(&mut self, behind_us: i64, now: Instant) {
+        let behind_us = u64::try_from(behind_us).ok().filter(|&us| us > 0);
+        self.late = behind_us.map(|us| match self.late {
+            None => Late {
+                since: now,
+                least_us: us,
+            },
+            Some(late) => Late {
+                least_us: late.least_us.min(us),
+                ..late
+            },
+        });
+    }
 }
 
 /// What a track's playlist lists so far.
@@ -229,6 +258,17 @@ impl Packager {
     /// Units that came too late to have a place.
     pub fn late(&self) -> u64 {
         self.renditions.iter().map(|one| one.late).sum()
+    }
+
+    /// By how much a track is to be placed later to be listed again, where nothing has come of it for seconds but what came
+    /// too late. Told once: then it is looked at anew.
+    pub fn take_lateness(&mut self, track: usize, now: Instant) -> Option<Duration> {
+        let rendition = self.renditions.get(track)?;
+        let lane = self.lanes.get_mut(track)?;
+        let late = lane.late.filter(|late| late.since + FOR_GOOD <= now)?;
+        lane.late = None;
+        let room_us = rendition.cadence.part_target_us;
+        Some(Duration::from_micros(late.least_us + room_us))
     }
 
     /// The two durations that never change; none before they are decided.
@@ -454,6 +494,7 @@ impl Packager {
                     AS_IT_CAME
                 },
                 listed_at: now,
+                late: None,
             });
             self.cache.push(Cached::default());
         }
@@ -470,6 +511,7 @@ impl Packager {
             self.refused += 1;
             return Ok(());
         };
+        lane.note_place(rendition.us(rendition.end() - unit.dts), now);
         if lane.waits_for_keyframe && !unit.keyframe {
             rendition.late += 1;
             return Ok(());

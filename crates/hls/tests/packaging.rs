@@ -9,7 +9,7 @@ mod source;
 
 use reader::{Rules, fetch, length, ready};
 use roomtone_hls::{DirectiveError, Directives, MediaAnswer, Packager, PlaylistAnswer};
-use source::{RUN, Source, config, h264, sound, video};
+use source::{RUN, Source, VIDEO, config, h264, sound, video};
 
 /// Play, and hold every state of both playlists against the rules.
 fn play(source: &mut Source, rules: &mut [Rules; 2], seconds: f64) {
@@ -159,6 +159,29 @@ fn a_source_that_stops_and_catches_up_keeps_every_rule() {
             play(&mut source, &mut rules, 15.0);
         }
     }
+}
+
+#[test]
+fn a_source_that_stood_still_is_told_to_be_late_for_good_when_it_has_been_for_two_seconds() {
+    let (mut source, mut rules) = (both(), <[Rules; 2]>::default());
+    play(&mut source, &mut rules, 12.0);
+    let lateness = |source: &mut Source| {
+        let tracks = [VIDEO, 1];
+        tracks.map(|track| source.packager.take_lateness(track, source.now))
+    };
+    source.stall(1.5, |packager| look(packager, &mut rules));
+    play(&mut source, &mut rules, 4.0);
+    assert_eq!(lateness(&mut source), [None; 2], "it has caught up");
+    source.stand_still(1.5, |packager| look(packager, &mut rules));
+    play(&mut source, &mut rules, 1.9);
+    assert_eq!(lateness(&mut source), [None; 2], "too soon to say");
+    play(&mut source, &mut rules, 0.2);
+    for late in lateness(&mut source) {
+        // But for two parts that are waited for and up to one that is lost as a whole, and one more of room.
+        let late = late.unwrap().as_secs_f64();
+        assert!((1.1..1.6).contains(&late), "{late}");
+    }
+    assert_eq!(lateness(&mut source), [None; 2], "once");
 }
 
 #[test]

@@ -205,6 +205,7 @@ impl Program {
             self.begin()?;
         }
         self.feed(now)?;
+        self.postpone_the_late(now);
         self.tell_unlisted(now);
         let open_us = self.open_us();
         self.watch.look(
@@ -417,6 +418,26 @@ impl Program {
                 .push(Told::Started(tracks.filter_map(info).collect()));
         }
         Ok(())
+    }
+
+    /// What the lists have been ahead of for seconds is placed later, since they do not wait and it does not catch up. One
+    /// track at a time: what its source ties to it goes along. What is made here is as late as its maker.
+    fn postpone_the_late(&mut self, now: Instant) {
+        let Some(channel) = &self.channel else {
+            return;
+        };
+        let tracks = self.tracks.iter().filter(|track| !track.is_made());
+        let placed = tracks.filter_map(|track| track.place.zip(track.number));
+        let lateness = channel.with(|packager| {
+            let late = placed.filter_map(|(place, number)| {
+                let by = packager.take_lateness(place, now)?;
+                Some((by, number))
+            });
+            late.max()
+        });
+        if let Some((by, number)) = lateness {
+            self.timeline.postpone(number, by);
+        }
     }
 
     /// How long the open segment is; none before the first playlist.

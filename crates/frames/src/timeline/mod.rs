@@ -175,10 +175,7 @@ impl Timeline {
             let error = source.offset.map(|offset| track.offset.ns - offset.ns);
             (&source.arrivals, error.filter(|_| shares))
         } else {
-            let wanted = track.report.and_then(|report| {
-                let offset = source.offset?;
-                Some(offset.ns + report.wall - report.at)
-            });
+            let wanted = track.by_report(source.offset);
             (
                 &track.arrivals,
                 wanted.map(|wanted| track.offset.ns - wanted),
@@ -268,26 +265,26 @@ impl Timeline {
         let Some(one) = self.tracks.get_mut(track) else {
             return;
         };
-        let (shared, number) = (one.stamps.shared, one.source);
+        let (number, wanted) = (one.source, one.offset.ns + ns);
         let source = &mut self.sources[number];
-        let is_tied = if shared {
-            one.epoch == source.epoch
-        } else {
-            one.report.is_some()
-        };
-        if !is_tied {
-            return one.move_by(ns);
-        }
-        let offset = source.offset.map(|offset| offset.ns + ns);
-        source.offset = offset.map(Offset::new);
-        source.arrivals.renew();
-        if shared {
+        if one.stamps.shared && one.epoch == source.epoch {
+            source.offset = source.offset.map(|offset| Offset::new(offset.ns + ns));
+            source.arrivals.renew();
             source.postponed = source.postponed.wrapping_add(1);
             return;
         }
-        let tracks = self.tracks.iter_mut();
-        for tied in tracks.filter(|one| one.source == number && one.report.is_some()) {
-            tied.move_by(ns);
+        let before = source.offset;
+        let (Some(by_report), Some(offset)) = (one.by_likely_report(before), before) else {
+            return one.move_to(wanted);
+        };
+        // Reports may have said already that it is later: then it only goes there at once.
+        let more = (wanted - by_report).max(0);
+        source.offset = Some(Offset::new(offset.ns + more));
+        source.arrivals.renew();
+        for track in self.tracks.iter_mut().filter(|one| one.source == number) {
+            if let Some(by_report) = track.by_likely_report(before) {
+                track.move_to(by_report + more);
+            }
         }
     }
 
@@ -353,7 +350,7 @@ impl Timeline {
                 source.offset = Some(Offset::new(track.offset.ns - shift));
             }
             let _ = source.handle_arrival(number, at + shift, now);
-            let by_report = source.offset.map(|offset| offset.ns + shift);
+            let by_report = track.by_report(source.offset);
             if by_report.is_some_and(|by| (by - track.offset.ns).abs() > JUMP_NS) {
                 // The wall clock was set, or is another for each track. What is said next counts.
                 track.report = None;
@@ -411,10 +408,7 @@ impl Timeline {
             at: report.at - before + at,
             ..report
         });
-        let by_report = track.report.and_then(|report| {
-            let offset = self.sources[track.source].offset?;
-            Some(offset.ns + report.wall - report.at)
-        });
+        let by_report = track.by_report(self.sources[track.source].offset);
         let by_report = by_report.filter(|offset| (at + offset - place).abs() <= JUMP_NS);
         track.offset = Offset::new(by_report.unwrap_or(place - at));
         if !is_first {

@@ -140,9 +140,21 @@ impl Track {
         Some(Discontinuity::Late)
     }
 
-    /// Lie so much later from the next unit on.
-    pub(super) fn move_by(&mut self, ns: i64) {
-        self.offset = Offset::new(self.offset.ns + ns);
+    /// The offset that reports say it has; none where nothing ties its source's wall clock to the timeline.
+    pub(super) fn by_report(&self, source: Option<Offset>) -> Option<i64> {
+        let (report, offset) = (self.report?, source?);
+        Some(offset.ns.saturating_add(report.wall - report.at))
+    }
+
+    /// The same, where arrivals do not contradict it.
+    pub(super) fn by_likely_report(&self, source: Option<Offset>) -> Option<i64> {
+        let by_report = self.by_report(source);
+        by_report.filter(|by_report| by_report.abs_diff(self.offset.ns) <= JUMP_NS as u64)
+    }
+
+    /// Lie there from the next unit on.
+    pub(super) fn move_to(&mut self, ns: i64) {
+        self.offset = Offset::new(ns);
         self.arrivals.renew();
         self.moved = self.last.is_some();
     }

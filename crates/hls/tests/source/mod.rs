@@ -130,6 +130,12 @@ impl Source {
         self.now = until;
     }
 
+    /// Let time pass in which nothing is made: all that follows comes so much later than it says.
+    pub(crate) fn stand_still(&mut self, seconds: f64, seen: impl FnMut(&mut Packager)) {
+        self.stall(seconds, seen);
+        self.begun += Duration::from_secs_f64(seconds);
+    }
+
     /// Sound of so many frames is lost on its way.
     pub(crate) fn lose_sound(&mut self, frames: i64) {
         self.frames += frames;

@@ -105,6 +105,14 @@ impl Studio {
             .for_each(|one| one.silent = silent);
     }
 
+    /// Sources, and their clocks, stand still or go on.
+    fn stand(&mut self, stands: bool) {
+        self.camera.iter_mut().for_each(|one| one.stands = stands);
+        self.microphone
+            .iter_mut()
+            .for_each(|one| one.stands = stands);
+    }
+
     fn list(&self, track: &str) -> String {
         let channel = self.program.channel.as_ref().expect("it has begun");
         channel.with(
@@ -263,6 +271,29 @@ fn a_source_that_comes_back_goes_on_behind_a_gap_and_a_discontinuity() {
         let behind = list.rsplit("#EXT-X-DISCONTINUITY\n").next().unwrap();
         assert!(!behind.contains("GAP"), "{list}");
         assert!(segments(behind).len() >= 2, "{list}");
+    }
+}
+
+#[test]
+fn sources_that_stood_still_for_a_moment_are_listed_again_within_seconds() {
+    let mut studio = Studio::with_both();
+    studio.camera = Some(Camera::every(1_000));
+    studio.run(10_000);
+    studio.stand(true);
+    studio.run(1_500);
+    studio.stand(false);
+    studio.run(4_000);
+    assert!(studio.warnings().contains(&PackagerWarning::UnitsLate));
+    studio.run(9_000);
+    for track in ["video", "audio"] {
+        let list = studio.list(track);
+        assert_eq!(discontinuities(&list), 1, "{list}");
+        let (before, behind) = list.split_once("#EXT-X-DISCONTINUITY\n").unwrap();
+        assert!(!behind.contains("GAP"), "{list}");
+        assert!(segments(behind).len() >= 2, "{list}");
+        // Ten seconds, and so many without them.
+        let until: f64 = segments(before).iter().sum();
+        assert!((11.0..15.0).contains(&until), "{until}: {list}");
     }
 }
 

@@ -89,6 +89,7 @@ pub(super) struct Camera {
     lost: u16,
     small: bool,
     silent: bool,
+    pub(super) stands: bool,
 }
 
 impl Camera {
@@ -115,6 +116,7 @@ impl Camera {
             lost: 0,
             small: false,
             silent: false,
+            stands: false,
         }
     }
 
@@ -141,6 +143,9 @@ impl Camera {
 
     pub(super) fn tick(&mut self, ms: u64, ntp: u64) -> Vec<Sent> {
         let mut sent = Vec::new();
+        if self.stands {
+            return sent;
+        }
         if self.silent {
             if ms.is_multiple_of(FRAME_MS) {
                 self.timestamp = self.timestamp.wrapping_add(FRAME_MS as u32 * 90);
@@ -202,6 +207,7 @@ pub(super) struct Microphone {
     sequence: u16,
     timestamp: u32,
     pub(super) silent: bool,
+    pub(super) stands: bool,
 }
 
 impl Microphone {
@@ -210,11 +216,15 @@ impl Microphone {
             sequence: 7,
             timestamp: 12_345,
             silent: false,
+            stands: false,
         }
     }
 
     pub(super) fn tick(&mut self, ms: u64, ntp: u64) -> Vec<Sent> {
         let mut sent = Vec::new();
+        if self.stands {
+            return sent;
+        }
         if self.silent {
             self.timestamp = self.timestamp.wrapping_add(960);
             return sent;
