@@ -16,7 +16,7 @@ const JUMP_NS: i64 = 3_000_000_000;
 /// Decode times that go back by more than this are, too; by less, they were sent in the wrong order.
 const BACK_NS: i64 = 500_000_000;
 /// Nobody wants more at once.
-const MAX_POSTPONEMENT: Duration = Duration::from_secs(24 * 3_600);
+const MAX_POSTPONEMENT: Duration = Duration::from_hours(24);
 /// A track that is silent for so long is no longer gone by.
 const SILENT_NS: i64 = 5_000_000_000;
 /// Wall clocks count from 1900 in 32 bits of seconds (RFC 3550 section 4).
