@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -88,19 +88,14 @@ def send(
         )
 
 
-def decode(
-    url: str, seconds: float, most_packets: int | None = None
-) -> tuple[list[np.ndarray], list[float], np.ndarray]:
-    """Grey pictures with their times, and sound at 48 kHz, of so many seconds of a stream.
-
-    ``most_packets``: fewer pictures, or none, where these do not have as many.
-    """
+def decode(url: str, seconds: float) -> tuple[list[np.ndarray], list[float], np.ndarray]:
+    """Grey pictures with their times, and sound at 48 kHz, of so many seconds of a stream."""
     pictures: list[np.ndarray] = []
     times: list[float] = []
     sound: list[np.ndarray] = []
     resampler = av.AudioResampler(format="flt", layout="mono", rate=48_000)
     with av.open(url, timeout=PATIENCE_S) as container:
-        for packet in islice(container.demux(video=0, audio=0), most_packets):
+        for packet in container.demux(video=0, audio=0):
             for frame in packet.decode():
                 if isinstance(frame, av.VideoFrame):
                     pictures.append(frame.to_ndarray(format="gray"))
@@ -109,7 +104,7 @@ def decode(
                     sound += [part.to_ndarray()[0] for part in resampler.resample(frame)]
             if times and times[-1] - times[0] >= seconds and sum(map(len, sound)) >= seconds * 48_000:
                 break
-    return pictures, times, np.concatenate(sound) if sound else np.zeros(0)
+    return pictures, times, np.concatenate(sound)
 
 
 async def open_sources(router: Router, codec: CodecParameters = H264) -> tuple[list[PlainTransport], list[Producer]]:
