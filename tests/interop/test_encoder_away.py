@@ -12,7 +12,7 @@ import pytest
 from aiortc_peer import DARK, TONE_HZ, tone_share
 from aiortc_peer import LIGHT as BRIGHT
 from conftest import Server, start_server, stop_server, until
-from test_encoders import H264, encoder, ingests, playlist, rtmp, srt
+from test_encoders import AAC, H264, encoder, ingests, playlist, rtmp, srt
 from test_live_lists import decode
 
 pytestmark = pytest.mark.timeout(240)
@@ -56,11 +56,14 @@ def discontinuities(server: Server, name: str) -> int:
     return playlist(server, name).count("#EXT-X-DISCONTINUITY\n")
 
 
-@pytest.mark.parametrize("protocol", ["rtmp", "srt"])
-def test_a_picture_is_shown_in_silence_until_the_encoder_is_back(slated: Server, tmp_path: Path, protocol: str) -> None:
+@pytest.mark.parametrize(("protocol", "rate"), [("rtmp", 48_000), ("srt", 44_100)])
+def test_a_picture_is_shown_in_silence_until_the_encoder_is_back(
+    slated: Server, tmp_path: Path, protocol: str, rate: int
+) -> None:
     name = f"away-{protocol}"
     url = rtmp(slated, name) if protocol == "rtmp" else srt(slated, f"publish:{name}")
-    with encoder(tmp_path / "first", url, *H264):
+    sound = (*AAC, "-ar", str(rate))
+    with encoder(tmp_path / "first", url, *H264, sound=sound):
         until(lambda: playlist(slated, name).count("#EXTINF") >= 2, "two segments")
         assert not ingests(slated, name)["slate"]
     until(lambda: (seen := ingests(slated, name)) and seen["slate"], "the slate")
@@ -71,7 +74,7 @@ def test_a_picture_is_shown_in_silence_until_the_encoder_is_back(slated: Server,
 
     until(is_slate, "a grey picture without a sound")
     assert discontinuities(slated, name) == 1
-    with encoder(tmp_path / "second", url, *H264):
+    with encoder(tmp_path / "second", url, *H264, sound=sound):
 
         def is_back() -> bool:
             shown, heard = edge(slated, name)

@@ -63,6 +63,7 @@ pub(crate) struct Sample {
 /// Write the header of a track with one format and no samples; of samples that are encrypted, where a protection is given.
 pub(crate) fn init_segment(
     format: &Format,
+    timescale: u32,
     protection: Option<&Protection>,
 ) -> Result<Bytes, BoxError> {
     let ftyp = Ftyp {
@@ -72,7 +73,7 @@ pub(crate) fn init_segment(
     };
     let moov = Moov {
         mvhd: Mvhd {
-            timescale: format.clock_rate(),
+            timescale,
             rate: 1.into(),
             volume: 1.into(),
             next_track_id: 2,
@@ -86,7 +87,7 @@ pub(crate) fn init_segment(
                 ..Trex::default()
             }],
         }),
-        trak: vec![track(format)?],
+        trak: vec![track(format, timescale)?],
         ..Moov::default()
     };
     let mut out = Vec::new();
@@ -98,7 +99,7 @@ pub(crate) fn init_segment(
     Ok(out.into())
 }
 
-fn track(format: &Format) -> Result<Trak, BoxError> {
+fn track(format: &Format, timescale: u32) -> Result<Trak, BoxError> {
     let (width, height) = format.size().unwrap_or_default();
     let video = format.is_video();
     Ok(Trak {
@@ -113,7 +114,7 @@ fn track(format: &Format) -> Result<Trak, BoxError> {
         },
         mdia: Mdia {
             mdhd: Mdhd {
-                timescale: format.clock_rate(),
+                timescale,
                 language: "und".to_owned(),
                 ..Mdhd::default()
             },
@@ -421,7 +422,7 @@ mod tests {
         for nal in annexb::split(h264) {
             sets.take(nal);
         }
-        let init = init_segment(&Format::H264(sets.format().unwrap()), None).unwrap();
+        let init = init_segment(&Format::H264(sets.format().unwrap()), 90_000, None).unwrap();
         let theirs = include_bytes!("../../frames/tests/vectors/h264.h264.mp4box");
         assert_eq!(body(&init, *b"avcC"), theirs);
 
@@ -430,14 +431,14 @@ mod tests {
         for nal in annexb::split(hevc) {
             sets.take(nal);
         }
-        let init = init_segment(&Format::Hevc(sets.format().unwrap()), None).unwrap();
+        let init = init_segment(&Format::Hevc(sets.format().unwrap()), 90_000, None).unwrap();
         let theirs = include_bytes!("../../frames/tests/vectors/hevc.hevc.mp4box");
         assert_eq!(body(&init, *b"hvcC"), theirs);
 
         let av1 = include_bytes!("../../frames/tests/vectors/av1.obu");
         let header = av1::split(av1).nth(1).unwrap();
         let format = Format::Av1(av1::read_sequence_header(&header).unwrap());
-        let init = init_segment(&format, None).unwrap();
+        let init = init_segment(&format, 90_000, None).unwrap();
         let theirs = include_bytes!("../../frames/tests/vectors/av1.obu.mp4box");
         assert_eq!(body(&init, *b"av1C"), theirs);
     }
@@ -450,7 +451,7 @@ mod tests {
             channels: 0,
         });
         assert!(!carries(&vp8));
-        let refused = init_segment(&vp8, None).unwrap_err();
+        let refused = init_segment(&vp8, 90_000, None).unwrap_err();
         assert_eq!(refused.to_string(), "HLS does not carry VP8");
     }
 
@@ -460,7 +461,7 @@ mod tests {
             channels: 2,
             pre_skip: 312,
         });
-        let init = init_segment(&opus, None).unwrap();
+        let init = init_segment(&opus, 48_000, None).unwrap();
         let [Any::Ftyp(_), Any::Moov(moov)] = &boxes(&init)[..] else {
             panic!("ftyp and moov")
         };

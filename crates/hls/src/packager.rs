@@ -504,13 +504,16 @@ impl Packager {
         Ok(())
     }
 
-    fn take(&mut self, track: usize, unit: AccessUnit, now: Instant) -> Result<(), BoxError> {
+    fn take(&mut self, track: usize, mut unit: AccessUnit, now: Instant) -> Result<(), BoxError> {
         let (Some(lane), Some(rendition)) =
             (self.lanes.get_mut(track), self.renditions.get_mut(track))
         else {
             self.refused += 1;
             return Ok(());
         };
+        let format = lane.format.as_ref().unwrap_or(&rendition.format);
+        unit.dts = rendition.own_ticks(unit.dts, format);
+        unit.pts = rendition.own_ticks(unit.pts, format);
         lane.note_place(rendition.us(rendition.end() - unit.dts), now);
         if lane.waits_for_keyframe && !unit.keyframe {
             rendition.late += 1;

@@ -327,7 +327,7 @@ impl<'a> Writer<'a> {
     }
 
     fn seconds(&self, ticks: u64) -> f64 {
-        ticks as f64 / f64::from(self.rendition.format.clock_rate())
+        self.rendition.seconds(ticks)
     }
 }
 

@@ -295,7 +295,9 @@ mod tests {
             (opus(), b"enca", b"Opus", 0),
             (h264(), b"encv", b"avc1", 0x19),
         ] {
-            let mut header = init_segment(&format, None).unwrap().to_vec();
+            let mut header = init_segment(&format, format.clock_rate(), None)
+                .unwrap()
+                .to_vec();
             let clear = header.len();
             Protection::of(&format, &encryption(), 0)
                 .unwrap()

@@ -21,6 +21,8 @@ pub(crate) struct Rendition {
     /// Its folder below the presentation.
     pub name: String,
     pub format: Format,
+    /// Ticks a second of all times, for good: those of the format it began with.
+    rate: u32,
     pub cadence: Cadence,
     /// By what its segments are encrypted, if by anything.
     pub ciphers: Ciphers,
@@ -62,11 +64,13 @@ impl Rendition {
         start: i64,
         encryption: Option<Encryption>,
     ) -> Result<Self, BoxError> {
-        let maps = BTreeMap::from([(0, header(&format, encryption.as_ref(), 0)?)]);
-        let listed = window_us * u64::from(format.clock_rate()) / 1_000_000;
+        let rate = format.clock_rate();
+        let maps = BTreeMap::from([(0, header(&format, rate, encryption.as_ref(), 0)?)]);
+        let listed = window_us * u64::from(rate) / 1_000_000;
         Ok(Self {
             name,
             format,
+            rate,
             cadence,
             ciphers: Ciphers::new(encryption),
             maps,
@@ -107,12 +111,23 @@ impl Rendition {
 
     /// Ticks from microseconds.
     pub(crate) fn ticks(&self, us: u64) -> u64 {
-        us * u64::from(self.format.clock_rate()) / 1_000_000
+        us * u64::from(self.rate) / 1_000_000
+    }
+
+    /// A time in ticks of a format's clock in those of all its times.
+    pub(crate) fn own_ticks(&self, ticks: i64, format: &Format) -> i64 {
+        let (from, to) = (i128::from(format.clock_rate().max(1)), self.rate);
+        ((i128::from(ticks) * i128::from(to) + from / 2) / from) as i64
+    }
+
+    /// Seconds from ticks.
+    pub(crate) fn seconds(&self, ticks: u64) -> f64 {
+        ticks as f64 / f64::from(self.rate)
     }
 
     /// Microseconds from ticks.
     pub(crate) fn us(&self, ticks: i64) -> i64 {
-        ticks * 1_000_000 / i64::from(self.format.clock_rate())
+        ticks * 1_000_000 / i64::from(self.rate)
     }
 
     /// Take a unit; with `cut` a new segment begins with it. True when a part was finished.
@@ -290,7 +305,7 @@ impl Rendition {
         if before == now {
             return Ok(());
         }
-        let header = header(&self.format, self.ciphers.of(number), number)?;
+        let header = header(&self.format, self.rate, self.ciphers.of(number), number)?;
         self.open.map = self.add_map(header);
         // Samples are of another sort than those before.
         self.open.discontinuity |= before.is_none() || now.is_none();
@@ -299,7 +314,7 @@ impl Rendition {
 
     /// Whether all that follows could be encrypted so.
     pub(crate) fn allows(&self, encryption: Option<&Encryption>) -> Result<(), BoxError> {
-        header(&self.format, encryption, self.open.number).map(drop)
+        header(&self.format, self.rate, encryption, self.open.number).map(drop)
     }
 
     fn add_map(&mut self, header: Bytes) -> u32 {
@@ -313,7 +328,7 @@ impl Rendition {
         self.flush()?;
         self.cut()?;
         let number = self.open.number;
-        let header = header(&format, self.ciphers.of(number), number)?;
+        let header = header(&format, self.rate, self.ciphers.of(number), number)?;
         self.open.map = self.add_map(header);
         self.open.discontinuity = true;
         (self.format, self.keyframe) = (format, None);
@@ -351,7 +366,7 @@ impl Rendition {
             runs: Runs::new(),
         };
         let file = [
-            init_segment(&self.format, None)?,
+            init_segment(&self.format, self.rate, None)?,
             chunk(0, 0, &[sample], false)?,
         ];
         Ok(Some(file.concat().into()))
@@ -376,12 +391,12 @@ impl Rendition {
     /// Mean bits a second of all complete segments.
     pub(crate) fn mean_bps(&self) -> u64 {
         let (bytes, ticks) = self.total;
-        bytes * 8 * u64::from(self.format.clock_rate()) / ticks.max(1)
+        bytes * 8 * u64::from(self.rate) / ticks.max(1)
     }
 
     /// What a player needs to keep up: the dearest segment and a tenth more, or what there is of the first.
     pub(crate) fn bandwidth(&self) -> u64 {
-        let open = bits_a_second(&self.open, self.format.clock_rate());
+        let open = bits_a_second(&self.open, self.rate);
         (if self.peak_bps == 0 {
             open
         } else {
@@ -394,7 +409,7 @@ impl Rendition {
 
     /// Pictures a second, by the last of them.
     pub(crate) fn frame_rate(&self) -> Option<f64> {
-        (self.nominal > 0).then(|| f64::from(self.format.clock_rate()) / self.nominal as f64)
+        (self.nominal > 0).then(|| f64::from(self.rate) / self.nominal as f64)
     }
 
     /// How much is listed, in microseconds.
@@ -424,19 +439,18 @@ impl Rendition {
     fn measure(&mut self, done: &Segment) {
         let (bytes, ticks) = (done.bytes(), done.duration());
         self.total = (self.total.0 + bytes, self.total.1 + ticks);
-        self.peak_bps = self
-            .peak_bps
-            .max(bits_a_second(done, self.format.clock_rate()));
+        self.peak_bps = self.peak_bps.max(bits_a_second(done, self.rate));
     }
 }
 
 fn header(
     format: &Format,
+    rate: u32,
     encryption: Option<&Encryption>,
     segment: u64,
 ) -> Result<Bytes, BoxError> {
     let Some(encryption) = encryption.filter(|one| one.is_by_samples()) else {
-        return init_segment(format, None);
+        return init_segment(format, rate, None);
     };
     let protection = Protection::of(format, encryption, segment).ok_or_else(|| {
         BoxError::Unprotectable(match format {
@@ -444,7 +458,7 @@ fn header(
             _ => "AV1",
         })
     })?;
-    init_segment(format, Some(&protection))
+    init_segment(format, rate, Some(&protection))
 }
 
 fn bits_a_second(segment: &Segment, clock_rate: u32) -> u64 {

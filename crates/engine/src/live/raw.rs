@@ -32,6 +32,9 @@ impl Raw {
         broken: &mut bool,
     ) -> bool {
         if self.placed.is_none() {
+            if let Some((number, format)) = number.zip(self.format.as_ref()) {
+                timeline.change_rate(number, format.clock_rate());
+            }
             self.placed =
                 number.and_then(|number| place(timeline, number, bits, &self.unit, self.arrival));
             self.breaks |= self

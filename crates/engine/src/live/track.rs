@@ -462,6 +462,9 @@ impl Track {
         if let Some(format) = raw.format.take()
             && self.format.as_ref() != Some(&format)
         {
+            if let Some(number) = self.number.filter(|_| raw.placed.is_none()) {
+                timeline.change_rate(number, format.clock_rate());
+            }
             self.format = Some(format.clone());
             return Some(Step::Format(format));
         }

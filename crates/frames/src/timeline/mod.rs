@@ -57,7 +57,8 @@ impl Stamp {
 /// Where a unit lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
-    /// When it is to be decoded, in ticks of the track since the zero of the program; above that of the unit before.
+    /// When it is to be decoded, in ticks of the track since the zero of the program; above that of the unit before, as
+    /// long as those are as long.
     pub dts: i64,
     /// When it is to be shown.
     pub pts: i64,
@@ -157,6 +158,13 @@ impl Timeline {
         });
         self.tracks.push(Track::new(stamps, source, rate));
         self.tracks.len() - 1
+    }
+
+    /// Have a track leave in `rate` ticks a second from its next unit on.
+    pub fn change_rate(&mut self, track: usize, rate: u32) {
+        if let Some(track) = self.tracks.get_mut(track) {
+            track.change_rate(rate);
+        }
     }
 
     /// Have a track lie so much later, or earlier, than its source says; it goes there by a fiftieth of its time.

@@ -87,6 +87,14 @@ impl Track {
         }
     }
 
+    /// Leave in so many ticks a second from the next unit on.
+    pub(super) fn change_rate(&mut self, rate: u32) {
+        let before = std::mem::replace(&mut self.rate, rate);
+        if let Some(last) = self.last.as_mut().filter(|_| before != rate) {
+            last.dts = rescale(last.dts, before.max(1).into(), rate);
+        }
+    }
+
     /// The unwrapped timestamp that is nearest to the newest.
     pub(super) fn near_newest(&self, stamp: u64) -> i64 {
         self.stamps.unwrap(stamp, self.newest)

@@ -2,6 +2,7 @@
 
 mod jobs;
 mod law;
+mod rates;
 mod source;
 
 use std::time::{Duration, Instant};
