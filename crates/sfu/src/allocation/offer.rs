@@ -26,6 +26,10 @@ const GUESS_FACTOR: u64 = 3;
 const AUDIO_GUESS_BPS: u64 = 50_000;
 /// A window that saw less than this of a stream says nothing about its rate.
 const LEAST_WINDOW_US: u64 = 300_000;
+/// What has never come is not waited for again for so long, twice as long each time, and that not more often doubled: some
+/// browsers have fewer encodings of small pictures than they announce.
+const VAIN_US: u64 = 5_000_000;
+const VAIN_DOUBLINGS: u32 = 5;
 /// The size of the largest picture, where the publisher does not tell it.
 const FULL: (u32, u32) = (1_280, 720);
 
@@ -73,6 +77,9 @@ struct Encoding {
     packets: u64,
     /// Since when it may be expected to come though it does not.
     wanted_since_us: Option<u64>,
+    /// How often it was waited for and never came, and until when it is not again.
+    vain: u32,
+    not_before_us: u64,
     layers: Vec<LayerCost>,
     /// What the publisher says.
     told: [Option<LayerResolution>; SPATIAL],
@@ -93,6 +100,18 @@ impl Encoding {
         self.rate.add(best.unwrap_or(whole));
         for layer in window.layers {
             self.rates[place(*layer).0][place(*layer).1].add(share(layer));
+        }
+    }
+}
+
+impl Encoding {
+    /// Wait for it no longer, where it has never come for so long though its publisher sends others.
+    fn give_up(&mut self, now_us: u64, start_us: u64) {
+        let waited = |since| now_us.saturating_sub(since) > start_us;
+        if self.packets == 0 && self.wanted_since_us.is_some_and(waited) {
+            self.wanted_since_us = None;
+            self.not_before_us = now_us + (VAIN_US << self.vain.min(VAIN_DOUBLINGS));
+            self.vain += 1;
         }
     }
 }
@@ -160,13 +179,15 @@ impl Offer {
         found.active = active;
         if active {
             found.wanted_since_us = None;
+            (found.vain, found.not_before_us) = (0, 0);
         }
     }
 
-    /// An encoding that does not come is waited for from now on.
+    /// An encoding that does not come is waited for from now on, unless it was in vain.
     pub(crate) fn expect(&mut self, encoding: usize, now_us: u64) {
         if let Some(found) = self.encodings.get_mut(encoding)
             && !found.active
+            && found.not_before_us <= now_us
         {
             found.wanted_since_us = Some(now_us);
         }
@@ -207,11 +228,15 @@ impl Offer {
         start_us: u64,
     ) -> bool {
         let elapsed = now_us.saturating_sub(self.closed_us).max(1);
+        let flows = windows.iter().any(|window| window.active);
         for (encoding, window) in self.encodings.iter_mut().zip(windows) {
             let packets = window.packets.saturating_sub(encoding.packets);
             encoding.packets = window.packets;
             encoding.active = window.active;
             if !window.active {
+                if flows {
+                    encoding.give_up(now_us, start_us);
+                }
                 continue;
             }
             // It may have begun within the window.
@@ -361,6 +386,44 @@ mod tests {
         offer.refresh(6 * SECOND, START);
         assert_eq!(costs(&offer).len(), 2, "the top never came");
         assert_eq!(costs(&Offer::new(true, 1, 0)), [AUDIO_GUESS_BPS]);
+    }
+
+    #[test]
+    fn what_never_came_is_waited_for_again_but_each_time_later() {
+        let mut offer = Offer::new(false, 3, 0);
+        let mut begun = Vec::new();
+        let mut seen = 3;
+        for at in 1..200 {
+            let (now_us, flows) = (at * SECOND, at >= 8);
+            if flows {
+                offer.set_active(0, true, now_us);
+                offer.set_active(1, true, now_us);
+            }
+            let packets = if flows { at } else { 0 };
+            let sent = window(flows, packets, 300_000);
+            // Nobody wants it while it is not offered, and who does not get it wants another.
+            if offer.layers().len() < 3 {
+                offer.expect(2, now_us);
+            }
+            offer.close_window(&[sent, sent, window(false, 0, 0)], now_us, START);
+            if offer.layers().len() == 3 && seen < 3 {
+                begun.push(at);
+            }
+            seen = offer.layers().len();
+        }
+        let apart: Vec<_> = begun.windows(2).map(|two| two[1] - two[0]).collect();
+        // Six seconds each time, and 5, 10, 20 and so on between them.
+        assert_eq!(apart, [11, 16, 26, 46, 86], "{begun:?}");
+        offer.set_active(2, true, 200 * SECOND);
+        let mut sent = [window(true, 500, 300_000); 3];
+        offer.close_window(&sent, 201 * SECOND, START);
+        // What has come once is asked for whenever there is room.
+        sent[2] = window(false, 500, 0);
+        offer.close_window(&sent, 202 * SECOND, START);
+        assert_eq!(offer.layers().len(), 2);
+        offer.expect(2, 203 * SECOND);
+        offer.close_window(&sent, 203 * SECOND, START);
+        assert_eq!(offer.layers().len(), 3);
     }
 
     #[test]
