@@ -462,11 +462,12 @@ fn subject(command: &Command) -> Subject {
         Command::OpenRouter { shard } => Subject::NewRouter(shard),
         Command::GetEngineStats {} => Subject::Engine,
         Command::DoTogether { ref commands } => commands.first().map_or(Subject::Nothing, subject),
+        Command::SwitchPackagerTrack(ref wish) => Subject::Object(wish.packager),
         Command::OpenTranscoder(_)
         | Command::CloseTranscoder { .. }
         | Command::SetStreamSync(_)
         | Command::SetStreamEncryption(_)
-        | Command::GetStreamSync { .. }
+        | Command::GetStreamSync(_)
         | Command::GetStreamPressure(_)
         | Command::OpenTrackTranscoder(_)
         | Command::CloseTrackTranscoder { .. } => Subject::Live,
@@ -476,6 +477,7 @@ fn subject(command: &Command) -> Subject {
         | Command::SetIngestCertificate { .. }
         | Command::CloseIngestListener { .. }
         | Command::CloseIngest { .. }
+        | Command::PointIngest(_)
         | Command::ClosePlayout { .. } => Subject::Ingest,
         Command::CloseRouter { router: id, .. }
         | Command::OpenWebRtcTransport { router: id, .. }

@@ -86,6 +86,7 @@ from roomtone.media.values import (
     PauseProducer,
     PipeProducer,
     PlainTransportOpened,
+    PointIngest,
     Produce,
     Produced,
     ProducerClosed,
@@ -110,6 +111,7 @@ from roomtone.media.values import (
     SetStreamEncryption,
     SetStreamSync,
     Stats,
+    SwitchPackagerTrack,
     SwitchSource,
     TransportId,
     WebRtcTransportOpened,
@@ -404,6 +406,7 @@ class FakeCommands(FakeState):
         | SetIngestCertificate
         | CloseIngestListener
         | CloseIngest
+        | PointIngest
         | ClosePlayout,
     ) -> AnyResult:
         return fake_ingests.execute(self, command)
@@ -425,6 +428,7 @@ class FakeCommands(FakeState):
         | AddPackagerTrack
         | RemovePackagerTrack
         | ClosePackager
+        | SwitchPackagerTrack
         | SetStreamEncryption
         | SetStreamSync
         | GetStreamSync

@@ -25,6 +25,7 @@ from roomtone.media.values import (
     OpenIngestListener,
     OpenIngestPull,
     PlayoutEnd,
+    PointIngest,
     RtpInput,
     SetIngestCertificate,
     pull_protocol,
@@ -41,6 +42,7 @@ IngestCommand = (
     | SetIngestCertificate
     | CloseIngestListener
     | CloseIngest
+    | PointIngest
     | ClosePlayout
 )
 
@@ -63,6 +65,11 @@ def execute(state: FakeState, command: IngestCommand) -> AnyResult:
             if state.get(FakeIngestListener, command.listener).protocol is not IngestProtocol.RTMPS:
                 raise Refused(ErrorCode.NOT_FOUND, "there is no such listener with a certificate")
             _check_certificate(command.certificate)
+            return Done()
+        case PointIngest():
+            state.get(FakeIngest, command.packager).shows = command.source
+            if command.source is not None:
+                state.get(FakeIngest, command.source)
             return Done()
         case CloseIngestListener() | CloseIngest() | ClosePlayout():
             _close(state, command)

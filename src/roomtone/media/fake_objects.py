@@ -234,6 +234,8 @@ class FakeIngest:
     audio_offset_ms: int = 0
     encryption: LiveEncryption | None = None
     """As it was set last (`SetStreamEncryption`)."""
+    shows: int | None = None
+    """The packager whose encoder it shows instead of its own (`PointIngest`)."""
     shifted: list[int] = field(default_factory=list)
     """Tracks whose feeds were told of the offset last."""
 

@@ -34,6 +34,7 @@ from roomtone.media.values import (
     SetStreamEncryption,
     SetStreamSync,
     Stats,
+    SwitchPackagerTrack,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ PackagerCommand = (
     | AddPackagerTrack
     | RemovePackagerTrack
     | ClosePackager
+    | SwitchPackagerTrack
     | SetStreamEncryption
     | SetStreamSync
     | GetStreamSync
@@ -71,14 +73,9 @@ def execute(state: FakeState, command: PackagerCommand) -> AnyResult:
         case AddPackagerTrack():
             result = _add_track(state, state.get(FakePackager, command.packager), command.producer)
         case RemovePackagerTrack():
-            packager = state.get(FakePackager, command.packager)
-            if command.track not in packager.tracks:
-                raise Refused(ErrorCode.NOT_FOUND, f"no track {command.track}")
-            if packager.begun:
-                packager.tracks[command.track].producer = None
-            else:
-                del packager.tracks[command.track]
-            result = Done()
+            result = _remove_track(state, command)
+        case SwitchPackagerTrack():
+            result = _switch_track(state, command)
         case ClosePackager():
             state.drop_packager(state.get(FakePackager, command.packager), EngineCloseReason.REQUESTED)
             result = Done()
@@ -91,6 +88,17 @@ def execute(state: FakeState, command: PackagerCommand) -> AnyResult:
         case _:
             assert_never(command)
     return result
+
+
+def _remove_track(state: FakeState, command: RemovePackagerTrack) -> AnyResult:
+    packager = state.get(FakePackager, command.packager)
+    if command.track not in packager.tracks:
+        raise Refused(ErrorCode.NOT_FOUND, f"no track {command.track}")
+    if packager.begun:
+        packager.tracks[command.track].producer = None
+    else:
+        del packager.tracks[command.track]
+    return Done()
 
 
 def _stream(state: FakeState, packager: int) -> FakePackager | FakeIngest:
@@ -186,10 +194,7 @@ def check_encryption(encryption: LiveEncryption | None) -> None:
 
 def _add_track(state: FakeState, packager: FakePackager, producer: int) -> AnyResult:
     source = state.get(FakeProducer, producer)
-    state.check_source(producer, packager.router, source.kind)
-    carried = _CARRIED | _decodable(state, packager, source.kind)
-    if not any((codec.name.upper(), codec.clock_rate) in carried for codec in source.codecs):
-        raise Refused(ErrorCode.UNSUPPORTED, _cannot_carry(source.codecs, source.kind))
+    _check_carried(state, packager, producer, source)
     free = [
         id_
         for id_, track in packager.tracks.items()
@@ -221,6 +226,29 @@ def _free_name(packager: FakePackager, kind: MediaKind) -> str:
     taken = {track.name for track in packager.tracks.values()}
     names = (kind.value if number == 1 else f"{kind.value}{number}" for number in range(1, _MAX_TRACKS + 2))
     return next(name for name in names if name not in taken)
+
+
+def _switch_track(state: FakeState, command: SwitchPackagerTrack) -> AnyResult:
+    """Go on with another producer at once: nothing is shown here that it would have to wait for."""
+    packager = state.get(FakePackager, command.packager)
+    track = packager.tracks.get(command.track)
+    if track is None:
+        raise Refused(ErrorCode.NOT_FOUND, f"no track {command.track}")
+    source = state.get(FakeProducer, command.producer)
+    if source.kind is not track.kind:
+        raise Refused(ErrorCode.INVALID, "a track goes on with what is of its kind")
+    if not packager.begun:
+        raise Refused(ErrorCode.WRONG_STATE, "the packager has not begun: take the track off and add the other")
+    _check_carried(state, packager, command.producer, source)
+    track.producer = command.producer
+    return PackagerTrackAdded(track=command.track)
+
+
+def _check_carried(state: FakeState, packager: FakePackager, producer: int, source: FakeProducer) -> None:
+    state.check_source(producer, packager.router, source.kind)
+    carried = _CARRIED | _decodable(state, packager, source.kind)
+    if not any((codec.name.upper(), codec.clock_rate) in carried for codec in source.codecs):
+        raise Refused(ErrorCode.UNSUPPORTED, _cannot_carry(source.codecs, source.kind))
 
 
 def _cannot_carry(codecs: list[CodecParameters], kind: MediaKind) -> str:

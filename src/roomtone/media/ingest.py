@@ -22,6 +22,7 @@ from roomtone.media.values import (
     OpenIngestPull,
     PackagerId,
     PlayoutId,
+    PointIngest,
     RtpInput,
     SetIngestCertificate,
     pull_protocol,
@@ -126,6 +127,10 @@ class IngestListener(EngineObject):
     async def set_certificate(self, certificate: IngestCertificate) -> None:
         """Show callers of RTMPS another certificate; `ErrorCode.INVALID` where it cannot be used: the old one stays."""
         await self._engine.ask(SetIngestCertificate(listener=self.id, certificate=certificate), Done)
+
+    async def point_stream(self, packager: PackagerId, source: PackagerId | None) -> None:
+        """Have a stream list what another's encoder sends, or its own again; the values are those of `PointIngest`."""
+        await self._engine.ask(PointIngest(packager=packager, source=source), Done)
 
     async def end_stream(self, packager: PackagerId) -> None:
         """End a stream, and what an encoder publishes for it; `ErrorCode.NOT_FOUND` where it is gone."""

@@ -21,6 +21,7 @@ from roomtone.media.values import (
     SetStreamEncryption,
     SetStreamSync,
     Stats,
+    SwitchPackagerTrack,
 )
 
 if TYPE_CHECKING:
@@ -80,6 +81,14 @@ class Packager(EngineObject):
         """
         command = AddPackagerTrack(packager=self.id, producer=producer.id)
         return (await self._engine.ask(command, PackagerTrackAdded)).track
+
+    async def switch_track(self, track: PackagerTrackId, producer: Producer) -> None:
+        """Have a track go on with another producer once that can be shown; what feeds it goes on until then.
+
+        Refused as a wrong state where the packager has not begun.
+        """
+        command = SwitchPackagerTrack(packager=self.id, track=track, producer=producer.id)
+        await self._engine.ask(command, PackagerTrackAdded)
 
     async def remove_track(self, track: PackagerTrackId) -> None:
         """Take what feeds a track off it; another producer of its kind may go on there."""

@@ -23,10 +23,12 @@ from roomtone.media.value_live_commands import (
     OpenPackager,
     OpenTrackTranscoder,
     OpenTranscoder,
+    PointIngest,
     RemovePackagerTrack,
     SetIngestCertificate,
     SetStreamEncryption,
     SetStreamSync,
+    SwitchPackagerTrack,
 )
 from roomtone.media.value_parts import (
     ArrivalModel,
@@ -488,6 +490,7 @@ AnyCommand = (
     | ClosePackager
     | OpenTranscoder
     | CloseTranscoder
+    | SwitchPackagerTrack
     | SetStreamEncryption
     | SetStreamSync
     | GetStreamSync
@@ -500,6 +503,7 @@ AnyCommand = (
     | CloseIngestListener
     | SetIngestCertificate
     | CloseIngest
+    | PointIngest
     | ClosePlayout
     | OpenFeed
     | AddFeedTrack

@@ -47,6 +47,18 @@ class AddPackagerTrack(Command, tag="add_packager_track", frozen=True, kw_only=T
     producer: ProducerId
 
 
+class SwitchPackagerTrack(Command, tag="switch_packager_track", frozen=True, kw_only=True):
+    """Have a track of a packager that has begun go on with another producer of its kind, once that can be shown.
+
+    Pictures can be from a keyframe on; sound that was switched before them changes with them. Until then what feeds
+    the track goes on. Of several wishes about one track the newest counts.
+    """
+
+    packager: PackagerId
+    track: PackagerTrackId
+    producer: ProducerId
+
+
 class RemovePackagerTrack(Command, tag="remove_packager_track", frozen=True, kw_only=True):
     """Take what feeds a track off it; before the packager has begun the track is gone with that."""
 
@@ -197,6 +209,17 @@ class CloseIngest(Command, tag="close_ingest", frozen=True, kw_only=True):
     """End a stream of encoders, by its packager; who publishes it is sent away."""
 
     packager: PackagerId
+
+
+class PointIngest(Command, tag="point_ingest", frozen=True, kw_only=True):
+    """Have a stream of an encoder list what the encoder of another sends, or with None its own again.
+
+    It does from the next keyframe on, behind a discontinuity, and ends with the other stream: then it lists its own
+    again. Refused as a wrong state where one of them has not begun.
+    """
+
+    packager: PackagerId
+    source: PackagerId | None = None
 
 
 class ClosePlayout(Command, tag="close_playout", frozen=True, kw_only=True):

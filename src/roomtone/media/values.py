@@ -130,10 +130,12 @@ from roomtone.media.value_live_commands import (
     OpenPackager,
     OpenTrackTranscoder,
     OpenTranscoder,
+    PointIngest,
     RemovePackagerTrack,
     SetIngestCertificate,
     SetStreamEncryption,
     SetStreamSync,
+    SwitchPackagerTrack,
 )
 from roomtone.media.value_parts import (
     ArrivalModel,
@@ -460,6 +462,7 @@ __all__ = [
     "PlayoutEnded",
     "PlayoutId",
     "PlayoutStarted",
+    "PointIngest",
     "PressureLevel",
     "Produce",
     "Produced",
@@ -503,6 +506,7 @@ __all__ = [
     "SrtPull",
     "SrtpKeys",
     "Stats",
+    "SwitchPackagerTrack",
     "SwitchSource",
     "ToneKind",
     "TrackBar",

@@ -87,6 +87,7 @@ impl IngestThread {
             } => self.set_certificate(listener, &certificate),
             Command::CloseIngestListener { listener } => self.close_listener(listener, now),
             Command::CloseIngest { packager } => self.close_ingest(packager, now),
+            Command::PointIngest(wish) => self.point_ingest(wish.packager, wish.source),
             Command::ClosePlayout { playout } => self.close_playout(playout, now),
             _ => Err(Failure::invalid("no command of ingests")),
         };
@@ -218,6 +219,26 @@ impl IngestThread {
         self.rtmp.retain(|_, port| port.id != listener);
         self.connections.retain(|_, one| one.listener != listener);
         Ok(CommandResult::Done {})
+    }
+
+    fn point_ingest(
+        &mut self,
+        packager: u64,
+        source: Option<u64>,
+    ) -> Result<CommandResult, Failure> {
+        let Some(name) = self.streams.name_of(packager) else {
+            return Err(Failure::not_found("stream of packager", packager));
+        };
+        if let Some(source) = source
+            && self.streams.name_of(source).is_none()
+        {
+            return Err(Failure::not_found("stream of packager", source));
+        }
+        if self.streams.point(&name, source) {
+            Ok(CommandResult::Done {})
+        } else {
+            Err(Failure::wrong_state("one of the streams has not begun"))
+        }
     }
 
     /// One that waits for its publisher ends too.

@@ -26,6 +26,8 @@ pub(super) struct Stream {
     tracks: Vec<Track>,
     /// When it lost its publisher.
     lost_at: Instant,
+    /// The packager whose source it lists instead of its own.
+    pointed: Option<u64>,
 }
 
 /// All streams that come from encoders.
@@ -82,6 +84,7 @@ impl Streams {
             board,
             tracks: Vec::new(),
             lost_at: now,
+            pointed: None,
         };
         self.by_name.insert(name.to_owned(), stream);
         Some(packager)
@@ -156,9 +159,38 @@ impl Streams {
         }
     }
 
-    /// End a stream; its packager.
+    /// Have a stream list what another's source sends, or its own again. False where one of them has not begun.
+    pub(super) fn point(&mut self, name: &str, source: Option<u64>) -> bool {
+        let has_begun = |packager: u64| {
+            let mut all = self.by_name.values();
+            all.any(|one| one.packager == packager && one.board.has_begun())
+        };
+        let source_has = source.is_none_or(has_begun);
+        let Some(stream) = self.by_name.get_mut(name) else {
+            return false;
+        };
+        if !source_has || !stream.board.has_begun() {
+            return false;
+        }
+        let packager = stream.packager;
+        stream.pointed = source.filter(|source| *source != packager);
+        let source = stream.pointed;
+        self.live.tell(Message::Follow { packager, source });
+        true
+    }
+
+    /// End a stream; its packager. Who lists what its source sent lists its own again.
     pub(super) fn end(&mut self, name: &str) -> Option<u64> {
         let stream = self.by_name.remove(name)?;
+        for other in self.by_name.values_mut() {
+            if other.pointed == Some(stream.packager) {
+                other.pointed = None;
+                self.live.tell(Message::Follow {
+                    packager: other.packager,
+                    source: None,
+                });
+            }
+        }
         self.live.tell(Message::Close {
             packager: stream.packager,
         });
@@ -168,7 +200,10 @@ impl Streams {
 
     /// Names of streams that have waited long enough.
     pub(super) fn overdue(&self, now: Instant) -> Vec<String> {
-        let overdue = |stream: &Stream| stream.publisher.is_none() && stream.lost_at + GRACE <= now;
+        // One that lists another's goes on as long as that.
+        let overdue = |stream: &Stream| {
+            stream.publisher.is_none() && stream.pointed.is_none() && stream.lost_at + GRACE <= now
+        };
         let found = self.by_name.iter().filter(|(_, stream)| overdue(stream));
         found.map(|(name, _)| name.clone()).collect()
     }

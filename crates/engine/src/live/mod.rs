@@ -5,8 +5,10 @@
 //! What is packaged lies on the shelf, where the front door reads it. Both queues are bounded; a full one drops packets
 //! and counts them.
 
+mod asking;
 mod coding;
 mod cues;
+mod following;
 mod keeping;
 mod order;
 mod playing;
@@ -16,7 +18,9 @@ mod program;
 mod raw;
 mod reorder;
 mod report;
+mod sealing;
 mod silence;
+mod standby;
 mod store;
 mod thread;
 mod track;
@@ -111,7 +115,14 @@ pub(crate) enum Message {
     },
     /// Carry a stream, or another one on a track that nothing feeds.
     AddTrack(Box<NewTrack>),
-    /// Nothing feeds this track any more.
+    /// Have a stream go on in the place of the track whose id it has, once it can be shown.
+    StandBy(Box<NewTrack>),
+    /// Have an encoder's packager list what another's source sends, or its own again, from a keyframe on.
+    Follow {
+        packager: u64,
+        source: Option<u64>,
+    },
+    /// Nothing feeds this track any more, and nothing waits for its place.
     RemoveTrack {
         packager: u64,
         track: u64,

@@ -11,10 +11,12 @@ use roomtone_rtp::rtcp::{RtcpPacket, parse_compound};
 use roomtone_rtp::{NtpTime, RtpPacket};
 use roomtone_sfu::WallClock;
 
-use super::coding::{Found, OF_INGEST};
+use super::coding::OF_INGEST;
 use super::cues::Cues;
+use super::following::Following;
 use super::playing::Playing;
 use super::pressing::{Pressing, QueueId, Queued};
+use super::standby::Standbys;
 use super::track::{NewTrack, Step, Track};
 use super::transcoding::Job;
 use super::watch::Watch;
@@ -32,6 +34,8 @@ pub(super) enum Told {
     Begun,
     /// The first playlist can be read.
     Started(Vec<PackagerTrackInfo>),
+    /// The track of this id goes on with what waited for its place, which has this SSRC.
+    Switched(u64, u32),
     /// Something is wrong with a track, by its name, or with all of it.
     Warned(Option<String>, PackagerWarning),
 }
@@ -58,6 +62,10 @@ pub(super) struct Program {
     opened: Instant,
     pub(super) timeline: Timeline,
     pub(super) tracks: Vec<Track>,
+    /// What is to go on in places of them.
+    pub(super) standbys: Standbys,
+    /// Whose units it lists, of an encoder's.
+    pub(super) following: Following,
     /// How much later than its source says sound is to lie.
     sound_shift_ns: i64,
     /// Who codes tracks of it anew.
@@ -90,6 +98,8 @@ impl Program {
             timeline: Timeline::new(now),
             config,
             tracks: Vec::new(),
+            standbys: Standbys::default(),
+            following: Following::default(),
             sound_shift_ns: 0,
             jobs: Vec::new(),
             channel: None,
@@ -109,7 +119,11 @@ impl Program {
 
     /// Carry a stream; false where the program has begun without it. One of a vacant track's id goes on in its place.
     pub(super) fn add_track(&mut self, new: NewTrack, now: Instant) -> bool {
+        let shows_own = self.shows_own();
         if let Some(track) = self.tracks.iter_mut().find(|one| one.id == new.track) {
+            if !shows_own {
+                return true; // what it lists is another's
+            }
             track.renew(new);
             if track.is_whole() {
                 self.timeline.restart(OF_INGEST);
@@ -125,8 +139,17 @@ impl Program {
         true
     }
 
+    /// Have a stream go on in the place of the track whose id it has, once it can be shown.
+    pub(super) fn stand_by(&mut self, new: NewTrack) {
+        self.standbys.add(new);
+    }
+
     /// Nothing feeds this track any more; before the beginning it is gone with that.
     pub(super) fn remove_track(&mut self, id: u64) {
+        if !self.shows_own() {
+            return; // what it lists is another's
+        }
+        self.standbys.remove(id);
         if self.channel.is_none() {
             self.tracks.retain(|track| track.id != id);
         } else if let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) {
@@ -136,16 +159,11 @@ impl Program {
 
     /// What comes of a track from now on does not go on from what came before.
     pub(super) fn break_track(&mut self, id: u64) {
+        if !self.shows_own() {
+            return; // what it lists is another's
+        }
         if let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) {
             track.break_before_next();
-        }
-    }
-
-    /// Take a unit of an ingest.
-    pub(super) fn handle_unit(&mut self, track: u64, found: Found) {
-        match self.tracks.iter_mut().find(|one| one.id == track) {
-            Some(track) => track.handle_unit(found),
-            None => self.ignored += 1,
         }
     }
 
@@ -164,6 +182,7 @@ impl Program {
             .find(|track| track.ssrc == packet.ssrc())
         {
             Some(track) => track.handle_rtp(&packet, now),
+            None if self.standbys.handle_packet(&packet, now) => {}
             None => self.ignored += 1,
         }
     }
@@ -174,8 +193,12 @@ impl Program {
                 continue;
             };
             let wall_us = unix_us(report.ntp.0);
+            let (stamp, timeline) = (report.rtp_timestamp, &mut self.timeline);
             if let Some(track) = self.tracks.iter_mut().find(|one| one.ssrc == report.ssrc) {
-                track.handle_report(wall_us, report.rtp_timestamp, &mut self.timeline);
+                track.handle_report(wall_us, stamp, timeline);
+            } else {
+                let standbys = &mut self.standbys;
+                standbys.handle_report(report.ssrc, wall_us, stamp, timeline);
             }
         }
     }
@@ -207,6 +230,15 @@ impl Program {
         self.feed(now)?;
         self.postpone_the_late(now);
         self.tell_unlisted(now);
+        // Behind all that came before it, which is in its place now.
+        let switched = self.standbys.promote(&mut self.tracks, &mut self.timeline);
+        if !switched.is_empty() {
+            self.settle_following();
+        }
+        let switched = switched.into_iter();
+        self.told
+            .extend(switched.map(|(id, ssrc)| Told::Switched(id, ssrc)));
+        self.standbys.ask(&mut self.asked, now);
         let open_us = self.open_us();
         self.watch.look(
             &mut self.tracks,

@@ -8,9 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use roomtone_hls::{Channel, Shelf};
-use roomtone_rtp::rtcp::{CompoundWriter, Pli};
 use rustc_hash::FxHashMap;
 
+use super::asking::requests;
+use super::following;
 use super::keeping::{Keeping, Kept};
 use super::program::{Program, Told, Unpackable};
 use super::report;
@@ -21,8 +22,7 @@ use crate::failure::Failure;
 use crate::ids;
 use crate::shard::{Batch, Control, ShardHandle, Shared};
 use crate::values::{
-    Command, CommandResult, ErrorCode, Event, MediaKind, StreamEncryption, StreamSync,
-    StreamTranscoding,
+    Command, CommandResult, ErrorCode, Event, MediaKind, StreamSync, StreamTranscoding,
 };
 
 /// Packets wait so long at most: a part is many of them.
@@ -62,6 +62,8 @@ pub(super) struct LiveThread {
     pub(super) counters: Arc<LiveCounters>,
     shelf: Arc<Shelf>,
     pub(super) running: FxHashMap<u64, Running>,
+    /// Whether any has ever listed what another's source sends.
+    pub(super) followed: bool,
     /// What codes tracks anew for routers.
     pub(super) makings: Vec<Making>,
     /// Lists that have ended, until when they can be read.
@@ -94,6 +96,7 @@ impl LiveThread {
             counters,
             shelf,
             running: FxHashMap::default(),
+            followed: false,
             makings: Vec::new(),
             lingering: Vec::new(),
             report_at: Instant::now(),
@@ -155,6 +158,11 @@ impl LiveThread {
                     self.counters.packager_tracks_refused.up();
                 }
             }
+            Message::StandBy(new) => {
+                let packager = new.packager;
+                self.with(packager, |one| one.program.stand_by(*new));
+            }
+            Message::Follow { packager, source } => self.follow(packager, source),
             Message::RemoveTrack { packager, track } => {
                 self.with(packager, |one| one.program.remove_track(track));
             }
@@ -176,7 +184,7 @@ impl LiveThread {
     }
 
     /// Does something with a packager, if it is still there; a panic costs this packager only.
-    fn with<T>(&mut self, id: u64, act: impl FnOnce(&mut Running) -> T) -> Option<T> {
+    pub(super) fn with<T>(&mut self, id: u64, act: impl FnOnce(&mut Running) -> T) -> Option<T> {
         let running = self.running.get_mut(&id)?;
         if let Ok(done) = catch_unwind(AssertUnwindSafe(|| act(running))) {
             return Some(done);
@@ -220,7 +228,7 @@ impl LiveThread {
             } => self.close_transcoder(packager, transcoder),
             Command::SetStreamSync(wish) => self.set_sync(&wish),
             Command::SetStreamEncryption(wish) => self.set_encryption(wish),
-            Command::GetStreamSync { packager } => self.sync_of(packager),
+            Command::GetStreamSync(wish) => self.sync_of(wish.packager),
             Command::GetStreamPressure(wish) => self.pressure_of(&wish),
             Command::OpenTrackTranscoder(wish) => {
                 self.open_track_transcoder(wish.track, &wish.path, now)
@@ -286,15 +294,6 @@ impl LiveThread {
                 outlet.shift(offset_ns);
             }
         }
-        Ok(CommandResult::Done {})
-    }
-
-    fn set_encryption(&mut self, wish: StreamEncryption) -> Result<CommandResult, Failure> {
-        let encryption = super::encryption(wish.encryption)?;
-        let running = self.running.get_mut(&wish.packager);
-        let running = running.ok_or_else(|| Failure::not_found("packager", wish.packager))?;
-        let changed = running.program.encrypt(encryption);
-        changed.map_err(|error| Failure::new(ErrorCode::Unsupported, error.to_string()))?;
         Ok(CommandResult::Done {})
     }
 
@@ -393,6 +392,7 @@ impl LiveThread {
         for run in runs {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.counters.packager_units.add(run.units.len() as u64);
+            self.give_to_followers(&run);
             self.with(run.packager, |one| {
                 let load = run.load();
                 one.taken.bytes += load.bytes;
@@ -400,10 +400,11 @@ impl LiveThread {
                 for track in run.breaks {
                     one.program.break_track(track);
                 }
+                let shows_own = one.program.shows_own();
                 for (track, found) in run.units {
                     one.program.handle_unit(track, found);
                 }
-                for splice in run.cues {
+                for splice in run.cues.into_iter().filter(|_| shows_own) {
                     one.program.cues.push(splice);
                 }
             });
@@ -525,6 +526,10 @@ impl LiveThread {
                     }
                     continue;
                 }
+                Told::Switched(track, ssrc) => {
+                    following::tell_switched(&self.shards, id, track, ssrc);
+                    continue;
+                }
                 Told::Started(tracks) => Event::PackagerStarted {
                     packager: id,
                     tracks,
@@ -573,26 +578,4 @@ impl LiveThread {
 fn listen(id: u64, path: &str) -> Result<Link, Failure> {
     Link::open(id, path)
         .map_err(|error| Failure::invalid(format!("{path} cannot be listened at: {error}")))
-}
-
-/// Requests for keyframes, as the shard reads them.
-fn requests(packager: u64, ssrcs: &[u32]) -> Batch {
-    let mut batch = Batch {
-        to: packager,
-        ..Batch::default()
-    };
-    for ssrc in ssrcs {
-        let mut space = [0; 16];
-        let mut writer = CompoundWriter::new(&mut space);
-        let request = Pli {
-            sender_ssrc: 0,
-            media_ssrc: *ssrc,
-        };
-        if writer.push(&request).is_ok() {
-            let len = writer.finish();
-            batch.bytes.extend_from_slice(&space[..len]);
-            batch.packets.push((len as u32, true));
-        }
-    }
-    batch
 }

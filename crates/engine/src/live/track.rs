@@ -104,6 +104,8 @@ pub(crate) struct Track {
     pub(super) figures: Figures,
     /// Where in the program the zero of its source's times is, of one whose units come whole.
     pub(super) offset_us: Option<i64>,
+    /// When its newest unit is decoded, and how long after the one before, in ticks of the program.
+    newest: Option<(i64, i64)>,
 }
 
 impl Track {
@@ -137,7 +139,13 @@ impl Track {
             last_asked: None,
             figures: Figures::default(),
             offset_us: None,
+            newest: None,
         })
+    }
+
+    /// It is coded so until a unit says otherwise.
+    pub(super) fn coded(self, format: Option<Format>) -> Self {
+        Self { format, ..self }
     }
 
     /// Take parameter sets that a description of the stream gave.
@@ -175,11 +183,66 @@ impl Track {
             self.put_together(*coding);
         }
         self.codings = new.codings;
+        self.ssrc = new.ssrc;
         self.makes_keyframes = new.makes_keyframes;
         (self.report, self.offset_us) = (None, None);
         self.vacant = false;
         self.broken = true;
         (self.first_packet, self.last_keyframe, self.last_asked) = (None, None, None);
+    }
+
+    /// When the first of its units came from which on it can be shown; none before there is one.
+    pub(super) fn shown_from(&self) -> Option<Instant> {
+        let mut held = self.held.iter();
+        held.find(|raw| raw.unit.keyframe).map(|raw| raw.arrival)
+    }
+
+    /// Go on with what another has brought since then, in the same place, and with what it brings.
+    pub(super) fn give_way_to(
+        &mut self,
+        mut next: Self,
+        since: Option<Instant>,
+        leads: bool,
+        timeline: &mut Timeline,
+    ) {
+        next.held
+            .retain(|raw| since.is_none_or(|since| raw.arrival >= since));
+        if let Some(first) = next.held.front_mut() {
+            // It came with the first of them, which may be gone.
+            first.format = first.format.take().or_else(|| next.format.clone());
+        }
+        let mut held = std::mem::take(&mut self.held);
+        held.append(&mut next.held);
+        let mut figures = self.figures;
+        figures.packets += next.figures.packets;
+        figures.bytes += next.figures.bytes;
+        figures.dropped_before = self.dropped();
+        figures.silent_before = self.silent_frames();
+        if let Some(number) = self.number {
+            timeline.restart_track(number, self.lasts(), leads);
+            if let Some((wall_us, stamp)) = next.report {
+                timeline.handle_report(number, wall_us, stamp.into());
+            }
+        }
+        *self = Self {
+            name: std::mem::take(&mut self.name),
+            format: self.format.take(),
+            place: self.place,
+            number: self.number,
+            listed: self.listed,
+            broken: true,
+            held,
+            figures,
+            newest: self.newest,
+            ..next
+        };
+    }
+
+    /// How long its newest unit lasts, as the one before did.
+    fn lasts(&self) -> Duration {
+        let rate = self.format.as_ref().map_or(90_000, Format::clock_rate);
+        let ticks = self.newest.map_or(0, |(_, ticks)| ticks);
+        Duration::from_micros(us(ticks, rate).max(0) as u64)
     }
 
     /// What comes now is coded otherwise, or of another source.
@@ -482,6 +545,8 @@ impl Track {
             self.offset_us = Some(placed_us - source_us);
         }
         (unit.dts, unit.pts) = (placed.dts, placed.pts);
+        let lasted = self.newest.map_or(0, |(before, _)| unit.dts - before);
+        self.newest = Some((unit.dts, lasted));
         self.figures.units += 1;
         self.figures.keyframes += u64::from(unit.keyframe && self.is_video());
         Some(Step::Unit(unit))

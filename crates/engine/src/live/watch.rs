@@ -76,7 +76,8 @@ fn is_within(at: Option<Instant>, span: Duration, now: Instant) -> bool {
     at.is_some_and(|at| at + span > now)
 }
 
-fn wants_keyframe(track: &Track, open_us: Option<u64>, now: Instant) -> bool {
+/// Whether the source of a track is to make a keyframe now.
+pub(super) fn wants_keyframe(track: &Track, open_us: Option<u64>, now: Instant) -> bool {
     if !track.is_video() || track.vacant || is_within(track.last_asked, REQUESTS_APART, now) {
         return false;
     }

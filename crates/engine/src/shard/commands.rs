@@ -151,6 +151,9 @@ impl Shard {
                 name,
                 listing,
             } => self.open_packager(router, name, listing),
+            Command::SwitchPackagerTrack(wish) => {
+                self.switch_packager_track(wish.packager, wish.track, wish.producer)
+            }
             Command::AddPackagerTrack { packager, producer } => {
                 self.add_packager_track(packager, producer)
             }
@@ -181,12 +184,13 @@ impl Shard {
             | Command::SetIngestCertificate { .. }
             | Command::CloseIngestListener { .. }
             | Command::CloseIngest { .. }
+            | Command::PointIngest(_)
             | Command::ClosePlayout { .. }
             | Command::OpenTranscoder(_)
             | Command::CloseTranscoder { .. }
             | Command::SetStreamSync(_)
             | Command::SetStreamEncryption(_)
-            | Command::GetStreamSync { .. }
+            | Command::GetStreamSync(_)
             | Command::GetStreamPressure(_)
             | Command::OpenTrackTranscoder(_)
             | Command::CloseTrackTranscoder { .. } => Err(Failure::new(

@@ -114,6 +114,15 @@ pub(crate) enum Control {
         /// Which.
         packager: u64,
     },
+    /// A track of a packager goes on with what waited for its place, which has this SSRC.
+    PackagerSwitched {
+        /// Which packager.
+        packager: u64,
+        /// The track.
+        track: u64,
+        /// Of the consumer that feeds it now.
+        ssrc: u32,
+    },
     /// A mixer has played a source to its end.
     SourceEnded {
         /// Which mixer.

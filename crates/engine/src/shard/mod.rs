@@ -28,6 +28,7 @@ mod plain_dtls;
 mod plain_ingress;
 mod reports;
 mod site;
+mod standing_by;
 mod stats;
 mod stream;
 mod streams;
@@ -280,6 +281,11 @@ impl Shard {
             Control::Adopt { stream, bytes } => self.adopt_connection(stream, &bytes),
             Control::MixerBroken { mixer } => self.on_mixer_broken(mixer),
             Control::PackagerBroken { packager } => self.on_packager_broken(packager),
+            Control::PackagerSwitched {
+                packager,
+                track,
+                ssrc,
+            } => self.on_packager_switched(packager, track, ssrc),
             Control::SourceEnded { mixer, source } => self.on_source_ended(mixer, source),
             Control::Shutdown => self.running = false,
             #[cfg(test)]

@@ -18,6 +18,7 @@ use super::egress::Writer;
 use super::inbox::BatchPool;
 use super::mail::Mail;
 use super::objects::{Carrier, Object};
+use super::standing_by::Waiting;
 use crate::counters::Counters;
 use crate::failure::Failure;
 use crate::ids;
@@ -44,13 +45,17 @@ pub(crate) struct PackagerEnd {
 
 /// A track as the shard knows it.
 pub(crate) struct TapEnd {
-    /// Id of its consumer.
+    /// Its id, which is that of its first consumer.
     pub(crate) track: u64,
     pub(crate) kind: MediaKind,
-    name: String,
-    ssrc: u32,
+    /// Id of the consumer that brings it.
+    pub(super) consumer: u64,
+    pub(super) name: String,
+    pub(super) ssrc: u32,
     /// What feeds it; it may be gone.
-    producer: Option<u64>,
+    pub(super) producer: Option<u64>,
+    /// What is to feed it once that can be shown.
+    pub(super) waiting: Option<Waiting>,
 }
 
 impl PackagerEnd {
@@ -179,9 +184,11 @@ impl Shard {
         let held = TapEnd {
             track: id,
             kind,
+            consumer: id,
             name,
             ssrc: description.ssrc,
             producer: Some(producer),
+            waiting: None,
         };
         self.live.tell(tap.track(packager, &held));
         if let Carrier::Packager(end) = &mut self.transports[slot].carrier {
@@ -202,10 +209,12 @@ impl Shard {
 
     /// Another stream goes on where one has ended.
     fn take_over(&mut self, slot: usize, track: u64, producer: u64, tap: Tap) -> Answered {
-        self.on_consumer(track, |router, id, now| {
+        let packager = self.transports[slot].id;
+        self.drop_waiting(slot, track)?;
+        let consumer = self.consumer_of_track(slot, track)?;
+        self.on_consumer(consumer, |router, id, now| {
             router.switch_source(id, Some(ProducerId(producer)), tap.payload_types(), now)
         })?;
-        let packager = self.transports[slot].id;
         let Carrier::Packager(end) = &mut self.transports[slot].carrier else {
             return Err(Failure::not_found("packager", packager));
         };
@@ -220,21 +229,23 @@ impl Shard {
 
     pub(super) fn remove_packager_track(&mut self, packager: u64, track: u64) -> Answered {
         let slot = self.packager(packager)?;
+        self.drop_waiting(slot, track)?;
         let Carrier::Packager(end) = &mut self.transports[slot].carrier else {
             return Err(Failure::not_found("packager", packager));
         };
         let Some(at) = end.tracks.iter().position(|one| one.track == track) else {
             return Err(Failure::not_found("track", track));
         };
+        let consumer = end.tracks[at].consumer;
         if end.board.has_begun() {
             end.tracks[at].producer = None;
-            self.on_consumer(track, |router, id: ConsumerId, now| {
+            self.on_consumer(consumer, |router, id: ConsumerId, now| {
                 router.switch_source(id, None, Vec::new(), now)
             })?;
         } else {
             end.tracks.remove(at);
             end.board.remove();
-            self.close_consumer(track)?;
+            self.close_consumer(consumer)?;
         }
         self.live.tell(Message::RemoveTrack { packager, track });
         DONE
@@ -253,7 +264,16 @@ impl Shard {
         }
     }
 
-    fn packager(&self, id: u64) -> Result<usize, Failure> {
+    fn consumer_of_track(&self, slot: usize, track: u64) -> Result<u64, Failure> {
+        let Carrier::Packager(end) = &self.transports[slot].carrier else {
+            return Err(Failure::not_found("track", track));
+        };
+        let held = end.tracks.iter().find(|one| one.track == track);
+        held.map(|held| held.consumer)
+            .ok_or_else(|| Failure::not_found("track", track))
+    }
+
+    pub(super) fn packager(&self, id: u64) -> Result<usize, Failure> {
         match self.objects.get(&id) {
             Some(Object::Transport(slot))
                 if matches!(self.transports[*slot].carrier, Carrier::Packager(_)) =>
@@ -309,14 +329,18 @@ impl Shard {
 }
 
 /// How a producer is tapped.
-struct Tap {
+pub(super) struct Tap {
     codings: Vec<(u8, Coding)>,
     makes_keyframes: bool,
 }
 
 impl Tap {
     /// What a packager takes of these codecs.
-    fn new(codecs: &[CodecParams], kind: MediaKind, transcoded: bool) -> Result<Self, Failure> {
+    pub(super) fn new(
+        codecs: &[CodecParams],
+        kind: MediaKind,
+        transcoded: bool,
+    ) -> Result<Self, Failure> {
         let carried = codecs.iter().filter_map(|codec| {
             let coding = Coding::of(codec.codec, codec.clock_rate, codec.channels)?;
             (coding.is_carried() || transcoded).then_some((codec.payload_type, coding))
@@ -340,7 +364,7 @@ impl Tap {
             .collect()
     }
 
-    fn consumer(&self, producer: u64, kind: MediaKind) -> ConsumerParams {
+    pub(super) fn consumer(&self, producer: u64, kind: MediaKind) -> ConsumerParams {
         ConsumerParams {
             producer: Some(ProducerId(producer)),
             kind,
@@ -362,14 +386,20 @@ impl Tap {
 
     /// What the live thread is told of the track that it feeds.
     fn track(self, packager: u64, tap: &TapEnd) -> Message {
-        Message::AddTrack(Box::new(NewTrack {
+        let new = self.stream(packager, tap.track, tap.name.clone(), tap.ssrc);
+        Message::AddTrack(Box::new(new))
+    }
+
+    /// What it brings, for a track.
+    pub(super) fn stream(self, packager: u64, track: u64, name: String, ssrc: u32) -> NewTrack {
+        NewTrack {
             packager,
-            track: tap.track,
-            name: tap.name.clone(),
-            ssrc: tap.ssrc,
+            track,
+            name,
+            ssrc,
             codings: self.codings,
             makes_keyframes: self.makes_keyframes,
-        }))
+        }
     }
 }
 

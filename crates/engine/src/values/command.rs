@@ -11,8 +11,8 @@ use super::{
     ArrivalModel, AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters,
     DtlsRole, EncodingParameters, FeedTrack, Fingerprint, HeaderExtension, IceMode,
     IngestCertificate, IngestPort, IngestPull, IngestSource, Latching, Listing, MediaKind,
-    MixerSource, SrtpKeys, StreamEncryption, StreamQueues, StreamSync, StreamTranscoding,
-    TrackTranscoding,
+    MixerSource, SrtpKeys, StreamAsked, StreamEncryption, StreamPointing, StreamQueues, StreamSync,
+    StreamTranscoding, TrackSwitch, TrackTranscoding,
 };
 
 /// One command; each is answered by one reply.
@@ -482,6 +482,8 @@ pub enum Command {
         /// What to carry.
         producer: u64,
     },
+    /// Have a track of a packager that has begun go on with another producer once that can be shown.
+    SwitchPackagerTrack(TrackSwitch),
     /// Take what feeds a track off it.
     RemovePackagerTrack {
         /// Which.
@@ -501,10 +503,7 @@ pub enum Command {
     /// Have a packager encrypt otherwise from its next segment on, or from its first.
     SetStreamEncryption(StreamEncryption),
     /// How sound and pictures of a packager lie against each other; answered by reports of its tracks.
-    GetStreamSync {
-        /// Which packager.
-        packager: u64,
-    },
+    GetStreamSync(StreamAsked),
     /// How full the queues of a packager are; answered by reports of them.
     GetStreamPressure(StreamQueues),
     /// Have a track of an encoder coded anew by a process, for feeds: pictures as H.264 without B-frames, sound as Opus.
@@ -567,6 +566,8 @@ pub enum Command {
         /// The packager of the stream.
         packager: u64,
     },
+    /// Have a stream of an encoder list what another's encoder sends, from a keyframe on, or its own again.
+    PointIngest(StreamPointing),
     /// Send away who reads a stream that is played out.
     ClosePlayout {
         /// Which playout.

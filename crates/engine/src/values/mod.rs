@@ -25,8 +25,8 @@ pub use parts::{
     AudioRedundancy, Candidate, CodecFeedback, CodecParameters, DtlsParameters, DtlsRole,
     EncodingParameters, EncryptionMethod, Fingerprint, HeaderExtension, IceMode, IngestCertificate,
     IngestPort, IngestProtocol, IngestPull, IngestRtpTrack, IngestSource, IngestTrust, Latching,
-    Listing, LiveEncryption, MediaKind, MixerSource, SrtpKeys, StreamEncryption, StreamSync,
-    ToneKind, TrackTranscoding,
+    Listing, LiveEncryption, MediaKind, MixerSource, SrtpKeys, StreamAsked, StreamEncryption,
+    StreamPointing, StreamSync, ToneKind, TrackSwitch, TrackTranscoding,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,

@@ -473,6 +473,34 @@ pub struct StreamEncryption {
     pub encryption: Option<LiveEncryption>,
 }
 
+/// A packager that is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamAsked {
+    /// Which packager.
+    pub packager: u64,
+}
+
+/// What a track of a packager is to go on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackSwitch {
+    /// Which packager.
+    pub packager: u64,
+    /// The track.
+    pub track: u64,
+    /// What it is to go on with, of the same kind.
+    pub producer: u64,
+}
+
+/// Whose units a stream of an encoder is to list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamPointing {
+    /// The packager of the stream.
+    pub packager: u64,
+    /// That of the other; absent: its own.
+    #[serde(default)]
+    pub source: Option<u64>,
+}
+
 /// How sound of a packager is to lie.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSync {

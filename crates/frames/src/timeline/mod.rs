@@ -296,6 +296,18 @@ impl Timeline {
         }
     }
 
+    /// Another source goes on with one track: its timestamps have nothing to do with those before, and its first unit lies
+    /// behind the newest, which lasts for so long. With `leads` that is where it is placed however late its source says that
+    /// it is, and the others of its source with it.
+    pub fn restart_track(&mut self, track: usize, lasts: Duration, leads: bool) {
+        if let Some(track) = self.tracks.get_mut(track) {
+            track.restarted = track.last.is_some();
+            track.report = None;
+            track.apart = lasts.as_nanos() as i64;
+            track.leads = leads;
+        }
+    }
+
     fn nanoseconds(&self, arrival: Instant) -> i64 {
         let since = arrival.saturating_duration_since(self.begun) + Self::LEAD;
         since.as_nanos() as i64
@@ -416,6 +428,9 @@ impl Timeline {
             at: report.at - before + at,
             ..report
         });
+        if std::mem::take(&mut track.leads) {
+            self.sources[track.source].go_on_at(place, at, track.report);
+        }
         let by_report = track.by_report(self.sources[track.source].offset);
         let by_report = by_report.filter(|offset| (at + offset - place).abs() <= JUMP_NS);
         track.offset = Offset::new(by_report.unwrap_or(place - at));
@@ -427,6 +442,17 @@ impl Timeline {
 }
 
 impl Source {
+    /// What its reports say is so much earlier or later from now on that this time lies there.
+    fn go_on_at(&mut self, place: i64, at: i64, report: Option<Report>) {
+        let (Some(offset), Some(report)) = (&mut self.offset, report) else {
+            return;
+        };
+        let slip = at + offset.ns + report.wall - report.at - place;
+        if slip.abs() <= JUMP_NS {
+            *offset = Offset::new(offset.ns - slip);
+        }
+    }
+
     fn new(id: u32) -> Self {
         Self {
             id,

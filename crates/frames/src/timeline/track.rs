@@ -30,6 +30,10 @@ pub(super) struct Track {
     pub restarted: bool,
     /// It lies later from the next unit on.
     pub moved: bool,
+    /// How long the newest unit lasts, where another source goes on behind it.
+    pub apart: i64,
+    /// What its next beginning says counts for its source.
+    pub leads: bool,
     /// What it is placed later by, and what that is to become.
     pub shift: i64,
     pub wanted_shift: i64,
@@ -79,6 +83,8 @@ impl Track {
             postponed: 0,
             restarted: false,
             moved: false,
+            apart: 0,
+            leads: false,
             shift: 0,
             wanted_shift: 0,
             last: None,
@@ -125,7 +131,7 @@ impl Track {
     /// Where a unit that comes now would lie if time had gone on as the arrivals did.
     pub(super) fn expected(&self, now: i64) -> i64 {
         match (&self.last, self.delay) {
-            (Some(last), Some(delay)) => last.placed.max(now - delay),
+            (Some(last), Some(delay)) => (last.placed + self.apart).max(now - delay),
             _ => now,
         }
     }
@@ -170,7 +176,7 @@ impl Track {
     /// Decode and presentation time of a unit, in ticks; and whether the first had to be raised. `raw` is its unwrapped
     /// decode time, `pts` the other as it came.
     pub(super) fn place(&mut self, raw: i64, pts: u64, now: i64) -> (i64, i64, bool) {
-        self.newest = Some(raw);
+        (self.newest, self.apart) = (Some(raw), 0);
         let shown = self.near_newest(pts);
         let at = self.nanoseconds(raw);
         let elapsed = self.last.as_ref().map_or(0, |last| at - last.at);

@@ -107,7 +107,7 @@ class Feeding:
                 await _vacate(stream, feed)
 
     async def _switch(self, stream: LiveStream) -> None:
-        """Take off who is shown where another is to be; what is vacant is filled then."""
+        """Have another shown where that is to be; what could not wait for it is vacant, and filled then."""
         if not stream.sources:
             return
         try:
@@ -122,11 +122,27 @@ class Feeding:
             feed for feed in stream.feeds if feed.publication is not None and feed.publication.participant is not shown
         ]
         for feed in others:
-            await _vacate(stream, feed)
+            successor = next((one for one in wanted if one.offer.kind is feed.kind), None)
+            if successor is None or not await self._succeed(stream, feed, successor):
+                await _vacate(stream, feed)
         if others:
             self.switches += 1
             stream.emit(LiveEventKind.SWITCHED, shown.identity)
             _log.info("live stream %s shows %s from now on", stream.name, shown.identity)
+
+    async def _succeed(self, stream: LiveStream, feed: Feed, publication: Publication) -> bool:
+        """Have a track go on with another publication once that can be shown; False where it has to be taken off."""
+        if stream.started_at is None:
+            return False
+        try:
+            producer = await self._rooms.routers.producer_on(publication, stream.room.router)
+            await stream.packager.switch_track(feed.track, producer)
+        except EngineCommandError as error:
+            _log.debug("a track of %s does not wait for its successor: %s", stream.name, error)
+            return False
+        feed.publication = publication
+        stream.emit(LiveEventKind.TRACK_FED, f"{feed.kind.value} of {publication.participant.identity}")
+        return True
 
     async def _fill_vacant(self, stream: LiveStream) -> None:
         try:

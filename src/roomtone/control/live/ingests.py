@@ -23,6 +23,7 @@ from roomtone.control.live.pressure import read_pressure, source_of
 from roomtone.control.live.registry import MemoryRegistry
 from roomtone.control.live.sync import read_sync
 from roomtone.control.live.transcoding import WorkerStartError
+from roomtone.control.live.values import LiveError, LiveRefusal
 from roomtone.control.policy import AccessError
 from roomtone.media import (
     EngineCommandError,
@@ -116,6 +117,8 @@ class IngestStream:
     """How much later than its source says sound is to be, as an operator wants it."""
     pressure: PressureLevel = PressureLevel.NORMAL
     """Of its fullest queue."""
+    shows: str | None = None
+    """The stream whose encoder is shown instead of its own."""
     pace: IngestPace = IngestPace.FREE
     slowdowns: int = 0
     """How often who publishes it was slowed down."""
@@ -240,6 +243,20 @@ class Ingests:
         except EngineCommandError as error:
             if error.code is not ErrorCode.NOT_FOUND:
                 raise
+
+    async def point(self, stream: IngestStream, name: str) -> None:
+        """Show what another stream's encoder sends, or its own again, from the next keyframe on; raise `LiveError`."""
+        other = self.by_name.get(name)
+        if other is None:
+            raise LiveError(LiveRefusal.NO_SUCH_STREAM, f"no encoder publishes a live stream {name}")
+        own = other is stream
+        try:
+            await stream.listener.point_stream(stream.packager, None if own else other.packager)
+        except EngineCommandError as error:
+            if error.code is ErrorCode.WRONG_STATE:
+                raise LiveError(LiveRefusal.NOTHING_PUBLISHED, error.message) from error
+            raise LiveError(LiveRefusal.NO_SUCH_STREAM, error.message) from error
+        stream.shows = None if own else name
 
     def is_in_room(self, stream: IngestStream) -> bool:
         """Whether who publishes a stream is a participant of the room of its name."""
@@ -513,6 +530,9 @@ class Ingests:
                 _log.info("queues of %s are %s: %s", stream.name, event.level.value, event.queue)
             case PackagerEnded():
                 del self.by_name[stream.name]
+                for other in self.by_name.values():
+                    if other.shows == stream.name:
+                        other.shows = None  # its own again
                 if self._transcodings is not None:
                     self._transcodings.stop_soon(stream.transcoding)
                 return True

@@ -51,6 +51,8 @@ class IngestBody(BaseModel):
     encoder: str
     publishing: bool
     slate: bool
+    shows: str | None
+    """The stream whose encoder is shown instead of its own."""
     started_at: float
     playlist: str
     hls_viewers: int
@@ -127,6 +129,7 @@ def _body(
         encoder=stream.encoder,
         publishing=stream.ingest is not None,
         slate=context.slates.shows(stream.name),
+        shows=stream.shows,
         started_at=stream.started_at,
         playlist=f"/live/{stream.name}/index.m3u8",
         hls_viewers=audience.get(stream.name, 0),

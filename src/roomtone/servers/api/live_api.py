@@ -12,11 +12,12 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
-from roomtone.control.live import LiveEnd, LiveStream
+from roomtone.control.live import IngestStream, LiveEnd, LiveStream
 from roomtone.control.policy import Grant
 from roomtone.control.rooms import CloseReason
 from roomtone.media import EngineCommandError
 from roomtone.servers.api.live_schemas import (
+    PointedBody,
     StreamBody,
     StreamCreateBody,
     StreamEventBody,
@@ -25,7 +26,7 @@ from roomtone.servers.api.live_schemas import (
     StreamTrackBody,
     transcoding_body,
 )
-from roomtone.servers.api.requests import authorize, context_of
+from roomtone.servers.api.requests import authorize, authorize_destination, context_of
 from roomtone.servers.api.status import HttpProblem
 
 if TYPE_CHECKING:
@@ -105,27 +106,40 @@ async def end_stream(
     "/streams/{name}/source",
     summary="Point a live stream at another source",
     responses={
+        404: {"description": "There is no such stream, or none of the other name"},
         409: {"description": "Nobody of them publishes yet, or an encoder publishes the stream itself"},
         422: {"description": "What they publish needs transcoding; the detail says what"},
     },
 )
-async def point_stream(request: Request, name: str, body: StreamSourceBody) -> StreamBody:
+async def point_stream(request: Request, name: str, body: StreamSourceBody) -> StreamBody | PointedBody:
     """Show another participant from its next keyframe on, behind a discontinuity; with several, the rest are backups.
 
     The next of them is shown where one goes or nothing comes of it, and the one before again when it is back. Where
-    nothing can be shown of them the answer is an error, and all stays as it was.
+    nothing can be shown of them the answer is an error, and all stays as it was. A stream that an encoder publishes
+    shows another encoder's (`stream`); it takes that name as the token's destinationRoom, or roomAdmin there too.
     """
     authorize(request, name, Grant.ADMINISTER)
     context = context_of(request)
     if name in context.ingests.by_name:
-        detail = (
-            "an encoder publishes this stream itself: have encoders join a room as its participants (ingresses), "
-            "and the room go live"
-        )
-        raise HttpProblem(HTTPStatus.CONFLICT, "published_by_encoder", detail)
+        return await _point_encoder(request, context.ingests.by_name[name], body.stream)
     stream = context.live.find(name)
+    if body.stream is not None:
+        detail = "a room's stream shows participants of it: say which (participants)"
+        raise HttpProblem(HTTPStatus.UNPROCESSABLE_ENTITY, "fed_by_room", detail)
     await context.live.point(stream, body.participants)
     return _body(stream, context.access.audience())
+
+
+async def _point_encoder(request: Request, stream: IngestStream, other: str | None) -> PointedBody:
+    if other is None:
+        detail = (
+            "an encoder publishes this stream itself: say whose is to be shown (stream), or have encoders join a room "
+            "as its participants (ingresses), and the room go live"
+        )
+        raise HttpProblem(HTTPStatus.CONFLICT, "published_by_encoder", detail)
+    authorize_destination(request, other)
+    await context_of(request).ingests.point(stream, other)
+    return PointedBody(name=stream.name, shows=stream.shows)
 
 
 @router.get("/streams/{name}/events", summary="What happened to a live stream")

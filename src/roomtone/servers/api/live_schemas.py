@@ -67,8 +67,25 @@ class StreamCreateBody(TermsBody):
 class StreamSourceBody(_Live):
     """Who is to be shown."""
 
-    participants: list[str] = Field(max_length=MAX_SOURCES)
-    """Identities: the first is shown of whom something comes; none: what is shown stays."""
+    participants: list[str] = Field(default_factory=list, max_length=MAX_SOURCES)
+    """Of a room's stream, identities: the first is shown of whom something comes; none: what is shown stays."""
+    stream: str | None = Field(default=None, max_length=64)
+    """Of an encoder's stream, the name of another encoder's: what that sends is shown; its own name: its own again."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.participants and self.stream is not None:
+            message = "participants are shown by a room's stream, another stream by an encoder's: say one of them"
+            raise ValueError(message)
+        return self
+
+
+class PointedBody(_Live):
+    """What a stream of an encoder shows."""
+
+    name: str
+    shows: str | None
+    """The stream whose encoder is shown instead of its own."""
 
 
 class StreamTrackBody(_Live):

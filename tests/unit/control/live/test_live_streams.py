@@ -18,6 +18,7 @@ from roomtone.control.live import (
     LiveStream,
 )
 from roomtone.control.rooms import Participant, Refusal, RoomError, RoomOptions, TrackOffer
+from roomtone.media.fake_objects import FakePackager
 from roomtone.media.values import (
     EngineCloseReason,
     MediaKind,
@@ -281,6 +282,25 @@ async def test_a_stream_is_pointed_at_another_source_with_picture_and_sound(worl
     assert [event.detail for event in stream.events if event.kind is LiveEventKind.SWITCHED] == ["bob"]
     await world.live.point(stream, [])
     assert fed(stream) == {MediaKind.VIDEO: "bob", MediaKind.AUDIO: "bob"}
+
+
+async def test_what_is_shown_goes_on_until_its_successor_can_be(world: World) -> None:
+    await world.publish("alice", sound(), picture())
+    bob = await world.publish("bob", sound(), picture())
+    stream = await world.live.go_live("demo")
+    world.link.begin_packager(stream.packager.id)
+    await world.start(stream)
+    await world.live.point(stream, ["bob"])
+    assert fed(stream) == {MediaKind.VIDEO: "bob", MediaKind.AUDIO: "bob"}
+    assert LiveEventKind.TRACK_VACANT not in kinds(stream)
+    (packager,) = [held for held in world.link.objects.values() if isinstance(held, FakePackager)]
+    assert {track.producer for track in packager.tracks.values()} == {
+        publication.producer.id for publication in bob.publications.values()
+    }
+    # One of whom there is no sound is shown without: what was heard is taken off.
+    await world.publish("carol", picture())
+    await world.live.point(stream, ["carol"])
+    assert kinds(stream).count(LiveEventKind.TRACK_VACANT) == 1
 
 
 async def test_a_source_that_cannot_be_shown_is_refused_and_all_stays(world: World) -> None:

@@ -10,6 +10,8 @@ from api_world import FFMPEG, PUBLISH, ApiWorld
 
 from roomtone.config import ServerSettings, Settings
 from roomtone.config.live import LiveSettings
+from roomtone.media.fake_objects import FakeIngest
+from roomtone.media.values import IngestProtocol
 
 MakeApi = Callable[..., Awaitable[ApiWorld]]
 
@@ -143,3 +145,37 @@ async def test_a_publisher_that_cannot_go_live_is_not_left_in_the_room(make_api:
     assert answer.status_code == 403
     assert answer.json()["code"] == "live_switched_off"
     assert "alice" not in api.rooms.by_name["demo"].participants
+
+
+async def test_the_stream_of_an_encoder_shows_another_encoder_s(api: ApiWorld) -> None:
+    listener = await api.context.ingests.listen(IngestProtocol.RTMP, "127.0.0.1:0")
+    own, other = (api.link.begin_ingest(listener.id, name) for name in ("demo", "other"))
+    await api.settle()
+
+    async def show(stream: str, **grants: str) -> tuple[int, dict[str, Any]]:
+        headers = api.headers(None, token=api.token(room_admin=True, **grants))
+        answer = await api.http.put("/api/v1/streams/demo/source", json={"stream": stream}, headers=headers)
+        return answer.status_code, answer.json()
+
+    def shown() -> int | None:
+        held = api.link.objects[own]
+        assert isinstance(held, FakeIngest)
+        return held.shows
+
+    assert (await show("other"))[0] == 403
+    assert await show("other", destination_room="other") == (200, {"name": "demo", "shows": "other"})
+    assert shown() == other
+    assert (await api.http.get("/api/v1/ingests/demo", headers=admin(api))).json()["shows"] == "other"
+    assert (await show("nobody", destination_room="nobody"))[0] == 404
+    assert await show("demo") == (200, {"name": "demo", "shows": None})
+    assert shown() is None
+    # What ends is shown no more.
+    await show("other", destination_room="other")
+    api.link.give_up_ingest(other)
+    await api.settle()
+    assert (await api.http.get("/api/v1/ingests/demo", headers=admin(api))).json()["shows"] is None
+    both = await api.http.put(
+        "/api/v1/streams/demo/source", json={"stream": "a", "participants": ["b"]}, headers=admin(api)
+    )
+    assert both.status_code == 422
+    await api.context.ingests.close()

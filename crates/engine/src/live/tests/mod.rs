@@ -1,5 +1,6 @@
 //! A program in virtual time: packets of made-up sources in, what a reader of its lists would see out.
 
+mod following;
 mod jobs;
 mod law;
 mod rates;
@@ -24,6 +25,8 @@ struct Studio {
     ms: u64,
     camera: Option<Camera>,
     microphone: Option<Microphone>,
+    /// Others that send too.
+    others: Option<(Camera, Microphone)>,
     /// Codes a track anew, while it is there.
     process: Option<jobs::Echo>,
     told: Vec<(u64, Told)>,
@@ -50,6 +53,7 @@ impl Studio {
             ms: 1_000,
             camera: None,
             microphone: None,
+            others: None,
             process: None,
             told: Vec::new(),
             asked: Vec::new(),
@@ -84,14 +88,21 @@ impl Studio {
                 .microphone
                 .iter_mut()
                 .flat_map(|one| one.tick(self.ms, ntp));
-            for (rtcp, packet) in sent.chain(heard) {
+            let others = self.others.iter_mut().flat_map(|(camera, microphone)| {
+                let sent = camera.tick(self.ms, ntp);
+                sent.into_iter().chain(microphone.tick(self.ms, ntp))
+            });
+            for (rtcp, packet) in sent.chain(heard).chain(others) {
                 self.program.handle_packet(&packet, rtcp, now);
             }
             jobs::turn(&mut self.program, self.process.as_mut(), now);
             self.program.handle_timeout(now, |_| true).unwrap();
-            for _ in self.program.drain_asked() {
+            for ssrc in self.program.drain_asked() {
                 self.asked.push(self.ms);
-                self.camera.iter_mut().for_each(Camera::ask);
+                let others = self.others.iter_mut().map(|(camera, _)| camera);
+                let asked = self.camera.iter_mut().chain(others);
+                let asked = asked.filter(|camera| camera.ssrc == ssrc);
+                asked.for_each(Camera::ask);
             }
             let told = self.program.drain_told().map(|told| (self.ms, told));
             self.told.extend(told);
@@ -273,6 +284,83 @@ fn a_source_that_comes_back_goes_on_behind_a_gap_and_a_discontinuity() {
         assert!(!behind.contains("GAP"), "{list}");
         assert!(segments(behind).len() >= 2, "{list}");
     }
+}
+
+/// Another camera and another microphone, whose pictures are small, send; they wait for the place of those that feed the
+/// program.
+fn with_others(mut camera: Camera, studio: &mut Studio) {
+    let mut microphone = Microphone::new();
+    (camera.ssrc, microphone.ssrc) = (21, 22);
+    camera.turn();
+    studio.others = Some((camera, microphone));
+    studio.run(1_000);
+    for (mut new, ssrc) in [
+        (source::video_track(false), 21),
+        (source::audio_track(), 22),
+    ] {
+        new.ssrc = ssrc;
+        studio.program.stand_by(new);
+    }
+}
+
+fn switched(studio: &Studio) -> Vec<(u64, u64, u32)> {
+    let told = studio.told.iter().filter_map(|(ms, told)| match told {
+        Told::Switched(track, ssrc) => Some((*ms, *track, *ssrc)),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn another_camera_is_shown_from_its_next_keyframe_on_and_nothing_is_missing_before() {
+    let mut studio = Studio::with_both();
+    studio.run(10_000);
+    with_others(Camera::every(6_000), &mut studio);
+    studio.run(3_000);
+    // What it showed first had come before it was asked for.
+    assert!(switched(&studio).is_empty());
+    assert_eq!(discontinuities(&studio.list("video")), 0);
+    studio.run(8_000);
+    let [(at, 10, 21), (_, 11, 22)] = switched(&studio)[..] else {
+        panic!("{:?}", studio.told);
+    };
+    assert!((17_000..17_100).contains(&at), "{at}");
+    for track in ["video", "audio"] {
+        let list = studio.list(track);
+        assert_eq!(discontinuities(&list), 1, "{list}");
+        assert!(!list.contains("GAP"), "{list}");
+    }
+    assert_eq!(values(&studio.list("video"), "#EXT-X-MAP").len(), 2);
+    // The one before may go on as it likes.
+    let ignored = studio.program.ignored;
+    studio.run(1_000);
+    assert!(studio.program.ignored > ignored + 40);
+}
+
+#[test]
+fn a_camera_that_makes_keyframes_is_asked_for_one_and_shown_at_once() {
+    let mut studio = Studio::with_both();
+    studio.run(10_000);
+    with_others(Camera::new(), &mut studio);
+    studio.run(4_000);
+    let switched = switched(&studio);
+    assert!(switched.iter().all(|(at, ..)| *at < 12_200), "{switched:?}");
+    assert_eq!(switched.len(), 2);
+    assert!(!studio.list("video").contains("GAP"));
+}
+
+#[test]
+fn what_waits_and_is_taken_off_takes_no_place() {
+    let mut studio = Studio::with_both();
+    studio.run(10_000);
+    with_others(Camera::every(2_000), &mut studio);
+    for track in [source::video_track(true), source::audio_track()] {
+        studio.program.remove_track(track.track);
+        studio.program.add_track(track, studio.now());
+    }
+    studio.run(6_000);
+    assert!(switched(&studio).is_empty());
+    assert_eq!(values(&studio.list("video"), "#EXT-X-MAP").len(), 1);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use crate::live::track::NewTrack;
 /// Between two turns.
 pub(super) const TICK_MS: u64 = 20;
 const FRAME_MS: u64 = 40;
-const VIDEO_SSRC: u32 = 1;
-const AUDIO_SSRC: u32 = 2;
+pub(super) const VIDEO_SSRC: u32 = 1;
+pub(super) const AUDIO_SSRC: u32 = 2;
 /// Between two sender reports.
 const REPORT_MS: u64 = 1_000;
 
@@ -81,6 +81,7 @@ enum Rhythm {
 
 /// 25 pictures a second, 80 ms after they were taken.
 pub(super) struct Camera {
+    pub(super) ssrc: u32,
     rhythm: Rhythm,
     asked: bool,
     keyframe_at: Option<u64>,
@@ -108,6 +109,7 @@ impl Camera {
 
     fn with(rhythm: Rhythm) -> Self {
         Self {
+            ssrc: VIDEO_SSRC,
             rhythm,
             asked: true,
             keyframe_at: None,
@@ -154,11 +156,7 @@ impl Camera {
         }
         if ms.is_multiple_of(REPORT_MS) {
             // What would be taken now is sent in 80 ms.
-            sent.push(report(
-                VIDEO_SSRC,
-                ntp,
-                self.timestamp.wrapping_add(80 * 90),
-            ));
+            sent.push(report(self.ssrc, ntp, self.timestamp.wrapping_add(80 * 90)));
         }
         if !ms.is_multiple_of(FRAME_MS) {
             return sent;
@@ -191,7 +189,7 @@ impl Camera {
             payload_type: 96,
             sequence: self.sequence,
             timestamp: self.timestamp,
-            ssrc: VIDEO_SSRC,
+            ssrc: self.ssrc,
         };
         self.sequence = self.sequence.wrapping_add(1);
         if self.lost > 0 {
@@ -204,6 +202,7 @@ impl Camera {
 
 /// A frame of Opus each 20 ms, at once.
 pub(super) struct Microphone {
+    pub(super) ssrc: u32,
     sequence: u16,
     timestamp: u32,
     pub(super) silent: bool,
@@ -213,6 +212,7 @@ pub(super) struct Microphone {
 impl Microphone {
     pub(super) fn new() -> Self {
         Self {
+            ssrc: AUDIO_SSRC,
             sequence: 7,
             timestamp: 12_345,
             silent: false,
@@ -230,14 +230,14 @@ impl Microphone {
             return sent;
         }
         if ms.is_multiple_of(REPORT_MS) {
-            sent.push(report(AUDIO_SSRC, ntp, self.timestamp));
+            sent.push(report(self.ssrc, ntp, self.timestamp));
         }
         let header = RtpHeader {
             marker: false,
             payload_type: 111,
             sequence: self.sequence,
             timestamp: self.timestamp,
-            ssrc: AUDIO_SSRC,
+            ssrc: self.ssrc,
         };
         // Full band, 20 ms, one frame (RFC 6716 section 3.1).
         sent.push(packet(&header, &[0xfc, 1, 2, 3]));

@@ -1,0 +1,106 @@
+//! Streams that are to take the place of those that feed tracks: these go on until the others can be shown.
+//!
+//! Pictures can be from their next keyframe on, and sound changes with them. What is shown then begins behind a
+//! discontinuity, as close behind what was shown before as it came.
+
+use std::time::Instant;
+
+use roomtone_frames::{Format, Timeline};
+use roomtone_rtp::RtpPacket;
+
+use super::coding::Found;
+use super::track::{NewTrack, Track};
+use super::watch;
+
+/// One of a track, at most.
+#[derive(Default)]
+pub(super) struct Standbys {
+    waiting: Vec<Track>,
+}
+
+impl Standbys {
+    /// Have a stream wait for the place of the track whose id it has; the one that waited before it does no more.
+    pub(super) fn add(&mut self, new: NewTrack) {
+        self.remove(new.track);
+        self.waiting.extend(Track::new(new));
+    }
+
+    /// The same of a stream whose units come whole, and which is coded so until one of them says otherwise.
+    pub(super) fn add_coded(&mut self, new: NewTrack, format: Option<Format>) {
+        let track = Track::new(new);
+        self.waiting.extend(track.map(|track| track.coded(format)));
+    }
+
+    /// Take a unit of a stream whose units come whole.
+    pub(super) fn handle_unit(&mut self, id: u64, found: Found) {
+        if let Some(track) = self.waiting.iter_mut().find(|track| track.id == id) {
+            track.handle_unit(found);
+        }
+    }
+
+    /// Nothing waits for the place of this track any more.
+    pub(super) fn remove(&mut self, id: u64) {
+        self.waiting.retain(|track| track.id != id);
+    }
+
+    /// Take a packet; false where it is of none of them.
+    pub(super) fn handle_packet(&mut self, packet: &RtpPacket<'_>, now: Instant) -> bool {
+        let track = self.of(packet.ssrc());
+        track.map(|track| track.handle_rtp(packet, now)).is_some()
+    }
+
+    /// Take a sender report.
+    pub(super) fn handle_report(
+        &mut self,
+        ssrc: u32,
+        wall_us: i64,
+        stamp: u32,
+        timeline: &mut Timeline,
+    ) {
+        if let Some(track) = self.of(ssrc) {
+            track.handle_report(wall_us, stamp, timeline);
+        }
+    }
+
+    /// Ask for keyframes of those who make them, by their SSRCs.
+    pub(super) fn ask(&mut self, asked: &mut Vec<u32>, now: Instant) {
+        for track in self.waiting.iter_mut().filter(|track| !track.is_whole()) {
+            track.handle_timeout(now);
+            if watch::wants_keyframe(track, None, now) {
+                track.last_asked = Some(now);
+                asked.push(track.ssrc);
+            }
+        }
+    }
+
+    /// Let those go on in `tracks` that can be shown; the id and the SSRC of each.
+    pub(super) fn promote(
+        &mut self,
+        tracks: &mut [Track],
+        timeline: &mut Timeline,
+    ) -> Vec<(u64, u32)> {
+        let pictures = self.waiting.iter().find(|track| track.is_video());
+        let since = match pictures {
+            Some(pictures) => match pictures.shown_from() {
+                Some(since) => Some(since),
+                None => return Vec::new(),
+            },
+            None if self.waiting.iter().all(Track::has_units) => None,
+            None => return Vec::new(),
+        };
+        let (shows, mut done) = (since.is_some(), Vec::new());
+        for next in self.waiting.drain(..) {
+            let (id, ssrc) = (next.id, next.ssrc);
+            if let Some(track) = tracks.iter_mut().find(|track| track.id == id) {
+                let leads = next.is_video() || !shows;
+                track.give_way_to(next, since, leads, timeline);
+                done.push((id, ssrc));
+            }
+        }
+        done
+    }
+
+    fn of(&mut self, ssrc: u32) -> Option<&mut Track> {
+        self.waiting.iter_mut().find(|track| track.ssrc == ssrc)
+    }
+}
