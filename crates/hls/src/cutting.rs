@@ -43,7 +43,10 @@ impl Packager {
         };
         let forced = length + interval > target + leeway;
         let breaks = std::mem::take(&mut self.breaks);
-        self.lanes[self.lead].owes_discontinuity |= breaks && !rendition.open.discontinuity;
+        // A segment that is empty, and one of its own already, tells of it; one that ends here tells of the break before.
+        let is_empty = !rendition.is_pending() && rendition.end() <= rendition.open.start;
+        let is_told = rendition.open.discontinuity && is_empty;
+        self.lanes[self.lead].owes_discontinuity |= breaks && !is_told;
         let cut = after_gap
             || forced
             || breaks
