@@ -144,10 +144,12 @@ def test_the_stream_of_an_encoder_shows_another_s_and_its_own_again(server: Serv
             assert show(server, "own", "nobody").status_code == httpx.codes.NOT_FOUND
             assert discontinuities(server, "own") == 2
             show(server, "own", "other")
+            assert show(server, "other", "own").json()["code"] == "nothing_published", "they show each other"
             shows(server, "own", DARK, LOW)
         # Its own encoder is away for longer than it would be waited for.
         listed = playlist(server, "own").count("#EXTINF")
         until(lambda: playlist(server, "own").count("#EXTINF") >= listed + 4, "a quarter of a minute more")
+        assert show(server, "own", "own").status_code == httpx.codes.CONFLICT, "it is away"
         assert ingests(server, "own")["shows"] == "other"
         shows(server, "own", DARK, LOW)
         assert discontinuities(server, "own") == 3

@@ -67,15 +67,26 @@ def execute(state: FakeState, command: IngestCommand) -> AnyResult:
             _check_certificate(command.certificate)
             return Done()
         case PointIngest():
-            state.get(FakeIngest, command.packager).shows = command.source
-            if command.source is not None:
-                state.get(FakeIngest, command.source)
-            return Done()
+            return _point(state, command)
         case CloseIngestListener() | CloseIngest() | ClosePlayout():
             _close(state, command)
             return Done()
         case _:
             assert_never(command)
+
+
+def _point(state: FakeState, command: PointIngest) -> AnyResult:
+    stream = state.get(FakeIngest, command.packager)
+    own = command.source in {None, stream.id}
+    sender = stream if command.source is None else state.get(FakeIngest, command.source)
+    if sender.publisher is None:
+        raise Refused(ErrorCode.WRONG_STATE, "its encoder is away")
+    if not own and sender.shows is not None:
+        raise Refused(ErrorCode.WRONG_STATE, "the other shows another's itself")
+    if not own and any(one.shows == stream.id for one in state.find(FakeIngest)):
+        raise Refused(ErrorCode.WRONG_STATE, "another shows this one's encoder")
+    stream.shows = None if own else sender.id
+    return Done()
 
 
 def _close(state: FakeState, command: CloseIngestListener | CloseIngest | ClosePlayout) -> None:

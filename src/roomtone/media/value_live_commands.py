@@ -214,8 +214,10 @@ class CloseIngest(Command, tag="close_ingest", frozen=True, kw_only=True):
 class PointIngest(Command, tag="point_ingest", frozen=True, kw_only=True):
     """Have a stream of an encoder list what the encoder of another sends, or with None its own again.
 
-    It does from the next keyframe on, behind a discontinuity, and ends with the other stream: then it lists its own
-    again. Refused as a wrong state where one of them has not begun.
+    It does from the next keyframe on, behind a discontinuity; once the other stream has ended it lists its own again,
+    or ends where its own encoder is away. Refused as a wrong state where one of them has not begun, the encoder that is
+    to be listed is away, the other lists another's itself, or another lists this one's; and as unsupported where the
+    other's sends nothing of a kind that is listed.
     """
 
     packager: PackagerId

@@ -229,16 +229,8 @@ impl IngestThread {
         let Some(name) = self.streams.name_of(packager) else {
             return Err(Failure::not_found("stream of packager", packager));
         };
-        if let Some(source) = source
-            && self.streams.name_of(source).is_none()
-        {
-            return Err(Failure::not_found("stream of packager", source));
-        }
-        if self.streams.point(&name, source) {
-            Ok(CommandResult::Done {})
-        } else {
-            Err(Failure::wrong_state("one of the streams has not begun"))
-        }
+        self.streams.point(&name, source)?;
+        Ok(CommandResult::Done {})
     }
 
     /// One that waits for its publisher ends too.

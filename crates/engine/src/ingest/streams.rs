@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
+use crate::failure::Failure;
 use crate::live::{Board, Coding, LiveHandle, MAX_TRACKS, Message, NewTrack, ProgramConfig};
 
 /// How long a stream without a publisher is kept.
@@ -28,6 +29,14 @@ pub(super) struct Stream {
     lost_at: Instant,
     /// The packager whose source it lists instead of its own.
     pointed: Option<u64>,
+}
+
+impl Stream {
+    /// Whether its publisher sends something of this kind.
+    fn sends(&self, track: &Track) -> bool {
+        let mut tracks = self.tracks.iter();
+        tracks.any(|one| one.fed && one.is_video == track.is_video)
+    }
 }
 
 /// All streams that come from encoders.
@@ -159,24 +168,45 @@ impl Streams {
         }
     }
 
-    /// Have a stream list what another's source sends, or its own again. False where one of them has not begun.
-    pub(super) fn point(&mut self, name: &str, source: Option<u64>) -> bool {
-        let has_begun = |packager: u64| {
-            let mut all = self.by_name.values();
-            all.any(|one| one.packager == packager && one.board.has_begun())
-        };
-        let source_has = source.is_none_or(has_begun);
-        let Some(stream) = self.by_name.get_mut(name) else {
-            return false;
-        };
-        if !source_has || !stream.board.has_begun() {
-            return false;
-        }
+    /// Have a stream list what another's source sends, or its own again; why not, where that cannot be.
+    ///
+    /// Who shows another's is shown by none: a stream ends some time after its encoder is gone, and whoever shows it is told then.
+    pub(super) fn point(&mut self, name: &str, source: Option<u64>) -> Result<(), Failure> {
+        let stream = self.by_name.get(name);
+        let stream = stream.ok_or_else(|| Failure::wrong_state("the stream is gone"))?;
         let packager = stream.packager;
-        stream.pointed = source.filter(|source| *source != packager);
-        let source = stream.pointed;
-        self.live.tell(Message::Follow { packager, source });
-        true
+        let source = source.filter(|source| *source != packager);
+        let sender = match source {
+            Some(source) => self.of(source)?,
+            None => stream,
+        };
+        if sender.publisher.is_none() {
+            return Err(Failure::wrong_state("its encoder is away"));
+        }
+        if !stream.board.has_begun() || !sender.board.has_begun() {
+            return Err(Failure::wrong_state("one of the streams has not begun"));
+        }
+        let is_shown = || {
+            let mut all = self.by_name.values();
+            all.any(|one| one.pointed == Some(packager))
+        };
+        if source.is_some() && sender.pointed.is_some() {
+            return Err(Failure::wrong_state("the other shows another's itself"));
+        }
+        if source.is_some() && is_shown() {
+            return Err(Failure::wrong_state("another shows this one's encoder"));
+        }
+        if source.is_some()
+            && let Some(track) = stream.tracks.iter().find(|track| !sender.sends(track))
+        {
+            let kind = if track.is_video { "video" } else { "sound" };
+            return Err(Failure::unsupported(format!("the other sends no {kind}")));
+        }
+        if let Some(stream) = self.by_name.get_mut(name) {
+            stream.pointed = source;
+            self.live.tell(Message::Follow { packager, source });
+        }
+        Ok(())
     }
 
     /// End a stream; its packager. Who lists what its source sent lists its own again.
@@ -208,6 +238,13 @@ impl Streams {
         found.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The stream of a packager.
+    fn of(&self, packager: u64) -> Result<&Stream, Failure> {
+        let mut all = self.by_name.values();
+        all.find(|stream| stream.packager == packager)
+            .ok_or_else(|| Failure::not_found("stream of packager", packager))
+    }
+
     /// Names of all.
     pub(super) fn names(&self) -> Vec<String> {
         self.by_name.keys().cloned().collect()
@@ -228,3 +265,6 @@ impl Streams {
         self.by_name.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

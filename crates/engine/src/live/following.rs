@@ -5,7 +5,7 @@
 use roomtone_frames::Format;
 
 use super::Run;
-use super::coding::{Coding, Found};
+use super::coding::{Coding, Found, OF_INGEST};
 use super::program::Program;
 use super::thread::LiveThread;
 use super::track::{NewTrack, Track};
@@ -92,6 +92,30 @@ impl Program {
         self.following.shown == Source::Own
     }
 
+    /// Whether its own source feeds it until another's can be shown.
+    pub(super) fn awaits_another(&self) -> bool {
+        matches!(self.following.coming, Some(Source::Of(_)))
+    }
+
+    /// Another encoder, or the same anew, sends what another packager's source sent: its times have nothing to do with those
+    /// before.
+    pub(super) fn renew_followed(&mut self, packager: u64) {
+        if self.following.shown == Source::Of(packager) {
+            self.timeline.restart(OF_INGEST);
+            let own = self.tracks.iter_mut().filter(|track| is_own(track));
+            own.for_each(Track::break_before_next);
+        }
+    }
+
+    /// What comes of another packager's source does not go on from what came before.
+    pub(super) fn break_followed(&mut self, packager: u64, is_video: bool) {
+        if self.following.shown == Source::Of(packager) {
+            let own = self.tracks.iter_mut().filter(|track| is_own(track));
+            own.filter(|track| track.is_video() == is_video)
+                .for_each(Track::break_before_next);
+        }
+    }
+
     /// How its own source codes pictures and sound.
     pub(super) fn own_formats(&self) -> &[Format] {
         &self.following.own
@@ -149,14 +173,26 @@ impl LiveThread {
         }
     }
 
-    /// Gives what has come to those who list it as well.
-    pub(super) fn give_to_followers(&mut self, run: &Run) {
+    /// Those who list what this packager's source sends, or are about to.
+    fn followers_of(&self, packager: u64) -> Vec<u64> {
         if !self.followed {
-            return;
+            return Vec::new();
         }
         let all = self.running.iter();
-        let followers = all.filter(|(_, one)| one.program.follows(run.packager));
-        let followers: Vec<u64> = followers.map(|(id, _)| *id).collect();
+        let followers = all.filter(|(_, one)| one.program.follows(packager));
+        followers.map(|(id, _)| *id).collect()
+    }
+
+    /// Tells those who list it as well that another encoder goes on as a packager's source, or the same anew.
+    pub(super) fn renew_followers_of(&mut self, packager: u64) {
+        for follower in self.followers_of(packager) {
+            self.with(follower, |one| one.program.renew_followed(packager));
+        }
+    }
+
+    /// Gives what has come to those who list it as well.
+    pub(super) fn give_to_followers(&mut self, run: &Run) {
+        let followers = self.followers_of(run.packager);
         if followers.is_empty() {
             return;
         }
@@ -167,6 +203,11 @@ impl LiveThread {
         let kinds: Vec<(u64, bool)> = tracks.map(|one| (one.id, one.is_video())).collect();
         for follower in followers {
             self.with(follower, |one| {
+                for track in &run.breaks {
+                    if let Some((_, is_video)) = kinds.iter().find(|(id, _)| id == track) {
+                        one.program.break_followed(run.packager, *is_video);
+                    }
+                }
                 for (track, found) in &run.units {
                     if let Some((_, is_video)) = kinds.iter().find(|(id, _)| id == track) {
                         let program = &mut one.program;

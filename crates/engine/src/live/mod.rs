@@ -186,7 +186,7 @@ impl Board {
     }
 
     /// Whether the packager may begin with so many tracks: none is on its way.
-    fn begin(&self, tracks: usize) -> bool {
+    pub(crate) fn begin(&self, tracks: usize) -> bool {
         let mut state = self.state();
         state.begun |= state.added <= tracks;
         state.begun

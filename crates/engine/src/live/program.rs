@@ -149,7 +149,10 @@ impl Program {
         if !self.shows_own() {
             return; // what it lists is another's
         }
-        self.standbys.remove(id);
+        // What waits of another encoder goes on to wait.
+        if !self.awaits_another() {
+            self.standbys.remove(id);
+        }
         if self.channel.is_none() {
             self.tracks.retain(|track| track.id != id);
         } else if let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) {
@@ -231,7 +234,8 @@ impl Program {
         self.postpone_the_late(now);
         self.tell_unlisted(now);
         // Behind all that came before it, which is in its place now.
-        let switched = self.standbys.promote(&mut self.tracks, &mut self.timeline);
+        let (standbys, timeline) = (&mut self.standbys, &mut self.timeline);
+        let switched = standbys.promote(&mut self.tracks, timeline, now);
         if !switched.is_empty() {
             self.settle_following();
         }

@@ -3,7 +3,7 @@
 //! Pictures can be from their next keyframe on, and sound changes with them. What is shown then begins behind a
 //! discontinuity, as close behind what was shown before as it came.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roomtone_frames::{Format, Timeline};
 use roomtone_rtp::RtpPacket;
@@ -11,6 +11,9 @@ use roomtone_rtp::RtpPacket;
 use super::coding::Found;
 use super::track::{NewTrack, Track};
 use super::watch;
+
+/// Sound of so long ago is not of the time of a keyframe that comes now.
+const SOUND_KEPT: Duration = Duration::from_secs(1);
 
 /// One of a track, at most.
 #[derive(Default)]
@@ -78,12 +81,16 @@ impl Standbys {
         &mut self,
         tracks: &mut [Track],
         timeline: &mut Timeline,
+        now: Instant,
     ) -> Vec<(u64, u32)> {
         let pictures = self.waiting.iter().find(|track| track.is_video());
         let since = match pictures {
             Some(pictures) => match pictures.shown_from() {
                 Some(since) => Some(since),
-                None => return Vec::new(),
+                None => {
+                    self.forget_old(now);
+                    return Vec::new();
+                }
             },
             None if self.waiting.iter().all(Track::has_units) => None,
             None => return Vec::new(),
@@ -100,7 +107,73 @@ impl Standbys {
         done
     }
 
+    /// No keyframe has come: what lies before the next one is never shown.
+    fn forget_old(&mut self, now: Instant) {
+        for track in &mut self.waiting {
+            let kept = if track.is_video() {
+                Duration::ZERO
+            } else {
+                SOUND_KEPT
+            };
+            track.forget_older(kept, now);
+        }
+    }
+
     fn of(&mut self, ssrc: u32) -> Option<&mut Track> {
         self.waiting.iter_mut().find(|track| track.ssrc == ssrc)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use roomtone_frames::AccessUnit;
+
+    use super::*;
+    use crate::live::coding::Coding;
+
+    fn found(keyframe: bool, arrival: Instant) -> Found {
+        let unit = AccessUnit {
+            dts: 0,
+            pts: 0,
+            keyframe,
+            data: Bytes::from_static(&[1]),
+        };
+        (unit, None, arrival)
+    }
+
+    #[test]
+    fn what_lies_before_a_keyframe_is_not_kept() {
+        let (mut now, mut standbys) = (Instant::now(), Standbys::default());
+        let mut timeline = Timeline::new(now);
+        for (track, is_video) in [(1, true), (2, false)] {
+            let new = NewTrack {
+                packager: 0,
+                track,
+                name: String::new(),
+                ssrc: 0,
+                codings: vec![(0, Coding::Whole { is_video })],
+                makes_keyframes: false,
+            };
+            standbys.add_coded(new, None);
+        }
+        let units = |standbys: &Standbys| -> Vec<u64> {
+            let waiting = standbys.waiting.iter();
+            waiting.map(|track| track.queued().fill.units).collect()
+        };
+        for _ in 0..500 {
+            now += Duration::from_millis(20);
+            standbys.handle_unit(1, found(false, now));
+            standbys.handle_unit(2, found(true, now));
+            standbys.promote(&mut [], &mut timeline, now);
+            let [pictures, sound] = units(&standbys)[..] else {
+                panic!("{:?}", units(&standbys));
+            };
+            assert!(pictures == 0 && sound <= 50, "{pictures} {sound}");
+        }
+        assert_eq!(units(&standbys), [0, 50]);
+        standbys.handle_unit(1, found(true, now));
+        standbys.promote(&mut [], &mut timeline, now);
+        assert!(standbys.waiting.is_empty());
     }
 }

@@ -157,6 +157,7 @@ impl LiveThread {
                 if added == Some(false) {
                     self.counters.packager_tracks_refused.up();
                 }
+                self.renew_followers_of(packager);
             }
             Message::StandBy(new) => {
                 let packager = new.packager;

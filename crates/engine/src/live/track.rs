@@ -17,6 +17,8 @@ use super::reorder::Reorder;
 
 /// A source sends until nothing has come for so long.
 const FLOWING: Duration = Duration::from_secs(1);
+/// A unit that lasted for longer was followed by a hole.
+const LONGEST_UNIT: Duration = Duration::from_secs(1);
 /// Units that wait for the program to begin; more and the oldest go, counted.
 const MAX_HELD: usize = 4096;
 
@@ -242,7 +244,7 @@ impl Track {
     fn lasts(&self) -> Duration {
         let rate = self.format.as_ref().map_or(90_000, Format::clock_rate);
         let ticks = self.newest.map_or(0, |(_, ticks)| ticks);
-        Duration::from_micros(us(ticks, rate).max(0) as u64)
+        Duration::from_micros(us(ticks, rate).max(0) as u64).min(LONGEST_UNIT)
     }
 
     /// What comes now is coded otherwise, or of another source.
@@ -409,6 +411,13 @@ impl Track {
     pub(super) fn forget(&mut self) {
         self.figures.forgotten += self.held.len() as u64;
         self.held.clear();
+    }
+
+    /// Forget what waits since before that, since what comes now begins behind it; how it is coded counts on.
+    pub(super) fn forget_older(&mut self, kept: Duration, now: Instant) {
+        while let Some(raw) = self.held.pop_front_if(|raw| raw.arrival + kept <= now) {
+            self.format = raw.format.or(self.format.take());
+        }
     }
 
     /// Its place in the packager; from now on units are placed.

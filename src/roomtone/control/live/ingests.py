@@ -85,6 +85,8 @@ if TYPE_CHECKING:
     )
 
 _log = logging.getLogger(__name__)
+_POINTING = {ErrorCode.WRONG_STATE: LiveRefusal.NOTHING_PUBLISHED, ErrorCode.UNSUPPORTED: LiveRefusal.NEEDS_TRANSCODING}
+"""Why the engine does not point a stream at another; otherwise one of them is gone."""
 PUBLISH = "publish"
 """Topic of the engine's question whether something may be published."""
 TOO_MANY = "too_many_streams"
@@ -253,9 +255,10 @@ class Ingests:
         try:
             await stream.listener.point_stream(stream.packager, None if own else other.packager)
         except EngineCommandError as error:
-            if error.code is ErrorCode.WRONG_STATE:
-                raise LiveError(LiveRefusal.NOTHING_PUBLISHED, error.message) from error
-            raise LiveError(LiveRefusal.NO_SUCH_STREAM, error.message) from error
+            refusal = _POINTING.get(error.code, LiveRefusal.NO_SUCH_STREAM)
+            raise LiveError(refusal, f"{stream.name} cannot show {name}: {error.message}") from error
+        if self.by_name.get(name) is not other:
+            raise LiveError(LiveRefusal.NO_SUCH_STREAM, f"the live stream {name} has just ended")
         stream.shows = None if own else name
 
     def is_in_room(self, stream: IngestStream) -> bool:

@@ -157,6 +157,8 @@ class Slates:
                 slate.gone.set()
         if stream.name in self._by_name or self._has_own_source(stream.name):
             return
+        if stream.shows is not None:
+            return  # another's encoder is shown: nobody would see it
         shown = self.rules.shown_of(stream.name)
         if shown and self.processes is not None and not self.processes.why_not(shown):
             slate = self._by_name[stream.name] = _Slate(stream, secrets.token_urlsafe(32))

@@ -107,8 +107,11 @@ async def end_stream(
     summary="Point a live stream at another source",
     responses={
         404: {"description": "There is no such stream, or none of the other name"},
-        409: {"description": "Nobody of them publishes yet, or an encoder publishes the stream itself"},
-        422: {"description": "What they publish needs transcoding; the detail says what"},
+        409: {
+            "description": "Nobody of them publishes now, or an encoder publishes the stream itself, or the other "
+            "stream of an encoder shows another's itself, or this one's is shown by another"
+        },
+        422: {"description": "What they publish needs transcoding, or the other encoder sends no video or no sound"},
     },
 )
 async def point_stream(request: Request, name: str, body: StreamSourceBody) -> StreamBody | PointedBody:
@@ -116,7 +119,8 @@ async def point_stream(request: Request, name: str, body: StreamSourceBody) -> S
 
     The next of them is shown where one goes or nothing comes of it, and the one before again when it is back. Where
     nothing can be shown of them the answer is an error, and all stays as it was. A stream that an encoder publishes
-    shows another encoder's (`stream`); it takes that name as the token's destinationRoom, or roomAdmin there too.
+    shows another encoder's (`stream`) in its lists and to who requests it by SRT; who watches it by WHEP, or in a room,
+    sees its own encoder. It takes that name as the token's destinationRoom, or roomAdmin there too.
     """
     authorize(request, name, Grant.ADMINISTER)
     context = context_of(request)

@@ -74,6 +74,9 @@ class StreamSourceBody(_Live):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
+        if self.stream is None and "participants" not in self.model_fields_set:
+            message = "say who is to be shown: participants of a room's stream, or for an encoder's another stream"
+            raise ValueError(message)
         if self.participants and self.stream is not None:
             message = "participants are shown by a room's stream, another stream by an encoder's: say one of them"
             raise ValueError(message)

@@ -170,6 +170,22 @@ async def test_a_slate_that_ends_by_itself_is_shown_again_while_nobody_publishes
     assert not stage.slates.shows("stage")
 
 
+async def test_a_stream_that_shows_another_encoder_s_has_none(stage: Stage) -> None:
+    packager = await stage.publish()
+    other = stage.link.begin_ingest(stage.listener, "other", remote=LOCAL)
+    await stage.settle()
+    await stage.ingests.point(stage.ingests.by_name["stage"], "other")
+    stage.link.lose_encoder(packager)
+    await stage.settle()
+    assert stage.processes.shown == []
+    # That of the other, where there is one, is shown of both.
+    stage.link.emit(PackagerStarted(packager=other, tracks=[VIDEO, AUDIO]))
+    await stage.settle()
+    stage.link.lose_encoder(other)
+    await stage.settle()
+    assert [name for name, _, _ in stage.processes.shown] == ["other"]
+
+
 async def test_an_encoder_that_is_back_at_once_shows_none(stage: Stage) -> None:
     packager = await stage.publish()
     stage.link.lose_encoder(packager)

@@ -167,6 +167,10 @@ async def test_the_stream_of_an_encoder_shows_another_encoder_s(api: ApiWorld) -
     assert shown() == other
     assert (await api.http.get("/api/v1/ingests/demo", headers=admin(api))).json()["shows"] == "other"
     assert (await show("nobody", destination_room="nobody"))[0] == 404
+    # There are no circles.
+    headers = api.headers(None, token=api.token(room="other", room_admin=True, destination_room="demo"))
+    circle = await api.http.put("/api/v1/streams/other/source", json={"stream": "demo"}, headers=headers)
+    assert (circle.status_code, circle.json()["code"]) == (409, "nothing_published")
     assert await show("demo") == (200, {"name": "demo", "shows": None})
     assert shown() is None
     # What ends is shown no more.
@@ -178,4 +182,5 @@ async def test_the_stream_of_an_encoder_shows_another_encoder_s(api: ApiWorld) -
         "/api/v1/streams/demo/source", json={"stream": "a", "participants": ["b"]}, headers=admin(api)
     )
     assert both.status_code == 422
+    assert (await api.http.put("/api/v1/streams/demo/source", json={}, headers=admin(api))).status_code == 422
     await api.context.ingests.close()

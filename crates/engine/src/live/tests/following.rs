@@ -155,3 +155,46 @@ fn who_is_followed_no_more_before_a_keyframe_came_is_never_listed() {
         Duration::from_millis(studio.ms)
     );
 }
+
+#[test]
+fn an_own_encoder_that_goes_while_another_is_awaited_leaves_its_place_to_that() {
+    let mut studio = studio();
+    let mut own = Encoder::new(1280, 1_000, 0, studio.ms + FRAME_MS);
+    run(&mut studio, Some(&mut own), None, 10_000);
+    let mut other = Encoder::new(640, 4_000, 900_000, studio.ms + FRAME_MS);
+    run(&mut studio, Some(&mut own), Some(&mut other), 1_000);
+    studio.program.follow(Some(OTHER), &[h264(640)]);
+    run(&mut studio, Some(&mut own), Some(&mut other), 1_000);
+    studio.program.remove_track(OWN);
+    run(&mut studio, None, Some(&mut other), 6_000);
+    assert_eq!(switched_at(&studio), [other.begun_ms + 4_000]);
+    assert!(!studio.program.shows_own());
+}
+
+#[test]
+fn another_encoder_that_begins_anew_is_told_from_what_it_sent_before() {
+    let mut studio = studio();
+    let mut own = Encoder::new(1280, 1_000, 0, studio.ms + FRAME_MS);
+    run(&mut studio, Some(&mut own), None, 10_000);
+    let mut other = Encoder::new(640, 1_000, 900_000, studio.ms + FRAME_MS);
+    run(&mut studio, Some(&mut own), Some(&mut other), 1_000);
+    studio.program.follow(Some(OTHER), &[h264(640)]);
+    run(&mut studio, Some(&mut own), Some(&mut other), 4_000);
+    assert_eq!(discontinuities(&studio.list("video")), 1);
+    // Its clock shows what that of the one before would by chance.
+    let clock_ms = other.clock_ms + studio.ms + FRAME_MS - other.begun_ms;
+    let mut anew = Encoder::new(640, 1_000, clock_ms, studio.ms + FRAME_MS);
+    studio.program.renew_followed(OTHER);
+    run(&mut studio, Some(&mut own), Some(&mut anew), 4_000);
+    let list = studio.list("video");
+    assert_eq!(discontinuities(&list), 2, "{list}");
+    assert!(!list.contains("GAP"), "{list}");
+    // Something of it was lost on its way.
+    studio.program.break_followed(OTHER, true);
+    run(&mut studio, Some(&mut own), Some(&mut anew), 4_000);
+    assert_eq!(discontinuities(&studio.list("video")), 3);
+    // Of whom nothing is listed nothing is told.
+    studio.program.renew_followed(OTHER + 1);
+    run(&mut studio, Some(&mut own), Some(&mut anew), 4_000);
+    assert_eq!(discontinuities(&studio.list("video")), 3);
+}
