@@ -83,15 +83,14 @@ impl Standbys {
         timeline: &mut Timeline,
         now: Instant,
     ) -> Vec<(u64, u32)> {
-        let pictures = self.waiting.iter().find(|track| track.is_video());
-        let since = match pictures {
-            Some(pictures) => match pictures.shown_from() {
-                Some(since) => Some(since),
-                None => {
-                    self.forget_old(now);
-                    return Vec::new();
-                }
-            },
+        let mut waiting = self.waiting.iter();
+        let pictures = waiting.find(|track| track.is_video());
+        let since = match pictures.map(Track::shown_from) {
+            Some(None) => {
+                self.forget_old(now);
+                return Vec::new();
+            }
+            Some(since) => since,
             None if self.waiting.iter().all(Track::has_units) => None,
             None => return Vec::new(),
         };
