@@ -267,8 +267,8 @@ impl Packager {
         let lane = self.lanes.get_mut(track)?;
         let late = lane.late.filter(|late| late.since + FOR_GOOD <= now)?;
         lane.late = None;
-        let room_us = rendition.cadence.part_target_us;
-        Some(Duration::from_micros(late.least_us + room_us))
+        let spare_us = rendition.cadence.part_target_us;
+        Some(Duration::from_micros(late.least_us + spare_us))
     }
 
     /// The two durations that never change; none before they are decided.
