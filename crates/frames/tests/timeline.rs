@@ -362,6 +362,41 @@ fn the_next_encoder_is_placed_when_it_comes_however_late_the_last_units_of_the_f
     }
 }
 
+/// What lies between the newest unit of a source and the first of another, in milliseconds, where the newest came so late
+/// and the other comes with it.
+fn hole_before_another(late_ms: u64, stamps: Stamps) -> i64 {
+    let begun = begun();
+    let mut timeline = Timeline::new(begun);
+    let track = timeline.add_track(stamps, 90_000);
+    let place = |timeline: &mut Timeline, ms: u64, at_ms: u64| {
+        let stamp = Stamp {
+            dts: ms * 90,
+            pts: ms * 90,
+        };
+        let arrival = begun + Duration::from_millis(at_ms);
+        timeline.handle_unit(track, stamp, arrival).unwrap().dts
+    };
+    for ms in (0..10_000).step_by(40) {
+        place(&mut timeline, ms, ms + 20);
+    }
+    let now_ms = 10_000 + 20 + late_ms;
+    let newest = place(&mut timeline, 10_000, now_ms);
+    timeline.restart_track(track, Duration::from_millis(40), true);
+    let first = place(&mut timeline, 900_000, now_ms);
+    (first - newest) / 90
+}
+
+#[test]
+fn another_source_goes_on_close_behind_one_that_was_late_for_a_moment() {
+    for stamps in [alone(90_000), shared()] {
+        for late_ms in [0, 40, 300, 480] {
+            assert_eq!(hole_before_another(late_ms, stamps), 40, "{late_ms}");
+        }
+        // What is late by more says nothing of where the other lies.
+        assert!((2_900..3_100).contains(&hole_before_another(3_000, stamps)));
+    }
+}
+
 #[test]
 fn what_is_said_to_be_one_clock_and_is_two_is_placed_later_each_by_itself() {
     let mut studio = Studio::new(shared(), shared(), [0, 0]);

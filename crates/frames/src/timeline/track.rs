@@ -9,6 +9,8 @@ const SHIFTING: i64 = 50;
 /// What a track's units came behind their places rises by one part in so many of its time at most: the last ones of an
 /// encoder that is gone may come seconds after all others, and say nothing of what follows.
 const RISING: i64 = 8;
+/// What is late by no more is made up for by what waits to be played.
+const MOMENT_NS: i64 = 500_000_000;
 /// More bits than any protocol's timestamps have.
 const MAX_BITS: u32 = 48;
 
@@ -129,8 +131,16 @@ impl Track {
     }
 
     /// Where a unit that comes now would lie if time had gone on as the arrivals did.
+    ///
+    /// Another source goes on close behind, though the newest unit was late: what stood still for a moment, and both with it,
+    /// leaves no hole.
     pub(super) fn expected(&self, now: i64) -> i64 {
         match (&self.last, self.delay) {
+            (Some(last), Some(delay))
+                if self.apart > 0 && last.arrival - last.placed - delay <= MOMENT_NS =>
+            {
+                last.placed + (now - last.arrival).max(self.apart)
+            }
             (Some(last), Some(delay)) => (last.placed + self.apart).max(now - delay),
             _ => now,
         }
