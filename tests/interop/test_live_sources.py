@@ -17,7 +17,8 @@ from test_encoders import FFMPEG, ingests, playlist
 from test_live_hls import stream
 from test_live_lists import decode
 
-pytestmark = pytest.mark.timeout(240)
+# What is missing of an encoder that stumbles beside a browser is missing in lists too.
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
 LIGHT, DARK = 200, 60
 HIGH, LOW = 880.0, 440.0
 Made = dict[str, Any]
