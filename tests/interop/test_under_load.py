@@ -94,7 +94,8 @@ def test_every_viewer_of_one_publisher_gets_every_packet(
         lost, each = outcome["lost_packets"], outcome["memory_kb_per_viewer"]
         sys.stdout.write(f"\n{viewers} viewers: {each} kB each, {lost} packets lost\n")
     assert_all_were_served(outcome, viewers)
-    assert 0 < outcome["memory_kb_per_viewer"] < 1024
+    # None where they take what others, who are gone, have left.
+    assert outcome["memory_kb_per_viewer"] < 1024
 
 
 OBJECTS = ("routers", "transports", "producers", "consumers", "channels")
