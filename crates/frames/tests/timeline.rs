@@ -145,6 +145,15 @@ impl Studio {
         made
     }
 
+    /// So many microseconds pass in which nothing is made, and the clock of the source stands.
+    fn stand_still(&mut self, us: u64) {
+        for voice in &mut self.voices {
+            let ticks = u64::from(voice.stamps.rate) * us / 1_000_000;
+            voice.start = voice.start.wrapping_sub(ticks);
+            voice.next += us;
+        }
+    }
+
     fn apart(&self) -> i64 {
         (self.voices[0].error - self.voices[1].error).abs()
     }
@@ -402,10 +411,7 @@ fn what_is_said_to_be_one_clock_and_is_two_is_placed_later_each_by_itself() {
     let mut studio = Studio::new(shared(), shared(), [0, 0]);
     studio.voices[1].start = 77_000_000;
     while studio.step(false) < 20_000_000 {}
-    for voice in &mut studio.voices {
-        voice.start = voice.start.wrapping_sub(60 * 90_000);
-        voice.next += 60_000_000;
-    }
+    studio.stand_still(60_000_000);
     while studio.step(false) < 100_000_000 {}
     for voice in &studio.voices {
         assert_eq!(voice.discontinuities, [Discontinuity::Late]);
@@ -438,11 +444,7 @@ fn what_is_postponed_takes_along_what_is_tied_to_it_and_stays_there() {
 fn what_reports_say_is_later_is_postponed_to_where_they_say() {
     let mut studio = Studio::new(alone(90_000), alone(48_000), [0, 0]);
     while studio.step(true) < 20_000_000 {}
-    for voice in &mut studio.voices {
-        let ticks = u64::from(voice.stamps.rate) * 3 / 2;
-        voice.start = voice.start.wrapping_sub(ticks);
-        voice.next += 1_500_000;
-    }
+    studio.stand_still(1_500_000);
     while studio.step(true) < 27_000_000 {}
     let track = studio.voices[0].track;
     studio.timeline.postpone(track, Duration::from_secs(1));
@@ -459,11 +461,7 @@ fn a_source_that_stood_still_is_placed_later_at_once() {
     for stamps in [shared(), alone(90_000)] {
         let mut studio = Studio::new(stamps, stamps, [0, 0]);
         while studio.step(false) < 20_000_000 {}
-        // A minute passes in which nothing is made, and the clock of the source stands.
-        for voice in &mut studio.voices {
-            voice.start = voice.start.wrapping_sub(60 * 90_000);
-            voice.next += 60_000_000;
-        }
+        studio.stand_still(60_000_000);
         while studio.step(false) < 100_000_000 {}
         for voice in &studio.voices {
             assert_eq!(voice.discontinuities, [Discontinuity::Late]);

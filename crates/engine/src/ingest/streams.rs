@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 use crate::failure::Failure;
-use crate::live::{Board, Coding, LiveHandle, MAX_TRACKS, Message, NewTrack, ProgramConfig};
+use crate::live::{Board, LiveHandle, MAX_TRACKS, Message, NewTrack, ProgramConfig};
 
 /// How long a stream without a publisher is kept.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -128,14 +128,8 @@ impl Streams {
                 id
             }
         };
-        self.live.tell(Message::AddTrack(Box::new(NewTrack {
-            packager: stream.packager,
-            track,
-            name: if is_video { "video" } else { "audio" }.to_owned(),
-            ssrc: 0,
-            codings: vec![(0, Coding::Whole { is_video })],
-            makes_keyframes: false,
-        })));
+        let new = NewTrack::whole(stream.packager, track, is_video);
+        self.live.tell(Message::AddTrack(Box::new(new)));
         Some(track)
     }
 

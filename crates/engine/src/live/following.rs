@@ -5,7 +5,7 @@
 use roomtone_frames::Format;
 
 use super::Run;
-use super::coding::{Coding, Found, OF_INGEST};
+use super::coding::{Found, OF_INGEST};
 use super::program::Program;
 use super::thread::LiveThread;
 use super::track::{NewTrack, Track};
@@ -75,7 +75,7 @@ impl Program {
             if is_other {
                 let is_video = track.is_video();
                 let format = formats.iter().find(|one| one.is_video() == is_video);
-                let new = waiting(track.id, is_video);
+                let new = NewTrack::whole(0, track.id, is_video);
                 self.standbys.add_coded(new, format.cloned());
             }
         }
@@ -233,15 +233,4 @@ pub(super) fn tell_switched(shards: &[ShardHandle], packager: u64, track: u64, s
 /// Whether a track is one that its own source had at the beginning.
 fn is_own(track: &Track) -> bool {
     track.is_whole() && !track.is_made()
-}
-
-fn waiting(track: u64, is_video: bool) -> NewTrack {
-    NewTrack {
-        packager: 0,
-        track,
-        name: String::new(),
-        ssrc: 0,
-        codings: vec![(0, Coding::Whole { is_video })],
-        makes_keyframes: false,
-    }
 }

@@ -129,7 +129,6 @@ mod tests {
     use roomtone_frames::AccessUnit;
 
     use super::*;
-    use crate::live::coding::Coding;
 
     fn found(keyframe: bool, arrival: Instant) -> Found {
         let unit = AccessUnit {
@@ -146,14 +145,7 @@ mod tests {
         let (mut now, mut standbys) = (Instant::now(), Standbys::default());
         let mut timeline = Timeline::new(now);
         for (track, is_video) in [(1, true), (2, false)] {
-            let new = NewTrack {
-                packager: 0,
-                track,
-                name: String::new(),
-                ssrc: 0,
-                codings: vec![(0, Coding::Whole { is_video })],
-                makes_keyframes: false,
-            };
+            let new = NewTrack::whole(0, track, is_video);
             standbys.add_coded(new, None);
         }
         let units = |standbys: &Standbys| -> Vec<u64> {

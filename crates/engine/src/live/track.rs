@@ -37,6 +37,20 @@ pub(crate) struct NewTrack {
     pub(crate) makes_keyframes: bool,
 }
 
+impl NewTrack {
+    /// Pictures, or sound, that come as whole units.
+    pub(crate) fn whole(packager: u64, track: u64, is_video: bool) -> Self {
+        Self {
+            packager,
+            track,
+            name: if is_video { "video" } else { "audio" }.to_owned(),
+            ssrc: 0,
+            codings: vec![(0, Coding::Whole { is_video })],
+            makes_keyframes: false,
+        }
+    }
+}
+
 /// A unit on its way to the packager.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {

@@ -145,16 +145,25 @@ impl Shard {
         Ok(Some(CommandResult::PackagerOpened { packager: id }))
     }
 
-    pub(super) fn add_packager_track(&mut self, packager: u64, producer: u64) -> Answered {
+    /// What a packager, in its slot, takes of a producer of this kind.
+    pub(super) fn tap(
+        &self,
+        packager: u64,
+        producer: u64,
+    ) -> Result<(usize, MediaKind, Tap), Failure> {
         let slot = self.packager(packager)?;
         let entry = self.producer(producer)?;
-        let (kind, codecs) = (entry.kind, entry.params.codecs.clone());
-        self.check_source(Some(producer), slot, kind)?;
+        self.check_source(Some(producer), slot, entry.kind)?;
         let Carrier::Packager(end) = &self.transports[slot].carrier else {
             return Err(Failure::not_found("packager", packager));
         };
-        let transcoded = end.board.is_transcoded(kind == MediaKind::Video);
-        let tap = Tap::new(&codecs, kind, transcoded)?;
+        let transcoded = end.board.is_transcoded(entry.kind == MediaKind::Video);
+        let tap = Tap::new(&entry.params.codecs, entry.kind, transcoded)?;
+        Ok((slot, entry.kind, tap))
+    }
+
+    pub(super) fn add_packager_track(&mut self, packager: u64, producer: u64) -> Answered {
+        let (slot, kind, tap) = self.tap(packager, producer)?;
         let vacant = self.vacant_track(slot, kind);
         if let Some(track) = vacant {
             return self.take_over(slot, track, producer, tap);

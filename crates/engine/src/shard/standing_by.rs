@@ -8,7 +8,7 @@ use roomtone_rtp::MediaKind;
 use super::Shard;
 use super::commands::Answered;
 use super::objects::Carrier;
-use super::packaging::{Tap, TapEnd};
+use super::packaging::TapEnd;
 use crate::failure::Failure;
 use crate::live::Message;
 use crate::values::CommandResult;
@@ -29,10 +29,7 @@ impl Shard {
         track: u64,
         producer: u64,
     ) -> Answered {
-        let slot = self.packager(packager)?;
-        let entry = self.producer(producer)?;
-        let (kind, codecs) = (entry.kind, entry.params.codecs.clone());
-        self.check_source(Some(producer), slot, kind)?;
+        let (slot, kind, tap) = self.tap(packager, producer)?;
         let Carrier::Packager(end) = &self.transports[slot].carrier else {
             return Err(Failure::not_found("packager", packager));
         };
@@ -46,8 +43,6 @@ impl Shard {
                 "the packager has not begun: take the track off and add the other",
             ));
         }
-        let transcoded = end.board.is_transcoded(kind == MediaKind::Video);
-        let tap = Tap::new(&codecs, kind, transcoded)?;
         let name = held.name.clone();
         // Only the newest wish waits.
         self.drop_waiting(slot, track)?;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use roomtone_frames::{AccessUnit, Format, H264Format};
 
 use super::{Studio, discontinuities, values};
-use crate::live::coding::{Coding, Found, INGEST_RATE};
+use crate::live::coding::{Found, INGEST_RATE};
 use crate::live::program::Told;
 use crate::live::track::NewTrack;
 
@@ -61,14 +61,7 @@ impl Encoder {
 
 fn studio() -> Studio {
     let mut studio = Studio::new();
-    let track = NewTrack {
-        packager: 0,
-        track: OWN,
-        name: "video".to_owned(),
-        ssrc: 0,
-        codings: vec![(0, Coding::Whole { is_video: true })],
-        makes_keyframes: false,
-    };
+    let track = NewTrack::whole(0, OWN, true);
     let now = studio.now();
     studio.program.add_track(track, now);
     studio

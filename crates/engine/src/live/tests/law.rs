@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use roomtone_frames::{AccessUnit, CarriedCodec, CarriedFormat, Format, OpusFormat};
 
-use super::super::coding::{Coding, G711_RATE, INGEST_RATE};
+use super::super::coding::{G711_RATE, INGEST_RATE};
 use super::super::track::NewTrack;
 use super::super::transcoding::Job;
 use super::source::{Camera, TICK_MS, video_track};
@@ -13,14 +13,7 @@ use crate::values::PackagerWarning;
 const TRACK: u64 = 20;
 
 fn track() -> NewTrack {
-    NewTrack {
-        packager: 0,
-        track: TRACK,
-        name: "audio".to_owned(),
-        ssrc: 0,
-        codings: vec![(0, Coding::Whole { is_video: false })],
-        makes_keyframes: false,
-    }
+    NewTrack::whole(0, TRACK, false)
 }
 
 fn law() -> Format {

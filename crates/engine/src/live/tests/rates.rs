@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use roomtone_frames::{AacFormat, AccessUnit, Format};
 
-use super::super::coding::{Coding, INGEST_RATE};
+use super::super::coding::INGEST_RATE;
 use super::super::track::NewTrack;
 use super::source::TICK_MS;
 use super::{Studio, discontinuities, segments};
@@ -12,14 +12,7 @@ const TRACK: u64 = 30;
 const FRAME: u64 = 1024;
 
 fn track() -> NewTrack {
-    NewTrack {
-        packager: 0,
-        track: TRACK,
-        name: "audio".to_owned(),
-        ssrc: 0,
-        codings: vec![(0, Coding::Whole { is_video: false })],
-        makes_keyframes: false,
-    }
+    NewTrack::whole(0, TRACK, false)
 }
 
 /// AAC-LC in stereo.
