@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::directives::{DirectiveError, Directives, Wanted};
+use crate::list::{List, Medium};
 use crate::packager::{Cached, Packager};
 use crate::playlist::{Playlist, Report, Shared, media_playlist, write_rows};
-use crate::rendition::Rendition;
 use crate::segment::{Place, Segment};
 use crate::stored::Stored;
 
@@ -49,20 +49,19 @@ impl Packager {
                 PlaylistAnswer::Unknown
             };
         }
-        let Some(at) = self.renditions.iter().position(|one| one.name == name) else {
+        let Some((at, list)) = self.lists().enumerate().find(|(_, one)| one.name == name) else {
             return PlaylistAnswer::Unknown;
         };
-        let rendition = &self.renditions[at];
-        if !rendition.ended {
+        if !list.ended {
             // A list without anything in it is no legal playlist.
-            if rendition.window.segments.is_empty() && rendition.open.parts.is_empty() {
+            if list.window.segments.is_empty() && list.open.parts.is_empty() {
                 return PlaylistAnswer::Wait;
             }
             if let Some(wanted) = directives.wanted {
-                if is_too_far(rendition, wanted) {
+                if is_too_far(list, wanted) {
                     return PlaylistAnswer::Refused(DirectiveError::TooFar);
                 }
-                if !is_there(rendition, wanted) {
+                if !is_there(list, wanted) {
                     return PlaylistAnswer::Wait;
                 }
             }
@@ -72,33 +71,35 @@ impl Packager {
 
     /// A segment, part, header or key of a rendition, by its file name.
     pub fn media(&self, name: &str, file: &str) -> MediaAnswer {
-        let found = self.renditions.iter().find(|one| one.name == name);
-        let (Some(rendition), Some(file)) = (found, MediaName::parse(&self.config.run, file))
-        else {
+        let found = self.lists().find(|one| one.name == name);
+        let (Some(list), Some(file)) = (found, MediaName::parse(&self.config.run, file)) else {
             return MediaAnswer::Unknown;
         };
         match file {
-            MediaName::Map(number) => match rendition.map(number) {
+            MediaName::Map(number) => match list.map(number) {
                 Some(map) => MediaAnswer::Ready(vec![map.clone()]),
                 None => MediaAnswer::Unknown,
             },
-            MediaName::Key(number) => rendition
+            MediaName::Key(number) => list
                 .key(number)
                 .map_or(MediaAnswer::Unknown, MediaAnswer::Key),
-            MediaName::Segment(number) => rendition
+            MediaName::Segment(number, of) if of == list.medium => list
                 .window
                 .segment(number)
                 .filter(|segment| !segment.is_gap())
                 .map_or(MediaAnswer::Unknown, whole),
-            MediaName::Part(number) if number == rendition.next_part() && !rendition.ended => {
+            MediaName::Part(number, of)
+                if of == list.medium && number == list.next_part() && !list.ended =>
+            {
                 MediaAnswer::Wait
             }
-            MediaName::Part(number) => rendition
+            MediaName::Part(number, of) if of == list.medium => list
                 .open
                 .part(number)
-                .or_else(|| rendition.window.part(number))
+                .or_else(|| list.window.part(number))
                 .and_then(|part| part.body.clone())
                 .map_or(MediaAnswer::Unknown, |body| MediaAnswer::Ready(vec![body])),
+            MediaName::Segment(..) | MediaName::Part(..) => MediaAnswer::Unknown,
         }
     }
 
@@ -116,13 +117,9 @@ impl Packager {
         }
         self.write_rows(at);
         let shared = self.shared();
-        let others = self
-            .renditions
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != at);
+        let others = self.lists().enumerate().filter(|(other, _)| *other != at);
         let reports: Vec<Report> = others.filter_map(|(_, one)| report(one)).collect();
-        let (text, known) = media_playlist(&self.renditions[at], &shared, &reports, skip);
+        let (text, known) = media_playlist(self.list(at), &shared, &reports, skip);
         let kind = if skip { "d" } else { "w" };
         let tag = format!("{}-{at}{kind}{}", self.config.run, self.version);
         let playlist = Arc::new(Playlist::new(text, known, tag));
@@ -149,9 +146,9 @@ impl Packager {
 
     /// Write once what lists say of segments whose parts they name no more.
     pub(crate) fn write_rows(&mut self, at: usize) {
-        let mut rows = std::mem::take(&mut self.renditions[at].window.rows);
-        write_rows(&mut rows, &self.renditions[at], &self.shared());
-        self.renditions[at].window.rows = rows;
+        let mut rows = std::mem::take(&mut self.list_mut(at).window.rows);
+        write_rows(&mut rows, self.list(at), &self.shared());
+        self.list_mut(at).window.rows = rows;
     }
 }
 
@@ -162,11 +159,11 @@ fn whole(segment: &Segment) -> MediaAnswer {
     }
 }
 
-fn report(rendition: &Rendition) -> Option<Report> {
-    let last = Some(&rendition.open)
+fn report(list: &List) -> Option<Report> {
+    let last = Some(&list.open)
         .filter(|open| !open.parts.is_empty())
-        .or_else(|| rendition.window.segments.back())?;
-    let uri = format!("../{}/index.m3u8", rendition.name);
+        .or_else(|| list.window.segments.back())?;
+    let uri = format!("../{}/index.m3u8", list.name);
     Some(Report {
         uri,
         segment: last.number,
@@ -175,14 +172,14 @@ fn report(rendition: &Rendition) -> Option<Report> {
 }
 
 /// Rules of section 6.2.5.2: two segments ahead of the newest, or further in the open one than three seconds of parts.
-fn is_too_far(rendition: &Rendition, wanted: Wanted) -> bool {
-    let open = &rendition.open;
+fn is_too_far(list: &List, wanted: Wanted) -> bool {
+    let open = &list.open;
     let newest = if open.parts.is_empty() {
         open.number.saturating_sub(1)
     } else {
         open.number
     };
-    let part_us = rendition.cadence.part_target_us;
+    let part_us = list.cadence.part_target_us;
     let advance = if part_us < 1_000_000 {
         3_000_000u64.div_ceil(part_us)
     } else {
@@ -200,14 +197,14 @@ fn is_too_far(rendition: &Rendition, wanted: Wanted) -> bool {
 }
 
 /// Whether the playlist has what is wanted; a part behind the last of a segment is the first of the next.
-fn is_there(rendition: &Rendition, wanted: Wanted) -> bool {
-    let open = &rendition.open;
+fn is_there(list: &List, wanted: Wanted) -> bool {
+    let open = &list.open;
     let Wanted { segment, part } = wanted;
     let Some(part) = part else {
         return segment < open.number;
     };
     if segment + 1 == open.number {
-        let last = rendition
+        let last = list
             .window
             .segments
             .back()
@@ -221,8 +218,8 @@ fn is_there(rendition: &Rendition, wanted: Wanted) -> bool {
 enum MediaName {
     Key(u64),
     Map(u32),
-    Segment(u64),
-    Part(u64),
+    Segment(u64, Medium),
+    Part(u64, Medium),
 }
 
 impl MediaName {
@@ -236,15 +233,16 @@ impl MediaName {
                 .all(|byte| byte.is_ascii_digit())
                 .then(|| digits.parse::<u64>().ok())?
         };
+        let media = |medium: Medium| {
+            let segment = number('s').map(|number| Self::Segment(number, medium));
+            segment.or_else(|| number('p').map(|number| Self::Part(number, medium)))
+        };
         match extension {
             "key" => number('k').map(Self::Key),
             "mp4" => number('i')
                 .and_then(|number| u32::try_from(number).ok())
                 .map(Self::Map),
-            "m4s" => number('s')
-                .map(Self::Segment)
-                .or_else(|| number('p').map(Self::Part)),
-            _ => None,
+            _ => Medium::of(extension).and_then(media),
         }
     }
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod beside;
 mod boxes;
 mod cadence;
 mod channel;
@@ -17,19 +18,25 @@ mod directives;
 mod encryption;
 mod gathering;
 mod herald;
+mod lateness;
+mod list;
 mod master;
 mod packager;
 mod playlist;
 mod protection;
 mod rendition;
 mod rows;
+mod script;
 mod segment;
 mod squeezed;
 mod stored;
+mod subtitles;
+mod tags;
 mod waiting;
 mod window;
 
 pub use answers::{MediaAnswer, PlaylistAnswer};
+pub use beside::TextFigures;
 pub use boxes::{BoxError, carries};
 pub use cadence::{Cadence, Observed};
 pub use channel::{Channel, Shelf};
@@ -39,5 +46,8 @@ pub use encryption::{EncryptionConfig, EncryptionMethod, KEY_BYTES, SECRET_BYTES
 pub use herald::Herald;
 pub use packager::{Held, Packager, PackagerConfig, Track};
 pub use playlist::Playlist;
+pub use script::{TextCue, TextRefused};
 pub use stored::{Discard, Holding, Leaving, Stored};
+pub use subtitles::is_language;
+pub use tags::TagFigures;
 pub use waiting::{Changed, MAX_WAITING, TooManyWait};

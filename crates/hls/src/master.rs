@@ -3,16 +3,22 @@
 use std::fmt::Write as _;
 
 use crate::rendition::Rendition;
+use crate::subtitles::Subtitles;
 
 /// Write it: every video rendition is a variant, with all sound of a codec as its alternatives; without video every
-/// sound is one.
-pub(crate) fn master_playlist(renditions: &[Rendition]) -> String {
+/// sound is one. Text goes with all of them.
+pub(crate) fn master_playlist(renditions: &[Rendition], subtitles: &[Subtitles]) -> String {
     let mut out = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned();
     let (videos, sounds): (Vec<&Rendition>, Vec<&Rendition>) =
         renditions.iter().partition(|one| one.format.is_video());
+    for text in subtitles {
+        subtitles_of(&mut out, text);
+    }
+    let texts = subtitles.iter().map(|text| text.list.bandwidth());
+    let text = texts.max();
     if videos.is_empty() {
         for sound in sounds {
-            variant(&mut out, sound, None);
+            variant(&mut out, sound, None, text);
         }
         return out;
     }
@@ -49,23 +55,43 @@ pub(crate) fn master_playlist(renditions: &[Rendition]) -> String {
     }
     for video in &videos {
         if groups.is_empty() {
-            variant(&mut out, video, None);
+            variant(&mut out, video, None, text);
         }
     }
     for (group, sounds) in &groups {
         // A variant may be heard with the dearest of its sounds.
         let dearest = sounds.iter().max_by_key(|sound| sound.bandwidth());
         for video in &videos {
-            variant(&mut out, video, dearest.map(|sound| (&group[..], *sound)));
+            let with = dearest.map(|sound| (&group[..], *sound));
+            variant(&mut out, video, with, text);
         }
     }
     out
 }
 
-fn variant(out: &mut String, rendition: &Rendition, with: Option<(&str, &Rendition)>) {
+fn subtitles_of(out: &mut String, text: &Subtitles) {
+    let name = &text.list.name;
+    let language = text.language.as_ref();
+    let shown = language.unwrap_or(name);
+    let language = language.map_or_else(String::new, |tag| format!(",LANGUAGE=\"{tag}\""));
+    let _ = writeln!(
+        out,
+        "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"subtitles\",NAME=\"{shown}\"{language},DEFAULT=NO,AUTOSELECT=YES,\
+         FORCED=NO,URI=\"{name}/index.m3u8\""
+    );
+}
+
+/// A variant, with the dearest sound that may be heard with it, and so many bits a second of text, where there is any.
+fn variant(
+    out: &mut String,
+    rendition: &Rendition,
+    with: Option<(&str, &Rendition)>,
+    text: Option<u64>,
+) {
     let sound = with.map(|(_, sound)| sound);
-    let peak = rendition.bandwidth() + sound.map_or(0, Rendition::bandwidth);
-    let mean = rendition.mean_bps() + sound.map_or(0, Rendition::mean_bps);
+    let sound_bps = sound.map_or(0, |sound| sound.bandwidth());
+    let peak = rendition.bandwidth() + sound_bps + text.unwrap_or(0);
+    let mean = rendition.mean_bps() + sound.map_or(0, |sound| sound.mean_bps());
     let _ = write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={peak}");
     if mean > 0 {
         let _ = write!(out, ",AVERAGE-BANDWIDTH={}", mean.min(peak));
@@ -83,6 +109,9 @@ fn variant(out: &mut String, rendition: &Rendition, with: Option<(&str, &Renditi
     }
     if let Some((group, _)) = with {
         let _ = write!(out, ",AUDIO=\"{group}\"");
+    }
+    if text.is_some() {
+        out.push_str(",SUBTITLES=\"subtitles\"");
     }
     let _ = writeln!(out, "\n{}/index.m3u8", rendition.name);
 }

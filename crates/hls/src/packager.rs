@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use roomtone_frames::{AccessUnit, Format};
 
+use crate::beside::Beside;
 use crate::boxes::BoxError;
 use crate::cadence::Cadence;
 use crate::date_ranges::{DateRange, DateRanges};
 use crate::encryption::{Encryption, EncryptionConfig};
 use crate::gathering::Gathering;
+use crate::lateness::Lateness;
+use crate::list::List;
 use crate::master::master_playlist;
 use crate::playlist::Playlist;
 use crate::rendition::Rendition;
@@ -20,8 +23,8 @@ use crate::stored::{Holding, Leaving, Stored};
 const MAX_TICKS: i64 = 1 << 43;
 /// Nothing is late before two parts might have come: networks waver.
 const AS_IT_CAME: u32 = 2;
-/// What comes too late for so long does so for good.
-const FOR_GOOD: Duration = Duration::from_secs(2);
+/// Who hands over seconds at a time is waited for so long at most.
+const LONGEST_WAIT_US: u64 = 5_000_000;
 /// What is coded in this place is so much later, where the processor is not free.
 const CODED_HERE: u32 = 6;
 
@@ -77,6 +80,8 @@ pub struct Packager {
     pub(crate) gathering: Option<Gathering>,
     pub(crate) lanes: Vec<Lane>,
     pub(crate) renditions: Vec<Rendition>,
+    /// Lines of text and tags that go with them.
+    pub(crate) beside: Beside,
     pub(crate) lead: usize,
     /// The last whole group of pictures.
     pub(crate) group_us: Option<u64>,
@@ -89,7 +94,7 @@ pub struct Packager {
     pub(crate) version: u64,
     pub(crate) cache: Vec<Cached>,
     master: Option<(u64, Arc<Playlist>)>,
-    encryption: Option<Encryption>,
+    pub(crate) encryption: Option<Encryption>,
     /// Segments that had to begin without a keyframe.
     pub forced_cuts: u64,
     /// Cuts that a rendition too far behind did not follow.
@@ -128,33 +133,7 @@ pub(crate) struct Lane {
     pub patience: u32,
     /// When something was listed last.
     pub listed_at: Instant,
-    /// Nothing but what came too late has come of late.
-    pub late: Option<Late>,
-}
-
-/// Units that all came too late to have a place.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Late {
-    since: Instant,
-    /// How far behind the end of the list the least late of them was.
-    least_us: u64,
-}
-
-impl Lane {
-    /// A unit came so far behind the end of the list, or has a place.
-    fn note_place(&mut self, behind_us: i64, now: Instant) {
-        let behind_us = u64::try_from(behind_us).ok().filter(|&us| us > 0);
-        self.late = behind_us.map(|us| match self.late {
-            None => Late {
-                since: now,
-                least_us: us,
-            },
-            Some(late) => Late {
-                least_us: late.least_us.min(us),
-                ..late
-            },
-        });
-    }
+    pub lateness: Lateness,
 }
 
 /// What a track's playlist lists so far.
@@ -185,6 +164,7 @@ impl Packager {
             gathering: Some(Gathering::new(tracks, lead)),
             lanes: Vec::new(),
             renditions: Vec::new(),
+            beside: Beside::default(),
             lead,
             group_us: None,
             last_keyframe: None,
@@ -226,6 +206,9 @@ impl Packager {
         for rendition in &mut self.renditions {
             rendition.ciphers.change(next, encryption.clone());
         }
+        for text in &mut self.beside.subtitles {
+            text.change_encryption(next, encryption.clone());
+        }
         self.encryption = encryption;
         Ok(())
     }
@@ -240,19 +223,20 @@ impl Packager {
         self.version
     }
 
-    /// The place of a track in the list given at the beginning, by its name; none before the first playlist.
+    /// The place of a track in the list given at the beginning, by its name, or of subtitles behind them; none before the
+    /// first playlist.
     pub fn track(&self, name: &str) -> Option<usize> {
-        self.renditions.iter().position(|one| one.name == name)
+        self.lists().position(|one| one.name == name)
     }
 
     /// What each track shows, as far as anybody waits for it; nothing before the first playlist.
     pub(crate) fn shown(&self) -> Vec<Shown> {
-        let of = |one: &Rendition| Shown {
+        let of = |one: &List| Shown {
             parts: one.next_part(),
             segments: one.open.number,
             ended: one.ended,
         };
-        self.renditions.iter().map(of).collect()
+        self.lists().map(of).collect()
     }
 
     /// Units that came too late to have a place.
@@ -261,14 +245,16 @@ impl Packager {
     }
 
     /// By how much a track is to be placed later to be listed again, where nothing has come of it for seconds but what came
-    /// too late. Told once: then it is looked at anew.
+    /// too late, or some of it does again and again. Told once: then it is looked at anew.
     pub fn take_lateness(&mut self, track: usize, now: Instant) -> Option<Duration> {
         let rendition = self.renditions.get(track)?;
         let lane = self.lanes.get_mut(track)?;
-        let late = lane.late.filter(|late| late.since + FOR_GOOD <= now)?;
-        lane.late = None;
-        let spare_us = rendition.cadence.part_target_us;
-        Some(Duration::from_micros(late.least_us + spare_us))
+        let remedy = lane.lateness.take(now)?;
+        let part_us = rendition.cadence.part_target_us;
+        let longer = remedy.waited_us.div_ceil(part_us) as u32;
+        let most = (LONGEST_WAIT_US / part_us) as u32;
+        lane.patience = lane.patience.max(most.min(lane.patience + longer));
+        Some(Duration::from_micros(remedy.by_us + part_us))
     }
 
     /// The two durations that never change; none before they are decided.
@@ -278,29 +264,29 @@ impl Packager {
 
     /// What all its media takes.
     pub fn holding(&self) -> Holding {
-        let all = self.renditions.iter().map(Rendition::holding);
+        let all = self.lists().map(List::holding);
         all.fold(Holding::default(), |sum, one| sum + one)
     }
 
     /// Take the next segment out that is to leave memory: it ended more than `keep_us` ago, and nobody asks for its parts
     /// any more. It is in memory until [`handle_left`](Self::handle_left) says where it is then.
     pub fn next_leaving(&mut self, keep_us: u64) -> Option<Leaving> {
-        let run = &self.config.run;
-        let mut all = self.renditions.iter_mut().enumerate();
-        all.find_map(|(track, one)| one.next_leaving(track, run, keep_us))
+        let run = self.config.run.clone();
+        let mut all = self.lists_mut().enumerate();
+        all.find_map(|(track, one)| one.next_leaving(track, &run, keep_us))
     }
 
     /// A segment that was leaving is stored there; none: it could not be, stays in memory and is the next to leave.
     pub fn handle_left(&mut self, track: usize, segment: u64, stored: Option<Stored>) {
-        if let Some(rendition) = self.renditions.get_mut(track) {
-            rendition.handle_left(segment, stored);
+        if let Some(list) = self.lists_mut().nth(track) {
+            list.handle_left(segment, stored);
         }
     }
 
     /// Drop the oldest segment there is before its time: there is no room for it. False where lists would be shorter than
     /// three target durations.
     pub fn forget_oldest(&mut self) -> bool {
-        let all = self.renditions.iter_mut();
+        let all = self.lists_mut();
         let may = all.filter_map(|one| Some((one.oldest_us()?, one)));
         let oldest = may.min_by_key(|(begins, _)| *begins);
         let done = oldest.is_some_and(|(_, one)| one.forget_oldest());
@@ -322,9 +308,10 @@ impl Packager {
 
     /// What each track holds.
     pub fn held(&self) -> Vec<Held> {
-        self.renditions
-            .iter()
-            .map(|one| {
+        let late = |place: usize| self.renditions.get(place).map_or(0, |one| one.late);
+        self.lists()
+            .enumerate()
+            .map(|(place, one)| {
                 let listed = one.window.listed();
                 let holding = one.holding();
                 Held {
@@ -333,7 +320,7 @@ impl Packager {
                     segments: one.window.segments.len() as u64,
                     bytes: holding.memory + holding.stored,
                     stored: holding.stored,
-                    late: one.late,
+                    late: late(place),
                     mean_bps: one.mean_bps(),
                 }
             })
@@ -360,7 +347,8 @@ impl Packager {
             return Ok(());
         }
         let Some(gathering) = &mut self.gathering else {
-            return self.take(track, unit, now);
+            self.take(track, unit, now)?;
+            return self.follow_with_text();
         };
         let enough = gathering.take(track, unit);
         self.refused += std::mem::take(&mut gathering.refused);
@@ -418,7 +406,7 @@ impl Packager {
                 self.lose_a_part(track)?;
             }
         }
-        Ok(())
+        self.follow_with_text()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
@@ -437,6 +425,7 @@ impl Packager {
         for rendition in &mut self.renditions {
             rendition.finish()?;
         }
+        self.follow_with_text()?;
         self.version += 1;
         Ok(())
     }
@@ -452,7 +441,11 @@ impl Packager {
             .is_none_or(|(version, _)| *version != self.version)
         {
             let tag = format!("{}-m{}", self.config.run, self.version);
-            let playlist = Playlist::new(master_playlist(&self.renditions), Vec::new(), tag);
+            let playlist = Playlist::new(
+                master_playlist(&self.renditions, &self.beside.subtitles),
+                Vec::new(),
+                tag,
+            );
             self.master = Some((self.version, Arc::new(playlist)));
         }
         self.master
@@ -494,12 +487,14 @@ impl Packager {
                     AS_IT_CAME
                 },
                 listed_at: now,
-                late: None,
+                lateness: Lateness::default(),
             });
             self.cache.push(Cached::default());
         }
+        self.place_early();
         for (track, unit) in begun.units {
             self.take(track, unit, now)?;
+            self.follow_with_text()?;
         }
         Ok(())
     }
@@ -514,7 +509,8 @@ impl Packager {
         let format = lane.format.as_ref().unwrap_or(&rendition.format);
         unit.dts = rendition.own_ticks(unit.dts, format);
         unit.pts = rendition.own_ticks(unit.pts, format);
-        lane.note_place(rendition.us(rendition.end() - unit.dts), now);
+        lane.lateness
+            .note(rendition.us(rendition.end() - unit.dts), now);
         if lane.waits_for_keyframe && !unit.keyframe {
             rendition.late += 1;
             return Ok(());

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::date_ranges::DateRanges;
 use crate::encryption::EncryptionMethod;
-use crate::rendition::Rendition;
+use crate::list::{List, Medium};
 use crate::rows::Rows;
 use crate::segment::Segment;
 use crate::squeezed::{self, Known};
@@ -69,16 +69,16 @@ pub(crate) struct Shared<'a> {
     pub ranges: &'a DateRanges,
 }
 
-/// Write about all segments of a rendition that list no parts any more, once for all playlists.
-pub(crate) fn write_rows(rows: &mut Rows, rendition: &Rendition, shared: &Shared<'_>) {
-    let segments = &rendition.window.segments;
+/// Write about all segments that list no parts any more, once for all playlists.
+pub(crate) fn write_rows(rows: &mut Rows, list: &List, shared: &Shared<'_>) {
+    let segments = &list.window.segments;
     let mut place = rows.len();
     while let Some(segment) = segments.get(place)
-        && behind(rendition, segment) > tail(rendition)
+        && behind(list, segment) > tail(list)
     {
         rows.write(|out| {
             let before = place.checked_sub(1).and_then(|before| segments.get(before));
-            let mut writer = Writer::behind(before, out, rendition, shared);
+            let mut writer = Writer::behind(before, out, list, shared);
             writer.segment_head(segment);
             writer.segment_tail(segment);
             writer.out
@@ -90,30 +90,30 @@ pub(crate) fn write_rows(rows: &mut Rows, rendition: &Rendition, shared: &Shared
 /// Write a media playlist, and say what of it is compressed already; with `skip` older segments are left out where any
 /// may be.
 pub(crate) fn media_playlist(
-    rendition: &Rendition,
+    list: &List,
     shared: &Shared<'_>,
     reports: &[Report],
     skip: bool,
 ) -> (String, Vec<Known>) {
     let mut known = Vec::new();
-    let (segments, rows) = (&rendition.window.segments, &rendition.window.rows);
-    let skipped = if skip { skippable(rendition) } else { 0 };
+    let (segments, rows) = (&list.window.segments, &list.window.rows);
+    let skipped = if skip { skippable(list) } else { 0 };
     let space = if skipped > 0 {
         0
     } else {
         rows.behind_first().len()
     };
     let out = String::with_capacity(space + 4096);
-    let mut writer = Writer::behind(None, out, rendition, shared);
+    let mut writer = Writer::behind(None, out, list, shared);
     writer.head(skipped);
-    if skipped > 0 && rendition.ciphers.differ() {
+    if skipped > 0 && list.ciphers.differ() {
         // Who has what is left out may take its key for that of what follows.
         writer.key = Some(NO_KEY);
     }
     let mut next = skipped;
     while let Some(segment) = segments.get(next) {
         writer.segment_head(segment);
-        if behind(rendition, segment) <= tail(rendition) {
+        if behind(list, segment) <= tail(list) {
             writer.parts(segment);
         }
         writer.segment_tail(segment);
@@ -122,17 +122,17 @@ pub(crate) fn media_playlist(
             known = rows.known(writer.out.len());
             writer.out.push_str(rows.behind_first());
             next = rows.len();
-            writer = Writer::behind(segments.get(next - 1), writer.out, rendition, shared);
+            writer = Writer::behind(segments.get(next - 1), writer.out, list, shared);
         }
     }
-    if rendition.ended {
+    if list.ended {
         writer.line(format_args!("#EXT-X-ENDLIST"));
     } else {
-        if !rendition.open.parts.is_empty() {
-            writer.segment_head(&rendition.open);
-            writer.parts(&rendition.open);
+        if !list.open.parts.is_empty() {
+            writer.segment_head(&list.open);
+            writer.parts(&list.open);
         }
-        let hint = part_name(shared.run, rendition.next_part());
+        let hint = part_name(shared.run, list.next_part(), list.medium);
         writer.line(format_args!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{hint}\""));
     }
     for report in reports {
@@ -145,36 +145,36 @@ pub(crate) fn media_playlist(
 }
 
 /// How many segments end further from the end of the playlist than the skip boundary.
-fn skippable(rendition: &Rendition) -> usize {
-    if rendition.ended || !offers_skip(rendition) {
+fn skippable(list: &List) -> usize {
+    if list.ended || !offers_skip(list) {
         return 0;
     }
-    let boundary = rendition.ticks(rendition.cadence.skip_until_us());
-    let segments = &rendition.window.segments;
-    segments.partition_point(|segment| behind(rendition, segment) > boundary)
+    let boundary = list.ticks(list.cadence.skip_until_us());
+    let segments = &list.window.segments;
+    segments.partition_point(|segment| behind(list, segment) > boundary)
 }
 
 /// How much is listed behind a segment, in ticks; what a clock jumped over is not.
-fn behind(rendition: &Rendition, segment: &Segment) -> u64 {
-    rendition.open.listed_to() - segment.listed_to()
+fn behind(list: &List, segment: &Segment) -> u64 {
+    list.open.listed_to() - segment.listed_to()
 }
 
 /// So far from the end parts are listed, in ticks.
-fn tail(rendition: &Rendition) -> u64 {
-    3 * rendition.ticks(rendition.cadence.target_us())
+fn tail(list: &List) -> u64 {
+    3 * list.ticks(list.cadence.target_us())
 }
 
 /// A window that never outgrows the boundary has nothing to skip.
-fn offers_skip(rendition: &Rendition) -> bool {
-    rendition.window_us() > rendition.cadence.skip_until_us()
+fn offers_skip(list: &List) -> bool {
+    list.window_us() > list.cadence.skip_until_us()
 }
 
-pub(crate) fn segment_name(run: &str, number: u64) -> String {
-    format!("{run}-s{number}.m4s")
+pub(crate) fn segment_name(run: &str, number: u64, medium: Medium) -> String {
+    format!("{run}-s{number}.{}", medium.extension())
 }
 
-pub(crate) fn part_name(run: &str, number: u64) -> String {
-    format!("{run}-p{number}.m4s")
+pub(crate) fn part_name(run: &str, number: u64, medium: Medium) -> String {
+    format!("{run}-p{number}.{}", medium.extension())
 }
 
 pub(crate) fn map_name(run: &str, number: u32) -> String {
@@ -185,12 +185,12 @@ pub(crate) fn key_name(run: &str, number: u64) -> String {
     format!("{run}-k{number}.key")
 }
 
-/// The number of a key that is none of this rendition.
+/// The number of a key that is none of this list.
 const NO_KEY: u64 = u64::MAX;
 
 struct Writer<'a> {
     out: String,
-    rendition: &'a Rendition,
+    list: &'a List,
     shared: &'a Shared<'a>,
     /// The map in force, and the number of the key.
     map: Option<u32>,
@@ -202,14 +202,14 @@ impl<'a> Writer<'a> {
     fn behind(
         before: Option<&Segment>,
         out: String,
-        rendition: &'a Rendition,
+        list: &'a List,
         shared: &'a Shared<'a>,
     ) -> Self {
-        let ciphers = &rendition.ciphers;
+        let ciphers = &list.ciphers;
         let key_of = |segment: &Segment| Some(ciphers.of(segment.number)?.key_of(segment.number));
         Self {
             out,
-            rendition,
+            list,
             shared,
             map: before.map(|segment| segment.map),
             key: before.and_then(key_of),
@@ -222,14 +222,14 @@ impl<'a> Writer<'a> {
     }
 
     fn head(&mut self, skipped: usize) {
-        let rendition = self.rendition;
-        let cadence = rendition.cadence;
+        let list = self.list;
+        let cadence = list.cadence;
         self.line(format_args!("#EXTM3U\n#EXT-X-VERSION:9"));
         self.line(format_args!(
             "#EXT-X-TARGETDURATION:{}",
             cadence.target_duration_s
         ));
-        let skip = if offers_skip(rendition) {
+        let skip = if offers_skip(list) {
             format!(",CAN-SKIP-UNTIL={:.1}", micros(cadence.skip_until_us()))
         } else {
             String::new()
@@ -242,9 +242,9 @@ impl<'a> Writer<'a> {
             "#EXT-X-PART-INF:PART-TARGET={:.3}",
             micros(cadence.part_target_us)
         ));
-        let first = rendition.first_listed();
+        let first = list.first_listed();
         self.line(format_args!("#EXT-X-MEDIA-SEQUENCE:{}", first.number));
-        let discontinuities = rendition.window.discontinuity_sequence;
+        let discontinuities = list.window.discontinuity_sequence;
         if discontinuities > 0 {
             self.line(format_args!(
                 "#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}"
@@ -254,7 +254,7 @@ impl<'a> Writer<'a> {
             self.line(format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
         }
         // Deltas tell of all of them: clients are not offered to leave any out.
-        let listed_us = rendition.us(first.start);
+        let listed_us = list.us(first.start);
         let zero_us = self.shared.zero_us;
         self.shared.ranges.write(&mut self.out, listed_us, zero_us);
     }
@@ -263,7 +263,7 @@ impl<'a> Writer<'a> {
         if segment.discontinuity {
             self.line(format_args!("#EXT-X-DISCONTINUITY"));
         }
-        if self.map != Some(segment.map) {
+        if !self.list.maps.is_empty() && self.map != Some(segment.map) {
             self.map = Some(segment.map);
             // A key that stands before a header is its key, too; headers are not encrypted.
             if self.key.take().is_some() {
@@ -273,12 +273,12 @@ impl<'a> Writer<'a> {
             self.line(format_args!("#EXT-X-MAP:URI=\"{map}\""));
         }
         self.key_of(segment);
-        let at = self.shared.zero_us + self.rendition.us(segment.start + segment.shown_after);
+        let at = self.shared.zero_us + self.list.us(segment.start + segment.shown_after);
         self.line(format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", date_time(at)));
     }
 
     fn key_of(&mut self, segment: &Segment) {
-        let Some(encryption) = self.rendition.ciphers.of(segment.number) else {
+        let Some(encryption) = self.list.ciphers.of(segment.number) else {
             if self.key.take().is_some() {
                 self.line(format_args!("#EXT-X-KEY:METHOD=NONE"));
             }
@@ -302,9 +302,10 @@ impl<'a> Writer<'a> {
     }
 
     fn parts(&mut self, segment: &Segment) {
+        let digits = self.list.medium.digits();
         for part in &segment.parts {
             let duration = self.seconds(part.duration);
-            let name = part_name(self.shared.run, part.number);
+            let name = part_name(self.shared.run, part.number, self.list.medium);
             let independent = if part.independent {
                 ",INDEPENDENT=YES"
             } else {
@@ -312,7 +313,7 @@ impl<'a> Writer<'a> {
             };
             let gap = if part.body.is_none() { ",GAP=YES" } else { "" };
             self.line(format_args!(
-                "#EXT-X-PART:DURATION={duration:.5},URI=\"{name}\"{independent}{gap}"
+                "#EXT-X-PART:DURATION={duration:.digits$},URI=\"{name}\"{independent}{gap}"
             ));
         }
     }
@@ -321,13 +322,14 @@ impl<'a> Writer<'a> {
         if segment.is_gap() {
             self.line(format_args!("#EXT-X-GAP"));
         }
+        let digits = self.list.medium.digits();
         let duration = self.seconds(segment.duration());
-        let name = segment_name(self.shared.run, segment.number);
-        self.line(format_args!("#EXTINF:{duration:.5},\n{name}"));
+        let name = segment_name(self.shared.run, segment.number, self.list.medium);
+        self.line(format_args!("#EXTINF:{duration:.digits$},\n{name}"));
     }
 
     fn seconds(&self, ticks: u64) -> f64 {
-        self.rendition.seconds(ticks)
+        self.list.seconds(ticks)
     }
 }
 

@@ -1,57 +1,52 @@
 //! One media playlist's worth of media: samples gathered into parts, parts into segments, in a window.
 
-use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 
 use bytes::Bytes;
 use roomtone_frames::{AccessUnit, Format};
 
 use crate::boxes::{BoxError, Sample, chunk, init_segment};
 use crate::cadence::Cadence;
-use crate::ciphers::Ciphers;
 use crate::encryption::Encryption;
+use crate::list::{List, Medium};
 use crate::protection::{Protection, Runs, protect};
-use crate::segment::{Part, Segment};
-use crate::window::Window;
+use crate::tags::Tags;
 
 /// A longer hole is a jump of the source's clock and becomes a discontinuity; a shorter one is listed as lost.
 pub(crate) const MAX_HOLE_US: i64 = 60_000_000;
 
-/// What a rendition is made of.
+/// A list of samples of one track, and what of it is not listed yet.
 pub(crate) struct Rendition {
-    /// Its folder below the presentation.
-    pub name: String,
+    pub list: List,
     pub format: Format,
-    /// Ticks a second of all times, for good: those of the format it began with.
-    rate: u32,
-    pub cadence: Cadence,
-    /// By what its segments are encrypted, if by anything.
-    pub ciphers: Ciphers,
-    /// Complete segments.
-    pub window: Window,
-    /// The one being made.
-    pub open: Segment,
-    pub ended: bool,
     /// Units that came too late to have a place.
     pub late: u64,
-    /// The most bits a second of any complete segment.
-    pub peak_bps: u64,
+    /// Timed metadata that goes with it.
+    pub tags: Tags,
     /// The last unit that decoding may begin with, before it is encrypted.
     keyframe: Option<Bytes>,
-    /// Headers that a segment may still need, by number.
-    maps: BTreeMap<u32, Bytes>,
-    /// How much is listed, in ticks.
-    listed: u64,
     samples: Vec<Sample>,
-    /// Where the samples begin, and how long they are; in ticks.
-    part_start: i64,
+    /// How long the samples are, in ticks.
     part_duration: u64,
     /// The unit whose duration is not known before the next.
     pending: Option<AccessUnit>,
     /// The last duration seen.
     nominal: u64,
-    next_part: u64,
     chunks: u32,
-    total: (u64, u64),
+}
+
+impl Deref for Rendition {
+    type Target = List;
+
+    fn deref(&self) -> &List {
+        &self.list
+    }
+}
+
+impl DerefMut for Rendition {
+    fn deref_mut(&mut self) -> &mut List {
+        &mut self.list
+    }
 }
 
 impl Rendition {
@@ -65,30 +60,27 @@ impl Rendition {
         encryption: Option<Encryption>,
     ) -> Result<Self, BoxError> {
         let rate = format.clock_rate();
-        let maps = BTreeMap::from([(0, header(&format, rate, encryption.as_ref(), 0)?)]);
-        let listed = window_us * u64::from(rate) / 1_000_000;
-        Ok(Self {
+        let first = header(&format, rate, encryption.as_ref(), 0)?;
+        let mut list = List::new(
             name,
-            format,
-            rate,
+            Medium::Samples,
+            (rate, start),
             cadence,
-            ciphers: Ciphers::new(encryption),
-            maps,
-            listed,
-            window: Window::default(),
-            open: Segment::new(0, start, 0, false),
-            ended: false,
+            window_us,
+            encryption,
+        );
+        list.add_map(first);
+        Ok(Self {
+            list,
+            format,
             late: 0,
-            peak_bps: 0,
+            tags: Tags::default(),
             keyframe: None,
             samples: Vec::new(),
-            part_start: start,
             part_duration: 0,
             pending: None,
             nominal: 0,
-            next_part: 0,
             chunks: 0,
-            total: (0, 0),
         })
     }
 
@@ -104,35 +96,15 @@ impl Rendition {
         self.pending.is_some()
     }
 
-    /// How long the open segment would be if it ended at `at`.
-    pub(crate) fn open_until(&self, at: i64) -> u64 {
-        (at - self.open.start).max(0) as u64
-    }
-
-    /// Ticks from microseconds.
-    pub(crate) fn ticks(&self, us: u64) -> u64 {
-        us * u64::from(self.rate) / 1_000_000
-    }
-
     /// A time in ticks of a format's clock in those of all its times.
     pub(crate) fn own_ticks(&self, ticks: i64, format: &Format) -> i64 {
         let (from, to) = (i128::from(format.clock_rate().max(1)), self.rate);
         ((i128::from(ticks) * i128::from(to) + from / 2) / from) as i64
     }
 
-    /// Seconds from ticks.
-    pub(crate) fn seconds(&self, ticks: u64) -> f64 {
-        ticks as f64 / f64::from(self.rate)
-    }
-
-    /// Microseconds from ticks.
-    pub(crate) fn us(&self, ticks: i64) -> i64 {
-        ticks * 1_000_000 / i64::from(self.rate)
-    }
-
     /// Take a unit; with `cut` a new segment begins with it. True when a part was finished.
     pub(crate) fn push(&mut self, unit: AccessUnit, cut: bool) -> Result<bool, BoxError> {
-        let before = self.next_part;
+        let before = self.next_part();
         if unit.dts < self.end()
             || self
                 .pending
@@ -147,7 +119,7 @@ impl Rendition {
             self.cut()?;
         }
         self.pending = Some(unit);
-        Ok(self.next_part != before)
+        Ok(self.next_part() != before)
     }
 
     /// The pending unit lasts until `until`, as long as that can be; a longer hole is a gap.
@@ -211,43 +183,40 @@ impl Rendition {
         if self.samples.is_empty() {
             return Ok(());
         }
-        let by_samples = self.ciphers.open().filter(|one| one.is_by_samples());
+        let number = self.open.number;
+        let by_samples = self.list.ciphers.open().filter(|one| one.is_by_samples());
         let protected = by_samples.is_some();
         if let Some(encryption) = by_samples {
             for sample in &mut self.samples {
                 (sample.data, sample.runs) =
-                    protect(&self.format, encryption, self.open.number, &sample.data)?;
+                    protect(&self.format, encryption, number, &sample.data)?;
             }
         }
         let start = self.part_start.max(0) as u64;
-        let body = chunk(self.chunks, start, &self.samples, protected)?;
+        let mut body = chunk(self.chunks, start, &self.samples, protected)?;
+        let ends = self.part_start + self.part_duration as i64 + self.open.shown_after;
+        let mut tags = self.tags.take_before(self.list.us(ends), self.list.rate);
+        if !tags.is_empty() {
+            tags.extend_from_slice(&body);
+            body = tags.freeze();
+        }
         self.chunks = self.chunks.wrapping_add(1);
         let independent = self.samples[0].keyframe;
         self.samples.clear();
-        let sealed = match self.ciphers.open() {
-            Some(encryption) if !protected => {
-                Some(encryption.seal(self.open.number, &[&body[..]])?)
-            }
+        let sealed = match self.list.ciphers.open() {
+            Some(encryption) if !protected => Some(encryption.seal(number, &[&body[..]])?),
             _ => None,
         };
         match sealed {
-            Some(sealed) => self.list(independent, Some(sealed), Some(body)),
-            None => self.list(independent, Some(body), None),
+            Some(sealed) => self.list_part(independent, Some(sealed), Some(body)),
+            None => self.list_part(independent, Some(body), None),
         }
         Ok(())
     }
 
-    fn list(&mut self, independent: bool, body: Option<Bytes>, clear: Option<Bytes>) {
+    fn list_part(&mut self, independent: bool, body: Option<Bytes>, clear: Option<Bytes>) {
         let duration = std::mem::take(&mut self.part_duration);
-        self.open.push(Part {
-            number: self.next_part,
-            duration,
-            independent,
-            body,
-            clear,
-        });
-        self.next_part += 1;
-        self.part_start += duration as i64;
+        self.list.push(duration, independent, body, clear);
     }
 
     /// List what is lost as parts that cannot be had.
@@ -258,7 +227,7 @@ impl Rendition {
         while left > 0 {
             self.part_duration = left.min(target);
             left -= self.part_duration;
-            self.list(false, None, None);
+            self.list_part(false, None, None);
         }
         Ok(())
     }
@@ -278,19 +247,14 @@ impl Rendition {
         if self.open.parts.is_empty() {
             return Ok(());
         }
-        let mut next = Segment::new(self.open.number + 1, self.part_start, self.open.map, false);
-        // One that begins with a gap goes on as the one before.
-        next.shown_after = self.open.shown_after;
-        next.listed_before = self.open.listed_to();
-        let mut done = std::mem::replace(&mut self.open, next);
-        if let Some(encryption) = self.ciphers.open() {
+        let mut done = self.list.turn_over();
+        if let Some(encryption) = self.list.ciphers.open() {
             done.seal(encryption)?;
         }
-        self.ciphers.begin(self.open.number)?;
+        let number = self.open.number;
+        self.ciphers.begin(number)?;
         self.turn_key()?;
-        self.measure(&done);
-        self.window.push(done);
-        self.slide();
+        self.list.complete(done);
         Ok(())
     }
 
@@ -317,12 +281,6 @@ impl Rendition {
         header(&self.format, self.rate, encryption, self.open.number).map(drop)
     }
 
-    fn add_map(&mut self, header: Bytes) -> u32 {
-        let number = self.maps.last_key_value().map_or(0, |(last, _)| last + 1);
-        self.maps.insert(number, header);
-        number
-    }
-
     /// From the next sample on the format is another.
     pub(crate) fn change_format(&mut self, format: Format) -> Result<(), BoxError> {
         self.flush()?;
@@ -341,16 +299,6 @@ impl Rendition {
         self.cut()?;
         self.ended = true;
         Ok(())
-    }
-
-    /// A header by its number.
-    pub(crate) fn map(&self, number: u32) -> Option<&Bytes> {
-        self.maps.get(&number)
-    }
-
-    /// All segments that can be fetched, the open one last.
-    pub(crate) fn fetchable(&self) -> impl DoubleEndedIterator<Item = &Segment> {
-        self.window.fetchable().chain(std::iter::once(&self.open))
     }
 
     /// The last unit that decoding may begin with, alone in a file of its own; none before there was one.
@@ -372,74 +320,9 @@ impl Rendition {
         Ok(Some(file.concat().into()))
     }
 
-    /// A key that something that can be fetched is encrypted by.
-    pub(crate) fn key(&self, number: u64) -> Option<Bytes> {
-        let oldest = self.fetchable().next()?.number;
-        self.ciphers.key(number, oldest, self.open.number)
-    }
-
-    /// The first segment that is listed.
-    pub(crate) fn first_listed(&self) -> &Segment {
-        self.window.segments.front().unwrap_or(&self.open)
-    }
-
-    /// The number that the next part will have.
-    pub(crate) fn next_part(&self) -> u64 {
-        self.next_part
-    }
-
-    /// Mean bits a second of all complete segments.
-    pub(crate) fn mean_bps(&self) -> u64 {
-        let (bytes, ticks) = self.total;
-        bytes * 8 * u64::from(self.rate) / ticks.max(1)
-    }
-
-    /// What a player needs to keep up: the dearest segment and a tenth more, or what there is of the first.
-    pub(crate) fn bandwidth(&self) -> u64 {
-        let open = bits_a_second(&self.open, self.rate);
-        (if self.peak_bps == 0 {
-            open
-        } else {
-            self.peak_bps
-        })
-        .max(1)
-            * 11
-            / 10
-    }
-
     /// Pictures a second, by the last of them.
     pub(crate) fn frame_rate(&self) -> Option<f64> {
         (self.nominal > 0).then(|| f64::from(self.rate) / self.nominal as f64)
-    }
-
-    /// How much is listed, in microseconds.
-    pub(crate) fn window_us(&self) -> u64 {
-        self.us(self.listed as i64) as u64
-    }
-
-    /// The same in ticks.
-    pub(crate) fn window_ticks(&self) -> u64 {
-        self.listed
-    }
-
-    /// Headers of segments that are gone are needed no more, nor what these were encrypted by.
-    pub(crate) fn forget_maps(&mut self) {
-        let first = self.fetchable().next();
-        let (oldest, number) = first.map_or((0, 0), |first| (first.map, first.number));
-        self.ciphers.forget_before(number);
-        if self
-            .maps
-            .first_key_value()
-            .is_some_and(|(first, _)| *first < oldest)
-        {
-            self.maps = self.maps.split_off(&oldest);
-        }
-    }
-
-    fn measure(&mut self, done: &Segment) {
-        let (bytes, ticks) = (done.bytes(), done.duration());
-        self.total = (self.total.0 + bytes, self.total.1 + ticks);
-        self.peak_bps = self.peak_bps.max(bits_a_second(done, self.rate));
     }
 }
 
@@ -459,8 +342,4 @@ fn header(
         })
     })?;
     init_segment(format, rate, Some(&protection))
-}
-
-fn bits_a_second(segment: &Segment, clock_rate: u32) -> u64 {
-    segment.bytes() * 8 * u64::from(clock_rate) / segment.duration().max(1)
 }

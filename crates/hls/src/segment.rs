@@ -14,7 +14,7 @@ pub(crate) struct Part {
     /// In ticks.
     pub duration: u64,
     pub independent: bool,
-    /// `moof` and `mdat`, encrypted where the program is; none: the media was lost.
+    /// `moof` and `mdat`, or a document; encrypted where the program is; none: the media was lost.
     pub body: Option<Bytes>,
     /// The same before it was encrypted, until the segment is complete.
     pub clear: Option<Bytes>,
@@ -49,7 +49,7 @@ pub(crate) struct Segment {
     /// Of the header its samples need.
     pub map: u32,
     pub discontinuity: bool,
-    /// The whole, where it is encrypted and complete.
+    /// The whole of a complete one, where it is not its parts one after the other: encrypted, or text.
     pub sealed: Option<Bytes>,
     pub place: Place,
     /// In ticks.
@@ -99,10 +99,15 @@ impl Segment {
         if !clear.is_empty() {
             let clear: Vec<&[u8]> = clear.iter().map(|body| &body[..]).collect();
             let sealed = encryption.seal(self.number, &clear)?;
-            self.bytes = sealed.len() as u64;
-            self.sealed = Some(sealed);
+            self.replace_whole(sealed);
         }
         Ok(())
+    }
+
+    /// The whole of it are these bytes.
+    pub(crate) fn replace_whole(&mut self, whole: Bytes) {
+        self.bytes = whole.len() as u64;
+        self.sealed = Some(whole);
     }
 
     /// In ticks.
@@ -132,7 +137,7 @@ impl Segment {
         bodies.map(bytes).sum::<u64>() + bytes(&self.sealed)
     }
 
-    /// The bytes of the segment are those of its parts, where they are not encrypted; none where it is outside.
+    /// The bytes of the segment are those of its parts, unless it has a whole of its own; none where it is outside.
     pub(crate) fn bodies(&self) -> impl Iterator<Item = &Bytes> {
         let parts = self.parts.iter().filter(|_| self.sealed.is_none());
         let bodies = parts.filter_map(|part| part.body.as_ref());

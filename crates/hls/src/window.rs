@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::list::List;
 use crate::playlist::segment_name;
-use crate::rendition::Rendition;
 use crate::rows::Rows;
 use crate::segment::{Part, Place, Segment};
 use crate::stored::{Holding, Leaving, Stored};
@@ -182,7 +182,7 @@ impl Window {
     }
 }
 
-impl Rendition {
+impl List {
     /// Segments leave the list by time, but three target durations stay (section 6.2.2); they can be fetched for as long
     /// as the longest list that named them (the same section).
     pub(crate) fn slide(&mut self) {
@@ -217,12 +217,12 @@ impl Rendition {
         let keep = self
             .ticks(keep_us)
             .max(PARTS_STAY * self.ticks(self.cadence.target_us()));
-        let now = self.open.listed_to();
+        let (now, medium) = (self.open.listed_to(), self.medium);
         let segment = self.window.next_leaving(now.checked_sub(keep)?)?;
         Some(Leaving {
             track,
             segment: segment.number,
-            name: segment_name(run, segment.number),
+            name: segment_name(run, segment.number, medium),
             bodies: segment.bodies().cloned().collect(),
             bytes: segment.bytes(),
         })

@@ -6,6 +6,7 @@
 mod encrypted;
 mod reader;
 mod source;
+mod subtitles;
 
 use reader::{Rules, fetch, length, ready};
 use roomtone_hls::{DirectiveError, Directives, MediaAnswer, Packager, PlaylistAnswer};

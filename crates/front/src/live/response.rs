@@ -38,6 +38,7 @@ pub(super) enum Reply {
     Media {
         source: Source,
         tag: String,
+        kind: &'static str,
     },
     Key(Bytes),
 }
@@ -93,6 +94,7 @@ impl Reply {
         Self::Media {
             source,
             tag: format!("\"{file}\""),
+            kind: kind_of(file),
         }
     }
 
@@ -101,6 +103,7 @@ impl Reply {
         let Self::Media {
             source: Source::Stored(stored),
             tag,
+            kind,
         } = self
         else {
             return Ok(self);
@@ -113,7 +116,7 @@ impl Reply {
         });
         if let Ok(Ok(source)) = opening.await {
             stats.live_stored.increment();
-            Ok(Self::Media { source, tag })
+            Ok(Self::Media { source, tag, kind })
         } else {
             stats.live_stored_unreadable.increment();
             Err(Refusal::FileUnreadable)
@@ -126,7 +129,7 @@ impl Reply {
                 playlist,
                 max_age_s,
             } => send_playlist(&playlist, max_age_s, method, asked),
-            Self::Media { source, tag } => send_media(source, &tag, method, asked),
+            Self::Media { source, tag, kind } => send_media(source, (&tag, kind), method, asked),
             Self::Key(key) => send_key(key, method),
         }
     }
@@ -207,9 +210,17 @@ fn send_playlist(
     response
 }
 
+/// What a file of a list is: of MP4, or a document of text.
+fn kind_of(file: &str) -> &'static str {
+    match file.rsplit_once('.') {
+        Some((_, "vtt")) => "text/vtt",
+        _ => "video/mp4",
+    }
+}
+
 fn send_media(
     source: Source,
-    tag: &str,
+    (tag, kind): (&str, &'static str),
     method: &Method,
     asked: &HeaderMap,
 ) -> Response<ResponseBody> {
@@ -242,7 +253,7 @@ fn send_media(
             return response;
         }
     };
-    set(response.headers_mut(), CONTENT_TYPE, "video/mp4");
+    set(response.headers_mut(), CONTENT_TYPE, kind);
     response
         .headers_mut()
         .insert(CONTENT_LENGTH, (end - first).into());

@@ -194,8 +194,12 @@ impl Rules {
             .rev()
             .take(if newest == before { 0 } else { 2 })
         {
-            assert!(fetch(packager, name, &segment.map).is_some());
-            bodies(packager, name, segment);
+            if segment.map.is_empty() {
+                documents(packager, name, segment);
+            } else {
+                assert!(fetch(packager, name, &segment.map).is_some());
+                bodies(packager, name, segment);
+            }
         }
         self.last = Some(media);
     }
@@ -206,7 +210,7 @@ impl Rules {
 }
 
 /// What belongs to the segment of a number, decrypted where it is encrypted; each alone (rule 49).
-fn clear(packager: &Packager, name: &str, segment: &Segment, uri: &str) -> Vec<u8> {
+pub(crate) fn clear(packager: &Packager, name: &str, segment: &Segment, uri: &str) -> Vec<u8> {
     let mut bytes = fetch(packager, name, uri).unwrap();
     let Some(key) = segment.key.as_ref().filter(|_| !segment.by_samples) else {
         return bytes;
@@ -217,6 +221,17 @@ fn clear(packager: &Packager, name: &str, segment: &Segment, uri: &str) -> Vec<u
     let vector = FixedLength::from(u128::from(segment.number).to_be_bytes());
     let vector = DecryptionContext::Iv128(vector);
     key.decrypt(&mut bytes, vector).unwrap().to_vec()
+}
+
+/// Text without a header: each part, and the whole, is a document that says where its times are.
+fn documents(packager: &Packager, name: &str, segment: &Segment) {
+    let parts = segment.parts.iter().map(|part| &part.uri);
+    let whole = Some(&segment.uri).filter(|uri| !uri.is_empty());
+    for uri in parts.chain(whole) {
+        assert_eq!(uri.rsplit('.').next(), Some("vtt"), "{uri}");
+        let document = clear(packager, name, segment, uri);
+        assert!(document.starts_with(b"WEBVTT\nX-TIMESTAMP-MAP="), "{uri}");
+    }
 }
 
 /// Parts of a finished parent are its bytes (rule 15).
