@@ -89,6 +89,15 @@ pub enum ClientEvent {
     },
     /// What the server says of the stream.
     Metadata(Value),
+    /// Other timed values, by their name.
+    Data {
+        /// `onCuePoint`, `onTextData`, ...
+        name: String,
+        /// Milliseconds, modulo 2^32.
+        timestamp: u32,
+        /// What it holds.
+        values: Vec<Value>,
+    },
 }
 
 /// Why a connection is over.
@@ -340,10 +349,18 @@ impl Client {
         let mut values = read_values(amf0_of(message))?.into_iter().peekable();
         // For servers alone, but FFmpeg says it to players too.
         values.next_if_eq(&Value::from("@setDataFrame"));
-        if values.next().as_ref().and_then(Value::as_str) == Some("onMetaData") {
-            let metadata = values.next().unwrap_or(Value::Null);
-            self.events.push_back(ClientEvent::Metadata(metadata));
-        }
+        let Some(Value::String(name)) = values.next() else {
+            return Ok(());
+        };
+        self.events.push_back(if name == "onMetaData" {
+            ClientEvent::Metadata(values.next().unwrap_or(Value::Null))
+        } else {
+            ClientEvent::Data {
+                name,
+                timestamp: message.timestamp,
+                values: values.collect(),
+            }
+        });
         Ok(())
     }
 

@@ -35,4 +35,4 @@ pub use server::{
     ServerConfig, ServerEvent, Wish,
 };
 pub use tags::TagWriter;
-pub use tracks::{Output, TrackCounters, Tracks};
+pub use tracks::{Output, TextLine, TrackCounters, Tracks};

@@ -182,6 +182,11 @@ fn a_player_gets_what_is_sent_and_the_end() {
     assert!(pair.server.send_media(Media::Audio, 20, media(&[0xaf, 1])));
     pair.server.close();
     pair.exchange();
+    // What it says beside its media is told by its name.
+    assert!(matches!(
+        pair.client.poll_event(),
+        Some(ClientEvent::Data { name, .. }) if name == "|RtmpSampleAccess"
+    ));
     assert_eq!(
         pair.client.poll_event(),
         Some(ClientEvent::Metadata(metadata))

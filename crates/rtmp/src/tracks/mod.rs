@@ -2,6 +2,7 @@
 
 mod clock;
 mod sound;
+mod text;
 mod video;
 
 use std::collections::VecDeque;
@@ -10,9 +11,10 @@ use bytes::Bytes;
 use roomtone_frames::{AccessUnit, Format};
 
 use crate::flv::{AudioPart, VideoPart};
-use crate::{AudioTag, Media, TagError, VideoTag};
+use crate::{AudioTag, Media, TagError, Value, VideoTag};
 use clock::Unwrapped;
 use sound::Sound;
+pub use text::TextLine;
 use video::Video;
 
 /// What tags were made of.
@@ -24,6 +26,8 @@ pub enum Output {
     Unit(Media, AccessUnit),
     /// The encoder says that this track ends.
     End(Media),
+    /// A line of text.
+    Text(TextLine),
 }
 
 /// What could not be given.
@@ -43,7 +47,7 @@ pub struct TrackCounters {
 
 /// Makes units of the tags of one publisher.
 ///
-/// Inputs: [`handle_tag`](Self::handle_tag). Outputs: [`poll_output`](Self::poll_output), at most a format and a unit for each tag. Video is on a clock
+/// Inputs: [`handle_tag`](Self::handle_tag), [`handle_data`](Self::handle_data). Outputs: [`poll_output`](Self::poll_output), at most a format and a unit for each tag. Video is on a clock
 /// of 90 kHz, sound on that of its samples: times in milliseconds are made exact by counting them.
 #[derive(Debug, Default)]
 pub struct Tracks {
@@ -73,6 +77,28 @@ impl Tracks {
             Err(TagError::Unsupported(_)) => self.counters.unsupported += 1,
         }
         outcome
+    }
+
+    /// Take values that came beside the media: lines of text are read, all others passed over.
+    pub fn handle_data(
+        &mut self,
+        name: &str,
+        timestamp: u32,
+        values: &[Value],
+    ) -> Result<(), TagError> {
+        if name != text::NAME {
+            return Ok(());
+        }
+        let Some((text, language)) = text::read(values) else {
+            self.counters.malformed += 1;
+            return Err(TagError::Malformed);
+        };
+        self.ready.push_back(Output::Text(TextLine {
+            milliseconds: self.times.unwrap(timestamp),
+            language,
+            text,
+        }));
+        Ok(())
     }
 
     /// Give what is ready.

@@ -219,3 +219,54 @@ proptest! {
         all(&mut tracks);
     }
 }
+
+#[test]
+fn lines_of_text_have_the_times_of_the_tracks_and_their_language() {
+    let mut tracks = Tracks::default();
+    let header = TagWriter::new(h264(&SPS)).header().unwrap();
+    tracks.handle_tag(Media::Video, 0, &header).unwrap();
+    let late = u32::MAX - 20;
+    let frame = video(0x17, &[IDR]);
+    tracks.handle_tag(Media::Video, late, &frame).unwrap();
+    let line = |members: &[(&'static str, &str)]| {
+        let members = members
+            .iter()
+            .map(|(name, text)| (*name, Value::from(*text)));
+        [Value::object(members)]
+    };
+    let ffmpeg = line(&[("type", "Text"), ("text", "hello")]);
+    tracks.handle_data("onTextData", 30, &ffmpeg).unwrap();
+    let wowza = line(&[("text", ""), ("language", "eng")]);
+    tracks.handle_data("onTextData", 90, &wowza).unwrap();
+    tracks.handle_data("onCuePoint", 95, &ffmpeg).unwrap();
+    let endless = "x".repeat(5000);
+    let endless = line(&[("text", endless.as_str())]);
+    for malformed in [
+        &[][..],
+        &[Value::Null],
+        &line(&[("type", "Text")]),
+        &endless,
+    ] {
+        let read = tracks.handle_data("onTextData", 99, malformed);
+        assert_eq!(read, Err(TagError::Malformed));
+    }
+    let lines: Vec<TextLine> = all(&mut tracks)
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Text(line) => Some(line),
+            _ => None,
+        })
+        .collect();
+    // Behind the turn of 32 bits, as pictures would be.
+    let turn = 1_i64 << 32;
+    let expected = |milliseconds, language: Option<&str>, text: &str| TextLine {
+        milliseconds: turn + milliseconds,
+        language: language.map(str::to_owned),
+        text: text.to_owned(),
+    };
+    assert_eq!(
+        lines,
+        [expected(30, None, "hello"), expected(90, Some("eng"), "")]
+    );
+    assert_eq!(tracks.counters().malformed, 4);
+}

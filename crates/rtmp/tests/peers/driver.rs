@@ -309,7 +309,7 @@ fn collect(
             Output::Format(media, format) => published.formats.push((media, format)),
             Output::Unit(Media::Video, unit) => published.pictures.push(unit),
             Output::Unit(Media::Audio, unit) => published.sound.push(unit),
-            Output::End(_) => {}
+            Output::End(_) | Output::Text(_) => {}
         }
     }
     Ok(())
@@ -403,8 +403,8 @@ fn receive(mut socket: TcpStream, url: &str) -> Published {
         client.handle_bytes(&buffer[..length], Instant::now());
         while let Some(event) = client.poll_event() {
             match event {
-                ClientEvent::Started => {}
                 ClientEvent::Metadata(metadata) => played.metadata.push(metadata),
+                ClientEvent::Started | ClientEvent::Data { .. } => {}
                 ClientEvent::Media {
                     media,
                     timestamp,
