@@ -2,8 +2,8 @@
 //! new part, as `llhls_rps` of the folder of peers does.
 //!
 //! `live_load ADDRESS PATH [--clients N] [--seconds N] [--speaks http1|http2|tls1|tls2] [--waits]` prints one line of JSON.
-//! With `--waits` nobody fetches parts, and for each playlist it says how long after the first answer the last came, and
-//! when that was. `--flood` asks for the same playlist again and again, `--streams` at a time on each connection.
+//! With `--waits` nobody fetches parts, and for each playlist it says how many answers came, when the first and when the
+//! last; those that wait do next to nothing themselves, and ask again as late as one does that is a network away. `--flood` asks for the same playlist again and again, `--streams` at a time on each connection.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -299,16 +300,13 @@ async fn follow(words: Arc<Words>, track: &'static str, counts: Arc<Counts>) {
             continue;
         };
         counts.add(&counts.playlists, body.len());
-        if let Some(wanted) = wanted.filter(|_| words.waits && track == "video") {
-            counts.note(wanted);
-        }
         let text = std::str::from_utf8(&body).unwrap_or_default();
         let Some((segment, part, last)) = newest(text) else {
             continue;
         };
         query = format!("?_HLS_msn={segment}&_HLS_part={part}");
         let is_first = wanted.replace((segment, part)).is_none();
-        if words.waits || is_first {
+        if is_first {
             continue;
         }
         match client.get(&format!("{folder}/{last}")).await {
@@ -316,6 +314,67 @@ async fn follow(words: Arc<Words>, track: &'static str, counts: Arc<Counts>) {
             None => _ = counts.failed.fetch_add(1, Ordering::Relaxed),
         }
     }
+}
+
+/// From an answer to the next request, of one that is so far away.
+const ROUND_TRIP: Duration = Duration::from_millis(30);
+
+/// Waits for one playlist of the pictures after the other, by HTTP/1.1: no client library takes its time meanwhile.
+async fn wait(words: Arc<Words>, counts: Arc<Counts>) {
+    let mut stream = TcpStream::connect(words.address).await.expect("a listener");
+    stream.set_nodelay(true).expect("a TCP socket");
+    let mut space = vec![0; 64 << 10];
+    let (mut query, mut wanted) = (String::new(), None);
+    loop {
+        let request = format!(
+            "GET {}/video/index.m3u8{query} HTTP/1.1\r\nHost: {}\r\n\r\n",
+            words.path, words.address
+        );
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("it is sent");
+        let body = answer(&mut stream, &mut space).await;
+        if let Some(wanted) = wanted {
+            counts.note(wanted);
+        }
+        tokio::time::sleep(ROUND_TRIP).await;
+        let Some(body) = body else {
+            counts.failed.fetch_add(1, Ordering::Relaxed);
+            (query, wanted) = (String::new(), None);
+            continue;
+        };
+        counts.add(&counts.playlists, body.len());
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        if let Some((segment, part, _)) = newest(text) {
+            query = format!("?_HLS_msn={segment}&_HLS_part={part}");
+            wanted = Some((segment, part));
+        }
+    }
+}
+
+/// The body of an answer whose length stands in its head; none of one that is no 200.
+async fn answer<'a>(stream: &mut TcpStream, space: &'a mut [u8]) -> Option<&'a [u8]> {
+    let mut len = 0;
+    let (body, whole) = loop {
+        let came = stream.read(&mut space[len..]).await.expect("an answer");
+        assert!(came > 0, "the server has hung up");
+        len += came;
+        let ends = space[..len].windows(4).position(|four| four == b"\r\n\r\n");
+        if let Some(ends) = ends {
+            let head = std::str::from_utf8(&space[..ends]).expect("a head of ASCII");
+            let lines = head.lines().filter_map(|line| line.split_once(": "));
+            let mut told = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+            let told: usize = told.next_back()?.1.parse().expect("a length");
+            break (ends + 4, ends + 4 + told);
+        }
+    };
+    while len < whole {
+        len += stream.read(&mut space[len..whole]).await.expect("a body");
+    }
+    space
+        .starts_with(b"HTTP/1.1 200")
+        .then(|| &space[body..whole])
 }
 
 /// Asks for the same again and again.
@@ -341,8 +400,10 @@ async fn main() {
             }
             continue;
         }
-        tokio::spawn(follow(Arc::clone(&words), "video", Arc::clone(&counts)));
-        if !words.waits {
+        if words.waits {
+            tokio::spawn(wait(Arc::clone(&words), Arc::clone(&counts)));
+        } else {
+            tokio::spawn(follow(Arc::clone(&words), "video", Arc::clone(&counts)));
             tokio::spawn(follow(Arc::clone(&words), "audio", Arc::clone(&counts)));
         }
         if client % 10 == 9 {
