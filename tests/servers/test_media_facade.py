@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from media_links import CONFIG, H264, LINKS, OPUS, PCMU, VP8
 
@@ -18,6 +19,7 @@ from roomtone.media import (
     Packager,
     Router,
     WebRtcTransport,
+    show_text,
 )
 from roomtone.media.values import (
     AnyEvent,
@@ -42,6 +44,7 @@ from roomtone.media.values import (
     PackagerId,
     ProducerClosed,
     RouterClosed,
+    ShowStreamText,
     SrtpKeys,
     ToneKind,
     TransportClosed,
@@ -455,6 +458,19 @@ async def test_a_packager_has_its_name_alone_until_it_ends(engine: Engine) -> No
     with engine.subscribe(again.id) as events:
         await router.close()
         assert await events.get() == PackagerEnded(packager=again.id, reason=EngineCloseReason.PARENT_CLOSED)
+
+
+async def test_text_that_nobody_would_see_is_refused(engine: Engine) -> None:
+    packager = await Packager.open(await engine.open_router(), "studio")
+    line = ShowStreamText(packager=packager.id, text="hello")
+    for wrong in ({"delay_ms": 30_001}, {"duration_ms": 99}, {"language": "no tag"}):
+        async with refused(ErrorCode.INVALID):
+            await show_text(engine, msgspec.structs.replace(line, **wrong))
+    async with refused(ErrorCode.WRONG_STATE):
+        await show_text(engine, line)
+    await packager.close()
+    async with refused(ErrorCode.NOT_FOUND):
+        await show_text(engine, line)
 
 
 async def test_a_track_whose_producer_is_gone_goes_on_with_another(engine: Engine) -> None:

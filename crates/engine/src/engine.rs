@@ -464,8 +464,9 @@ fn subject(command: &Command) -> Subject {
         Command::DoTogether { ref commands } => commands.first().map_or(Subject::Nothing, subject),
         Command::SwitchPackagerTrack(ref wish) => Subject::Object(wish.packager),
         Command::OpenTranscoder(_)
-        | Command::CloseTranscoder { .. }
+        | Command::CloseTranscoder(_)
         | Command::SetStreamSync(_)
+        | Command::ShowStreamText(_)
         | Command::SetStreamEncryption(_)
         | Command::GetStreamSync(_)
         | Command::GetStreamPressure(_)

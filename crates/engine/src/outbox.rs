@@ -67,6 +67,7 @@ fn policy(event: &Event) -> Policy {
         Event::MixerEffortChanged { mixer, .. } => Policy::Merge((11, mixer, 0)),
         Event::PackagerPressed { packager, .. } => Policy::Merge((12, packager, 0)),
         Event::IngestPaced { ingest, .. } => Policy::Merge((13, ingest, 0)),
+        Event::PackagerPointed { packager, .. } => Policy::Merge((14, packager, 0)),
         Event::DtmfReceived { .. } => Policy::Message(1),
         Event::ChannelMessage { ref data, .. } => Policy::Message(data.len()),
         Event::TransportClosed { .. }

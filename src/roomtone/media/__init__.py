@@ -28,7 +28,7 @@ from roomtone.media.objects import (
     Transport,
     WebRtcTransport,
 )
-from roomtone.media.packager import Packager, alignment_of, pressure_of, set_encryption, shift_sound
+from roomtone.media.packager import Packager, alignment_of, pressure_of, set_encryption, shift_sound, show_text
 from roomtone.media.shared_port import SharedTcpPort
 from roomtone.media.socket_link import SocketLink
 from roomtone.media.together import Together
@@ -70,4 +70,5 @@ __all__ = [
     "pressure_of",
     "set_encryption",
     "shift_sound",
+    "show_text",
 ]

@@ -35,6 +35,7 @@ from roomtone.media.values import (
     MixerEffortChanged,
     MixerSourceEnded,
     PackagerEnded,
+    PackagerPointed,
     PackagerPressed,
     PackagerStarted,
     PackagerWarned,
@@ -78,6 +79,7 @@ SUBJECTS: dict[type[Event], tuple[str, ...]] = {
     MixerClosed: ("mixer",),
     PackagerStarted: ("packager",),
     PackagerWarned: ("packager",),
+    PackagerPointed: ("packager",),
     PackagerPressed: ("packager",),
     IngestPaced: ("listener", "ingest", "packager"),
     PackagerEnded: ("packager",),
@@ -115,6 +117,7 @@ MERGED: dict[type[Event], tuple[type[Event], tuple[str, ...]]] = {
     ActiveSpeakers: (ActiveSpeakers, ("router", "observer")),
     AudioForwarded: (AudioForwarded, ("router",)),
     MixerEffortChanged: (MixerEffortChanged, ("mixer",)),
+    PackagerPointed: (PackagerPointed, ("packager",)),
     PackagerPressed: (PackagerPressed, ("packager",)),
     IngestPaced: (IngestPaced, ("ingest",)),
 }

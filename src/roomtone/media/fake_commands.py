@@ -110,6 +110,7 @@ from roomtone.media.values import (
     SetPreferredLayers,
     SetStreamEncryption,
     SetStreamSync,
+    ShowStreamText,
     Stats,
     SwitchPackagerTrack,
     SwitchSource,
@@ -431,6 +432,7 @@ class FakeCommands(FakeState):
         | SwitchPackagerTrack
         | SetStreamEncryption
         | SetStreamSync
+        | ShowStreamText
         | GetStreamSync
         | GetStreamPressure,
     ) -> AnyResult:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         MediaKind,
         MixerSource,
         SetConsumerLimits,
+        ShowStreamText,
         SrtpKeys,
     )
 
@@ -168,6 +169,7 @@ class FakePackager:
     begun: bool = False
     audio_offset_ms: int = 0
     encryption: LiveEncryption | None = None
+    said: list[ShowStreamText] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -232,6 +234,7 @@ class FakeIngest:
     tracks: dict[int, IngestTrack] = field(default_factory=dict)
     """What its publisher sends (`FakeLink.tell_track`)."""
     audio_offset_ms: int = 0
+    said: list[ShowStreamText] = field(default_factory=list)
     encryption: LiveEncryption | None = None
     """As it was set last (`SetStreamEncryption`)."""
     shows: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, assert_never
 
 from roomtone.media.fake_objects import (
@@ -33,6 +34,7 @@ from roomtone.media.values import (
     RemovePackagerTrack,
     SetStreamEncryption,
     SetStreamSync,
+    ShowStreamText,
     Stats,
     SwitchPackagerTrack,
 )
@@ -50,6 +52,7 @@ PackagerCommand = (
     | SwitchPackagerTrack
     | SetStreamEncryption
     | SetStreamSync
+    | ShowStreamText
     | GetStreamSync
     | GetStreamPressure
 )
@@ -60,6 +63,11 @@ _SECRET_BYTES = 32
 _MAX_WINDOW_MS = 24 * 3_600_000
 _PART_MS = range(100, 2_001)
 _OFFSET_MS = range(-500, 1_001)
+_DELAY_MS = range(-10_000, 30_001)
+_DURATION_MS = range(100, 60_001)
+_TEXT_BYTES = 4_096
+_LANGUAGES = 8
+_LANGUAGE = re.compile(r"(?=.{1,35}$)[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})*")
 _CARRIED = {("H264", 90_000), ("H265", 90_000), ("AV1", 90_000), ("OPUS", 48_000)}
 _REPAIR = {"RTX", "RED", "ULPFEC", "FLEXFEC", "FLEXFEC-03"}
 
@@ -81,6 +89,8 @@ def execute(state: FakeState, command: PackagerCommand) -> AnyResult:
             result = Done()
         case SetStreamSync() | SetStreamEncryption():
             result = _set(state, command)
+        case ShowStreamText():
+            result = _show_text(state, command)
         case GetStreamSync():
             result = _sync_of(state, command)
         case GetStreamPressure():
@@ -131,6 +141,24 @@ def _set_sync(state: FakeState, command: SetStreamSync) -> AnyResult:
     held.audio_offset_ms = command.audio_offset_ms
     if isinstance(held, FakeIngest):
         held.shifted = list(command.tracks)
+    return Done()
+
+
+def _show_text(state: FakeState, command: ShowStreamText) -> AnyResult:
+    held = _stream(state, command.packager)
+    if command.delay_ms not in _DELAY_MS:
+        raise Refused(ErrorCode.INVALID, "delay_ms is -10000 to 30000")
+    if command.duration_ms is not None and command.duration_ms not in _DURATION_MS:
+        raise Refused(ErrorCode.INVALID, "duration_ms is 100 to 60000")
+    if command.language is not None and not _LANGUAGE.fullmatch(command.language):
+        raise Refused(ErrorCode.INVALID, "language is a tag of BCP 47: en, pt-BR")
+    if isinstance(held, FakePackager) and not held.begun:
+        raise Refused(ErrorCode.WRONG_STATE, "the stream has not begun")
+    if len(command.text.encode()) > _TEXT_BYTES:
+        raise Refused(ErrorCode.INVALID, "text is up to 4096 bytes")
+    if len({line.language for line in held.said} | {command.language}) > _LANGUAGES:
+        raise Refused(ErrorCode.LIMIT, "a stream has up to 8 languages")
+    held.said.append(command)
     return Done()
 
 

@@ -20,6 +20,7 @@ from roomtone.media.values import (
     RemovePackagerTrack,
     SetStreamEncryption,
     SetStreamSync,
+    ShowStreamText,
     Stats,
     SwitchPackagerTrack,
 )
@@ -101,6 +102,11 @@ async def shift_sound(
     """Have the sound of a stream lie later than its source says; the values are those of `SetStreamSync`."""
     command = SetStreamSync(packager=packager, audio_offset_ms=audio_offset_ms, tracks=list(tracks))
     await engine.ask(command, Done)
+
+
+async def show_text(engine: Engine, line: ShowStreamText) -> None:
+    """Have a line of text shown with a stream; the values are those of `ShowStreamText`."""
+    await engine.ask(line, Done)
 
 
 async def set_encryption(engine: Engine, packager: PackagerId, encryption: LiveEncryption | None) -> None:

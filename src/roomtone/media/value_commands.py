@@ -28,6 +28,7 @@ from roomtone.media.value_live_commands import (
     SetIngestCertificate,
     SetStreamEncryption,
     SetStreamSync,
+    ShowStreamText,
     SwitchPackagerTrack,
 )
 from roomtone.media.value_parts import (
@@ -493,6 +494,7 @@ AnyCommand = (
     | SwitchPackagerTrack
     | SetStreamEncryption
     | SetStreamSync
+    | ShowStreamText
     | GetStreamSync
     | GetStreamPressure
     | OpenTrackTranscoder

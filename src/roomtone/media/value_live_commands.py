@@ -103,6 +103,22 @@ class SetStreamSync(Command, tag="set_stream_sync", frozen=True, kw_only=True):
     tracks: list[IngestTrackId] = []
 
 
+class ShowStreamText(Command, tag="show_stream_text", frozen=True, kw_only=True):
+    """Have a line of text shown with a packager's stream, or an encoder's: subtitles of its language.
+
+    ``text`` is up to 4,096 bytes, empty to take away what is shown; ``language`` a tag of BCP 47. It begins
+    ``delay_ms`` (-10,000 to 30,000) behind the newest of the lists and lasts ``duration_ms`` (100 to 60,000), None:
+    until the next, or as long as it takes to read. Refused as a wrong state before the first list, and by a limit in a
+    ninth language.
+    """
+
+    packager: PackagerId
+    text: str
+    language: str | None = None
+    delay_ms: int = 0
+    duration_ms: int | None = None
+
+
 class SetStreamEncryption(Command, tag="set_stream_encryption", frozen=True, kw_only=True):
     """Have a packager, or an encoder's stream, encrypt otherwise from its next segment on, or not at all with None.
 

@@ -199,6 +199,10 @@ class Command(Value, tag_field="op", frozen=True, kw_only=True, omit_defaults=Tr
     """Base of all commands. What is as by default is left out on the way: it is the same on both sides."""
 
 
+class Event(Value, tag_field="event", frozen=True, kw_only=True):
+    """Base of all events."""
+
+
 class ArrivalModel(StrEnum):
     """How congestion shows in arrival times: the slope of a line through the last delays, or a Kalman filter."""
 

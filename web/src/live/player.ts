@@ -1,10 +1,13 @@
 import Hls from "hls.js";
 import { ahead, type LiveReport, type Variant } from "./report";
+import { watchSubtitles } from "./subtitles";
 
 /** A player of one live stream. */
 export interface LivePlayer {
   report(): LiveReport;
   jump(): void;
+  /** Shows subtitles by their place in the report; null: none. */
+  showSubtitles(at: number | null): void;
   close(): void;
 }
 
@@ -13,6 +16,8 @@ export interface LiveNews {
   onPlaying(): void;
   /** There is nothing to play, and this player is done: what the server answered where that was it, and what failed. */
   onTrouble(status: number | undefined, what: string): void;
+  /** These lines of subtitles are shown now. */
+  onSubtitles(lines: readonly string[]): void;
 }
 
 /** Plays a multivariant playlist in a media element, near the live edge; by the browser itself where it must be. */
@@ -37,6 +42,10 @@ function withHls(video: HTMLVideoElement, url: string, news: LiveNews): LivePlay
     news.onPlaying();
   };
   video.addEventListener("playing", playing);
+  // The page draws them itself: the browser would under the bar of its buttons.
+  hls.subtitleDisplay = false;
+  const reading = new AbortController();
+  watchSubtitles(video, reading.signal, (lines) => { news.onSubtitles(lines); });
   hls.loadSource(url);
   hls.attachMedia(video);
   return {
@@ -46,13 +55,18 @@ function withHls(video: HTMLVideoElement, url: string, news: LiveNews): LivePlay
       buffer: ahead(video.buffered, video.currentTime),
       variant: variantOf(hls),
       stalls,
+      subtitles: hls.subtitleTracks.map(({ name }) => name),
     }),
     jump: () => {
       const edge = hls.liveSyncPosition;
       if (edge !== null) video.currentTime = edge;
       void video.play().catch(() => undefined);
     },
+    showSubtitles: (at) => {
+      hls.subtitleTrack = at ?? -1;
+    },
     close: () => {
+      reading.abort();
       video.removeEventListener("playing", playing);
       hls.destroy();
     },
@@ -82,9 +96,13 @@ function alone(video: HTMLVideoElement, url: string, news: LiveNews): LivePlayer
       buffer: ahead(video.buffered, video.currentTime),
       variant: { width: video.videoWidth, height: video.videoHeight, bitrate: 0, codecs: "" },
       stalls: 0,
+      subtitles: [...video.textTracks].map(({ label }) => label),
     }),
     jump: () => {
       video.currentTime = edge();
+    },
+    showSubtitles: (shown) => {
+      [...video.textTracks].forEach((track, at) => { track.mode = at === shown ? "showing" : "disabled"; });
     },
     close: () => {
       controller.abort();

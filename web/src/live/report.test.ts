@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { text } from "../strings";
 import { ahead, isBehind, isDenied, type LiveReport, sayTrouble, sayVariant, seconds } from "./report";
 
-const report = (latency: number): LiveReport => ({ latency, target: 1, buffer: 1, variant: null, stalls: 0 });
+const report = (latency: number): LiveReport => ({ latency, target: 1, buffer: 1, variant: null, stalls: 0, subtitles: [] });
 
 test("times are told with one digit, and not at all where they are unknown", () => {
   expect(seconds(1.26)).toBe("1.3 s");

@@ -12,6 +12,8 @@ export interface LiveReport {
   readonly variant: Variant | null;
   /** Times the picture stood still for want of media. */
   readonly stalls: number;
+  /** Names of subtitles that can be shown. */
+  readonly subtitles: readonly string[];
 }
 
 export interface Variant {

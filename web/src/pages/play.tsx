@@ -23,6 +23,8 @@ function Play() {
   const [status, setStatus] = useState<string>(text.line.connecting);
   const [muted, setMuted] = useState(true);
   const [report, setReport] = useState<LiveReport | null>(null);
+  const [lines, setLines] = useState<readonly string[]>([]);
+  const [subtitles, setSubtitles] = useState<number | null>(null);
   const [denied, setDenied] = useState(false);
   const [attempt, setAttempt] = useState(0);
 
@@ -34,6 +36,8 @@ function Play() {
       player.current?.close();
       player.current = null;
       setReport(null);
+      setLines([]);
+      setSubtitles(null);
     };
     const again = () => {
       stop();
@@ -47,6 +51,7 @@ function Play() {
         onPlaying: () => {
           setStatus(text.line.live);
         },
+        onSubtitles: setLines,
         onTrouble: (code, what) => {
           setStatus(sayTrouble(code, what));
           if (!isDenied(code, what)) {
@@ -81,6 +86,9 @@ function Play() {
     <Page title={text.play.title(roomName)}>
       <div className="stage">
         <video ref={video} playsInline muted={muted} aria-label={text.watch.picture(roomName)} />
+        <p className="subtitles" data-subtitles>
+          {lines.join("\n")}
+        </p>
         <div className="over">
           <span role="status" data-status className={denied ? "bad" : ""}>
             {status}
@@ -105,6 +113,26 @@ function Play() {
                 <button type="button" onClick={() => player.current?.jump()}>
                   {text.play.jump}
                 </button>{" "}
+              </>
+            )}
+            {report !== null && report.subtitles.length > 0 && (
+              <>
+                <select
+                  aria-label={text.play.subtitles}
+                  value={subtitles ?? ""}
+                  onChange={({ target: { value } }) => {
+                    const at = value === "" ? null : Number(value);
+                    setSubtitles(at);
+                    player.current?.showSubtitles(at);
+                  }}
+                >
+                  <option value="">{text.play.noSubtitles}</option>
+                  {report.subtitles.map((name, at) => (
+                    <option key={name} value={at}>
+                      {name}
+                    </option>
+                  ))}
+                </select>{" "}
               </>
             )}
             <button

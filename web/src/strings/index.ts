@@ -67,6 +67,8 @@ export const text = {
     target: (target: string) => (target === "" ? "" : `the server asks for ${target}`),
     stalls: (count: number) => (count === 0 ? "never stood still" : `stood still ${count === 1 ? "once" : `${count} times`}`),
     jump: "Jump to live",
+    subtitles: "Subtitles",
+    noSubtitles: "No subtitles",
     whep: "Watch with less than a second of delay (WebRTC)",
     playlist: "The playlist, for other players",
   },

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use roomtone_frames::{AccessUnit, Format};
-use roomtone_mpegts::Splice;
 
 use super::asking::Wish;
 use super::connection::Line;
 use super::pacing::{Pacer, Turn};
 use crate::feed::{self, Outlet, SourceClock};
-use crate::live::{Board, Found, INGEST_RATE, LiveHandle, Run};
+use crate::live::{Beside, Board, Found, INGEST_RATE, LiveHandle, Run};
 use crate::values::{IngestPace, Report};
 
 /// What a publisher sends, however it came.
@@ -25,8 +24,8 @@ pub(super) enum Sent {
     Break(u32),
     /// It has a track that cannot be carried, of this codec.
     Refused(u32, String),
-    /// A cue for splicing.
-    Cue(Splice),
+    /// Something beside its media.
+    Beside(Beside),
     /// Something of it was not whole.
     Dropped,
     /// Nothing of it can be read.
@@ -65,6 +64,10 @@ pub(super) struct Figures {
     pub(super) left_out: u64,
     /// Cues for splicing, repeated ones too.
     pub(super) cues: u64,
+    /// Lines of text.
+    pub(super) lines: u64,
+    /// Timed metadata.
+    pub(super) tags: u64,
 }
 
 /// What found no place on its way to the live thread.
@@ -93,7 +96,7 @@ pub(super) struct Publisher {
     gathered: Vec<(u64, Found)>,
     /// Tracks of which what is gathered follows on a break.
     breaks: Vec<u64>,
-    cues: Vec<Splice>,
+    beside: Vec<Beside>,
     pub(super) clock: SourceClock,
     found_out: Vec<(Arc<Outlet>, feed::Found)>,
 }
@@ -121,7 +124,7 @@ impl Publisher {
             tracks: Vec::new(),
             gathered: Vec::new(),
             breaks: Vec::new(),
-            cues: Vec::new(),
+            beside: Vec::new(),
             clock,
             found_out: Vec::new(),
         }
@@ -213,20 +216,24 @@ impl Publisher {
         self.gathered.push((track.track, (unit, news, now)));
     }
 
-    /// Take a cue for splicing.
-    pub(super) fn handle_cue(&mut self, splice: Splice) {
-        self.figures.cues += 1;
-        self.cues.push(splice);
+    /// Take what comes beside its media.
+    pub(super) fn handle_beside(&mut self, what: Beside) {
+        *match what {
+            Beside::Cue(_) => &mut self.figures.cues,
+            Beside::Line(_) => &mut self.figures.lines,
+            Beside::Tag(_) => &mut self.figures.tags,
+        } += 1;
+        self.beside.push(what);
     }
 
     /// What has come since last asked.
     fn take_run(&mut self) -> Option<Run> {
-        let is_any = !self.gathered.is_empty() || !self.cues.is_empty();
+        let is_any = !self.gathered.is_empty() || !self.beside.is_empty();
         is_any.then(|| Run {
             packager: self.packager,
             breaks: std::mem::take(&mut self.breaks),
             units: std::mem::take(&mut self.gathered),
-            cues: std::mem::take(&mut self.cues),
+            beside: std::mem::take(&mut self.beside),
         })
     }
 
@@ -261,7 +268,7 @@ impl Publisher {
 
     /// A run found no place: its tracks go on at their next keyframes, with their formats.
     fn lost(&mut self, run: &Run) -> Dropped {
-        self.figures.dropped += (run.units.len() + run.cues.len()) as u64;
+        self.figures.dropped += (run.units.len() + run.beside.len()) as u64;
         let is_video = |of: u64| {
             self.tracks
                 .iter()
@@ -307,6 +314,8 @@ impl Publisher {
         report.insert("slowed".into(), self.is_slowed().into());
         report.insert("units_left_out".into(), self.figures.left_out.into());
         report.insert("cues".into(), self.figures.cues.into());
+        report.insert("text_lines".into(), self.figures.lines.into());
+        report.insert("tags".into(), self.figures.tags.into());
         report
     }
 }

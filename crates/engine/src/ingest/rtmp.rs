@@ -20,6 +20,7 @@ use super::connection::No;
 use super::pacing::Turn;
 use super::publisher::Sent;
 use super::wire::Wire;
+use crate::live::{Beside, Line};
 use crate::values::{IngestEnd, IngestProtocol};
 
 /// A player that has acknowledged nothing for so long is gone.
@@ -150,8 +151,18 @@ impl Connection {
                     self.tracks = Tracks::default();
                     told.push(Told::Stopped);
                 }
-                // Nobody reads what the encoder says beside its media yet.
-                ServerEvent::Metadata(_) | ServerEvent::Data { .. } => {}
+                ServerEvent::Data {
+                    name,
+                    timestamp,
+                    values,
+                } => {
+                    if self.tracks.handle_data(&name, timestamp, &values).is_err() {
+                        told.push(Told::Sent(Sent::Dropped));
+                    }
+                    told.extend(outputs(&mut self.tracks).into_iter().map(Told::Sent));
+                }
+                // Nobody reads what the encoder says of its stream yet.
+                ServerEvent::Metadata(_) => {}
             }
         }
     }
@@ -287,6 +298,11 @@ pub(super) fn outputs(tracks: &mut Tracks) -> Vec<Sent> {
             }
             Output::Unit(media, unit) => sent.push(Sent::Unit(key(media), unit)),
             Output::End(media) => sent.push(Sent::TrackGone(key(media))),
+            Output::Text(line) => sent.push(Sent::Beside(Beside::Line(Line {
+                at_us: line.milliseconds * 1000,
+                language: line.language,
+                text: line.text,
+            }))),
         }
     }
     sent

@@ -298,7 +298,7 @@ impl IngestThread {
                 self.counters.groups_dropped_full.add(dropped.groups);
                 publisher.handle_break(key);
             }
-            Sent::Cue(splice) => publisher.handle_cue(splice),
+            Sent::Beside(what) => publisher.handle_beside(what),
             Sent::Refused(key, what) => self.leave_out(id, key, &what),
             Sent::Dropped => publisher.figures.dropped += 1,
             Sent::Unreadable(why) => self.end_publisher(id, IngestEnd::Protocol, why, now),

@@ -5,8 +5,9 @@
 use roomtone_frames::Format;
 
 use super::Run;
+use super::beside::Beside;
 use super::coding::{Found, OF_INGEST};
-use super::program::Program;
+use super::program::{Program, Told};
 use super::thread::LiveThread;
 use super::track::{NewTrack, Track};
 use crate::ids;
@@ -141,11 +142,21 @@ impl Program {
         }
     }
 
-    /// What waited is shown now.
-    pub(super) fn settle_following(&mut self) {
-        if let Some(source) = self.following.coming.take() {
-            self.following.shown = source;
+    /// Take what another packager's source sends beside its media.
+    pub(super) fn handle_followed_beside(&mut self, packager: u64, what: &Beside) {
+        if self.following.role(Source::Of(packager)) == Role::Shown {
+            self.handle_beside(what.clone());
         }
+    }
+
+    /// What waited is shown now: whose source that is, where it is another than before.
+    pub(super) fn settle_following(&mut self) -> Option<Told> {
+        let source = self.following.coming.take()?;
+        self.following.shown = source;
+        Some(Told::Pointed(match source {
+            Source::Own => None,
+            Source::Of(packager) => Some(packager),
+        }))
     }
 
     fn give(&mut self, role: Role, id: u64, found: Found) {
@@ -213,6 +224,9 @@ impl LiveThread {
                         let program = &mut one.program;
                         program.handle_followed(run.packager, *is_video, found.clone());
                     }
+                }
+                for what in &run.beside {
+                    one.program.handle_followed_beside(run.packager, what);
                 }
             });
         }

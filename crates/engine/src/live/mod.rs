@@ -6,6 +6,7 @@
 //! and counts them.
 
 mod asking;
+mod beside;
 mod coding;
 mod cues;
 mod following;
@@ -18,6 +19,7 @@ mod program;
 mod raw;
 mod reorder;
 mod report;
+mod saying;
 mod sealing;
 mod silence;
 mod standby;
@@ -38,7 +40,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use roomtone_hls::{EncryptionConfig, Shelf};
-use roomtone_mpegts::Splice;
 use rustc_hash::FxHashMap;
 
 use crate::counters::LiveCounters;
@@ -46,6 +47,7 @@ use crate::failure::Failure;
 use crate::shard::{Batch, ShardHandle, Shared};
 use crate::values::{EncryptionMethod, LiveEncryption, Report, Request};
 
+pub(crate) use beside::{Beside, Line, Tag};
 pub(crate) use coding::{AacConfig, Coding, Found, G711_RATE, INGEST_RATE};
 pub(crate) use playing::{PlayBar, PlayRun, PlayTold};
 pub(crate) use program::{ProgramConfig, unix_us};
@@ -87,8 +89,8 @@ pub(crate) struct Run {
     /// Tracks of which these units do not go on from what came before.
     pub(crate) breaks: Vec<u64>,
     pub(crate) units: Vec<(u64, Found)>,
-    /// Cues for splicing, in the times of the source.
-    pub(crate) cues: Vec<Splice>,
+    /// What came beside them.
+    pub(crate) beside: Vec<Beside>,
 }
 
 impl Run {

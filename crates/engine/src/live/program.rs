@@ -11,6 +11,7 @@ use roomtone_rtp::rtcp::{RtcpPacket, parse_compound};
 use roomtone_rtp::{NtpTime, RtpPacket};
 use roomtone_sfu::WallClock;
 
+use super::beside::{Beside, Waiting};
 use super::coding::OF_INGEST;
 use super::cues::Cues;
 use super::following::Following;
@@ -36,6 +37,8 @@ pub(super) enum Told {
     Started(Vec<PackagerTrackInfo>),
     /// The track of this id goes on with what waited for its place, which has this SSRC.
     Switched(u64, u32),
+    /// Whose source it lists from now on; none: its own.
+    Pointed(Option<u64>),
     /// Something is wrong with a track, by its name, or with all of it.
     Warned(Option<String>, PackagerWarning),
 }
@@ -78,6 +81,8 @@ pub(super) struct Program {
     ready: Option<Instant>,
     pub(super) watch: Watch,
     pub(super) cues: Cues,
+    /// Lines of text and tags.
+    pub(super) waiting: Waiting,
     /// Who is given what is listed in other ways.
     pub(super) playing: Playing,
     /// How full its queues are.
@@ -108,6 +113,7 @@ impl Program {
             ready: None,
             watch: Watch::default(),
             cues: Cues::default(),
+            waiting: Waiting::default(),
             playing: Playing::default(),
             pressing: Pressing::default(),
             late: 0,
@@ -153,6 +159,8 @@ impl Program {
         if !self.awaits_another() {
             self.standbys.remove(id);
         }
+        // Its times are another's when the next one comes.
+        self.place_beside();
         if self.channel.is_none() {
             self.tracks.retain(|track| track.id != id);
         } else if let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) {
@@ -237,12 +245,16 @@ impl Program {
         let (standbys, timeline) = (&mut self.standbys, &mut self.timeline);
         let switched = standbys.promote(&mut self.tracks, timeline, now);
         if !switched.is_empty() {
-            self.settle_following();
+            let shown = self.settle_following();
+            self.told.extend(shown);
         }
         let switched = switched.into_iter();
         self.told
             .extend(switched.map(|(id, ssrc)| Told::Switched(id, ssrc)));
         self.standbys.ask(&mut self.asked, now);
+        if self.standbys.is_overdue(now) {
+            self.warn(PackagerWarning::SourceAwaited, now);
+        }
         let open_us = self.open_us();
         self.watch.look(
             &mut self.tracks,
@@ -423,6 +435,7 @@ impl Program {
         steps.sort_by_key(|(at_us, ..)| *at_us);
         let offset_us = self.tracks.iter().find_map(|track| track.offset_us);
         let ranges = offset_us.map_or_else(Vec::new, |offset_us| self.cues.take(offset_us));
+        self.place_beside();
         let placed = steps.iter().map(|(_, place, step)| (*place, step));
         self.playing.handle_steps(placed);
         let fed = channel.with(|packager| {
@@ -454,6 +467,26 @@ impl Program {
                 .push(Told::Started(tracks.filter_map(info).collect()));
         }
         Ok(())
+    }
+
+    /// Take what its source sends beside its media.
+    pub(super) fn handle_beside(&mut self, what: Beside) {
+        match what {
+            Beside::Cue(splice) => self.cues.push(splice),
+            Beside::Line(line) => self.waiting.push_line(line),
+            Beside::Tag(tag) => self.waiting.push_tag(tag),
+        }
+    }
+
+    /// Lines and tags that have a place in the program go there.
+    fn place_beside(&mut self) {
+        let offset_us = self.tracks.iter().find_map(|track| track.offset_us);
+        if let (Some(offset_us), Some(channel)) = (offset_us, &self.channel)
+            && !self.waiting.is_empty()
+        {
+            let placed = self.waiting.take(offset_us);
+            channel.with(|packager| placed.give_to(packager));
+        }
     }
 
     /// What the lists have been ahead of for seconds is placed later, since they do not wait and it does not catch up. One

@@ -22,6 +22,8 @@ pub(super) fn reports(program: &Program, now: Instant) -> Vec<Report> {
     if let Some(channel) = &program.channel {
         own.extend(channel.with(|packager| {
             let (cadence, holding) = (packager.cadence(), packager.holding());
+            let (text, tags) = (packager.text_figures(), packager.tag_figures());
+            let waiting = &program.waiting;
             report! {
                 "unitsLate": packager.late(), "unitsRefused": packager.refused,
                 "forcedCuts": packager.forced_cuts, "lostBoundaries": packager.lost_boundaries,
@@ -29,6 +31,8 @@ pub(super) fn reports(program: &Program, now: Instant) -> Vec<Report> {
                 "partTargetMs": cadence.map(|one| one.part_target_us / 1000),
                 "bytesHeld": holding.memory, "bytesStored": holding.stored,
                 "segmentsForgotten": packager.forgotten,
+                "textLines": text.lines, "textLate": text.late, "textDropped": text.dropped + waiting.lines_dropped,
+                "tagsListed": tags.listed, "tagsDropped": tags.dropped + waiting.tags_dropped,
             }
         }));
         own.insert("readersWaiting".into(), channel.waiting().into());

@@ -14,11 +14,15 @@ use super::watch;
 
 /// Sound of so long ago is not of the time of a keyframe that comes now.
 const SOUND_KEPT: Duration = Duration::from_secs(1);
+/// Who waits for longer is told of.
+const LONG: Duration = Duration::from_secs(10);
 
 /// One of a track, at most.
 #[derive(Default)]
 pub(super) struct Standbys {
     waiting: Vec<Track>,
+    /// Something has waited without a break since then.
+    since: Option<Instant>,
 }
 
 impl Standbys {
@@ -76,6 +80,15 @@ impl Standbys {
         }
     }
 
+    /// Whether something has waited for long.
+    pub(super) fn is_overdue(&mut self, now: Instant) -> bool {
+        if self.waiting.is_empty() {
+            self.since = None;
+            return false;
+        }
+        *self.since.get_or_insert(now) + LONG <= now
+    }
+
     /// Let those go on in `tracks` that can be shown; the id and the SSRC of each.
     pub(super) fn promote(
         &mut self,
@@ -129,6 +142,25 @@ mod tests {
     use roomtone_frames::AccessUnit;
 
     use super::*;
+
+    #[test]
+    fn who_waits_for_long_is_told_of_and_who_comes_next_waits_anew() {
+        let (begun, mut standbys) = (Instant::now(), Standbys::default());
+        let at = |s: u64| begun + Duration::from_secs(s);
+        assert!(!standbys.is_overdue(at(0)));
+        standbys.add_coded(NewTrack::whole(0, 1, true), None);
+        assert_eq!(
+            [5, 14, 15].map(|s| standbys.is_overdue(at(s))),
+            [false, false, true]
+        );
+        standbys.remove(1);
+        assert!(!standbys.is_overdue(at(16)));
+        standbys.add_coded(NewTrack::whole(0, 1, true), None);
+        assert_eq!(
+            [17, 26, 27].map(|s| standbys.is_overdue(at(s))),
+            [false, false, true]
+        );
+    }
 
     fn found(keyframe: bool, arrival: Instant) -> Found {
         let unit = AccessUnit {

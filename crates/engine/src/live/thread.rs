@@ -15,6 +15,7 @@ use super::following;
 use super::keeping::{Keeping, Kept};
 use super::program::{Program, Told, Unpackable};
 use super::report;
+use super::saying;
 use super::transcoding::{Job, Link, Maker, Making};
 use super::{Board, LiveEnds, Load, Message, Outside, PlayBar, PlayTold, Run};
 use crate::counters::LiveCounters;
@@ -22,7 +23,7 @@ use crate::failure::Failure;
 use crate::ids;
 use crate::shard::{Batch, Control, ShardHandle, Shared};
 use crate::values::{
-    Command, CommandResult, ErrorCode, Event, MediaKind, StreamSync, StreamTranscoding,
+    Command, CommandResult, ErrorCode, Event, MediaKind, StreamSync, StreamText, StreamTranscoding,
 };
 
 /// Packets wait so long at most: a part is many of them.
@@ -223,11 +224,11 @@ impl LiveThread {
     fn handle_command(&mut self, command: Command, now: Instant) -> CommandResult {
         let done = match command {
             Command::OpenTranscoder(wish) => self.open_transcoder(&wish, now),
-            Command::CloseTranscoder {
-                packager,
-                transcoder,
-            } => self.close_transcoder(packager, transcoder),
+            Command::CloseTranscoder(which) => {
+                self.close_transcoder(which.packager, which.transcoder)
+            }
             Command::SetStreamSync(wish) => self.set_sync(&wish),
+            Command::ShowStreamText(wish) => self.show_text(wish),
             Command::SetStreamEncryption(wish) => self.set_encryption(wish),
             Command::GetStreamSync(wish) => self.sync_of(wish.packager),
             Command::GetStreamPressure(wish) => self.pressure_of(&wish),
@@ -295,6 +296,13 @@ impl LiveThread {
                 outlet.shift(offset_ns);
             }
         }
+        Ok(CommandResult::Done {})
+    }
+
+    fn show_text(&mut self, wish: StreamText) -> Result<CommandResult, Failure> {
+        let running = self.running.get(&wish.packager);
+        let running = running.ok_or_else(|| Failure::not_found("packager", wish.packager))?;
+        saying::show(&running.program, wish)?;
         Ok(CommandResult::Done {})
     }
 
@@ -405,8 +413,8 @@ impl LiveThread {
                 for (track, found) in run.units {
                     one.program.handle_unit(track, found);
                 }
-                for splice in run.cues.into_iter().filter(|_| shows_own) {
-                    one.program.cues.push(splice);
+                for what in run.beside.into_iter().filter(|_| shows_own) {
+                    one.program.handle_beside(what);
                 }
             });
         }
@@ -531,6 +539,10 @@ impl LiveThread {
                     following::tell_switched(&self.shards, id, track, ssrc);
                     continue;
                 }
+                Told::Pointed(source) => Event::PackagerPointed {
+                    packager: id,
+                    source,
+                },
                 Told::Started(tracks) => Event::PackagerStarted {
                     packager: id,
                     tracks,

@@ -187,8 +187,9 @@ impl Shard {
             | Command::PointIngest(_)
             | Command::ClosePlayout { .. }
             | Command::OpenTranscoder(_)
-            | Command::CloseTranscoder { .. }
+            | Command::CloseTranscoder(_)
             | Command::SetStreamSync(_)
+            | Command::ShowStreamText(_)
             | Command::SetStreamEncryption(_)
             | Command::GetStreamSync(_)
             | Command::GetStreamPressure(_)

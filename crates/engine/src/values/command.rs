@@ -12,7 +12,7 @@ use super::{
     DtlsRole, EncodingParameters, FeedTrack, Fingerprint, HeaderExtension, IceMode,
     IngestCertificate, IngestPort, IngestPull, IngestSource, Latching, Listing, MediaKind,
     MixerSource, SrtpKeys, StreamAsked, StreamEncryption, StreamPointing, StreamQueues, StreamSync,
-    StreamTranscoding, TrackSwitch, TrackTranscoding,
+    StreamText, StreamTranscoder, StreamTranscoding, TrackSwitch, TrackTranscoding,
 };
 
 /// One command; each is answered by one reply.
@@ -500,6 +500,8 @@ pub enum Command {
     OpenTranscoder(StreamTranscoding),
     /// Have the sound of a packager lie later, or earlier, than its source says.
     SetStreamSync(StreamSync),
+    /// Have a line of text shown with a stream.
+    ShowStreamText(StreamText),
     /// Have a packager encrypt otherwise from its next segment on, or from its first.
     SetStreamEncryption(StreamEncryption),
     /// How sound and pictures of a packager lie against each other; answered by reports of its tracks.
@@ -514,12 +516,7 @@ pub enum Command {
         transcoder: u64,
     },
     /// Have tracks coded anew no more; what was made is listed as lost.
-    CloseTranscoder {
-        /// Of which packager.
-        packager: u64,
-        /// Which.
-        transcoder: u64,
-    },
+    CloseTranscoder(StreamTranscoder),
     /// Listen for encoders. What one publishes, after a question, becomes a live stream that the front door serves.
     OpenIngestListener {
         /// Where, and how callers are let in.

@@ -394,6 +394,13 @@ pub enum Event {
         /// Name of the queue; that which was the fullest before where the level is normal again.
         queue: String,
     },
+    /// A packager of an encoder lists what it was pointed at from now on.
+    PackagerPointed {
+        /// Which.
+        packager: u64,
+        /// Whose source that is; absent: its own.
+        source: Option<u64>,
+    },
     /// An encoder is slowed down, or no more, since queues of its stream are full.
     IngestPaced {
         /// Which publisher.

@@ -21,6 +21,8 @@ pub enum PackagerWarning {
     TrackLeftOut,
     /// Lists cannot have the track as it is coded, and nobody codes it anew.
     NotListed,
+    /// What it was pointed at has shown no keyframe for ten seconds: what was shown before goes on.
+    SourceAwaited,
     /// What came cannot be packaged at all: the packager ends.
     Unpackable,
     /// Who codes a track anew does not keep up: pictures up to a keyframe, or sound, were left out.

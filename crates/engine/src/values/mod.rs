@@ -26,7 +26,8 @@ pub use parts::{
     EncodingParameters, EncryptionMethod, Fingerprint, HeaderExtension, IceMode, IngestCertificate,
     IngestPort, IngestProtocol, IngestPull, IngestRtpTrack, IngestSource, IngestTrust, Latching,
     Listing, LiveEncryption, MediaKind, MixerSource, SrtpKeys, StreamAsked, StreamEncryption,
-    StreamPointing, StreamSync, ToneKind, TrackSwitch, TrackTranscoding,
+    StreamPointing, StreamSync, StreamText, StreamTranscoder, ToneKind, TrackSwitch,
+    TrackTranscoding,
 };
 pub use quality::{
     CongestionState, DegradationReason, FeedbackKind, FeedbackPriority, LineDirection,

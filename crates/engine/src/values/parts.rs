@@ -513,6 +513,33 @@ pub struct StreamSync {
     pub tracks: Vec<u64>,
 }
 
+/// A transcoder of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamTranscoder {
+    /// Its packager.
+    pub packager: u64,
+    /// Which.
+    pub transcoder: u64,
+}
+
+/// A line of text that is to be shown with a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamText {
+    /// Its packager.
+    pub packager: u64,
+    /// What it says, up to 4,096 bytes; nothing: what was shown before is taken away.
+    pub text: String,
+    /// Which language it is in, by its tag of BCP 47; lines of one language are one rendition.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// So much later than the newest of the lists, in milliseconds: -10,000 to 30,000.
+    #[serde(default)]
+    pub delay_ms: i32,
+    /// How long, in milliseconds: 100 to 60,000; absent: until the next, or as long as it takes to read.
+    #[serde(default)]
+    pub duration_ms: Option<u32>,
+}
+
 /// What is to be coded anew for feeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackTranscoding {

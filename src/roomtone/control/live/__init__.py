@@ -28,6 +28,7 @@ from roomtone.control.live.slates import CARD, SlateLook, SlateProcesses, SlateR
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.stream_keys import NewStreamKey, StreamKeys, StreamKeyStore
 from roomtone.control.live.streams import LiveStreams
+from roomtone.control.live.subtitles import SubtitleLine
 from roomtone.control.live.sync import Alignment, StreamSync
 from roomtone.control.live.transcoding import (
     TrackMaking,
@@ -129,6 +130,7 @@ __all__ = [
     "StreamPressure",
     "StreamRegistry",
     "StreamSync",
+    "SubtitleLine",
     "TermsWish",
     "TrackMaking",
     "TrackRule",

@@ -21,6 +21,7 @@ from roomtone.control.live.making import Makings
 from roomtone.control.live.playouts import PLAY, denial_of
 from roomtone.control.live.pressure import read_pressure, source_of
 from roomtone.control.live.registry import MemoryRegistry
+from roomtone.control.live.subtitles import show_line
 from roomtone.control.live.sync import read_sync
 from roomtone.control.live.transcoding import WorkerStartError
 from roomtone.control.live.values import LiveError, LiveRefusal
@@ -52,6 +53,7 @@ from roomtone.media.values import (
     IngestWarned,
     MediaKind,
     PackagerEnded,
+    PackagerPointed,
     PackagerPressed,
     PackagerStarted,
     PackagerWarned,
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from roomtone.control.live.publish_rights import PublishRights
     from roomtone.control.live.registry import NameKeeper, StreamRegistry
     from roomtone.control.live.slates import Slates
+    from roomtone.control.live.subtitles import SubtitleLine
     from roomtone.control.live.sync import StreamSync
     from roomtone.control.live.transcoding import TrackMaking, Transcoding, Transcodings
     from roomtone.control.live.values import LiveTerms
@@ -85,6 +88,8 @@ if TYPE_CHECKING:
     )
 
 _log = logging.getLogger(__name__)
+PackagerEvent = PackagerStarted | PackagerWarned | PackagerPointed | PackagerPressed | PackagerEnded
+"""What the engine says of a packager."""
 _POINTING = {ErrorCode.WRONG_STATE: LiveRefusal.NOTHING_PUBLISHED, ErrorCode.UNSUPPORTED: LiveRefusal.NEEDS_TRANSCODING}
 """Why the engine does not point a stream at another; otherwise one of them is gone."""
 PUBLISH = "publish"
@@ -120,7 +125,9 @@ class IngestStream:
     pressure: PressureLevel = PressureLevel.NORMAL
     """Of its fullest queue."""
     shows: str | None = None
-    """The stream whose encoder is shown instead of its own."""
+    """The stream whose encoder is to be shown instead of its own."""
+    shown: str | None = None
+    """The one whose encoder is shown by now."""
     pace: IngestPace = IngestPace.FREE
     slowdowns: int = 0
     """How often who publishes it was slowed down."""
@@ -292,6 +299,10 @@ class Ingests:
         ]
         return read_pressure(source_of(stream.protocol, stream.pace, stream.slowdowns), reports, readers)
 
+    async def show_line(self, stream: IngestStream, line: SubtitleLine) -> None:
+        """Have a line of text shown with a stream; raise `LiveError` or `EngineCommandError`."""
+        await show_line(self._engine, stream.packager, line)
+
     async def shift_sound(self, stream: IngestStream, audio_offset_ms: int) -> None:
         """Have sound of a stream come later, in its lists and in its room; raise `EngineCommandError`."""
         attendance = self._attendance_of(stream)
@@ -383,7 +394,7 @@ class Ingests:
 
     def _heed(self, event: AnyEvent, id_: int, listener: IngestListener) -> bool:
         """Note what happened; whether it was the last of its stream."""
-        if isinstance(event, PackagerStarted | PackagerWarned | PackagerPressed | PackagerEnded):
+        if isinstance(event, PackagerEvent):
             return self._on_packager(event)
         if id_ != listener.id:
             return False  # the listener is told it too: once, and in order
@@ -517,7 +528,7 @@ class Ingests:
         for told in self.when_lost:
             told(stream)
 
-    def _on_packager(self, event: PackagerStarted | PackagerWarned | PackagerPressed | PackagerEnded) -> bool:
+    def _on_packager(self, event: PackagerEvent) -> bool:
         """Note what a packager says; whether it was its last word."""
         stream = self._of(event.packager)
         if stream is None:
@@ -531,12 +542,21 @@ class Ingests:
             case PackagerPressed():
                 stream.pressure = event.level
                 _log.info("queues of %s are %s: %s", stream.name, event.level.value, event.queue)
+            case PackagerPointed():
+                source = None if event.source is None else self._of(event.source)
+                stream.shown = None if source is None else source.name
+                _log.info("%s shows %s from now on", stream.name, stream.shown or "its own encoder")
             case PackagerEnded():
-                del self.by_name[stream.name]
-                for other in self.by_name.values():
-                    if other.shows == stream.name:
-                        other.shows = None  # its own again
-                if self._transcodings is not None:
-                    self._transcodings.stop_soon(stream.transcoding)
+                self._forget(stream)
                 return True
         return False
+
+    def _forget(self, stream: IngestStream) -> None:
+        del self.by_name[stream.name]
+        for other in self.by_name.values():
+            if other.shows == stream.name:
+                other.shows = None  # its own again
+            if other.shown == stream.name:
+                other.shown = None
+        if self._transcodings is not None:
+            self._transcodings.stop_soon(stream.transcoding)

@@ -19,6 +19,7 @@ from roomtone.control.live.listing import Listings
 from roomtone.control.live.opening import Opener, Wanted, close_quietly
 from roomtone.control.live.pressure import read_pressure, source_of
 from roomtone.control.live.registry import MemoryRegistry
+from roomtone.control.live.subtitles import show_line
 from roomtone.control.live.sync import read_sync
 from roomtone.control.live.values import (
     LiveEnd,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from roomtone.control.live.pressure import StreamPressure
     from roomtone.control.live.registry import StreamRegistry
     from roomtone.control.live.stream import LiveStream
+    from roomtone.control.live.subtitles import SubtitleLine
     from roomtone.control.live.sync import StreamSync
     from roomtone.control.live.transcoding import Transcodings
     from roomtone.control.rooms import Room, RoomEvent, Rooms
@@ -208,6 +210,10 @@ class LiveStreams:
         """Say how full the queues of a stream are; raise `EngineCommandError` where it is gone."""
         reports = await pressure_of(stream.room.router.engine, stream.packager.id)
         return read_pressure(source_of(None), reports, ())
+
+    async def show_line(self, stream: LiveStream, line: SubtitleLine) -> None:
+        """Have a line of text shown with a stream; raise `LiveError` or `EngineCommandError`."""
+        await show_line(stream.room.router.engine, stream.packager.id, line)
 
     async def shift_sound(self, stream: LiveStream, audio_offset_ms: int) -> None:
         """Have sound of a stream come later in its lists; raise `EngineCommandError`."""

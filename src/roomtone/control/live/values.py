@@ -58,9 +58,15 @@ class LiveRefusal(StrEnum):
     """It is said elsewhere how the stream is encrypted."""
     CANNOT_ENCRYPT = "cannot_encrypt"
     """What is live cannot be encrypted so."""
+    LINE_REFUSED = "line_refused"
+    """Nobody would see that line of text."""
+    NOT_BEGUN = "not_begun"
+    """Nothing is listed yet."""
 
 
-_RETRYABLE = frozenset({LiveRefusal.NOTHING_PUBLISHED, LiveRefusal.TOO_MANY_STREAMS, LiveRefusal.TOO_MANY_KICKED})
+_RETRYABLE = frozenset(
+    {LiveRefusal.NOTHING_PUBLISHED, LiveRefusal.TOO_MANY_STREAMS, LiveRefusal.TOO_MANY_KICKED, LiveRefusal.NOT_BEGUN}
+)
 
 
 class LiveError(Exception):

@@ -52,7 +52,9 @@ class IngestBody(BaseModel):
     publishing: bool
     slate: bool
     shows: str | None
-    """The stream whose encoder is shown instead of its own."""
+    """The stream whose encoder is to be shown instead of its own."""
+    shown: str | None
+    """The one whose encoder is shown by now: from its first keyframe on."""
     started_at: float
     playlist: str
     hls_viewers: int
@@ -130,6 +132,7 @@ def _body(
         publishing=stream.ingest is not None,
         slate=context.slates.shows(stream.name),
         shows=stream.shows,
+        shown=stream.shown,
         started_at=stream.started_at,
         playlist=f"/live/{stream.name}/index.m3u8",
         hls_viewers=audience.get(stream.name, 0),

@@ -143,7 +143,7 @@ async def _point_encoder(request: Request, stream: IngestStream, other: str | No
         raise HttpProblem(HTTPStatus.CONFLICT, "published_by_encoder", detail)
     authorize_destination(request, other)
     await context_of(request).ingests.point(stream, other)
-    return PointedBody(name=stream.name, shows=stream.shows)
+    return PointedBody(name=stream.name, shows=stream.shows, shown=stream.shown)
 
 
 @router.get("/streams/{name}/events", summary="What happened to a live stream")

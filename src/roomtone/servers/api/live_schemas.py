@@ -88,7 +88,9 @@ class PointedBody(_Live):
 
     name: str
     shows: str | None
-    """The stream whose encoder is shown instead of its own."""
+    """The stream whose encoder is to be shown instead of its own."""
+    shown: str | None
+    """The one whose encoder is shown by now: from its first keyframe on."""
 
 
 class StreamTrackBody(_Live):
@@ -250,6 +252,19 @@ class SyncChangeBody(_Live):
 
     audio_offset_ms: int = Field(ge=-500, le=1_000)
     """By so much later than its source says; below zero earlier."""
+
+
+class SubtitleBody(_Live):
+    """A line of text that is shown with a live stream."""
+
+    text: str = Field(max_length=4_096)
+    """What it says, up to 4,096 bytes; nothing: what is shown is taken away."""
+    language: str | None = Field(default=None, max_length=35, pattern=r"^[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})*$")
+    """By its tag of BCP 47: `en`, `pt-BR`. Lines of one language are one rendition, of up to eight."""
+    delay_ms: int = Field(default=0, ge=-10_000, le=30_000)
+    """When, counted from the newest that can be fetched now."""
+    duration_ms: int | None = Field(default=None, ge=100, le=60_000)
+    """How long; null: until the next line, or as long as it takes to read."""
 
 
 class BufferBody(_Live):

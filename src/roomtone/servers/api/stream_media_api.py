@@ -16,7 +16,7 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
-from roomtone.control.live import LiveError, LiveRefusal, StreamPressure, StreamSync
+from roomtone.control.live import LiveError, LiveRefusal, StreamPressure, StreamSync, SubtitleLine
 from roomtone.media import EngineCommandError
 from roomtone.media.values import ErrorCode, MediaKind
 from roomtone.servers.api.live_schemas import (
@@ -24,6 +24,7 @@ from roomtone.servers.api.live_schemas import (
     BufferedTrackBody,
     ParametersBody,
     StreamTrackBody,
+    SubtitleBody,
     SyncChangeBody,
     VideoBody,
 )
@@ -187,6 +188,28 @@ async def adjust_sync(request: Request, stream: WatchedStream, body: SyncChangeB
         else:
             await context.ingests.shift_sound(context.ingests.by_name[stream], body.audio_offset_ms)
     return await read_sync(request, stream)
+
+
+@router.post(
+    "/streams/{name}/subtitles",
+    status_code=204,
+    summary="Show a line of text with a live stream",
+    responses={409: {"description": "Nothing is listed yet"}, 422: {"description": "Nobody would see it"}},
+)
+async def show_subtitle(request: Request, stream: WatchedStream, body: SubtitleBody) -> Response:
+    """Put it into the subtitles of its language (WebVTT); needs roomAdmin.
+
+    A language is offered from its first line on: players that began before know it when they begin anew.
+    """
+    context = context_of(request)
+    line = SubtitleLine(body.text, body.language, body.delay_ms, body.duration_ms)
+    room = context.live.by_name.get(stream)
+    with _ends():
+        if room is not None:
+            await context.live.show_line(room, line)
+        else:
+            await context.ingests.show_line(context.ingests.by_name[stream], line)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 @contextmanager

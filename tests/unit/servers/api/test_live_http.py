@@ -11,7 +11,7 @@ from api_world import FFMPEG, PUBLISH, ApiWorld
 from roomtone.config import ServerSettings, Settings
 from roomtone.config.live import LiveSettings
 from roomtone.media.fake_objects import FakeIngest
-from roomtone.media.values import IngestProtocol
+from roomtone.media.values import IngestProtocol, PackagerPointed
 
 MakeApi = Callable[..., Awaitable[ApiWorld]]
 
@@ -157,27 +157,42 @@ async def test_the_stream_of_an_encoder_shows_another_encoder_s(api: ApiWorld) -
         answer = await api.http.put("/api/v1/streams/demo/source", json={"stream": stream}, headers=headers)
         return answer.status_code, answer.json()
 
+    def pointed(shows: str | None, now: str | None) -> dict[str, Any]:
+        return {"name": "demo", "shows": shows, "shown": now}
+
+    async def listed() -> tuple[str | None, str | None]:
+        body = (await api.http.get("/api/v1/ingests/demo", headers=admin(api))).json()
+        return body["shows"], body["shown"]
+
     def shown() -> int | None:
         held = api.link.objects[own]
         assert isinstance(held, FakeIngest)
         return held.shows
 
     assert (await show("other"))[0] == 403
-    assert await show("other", destination_room="other") == (200, {"name": "demo", "shows": "other"})
+    assert await show("other", destination_room="other") == (200, pointed("other", None))
     assert shown() == other
-    assert (await api.http.get("/api/v1/ingests/demo", headers=admin(api))).json()["shows"] == "other"
+    assert await listed() == ("other", None)
+    # From its first keyframe on.
+    api.link.emit(PackagerPointed(packager=own, source=other))
+    await api.settle()
+    assert await listed() == ("other", "other")
     assert (await show("nobody", destination_room="nobody"))[0] == 404
     # There are no circles.
     headers = api.headers(None, token=api.token(room="other", room_admin=True, destination_room="demo"))
     circle = await api.http.put("/api/v1/streams/other/source", json={"stream": "demo"}, headers=headers)
     assert (circle.status_code, circle.json()["code"]) == (409, "nothing_published")
-    assert await show("demo") == (200, {"name": "demo", "shows": None})
+    assert await show("demo") == (200, pointed(None, "other"))
     assert shown() is None
+    api.link.emit(PackagerPointed(packager=own, source=None))
+    await api.settle()
+    assert await listed() == (None, None)
     # What ends is shown no more.
     await show("other", destination_room="other")
+    api.link.emit(PackagerPointed(packager=own, source=other))
     api.link.give_up_ingest(other)
     await api.settle()
-    assert (await api.http.get("/api/v1/ingests/demo", headers=admin(api))).json()["shows"] is None
+    assert await listed() == (None, None)
     both = await api.http.put(
         "/api/v1/streams/demo/source", json={"stream": "a", "participants": ["b"]}, headers=admin(api)
     )

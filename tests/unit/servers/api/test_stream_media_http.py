@@ -98,6 +98,25 @@ async def test_sound_is_shifted_against_pictures(streaming: ApiWorld) -> None:
         assert answer.status_code == 422
 
 
+async def test_lines_of_text_are_shown_with_a_stream(streaming: ApiWorld) -> None:
+    async def say(**line: object) -> tuple[int, str | None]:
+        answer = await streaming.http.post(f"{URL}/subtitles", json=line, headers=admin(streaming))
+        return answer.status_code, answer.json()["code"] if answer.content else None
+
+    assert await say(text="too early") == (409, "not_begun")
+    (packager,) = (held for held in streaming.link.objects.values() if isinstance(held, FakePackager))
+    packager.begun = True
+    assert await say(text="good evening", language="en-GB", delay_ms=-500, duration_ms=3_000) == (204, None)
+    assert await say(text="") == (204, None)
+    said = [(one.text, one.language, one.delay_ms, one.duration_ms) for one in packager.said]
+    assert said == [("good evening", "en-GB", -500, 3_000), ("", None, 0, None)]
+    for wrong in ({}, {"text": "x", "language": "not a tag"}, {"text": "x", "duration_ms": 99}, {"text": "ä" * 3_000}):
+        assert (await say(**wrong))[0] == 422
+    for number in range(6):
+        assert await say(text="x", language=f"l{number}") == (204, None)
+    assert await say(text="x", language="ninth") == (422, "line_refused")
+
+
 async def test_how_full_the_queues_of_a_room_s_stream_are(streaming: ApiWorld) -> None:
     answer = (await streaming.http.get(f"{URL}/backpressure", headers=admin(streaming))).json()
     assert (answer["level"], answer["memory_level"]) == ("elevated", "normal")
@@ -123,3 +142,10 @@ async def test_what_is_not_there_says_so(streaming: ApiWorld) -> None:
 async def test_all_of_it_is_for_administrators(streaming: ApiWorld, what: str) -> None:
     assert (await streaming.http.get(f"{URL}/{what}")).status_code == 401
     assert (await streaming.http.get(f"{URL}/{what}", headers=streaming.headers(None))).status_code == 403
+
+
+async def test_only_administrators_say_something(streaming: ApiWorld) -> None:
+    line = {"text": "I was here"}
+    assert (await streaming.http.post(f"{URL}/subtitles", json=line)).status_code == 401
+    answer = await streaming.http.post(f"{URL}/subtitles", json=line, headers=streaming.headers(None))
+    assert answer.status_code == 403

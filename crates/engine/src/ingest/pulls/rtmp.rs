@@ -95,6 +95,16 @@ impl RtmpPull {
                     }
                     told.extend(outputs(&mut self.tracks));
                 }
+                ClientEvent::Data {
+                    name,
+                    timestamp,
+                    values,
+                } => {
+                    if self.tracks.handle_data(&name, timestamp, &values).is_err() {
+                        told.push(Sent::Dropped);
+                    }
+                    told.extend(outputs(&mut self.tracks));
+                }
                 ClientEvent::Metadata(_) => {}
             }
         }

@@ -5,10 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use roomtone_frames::{AccessUnit, Format, H264Format};
 
+use super::beside::media;
 use super::{Studio, discontinuities, values};
 use crate::live::coding::{Found, INGEST_RATE};
 use crate::live::program::Told;
 use crate::live::track::NewTrack;
+use crate::live::{Beside, Tag};
 
 const OWN: u64 = 30;
 const OTHER: u64 = 77;
@@ -127,6 +129,38 @@ fn another_encoder_is_listed_from_its_next_keyframe_on_and_the_own_one_again() {
     assert!(!list.contains("GAP"), "{list}");
     assert_eq!(discontinuities(&list), 2, "{list}");
     assert_eq!(values(&list, "#EXT-X-MAP").len(), 3, "{list}");
+}
+
+#[test]
+fn what_comes_beside_the_pictures_of_another_is_listed_with_them() {
+    let mut studio = studio();
+    let mut own = Encoder::new(1280, 1_000, 0, studio.ms + FRAME_MS);
+    run(&mut studio, Some(&mut own), None, 10_000);
+    let mut other = Encoder::new(640, 1_000, 900_000, studio.ms + FRAME_MS);
+    run(&mut studio, Some(&mut own), Some(&mut other), 1_000);
+    let tag = |studio: &mut Studio, of: Option<u64>, at_ms: i64, data: &'static [u8]| {
+        let what = Beside::Tag(Tag {
+            at_us: at_ms * 1_000,
+            data: Bytes::from_static(data),
+        });
+        match of {
+            Some(packager) => studio.program.handle_followed_beside(packager, &what),
+            None => studio.program.handle_beside(what),
+        }
+    };
+    tag(&mut studio, Some(OTHER), 901_000, b"ID3 before it is shown");
+    studio.program.follow(Some(OTHER), &[h264(640)]);
+    run(&mut studio, Some(&mut own), Some(&mut other), 4_000);
+    assert!(!studio.program.shows_own());
+    tag(&mut studio, Some(OTHER), 905_100, b"ID3 of the other");
+    run(&mut studio, Some(&mut own), Some(&mut other), 6_000);
+    let all: Vec<u8> = media(&studio, "video")
+        .into_iter()
+        .flat_map(|(_, body)| body)
+        .collect();
+    let holds = |what: &[u8]| all.windows(what.len()).any(|some| some == what);
+    assert!(holds(b"ID3 of the other"));
+    assert!(!holds(b"ID3 before it is shown"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A program in virtual time: packets of made-up sources in, what a reader of its lists would see out.
 
+mod beside;
 mod following;
 mod jobs;
 mod law;

@@ -7,11 +7,12 @@ use super::super::coding::INGEST_RATE;
 use super::super::track::NewTrack;
 use super::source::TICK_MS;
 use super::{Studio, discontinuities, segments};
+use crate::values::PackagerWarning;
 
-const TRACK: u64 = 30;
+pub(super) const TRACK: u64 = 30;
 const FRAME: u64 = 1024;
 
-fn track() -> NewTrack {
+pub(super) fn track() -> NewTrack {
     NewTrack::whole(0, TRACK, false)
 }
 
@@ -29,7 +30,7 @@ fn aac(sample_rate: u32) -> Format {
 }
 
 /// An encoder that sends frames of sound for so long, its timestamps from zero on.
-fn run(studio: &mut Studio, sample_rate: u32, ms: u64) {
+pub(super) fn run(studio: &mut Studio, sample_rate: u32, ms: u64) {
     let mut news = Some(aac(sample_rate));
     let mut frames = 0;
     for past in (0..ms).step_by(TICK_MS as usize) {
@@ -46,6 +47,43 @@ fn run(studio: &mut Studio, sample_rate: u32, ms: u64) {
             frames += 1;
         }
         studio.run(TICK_MS);
+    }
+}
+
+/// An encoder that hands over so much at once, over and over.
+fn burst(studio: &mut Studio, times: u64, each_ms: u64) {
+    let mut news = Some(aac(48_000));
+    let mut frames = 0;
+    for time in 1..=times {
+        studio.run(each_ms);
+        while frames * FRAME * 1_000 < time * each_ms * 48_000 {
+            let at = (frames * FRAME * u64::from(INGEST_RATE) / 48_000) as i64;
+            let unit = AccessUnit {
+                dts: at,
+                pts: at,
+                keyframe: true,
+                data: Bytes::from_static(&[0x21, 1, 2, 3]),
+            };
+            let found = (unit, news.take(), studio.now());
+            studio.program.handle_unit(TRACK, found);
+            frames += 1;
+        }
+    }
+}
+
+#[test]
+fn an_encoder_that_hands_over_seconds_at_a_time_is_waited_for_before_long() {
+    for each_ms in [1_500, 2_500] {
+        let mut studio = Studio::new();
+        let now = studio.begun;
+        studio.program.add_track(track(), now);
+        burst(&mut studio, 24, each_ms);
+        let list = studio.list("audio");
+        assert!(studio.warnings().contains(&PackagerWarning::UnitsLate));
+        // What came late at first is no more in the list, and nothing has since.
+        let whole: f64 = segments(&list).iter().sum();
+        assert!(whole > 20.0, "{whole}: {list}");
+        assert!(!list.contains("GAP"), "{list}");
     }
 }
 
