@@ -162,7 +162,7 @@ class _FarSide:
                     for value in self.link.drain(FAR_BATCH):
                         self._pieces.send(_OUTBOUND, value)
                 self._receive()
-        except (EOFError, BrokenPipeError):
+        except (EOFError, ConnectionError):  # reset: it went with something unread
             self._pieces.sock.close()
             self.link.close()
 

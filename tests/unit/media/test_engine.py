@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -239,6 +241,19 @@ async def test_a_far_engine_that_is_full_says_so_through_the_socket() -> None:
         await engine.open_router()
     assert caught.value.code is ErrorCode.QUEUE_FULL
     await engine.close()
+
+
+@pytest.mark.parametrize("events", [1, 50, 20_000])
+async def test_who_goes_with_something_unread_takes_the_far_engine_along(events: int) -> None:
+    far = FakeLink()
+    link = SocketLink(lambda: far)
+    for number in range(events):
+        far.emit(_ice(number))
+    until = time.monotonic() + 10
+    while not select.select([link.event_fd()], [], [], 0.1)[0] and time.monotonic() < until:
+        pass
+    link.close()  # waits for the thread, whose failures fail the test
+    assert far.closed
 
 
 async def test_ten_thousand_events_pass_the_socket_pair_in_order() -> None:
