@@ -34,8 +34,8 @@ export function Streams() {
     <section aria-labelledby="streams">
       <h2 id="streams">{WORDS.title}</h2>
       <Begin
-        onBegin={(room, sound) => {
-          act({ path: "/api/v1/streams", method: "POST", body: { room, sound }, done: WORDS.begun(room) });
+        onBegin={(wish) => {
+          act({ path: "/api/v1/streams", method: "POST", body: wish, done: WORDS.begun(wish.room) });
         }}
       />
       <Outcome notice={notice} problem={problem === "" ? failed : problem} />
@@ -95,15 +95,22 @@ function sayWarning([warning, count]: [string, number]): string {
   return `${words[warning] ?? warning} (${count})`;
 }
 
-function Begin({ onBegin }: { onBegin: (room: string, sound: "one" | "mix") => void }) {
+interface Wish {
+  room: string;
+  sound: "one" | "mix";
+  picture: "first" | "speaker";
+}
+
+function Begin({ onBegin }: { onBegin: (wish: Wish) => void }) {
   const [room, setRoom] = useState("");
+  const [following, setFollowing] = useState(true);
   const [mixed, setMixed] = useState(true);
   return (
     <form
       className="filters"
       onSubmit={(event) => {
         event.preventDefault();
-        onBegin(room.trim(), mixed ? "mix" : "one");
+        onBegin({ room: room.trim(), sound: mixed ? "mix" : "one", picture: following ? "speaker" : "first" });
       }}
     >
       <label>
@@ -119,6 +126,16 @@ function Begin({ onBegin }: { onBegin: (room: string, sound: "one" | "mix") => v
             setRoom(event.target.value);
           }}
         />
+      </label>
+      <label>
+        <input
+          type="checkbox"
+          checked={following}
+          onChange={(event) => {
+            setFollowing(event.target.checked);
+          }}
+        />
+        {WORDS.following}
       </label>
       <label>
         <input

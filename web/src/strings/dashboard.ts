@@ -67,6 +67,7 @@ export const dashboard = {
       unpackable: "cannot be packaged",
     },
     room: "Room",
+    following: "Show who speaks",
     mixed: "Everybody’s sound, mixed",
     begin: "Go live",
     begun: (room: string) => `${room} goes live.`,

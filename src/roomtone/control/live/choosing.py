@@ -97,6 +97,23 @@ def shown_of(
     return published or next(iter(sources), None)
 
 
+def showable(
+    participants: Sequence[Participant], *, decodes: bool = False, barred: Collection[TrackId] = ()
+) -> list[str]:
+    """Give who has video that can be carried and comes, those first who began first to publish."""
+    people = sorted(participants, key=lambda person: person.published_since)
+    return [person.identity for person in people if any(_comes(one, decodes, barred) for one in _videos_of(person))]
+
+
+def _comes(track: Publication, decodes: bool, barred: Collection[TrackId]) -> bool:
+    fit = carried(track, decodes=decodes) and track.id not in barred and not track.muted
+    return fit and bool(track.started_encodings or track.offer.on_demand)
+
+
+def _videos_of(person: Participant) -> Iterable[Publication]:
+    return _tracks([person], MediaKind.VIDEO)
+
+
 def _tracks(people: Iterable[Participant], kind: MediaKind) -> Iterable[Publication]:
     for person in people:
         for publication in person.publications.values():

@@ -7,7 +7,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from roomtone.control.live.choosing import choose, shown_of
+from roomtone.control.live.choosing import choose, showable, shown_of
 from roomtone.control.live.stream import Feed
 from roomtone.control.live.values import LiveError, LiveEventKind, LiveState
 from roomtone.media import EngineCommandError
@@ -30,13 +30,18 @@ class Feeding:
     """
 
     def __init__(
-        self, rooms: Rooms, grace_s: float, give_up: Callable[[LiveStream], Coroutine[None, None, None]]
+        self,
+        rooms: Rooms,
+        grace_s: float,
+        give_up: Callable[[LiveStream], Coroutine[None, None, None]],
+        monotonic: Callable[[], float],
     ) -> None:
         self.left_out = 0
         self.switches = 0
         self._rooms = rooms
         self._grace_s = grace_s
         self._give_up = give_up
+        self.monotonic = monotonic
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -49,6 +54,20 @@ class Feeding:
         people = stream.room.visible()
         pinned = shown_of(people, sources, decodes=stream.decodes, barred=stream.left_out)
         return choose(people, pinned, stream.sound, decodes=stream.decodes)
+
+    def look_who_speaks(self, stream: LiveStream) -> None:
+        """Note whom a stream is to show that follows who speaks, and look again when that may change by itself."""
+        if stream.spotlight is None:
+            return
+        people = showable(stream.room.visible(), decodes=stream.decodes, barred=stream.left_out)
+        now = self.monotonic()
+        stream.spotlight.handle(stream.room.dominant, people, now)
+        if stream.looks_again is not None:
+            stream.looks_again.cancel()
+            stream.looks_again = None
+        due = stream.spotlight.next_timeout()
+        if due is not None:
+            stream.looks_again = asyncio.get_running_loop().call_later(due - now, self.refresh, stream)
 
     async def feed(self, stream: LiveStream, publication: Publication) -> None:
         """Have a stream carry a track; raise `EngineCommandError` where it cannot."""
@@ -79,6 +98,7 @@ class Feeding:
         try:
             while stream.again and stream.ended is None:
                 stream.again = False
+                self.look_who_speaks(stream)
                 await self._drop_withdrawn(stream)
                 await self._follow_mix(stream)
                 if not stream.paused:
@@ -108,10 +128,10 @@ class Feeding:
 
     async def _switch(self, stream: LiveStream) -> None:
         """Have another shown where that is to be; what could not wait for it is vacant, and filled then."""
-        if not stream.sources:
+        if not stream.shown_sources:
             return
         try:
-            choice = self.choose(stream, stream.sources)
+            choice = self.choose(stream, stream.shown_sources)
         except LiveError:
             return  # nobody of them is there: what is shown stays
         wanted = choice.tracks()
@@ -146,7 +166,7 @@ class Feeding:
 
     async def _fill_vacant(self, stream: LiveStream) -> None:
         try:
-            choice = self.choose(stream, stream.sources)
+            choice = self.choose(stream, stream.shown_sources)
         except LiveError:
             return  # nobody is there who could feed it
         for publication in choice.tracks():

@@ -7,11 +7,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roomtone.control.live.choosing import carried, choose, shown_of
+from roomtone.control.live.choosing import carried, choose, showable, shown_of
 from roomtone.control.live.mixing import StreamMix
+from roomtone.control.live.spotlight import Spotlight
 from roomtone.control.live.stream import LiveStream
 from roomtone.control.live.transcoding import WorkerStartError
-from roomtone.control.live.values import LiveError, LiveRefusal, LiveSound
+from roomtone.control.live.values import LiveError, LivePicture, LiveRefusal, LiveSound
 from roomtone.media import EngineCommandError, Packager
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Wanted:
 
     sources: tuple[str, ...] = ()
     sound: LiveSound = LiveSound.ONE
+    picture: LivePicture = LivePicture.FIRST
     terms: TermsWish | None = None
     """None: as the settings say."""
 
@@ -63,7 +65,12 @@ class Opener:
         terms = self._listings.terms_of(room.name, wanted.terms)
         self._rooms.require_clear(room, "a live stream")
         people, decodes = room.visible(), self.decodes()
-        choice = choose(people, shown_of(people, wanted.sources, decodes=decodes), wanted.sound, decodes=decodes)
+        spotlight = Spotlight() if wanted.picture is LivePicture.SPEAKER else None
+        sources = wanted.sources
+        if spotlight is not None and not sources:
+            spotlight.handle(room.dominant, showable(people, decodes=decodes), self._feeding.monotonic())
+            sources = () if spotlight.shown is None else (spotlight.shown,)
+        choice = choose(people, shown_of(people, sources, decodes=decodes), wanted.sound, decodes=decodes)
         async with AsyncExitStack() as undo:
             with self._rooms.commands():
                 listing = self._listings.of(terms)
@@ -73,7 +80,15 @@ class Opener:
                 mix = await StreamMix.open(self._rooms, room) if wanted.sound is LiveSound.MIX else None
                 if mix is not None:
                     undo.push_async_callback(close_quietly, mix)
-                stream = LiveStream(room, packager, self._clock, sources=wanted.sources, mix=mix, terms=terms)
+                stream = LiveStream(
+                    room,
+                    packager,
+                    self._clock,
+                    sources=wanted.sources,
+                    spotlight=spotlight,
+                    mix=mix,
+                    terms=terms,
+                )
                 stream.transcoding = transcoding
                 stream.decodes = choice.video is not None and not carried(choice.video)
                 ids = [packager.id] if mix is None else [packager.id, mix.mixer.id]

@@ -6,13 +6,14 @@ import asyncio
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from roomtone.control.live.values import LiveEvent, LiveSound, LiveState, LiveTerms
+from roomtone.control.live.values import LiveEvent, LivePicture, LiveSound, LiveState, LiveTerms
 from roomtone.media.values import PressureLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from roomtone.control.live.mixing import StreamMix
+    from roomtone.control.live.spotlight import Spotlight
     from roomtone.control.live.transcoding import Transcoding
     from roomtone.control.live.values import LiveEnd, LiveEventKind, LiveTrack
     from roomtone.control.rooms import Publication, Room, TrackId
@@ -44,6 +45,7 @@ class LiveStream:
         clock: Callable[[], float],
         *,
         sources: tuple[str, ...] = (),
+        spotlight: Spotlight | None = None,
         mix: StreamMix | None = None,
         terms: LiveTerms | None = None,
     ) -> None:
@@ -52,6 +54,10 @@ class LiveStream:
         self.packager = packager
         self.sources = sources
         """Identities of those who may be shown, the first that is there; none: who began first."""
+        self.spotlight = spotlight
+        """Whom it shows where ``sources`` are none: who speaks; None: who began first."""
+        self.looks_again: asyncio.TimerHandle | None = None
+        """When another may be shown who speaks already."""
         self.mix = mix
         """All sound of the room as one track; None: the sound of one."""
         self.terms = terms or LiveTerms()
@@ -100,6 +106,17 @@ class LiveStream:
     def sound(self) -> LiveSound:
         """What is heard of the room."""
         return LiveSound.ONE if self.mix is None else LiveSound.MIX
+
+    @property
+    def picture(self) -> LivePicture:
+        """Whom it shows where nobody is pinned."""
+        return LivePicture.FIRST if self.spotlight is None else LivePicture.SPEAKER
+
+    @property
+    def shown_sources(self) -> tuple[str, ...]:
+        """Identities of those who may be shown now, the first that is there; none: who began first."""
+        speaks = None if self.spotlight is None else self.spotlight.shown
+        return self.sources or (() if speaks is None else (speaks,))
 
     @property
     def publishers(self) -> list[str]:

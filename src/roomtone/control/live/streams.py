@@ -26,6 +26,7 @@ from roomtone.control.live.values import (
     LiveError,
     LiveEventKind,
     LiveLimits,
+    LivePicture,
     LiveRefusal,
     LiveSound,
     LiveState,
@@ -71,6 +72,7 @@ class LiveStreams:
         limits: LiveLimits | None = None,
         *,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         transcodings: Transcodings | None = None,
         listings: Listings | None = None,
     ) -> None:
@@ -80,7 +82,8 @@ class LiveStreams:
         self.refused: Counter[LiveRefusal] = Counter()
         self.ended: Counter[LiveEnd] = Counter()
         self.warned: Counter[PackagerWarning] = Counter()
-        self.feeding = Feeding(rooms, self.limits.grace_s, partial(self.end, reason=LiveEnd.PUBLISHER_GONE))
+        give_up = partial(self.end, reason=LiveEnd.PUBLISHER_GONE)
+        self.feeding = Feeding(rooms, self.limits.grace_s, give_up, monotonic)
         """What keeps streams in step with their rooms."""
         self._opener = Opener(rooms, listings or Listings(), self.feeding, transcodings, clock)
         self._rooms = rooms
@@ -121,16 +124,17 @@ class LiveStreams:
         pinned: str | None = None,
         sound: LiveSound = LiveSound.ONE,
         *,
+        picture: LivePicture = LivePicture.FIRST,
         backups: Sequence[str] = (),
         terms: TermsWish | None = None,
     ) -> LiveStream:
         """Make a room's tracks a live stream; raise `LiveError`, or `RoomError` for what the room or engine refuses.
 
-        ``backups`` are shown where the ``pinned`` participant is not there, as `point` says. What
-        ``terms`` do not say the settings do.
+        ``picture`` says whom it shows where nobody is pinned. ``backups`` are shown where the ``pinned`` participant is
+        not there, as `point` says. What ``terms`` do not say the settings do.
         """
         self._check_may_start(name)
-        wanted = Wanted(() if pinned is None else (pinned, *backups), sound, terms)
+        wanted = Wanted(() if pinned is None else (pinned, *backups), sound, picture, terms)
         return await self._open(self._rooms.find(name), wanted)
 
     async def ensure_live(self, room: Room) -> LiveStream:
@@ -157,8 +161,9 @@ class LiveStreams:
         stream.emit(LiveEventKind.ENDED, reason.value)
         if self.by_name.get(stream.name) is stream:
             del self.by_name[stream.name]
-        if stream.grace is not None:
-            stream.grace.cancel()
+        for timer in (stream.grace, stream.looks_again):
+            if timer is not None:
+                timer.cancel()
         if stream.watching is not None and stream.watching is not asyncio.current_task():
             stream.watching.cancel()
         if self._transcodings is not None:
@@ -273,7 +278,7 @@ class LiveStreams:
                 self._spawn(self._start_by_itself(room))
         elif stream.room is room and event.kind is RoomEventKind.ROOM_CLOSED:
             self._spawn(self.end(stream, LiveEnd.ROOM_CLOSED))
-        elif stream.room is room and (event.kind in _CHANGES or (stream.sources and event.kind in _FLOWS)):
+        elif stream.room is room and _concerns(stream, event.kind):
             self.feeding.refresh(stream)
 
     def _is_wanted(self, room: Room, event: RoomEvent) -> bool:
@@ -348,3 +353,12 @@ class LiveStreams:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _concerns(stream: LiveStream, kind: RoomEventKind) -> bool:
+    """Whether another may be shown, or heard, after something has happened in a stream's room."""
+    if kind in _CHANGES:
+        return True
+    if kind in _FLOWS:
+        return bool(stream.shown_sources)
+    return kind is RoomEventKind.SPEAKERS_CHANGED and stream.spotlight is not None

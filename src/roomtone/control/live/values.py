@@ -83,6 +83,15 @@ class LiveError(Exception):
         return self.refusal in _RETRYABLE
 
 
+class LivePicture(StrEnum):
+    """Whom a live stream of a room shows where nobody is pinned."""
+
+    FIRST = "first"
+    """Who began to publish first."""
+    SPEAKER = "speaker"
+    """Who speaks, of those who have a picture."""
+
+
 class LiveSound(StrEnum):
     """What is heard of a room that is live."""
 

@@ -74,7 +74,7 @@ async def create_stream(request: Request, body: StreamCreateBody) -> StreamBody:
     authorize(request, body.room, Grant.ADMINISTER)
     context = context_of(request)
     stream = await context.live.go_live(
-        body.room, body.participant, body.sound, backups=body.backups, terms=body.wish()
+        body.room, body.participant, body.sound, picture=body.picture, backups=body.backups, terms=body.wish()
     )
     return _body(stream, context.access.audience())
 
@@ -173,6 +173,7 @@ def _body(stream: LiveStream, audience: dict[str, int]) -> StreamBody:
         url=stream.master,
         publishers=stream.publishers,
         sources=list(stream.sources),
+        picture=stream.picture,
         sound=stream.sound,
         mixed=0 if stream.mix is None else stream.mix.hears,
         tracks=[

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from roomtone.control.live import (
     LiveEventKind,
+    LivePicture,
     LiveSound,
     LiveState,
     StreamEncryption,
@@ -50,9 +51,12 @@ class StreamCreateBody(TermsBody):
     room: str = Field(max_length=64)
     """Its name, which the stream has too: `/live/NAME/index.m3u8`."""
     participant: str | None = Field(default=None, max_length=256)
-    """Whose tracks are shown; otherwise those of who began to publish first."""
+    """Whose tracks are shown; otherwise as `picture` says."""
     backups: list[str] = Field(default_factory=list, max_length=MAX_SOURCES - 1)
     """Who is shown instead, in this order, where `participant` is not there or nothing comes of it."""
+    picture: LivePicture = LivePicture.FIRST
+    """Who is shown where no `participant` is: first, who began to publish first; speaker, who speaks, of those who have
+    a picture, for three seconds at least."""
     sound: LiveSound = LiveSound.ONE
     """one: the sound of who is shown, as it was published; mix: everybody's, phones' too, decoded and mixed."""
 
@@ -167,6 +171,8 @@ class StreamBody(_Live):
     """Identities of those whose tracks it carries; who is only mixed is not named."""
     sources: list[str]
     """Identities of those who may be shown: the first of whom something comes; none: who began to publish first."""
+    picture: LivePicture
+    """Who is shown where nobody is pinned: first or speaker."""
     sound: LiveSound
     mixed: int
     """Sound tracks in the mix."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,13 @@ from roomtone.media.values import (
     PackagerStarted,
     PackagerTrack,
     PackagerTrackId,
+    ProducerSilent,
+    ProducerStarted,
 )
 from roomtone.protocols.sdp import Codec, RemotePeer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from roomtone.control.live import LiveStream
     from roomtone.media.values import AnyEvent
@@ -79,13 +82,31 @@ class World:
             await asyncio.sleep(0)
 
 
-async def make_world(limits: LiveLimits | None = None) -> World:
+def fed(stream: object) -> dict[MediaKind, str | None]:
+    return {
+        feed.kind: None if feed.publication is None else feed.publication.participant.identity
+        for feed in stream.feeds  # type: ignore[attr-defined]
+    }
+
+
+async def flows(world: World, participant: Participant, *, comes: bool = True) -> None:
+    """Have packets of somebody's tracks come, or come no more."""
+    for publication in participant.publications.values():
+        producer = publication.producer.id
+        await world.emit(
+            ProducerStarted(producer=producer, encoding=0, ssrc=1)
+            if comes
+            else ProducerSilent(producer=producer, encoding=0)
+        )
+
+
+async def make_world(limits: LiveLimits | None = None, monotonic: Callable[[], float] = time.monotonic) -> World:
     link = FakeLink(EngineConfig())
     engine = Engine(link)
     await engine.start()
     rooms = Rooms(engine, clock=lambda: 1000.0)
     rooms.start()
-    return World(link, engine, rooms, LiveStreams(rooms, limits, clock=lambda: 1000.0))
+    return World(link, engine, rooms, LiveStreams(rooms, limits, clock=lambda: 1000.0, monotonic=monotonic))
 
 
 async def close_world(world: World) -> None:

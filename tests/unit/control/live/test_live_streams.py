@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from live_world import World, close_world, make_world, picture, sound
+from live_world import World, close_world, fed, flows, make_world, picture, sound
 
 from roomtone.control.live import (
     LiveEnd,
@@ -17,7 +17,7 @@ from roomtone.control.live import (
     LiveState,
     LiveStream,
 )
-from roomtone.control.rooms import Participant, Refusal, RoomError, RoomOptions, TrackOffer
+from roomtone.control.rooms import Refusal, RoomError, RoomOptions, TrackOffer
 from roomtone.media.fake_objects import FakePackager
 from roomtone.media.values import (
     EngineCloseReason,
@@ -26,17 +26,8 @@ from roomtone.media.values import (
     PackagerEnded,
     PackagerWarned,
     PackagerWarning,
-    ProducerSilent,
-    ProducerStarted,
 )
 from roomtone.protocols.sdp import Codec
-
-
-def fed(stream: object) -> dict[MediaKind, str | None]:
-    return {
-        feed.kind: None if feed.publication is None else feed.publication.participant.identity
-        for feed in stream.feeds  # type: ignore[attr-defined]
-    }
 
 
 async def test_a_room_s_video_and_sound_become_a_stream_of_its_name(world: World) -> None:
@@ -253,17 +244,6 @@ async def test_a_mixer_that_the_engine_lost_ends_the_stream(world: World) -> Non
     assert stream.mix is not None
     await world.emit(MixerClosed(mixer=stream.mix.mixer.id, reason=EngineCloseReason.PEER_PANICKED))
     assert stream.ended is LiveEnd.MEDIA_FAILED
-
-
-async def flows(world: World, participant: Participant, *, comes: bool = True) -> None:
-    """Have packets of somebody's tracks come, or come no more."""
-    for publication in participant.publications.values():
-        producer = publication.producer.id
-        await world.emit(
-            ProducerStarted(producer=producer, encoding=0, ssrc=1)
-            if comes
-            else ProducerSilent(producer=producer, encoding=0)
-        )
 
 
 def kinds(stream: LiveStream) -> list[LiveEventKind]:
