@@ -134,6 +134,8 @@ class LiveStreams:
         not there, as `point` says. What ``terms`` do not say the settings do.
         """
         self._check_may_start(name)
+        if picture is LivePicture.SPEAKER and self._rooms.limits.speakers.top_n == 0:
+            raise self._refuse(LiveRefusal.NOBODY_LISTENS, "nobody looks who speaks (speakers.top_n is 0)")
         wanted = Wanted(() if pinned is None else (pinned, *backups), sound, picture, terms)
         return await self._open(self._rooms.find(name), wanted)
 

@@ -38,6 +38,8 @@ class LiveRefusal(StrEnum):
     """Why a room does not go live; nothing of the attempt remains."""
 
     SWITCHED_OFF = "live_switched_off"
+    NOBODY_LISTENS = "speakers_switched_off"
+    """It is to show who speaks, and nobody looks who does."""
     NO_SUCH_STREAM = "no_such_stream"
     ALREADY_LIVE = "already_live"
     NOTHING_PUBLISHED = "nothing_published"

@@ -60,7 +60,7 @@ async def list_streams(request: Request) -> list[StreamBody]:
     status_code=201,
     summary="Have a room go live",
     responses={
-        403: {"description": "Live streams are switched off, or the token does not cover this"},
+        403: {"description": "Live streams, or the speakers, are switched off, or the token does not cover this"},
         404: {"description": "There is no such room"},
         409: {"description": "The room is live, is encrypted end to end, or nobody publishes in it yet"},
         422: {"description": "What is published needs transcoding; the detail says what"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from roomtone.control.live import LiveLimits, LiveStreams
-from roomtone.control.rooms import JoinRequest, Participant, Rooms, TrackOffer
+from roomtone.control.rooms import JoinRequest, Participant, RoomLimits, Rooms, TrackOffer
 from roomtone.media import Engine
 from roomtone.media.fake import FakeLink
 from roomtone.media.values import (
@@ -100,11 +100,15 @@ async def flows(world: World, participant: Participant, *, comes: bool = True) -
         )
 
 
-async def make_world(limits: LiveLimits | None = None, monotonic: Callable[[], float] = time.monotonic) -> World:
+async def make_world(
+    limits: LiveLimits | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    room_limits: RoomLimits | None = None,
+) -> World:
     link = FakeLink(EngineConfig())
     engine = Engine(link)
     await engine.start()
-    rooms = Rooms(engine, clock=lambda: 1000.0)
+    rooms = Rooms(engine, room_limits, clock=lambda: 1000.0)
     rooms.start()
     return World(link, engine, rooms, LiveStreams(rooms, limits, clock=lambda: 1000.0, monotonic=monotonic))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from live_world import close_world, fed, flows, make_world, picture, sound
 
-from roomtone.control.live import LiveEventKind, LivePicture, LiveSound
+from roomtone.control.live import LiveError, LiveEventKind, LivePicture, LiveRefusal, LiveSound
 from roomtone.control.live.spotlight import HOLD_S, SETTLE_S, Spotlight
+from roomtone.control.rooms import RoomLimits, SpeakerRules
 from roomtone.control.rooms.speakers import Speaker, tell_speakers
 from roomtone.media.values import MediaKind
 
@@ -119,6 +121,17 @@ async def test_a_stream_shows_who_speaks_and_who_is_pinned_before_that() -> None
     assert [event.detail for event in stream.events if event.kind is LiveEventKind.SWITCHED] == [
         *("bob", "ann", "bob", "ann"),
     ]
+    await close_world(world)
+
+
+async def test_where_nobody_looks_who_speaks_it_is_refused() -> None:
+    world = await make_world(room_limits=RoomLimits(speakers=SpeakerRules(top_n=0)))
+    await world.publish("ann", picture())
+    with pytest.raises(LiveError) as refused:
+        await world.live.go_live("demo", picture=LivePicture.SPEAKER)
+    assert refused.value.refusal is LiveRefusal.NOBODY_LISTENS
+    assert world.live.by_name == {}
+    assert (await world.live.go_live("demo")).picture is LivePicture.FIRST
     await close_world(world)
 
 
