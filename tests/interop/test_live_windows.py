@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import io
-import json
 import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ import httpx
 import imageio_ffmpeg
 import pytest
 from conftest import PATIENCE_S, Server, start_server, stop_server, until
+from hls_checker import check_hls
 from http3_peer import http3
 from spliced_ts import PACKET, Splicer
 from test_encoders import AAC, H264, SOURCE, playlist
@@ -69,9 +68,7 @@ def date(text: str) -> dt.datetime:
 def the_checker_takes_it(server: Server) -> None:
     """Hold the break, which both lists tell of, to the rule of date ranges."""
     url = f"{server.http}/live/{NAME}/index.m3u8"
-    command = [sys.executable, "-m", "roomtone", "check-hls", url, "--seconds", "2", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    rule = next(one for one in json.loads(done.stdout)["rules"] if "date ranges" in one["title"])
+    rule = next(one for one in check_hls(url, 2) if "date ranges" in one["title"])
     assert (rule["verdict"], rule["evidence"]) == ("pass", "2 date ranges")
 
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from conftest import PATIENCE_S, Server, sign, until
+from hls_checker import broken, check_hls
 from playwright.sync_api import Page
 from test_encoders import FFMPEG, playlist
-
-from roomtone.checks.hls.check import judge, observe
-from roomtone.checks.hls.requests import make_client
-from roomtone.checks.hls.verdict import Outcome
 
 pytestmark = pytest.mark.timeout(180)
 DARKEST, STEP, SHADES = 40, 20, 8
@@ -118,9 +113,6 @@ def test_what_ffmpeg_writes_is_shown_with_its_pictures(
         )
         seen = page.evaluate("seen")
         said = lines_of(server, "spoken")
-        with ThreadPoolExecutor(1) as aside:  # the browser has the loop of this one
-            judged = aside.submit(asyncio.run, verdicts(f"{server.http}/live/spoken/index.m3u8"))
-            outcomes = judged.result()
     # From the first picture with text on: before, the player had not asked for any.
     first = next(at for at, (_, line) in enumerate(seen) if line)
     compared = [
@@ -140,7 +132,6 @@ def test_what_ffmpeg_writes_is_shown_with_its_pictures(
     once = list(dict.fromkeys(numbers))
     assert len(once) >= 6
     assert once == list(range(once[0], once[-1] + 1))
-    assert outcomes == []
 
 
 def luma(steps: float) -> float:
@@ -149,15 +140,16 @@ def luma(steps: float) -> float:
     return (shown * 219 / 255 + 16 - DARKEST) / STEP
 
 
-async def verdicts(url: str) -> list[str]:
-    """Give the rules that the origin breaks, with what was found."""
-    async with make_client(verify=False) as client:
-        seen = await observe(client, url, 8.0)
+@pytest.mark.alone
+def test_the_checker_finds_no_rule_broken_beside_text(server: Server, tmp_path: Path) -> None:
+    with encoder(tmp_path, server, "judged"):
+        until(lambda: "TYPE=SUBTITLES" in multivariant(server, "judged"), "subtitles in the list")
+        until(lambda: playlist(server, "judged", "text1").count("#EXTINF") >= 2, "two segments of text")
+        found = broken(check_hls(f"{server.http}/live/judged/index.m3u8", 8))
     # Who is answered a moment after another may find the next part of the sound reported: what many get at once is
     # judged where a stream has one list.
-    judged = [(rule, verdict) for rule, verdict in judge(seen) if rule.number != CROWD]
-    failed = [(rule, verdict) for rule, verdict in judged if verdict.outcome is Outcome.FAIL]
-    return [f"{rule.number}: {verdict.evidence}" for rule, verdict in failed]
+    found.pop(CROWD, None)
+    assert found == {}
 
 
 def test_what_the_api_says_is_a_rendition_of_its_language(server: Server, tmp_path: Path) -> None:
