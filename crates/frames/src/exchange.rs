@@ -10,6 +10,7 @@
 //! | 3 break | nothing: what follows does not go on from what came before |
 //! | 4 skipped | number (4) of units left out, as the worker is behind; a keyframe follows |
 //! | 5 keyframe | nothing: the next picture that is made is to be one |
+//! | 6 time | where the program is now (8), in ticks of [`TIME_RATE`]: for who makes pictures at a pace of their own |
 //!
 //! From the worker come:
 //!
@@ -32,6 +33,8 @@ use crate::{
 
 /// The longest message, its length not counted.
 pub const MAX_MESSAGE: usize = 8 << 20;
+/// Ticks a second of the time of a program.
+pub const TIME_RATE: u32 = 90_000;
 /// Outputs of a worker.
 pub const MAX_OUTPUTS: usize = 8;
 /// The longest name of one.
@@ -42,6 +45,7 @@ const UNIT: u8 = 2;
 const BREAK: u8 = 3;
 const SKIPPED: u8 = 4;
 const ASK_KEYFRAME: u8 = 5;
+const TIME: u8 = 6;
 const OUTPUTS: u8 = 16;
 const OUTPUT_FORMAT: u8 = 17;
 const OUTPUT_UNIT: u8 = 18;
@@ -159,6 +163,13 @@ pub fn write_skipped(units: u32, out: &mut BytesMut) {
 pub fn write_keyframe(out: &mut BytesMut) {
     out.put_u32(1);
     out.put_u8(ASK_KEYFRAME);
+}
+
+/// Write where the program is now.
+pub fn write_time(ticks: i64, out: &mut BytesMut) {
+    out.put_u32(9);
+    out.put_u8(TIME);
+    out.put_i64(ticks);
 }
 
 fn codec_number(format: &Format) -> u8 {

@@ -165,6 +165,8 @@ struct State {
     begun: bool,
     /// Whether sound, and pictures, are coded anew: then they may be what lists cannot have.
     transcoded: [bool; 2],
+    /// Whether pictures are made at a pace of their own: then a source of them may come after the beginning.
+    paced: bool,
     /// Written once a second, read when somebody asks.
     reports: Vec<Report>,
 }
@@ -179,6 +181,12 @@ impl Board {
         let mut state = self.state();
         state.added += usize::from(!state.begun);
         !state.begun
+    }
+
+    /// Whether a new source of this kind may come after the beginning.
+    pub(crate) fn may_come_late(&self, is_video: bool) -> bool {
+        let state = self.state();
+        state.begun && is_video && state.paced
     }
 
     /// Take one off that was added and is gone.
@@ -201,6 +209,10 @@ impl Board {
     /// Tracks of this kind are coded anew, or no more.
     fn set_transcoded(&self, is_video: bool, transcoded: bool) {
         self.state().transcoded[usize::from(is_video)] = transcoded;
+    }
+
+    fn set_paced(&self, paced: bool) {
+        self.state().paced = paced;
     }
 
     pub(crate) fn is_transcoded(&self, is_video: bool) -> bool {

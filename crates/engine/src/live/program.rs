@@ -136,12 +136,15 @@ impl Program {
             }
             return true;
         }
-        if self.channel.is_some() {
+        let Some(track) = Track::new(new) else {
+            return self.channel.is_none();
+        };
+        if self.channel.is_some() && !self.may_come_late(track.is_video()) {
             return false;
         }
         self.added = Some(now);
-        let track = Track::new(new).map(|track| self.with_its_job(track));
-        self.tracks.extend(track);
+        let track = self.with_its_job(track);
+        self.tracks.push(track);
         true
     }
 

@@ -16,15 +16,13 @@ use super::keeping::{Keeping, Kept};
 use super::program::{Program, Told, Unpackable};
 use super::report;
 use super::saying;
-use super::transcoding::{Job, Link, Maker, Making};
+use super::transcoding::{Link, Making};
 use super::{Board, LiveEnds, Load, Message, Outside, PlayBar, PlayTold, Run};
 use crate::counters::LiveCounters;
 use crate::failure::Failure;
 use crate::ids;
 use crate::shard::{Batch, Control, ShardHandle, Shared};
-use crate::values::{
-    Command, CommandResult, ErrorCode, Event, MediaKind, StreamSync, StreamText, StreamTranscoding,
-};
+use crate::values::{Command, CommandResult, Event, StreamSync, StreamText};
 
 /// Packets wait so long at most: a part is many of them.
 const TICK: Duration = Duration::from_millis(20);
@@ -34,8 +32,6 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_mins(1);
 /// How much sound may be shifted: what is placed earlier must not come too late.
 const AUDIO_OFFSET_MS: std::ops::RangeInclusive<i32> = -500..=1_000;
-/// Tracks coded anew for routers at a time; one more is refused.
-const MAX_MAKINGS: usize = 256;
 
 /// The number of no packager.
 const ENDED: u64 = 0;
@@ -48,7 +44,7 @@ pub(super) struct Running {
     /// Taken in this tick, and not accounted for in the queues that it has come to.
     pub(super) taken: Load,
     /// Sockets of who codes its tracks anew.
-    links: Vec<Link>,
+    pub(super) links: Vec<Link>,
 }
 
 /// The live thread's state.
@@ -241,43 +237,6 @@ impl LiveThread {
         done.unwrap_or_else(CommandResult::from)
     }
 
-    fn open_transcoder(
-        &mut self,
-        wish: &StreamTranscoding,
-        now: Instant,
-    ) -> Result<CommandResult, Failure> {
-        let (is_video, keep) = (wish.kind == MediaKind::Video, wish.keep);
-        let running = self
-            .running
-            .get_mut(&wish.packager)
-            .ok_or_else(|| Failure::not_found("packager", wish.packager))?;
-        running.program.may_have_job(is_video)?;
-        let id = ids::allocate(ids::INGEST);
-        let link = listen(id, &wish.path)?;
-        running.board.set_transcoded(is_video, !keep);
-        running.links.push(link);
-        running.program.add_job(Job::new(id, is_video, keep, now));
-        Ok(CommandResult::TranscoderOpened { transcoder: id })
-    }
-
-    fn close_transcoder(
-        &mut self,
-        packager: u64,
-        transcoder: u64,
-    ) -> Result<CommandResult, Failure> {
-        let running = self
-            .running
-            .get_mut(&packager)
-            .ok_or_else(|| Failure::not_found("packager", packager))?;
-        let is_video = running
-            .program
-            .remove_job(transcoder)
-            .ok_or_else(|| Failure::not_found("transcoder", transcoder))?;
-        running.board.set_transcoded(is_video, false);
-        running.links.retain(|link| link.id() != transcoder);
-        Ok(CommandResult::Done {})
-    }
-
     fn set_sync(&mut self, wish: &StreamSync) -> Result<CommandResult, Failure> {
         if !AUDIO_OFFSET_MS.contains(&wish.audio_offset_ms) {
             return Err(Failure::invalid("audio_offset_ms is -500 to 1000"));
@@ -312,41 +271,6 @@ impl LiveThread {
         Ok(CommandResult::Stats {
             reports: report::sync(&running.program),
         })
-    }
-
-    fn open_track_transcoder(
-        &mut self,
-        track: u64,
-        path: &str,
-        now: Instant,
-    ) -> Result<CommandResult, Failure> {
-        let outlets = &self.shared.outlets;
-        let source = outlets.find(track);
-        let source = source.ok_or_else(|| Failure::not_found("track", track))?;
-        if source.promised {
-            return Err(Failure::wrong_state("the track is made of another"));
-        }
-        if self.makings.len() >= MAX_MAKINGS {
-            let message = format!("{MAX_MAKINGS} tracks are coded anew for routers");
-            return Err(Failure::new(ErrorCode::Limit, message));
-        }
-        let id = ids::allocate(ids::INGEST);
-        let link = listen(id, path)?;
-        let made = outlets.promise(ids::allocate(ids::INGEST), &source);
-        let track = made.id;
-        let maker = Maker::new(id, made, now);
-        self.makings.push(Making::begin(maker, &source, link));
-        Ok(CommandResult::TrackTranscoderOpened {
-            transcoder: id,
-            track,
-        })
-    }
-
-    fn close_track_transcoder(&mut self, transcoder: u64) -> Result<CommandResult, Failure> {
-        let at = self.makings.iter().position(|one| one.id() == transcoder);
-        let at = at.ok_or_else(|| Failure::not_found("transcoder", transcoder))?;
-        self.makings.swap_remove(at);
-        Ok(CommandResult::Done {})
     }
 
     /// Moves what is made for routers; a panic costs the one that met it.
@@ -586,9 +510,4 @@ impl LiveThread {
             self.close(id, now);
         }
     }
-}
-
-fn listen(id: u64, path: &str) -> Result<Link, Failure> {
-    Link::open(id, path)
-        .map_err(|error| Failure::invalid(format!("{path} cannot be listened at: {error}")))
 }

@@ -105,6 +105,8 @@ pub(crate) struct Track {
     pub(super) number: Option<usize>,
     /// Whether it is in the lists, and not only coded anew.
     pub(super) listed: bool,
+    /// Whether who codes it anew makes pictures at a pace of their own: it lies where it says, and nothing goes by it.
+    pub(super) paced: bool,
     /// Whether lists can have what comes of it now.
     pub(super) listable: bool,
     /// Nothing feeds it.
@@ -145,6 +147,7 @@ impl Track {
             place: None,
             number: None,
             listed: true,
+            paced: false,
             listable: true,
             vacant: false,
             broken: false,
@@ -235,7 +238,7 @@ impl Track {
         figures.dropped_before = self.dropped();
         figures.silent_before = self.silent_frames();
         if let Some(number) = self.number {
-            timeline.restart_track(number, self.lasts(), leads);
+            timeline.restart_track(number, self.lasts(), leads && !self.paced);
             if let Some((wall_us, stamp)) = next.report {
                 timeline.handle_report(number, wall_us, stamp.into());
             }
@@ -246,6 +249,7 @@ impl Track {
             place: self.place,
             number: self.number,
             listed: self.listed,
+            paced: self.paced,
             broken: true,
             held,
             figures,

@@ -89,6 +89,7 @@ pub(super) fn wants_keyframe(track: &Track, open_us: Option<u64>, now: Instant) 
     }
     // Who has a rhythm of its own keeps it.
     track.makes_keyframes
+        && !track.paced
         && match open_us {
             None => !is_within(track.last_keyframe, FIRST_GROUP, now),
             Some(open_us) => {
@@ -105,7 +106,7 @@ fn warnings(track: &Track, now: Instant) -> [Option<PackagerWarning>; 3] {
     let is_silent = track.last_packet.is_some() && !is_within(track.last_packet, SILENCE, now);
     let too_long = track
         .last_keyframe
-        .is_some_and(|at| at + LONGEST_GROUP <= now);
+        .is_some_and(|at| at + LONGEST_GROUP <= now && !track.paced);
     let video = track.is_video() && flows;
     [
         (video && track.last_keyframe.is_none() && begun).then_some(PackagerWarning::NoKeyframe),

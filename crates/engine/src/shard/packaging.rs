@@ -178,7 +178,7 @@ impl Shard {
             ));
         }
         let (board, name) = (end.board.clone(), end.free_name(kind));
-        if !board.add() {
+        if !board.add() && !board.may_come_late(kind == MediaKind::Video) {
             return Err(Failure::wrong_state(format!(
                 "the packager has begun and none of its tracks waits for {kind}: take one off first, or open another packager"
             )));

@@ -108,4 +108,8 @@ pub struct StreamTranscoding {
     pub path: String,
     /// Whether the track stays in the lists beside what is made of it.
     pub keep: bool,
+    /// Of pictures that are not kept: whether the process makes them at a pace of its own, also where nothing comes of
+    /// the track. Then this may come and go, and come first after the beginning.
+    #[serde(default)]
+    pub paces: bool,
 }

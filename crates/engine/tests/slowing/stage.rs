@@ -127,6 +127,7 @@ impl Stage {
             kind,
             path: path.to_str().unwrap().to_owned(),
             keep: false,
+            paces: false,
         }));
         assert!(
             matches!(opened, CommandResult::TranscoderOpened { .. }),

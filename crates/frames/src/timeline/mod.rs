@@ -308,7 +308,8 @@ impl Timeline {
         }
     }
 
-    fn nanoseconds(&self, arrival: Instant) -> i64 {
+    /// Where something lies that is of this moment, in nanoseconds since the zero of the program.
+    pub fn nanoseconds(&self, arrival: Instant) -> i64 {
         let since = arrival.saturating_duration_since(self.begun) + Self::LEAD;
         since.as_nanos() as i64
     }

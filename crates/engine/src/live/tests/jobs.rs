@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::program::Program;
+use super::super::program::{Program, Told};
 use super::super::transcoding::Job;
-use super::{Studio, values};
+use super::source::{self, Camera, Microphone};
+use super::{Studio, discontinuities, values};
 use crate::counters::LiveCounters;
 use crate::values::PackagerWarning;
 
@@ -16,7 +17,13 @@ pub(super) struct Echo {
     hangs: bool,
     held: Vec<u8>,
     kinds: Vec<u8>,
+    /// Makes a picture each 25th of a second instead, by what it is told of the time.
+    paces: bool,
+    /// When its next is to be shown, in ticks of 90 kHz.
+    next: Option<i64>,
 }
+
+const FRAME: i64 = 3_600;
 
 impl Echo {
     fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
@@ -29,12 +36,35 @@ impl Echo {
             }
             let message: Vec<u8> = self.held.drain(..4 + length).skip(4).collect();
             self.kinds.push(message[0]);
-            if message[0] == 2 {
+            if self.paces && message[0] == 6 {
+                let now = i64::from_be_bytes(message[1..9].try_into().unwrap());
+                out.extend(self.pictures(now));
+            }
+            if message[0] == 2 && !self.paces {
                 out.extend_from_slice(&(length as u32 + 1).to_be_bytes());
                 out.extend_from_slice(&[18, 0]);
                 out.extend_from_slice(&message[1..]);
             }
         }
+        out
+    }
+}
+
+impl Echo {
+    /// What is due by now.
+    fn pictures(&mut self, now: i64) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut next = self.next.unwrap_or(now / FRAME * FRAME);
+        while next + FRAME <= now {
+            let mut body = vec![18, 0, 1];
+            body.extend_from_slice(&next.to_be_bytes());
+            body.extend_from_slice(&next.to_be_bytes());
+            body.extend(source::small_keyframe());
+            out.extend_from_slice(&(body.len() as u32).to_be_bytes());
+            out.extend(body);
+            next += FRAME;
+        }
+        self.next = Some(next);
         out
     }
 }
@@ -167,4 +197,59 @@ fn what_cannot_be_read_is_told_of() {
             .warnings()
             .contains(&PackagerWarning::TranscoderMalformed)
     );
+}
+
+#[test]
+fn pictures_made_at_a_pace_of_their_own_need_no_source_and_go_on_without_a_break_when_it_comes() {
+    let mut studio = Studio::new();
+    let now = studio.now();
+    studio.program.add_track(source::audio_track(), now);
+    studio.microphone = Some(Microphone::new());
+    studio.program.add_job(Job::paced(JOB, now));
+    connect(&mut studio);
+    studio.process.as_mut().unwrap().paces = true;
+    studio.run(10_000);
+    assert!(studio.started_at().is_some(), "{:?}", studio.told);
+    let no_sources = |studio: &Studio| !studio.process.as_ref().unwrap().kinds.contains(&2);
+    assert!(no_sources(&studio));
+
+    // One comes, another takes its place, and that goes.
+    let now = studio.now();
+    assert!(studio.program.add_track(source::video_track(true), now));
+    studio.camera = Some(Camera::new());
+    studio.run(6_000);
+    assert!(!no_sources(&studio));
+    let mut others = source::video_track(true);
+    others.ssrc = 21;
+    let mut camera = Camera::every(1_000);
+    camera.ssrc = 21;
+    studio.others = Some((camera, Microphone::new()));
+    studio.program.stand_by(others);
+    studio.run(3_000);
+    let switched = |(_, told): &(u64, Told)| matches!(told, Told::Switched(..));
+    assert!(studio.told.iter().any(switched), "{:?}", studio.told);
+    let kinds = &studio.process.as_ref().unwrap().kinds;
+    assert!(kinds.contains(&3), "it is told that another source goes on");
+    studio.program.remove_track(10);
+    (studio.camera, studio.others) = (None, None);
+    studio.run(9_000);
+
+    for track in ["v360", "audio"] {
+        let list = studio.list(track);
+        assert!(values(&list, "#EXTINF:").len() >= 3, "{list}");
+        assert_eq!(discontinuities(&list), 0, "{list}");
+        assert!(!list.contains("GAP"), "{list}");
+    }
+    assert!(!studio.warnings().contains(&PackagerWarning::UnitsLate));
+}
+
+#[test]
+fn a_source_is_taken_after_the_beginning_only_where_nothing_of_it_is_listed() {
+    let mut studio = Studio::new();
+    let now = studio.now();
+    studio.program.add_track(source::audio_track(), now);
+    studio.microphone = Some(Microphone::new());
+    studio.run(8_000);
+    let now = studio.now();
+    assert!(!studio.program.add_track(source::video_track(true), now));
 }

@@ -25,6 +25,16 @@ const SMALL: [u8; 24] = [
 ];
 const PPS: [u8; 5] = [0x68, 0xeb, 0xc3, 0xcb, 0x20];
 
+/// A picture of the small size at which decoding begins, with start codes.
+pub(super) fn small_keyframe() -> Vec<u8> {
+    let mut out = Vec::new();
+    for nal in [&SMALL[..], &PPS[..], &[0x65, 0x88, 0x80]] {
+        out.extend_from_slice(&[0, 0, 0, 1]);
+        out.extend_from_slice(nal);
+    }
+    out
+}
+
 pub(super) fn video_track(makes_keyframes: bool) -> NewTrack {
     NewTrack {
         packager: 0,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use roomtone_frames::AccessUnit;
-use roomtone_frames::exchange::{Output, Said};
+use roomtone_frames::exchange::{Output, Said, TIME_RATE};
 
 use super::super::MAX_TRACKS;
 use super::super::coding::Coding;
@@ -35,9 +35,10 @@ impl Program {
     }
 
     pub(in super::super) fn add_job(&mut self, job: Job) {
-        let listed = job.keeps_source;
+        let (listed, paced) = (job.keeps_source, job.paces);
         if let Some(source) = self.source_of(job.is_video) {
             source.listed &= listed;
+            source.paced = paced;
         }
         self.jobs.push(job);
     }
@@ -64,11 +65,17 @@ impl Program {
     /// A new track as it is with those who code it anew.
     pub(in super::super) fn with_its_job(&self, mut track: Track) -> Track {
         let is_source = |job: &&Job| job.is_video == track.is_video();
-        track.listed = match self.jobs.iter().find(is_source) {
-            Some(job) => job.keeps_source && track.can_be_listed(),
-            None => track.can_be_listed(),
-        };
+        let job = self.jobs.iter().find(is_source);
+        track.listed = job.is_none_or(|job| job.keeps_source) && track.can_be_listed();
+        track.paced = job.is_some_and(|job| job.paces);
         track
+    }
+
+    /// Whether a source of this kind may come after the beginning: nothing of it is listed.
+    pub(in super::super) fn may_come_late(&self, is_video: bool) -> bool {
+        let awaited = |job: &Job| job.paces && job.is_video == is_video;
+        let is_source = |track: &Track| track.is_video() == is_video && !track.is_made();
+        self.jobs.iter().any(awaited) && !self.tracks.iter().any(is_source)
     }
 
     /// Whether somebody who codes a track anew has not sent all of what they make, and may yet.
@@ -81,6 +88,7 @@ impl Program {
             let is_source = |one: &Track| one.is_video() == job.is_video && !one.is_made();
             let source = self.tracks.iter().find(|track| is_source(track));
             let begun = source.and_then(|track| track.first_packet);
+            let begun = begun.or(job.paces.then_some(job.opened));
             let mut made = job.outputs.iter().filter_map(|(_, track)| track.as_ref());
             begun.is_some_and(|begun| begun.max(job.opened) + PATIENCE > now)
                 && !(job.declared && made.all(speaks))
@@ -93,6 +101,10 @@ impl Program {
         let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) else {
             return;
         };
+        if job.is_time_due(now) {
+            let ns = i128::from(timeline.nanoseconds(now));
+            job.tell_time((ns * i128::from(TIME_RATE) / 1_000_000_000) as i64, now);
+        }
         let source = tracks
             .iter_mut()
             .find(|track| track.is_video() == job.is_video && !track.is_made());

@@ -8,6 +8,7 @@
 mod feeding;
 mod link;
 mod maker;
+mod opening;
 mod queue;
 
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ use super::pressing::{QueueId, Queued};
 
 /// A process that starts, and its encoders, are waited for before the program begins.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Who makes pictures at a pace of their own is told so often where the program is.
+const TIMES_APART: Duration = Duration::from_millis(500);
 
 /// What a job has done so far.
 #[derive(Debug, Default, Clone, Copy)]
@@ -45,6 +48,10 @@ pub(super) struct Job {
     pub(super) is_video: bool,
     /// Whether the source is in the lists too.
     pub(super) keeps_source: bool,
+    /// Whether its process makes pictures at a pace of its own, also where nothing comes of the source.
+    pub(super) paces: bool,
+    /// When it was told last where the program is.
+    told_time: Option<Instant>,
     pub(super) opened: Instant,
     queue: Queue,
     reader: Reader,
@@ -73,6 +80,8 @@ impl Job {
             id,
             is_video,
             keeps_source,
+            paces: false,
+            told_time: None,
             opened: now,
             queue: Queue::default(),
             reader: Reader::default(),
@@ -87,6 +96,14 @@ impl Job {
             breaks: false,
             skipped: 0,
             figures: Figures::default(),
+        }
+    }
+
+    /// One of pictures that are made at a pace of their own, of sources that come and go and are in no list.
+    pub(super) fn paced(id: u64, now: Instant) -> Self {
+        Self {
+            paces: true,
+            ..Self::new(id, true, false, now)
         }
     }
 
@@ -142,6 +159,20 @@ impl Job {
         self.connected
     }
 
+    /// Whether its process is to be told where the program is.
+    fn is_time_due(&self, now: Instant) -> bool {
+        let told = self.told_time.is_some_and(|at| at + TIMES_APART > now);
+        self.paces && self.connected && !told
+    }
+
+    fn tell_time(&mut self, ticks: i64, now: Instant) {
+        self.told_time = Some(now);
+        let mut out = BytesMut::new();
+        exchange::write_time(ticks, &mut out);
+        // One that is behind is told again.
+        self.queue.push(out.freeze(), false);
+    }
+
     /// Have the process make a keyframe of the next picture.
     fn ask_keyframe(&mut self) {
         let mut out = BytesMut::new();
@@ -169,7 +200,7 @@ impl Job {
 
     /// A process has connected. With `fresh` it is given all that waits, otherwise what follows the newest keyframe.
     fn connect(&mut self, fresh: bool) {
-        self.connected = true;
+        (self.connected, self.told_time) = (true, None);
         self.reader = Reader::default();
         self.formats.clear();
         (self.skipped, self.is_behind) = (0, false);
