@@ -295,6 +295,8 @@ class Room:
     """Who was in it and is no longer, the last of them; events tell of all."""
     forwards: dict[str, dict[str, Forwarding]] = field(default_factory=dict)
     """By identity, the other rooms in which participants are present too."""
+    on_air: bool = False
+    """A live stream shows it."""
     observer: AudioLevelObserver | None = None
     branches: dict[RouterId, Router] = field(default_factory=dict)
     """Routers beside `router`, on other shards, for viewers."""

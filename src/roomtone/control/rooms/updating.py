@@ -68,6 +68,12 @@ class RoomUpdates(RoomLobbies):
             room.empty_timer.cancel()
             self._arm_empty_timer(room)
 
+    def note_on_air(self, room: Room, *, on_air: bool) -> None:
+        """Note whether a live stream shows a room: who is in it is told."""
+        if room.on_air != on_air:
+            room.on_air = on_air
+            room.events.emit(RoomEventKind.ROOM_UPDATED)
+
     # --- participants ---
 
     async def update(

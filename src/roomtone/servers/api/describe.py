@@ -56,6 +56,7 @@ def room_body(room: Room) -> RoomBody:
         viewers=len(room.viewers),
         tracks=room.publication_count,
         waiting=len(room.lobby),
+        on_air=room.on_air,
         options=options_body(room.options),
     )
 

@@ -62,6 +62,7 @@ class RoomBody(Body):
     viewers: int
     tracks: int
     waiting: int = Field(description="Who asks to enter")
+    on_air: bool = Field(description="A live stream shows it")
     options: RoomOptionsBody
 
 

@@ -115,7 +115,7 @@ def room_info(room: Room) -> models.Room:
         metadata=options.metadata,
         num_participants=len(shown),
         num_publishers=sum(bool(p.publications) for p in shown),
-        active_recording=any(p.permissions.recorder for p in room.participants.values()),
+        active_recording=room.on_air or any(p.permissions.recorder for p in room.participants.values()),
     )
 
 
