@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from roomtone.config.section import NotNegative, Positive, Section
+
+_SIDES = range(64, 4_097, 2)
+"""Of pictures that are made."""
 
 
 class RungSettings(Section):
@@ -98,6 +101,11 @@ class LiveSettings(Section):
     """Ladders of one's own, by name."""
     transcode_rooms: bool = False
     """Rooms whose video is VP8 go live too: it is made anew as H.264."""
+    program_size: Annotated[str, Field(pattern=r"^\d{2,4}x\d{2,4}$")] = "1280x720"
+    """Width and height of rooms that are live as one program (`picture` is `program`), both even. Rungs of the ladder
+    are made beside it; what rooms show is drawn as large as it fits."""
+    program_fps: Annotated[int, Field(ge=5, le=60)] = 25
+    """Pictures a second of these."""
     sound: Literal["none", "aac", "opus"] = "none"
     """Sound is made anew in this codec too, beside what is published, for players that do not have that."""
     webrtc_making: Literal["auto", "off", "demand", "always"] = "auto"
@@ -120,6 +128,13 @@ class LiveSettings(Section):
     """Compare what is made with its source, by PSNR and SSIM of one picture a second; this decodes each rung again."""
     max_streams: Positive = 100
     """Most rooms that are live at once, above it 503; and most streams of encoders, further ones are refused."""
+
+    @field_validator("program_size")
+    @classmethod
+    def _is_even(cls, size: str) -> str:
+        if any(int(side) not in _SIDES for side in size.split("x")):
+            raise ValueError(f"program_size: {size} is not two even numbers of 64 to 4096")
+        return size
 
     @model_validator(mode="after")
     def _is_url(self) -> Self:

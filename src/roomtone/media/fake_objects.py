@@ -197,6 +197,7 @@ class FakeTranscoder:
     kind: MediaKind
     path: str
     keep: bool
+    paces: bool = False
 
 
 @dataclass(slots=True)

@@ -233,7 +233,7 @@ def _add_track(state: FakeState, packager: FakePackager, producer: int) -> AnyRe
         return PackagerTrackAdded(track=PackagerTrackId(free[0]))
     if len(packager.tracks) >= _MAX_TRACKS:
         raise Refused(ErrorCode.LIMIT, f"{_MAX_TRACKS} tracks are on this packager")
-    if packager.begun:
+    if packager.begun and not _may_come_late(state, packager, source.kind):
         raise Refused(
             ErrorCode.WRONG_STATE,
             f"the packager has begun and none of its tracks waits for {source.kind.value}: take one off first, "
@@ -242,6 +242,12 @@ def _add_track(state: FakeState, packager: FakePackager, producer: int) -> AnyRe
     track = PackagerTrackId(state.new_id())
     packager.tracks[track] = FakePackagerTrack(_free_name(packager, source.kind), source.kind, producer)
     return PackagerTrackAdded(track=track)
+
+
+def _may_come_late(state: FakeState, packager: FakePackager, kind: MediaKind) -> bool:
+    """Say whether a source of this kind may come after the beginning, since nothing of it is listed."""
+    jobs = [held for held in state.find(FakeTranscoder) if (held.packager, held.kind) == (packager.id, kind)]
+    return any(job.paces for job in jobs)
 
 
 def _decodable(state: FakeState, packager: FakePackager, kind: MediaKind) -> set[tuple[str, int]]:

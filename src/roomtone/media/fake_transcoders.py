@@ -57,6 +57,8 @@ def _open(state: FakeState, command: OpenTranscoder) -> AnyResult:
     packager = state.objects.get(command.packager)
     if not isinstance(packager, FakePackager | FakeIngest):
         raise Refused(ErrorCode.NOT_FOUND, f"there is no packager {command.packager}")
+    if command.paces and (command.keep or command.kind is not MediaKind.VIDEO):
+        raise Refused(ErrorCode.INVALID, "only pictures that are not kept are made at a pace of their own")
     if isinstance(packager, FakePackager) and packager.begun:
         raise Refused(ErrorCode.WRONG_STATE, "the packager has begun")
     others = state.find(FakeTranscoder)
@@ -65,7 +67,7 @@ def _open(state: FakeState, command: OpenTranscoder) -> AnyResult:
     if any(other.path == command.path for other in others):
         raise Refused(ErrorCode.INVALID, f"{command.path} cannot be listened at")
     id_ = state.new_id()
-    state.objects[id_] = FakeTranscoder(id_, packager.id, command.kind, command.path, command.keep)
+    state.objects[id_] = FakeTranscoder(id_, packager.id, command.kind, command.path, command.keep, command.paces)
     return TranscoderOpened(transcoder=TranscoderId(id_))
 
 

@@ -33,12 +33,14 @@ class Transcoder(EngineObject):
     __slots__ = ("packager",)
 
     @classmethod
-    async def open(cls, engine: Engine, packager: PackagerId, kind: MediaKind, path: str, *, keep: bool) -> Transcoder:
+    async def open(
+        cls, engine: Engine, packager: PackagerId, kind: MediaKind, path: str, *, keep: bool, paces: bool = False
+    ) -> Transcoder:
         """Listen for the process at ``path``; the values are those of `OpenTranscoder`.
 
         Refused as a wrong state where the packager has begun, or tracks of this kind are coded anew already.
         """
-        command = OpenTranscoder(packager=packager, kind=kind, path=path, keep=keep)
+        command = OpenTranscoder(packager=packager, kind=kind, path=path, keep=keep, paces=paces)
         return cls(engine, (await engine.ask(command, TranscoderOpened)).transcoder, packager)
 
     def __init__(self, engine: Engine, id_: TranscoderId, packager: PackagerId) -> None:

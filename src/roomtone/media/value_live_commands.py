@@ -76,13 +76,15 @@ class OpenTranscoder(Command, tag="open_transcoder", frozen=True, kw_only=True):
     """Have the first track of a kind coded anew by a process, of a packager that has not begun.
 
     ``path`` is where the engine listens for the process: a Unix socket that is not there yet. With ``keep`` the track
-    stays in the lists beside what is made of it.
+    stays in the lists beside what is made of it. With ``paces``, of pictures that are not kept, the process makes them
+    at a pace of its own: the track may come and go, and come first after the packager has begun.
     """
 
     packager: PackagerId
     kind: MediaKind
     path: str
     keep: bool
+    paces: bool = False
 
 
 class CloseTranscoder(Command, tag="close_transcoder", frozen=True, kw_only=True):

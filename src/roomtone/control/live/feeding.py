@@ -183,8 +183,11 @@ class Feeding:
                     _log.warning("live stream %s goes on without a track: %s", stream.name, error)
 
     def _mind_grace(self, stream: LiveStream) -> None:
-        """Let a stream that nobody feeds wait; end it when nobody comes. One that is paused waits without an end."""
-        if stream.paused or stream.is_fed:
+        """Let a stream that nobody feeds wait; end it when nobody comes.
+
+        One that is paused waits without an end, and a program goes on with its slate.
+        """
+        if stream.paused or stream.is_fed or stream.program:
             if stream.grace is not None:
                 stream.grace.cancel()
                 stream.grace = None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roomtone.media.values import MediaKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOM_KEYFRAME_S = 4.0
 """Between keyframes for rooms, where nobody asks for one."""
@@ -65,6 +68,11 @@ class TranscodeRules:
     making: RoomMaking = RoomMaking.OFF
     room_lines: int = 1080
     """The most that pictures made for rooms have, of the shorter side."""
+    program_size: tuple[int, int] = (1280, 720)
+    """Of pictures of rooms that are live as one program."""
+    program_fps: int = 25
+    slate_of: Callable[[str], str] = lambda _name: ""
+    """What is shown of a name while nobody sends; nothing for a card of our own."""
 
     @property
     def wanted(self) -> bool:
@@ -83,6 +91,12 @@ class TranscodeRules:
             "preset": self.preset,
             "measure": self.measure,
         }
+
+    def program_plan(self, name: str) -> dict[str, Any]:
+        """Give the plan of a process that makes one program of whoever a room shows."""
+        slate = {"slate": shown} if (shown := self.slate_of(name)) else {}
+        own = {"canvas": list(self.program_size), "fps": self.program_fps, "measure": False}
+        return self.video_plan(keeps_source=False) | own | slate
 
     def sound_plan(self) -> dict[str, Any]:
         """Give the plan of a process that makes sound."""

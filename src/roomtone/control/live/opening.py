@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roomtone.control.live.choosing import carried, choose, showable, shown_of
+from roomtone.control.live.choosing import Choice, carried, choose, showable, shown_of
 from roomtone.control.live.mixing import StreamMix
 from roomtone.control.live.spotlight import Spotlight
 from roomtone.control.live.stream import LiveStream
@@ -18,7 +18,6 @@ from roomtone.media import EngineCommandError, Packager
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from roomtone.control.live.choosing import Choice
     from roomtone.control.live.feeding import Feeding
     from roomtone.control.live.listing import Listings, TermsWish
     from roomtone.control.live.transcoding import Transcoding, Transcodings
@@ -64,20 +63,29 @@ class Opener:
         """Make a stream, and what tells of it; raise `LiveError` or `RoomError`, and leave nothing then."""
         terms = self._listings.terms_of(room.name, wanted.terms)
         self._rooms.require_clear(room, "a live stream")
-        people, decodes = room.visible(), self.decodes()
-        spotlight = Spotlight() if wanted.picture is LivePicture.SPEAKER else None
+        program = wanted.picture is LivePicture.PROGRAM
+        if program:
+            self._require_processes()
+        people, decodes = room.visible(), program or self.decodes()
+        sound = LiveSound.MIX if program else wanted.sound
+        spotlight = Spotlight() if wanted.picture.follows else None
         sources = wanted.sources
         if spotlight is not None and not sources:
             spotlight.handle(room.dominant, showable(people, decodes=decodes), self._feeding.monotonic())
             sources = () if spotlight.shown is None else (spotlight.shown,)
-        choice = choose(people, shown_of(people, sources, decodes=decodes), wanted.sound, decodes=decodes)
+        try:
+            choice = choose(people, shown_of(people, sources, decodes=decodes), sound, decodes=decodes)
+        except LiveError:
+            if not program:
+                raise
+            choice = Choice(None, None)
         async with AsyncExitStack() as undo:
             with self._rooms.commands():
                 listing = self._listings.of(terms)
                 packager = await Packager.open(room.router, room.name, **listing.for_engine())
                 undo.push_async_callback(close_quietly, packager)
-                transcoding = await self._make_anew(room, packager, choice, undo)
-                mix = await StreamMix.open(self._rooms, room) if wanted.sound is LiveSound.MIX else None
+                transcoding = await self._make_anew(room, packager, choice, undo, program=program)
+                mix = await StreamMix.open(self._rooms, room) if sound is LiveSound.MIX else None
                 if mix is not None:
                     undo.push_async_callback(close_quietly, mix)
                 stream = LiveStream(
@@ -86,11 +94,12 @@ class Opener:
                     self._clock,
                     sources=wanted.sources,
                     spotlight=spotlight,
+                    program=program,
                     mix=mix,
                     terms=terms,
                 )
                 stream.transcoding = transcoding
-                stream.decodes = choice.video is not None and not carried(choice.video)
+                stream.decodes = program or (choice.video is not None and not carried(choice.video))
                 ids = [packager.id] if mix is None else [packager.id, mix.mixer.id]
                 mailbox = room.router.engine.subscribe(*ids)
                 undo.callback(mailbox.close)
@@ -104,15 +113,21 @@ class Opener:
             undo.pop_all()
         return stream, mailbox
 
+    def _require_processes(self) -> None:
+        """Raise `LiveError` where no program can be made."""
+        if self._transcodings is None or not self._transcodings.ready:
+            detail = "a program is made by processes, and there are none here: install roomtone[transcode]"
+            raise LiveError(LiveRefusal.NEEDS_TRANSCODING, detail)
+
     async def _make_anew(
-        self, room: Room, packager: Packager, choice: Choice, undo: AsyncExitStack
+        self, room: Room, packager: Packager, choice: Choice, undo: AsyncExitStack, *, program: bool
     ) -> Transcoding | None:
         if self._transcodings is None or not self._transcodings.ready:
             return None
-        keeps = choice.video is None or carried(choice.video)
+        keeps = not program and (choice.video is None or carried(choice.video))
         try:
             made = await self._transcodings.start(
-                room.name, packager.id, keeps_video=keeps, video=choice.video is not None
+                room.name, packager.id, keeps_video=keeps, video=choice.video is not None, program=program
             )
         except WorkerStartError as error:
             if keeps:

@@ -46,6 +46,7 @@ class LiveStream:
         *,
         sources: tuple[str, ...] = (),
         spotlight: Spotlight | None = None,
+        program: bool = False,
         mix: StreamMix | None = None,
         terms: LiveTerms | None = None,
     ) -> None:
@@ -56,6 +57,8 @@ class LiveStream:
         """Identities of those who may be shown, the first that is there; none: who began first."""
         self.spotlight = spotlight
         """Whom it shows where ``sources`` are none: who speaks; None: who began first."""
+        self.program = program
+        """It is one program: its pictures are made whatever is there."""
         self.looks_again: asyncio.TimerHandle | None = None
         """When another may be shown who speaks already."""
         self.mix = mix
@@ -110,6 +113,8 @@ class LiveStream:
     @property
     def picture(self) -> LivePicture:
         """Whom it shows where nobody is pinned."""
+        if self.program:
+            return LivePicture.PROGRAM
         return LivePicture.FIRST if self.spotlight is None else LivePicture.SPEAKER
 
     @property

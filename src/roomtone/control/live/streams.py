@@ -131,10 +131,10 @@ class LiveStreams:
         """Make a room's tracks a live stream; raise `LiveError`, or `RoomError` for what the room or engine refuses.
 
         ``picture`` says whom it shows where nobody is pinned. ``backups`` are shown where the ``pinned`` participant is
-        not there, as `point` says. What ``terms`` do not say the settings do.
+        not there, as `point` says. What ``terms`` do not say the settings do. The sound of a program is the mix.
         """
         self._check_may_start(name)
-        if picture is LivePicture.SPEAKER and self._rooms.limits.speakers.top_n == 0:
+        if picture.follows and self._rooms.limits.speakers.top_n == 0:
             raise self._refuse(LiveRefusal.NOBODY_LISTENS, "nobody looks who speaks (speakers.top_n is 0)")
         wanted = Wanted(() if pinned is None else (pinned, *backups), sound, picture, terms)
         return await self._open(self._rooms.find(name), wanted)
@@ -163,6 +163,7 @@ class LiveStreams:
         stream.emit(LiveEventKind.ENDED, reason.value)
         if self.by_name.get(stream.name) is stream:
             del self.by_name[stream.name]
+            self._rooms.note_on_air(stream.room, on_air=False)
         for timer in (stream.grace, stream.looks_again):
             if timer is not None:
                 timer.cancel()
@@ -260,6 +261,7 @@ class LiveStreams:
         self.by_name[stream.name] = stream
         self.started += 1
         stream.emit(LiveEventKind.CREATED)
+        self._rooms.note_on_air(room, on_air=True)
         stream.watching = asyncio.ensure_future(self._watch(stream, mailbox))
         self.feeding.refresh(stream)  # what was published meanwhile, or withdrawn
         return stream

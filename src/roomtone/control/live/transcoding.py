@@ -74,6 +74,8 @@ class TranscodeEventKind(StrEnum):
     """An encoder that was tried first does not work here."""
     LEFT_OUT = "left_out"
     """Rungs of a codec for which no encoder works here are not made."""
+    SLATE_REFUSED = "slate_refused"
+    """What a program is to show where nobody sends cannot be read: it shows our own."""
     RESTARTED = "restarted"
     """The process ended and was started again."""
     STALLED = "stalled"
@@ -157,14 +159,18 @@ class Transcodings:
         keeps_video: bool = True,
         video: bool = True,
         sound: bool = True,
+        program: bool = False,
     ) -> Transcoding | None:
         """Begin to make a stream anew that has not begun; None where nothing is to be made.
 
+        With ``program`` its pictures are one program, whatever comes of its sources.
         Raise `EngineCommandError`, or `WorkerStartError`; then nothing of it remains.
         """
         workers, rules = self.workers, self.rules
         plans: dict[MediaKind, tuple[Mapping[str, Any], bool]] = {}
-        if video and (rules.rungs or not keeps_video):
+        if program:
+            plans[MediaKind.VIDEO] = (rules.program_plan(name), False)
+        elif video and (rules.rungs or not keeps_video):
             plans[MediaKind.VIDEO] = (rules.video_plan(keeps_source=keeps_video), keeps_video)
         if sound and rules.sound is not SoundCodec.NONE:
             plans[MediaKind.AUDIO] = (rules.sound_plan(), True)
@@ -175,7 +181,9 @@ class Transcodings:
         try:
             for kind, (plan, keep) in plans.items():
                 path = workers.socket_path()
-                job = _Job(kind, await Transcoder.open(self._engine, packager, kind, path, keep=keep))
+                paces = program and kind is MediaKind.VIDEO
+                opened = await Transcoder.open(self._engine, packager, kind, path, keep=keep, paces=paces)
+                job = _Job(kind, opened)
                 transcoding.jobs.append(job)
                 await self._run(workers, transcoding, job, path, plan)
         except BaseException:
@@ -297,6 +305,8 @@ class Transcodings:
             case "refused":
                 detail = f"{said.get('encoder')}: {said.get('why')}"
                 self._note(transcoding, TranscodeEventKind.ENCODER_REFUSED, detail)
+            case "slate_refused":
+                self._note(transcoding, TranscodeEventKind.SLATE_REFUSED, str(said.get("why")))
             case "left_out":
                 detail = f"{said.get('codec')}: {said.get('why')}"
                 self._note(transcoding, TranscodeEventKind.LEFT_OUT, detail)

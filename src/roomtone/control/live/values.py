@@ -92,6 +92,13 @@ class LivePicture(StrEnum):
     """Who began to publish first."""
     SPEAKER = "speaker"
     """Who speaks, of those who have a picture."""
+    PROGRAM = "program"
+    """The same as one program of one size and pace, made anew, with a slate where nobody sends."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether it shows who speaks."""
+        return self is not LivePicture.FIRST
 
 
 class LiveSound(StrEnum):

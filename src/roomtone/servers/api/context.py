@@ -226,6 +226,7 @@ def _making(wanted: str) -> RoomMaking:
 def transcode_rules(live: LiveSettings) -> TranscodeRules:
     """Give how live streams are made anew; raise `LookupError` where there is no ladder of the name."""
     own = {name: tuple(Rung(**rung.model_dump()) for rung in rungs) for name, rungs in live.ladders.items()}
+    width, height = map(int, live.program_size.split("x"))
     return TranscodeRules(
         rungs=rungs_of(live.ladder, own),
         rooms=live.transcode_rooms,
@@ -237,4 +238,7 @@ def transcode_rules(live: LiveSettings) -> TranscodeRules:
         measure=live.measure_quality,
         making=_making(live.webrtc_making),
         room_lines=live.webrtc_lines,
+        program_size=(width, height),
+        program_fps=live.program_fps,
+        slate_of=slate_rules(live).shown_of,
     )

@@ -74,7 +74,7 @@ async def create_stream(request: Request, body: StreamCreateBody) -> StreamBody:
     authorize(request, body.room, Grant.ADMINISTER)
     context = context_of(request)
     stream = await context.live.go_live(
-        body.room, body.participant, body.sound, picture=body.picture, backups=body.backups, terms=body.wish()
+        body.room, body.participant, body.heard, picture=body.picture, backups=body.backups, terms=body.wish()
     )
     return _body(stream, context.access.audience())
 

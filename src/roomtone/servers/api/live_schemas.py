@@ -56,9 +56,24 @@ class StreamCreateBody(TermsBody):
     """Who is shown instead, in this order, where `participant` is not there or nothing comes of it."""
     picture: LivePicture = LivePicture.FIRST
     """Who is shown where no `participant` is: first, who began to publish first; speaker, who speaks, of those who have
-    a picture, for three seconds at least."""
-    sound: LiveSound = LiveSound.ONE
-    """one: the sound of who is shown, as it was published; mix: everybody's, phones' too, decoded and mixed."""
+    a picture, for three seconds at least; program, the same as one picture of `live.program_size`, made anew, with a
+    slate where nobody sends."""
+    sound: LiveSound | None = None
+    """one: the sound of who is shown, as it was published; mix: everybody's, phones' too, decoded and mixed. By default
+    mix of a program, which takes no other, else one."""
+
+    @property
+    def heard(self) -> LiveSound:
+        """What is heard of the room."""
+        usual = LiveSound.MIX if self.picture is LivePicture.PROGRAM else LiveSound.ONE
+        return self.sound or usual
+
+    @model_validator(mode="after")
+    def _programs_are_mixed(self) -> Self:
+        if self.picture is LivePicture.PROGRAM and self.heard is not LiveSound.MIX:
+            message = "the sound of a program is the mix of all"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _backups_are_of_somebody(self) -> Self:
@@ -172,7 +187,7 @@ class StreamBody(_Live):
     sources: list[str]
     """Identities of those who may be shown: the first of whom something comes; none: who began to publish first."""
     picture: LivePicture
-    """Who is shown where nobody is pinned: first or speaker."""
+    """Who is shown where nobody is pinned: first, speaker or program."""
     sound: LiveSound
     mixed: int
     """Sound tracks in the mix."""

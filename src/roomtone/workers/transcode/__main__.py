@@ -9,19 +9,27 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import socket
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING, TypeVar
 
 from roomtone.workers.transcode.controller import Controller, Load
-from roomtone.workers.transcode.messages import Break, Format, Keyframe, MessageError, Reader, Skipped, Told, Unit
+from roomtone.workers.transcode.decoding import UnsupportedError
+from roomtone.workers.transcode.messages import Break, Format, Keyframe, MessageError, Reader, Skipped, Time, Told, Unit
 from roomtone.workers.transcode.plan import Plan, read_plan
 from roomtone.workers.transcode.probe import first_working
+from roomtone.workers.transcode.program import ProgramJob
 from roomtone.workers.transcode.sound import SoundJob
 from roomtone.workers.transcode.sound import UnsupportedError as UnsupportedSoundError
-from roomtone.workers.transcode.video import RungEncoder, UnsupportedError, VideoJob
+from roomtone.workers.transcode.video import Ladder, RungEncoder, VideoJob
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 READ_BYTES = 1 << 16
 LOOK_EVERY_S = 1.0
 BEAT_S = 2.0
@@ -40,7 +48,7 @@ def say(event: str, **fields: object) -> None:
 class Worker:
     """Reads, works, and looks once a second at how busy it is."""
 
-    def __init__(self, job: VideoJob | SoundJob, link: socket.socket) -> None:
+    def __init__(self, job: VideoJob | ProgramJob | SoundJob, link: socket.socket) -> None:
         self._job = job
         self._link = link
         self._controller: Controller | None = None
@@ -55,16 +63,24 @@ class Worker:
         reader = Reader()
         while True:
             before = time.monotonic()
-            data = self._link.recv(READ_BYTES)
+            due = self._job.next_timeout() if isinstance(self._job, ProgramJob) else None
+            wait = None if due is None else max(0.0, due - before)
+            ready, _, _ = select.select([self._link], [], [], wait)
+            data = self._link.recv(READ_BYTES) if ready else None
             self._idle_s += time.monotonic() - before
-            if not data:
+            if data == b"":
                 return
-            reader.feed(data)
+            reader.feed(data or b"")
             while (told := reader.poll()) is not None:
-                self.busy_since = time.monotonic()
-                self._heed(told)
-                self._look()
-                self.busy_since = None
+                self._work(self._heed, told)
+            if isinstance(self._job, ProgramJob):
+                self._work(self._job.handle_timeout, time.monotonic())
+
+    def _work(self, work: Callable[[T], None], on: T) -> None:
+        self.busy_since = time.monotonic()
+        work(on)
+        self._look()
+        self.busy_since = None
 
     def _heed(self, told: Told) -> None:
         match told:
@@ -78,8 +94,11 @@ class Worker:
             case Skipped():
                 self._skipped += told.units
             case Keyframe():
-                if isinstance(self._job, VideoJob):
+                if not isinstance(self._job, SoundJob):
                     self._job.handle_keyframe()
+            case Time():
+                if isinstance(self._job, ProgramJob):
+                    self._job.handle_time(told.at, time.monotonic())
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -89,14 +108,17 @@ class Worker:
         load = Load(max(0.0, 1 - self._idle_s / passed), self._skipped)
         self._looked_at, self._idle_s, self._skipped = now, 0.0, 0
         job = self._job
+        decodes = job if isinstance(job, SoundJob) else job.decoder
         fields: dict[str, object] = {"busy": round(load.busy, 3), "skipped": load.skipped}
-        fields |= {"decoded": job.decoded, "undecodable": job.undecodable}
-        if isinstance(job, VideoJob):
-            self._control(job, load)
-            fields["rungs"] = [_figures(rung) for rung in job.rungs]
+        fields |= {"decoded": decodes.decoded, "undecodable": decodes.undecodable}
+        if not isinstance(job, SoundJob):
+            self._control(job.ladder, load)
+            fields["rungs"] = [_figures(rung) for rung in job.ladder.rungs]
+        if isinstance(job, ProgramJob):
+            fields |= {"slates": job.slates, "left_out": job.left_out}
         say("stats", **fields)
 
-    def _control(self, job: VideoJob, load: Load) -> None:
+    def _control(self, job: Ladder, load: Load) -> None:
         if self._controller is None:
             if not job.rungs:
                 return
@@ -144,6 +166,15 @@ def choose_encoders(plan: Plan) -> dict[str, str]:
     return encoders
 
 
+def _job_of_pictures(plan: Plan, encoders: dict[str, str], link: socket.socket) -> VideoJob | ProgramJob:
+    if not plan.is_program:
+        return VideoJob(plan, encoders, link.sendall)
+    job = ProgramJob(plan, encoders, link.sendall)
+    if job.canvas.refused:
+        say("slate_refused", why=job.canvas.refused)
+    return job
+
+
 def _beat(worker: Worker) -> None:
     """Say that this process is alive, and end it where it hangs."""
     while True:
@@ -171,7 +202,7 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 says much that is no error
     plan = read_plan(arguments.plan)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-        job: VideoJob | SoundJob
+        job: VideoJob | ProgramJob | SoundJob
         if plan.sound is not None:
             job = SoundJob(plan.sound, plan.sound_bps, link.sendall)
         else:
@@ -179,7 +210,7 @@ def main(argv: list[str]) -> int:
             if not encoders:
                 say("cannot", why=f"no encoder of {' or '.join(map(spoken, plan.codecs))} works here")
                 return CANNOT
-            job = VideoJob(plan, encoders, link.sendall)
+            job = _job_of_pictures(plan, encoders, link)
         try:
             link.connect(arguments.socket)
             worker = Worker(job, link)

@@ -14,6 +14,7 @@ MAX_MESSAGE = 8 << 20
 _LENGTH = struct.Struct("!I")
 _FORMAT = struct.Struct("!BIB")
 _UNIT = struct.Struct("!Bqq")
+_TIME = struct.Struct("!q")
 _KEYFRAME = 1
 
 
@@ -40,6 +41,7 @@ class _Kind(IntEnum):
     BREAK = 3
     SKIPPED = 4
     KEYFRAME = 5
+    TIME = 6
     OUTPUTS = 16
     OUTPUT_FORMAT = 17
     OUTPUT_UNIT = 18
@@ -83,7 +85,14 @@ class Keyframe:
     """The next picture that is made is to be a keyframe."""
 
 
-Told = Format | Unit | Break | Skipped | Keyframe
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Where the program is now, in ticks of 90 kHz."""
+
+    at: int
+
+
+Told = Format | Unit | Break | Skipped | Keyframe | Time
 
 
 class MessageError(ValueError):
@@ -126,6 +135,8 @@ def _read(body: bytes) -> Told:
             return Format(Codec(codec), clock_rate, channels, rest[_FORMAT.size :])
         if kind == _Kind.SKIPPED:
             return Skipped(*_LENGTH.unpack(rest))
+        if kind == _Kind.TIME:
+            return Time(*_TIME.unpack(rest))
     except (struct.error, ValueError) as error:
         raise MessageError(f"a message of kind {kind} is not whole: {error}") from error
     if kind == _Kind.BREAK:

@@ -51,6 +51,12 @@ class Plan:
     """Between keyframes where the source is not in the lists."""
     measure: bool = False
     """Compare what is made with its source."""
+    canvas: tuple[int, int] = (0, 0)
+    """Of a program: width and height of all its pictures, both even."""
+    fps: int = 0
+    """Of a program, which has pictures at this pace whatever comes of its sources; 0: it is none."""
+    slate: str = "card"
+    """What a program shows where nobody sends: a card of our own, or the path of a picture or a clip."""
     sound: str | None = None
     """``aac`` or ``opus``."""
     sound_bps: int = 0
@@ -59,6 +65,11 @@ class Plan:
     def is_video(self) -> bool:
         """Whether pictures are made."""
         return self.sound is None
+
+    @property
+    def is_program(self) -> bool:
+        """Whether pictures are made at a pace and size of their own."""
+        return self.fps > 0
 
     def encoders_of(self, codec: str) -> tuple[str, ...]:
         """Give what may encode a codec, in the order in which it is tried."""
@@ -75,7 +86,7 @@ def read_plan(text: str) -> Plan:
     fields: dict[str, Any] = json.loads(text)
     rungs = tuple(Rung(**rung) for rung in fields.pop("rungs", ()))
     encoders = {name: tuple(value) for name, value in fields.items() if name.endswith("encoders")}
-    plan = Plan(rungs=rungs, **(fields | encoders))
+    plan = Plan(rungs=rungs, **(fields | encoders | {"canvas": tuple(fields.pop("canvas", (0, 0)))}))
     for codec in plan.codecs:
         if codec not in {H264, HEVC, AV1}:
             raise ValueError(f"there is no codec {codec}")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import av
 from av.video.frame import PictureType
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from roomtone.workers.transcode.controller import Step
+from roomtone.workers.transcode.decoding import DECODERS, Decoder
 from roomtone.workers.transcode.encoders import FOLLOWS_RATE, open_encoder
 from roomtone.workers.transcode.messages import Codec, Format, Unit, output_break, output_format, output_unit, outputs
 from roomtone.workers.transcode.plan import AV1, EVEN, H264, HEVC, Plan, Rung, fitting, rated, sized
@@ -25,15 +24,8 @@ if TYPE_CHECKING:
 CLOCK = 90_000
 _TICK = Fraction(1, CLOCK)
 _MADE = {H264: Codec.H264, HEVC: Codec.HEVC, AV1: Codec.AV1}
-_DECODERS = {Codec.H264: "h264", Codec.HEVC: "hevc", Codec.AV1: "libdav1d", Codec.VP8: "vp8", Codec.VP9: "vp9"}
-_MAX_MARKS = 256
-"""Keyframes whose pictures have not come out of the decoder."""
 _SOON = 0.75
 """Times of pictures waver by less than a quarter."""
-
-
-class UnsupportedError(Exception):
-    """The source cannot be decoded here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,74 +124,51 @@ def _unit(packet: Any) -> Unit:
     return Unit(dts=packet.pts, pts=packet.pts, keyframe=packet.is_keyframe, data=bytes(packet))
 
 
-class VideoJob:
-    """A ladder of one source.
+class Ladder:
+    """The rungs of one job; a picture is encoded in all of them at once.
 
-    ``encoders`` says what encodes which codec; rungs of others are left out. Inputs: `handle_format`, `handle_unit`,
-    `handle_break`, `handle_keyframe`. Output: messages, to ``send``.
+    ``encoders`` says what encodes which codec; rungs of others are left out. Output: messages, to ``send``.
     """
 
     def __init__(self, plan: Plan, encoders: Mapping[str, str], send: Callable[[bytes], None]) -> None:
-        self._encoders = encoders
         self.rungs: list[RungEncoder] = []
-        self.decoded = 0
-        self.undecodable = 0
+        self.declared = False
+        self._encoders = encoders
         self._plan = plan
         self._send = send
-        self._decoder: Any = None
-        self._format: Format | None = None
-        self._marks: set[int] = set()
-        self._declared = False
-        self._grid: int | None = None
-        self._asked = False
         self._threads: ThreadPoolExecutor | None = None
-
-    def handle_format(self, format_: Format) -> None:
-        """Take how what follows is coded; raise `UnsupportedError`."""
-        name = _DECODERS.get(format_.codec)
-        if name is None:
-            raise UnsupportedError(f"{format_.codec.name} is not decoded here")
-        self._drain()
-        self._format = format_
-        self._decoder = av.CodecContext.create(name, "r")
-        self._decoder.thread_count = min(4, os.cpu_count() or 1)
-        self._decoder.thread_type = "SLICE"  # threads of pictures would hold some back
-        if name == "libdav1d":
-            self._decoder.options = {"max_frame_delay": "1"}
-
-    def handle_unit(self, unit: Unit) -> None:
-        """Decode a picture and encode what comes out."""
-        if self._decoder is None:
-            return
-        packet = av.Packet(unit.data)
-        packet.pts, packet.dts, packet.time_base = unit.pts, unit.dts, _TICK
-        if unit.keyframe and len(self._marks) < _MAX_MARKS:
-            self._marks.add(unit.pts)
-        try:
-            frames = self._decoder.decode(packet)
-        except av.FFmpegError:
-            self.undecodable += 1
-            return
-        for frame in frames:
-            self._take(frame)
-
-    def handle_break(self) -> None:
-        """Go on with what has nothing to do with what came before."""
-        self._drain()
-        self._grid = None
-        if self._format is not None:
-            self.handle_format(self._format)
-        for number in range(len(self.rungs)):
-            self._send(output_break(number))
 
     @property
     def encoder(self) -> str:
         """What encodes its rungs, each once."""
         return ", ".join(dict.fromkeys(rung.encoder for rung in self.rungs))
 
-    def handle_keyframe(self) -> None:
-        """Make the next picture a keyframe."""
-        self._asked = True
+    def declare(self, width: int, height: int, source_codec: str | None) -> None:
+        """Say what is made of pictures of this size, which are in a list themselves where their codec is given."""
+        self.declared = True
+        chosen = fitting(self._plan, width, height, source_codec=source_codec)
+        self.rungs = [self._rung(rung) for rung in chosen if rung.codec in self._encoders]
+        self._send(outputs((rung.rung.name, True) for rung in self.rungs))
+        for number, made in enumerate(self.rungs):
+            self._send(output_format(number, Format(_MADE[made.rung.codec], CLOCK)))
+        if len(self.rungs) > 1:
+            self._threads = ThreadPoolExecutor(len(self.rungs), "rung")
+
+    def encode(self, frame: Any, *, keyframe: bool) -> None:
+        """Encode a picture, whose time is set in ticks of 90 kHz, and send what is ready."""
+        picture = _Picture(frame, keyframe)
+        if self._threads is None:
+            made = [rung.encode(picture) for rung in self.rungs]
+        else:
+            made = list(self._threads.map(lambda rung: rung.encode(picture), self.rungs))
+        for number, units in enumerate(made):
+            for unit in units:
+                self._send(output_unit(number, unit))
+
+    def handle_break(self) -> None:
+        """Say that what follows does not go on from what was made."""
+        for number in range(len(self.rungs)):
+            self._send(output_break(number))
 
     def close(self) -> None:
         """Let encoders and threads go."""
@@ -208,57 +177,88 @@ class VideoJob:
         if self._threads is not None:
             self._threads.shutdown(wait=False)
 
+    def _rung(self, rung: Rung) -> RungEncoder:
+        quality = Quality(DECODERS[_MADE[rung.codec]]) if self._plan.measure else None
+        return RungEncoder(replace(rung), self._encoders[rung.codec], self._plan, quality)
+
+
+class KeyframeClock:
+    """Says by the clock of the program which pictures are keyframes, so that all rungs have the same. Pure."""
+
+    def __init__(self, every_s: float) -> None:
+        self.asked = False
+        """The next picture is to be one."""
+        self._every = every_s * CLOCK
+        self._at: int | None = None
+
+    def begins_group(self, pts: int) -> bool:
+        """Whether a picture of this time is one."""
+        at = int(pts / self._every)
+        begins = at != self._at or self.asked
+        self._at, self.asked = at, False
+        return begins
+
+    def restart(self) -> None:
+        """Have the next picture be one."""
+        self._at = None
+
+
+class VideoJob:
+    """A ladder of one source, at its pace.
+
+    Inputs: `handle_format`, `handle_unit`, `handle_break`, `handle_keyframe`. What ``encoders`` and ``send`` are says
+    `Ladder`.
+    """
+
+    def __init__(self, plan: Plan, encoders: Mapping[str, str], send: Callable[[bytes], None]) -> None:
+        self.ladder = Ladder(plan, encoders, send)
+        self.decoder = Decoder()
+        self._plan = plan
+        self._clock = KeyframeClock(plan.keyframe_s)
+
+    @property
+    def rungs(self) -> list[RungEncoder]:
+        """Its rungs, once the source is known."""
+        return self.ladder.rungs
+
+    def handle_format(self, format_: Format) -> None:
+        """Take how what follows is coded; raise `UnsupportedError`."""
+        self._drain()
+        self.decoder.open(format_)
+
+    def handle_unit(self, unit: Unit) -> None:
+        """Decode a picture and encode what comes out."""
+        for frame in self.decoder.decode(unit):
+            self._take(frame)
+
+    def handle_break(self) -> None:
+        """Go on with what has nothing to do with what came before."""
+        self._drain()
+        self._clock.restart()
+        self.decoder.reopen()
+        self.ladder.handle_break()
+
+    def handle_keyframe(self) -> None:
+        """Make the next picture a keyframe."""
+        self._clock.asked = True
+
+    def close(self) -> None:
+        """Let encoders and threads go."""
+        self.ladder.close()
+
     def _drain(self) -> None:
-        if self._decoder is not None:
-            try:
-                for frame in self._decoder.decode(None):
-                    self._take(frame)
-            except av.FFmpegError:
-                self.undecodable += 1
-        self._decoder = None
-        self._marks.clear()
+        for frame in self.decoder.drain():
+            self._take(frame)
 
     def _take(self, frame: Any) -> None:
-        if frame.pts is None:
-            self.undecodable += 1
-            return
-        self.decoded += 1
-        if not self._declared:
-            self._declare(frame)
-        picture = _Picture(frame, self._begins_group(frame.pts))
-        if not self.rungs:
-            return
-        if self._threads is None or len(self.rungs) == 1:
-            made = [rung.encode(picture) for rung in self.rungs]
-        else:
-            made = list(self._threads.map(lambda rung: rung.encode(picture), self.rungs))
-        for number, units in enumerate(made):
-            for unit in units:
-                self._send(output_unit(number, unit))
+        if not self.ladder.declared:
+            self.ladder.declare(frame.width, frame.height, self.decoder.codec)
+        self.ladder.encode(frame, keyframe=self._begins_group(frame.pts))
 
     def _begins_group(self, pts: int) -> bool:
         """Whether all rungs have a keyframe here: where the source has one, or by the clock of the program."""
-        marked = pts in self._marks
-        self._marks.discard(pts)
-        asked, self._asked = self._asked, False
+        marked = self.decoder.take_mark(pts)
         if self._plan.keeps_source:
+            asked, self._clock.asked = self._clock.asked, False
             return marked or asked
-        at = int(pts / (self._plan.keyframe_s * CLOCK))
-        begins = at != self._grid or asked
-        self._grid = at
-        return begins
-
-    def _rung(self, rung: Rung) -> RungEncoder:
-        quality = Quality(_DECODERS[_MADE[rung.codec]]) if self._plan.measure else None
-        return RungEncoder(replace(rung), self._encoders[rung.codec], self._plan, quality)
-
-    def _declare(self, frame: Any) -> None:
-        self._declared = True
-        source = None if self._format is None else self._format.codec.name.lower()
-        chosen = fitting(self._plan, frame.width, frame.height, source_codec=source)
-        self.rungs = [self._rung(rung) for rung in chosen if rung.codec in self._encoders]
-        self._send(outputs((rung.rung.name, True) for rung in self.rungs))
-        for number, made in enumerate(self.rungs):
-            self._send(output_format(number, Format(_MADE[made.rung.codec], CLOCK)))
-        if len(self.rungs) > 1:
-            self._threads = ThreadPoolExecutor(len(self.rungs), "rung")
+        return self._clock.begins_group(pts)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
-from roomtone.control.live import LiveLimits, LiveStreams
+from roomtone.control.live import LiveLimits, LiveStreams, TranscodeRules, Transcodings
 from roomtone.control.rooms import JoinRequest, Participant, RoomLimits, Rooms, TrackOffer
 from roomtone.media import Engine
 from roomtone.media.fake import FakeLink
@@ -52,6 +52,7 @@ class World:
     engine: Engine
     rooms: Rooms
     live: LiveStreams
+    makes: Transcodings | None = field(default=None, kw_only=True)
 
     async def publish(self, identity: str, *offers: TrackOffer, room: str = "demo") -> Participant:
         """Have somebody join with tracks."""
@@ -104,17 +105,22 @@ async def make_world(
     limits: LiveLimits | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     room_limits: RoomLimits | None = None,
+    rules: TranscodeRules | None = None,
 ) -> World:
     link = FakeLink(EngineConfig())
     engine = Engine(link)
     await engine.start()
     rooms = Rooms(engine, room_limits, clock=lambda: 1000.0)
     rooms.start()
-    return World(link, engine, rooms, LiveStreams(rooms, limits, clock=lambda: 1000.0, monotonic=monotonic))
+    transcodings = None if rules is None else Transcodings(engine, rules)
+    live = LiveStreams(rooms, limits, clock=lambda: 1000.0, monotonic=monotonic, transcodings=transcodings)
+    return World(link, engine, rooms, live, makes=transcodings)
 
 
 async def close_world(world: World) -> None:
     await world.live.close()
+    if world.makes is not None:
+        await world.makes.close()
     await world.rooms.close()
     await world.engine.close()
 

@@ -60,6 +60,30 @@ async def test_what_cannot_be_carried_is_refused_with_a_sentence(api: ApiWorld) 
     assert "VP8, which needs transcoding" in str(problem["detail"])
 
 
+async def test_a_program_is_refused_where_there_is_nothing_to_make_it_and_with_the_sound_of_one(api: ApiWorld) -> None:
+    await api.publish(FFMPEG)
+    status, problem = await go_live(api, picture="program")
+    assert (status, problem["code"]) == (422, "needs_transcoding")
+    assert "roomtone[transcode]" in str(problem["detail"])
+    status, problem = await go_live(api, picture="program", sound="one")
+    assert (status, "the mix of all" in str(problem)) == (422, True)
+    assert (await api.http.get("/api/v1/streams/demo", headers=admin(api))).status_code == 404
+
+
+async def test_a_room_that_is_live_is_on_air(api: ApiWorld) -> None:
+    await api.publish(FFMPEG)
+
+    async def on_air() -> bool:
+        answer = await api.http.get("/api/v1/rooms/demo", headers=admin(api))
+        return bool(answer.json()["on_air"])
+
+    assert not await on_air()
+    await go_live(api)
+    assert await on_air()
+    await api.http.delete("/api/v1/streams/demo", headers=admin(api))
+    assert not await on_air()
+
+
 async def test_a_stream_is_pointed_at_another_source(api: ApiWorld) -> None:
     await api.publish(FFMPEG)
     await api.publish(FFMPEG, identity="bob")

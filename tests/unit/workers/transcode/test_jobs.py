@@ -128,7 +128,7 @@ def test_rungs_of_hevc_and_av1_have_the_same_pictures_and_keyframes_whatever_the
         job.handle_unit(unit)
     job.handle_break()
     job.close()
-    assert (sent.names, job.encoder) == (["v240av1", "v240hevc"], "libsvtav1, libx265")
+    assert (sent.names, job.ladder.encoder) == (["v240av1", "v240hevc"], "libsvtav1, libx265")
     keyframes = {unit.pts for unit in units if unit.keyframe}
     for number, decoder in enumerate(["libdav1d", "hevc"]):
         made = sent.units[number]

@@ -13,6 +13,7 @@ from roomtone.workers.transcode.messages import (
     MessageError,
     Reader,
     Skipped,
+    Time,
     Unit,
     output_break,
     output_format,
@@ -31,6 +32,7 @@ def test_messages_are_read_byte_by_byte() -> None:
         + message(2, b"\x01" + struct.pack("!qq", -5, 7) + b"frame")
         + message(3)
         + message(4, struct.pack("!I", 9))
+        + message(6, struct.pack("!q", 90_000))
     )
     reader, told = Reader(), []
     for byte in sent:
@@ -42,11 +44,12 @@ def test_messages_are_read_byte_by_byte() -> None:
         Unit(dts=-5, pts=7, keyframe=True, data=b"frame"),
         Break(),
         Skipped(9),
+        Time(90_000),
     ]
 
 
 @pytest.mark.parametrize(
-    "bad", [b"\0\0\0\0", b"\xff\xff\xff\xff", message(9), message(2, b"\1"), message(1, b"\x63" * 6)]
+    "bad", [b"\0\0\0\0", b"\xff\xff\xff\xff", message(9), message(2, b"\1"), message(6, b"\1"), message(1, b"\x63" * 6)]
 )
 def test_what_is_no_message_is_refused(bad: bytes) -> None:
     reader = Reader()
