@@ -98,19 +98,24 @@ function sayWarning([warning, count]: [string, number]): string {
 interface Wish {
   room: string;
   sound: "one" | "mix";
-  picture: "first" | "speaker";
+  picture: "first" | "speaker" | "program";
 }
 
 function Begin({ onBegin }: { onBegin: (wish: Wish) => void }) {
   const [room, setRoom] = useState("");
   const [following, setFollowing] = useState(true);
   const [mixed, setMixed] = useState(true);
+  const [program, setProgram] = useState(false);
   return (
     <form
       className="filters"
       onSubmit={(event) => {
         event.preventDefault();
-        onBegin({ room: room.trim(), sound: mixed ? "mix" : "one", picture: following ? "speaker" : "first" });
+        onBegin({
+          room: room.trim(),
+          sound: mixed || program ? "mix" : "one",
+          picture: program ? "program" : following ? "speaker" : "first",
+        });
       }}
     >
       <label>
@@ -130,7 +135,18 @@ function Begin({ onBegin }: { onBegin: (wish: Wish) => void }) {
       <label>
         <input
           type="checkbox"
-          checked={following}
+          checked={program}
+          onChange={(event) => {
+            setProgram(event.target.checked);
+          }}
+        />
+        {WORDS.program}
+      </label>
+      <label>
+        <input
+          type="checkbox"
+          disabled={program}
+          checked={following || program}
           onChange={(event) => {
             setFollowing(event.target.checked);
           }}
@@ -140,7 +156,8 @@ function Begin({ onBegin }: { onBegin: (wish: Wish) => void }) {
       <label>
         <input
           type="checkbox"
-          checked={mixed}
+          disabled={program}
+          checked={mixed || program}
           onChange={(event) => {
             setMixed(event.target.checked);
           }}

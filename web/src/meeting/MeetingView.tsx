@@ -96,6 +96,11 @@ export function MeetingView({ stay }: { stay: Stay }) {
           {text.brand}
         </a>
         <h1>{name}</h1>
+        {meeting.onAir && (
+          <span className="on-air" title={WORDS.onAirNow} data-on-air>
+            {WORDS.onAir}
+          </span>
+        )}
         <ThemeSwitch />
       </header>
       <Banners stay={stay} reconnecting={connected === "reconnecting"} canHear={meeting.canHear} />
@@ -111,7 +116,7 @@ export function MeetingView({ stay }: { stay: Stay }) {
             onClose={closePanel}
           />
         )}
-        {panel === "people" && <People people={people} moderation={moderation} onClose={closePanel} />}
+        {panel === "people" && <People room={name} people={people} moderation={moderation} onClose={closePanel} />}
         {people.length === 1 && connected === "connected" && <Alone />}
       </main>
       {people.flatMap(({ sounds }) => sounds.map((track) => <Sound key={track.sid} track={track} />))}

@@ -7,17 +7,18 @@ import type { Moderation } from "./useModeration";
 const WORDS = text.people;
 
 interface PeopleProps {
+  readonly room: string;
   readonly people: readonly Person[];
   readonly moderation: Moderation | null;
   readonly onClose: () => void;
 }
 
 /** Who is here; for moderators what they may do about it. */
-export function People({ people, moderation, onClose }: PeopleProps) {
+export function People({ room, people, moderation, onClose }: PeopleProps) {
   return (
     <aside className="side" aria-labelledby="people-title">
       <PanelHead id="people-title" title={WORDS.title} onClose={onClose} />
-      {moderation !== null && <Moderating moderation={moderation} />}
+      {moderation !== null && <Moderating room={room} moderation={moderation} />}
       <p className="status">{WORDS.here(people.length)}</p>
       <ul className="people">
         {people.map((person) => (
@@ -75,7 +76,7 @@ function Powers({ person, moderation }: { person: Person; moderation: Moderation
   );
 }
 
-function Moderating({ moderation }: { moderation: Moderation }) {
+function Moderating({ room, moderation }: { room: string; moderation: Moderation }) {
   const box = (name: "locked" | "lobby", label: string) => (
     <label className="check">
       <input
@@ -93,6 +94,23 @@ function Moderating({ moderation }: { moderation: Moderation }) {
     <section aria-label={WORDS.moderation} className="moderation">
       {box("locked", WORDS.lock)}
       {box("lobby", WORDS.lobby)}
+      <label className="check">
+        <input
+          type="checkbox"
+          data-live
+          checked={moderation.live}
+          disabled={!moderation.known}
+          onChange={(event) => {
+            moderation.setLive(event.target.checked);
+          }}
+        />
+        {WORDS.live}
+      </label>
+      {moderation.live && (
+        <a href={`/play/?${new URLSearchParams({ room }).toString()}`} target="_blank" rel="noreferrer">
+          {WORDS.watch}
+        </a>
+      )}
       {moderation.asking.length > 0 && (
         <>
           <h3>{WORDS.asking}</h3>

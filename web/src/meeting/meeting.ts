@@ -24,6 +24,8 @@ export interface Meeting {
   readonly lastSpeaker: string | null;
   readonly messages: readonly ChatMessage[];
   readonly canHear: boolean;
+  /** What is said and shown goes out live, or is recorded. */
+  readonly onAir: boolean;
   /** The newest thing to tell, with a number so that the same words can be told again. */
   readonly notice: { readonly number: number; readonly words: string };
   readonly ended: string;
@@ -35,6 +37,7 @@ const EMPTY: Omit<Meeting, "name" | "entry"> = {
   lastSpeaker: null,
   messages: [],
   canHear: true,
+  onAir: false,
   notice: { number: 0, words: "" },
   ended: "",
 };
@@ -105,7 +108,7 @@ export class Stay {
   async join(onJoined: () => void): Promise<void> {
     await this.room.connect(location.origin.replace(/^http/, "ws"), this.token);
     this.room.engine.on("tokenRefreshed", this.renew);
-    this.put({ connected: "connected", canHear: this.room.canPlaybackAudio });
+    this.put({ connected: "connected", canHear: this.room.canPlaybackAudio, onAir: this.room.isRecording });
     this.refresh();
     onJoined();
     void this.readHistory();
@@ -156,7 +159,7 @@ export class Stay {
   private follow(name: string): void {
     if (name === "" || name === this.meeting.name) return;
     this.chat.moveTo(name, this.token);
-    this.put({ name, messages: [], lastSpeaker: null });
+    this.put({ name, messages: [], lastSpeaker: null, onAir: this.room.isRecording });
     // Who is there already has not just come.
     this.arriving = true;
     queueMicrotask(() => {
@@ -186,6 +189,10 @@ export class Stay {
       if (state === ConnectionState.Reconnecting || state === ConnectionState.SignalReconnecting) {
         this.put({ connected: "reconnecting" });
       }
+    });
+    room.on(RoomEvent.RecordingStatusChanged, (onAir) => {
+      this.put({ onAir });
+      this.tell(onAir ? text.room.onAirNow : text.room.offAir);
     });
     room.on(RoomEvent.Moved, (name) => {
       this.follow(name);

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from "react";
-import { ask, roomPath, sayError } from "../api";
+import { ApiProblem, ask, roomPath, sayError } from "../api";
 import { signedIn } from "../account/credentials";
 import { text } from "../strings";
 import type { Entry } from "./access";
@@ -12,6 +12,7 @@ export interface Knock {
 
 interface RoomState {
   readonly waiting: number;
+  readonly on_air: boolean;
   readonly options: { readonly locked: boolean; readonly lobby: boolean };
 }
 
@@ -20,12 +21,19 @@ export interface Moderation {
   readonly known: boolean;
   readonly locked: boolean;
   readonly lobby: boolean;
+  /** Whether a live stream shows the room. */
+  readonly live: boolean;
   readonly asking: readonly Knock[];
   setOptions(changed: { locked?: boolean; lobby?: boolean }): void;
+  setLive(on: boolean): void;
   answer(knock: Knock, admit: boolean): void;
   mute(trackId: string): void;
   remove(identity: string): void;
 }
+
+/** How a room goes live, the best first; what this server cannot do it refuses by one of these codes. */
+const WISHES = [{ picture: "program" }, { picture: "speaker", sound: "mix" }, { picture: "first", sound: "mix" }] as const;
+const CANNOT: readonly string[] = ["needs_transcoding", "speakers_switched_off"];
 
 /** How often a moderator's page asks who waits. */
 const ASK_MS = 2500;
@@ -34,13 +42,17 @@ const ASK_MS = 2500;
 export function useModeration(room: string, entry: Entry, active: boolean, tell: (words: string) => void): Moderation | null {
   const [state, setState] = useState<RoomState | null>(null);
   const [asking, setAsking] = useState<readonly Knock[]>([]);
-  const request = useCallback(
+  const send = useCallback(
     async <T>(path: string, method = "GET", body?: unknown): Promise<T> => {
       // An account's own token outlives that for the room.
       const token = (await signedIn())?.token ?? entry.token;
-      return ask<T>(roomPath(room, path), { method, token, ...(body === undefined ? {} : { body }) });
+      return ask<T>(path, { method, token, ...(body === undefined ? {} : { body }) });
     },
-    [room, entry],
+    [entry],
+  );
+  const request = useCallback(
+    <T>(path: string, method = "GET", body?: unknown): Promise<T> => send<T>(roomPath(room, path), method, body),
+    [room, send],
   );
   const look = useCallback(async () => {
     const found = await request<RoomState>("");
@@ -66,8 +78,8 @@ export function useModeration(room: string, entry: Entry, active: boolean, tell:
     };
   }, [entry, active, look]);
   if (!entry.moderator) return null;
-  const act = (path: string, method: string, body?: unknown) => {
-    request(path, method, body)
+  const finish = (work: Promise<unknown>) => {
+    work
       .catch((error: unknown) => {
         tell(text.room.failed(sayError(error)));
       })
@@ -75,11 +87,19 @@ export function useModeration(room: string, entry: Entry, active: boolean, tell:
       // As when looking by itself.
       .catch(() => undefined);
   };
+  const act = (path: string, method: string, body?: unknown) => {
+    finish(request(path, method, body));
+  };
   return {
     known: state !== null,
     locked: state?.options.locked ?? false,
     lobby: state?.options.lobby ?? false,
+    live: state?.on_air ?? false,
     asking,
+    setLive: (on) => {
+      setState((now) => (now === null ? now : { ...now, on_air: on }));
+      finish(on ? goLive(room, send) : send(`/api/v1/streams/${encodeURIComponent(room)}`, "DELETE"));
+    },
     setOptions: (changed) => {
       // Shown at once; what the server made of it comes with the next look.
       setState((now) => (now === null ? now : { ...now, options: { ...now.options, ...changed } }));
@@ -95,4 +115,28 @@ export function useModeration(room: string, entry: Entry, active: boolean, tell:
       act(`/participants/${encodeURIComponent(identity)}`, "DELETE");
     },
   };
+}
+
+type Send = (path: string, method: string, body: unknown) => Promise<unknown>;
+
+/** Has a room go live as well as this server can. */
+export async function goLive(room: string, send: Send): Promise<void> {
+  const [best, ...rest] = WISHES;
+  let refused = await attempt(room, best, send);
+  for (const wish of rest) {
+    if (refused === null) return;
+    refused = await attempt(room, wish, send);
+  }
+  if (refused !== null) throw refused;
+}
+
+/** Gives why that is more than the server can do; null where it is live. */
+async function attempt(room: string, wish: (typeof WISHES)[number], send: Send): Promise<ApiProblem | null> {
+  try {
+    await send("/api/v1/streams", "POST", { room, ...wish });
+    return null;
+  } catch (error) {
+    if (error instanceof ApiProblem && CANNOT.includes(error.code)) return error;
+    throw error;
+  }
 }

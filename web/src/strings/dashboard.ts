@@ -67,6 +67,7 @@ export const dashboard = {
       unpackable: "cannot be packaged",
     },
     room: "Room",
+    program: "One program, made anew, with a slate where nobody sends",
     following: "Show who speaks",
     mixed: "Everybody’s sound, mixed",
     begin: "Go live",

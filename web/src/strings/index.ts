@@ -144,6 +144,9 @@ export const text = {
     poor: "Slow: pictures may be small.",
   },
   room: {
+    onAir: "On air",
+    onAirNow: "This room is on air: what is said and shown here goes out live, or is recorded.",
+    offAir: "This room is no longer on air.",
     controls: "Meeting controls",
     stage: "Pictures",
     mute: "Mute",
@@ -214,6 +217,8 @@ export const text = {
     sure: (name: string) => `Remove ${name} from the room?`,
     lock: "Locked: nobody further gets in",
     lobby: "Who comes must ask to enter",
+    live: "Live: shown to whoever may watch",
+    watch: "See it as they do",
     asking: "Asking to enter",
     admit: "Let in",
     deny: "Keep out",
