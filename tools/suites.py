@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOREIGN = "interop"
 """The folder whose peers keep real time, and mostly wait: one browser at a time, and beside it peers that are none."""
 PROCESSES = 2
+APART = "--numprocesses=1"
+"""In a process that is not pytest's own: where a peer's library breaks it off, one test has failed, and not all."""
 
 
 @dataclass
@@ -94,19 +96,22 @@ def python(long: bool) -> Outcome:
     outcome.add(pytest([*own, f"--numprocesses={PROCESSES}", "--dist=loadfile", "-m", tier.removeprefix(" and ")]))
     with ThreadPoolExecutor(2) as at_once:
         for part in at_once.map(
-            lambda kind: pytest([foreign, "-m", f"{kind} and not alone{tier}"]), ("browser", "not browser")
+            lambda kind: pytest([foreign, APART, "-m", f"{kind} and not alone{tier}"]), ("browser", "not browser")
         ):
             outcome.add(part)
-    outcome.add(pytest([foreign, "-m", f"alone{tier}"]))
+    outcome.add(pytest([foreign, APART, "-m", f"alone{tier}"]))
     return outcome
 
 
 def pytest(arguments: list[str]) -> Outcome:
-    """Run pytest once; what it counted is read from its report."""
+    """Run pytest once; what it counted is read from its report. In which order is said, so that it can be had again."""
+    seed = time.time_ns() % 10_000
+    print(f"pytest --randomly-seed={seed} {' '.join(arguments)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         slow = ["--durations=40", "--durations-min=10"]
-        command = [sys.executable, "-m", "pytest", "-q", *slow, f"--junitxml={report}", *arguments]
+        order = f"--randomly-seed={seed}"
+        command = [sys.executable, "-m", "pytest", "-q", *slow, order, f"--junitxml={report}", *arguments]
         done = subprocess.run(
             command, cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

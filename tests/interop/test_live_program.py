@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
-import httpx
 import numpy as np
 import pytest
 from conftest import PATIENCE_S, Server, start_server, stop_server, token, until
 from hls_checker import broken, check_hls
 from livekit import rtc
 from livekit_peer import LiveKitPeer
-from meeting_page import OpenPage, join
-from playwright.sync_api import expect
 from test_desk_phone import MODULES, api, baresip
 from test_encoders import playlist
 from test_live_hls import loudest, stream
@@ -148,31 +145,3 @@ async def test_a_room_of_three_is_one_program_with_a_slate_before_and_behind(ser
         assert "#EXT-X-DISCONTINUITY\n" not in text
         assert "GAP" not in text
     assert broken(rules) == {}
-
-
-@pytest.mark.browser
-@pytest.mark.alone
-def test_a_moderator_has_a_room_go_live_from_its_page_and_all_in_it_see_that(
-    server: Server, open_page: OpenPage
-) -> None:
-    ada, bob = join(open_page, "stage", "Ada", moderate=True), join(open_page, "stage", "Bob")
-    ada.wait_picture("Picture of Bob")
-    ada.do("people")
-    bob.do("people")
-    expect(bob.page.locator("[data-live]")).to_have_count(0)
-    ada.page.locator("[data-live]").check()
-    for person in (ada, bob):
-        expect(person.page.locator("[data-on-air]")).to_be_visible()
-    ada.wait_notice("on air")
-    until(lambda: stream(server, "stage")["state"] == "live", "its playlist")
-    link = ada.page.get_by_role("link", name="See it as they do")
-    assert link.get_attribute("href") == "/play/?room=stage"
-    url = f"{server.http}/live/stage/{VIDEO}/index.m3u8"
-    until(lambda: httpx.get(url).text.count("#EXTINF") >= 1, "a segment")
-    with av.open(url, timeout=PATIENCE_S) as read:
-        frame = next(iter(read.decode(video=0)))
-    assert (frame.width, frame.height) == (WIDTH, HEIGHT)
-    ada.page.locator("[data-live]").uncheck()
-    for person in (ada, bob):
-        expect(person.page.locator("[data-on-air]")).to_have_count(0)
-    until(lambda: "#EXT-X-ENDLIST" in httpx.get(url).text, "the end of its list")
