@@ -15,6 +15,7 @@ import typer
 from roomtone.app import keys_command, sip_command
 from roomtone.app.build import engine_profile, version
 from roomtone.app.errors import EXIT_USAGE, StartError
+from roomtone.app.lean import without_unused
 from roomtone.config import ConfigError, Settings, load_settings, toml_value
 from roomtone.config import sample as write_sample
 from roomtone.control.policy import KeyTable, VideoGrants
@@ -67,7 +68,8 @@ def serve(
     """Run the server until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reads the certificate again."""
     settings = _load(config, dev=dev, data_dir=data_dir, demo=demo)
     gc.disable()  # once the server is ready it settles how often cycles are looked for
-    from roomtone.app.run import run  # noqa: PLC0415 - other commands need not load the server
+    with without_unused():
+        from roomtone.app.run import run  # noqa: PLC0415 - other commands need not load the server
 
     run(settings)
 
