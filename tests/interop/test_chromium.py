@@ -49,7 +49,7 @@ def test_a_viewer_who_comes_first_sees_the_publisher_who_comes_later(open_page: 
     wait_for_statistic(viewer, "video frames decoded", "Number(value) >= 15")
 
 
-@pytest.mark.parametrize("codec", ["VP8", "VP9", "H264"])
+@pytest.mark.parametrize("codec", ["VP8", pytest.param("VP9", marks=pytest.mark.long), "H264"])
 def test_a_second_publisher_replaces_the_picture_without_a_new_offer(open_page: OpenPage, codec: str) -> None:
     room = f"relay-{codec}"
     open_page(f"/publish/?room={room}&source=testcard&codec=VP8&width=640&height=360&fps=15&autostart=1")

@@ -61,6 +61,7 @@ def entry(page: Page, kind: str, words: str) -> Locator:
     return page.locator(f"[data-ended-entry={kind}]").filter(has_text=words)
 
 
+@pytest.mark.long
 def test_the_dashboard_kicks_and_closes_and_the_log_says_so(server: Server, open_page: OpenPage) -> None:
     ada, bob = (join(open_page, "logged", name) for name in ("Ada", "Bob"))
     carol = join(open_page, "logged", "Carol")

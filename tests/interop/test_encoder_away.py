@@ -56,7 +56,7 @@ def discontinuities(server: Server, name: str) -> int:
     return playlist(server, name).count("#EXT-X-DISCONTINUITY\n")
 
 
-@pytest.mark.parametrize(("protocol", "rate"), [("rtmp", 48_000), ("srt", 44_100)])
+@pytest.mark.parametrize(("protocol", "rate"), [("rtmp", 48_000), pytest.param("srt", 44_100, marks=pytest.mark.long)])
 def test_a_picture_is_shown_in_silence_until_the_encoder_is_back(
     slated: Server, tmp_path: Path, protocol: str, rate: int
 ) -> None:

@@ -127,6 +127,7 @@ def test_one_name_that_is_pushed_is_encrypted_and_the_next_is_not(named: Server,
         assert tone_share(sound[-48_000:], TONE_HZ) > 0.9
 
 
+@pytest.mark.long
 def test_a_stream_that_is_pushed_is_encrypted_and_clear_again_while_players_go_on(
     named: Server, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:

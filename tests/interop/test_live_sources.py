@@ -140,6 +140,7 @@ def show(server: Server, name: str, other: str) -> httpx.Response:
     return httpx.put(url, headers=headers, json={"stream": other}, timeout=PATIENCE_S)
 
 
+@pytest.mark.long
 def test_the_stream_of_an_encoder_shows_another_s_and_its_own_again(server: Server, tmp_path: Path) -> None:
     own, other = ({"url": f"rtmp://{server.ready['rtmp'][0]}/live", "stream_key": name} for name in ("own", "other"))
     with encoder(tmp_path / "other", other, DARK, LOW):

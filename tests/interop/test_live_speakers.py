@@ -62,6 +62,7 @@ def heard(server: Server) -> list[float]:
     return loudest(samples[50:], 2)
 
 
+@pytest.mark.long
 async def test_a_room_of_three_is_live_with_who_speaks(server: Server, tmp_path: Path) -> None:
     sip = server.ready["sip_udp"][0]
     account = {"username": "1005", "password": "secret of 1005", "algorithm": "MD5"}

@@ -66,7 +66,7 @@ def is_seen_and_heard(server: Server, name: str) -> list[int]:
     ("transport", "scheme", "sound"),
     [
         ("tcp", "Digest", "aac"),
-        ("udp", "Basic", "opus"),
+        pytest.param("udp", "Basic", "opus", marks=pytest.mark.long),
     ],
 )
 def test_a_camera_is_seen_and_heard_and_goes_on_when_it_is_back(
