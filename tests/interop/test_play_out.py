@@ -90,7 +90,7 @@ def assert_is_seen_and_heard(path: Path) -> None:
 def test_who_reads_is_given_what_is_published_from_a_keyframe_on_and_whole(
     server: Server, tmp_path: Path, codec: tuple[str, ...], sound: tuple[str, ...] | None
 ) -> None:
-    name = f"played-{len(codec)}"
+    name = f"played-{codec[1]}"
     publishing = (
         encoder(tmp_path / "log", rtmp(server, name), *codec)
         if sound is None
