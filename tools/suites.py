@@ -99,7 +99,9 @@ def python(long: bool) -> Outcome:
             lambda kind: pytest([foreign, APART, "-m", f"{kind} and not alone{tier}"]), ("browser", "not browser")
         ):
             outcome.add(part)
-    outcome.add(pytest([foreign, APART, "-m", f"alone{tier}"]))
+    # Whoever drives a browser keeps the loop of its process.
+    for kind in ("browser", "not browser"):
+        outcome.add(pytest([foreign, APART, "-m", f"{kind} and alone{tier}"]))
     return outcome
 
 

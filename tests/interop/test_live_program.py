@@ -22,7 +22,7 @@ from test_encoders import playlist
 from test_live_hls import loudest, stream
 from test_phone_in_a_room import write_tone
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 WIDTH, HEIGHT, FPS = 640, 360, 25
 VIDEO = f"v{HEIGHT}"
 RED, BLUE = (210, 20, 20), (20, 20, 210)
