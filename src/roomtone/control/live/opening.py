@@ -116,7 +116,7 @@ class Opener:
     def _require_processes(self) -> None:
         """Raise `LiveError` where no program can be made."""
         if self._transcodings is None or not self._transcodings.ready:
-            detail = "a program is made by processes, and there are none here: install roomtone[transcode]"
+            detail = "no process makes programs here: it takes roomtone[transcode], and live.webrtc_making"
             raise LiveError(LiveRefusal.NEEDS_TRANSCODING, detail)
 
     async def _make_anew(

@@ -262,9 +262,17 @@ class LiveStreams:
         self.started += 1
         stream.emit(LiveEventKind.CREATED)
         self._rooms.note_on_air(room, on_air=True)
+        if stream.program and stream.transcoding is not None:
+            stream.transcoding.when_given_up = lambda _why: self._spawn(self._end_without_pictures(stream))
         stream.watching = asyncio.ensure_future(self._watch(stream, mailbox))
         self.feeding.refresh(stream)  # what was published meanwhile, or withdrawn
         return stream
+
+    async def _end_without_pictures(self, stream: LiveStream) -> None:
+        """End a program whose process has said that it cannot make it: nothing of it would ever be seen."""
+        if stream.transcoding is not None and not stream.transcoding.makes(MediaKind.VIDEO):
+            _log.error("the program of %s cannot be made: it is ended", stream.name)
+            await self.end(stream, LiveEnd.MEDIA_FAILED)
 
     async def _claim(self, name: str) -> None:
         if owner := await self.registry.claim(name):

@@ -108,6 +108,10 @@ class Transcoding:
         self.when_given_up: Callable[[str], None] = lambda _why: None
         """Told why something of it is made no more."""
 
+    def makes(self, kind: MediaKind) -> bool:
+        """Whether tracks of a kind are made, by a process or the next one; not once it was given up."""
+        return any(job.kind is kind for job in self.jobs)
+
     @property
     def runs(self) -> bool:
         """Whether a process is there."""

@@ -7,6 +7,7 @@ from live_world import World, close_world, fed, flows, make_world, picture, soun
 from test_transcoding import FakeWorkers
 
 from roomtone.control.live import (
+    LiveEnd,
     LiveError,
     LiveLimits,
     LivePicture,
@@ -120,4 +121,15 @@ async def test_a_program_whose_process_cannot_be_started_does_not_go_live_and_le
     with pytest.raises(LiveError, match="no such program"):
         await world.live.go_live("demo", picture=LivePicture.PROGRAM)
     assert (world.packagers(), ann.room.on_air) == (0, False)
+    await close_world(world)
+
+
+async def test_a_program_that_cannot_be_made_ends_and_does_not_say_that_it_is_live() -> None:
+    workers = FakeWorkers()
+    world = await world_with(workers, [0.0])
+    ann = await world.publish("ann", picture())
+    stream = await world.live.go_live("demo", picture=LivePicture.PROGRAM)
+    workers.started[0].say({"event": "cannot", "why": "no encoder of H.264 works here"})
+    await world.settle()
+    assert (stream.ended, ann.room.on_air, world.live.by_name) == (LiveEnd.MEDIA_FAILED, False, {})
     await close_world(world)
