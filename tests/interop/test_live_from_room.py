@@ -8,25 +8,18 @@ from pathlib import Path
 import av
 import httpx
 import pytest
-from conftest import PATIENCE_S, Server, start_server, stop_server, until
+from conftest import PATIENCE_S, Server, until
 from meeting_page import OpenPage, join
 from playwright.sync_api import expect
 from test_live_hls import stream
-from test_live_program import FPS, HEIGHT, VIDEO, WIDTH
+from test_live_program import HEIGHT, VIDEO, WIDTH, small_programs
 
 pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    running = start_server(
-        tmp_path / "data",
-        ROOMTONE_LIVE__PROGRAM_SIZE=f"{WIDTH}x{HEIGHT}",
-        ROOMTONE_LIVE__PROGRAM_FPS=str(FPS),
-        ROOMTONE_LIVE__ENCODER_PRESET="ultrafast",
-    )
-    yield running
-    stop_server(running)
+    yield from small_programs(tmp_path)
 
 
 def test_a_moderator_has_a_room_go_live_from_its_page_and_all_in_it_see_that(

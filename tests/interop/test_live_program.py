@@ -28,16 +28,21 @@ VIDEO = f"v{HEIGHT}"
 RED, BLUE = (210, 20, 20), (20, 20, 210)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def small_programs(folder: Path) -> Iterator[Server]:
+    """A server whose programs are small and cost little."""
     running = start_server(
-        tmp_path / "data",
+        folder / "data",
         ROOMTONE_LIVE__PROGRAM_SIZE=f"{WIDTH}x{HEIGHT}",
         ROOMTONE_LIVE__PROGRAM_FPS=str(FPS),
         ROOMTONE_LIVE__ENCODER_PRESET="ultrafast",
     )
     yield running
     stop_server(running)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    yield from small_programs(tmp_path)
 
 
 async def soon(what: str, look: object) -> None:
